@@ -1,0 +1,70 @@
+"""What every message about a taxonomy shares: its exception, quoting, "did you mean", the prefix.
+
+No checks live here; each module raises what it finds, in one line that names the mend.
+"""
+
+from __future__ import annotations
+
+import difflib
+import reprlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+_SHOWN = 5  # of a list of names, as many stand in a message
+
+
+class TaxonomyError(ValueError):
+    """A taxonomy, or a data file compared with one, cannot be used; the message is one line."""
+
+
+@contextmanager
+def error_source(source: object) -> Iterator[None]:
+    """Put the name of the file (or other source) before the message of a ``TaxonomyError``."""
+    try:
+        yield
+    except TaxonomyError as error:
+        raise TaxonomyError(f'{source}: {error}' if source else str(error)) from None
+
+
+def show(value: object) -> str:
+    """Quote a value for a message: one line, and short however long the value is."""
+    short = reprlib.Repr()
+    # Few items and levels: a list that holds itself, or by anchors a billion items, is no name.
+    short.maxlevel, short.maxlist, short.maxtuple, short.maxdict = 2, 4, 4, 4
+    short.maxstring = short.maxother = short.maxlong = 60
+    try:
+        return short.repr(value)
+    except ValueError:  # an integer too long to print
+        return f'a very long {type(value).__name__}'
+
+
+def show_list(values: Iterable[object]) -> str:
+    """Quote the first few values, and say how many more there are."""
+    values = list(values)
+    shown = ', '.join(show(value) for value in values[:_SHOWN])
+    return shown if len(values) <= _SHOWN else f'{shown} and {len(values) - _SHOWN} more'
+
+
+def closest(name: object, known: Iterable[str]) -> str | None:
+    """The known name that looks most like ``name`` (case apart), or None when none is near."""
+    by_key = {candidate.casefold(): candidate for candidate in known}
+    key = (name if isinstance(name, str) else show(name)).casefold()
+    matches = difflib.get_close_matches(key, by_key, n=1)
+    return by_key[matches[0]] if matches else None
+
+
+def did_you_mean(names: object, known: Iterable[str], otherwise: str = '') -> str:
+    """The end of a message: ``; did you mean 'x'?``, or ``; <otherwise>`` when nothing is near.
+
+    Args:
+        names: The unknown name, or a list of them; of a list, the first of those shown that has a
+            near one counts.
+        known: The names that it may stand for.
+        otherwise: The mend when there is no such name.
+    """
+    names, known = names if isinstance(names, list) else [names], list(known)
+    for name in names[:_SHOWN]:
+        match = closest(name, known)
+        if match is not None:
+            return f'; did you mean {show(match)}{f" by {show(name)}" if len(names) > 1 else ""}?'
+    return f'; {otherwise}' if otherwise else ''

@@ -1,0 +1,74 @@
+"""Numbers for names: the label of every name, the groups of a level; clashes of names are refused.
+
+The caller (``Taxonomy``) has classes, aliases and the ancestors ("path") of each class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from .errors import TaxonomyError, did_you_mean, show
+from .names import check_name, normalise
+
+
+def index_names(
+    classes: Sequence[str],
+    aliases: Mapping[str, Sequence[str]],
+) -> dict[str, int]:
+    """Map every normalised name and alias to its label; refuse clashes."""
+    labels: dict[str, int] = {}
+    for label, name in enumerate(classes):
+        other = labels.setdefault(normalise(check_name(name, 'a class')), label)
+        if other != label:
+            raise TaxonomyError(
+                f'class {show(name)} is listed twice; remove one' if classes[other] == name else
+                f'classes {show(classes[other])} and {show(name)} differ only in case, blanks, '
+                "'_' or '-'; merge or rename one")
+    for name, others in aliases.items():
+        if name not in classes:
+            raise TaxonomyError(
+                f'aliases are given for {show(name)}, which is not a class'
+                + did_you_mean(name, classes, 'remove them'))
+        label = classes.index(name)
+        for alias in others:
+            other = labels.setdefault(normalise(check_name(alias, f'an alias of {show(name)}')),
+                                      label)
+            if other != label:
+                raise TaxonomyError(
+                    f'alias {show(alias)} of class {show(name)} also means class '
+                    f'{show(classes[other])}; remove it from one of them')
+    return labels
+
+
+def build_level(
+    classes: tuple[str, ...],
+    paths: tuple[tuple[str, ...], ...],
+    level: int,
+) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Names of one level's groups and the group of each label; refuse two groups of one name."""
+    groups: dict[tuple[str, ...] | str, int] = {}
+    owners: dict[str, tuple[str, ...] | str] = {}
+    names: list[str] = []
+    index: list[int] = []
+    for leaf, path in zip(classes, paths, strict=True):
+        # A class that has no group here stands alone; its own name (not a tuple) is its identity.
+        node = path[:level + 1] if level < len(path) else leaf
+        if node not in groups:
+            name = leaf if node is leaf else check_name(path[level], 'a group')
+            other = owners.setdefault(normalise(name), node)
+            if other != node:
+                raise TaxonomyError(
+                    f'at level {level}, {_describe(other)} and {_describe(node)} have one name; '
+                    'rename one' + (', or put the class into that group'
+                                    if isinstance(node, str) or isinstance(other, str) else ''))
+            groups[node] = len(names)
+            names.append(name)
+        index.append(groups[node])
+    return tuple(names), tuple(index)
+
+
+def _describe(node: tuple[str, ...] | str) -> str:
+    if isinstance(node, str):
+        return f'the class {show(node)}, which has no group there,'
+    place = f' under {show(" / ".join(node[:-1]))}' if len(node) > 1 else ''
+    return f'the group {show(node[-1])}{place}'

@@ -1,0 +1,353 @@
+"""The ``Taxonomy`` value: fine classes in label order, and the group of each at every level.
+
+Only the value and its questions live here. How one is written down is in ``schema`` (mapping),
+``yaml_file``, ``coco`` and ``builtin``.
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from . import builtin, coco, schema, yaml_file
+from .errors import TaxonomyError, did_you_mean, error_source, show, show_list
+from .files import read_bytes
+from .indexing import build_level, index_names
+from .names import check_name, normalise
+
+MAX_LEVELS = schema.MAX_DEPTH + 1
+
+
+class Taxonomy:
+    """A hierarchy of classes. Immutable, hashable, picklable, and valid once it exists.
+
+    Level 0 is the coarsest, the last level is the fine one. Fine labels are ``0..K-1`` in the
+    order of ``classes``; the groups of a level are numbered by first appearance in that order. A
+    class with fewer ancestors than there are coarse levels is a group of its own, named as
+    itself, at the finer levels that it lacks.
+
+    Args:
+        name: What to call it in messages and tables.
+        classes: Names of the fine classes, in label order.
+        paths: Ancestors of each class, coarsest first; an empty one for a class without a group.
+            Default: no class has a group.
+        aliases: Other names of a class in data files, by class name.
+        num_levels: Number of levels, the fine one included. Default: what the longest path needs.
+        description: Free text; plays no part in comparisons.
+
+    Raises:
+        TaxonomyError: If names are empty, clash or are unknown, or if one group holds everything.
+    """
+
+    __slots__ = ('name', 'classes', 'paths', 'aliases', 'num_levels', 'description', '_levels',
+                 '_labels')
+
+    name: str
+    classes: tuple[str, ...]
+    paths: tuple[tuple[str, ...], ...]
+    aliases: Mapping[str, tuple[str, ...]]
+    num_levels: int
+    description: str
+
+    def __init__(
+        self,
+        name: str,
+        classes: Iterable[str],
+        paths: Iterable[Iterable[str]] | None = None,
+        *,
+        aliases: Mapping[str, Iterable[str]] | None = None,
+        num_levels: int | None = None,
+        description: str = '',
+    ) -> None:
+        classes = tuple(classes)
+        paths = ((), ) * len(classes) if paths is None else tuple(tuple(path) for path in paths)
+        aliases = {key: tuple(value) for key, value in (aliases or {}).items() if value}
+        check_name(name, "the taxonomy's name")
+        if not classes:
+            raise TaxonomyError('there is no class; list at least one')
+        if len(paths) != len(classes):
+            raise TaxonomyError(f'{len(classes)} classes but {len(paths)} paths; give one for each')
+        needed = 1 + max(map(len, paths))
+        num_levels = needed if num_levels is None else num_levels
+        if needed > MAX_LEVELS:
+            raise TaxonomyError(
+                f'groups nest more than {schema.MAX_DEPTH} deep; flatten them')
+        if not needed <= num_levels <= MAX_LEVELS:
+            raise TaxonomyError(
+                f'levels is {num_levels}, but the groups make {needed} with the classes; '
+                f'give {needed} to {MAX_LEVELS}')
+        values = {
+            'name': name,
+            'classes': classes,
+            'paths': paths,
+            'aliases': MappingProxyType(aliases),
+            'num_levels': num_levels,
+            'description': description,
+            '_labels': index_names(classes, aliases),
+            '_levels': tuple(build_level(classes, paths, level) for level in range(num_levels)),
+        }
+        for key, value in values.items():
+            object.__setattr__(self, key, value)
+        if num_levels > 1 and len(classes) > 1 and self.num_groups(0) == 1:
+            raise TaxonomyError(
+                f'one group, {show(self.group_names(0)[0])}, holds all {len(classes)} classes: one '
+                'group teaches nothing, since every object has the same superclass; split it, or '
+                'remove it so that its subgroups come first')
+
+    # ------------------------------------------------------------------ levels and groups
+
+    @property
+    def num_classes(self) -> int:
+        """Number K of fine classes."""
+        return len(self.classes)
+
+    @property
+    def is_ungrouped(self) -> bool:
+        """Whether every coarse level is the identity: each class is its own superclass."""
+        identity = tuple(range(self.num_classes))
+        return all(index == identity for _, index in self._levels)
+
+    def group_names(self, level: int) -> tuple[str, ...]:
+        """Names of the groups of a level; those of the last level are the classes."""
+        return self._level(level)[0]
+
+    def group_index(self, level: int) -> tuple[int, ...]:
+        """K integers: the group of each fine label at a level (the last level: ``0..K-1``)."""
+        return self._level(level)[1]
+
+    def num_groups(self, level: int) -> int:
+        """Number of groups of a level; K at the last one."""
+        return len(self._level(level)[0])
+
+    def superclass_of(self, label_or_name: int | str, level: int = 0) -> str:
+        """Name of the group that a fine class belongs to.
+
+        Args:
+            label_or_name: A label ``0..K-1``, or a class name or alias.
+            level: The level of the group; 0 is the coarsest.
+        """
+        if isinstance(label_or_name, str):
+            label = self.label_of(label_or_name)
+        else:
+            label = operator.index(label_or_name)
+            if not 0 <= label < self.num_classes:
+                raise TaxonomyError(
+                    f'label {label} is not in taxonomy {show(self.name)}; '
+                    f'its labels are 0 to {self.num_classes - 1}')
+        names, index = self._level(level)
+        return names[index[label]]
+
+    def ungrouped(self) -> Taxonomy:
+        """The same classes with the identity grouping, on at least two levels.
+
+        Trained on it, the two branches of the grouped head are the paper's "W/O Group" variant.
+        """
+        return Taxonomy(
+            self.name,
+            self.classes,
+            aliases=self.aliases,
+            num_levels=max(2, self.num_levels),
+            description=self.description)
+
+    def _level(self, level: int) -> tuple[tuple[str, ...], tuple[int, ...]]:
+        try:
+            return self._levels[level]
+        except IndexError:
+            raise IndexError(
+                f'level {level} is not in taxonomy {show(self.name)}; '
+                f'its levels are 0 to {self.num_levels - 1}') from None
+
+    # ------------------------------------------------------------------ names and labels
+
+    def find(self, name: object) -> int | None:
+        """Label of a class name or alias, or None.
+
+        Case, ``_``, ``-`` and runs of blanks do not count: no two classes differ in them only.
+        """
+        return self._labels.get(normalise(name)) if isinstance(name, str) else None
+
+    def label_of(self, name: str, source: object = '') -> int:
+        """Like ``find``, but an unknown name raises.
+
+        Args:
+            name: A class name or alias.
+            source: Where the name stands (a file, an option); begins the message.
+        """
+        label = self.find(name)
+        if label is None:
+            with error_source(source):
+                raise TaxonomyError(
+                    f'class {show(name)} is not in taxonomy {show(self.name)}'
+                    + did_you_mean(name, self._known_names(self.classes),
+                                   'add it there or use another name'))
+        return label
+
+    def match_categories(
+        self,
+        names: Sequence[str],
+        source: object,
+        allow_missing: bool = False,
+        allow_unknown: bool = False,
+    ) -> list[int | None]:
+        """Labels of the categories of a data file, by name or alias, never by position.
+
+        Args:
+            names: Category names in the file's own order.
+            source: The file, for messages.
+            allow_missing: Accept that some classes of the taxonomy are not in the file.
+            allow_unknown: Accept categories that are not in the taxonomy; their label is None.
+
+        Returns:
+            One label (or None) for each of ``names``.
+
+        Raises:
+            TaxonomyError: If file and taxonomy do not agree, or two categories are one class.
+        """
+        names = list(names)
+        labels = [self.find(name) for name in names]
+        with error_source(source):
+            first: dict[int, str] = {}
+            for name, label in zip(names, labels, strict=True):
+                if label is not None and label in first:
+                    raise TaxonomyError(
+                        f'categories {show(first[label])} and {show(name)} are both class '
+                        f'{show(self.classes[label])} of taxonomy {show(self.name)}; '
+                        'merge them in the file or correct the aliases')
+                if label is not None:
+                    first[label] = name
+            missing = [name for label, name in enumerate(self.classes) if label not in first]
+            unknown = [name for name, label in zip(names, labels, strict=True) if label is None]
+            if unknown and not allow_unknown:
+                raise TaxonomyError(
+                    f'{len(unknown)} of {len(names)} categories not in taxonomy '
+                    f'{show(self.name)}: {show_list(unknown)}'
+                    + did_you_mean(
+                        # A class that the file has is no likely meaning of another name in it.
+                        unknown, self._known_names(missing),
+                        'add a class or an alias to the taxonomy, or take another taxonomy'))
+            if missing and not allow_missing:
+                raise TaxonomyError(
+                    f'{len(missing)} of {self.num_classes} classes of taxonomy {show(self.name)} '
+                    f'not among the categories: {show_list(missing)}'
+                    + did_you_mean(
+                        missing, [name for name in unknown if isinstance(name, str)],
+                        'add the categories, or take a taxonomy without these classes'))
+        return labels
+
+    def _known_names(self, classes: Iterable[str]) -> list[str]:
+        return [known for name in classes for known in (name, *self.aliases.get(name, ()))]
+
+    # ------------------------------------------------------------------ reading and writing
+
+    @classmethod
+    def load(cls, spec: Taxonomy | str | os.PathLike[str] | Mapping[str, Any]) -> Taxonomy:
+        """Make a taxonomy of whatever names or holds one.
+
+        Args:
+            spec: A ``Taxonomy`` (returned as it is), a built-in name, the path of a ``.yaml``,
+                ``.yml`` or COCO ``.json`` file, or a mapping (see ``from_mapping``).
+
+        Raises:
+            TaxonomyError: If there is no such taxonomy, or it is not valid.
+        """
+        if isinstance(spec, Taxonomy):
+            return spec
+        if isinstance(spec, Mapping):
+            return cls.from_mapping(spec)
+        if not isinstance(spec, (str, os.PathLike)):
+            raise TaxonomyError(
+                f'a taxonomy cannot be read from {show(spec)}; '
+                'give a built-in name, a .yaml or COCO .json file, or a mapping')
+        if spec in builtin.names():
+            with error_source(spec):
+                return cls._from_yaml_content(builtin.content(spec), spec)
+        path = Path(spec)
+        suffix = path.suffix.lower()
+        if suffix in ('.yaml', '.yml'):
+            return cls.from_yaml(path)
+        if suffix == '.json':
+            return cls.from_coco(path)
+        raise TaxonomyError(
+            f'taxonomy {show(str(spec))} is neither built in ({", ".join(builtin.names())}) nor '
+            'a .yaml, .yml or COCO .json file'
+            + did_you_mean(spec, builtin.names()))
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any], source: object = 'mapping') -> Taxonomy:
+        """Read the nested mapping that a YAML file holds, or its bare ``groups`` part.
+
+        >>> Taxonomy.from_mapping({'top': ['shirt', 'coat'], 'bottom': ['jeans']}).classes
+        ('shirt', 'coat', 'jeans')
+        """
+        with error_source(source):
+            return cls(**schema.parse(mapping, default_name='custom'))
+
+    @classmethod
+    def from_yaml(cls, path: str | os.PathLike[str]) -> Taxonomy:
+        """Read a YAML file; ``to_yaml`` writes one whose comment explains the keys."""
+        with error_source(path):
+            return cls._from_yaml_content(read_bytes(path), Path(path).stem)
+
+    @classmethod
+    def _from_yaml_content(cls, content: bytes, name: str) -> Taxonomy:
+        return cls(**schema.parse(yaml_file.parse(content), default_name=name))
+
+    @classmethod
+    def from_coco(
+        cls,
+        path_or_dict: str | os.PathLike[str] | Mapping[str, Any],
+        source: object = None,
+    ) -> Taxonomy:
+        """Build the hierarchy that the ``supercategory`` of a COCO file's categories gives.
+
+        Labels follow the category ids, so that the order of the categories does not matter. How
+        parents, roots and missing supercategories are read: see ``coco``.
+
+        Args:
+            path_or_dict: The file, or its loaded content.
+            source: Begins the messages; default: the path, or ``COCO data``.
+        """
+        if isinstance(path_or_dict, Mapping):
+            source, name = source or 'COCO data', 'coco'
+        else:
+            source, name = source or path_or_dict, Path(path_or_dict).name
+        with error_source(source):
+            if not isinstance(path_or_dict, Mapping):
+                path_or_dict = coco.read(path_or_dict)
+            return cls(name, **coco.parse(path_or_dict))
+
+    def to_dict(self) -> dict[str, Any]:
+        """A plain mapping in the schema of the YAML files; ``load`` gives an equal taxonomy."""
+        return schema.dump(self)
+
+    def to_yaml(self) -> str:
+        """The text of a YAML file to edit; begins with a comment that explains its keys."""
+        return yaml_file.dump(self.to_dict())
+
+    # ------------------------------------------------------------------ a value
+
+    def __setattr__(self, key: str, value: object) -> None:
+        raise AttributeError(f'a Taxonomy is immutable: {key} cannot be set')
+
+    def __delattr__(self, key: str) -> None:
+        raise AttributeError(f'a Taxonomy is immutable: {key} cannot be deleted')
+
+    def _key(self) -> tuple:
+        return self.name, self._levels, tuple(sorted(self.aliases.items()))
+
+    def __eq__(self, other: object) -> bool:
+        return self._key() == other._key() if isinstance(other, Taxonomy) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __reduce__(self) -> tuple:
+        return Taxonomy.from_mapping, (self.to_dict(), )
+
+    def __repr__(self) -> str:
+        sizes = ' > '.join(str(self.num_groups(level)) for level in range(self.num_levels))
+        return f'Taxonomy({self.name!r}, {sizes} classes)'

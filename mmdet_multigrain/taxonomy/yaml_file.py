@@ -1,0 +1,89 @@
+"""A taxonomy's YAML file as text: strict reading, and writing with its explanation.
+
+What the keys mean is in ``schema``. Strict: what PyYAML lets pass in silence (a key given twice)
+is refused, and whatever it raises becomes one line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from .errors import TaxonomyError, show
+
+_EXPLANATION = """\
+# A taxonomy: the fine classes of a detector and the superclasses that group them.
+#   groups:     each group with its children: a list of classes, a mapping of subgroups, or a
+#               list of both ([hat, {helmets: [bicycle helmet, football helmet]}]), to any depth.
+#   ungrouped:  classes without a group; each is its own superclass.
+#   classes:    the label order (all of them); left out, the order in which they appear above.
+#   aliases:    other names of a class in data files. Case, '_', '-' and blanks never count.
+#   levels:     number of levels, where more are wanted than the groups need (classes included).
+# Quote names that YAML reads otherwise, such as "no", "on" and "3".
+"""
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """A SafeLoader that refuses a mapping with one key twice."""
+
+    # Checked while nodes are composed: later, merge keys (<<) have put other keys among them.
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        first_line: dict[str, int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            line = key.start_mark.line + 1
+            if key.value in first_line:
+                raise TaxonomyError(
+                    f'line {line}: key {show(key.value)} stands twice '
+                    f'(first on line {first_line[key.value]}); merge the two')
+            first_line[key.value] = line
+        return node
+
+
+class _Dumper(yaml.SafeDumper):
+    """A SafeDumper that writes short lists of names on one line, others one item a line."""
+
+    def represent_sequence(
+        self, tag: str, sequence: list[Any], flow_style: bool | None = None,
+    ) -> yaml.SequenceNode:
+        short = all(isinstance(item, str) for item in sequence) and sum(map(len, sequence)) <= 60
+        return super().represent_sequence(tag, sequence, flow_style=short)
+
+
+def parse(content: bytes) -> Any:
+    """What a YAML file holds, not yet checked for its meaning."""
+    try:
+        text = content.decode('utf-8')
+    except UnicodeDecodeError:
+        raise TaxonomyError('this is not UTF-8 text; save it as UTF-8') from None
+    try:
+        value = yaml.load(text, Loader=_StrictLoader)
+    except TaxonomyError:
+        raise
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f'line {mark.line + 1}: ' if mark else ''
+        raise TaxonomyError(f'{place}not valid YAML: {_one_line(error.problem)}') from None
+    except RecursionError:
+        raise TaxonomyError('not a taxonomy: nested too deeply') from None
+    except Exception as error:
+        # A scalar that looks like a number or a date but is none makes PyYAML raise anything.
+        raise TaxonomyError(f'not valid YAML: {_one_line(error)}') from None
+    if value is None:
+        raise TaxonomyError('the file is empty; list groups of classes in it')
+    return value
+
+
+def dump(mapping: Mapping[str, Any]) -> str:
+    """The text of a YAML file with the keys of ``schema`` and the comment that explains them."""
+    body = yaml.dump(mapping, Dumper=_Dumper, sort_keys=False, allow_unicode=True,
+                     width=float('inf'))
+    return f'{_EXPLANATION}\n{body}'
+
+
+def _one_line(message: object) -> str:
+    return ' '.join(str(message).split())[:200]
