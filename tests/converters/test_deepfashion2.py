@@ -1,0 +1,346 @@
+"""The DeepFashion2 converter: golden values, the release's oddities, bad data, random data."""
+
+import json
+import math
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from mmdet_multigrain.converters import deepfashion2 as module
+from mmdet_multigrain.converters.deepfashion2 import (
+    BadItemError,
+    convert,
+    convert_item,
+    image_size,
+)
+from mmdet_multigrain.converters.files import ConverterError
+from mmdet_multigrain.taxonomy import Taxonomy
+
+TAXONOMY = Taxonomy.load('deepfashion2')
+GENUINE = (Path(__file__).resolve().parents[2] / '..' / 'shared' / 'formats'
+           / 'deepfashion2_train_000001.json')
+
+
+def item(name='vest', box=(10, 20, 60, 90), **changes):
+    return {'segmentation': [[10, 20, 60, 20, 60, 90]], 'scale': 2, 'viewpoint': 2, 'zoom_in': 1,
+            'landmarks': [0] * 45, 'style': 1, 'bounding_box': list(box), 'occlusion': 1,
+            'category_id': TAXONOMY.classes.index(name) + 1 if name in TAXONOMY.classes else 1,
+            'category_name': name} | changes
+
+
+def write(root, number, annotation, *, split='train', size=(100, 120), suffix='.jpg'):
+    """An image and its annotation; None leaves one out, bytes are written as they are."""
+    for kind in ('image', 'annos'):
+        (root / split / kind).mkdir(parents=True, exist_ok=True)
+    if size is not None:
+        Image.new('RGB', size).save(root / split / 'image' / f'{number:06d}{suffix}')
+    if annotation is not None:
+        content = annotation if isinstance(annotation, bytes) else json.dumps(annotation).encode()
+        (root / split / 'annos' / f'{number:06d}.json').write_bytes(content)
+
+
+def annotation_of(*items):
+    return {'source': 'user', 'pair_id': 7, **{f'item{n}': i for n, i in enumerate(items, 1)}}
+
+
+def run(root, **options):
+    summary = convert(root, 'train', progress=False, **options)
+    return summary, json.loads(summary.out_file.read_bytes())
+
+
+def test_golden_file(tmp_path):
+    write(tmp_path, 2, annotation_of(item('trousers', (5, 6, 50, 66), style=0)))
+    write(tmp_path, 1, {'item2': item('sling dress', (-3, 0, 40, 500)),
+                        'source': 'shop', 'pair_id': 3, 'item1': item('vest')})
+    summary, coco = run(tmp_path)
+    assert summary.out_file == tmp_path / 'annotations' / 'train.json'
+    assert coco['images'] == [
+        {'id': 1, 'file_name': '000001.jpg', 'width': 100, 'height': 120},
+        {'id': 2, 'file_name': '000002.jpg', 'width': 100, 'height': 120}]
+    rest = {'iscrowd': 0, 'scale': 2, 'occlusion': 1, 'zoom_in': 1, 'viewpoint': 2}
+    assert coco['annotations'] == [
+        {'id': 1, 'image_id': 1, 'category_id': 5, 'bbox': [10, 20, 50, 70], 'area': 3500,
+         **rest, 'style': 1, 'pair_id': 3, 'source': 'shop'},
+        {'id': 2, 'image_id': 1, 'category_id': 13, 'bbox': [0, 0, 40, 120], 'area': 4800,
+         **rest, 'style': 1, 'pair_id': 3, 'source': 'shop'},
+        {'id': 3, 'image_id': 2, 'category_id': 8, 'bbox': [5, 6, 45, 60], 'area': 2700,
+         **rest, 'style': 0, 'pair_id': 7, 'source': 'user'}]
+    assert [c['id'] for c in coco['categories']] == list(range(1, 14))
+    assert [c['name'] for c in coco['categories']] == list(TAXONOMY.classes)
+    assert [c['supercategory'] for c in coco['categories']] == (
+        ['top'] * 6 + ['bottom'] * 3 + ['one-piece dress'] * 4)
+    assert not summary.problems.counts
+
+
+def test_genuine_annotation(tmp_path):
+    if not GENUINE.exists():
+        pytest.skip('the genuine annotation is not on this machine')
+    write(tmp_path, 1, None, size=(468, 624))
+    shutil.copy(GENUINE, tmp_path / 'train' / 'annos' / '000001.json')
+    summary, coco = run(tmp_path, with_segmentation=True)
+    first, second = coco['annotations']
+    polygons = [len(a.pop('segmentation')) for a in (first, second)]
+    assert polygons == [3, 3]
+    assert first == {
+        'id': 1, 'image_id': 1, 'category_id': 1, 'bbox': [0, 29, 466, 593], 'area': 276338,
+        'iscrowd': 0, 'scale': 3, 'occlusion': 2, 'zoom_in': 2, 'viewpoint': 2, 'style': 1,
+        'pair_id': 1, 'source': 'user'}
+    assert second == {
+        'id': 2, 'image_id': 1, 'category_id': 8, 'bbox': [249, 423, 217, 200], 'area': 43400,
+        'iscrowd': 0, 'scale': 2, 'occlusion': 2, 'zoom_in': 3, 'viewpoint': 2, 'style': 0,
+        'pair_id': 1, 'source': 'user'}
+    assert summary.boxes == {0: 1, 7: 1}
+
+
+def test_pycocotools_reads_the_file(tmp_path, capsys):
+    coco_module = pytest.importorskip('pycocotools.coco')
+    write(tmp_path, 1, annotation_of(item('vest'), item('skirt')))
+    summary, _ = run(tmp_path)
+    coco = coco_module.COCO(str(summary.out_file))
+    assert len(coco.getAnnIds(catIds=[9])) == 1
+
+
+def test_items_are_in_the_order_of_their_numbers(tmp_path):
+    names = ['vest', 'sling'] * 6
+    numbered = list(enumerate(names, 1))
+    write(tmp_path, 1, dict(reversed([(f'item{n}', item(name)) for n, name in numbered])))
+    _, coco = run(tmp_path)
+    assert [a['category_id'] for a in coco['annotations']] == [5, 6] * 6
+
+
+def test_same_bytes_twice_and_with_the_standard_library(tmp_path, monkeypatch):
+    for number in (3, 1, 2):
+        write(tmp_path, number, annotation_of(item('vest'), item('shorts', (1.5, 2, 3, 4.25))))
+    first = run(tmp_path, out_file=tmp_path / 'a.json')[0].out_file.read_bytes()
+    monkeypatch.setattr(sys.modules['mmdet_multigrain.converters.files'], 'orjson', None)
+    assert run(tmp_path, out_file=tmp_path / 'b.json')[0].out_file.read_bytes() == first
+
+
+def test_segmentation_is_off_by_default_and_drops_what_is_no_polygon(tmp_path):
+    bad = item(segmentation=[[1, 2, 3, 4], [1, 2, 3, 4, 5, 6], 'x'])
+    write(tmp_path, 1, annotation_of(bad, item(segmentation=None)))
+    assert all('segmentation' not in a for a in run(tmp_path)[1]['annotations'])
+    kept = [a['segmentation'] for a in run(tmp_path, with_segmentation=True)[1]['annotations']]
+    assert kept == [[[1, 2, 3, 4, 5, 6]], []]
+
+
+@pytest.mark.parametrize('alias', ['short_sleeved_shirt', 'Short Sleeve Top', 'short sleeve shirt'])
+def test_names_of_the_official_script_and_the_paper(alias):
+    assert convert_item(item(alias, category_id=1), 100, 120, TAXONOMY)['category_id'] == 1
+
+
+@pytest.mark.parametrize('orientation', [None, *range(1, 9)])
+def test_size_is_that_of_the_image_as_loaded(tmp_path, orientation):
+    image = Image.new('RGB', (40, 24))
+    exif = image.getexif()
+    if orientation:
+        exif[0x0112] = orientation
+    image.save(tmp_path / 'a.jpg', exif=exif)
+    height, width = cv2.imread(str(tmp_path / 'a.jpg'), cv2.IMREAD_COLOR).shape[:2]
+    assert image_size(tmp_path / 'a.jpg') == (width, height)
+    assert (width, height) == ((24, 40) if (orientation or 1) > 4 else (40, 24))
+
+
+def test_size_is_read_without_decoding(tmp_path):
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8)).save(
+        tmp_path / 'a.jpg')
+    content = (tmp_path / 'a.jpg').read_bytes()
+    (tmp_path / 'a.jpg').write_bytes(content[:1000])  # the header and a little of the picture
+    assert image_size(tmp_path / 'a.jpg') == (320, 240)
+
+
+BAD_ITEMS = {
+    'unknown category_name': item('hat'),
+    'category_id that contradicts category_name': item('vest', category_id=6),
+    'bounding_box that is not four numbers': item(bounding_box=[1, 2, 3]),
+    'empty or reversed bounding_box': item(bounding_box=[60, 20, 10, 90]),
+    'bounding_box outside the image': item(bounding_box=[100, 0, 130, 40]),
+    'item that is no JSON object': [1, 2],
+}
+
+
+@pytest.mark.parametrize('kind', BAD_ITEMS)
+def test_bad_item_is_counted_and_left_out(tmp_path, kind):
+    write(tmp_path, 1, annotation_of(BAD_ITEMS[kind], item('sling')))
+    write(tmp_path, 2, annotation_of(item('vest')))
+    write(tmp_path, 3, annotation_of(BAD_ITEMS[kind]))  # nothing of it can be used
+    summary, coco = run(tmp_path)
+    assert summary.problems.counts == {kind: 2, 'image without a usable item': 1}
+    assert '000001.json item1' in summary.problems.examples[kind][0]
+    assert [image['file_name'] for image in coco['images']] == ['000001.jpg', '000002.jpg']
+    assert [(a['id'], a['image_id'], a['category_id']) for a in coco['annotations']] == [
+        (1, 1, 6), (2, 2, 5)]
+
+
+@pytest.mark.parametrize('box', [
+    [1, 2, 3, None], [1, 2, 3, '4'], [True, 0, 5, 5], 'box', None, {}, [1, 2, 3, 1e300],
+    [0, 0, 10**400, 5], [math.nan, 0, 5, 5], [0, 0, math.inf, 5]])
+def test_boxes_that_are_no_numbers(box):
+    with pytest.raises(BadItemError, match='four numbers'):
+        convert_item(item(bounding_box=box), 100, 120, TAXONOMY)
+
+
+@pytest.mark.parametrize(('box', 'kind'), [
+    ([5, 5, 5, 9], 'empty'), ([5, 5, 9, 5], 'empty'), ([9, 5, 5, 9], 'reversed'),
+    ([-9, 0, 0, 9], 'outside'), ([0, 120, 9, 130], 'outside')])
+def test_boxes_without_area(box, kind):
+    with pytest.raises(BadItemError, match=kind):
+        convert_item(item(bounding_box=box), 100, 120, TAXONOMY)
+
+
+def test_bad_files_are_counted_and_left_out(tmp_path):
+    good = annotation_of(item('vest'))
+    write(tmp_path, 1, good)
+    write(tmp_path, 2, json.dumps(good).encode()[:-9])          # truncated
+    write(tmp_path, 3, b'')                                     # empty
+    write(tmp_path, 4, b'[1]')                                  # no object
+    write(tmp_path, 5, good, size=None)                         # no image
+    write(tmp_path, 6, None)                                    # no annotation
+    write(tmp_path, 7, good)
+    (tmp_path / 'train' / 'image' / '000007.jpg').write_bytes(b'no image')
+    write(tmp_path, 8, b'\xef\xbb\xbf' + json.dumps(good, indent=1).replace('\n', '\r\n').encode())
+    (tmp_path / 'train' / 'annos' / '._000001.json').write_bytes(b'\0')  # left by an archiver
+    (tmp_path / 'train' / 'image' / 'Thumbs.db').write_bytes(b'\0')
+    summary, coco = run(tmp_path)
+    assert summary.problems.counts == {
+        'unreadable annotation file': 3, 'annotation file without image': 1,
+        'image without annotation file': 1, 'unreadable image': 1}
+    assert [image['file_name'] for image in coco['images']] == ['000001.jpg', '000008.jpg']
+    assert [image['id'] for image in coco['images']] == [1, 2]
+    text = str(summary)
+    assert '3 x unreadable annotation file: 000002.json' in text
+    assert '1 x annotation file without image: 000005.json' in text
+
+
+def test_only_the_first_examples_are_listed(tmp_path):
+    write(tmp_path, 1, annotation_of(item('vest'), *[item('hat')] * 5))
+    summary, _ = run(tmp_path)
+    assert summary.problems.counts['unknown category_name'] == 5
+    assert len(summary.problems.examples['unknown category_name']) == 3
+    assert str(summary).endswith('; ...')
+
+
+def test_image_without_items_is_kept(tmp_path):
+    write(tmp_path, 1, annotation_of(item('vest')))
+    write(tmp_path, 2, {'source': 'user', 'pair_id': 1})
+    assert [image['id'] for image in run(tmp_path)[1]['images']] == [1, 2]
+
+
+def test_names_with_blanks_and_letters_beyond_ascii(tmp_path):
+    write(tmp_path, 1, annotation_of(item('vest')), suffix='.JPG')
+    for kind, suffix in (('image', '.JPG'), ('annos', '.json')):
+        folder = tmp_path / 'train' / kind
+        (folder / f'000001{suffix}').rename(folder / f'schönes Kleid{suffix}')
+    assert run(tmp_path)[1]['images'][0]['file_name'] == 'schönes Kleid.JPG'
+
+
+def test_summary_counts_boxes_and_images(tmp_path):
+    write(tmp_path, 1, annotation_of(item('vest'), item('vest'), item('skirt')))
+    write(tmp_path, 2, annotation_of(item('vest')))
+    summary, _ = run(tmp_path)
+    lines = [line.split() for line in str(summary).splitlines()]
+    assert ['vest', 'top', '3', '2'] in lines
+    assert ['skirt', 'bottom', '1', '1'] in lines
+    assert ['sling', 'dress', 'one-piece', 'dress', '0', '0'] in lines
+
+
+@pytest.mark.parametrize('missing', ['train/image', 'train/annos', 'train', '.'])
+def test_missing_folder_names_the_layout(tmp_path, missing):
+    root = tmp_path / 'root'
+    write(root, 1, annotation_of(item('vest')))
+    shutil.rmtree(root / missing)
+    with pytest.raises(ConverterError, match='no such folder; DeepFashion2 is unpacked as') as e:
+        run(root)
+    assert '\n' not in str(e.value)
+    assert not (root / 'annotations').exists()
+
+
+def test_no_box_left_is_an_error_with_the_first_problem(tmp_path):
+    write(tmp_path, 1, annotation_of(item('hat')))
+    with pytest.raises(ConverterError, match="no usable box in 1 files; first problem: unknown "
+                                             "category_name: 000001.json item1 'hat'"):
+        run(tmp_path)
+    assert not (tmp_path / 'annotations').exists()
+
+
+def test_interrupt_keeps_the_old_file(tmp_path, monkeypatch):
+    write(tmp_path, 1, annotation_of(item('vest')))
+    out_file = run(tmp_path)[0].out_file
+    before = out_file.read_bytes()
+    write(tmp_path, 2, annotation_of(item('vest')))
+
+    def interrupt(path, *args, **kwargs):
+        if path.name == '000002.json':
+            raise KeyboardInterrupt
+        return {}
+
+    monkeypatch.setattr(module, 'read_annotation', interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path)
+    assert [p.name for p in out_file.parent.iterdir()] == ['train.json']
+    assert out_file.read_bytes() == before
+
+
+def test_output_that_cannot_be_written_is_one_line(tmp_path):
+    write(tmp_path, 1, annotation_of(item('vest')))
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(ConverterError, match='name another folder') as caught:
+        run(tmp_path, out_file=tmp_path / 'file' / 'train.json')
+    assert '\n' not in str(caught.value)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner,
+                                                                max_size=4), max_leaves=8)
+numbers = st.integers(-50, 200) | st.floats(-50, 200)
+items = st.fixed_dictionaries(
+    {}, optional={
+        'category_name': st.sampled_from([*TAXONOMY.classes, 'hat']) | json_values,
+        'category_id': st.integers(0, 14) | json_values,
+        'bounding_box': st.lists(numbers, min_size=4, max_size=4) | json_values,
+        'segmentation': json_values, 'scale': json_values})
+
+
+@given(value=items | json_values, width=st.integers(1, 150), height=st.integers(1, 150))
+def test_any_item_is_converted_to_a_good_box_or_refused(value, width, height):
+    try:
+        result = convert_item(value, width, height, TAXONOMY, with_segmentation=True)
+    except BadItemError as error:
+        assert '\n' not in error.found
+        return
+    x, y, w, h = result['bbox']
+    assert 0 <= x and 0 <= y and w > 0 and h > 0
+    assert x + w <= width * (1 + 1e-9) and y + h <= height * (1 + 1e-9)
+    assert result['area'] == pytest.approx(w * h)
+    assert TAXONOMY.find(value['category_name']) + 1 == result['category_id']
+
+
+@given(x=st.integers(-20, 90), y=st.integers(-20, 110), w=st.integers(1, 60), h=st.integers(1, 60),
+       name=st.sampled_from(TAXONOMY.classes))
+def test_a_box_that_meets_the_image_is_clipped_to_their_intersection(x, y, w, h, name):
+    inside = np.zeros((120, 100), bool)
+    inside[max(y, 0):max(y + h, 0), max(x, 0):max(x + w, 0)] = True
+    value = item(name, (x, y, x + w, y + h))
+    if not inside.any():
+        with pytest.raises(BadItemError, match='outside'):
+            convert_item(value, 100, 120, TAXONOMY)
+        return
+    bx, by, bw, bh = convert_item(value, 100, 120, TAXONOMY)['bbox']
+    assert inside[by:by + bh, bx:bx + bw].all() and inside.sum() == bw * bh
+
+
+@pytest.mark.parametrize('name', ['deepfashion2', 'synthetic_deepfashion2'])
+def test_imports_without_torch_and_mmdet(name):
+    code = (f'import sys, mmdet_multigrain.converters.{name}; '
+            'sys.exit(bool({"torch", "mmcv", "mmengine", "mmdet"} & set(sys.modules)))')
+    root = Path(__file__).resolve().parents[2]
+    subprocess.run([sys.executable, '-c', code], cwd=root, check=True)

@@ -1,0 +1,43 @@
+"""DeepFashion2's release -> COCO JSON: python tools/dataset_converters/deepfashion2.py ROOT
+
+ROOT holds train/{image,annos} and validation/{image,annos}. Writes ROOT/annotations/train.json
+and validation.json, prints boxes and images per class and what had to be left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmdet_multigrain.converters.deepfashion2 import SPLITS, convert, find_folders
+from mmdet_multigrain.launch import run_tool
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Convert DeepFashion2 to COCO JSON')
+    parser.add_argument('root', type=Path, help='folder with train/ and validation/')
+    parser.add_argument('--splits', nargs='+', choices=SPLITS, default=SPLITS,
+                        help='default: both')
+    parser.add_argument('--out-dir', type=Path, help='default: ROOT/annotations')
+    parser.add_argument('--with-segmentation', action='store_true',
+                        help='keep the polygons (the files grow several times)')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    out_dir = args.out_dir or args.root / 'annotations'
+    for split in args.splits:
+        find_folders(args.root, split)  # before the first split takes its time
+    try:
+        for split in args.splits:
+            print(convert(args.root, split, out_dir / f'{split}.json',
+                          with_segmentation=args.with_segmentation))
+    except KeyboardInterrupt:
+        print(f'interrupted; {split}.json was not written', file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == '__main__':
+    run_tool(main)
