@@ -1,0 +1,61 @@
+"""The paper's merged head (figure 3c): branches of different depth, one set of results."""
+
+from __future__ import annotations
+
+import torch
+from mmdet.registry import MODELS
+from torch import Tensor
+
+from mmdet_multigrain.taxonomy import Taxonomy
+
+from .multi_branch_bbox_head import MultiBranchBBoxHead
+
+
+@MODELS.register_module()
+class MergedBBoxHead(MultiBranchBBoxHead):
+    """Concatenate the features of all branches; one merging layer predicts from them.
+
+    .. code-block:: none
+
+        RoI feature -> coarse branch (1 FC) -\\            /-> fc_cls -> K + 1 scores
+                                              -> concat --
+        RoI feature -> fine branch (2 FC) ---/            \\-> fc_reg -> 4 K deltas
+
+    Only the fine classes supervise it, once, at the end (paper, section 3.2). The taxonomy gives
+    the classes and the number of branches; its groups play no part.
+
+    Args:
+        taxonomy (Taxonomy | str | Mapping): The taxonomy, or what `Taxonomy.load` takes.
+        loss_cls (dict): Any classification loss of an mmdet box head.
+            Defaults to dict(type='CrossEntropyLoss').
+        **kwargs: See MultiBranchBBoxHead.
+    """
+
+    def __init__(
+        self,
+        *,
+        taxonomy: Taxonomy | str | dict,
+        loss_cls: dict = dict(type='CrossEntropyLoss'),  # noqa: B006, B008 (never changed)
+        **kwargs,
+    ) -> None:
+        super().__init__(taxonomy=taxonomy, loss_cls=loss_cls, **kwargs)
+        in_features = len(self.branch_depths) * self.fc_out_channels
+        cls_channels = (
+            self.loss_cls.get_cls_channels(self.num_classes)
+            if self.custom_cls_channels
+            else self.num_classes + 1
+        )
+        self.fc_cls = self._predictor(self.cls_predictor_cfg, in_features, cls_channels)
+        self.fc_reg = self._predictor(self.reg_predictor_cfg, in_features, self._reg_channels)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict from RoI features.
+
+        Args:
+            x (Tensor): RoI features, shape (N, in_channels, H, W).
+
+        Returns:
+            tuple[Tensor, Tensor]: Scores (N, K + 1) and deltas (N, 4 K).
+        """
+        merged = torch.cat(self.branch_features(x), dim=1)
+        return self.fc_cls(merged), self.fc_reg(merged)

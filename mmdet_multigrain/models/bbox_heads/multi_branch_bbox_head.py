@@ -1,0 +1,170 @@
+"""The trunk that the multi-grained and the merged head share: parallel FC branches.
+
+Here belong the branches of different depth on the RoI feature and their initialisation, nothing
+that knows what the branches are supervised with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mmdet.models.roi_heads.bbox_heads import BBoxHead
+from mmdet.registry import MODELS
+from torch import Tensor, nn
+
+from mmdet_multigrain.taxonomy import Taxonomy
+
+
+class MultiBranchBBoxHead(BBoxHead):
+    """Box head whose RoI feature feeds one fully connected branch per taxonomy level.
+
+    .. code-block:: none
+
+                            /-> ReLU ------------------> feature of level 0   (branch_fcs[0] = 1)
+        RoI feature -> branch_in
+                            \\-> ReLU -> FC -> ReLU ---> feature of level 1   (branch_fcs[1] = 2)
+
+    All branches begin with a layer on the same flattened RoI feature, so these layers are one
+    matrix, `branch_in`, whose rows belong to the branches in order (coarse to fine).
+
+    Abstract: subclasses add predictors and `forward`.
+
+    Args:
+        taxonomy (Taxonomy | str | Mapping): The taxonomy, or what `Taxonomy.load` takes.
+        grouped (bool): False makes each class its own superclass (the paper's "w/o group").
+            Defaults to True.
+        branch_fcs (Sequence[int]): Number of FC layers of each branch, coarse to fine, each at
+            least 1. Defaults to (1, 2), the paper's.
+        fc_out_channels (int): Width of every FC layer. Defaults to 1024.
+        num_classes (int, optional): Only accepted if it equals the taxonomy's.
+        loss_cls (dict): Classification loss.
+        init_cfg (dict | list[dict], optional): Replaces the default initialisation: Xavier for
+            the branches as in Shared2FCBBoxHead, normal for the predictors.
+        **kwargs: Arguments of mmdet's BBoxHead (`in_channels`, `roi_feat_size`, `bbox_coder`,
+            `reg_class_agnostic`, `loss_bbox`, ...).
+
+    Raises:
+        ValueError: If `branch_fcs` or `num_classes` do not fit the taxonomy.
+    """
+
+    def __init__(
+        self,
+        *,
+        taxonomy: Taxonomy | str | dict,
+        loss_cls: dict,
+        grouped: bool = True,
+        branch_fcs: Sequence[int] = (1, 2),
+        fc_out_channels: int = 1024,
+        num_classes: int | None = None,
+        init_cfg: dict | list[dict] | None = None,
+        **kwargs,
+    ) -> None:
+        taxonomy = resolve_taxonomy(taxonomy, grouped=grouped)
+        if num_classes not in (None, taxonomy.num_classes):
+            raise ValueError(
+                f'num_classes={num_classes}: taxonomy {taxonomy.name!r} has '
+                f'{taxonomy.num_classes} classes; leave num_classes out, the taxonomy gives it'
+            )
+        if len(branch_fcs) != taxonomy.num_levels or min(branch_fcs) < 1:
+            raise ValueError(
+                f'branch_fcs={tuple(branch_fcs)}: taxonomy {taxonomy.name!r} has '
+                f'{taxonomy.num_levels} levels and needs one branch of at least 1 layer for each'
+            )
+        super().__init__(
+            num_classes=taxonomy.num_classes, loss_cls=loss_cls, init_cfg=init_cfg, **kwargs
+        )
+        if not (self.with_cls and self.with_reg):
+            raise ValueError(f'{type(self).__name__} always classifies and regresses')
+        self.taxonomy = taxonomy
+        self.branch_depths = tuple(branch_fcs)
+        self.fc_out_channels = fc_out_channels
+
+        in_features = self.in_channels * (1 if self.with_avg_pool else self.roi_feat_area)
+        num_branches = len(self.branch_depths)
+        self.branch_in = nn.Linear(in_features, num_branches * fc_out_channels)
+        self.branch_fcs = nn.ModuleList(
+            nn.ModuleList(
+                nn.Linear(fc_out_channels, fc_out_channels) for _ in range(depth - 1)
+            )
+            for depth in self.branch_depths
+        )
+        self.relu = nn.ReLU(inplace=True)
+        if init_cfg is None:
+            # Xavier's bound depends on the number of outputs; the gain makes each branch's rows
+            # of the common matrix start as they would in a layer of their own.
+            gain = (
+                (in_features + num_branches * fc_out_channels) / (in_features + fc_out_channels)
+            ) ** 0.5
+            xavier = dict(type='Xavier', distribution='uniform')
+            self.init_cfg += [
+                dict(**xavier, gain=gain, override=dict(name='branch_in')),
+                dict(**xavier, override=dict(name='branch_fcs')),
+            ]
+
+    def _predictor(self, config: dict, in_features: int, out_features: int) -> nn.Module:
+        """Build a last layer from `cls_predictor_cfg` or `reg_predictor_cfg`."""
+        return MODELS.build(dict(config, in_features=in_features, out_features=out_features))
+
+    @property
+    def _reg_channels(self) -> int:
+        """Number of outputs of the fine regressor."""
+        size = self.bbox_coder.encode_size
+        return size if self.reg_class_agnostic else size * self.num_classes
+
+    def branch_features(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Features of all branches.
+
+        Args:
+            x (Tensor): RoI features, shape (N, in_channels, H, W); N may be 0.
+
+        Returns:
+            tuple[Tensor]: One (N, fc_out_channels) tensor per level, coarse to fine.
+        """
+        if self.with_avg_pool:
+            x = x.mean(dim=(-2, -1))
+        first = self.relu(self.branch_in(x.flatten(1)))
+        features = []
+        for feature, layers in zip(
+            first.split(self.fc_out_channels, dim=1), self.branch_fcs, strict=True
+        ):
+            for layer in layers:
+                feature = self.relu(layer(feature))
+            features.append(feature)
+        return tuple(features)
+
+    def loss(
+        self,
+        cls_score: Tensor,
+        bbox_pred: Tensor,
+        rois: Tensor,
+        labels: Tensor,
+        label_weights: Tensor,
+        bbox_targets: Tensor,
+        bbox_weights: Tensor,
+        reduction_override: str | None = None,
+    ) -> dict[str, Tensor]:
+        """Losses as in BBoxHead, which leaves out classification when there are no RoIs.
+
+        Without it the classifiers would have no gradient in that step and distributed training
+        would wait for it for ever; here their loss is a zero that can be back-propagated.
+        """
+        losses = super().loss(
+            cls_score,
+            bbox_pred,
+            rois,
+            labels,
+            label_weights,
+            bbox_targets,
+            bbox_weights,
+            reduction_override=reduction_override,
+        )
+        if cls_score.shape[0] == 0:
+            loss_cls = self.loss_cls(cls_score, labels, label_weights, avg_factor=1.0)
+            losses.update(loss_cls if isinstance(loss_cls, dict) else dict(loss_cls=loss_cls))
+        return losses
+
+
+def resolve_taxonomy(taxonomy: Taxonomy | str | dict, *, grouped: bool) -> Taxonomy:
+    """Load a taxonomy; without grouping, each class becomes its own superclass."""
+    taxonomy = Taxonomy.load(taxonomy)
+    return taxonomy if grouped else taxonomy.ungrouped()

@@ -1,0 +1,217 @@
+"""The paper's multi-grained head (figure 3b): every branch has its own supervision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from mmdet.registry import MODELS
+from mmdet.structures.bbox import get_box_tensor
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+
+from mmdet_multigrain.taxonomy import Taxonomy
+
+from ..losses import HierarchicalCrossEntropyLoss
+from .multi_branch_bbox_head import MultiBranchBBoxHead, resolve_taxonomy
+
+
+@MODELS.register_module()
+class MultiGrainedBBoxHead(MultiBranchBBoxHead):
+    r"""A shallow branch learns superclasses, deeper ones learn finer classes.
+
+    .. code-block:: none
+
+                          /-> coarse branch (1 FC) -> coarse_fc_cls -> superclass scores
+        RoI feature (7x7) --> ... one branch per level, each deeper than the last
+                          \-> fine branch (2 FC) --> fc_cls -> class scores
+                                                 \-> fc_reg -> box deltas
+
+    With `grouped=False` the coarse branch learns the fine classes too (the paper's "w/o group").
+    Detections come from the fine branch alone (paper, section 3.2).
+
+    StandardRoIHead and CascadeRoIHead use it as it is: `forward` returns one score and one delta
+    tensor. The scores hold the fine part first, then the coarser levels (see
+    HierarchicalCrossEntropyLoss); the deltas hold the fine part first, then those of the coarser
+    levels that have a regressor.
+
+    Args:
+        taxonomy (Taxonomy | str | Mapping): The taxonomy, or what `Taxonomy.load` takes.
+        grouped (bool): False makes each class its own superclass. Defaults to True.
+        branch_fcs (Sequence[int]): FC layers per branch, coarse to fine. Defaults to (1, 2).
+        fc_out_channels (int): Width of the FC layers. Defaults to 1024.
+        coarse_width (str): 'classes' (the paper) or 'groups', see HierarchicalCrossEntropyLoss.
+            Defaults to 'classes'.
+        reg_weights (Sequence[float]): :math:`w_r` of the box regression loss per level (paper,
+            eq. 2), coarse to fine. A coarser level of weight 0 has no regressor; the fine weight
+            must be positive. Defaults to (0, 1), the paper's.
+        loss_cls (dict): A HierarchicalCrossEntropyLoss; the head hands it its taxonomy and
+            `coarse_width`. Defaults to one with weight 1 for every level of a 2-level taxonomy.
+        **kwargs: See MultiBranchBBoxHead.
+
+    Raises:
+        ValueError: If `reg_weights` or `loss_cls` do not fit the taxonomy.
+    """
+
+    def __init__(
+        self,
+        *,
+        taxonomy: Taxonomy | str | dict,
+        grouped: bool = True,
+        coarse_width: str = 'classes',
+        reg_weights: Sequence[float] = (0, 1),
+        loss_cls: dict = dict(  # noqa: B006, B008 (never changed)
+            type='HierarchicalCrossEntropyLoss', level_weights=(1.0, 1.0)
+        ),
+        init_cfg: dict | list[dict] | None = None,
+        **kwargs,
+    ) -> None:
+        taxonomy = resolve_taxonomy(taxonomy, grouped=grouped)
+        if (
+            len(reg_weights) != taxonomy.num_levels
+            or min(reg_weights) < 0
+            or reg_weights[-1] <= 0
+        ):
+            raise ValueError(
+                f'reg_weights={tuple(reg_weights)}: taxonomy {taxonomy.name!r} has '
+                f'{taxonomy.num_levels} levels and needs one weight >= 0 for each, coarse to '
+                'fine, the fine one above 0'
+            )
+        loss_class = loss_cls['type']
+        if isinstance(loss_class, str):
+            loss_class = MODELS.get(loss_class)
+        if loss_class is None or not issubclass(loss_class, HierarchicalCrossEntropyLoss):
+            raise ValueError(
+                f'loss_cls of type {loss_cls["type"]}: {type(self).__name__} needs a '
+                'HierarchicalCrossEntropyLoss; other losses go into its fine_loss'
+            )
+        super().__init__(
+            taxonomy=taxonomy,
+            loss_cls={'taxonomy': taxonomy, 'coarse_width': coarse_width, **loss_cls},
+            init_cfg=init_cfg,
+            **kwargs,
+        )
+        self.reg_weights = tuple(float(weight) for weight in reg_weights)
+
+        *coarse_channels, fine_channels = self.loss_cls.level_channels
+        in_features = self.fc_out_channels
+        self.fc_cls = self._predictor(self.cls_predictor_cfg, in_features, fine_channels)
+        self.fc_reg = self._predictor(self.reg_predictor_cfg, in_features, self._reg_channels)
+        self.coarse_fc_cls = nn.ModuleList(
+            self._predictor(self.cls_predictor_cfg, in_features, channels)
+            for channels in coarse_channels
+        )
+        # Keyed by level: only levels with a weight regress.
+        self.coarse_fc_reg = nn.ModuleDict(
+            {
+                str(level): self._predictor(
+                    self.reg_predictor_cfg, in_features, self._coarse_reg_channels(channels)
+                )
+                for level, channels in enumerate(coarse_channels)
+                if self.reg_weights[level] > 0
+            }
+        )
+        if init_cfg is None:
+            self.init_cfg += [
+                dict(type='Normal', std=0.01, override=dict(name='coarse_fc_cls')),
+                dict(type='Normal', std=0.001, override=dict(name='coarse_fc_reg')),
+            ]
+
+    def _coarse_reg_channels(self, cls_channels: int) -> int:
+        size = self.bbox_coder.encode_size
+        return size if self.reg_class_agnostic else size * (cls_channels - 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict from RoI features.
+
+        Args:
+            x (Tensor): RoI features, shape (N, in_channels, H, W).
+
+        Returns:
+            tuple[Tensor, Tensor]: Scores of all levels and box deltas, the fine part first.
+        """
+        *coarse, fine = self.branch_features(x)
+        scores = [self.fc_cls(fine)]
+        scores += [fc(feature) for fc, feature in zip(self.coarse_fc_cls, coarse, strict=True)]
+        deltas = [self.fc_reg(fine)]
+        deltas += [fc(coarse[int(level)]) for level, fc in self.coarse_fc_reg.items()]
+        return torch.cat(scores, dim=1), torch.cat(deltas, dim=1)
+
+    def _fine_deltas(self, bbox_pred: Tensor) -> Tensor:
+        # Contiguous, as BBoxHead views it by class.
+        return bbox_pred[:, : self._reg_channels].contiguous()
+
+    def loss(
+        self,
+        cls_score: Tensor,
+        bbox_pred: Tensor,
+        rois: Tensor,
+        labels: Tensor,
+        label_weights: Tensor,
+        bbox_targets: Tensor,
+        bbox_weights: Tensor,
+        reduction_override: str | None = None,
+    ) -> dict[str, Tensor]:
+        """Classification losses of all levels, regression losses of those with a weight.
+
+        Args and shapes are those of `BBoxHead.loss`, with the scores and deltas of `forward`.
+
+        Returns:
+            dict[str, Tensor]: Keys of HierarchicalCrossEntropyLoss (losses and accuracies),
+            `loss_bbox`, and `loss_bbox_coarse` (L > 2: `loss_bbox_level*`) where w_r > 0.
+        """
+        losses = super().loss(
+            cls_score,
+            self._fine_deltas(bbox_pred),
+            rois,
+            labels,
+            label_weights,
+            bbox_targets,
+            bbox_weights,
+            reduction_override=reduction_override,
+        )
+        losses['loss_bbox'] = self.reg_weights[-1] * losses['loss_bbox']
+        widths = [fc.out_features for fc in self.coarse_fc_reg.values()]
+        coarse_deltas = bbox_pred[:, self._reg_channels :].split(widths, dim=1)
+        for level, deltas in zip(map(int, self.coarse_fc_reg), coarse_deltas, strict=True):
+            name = self.loss_cls.level_name(level)
+            losses[f'loss_bbox_{name}'] = self.reg_weights[level] * self.loss_bbox(
+                self._deltas_of_true_group(level, deltas, rois, labels),
+                bbox_targets,
+                bbox_weights,
+                avg_factor=max(bbox_targets.size(0), 1),
+                reduction_override=reduction_override,
+            )
+        return losses
+
+    def _deltas_of_true_group(
+        self, level: int, deltas: Tensor, rois: Tensor, labels: Tensor
+    ) -> Tensor:
+        """Deltas (N, 4) of each RoI's own group.
+
+        Background rows get those of some group: their weight is 0, and taking all rows keeps the
+        host from waiting for the device, as a boolean mask would make it do.
+        """
+        size = self.bbox_coder.encode_size
+        if not self.reg_class_agnostic:
+            num_groups = self.loss_cls.level_channels[level] - 1
+            deltas = deltas.reshape(-1, num_groups, size)
+            group = self.loss_cls.group_of_label[level][labels].clamp(max=num_groups - 1)
+            deltas = deltas.gather(1, group.view(-1, 1, 1).expand(-1, 1, size)).squeeze(1)
+        if self.reg_decoded_bbox:
+            deltas = get_box_tensor(self.bbox_coder.decode(rois[:, 1:], deltas))
+        return deltas
+
+    def _predict_by_feat_single(
+        self, roi: Tensor, cls_score: Tensor, bbox_pred: Tensor, *args, **kwargs
+    ) -> InstanceData:
+        """Detections of one image, from the fine branch."""
+        return super()._predict_by_feat_single(
+            roi, cls_score, self._fine_deltas(bbox_pred), *args, **kwargs
+        )
+
+    def regress_by_class(
+        self, priors: Tensor, label: Tensor, bbox_pred: Tensor, img_meta: dict
+    ) -> Tensor:
+        """Boxes of the given fine labels, for the next stage of a cascade."""
+        return super().regress_by_class(priors, label, self._fine_deltas(bbox_pred), img_meta)

@@ -1,0 +1,69 @@
+"""Fixtures for all tests: small taxonomies, and the way to data that may not be there."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import pytest
+
+from mmdet_multigrain.launch import quiet_imports
+from mmdet_multigrain.taxonomy import Taxonomy
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SHARED = REPOSITORY.parent / 'shared'
+
+
+@pytest.fixture(scope='session')
+def repository() -> Path:
+    """Root of the repository."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope='session')
+def ccp() -> Path:
+    """854 real photos with boxes, in COCO format with supercategories."""
+    path = SHARED / 'data' / 'ccp'
+    if not (path / 'train.json').is_file():
+        pytest.skip('real photos (../shared/data/ccp) are not there')
+    return path
+
+
+@pytest.fixture
+def garments() -> Taxonomy:
+    """Five classes in two groups, one of them out of order, and one class alone."""
+    return Taxonomy.load(
+        {
+            'name': 'garments',
+            'groups': {'top': ['shirt', 'vest'], 'bottom': ['skirt', 'shorts']},
+            'ungrouped': ['hat'],
+            'classes': ['shirt', 'skirt', 'vest', 'hat', 'shorts'],
+        }
+    )
+
+
+@pytest.fixture
+def three_levels() -> Taxonomy:
+    """Five classes in three levels; 'hat' has no group at the middle one."""
+    return Taxonomy.load(
+        {
+            'name': 'three levels',
+            'groups': {
+                'body': {'upper': ['shirt', 'vest'], 'lower': ['skirt', 'shorts']},
+                'head': ['hat'],
+            },
+        }
+    )
+
+
+@pytest.fixture(scope='session', autouse=True)
+def mmdet_scope() -> None:
+    """Build by type names as a Runner would, without what importing mmdet prints."""
+    with quiet_imports():
+        import mmdet.datasets
+        import mmdet.evaluation
+        import mmdet.models  # noqa: F401
+        from mmengine.registry import init_default_scope
+
+        init_default_scope('mmdet')
+    warnings.filterwarnings('ignore', category=UserWarning, module='mmengine')
