@@ -1,0 +1,23 @@
+# The paper's schedule (section 4.1), for all variants: 200,000 iterations of 24 images.
+# Warm-up: Detectron2's default; the paper does not name one.
+max_iters = 200000
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=10000)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=1000),
+    dict(
+        type='MultiStepLR',
+        by_epoch=False,
+        begin=0,
+        end=max_iters,
+        milestones=[150000, 175000],
+        gamma=0.1),
+]
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='SGD', lr=0.005, momentum=0.9, weight_decay=0.0001))
+# 24 = 8 GPUs x 3 images. With another number: --auto-scale-lr.
+auto_scale_lr = dict(enable=False, base_batch_size=24)
+# "The shared backbone is pre-trained on the MS-COCO dataset."
+load_from = 'https://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_r101_fpn_2x_coco/faster_rcnn_r101_fpn_2x_coco_bbox_mAP-0.398_20200504_210455-1d2dac9c.pth'  # noqa: E501

@@ -1,0 +1,9 @@
+# The paper's baseline (figure 3a): one branch, as large as the other variants.
+# On OpenImagesV4-Clothing.
+_base_ = [
+    '../_base_/models/baseline_r101_fpn.py',
+    '../_base_/datasets/openimages_v4_clothing_detection.py',
+    '../_base_/schedules/schedule_200k.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(roi_head=dict(bbox_head=dict(num_classes=40)))

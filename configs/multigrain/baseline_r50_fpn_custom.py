@@ -1,0 +1,9 @@
+# The paper's baseline (figure 3a): one branch, as large as the other variants.
+# On your own COCO files.
+_base_ = [
+    '../_base_/models/baseline_r101_fpn.py',
+    '../_base_/datasets/custom_detection.py',
+    '../_base_/schedules/schedule_finetune_12k.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(backbone=dict(depth=50), roi_head=dict(bbox_head=dict(num_classes=_base_.num_classes)))

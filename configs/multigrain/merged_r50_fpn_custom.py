@@ -1,0 +1,9 @@
+# The paper's merged head (figure 3c): two branches, one result.
+# On your own COCO files.
+_base_ = [
+    '../_base_/models/merged_r101_fpn.py',
+    '../_base_/datasets/custom_detection.py',
+    '../_base_/schedules/schedule_finetune_12k.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(backbone=dict(depth=50), roi_head=dict(bbox_head=dict(taxonomy=_base_.taxonomy)))

@@ -1,0 +1,11 @@
+# The paper's "with group" (figure 3b): superclasses on the coarse branch, small.
+# On your own COCO files.
+_base_ = [
+    '../_base_/models/wgroup_r101_fpn.py',
+    '../_base_/models/small_r18.py',
+    '../_base_/datasets/custom_small_detection.py',
+    '../_base_/schedules/schedule_scratch_small.py',
+    '../_base_/small_runtime.py',
+]
+model = _base_.small_model
+model['roi_head']['bbox_head'].update(taxonomy=_base_.taxonomy)

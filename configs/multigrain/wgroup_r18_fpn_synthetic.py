@@ -1,0 +1,11 @@
+# The paper's "with group" (figure 3b): superclasses on the coarse branch.
+# Small, on drawn garments.
+_base_ = [
+    '../_base_/models/wgroup_r101_fpn.py',
+    '../_base_/models/small_r18.py',
+    '../_base_/datasets/synthetic_deepfashion2_detection.py',
+    '../_base_/schedules/schedule_synthetic.py',
+    '../_base_/small_runtime.py',
+]
+model = _base_.small_model
+model['roi_head']['bbox_head'].update(taxonomy='deepfashion2')

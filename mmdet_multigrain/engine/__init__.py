@@ -1,0 +1,5 @@
+"""What surrounds training and testing: hooks, registered in mmdet's `HOOKS`."""
+
+from .hooks import CheckpointReportHook, PreflightHook
+
+__all__ = ['CheckpointReportHook', 'PreflightHook']

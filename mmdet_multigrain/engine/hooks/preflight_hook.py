@@ -1,0 +1,125 @@
+"""Check, before the first iteration, that model and data mean the same by a label."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import nn
+
+from mmdet_multigrain.taxonomy import Taxonomy
+
+
+@HOOKS.register_module()
+class PreflightHook(Hook):
+    """Compare heads and data sets; print the class table and the effective learning rate.
+
+    The number of classes, their names and order, and their superclasses must agree between every
+    RoI head and every data set, else the run stops before its first iteration.
+
+    Raises:
+        ValueError: If they do not agree.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Check the training and validation data; print what the run starts from."""
+        dataset = runner.train_dataloader.dataset
+        check_heads(runner.model, dataset.metainfo, source=_source(dataset))
+        if runner.val_loop is not None:
+            validation = runner.val_dataloader.dataset
+            check_heads(runner.model, validation.metainfo, source=_source(validation))
+        if 'taxonomy' in dataset.metainfo:
+            taxonomy = Taxonomy.load(dataset.metainfo['taxonomy'])
+            counts = getattr(_innermost(dataset), 'box_counts', None)
+            runner.logger.info(f'Classes of {_source(dataset)}:\n{class_table(taxonomy, counts)}')
+        runner.logger.info(learning_rate_line(runner))
+
+    def before_test(self, runner: Runner) -> None:
+        """Check the test data."""
+        dataset = runner.test_loop.dataloader.dataset
+        check_heads(runner.model, dataset.metainfo, source=_source(dataset))
+
+
+def check_heads(model: nn.Module, metainfo: dict[str, Any], *, source: str) -> None:
+    """Raise a one-line ValueError if a RoI head of `model` does not fit the data's classes."""
+    model = model.module if is_model_wrapper(model) else model
+    classes = tuple(metainfo['classes'])
+    taxonomy = metainfo.get('taxonomy')
+    taxonomy = None if taxonomy is None else Taxonomy.load(taxonomy)
+    for name, head in model.named_modules():
+        if not ('roi_head' in name and hasattr(head, 'num_classes') and hasattr(head, 'loss')):
+            continue
+        if head.num_classes != len(classes):
+            raise ValueError(
+                f'model.{name} has {head.num_classes} classes, the data in {source} '
+                f'{len(classes)}; give both the same taxonomy (or num_classes={len(classes)})'
+            )
+        own = getattr(head, 'taxonomy', None)
+        if own is None:
+            continue
+        for label, (of_head, of_data) in enumerate(zip(own.classes, classes, strict=True)):
+            if of_head != of_data:
+                raise ValueError(
+                    f'label {label} is {of_head!r} in model.{name} but {of_data!r} in {source}; '
+                    'give both the same taxonomy'
+                )
+        if taxonomy is None or own.is_ungrouped:
+            continue
+        if own.num_levels != taxonomy.num_levels:
+            raise ValueError(
+                f'model.{name} has {own.num_levels} levels, the taxonomy of {source} '
+                f'{taxonomy.num_levels}; give both the same taxonomy'
+            )
+        for level in range(own.num_levels - 1):
+            for label, of_data in enumerate(classes):
+                groups = own.superclass_of(label, level), taxonomy.superclass_of(label, level)
+                if groups[0] != groups[1]:
+                    raise ValueError(
+                        f'{of_data!r} belongs to {groups[0]!r} in model.{name} but to '
+                        f'{groups[1]!r} in {source}; give both the same taxonomy'
+                    )
+
+
+def class_table(taxonomy: Taxonomy, counts: list[int] | None) -> str:
+    """Text table: label, class, superclass (all coarser levels), boxes."""
+    rows = [('label', 'class', 'superclass', 'boxes')]
+    for label, name in enumerate(taxonomy.classes):
+        path = (taxonomy.superclass_of(label, level) for level in range(taxonomy.num_levels - 1))
+        boxes = '?' if counts is None else str(counts[label])
+        rows.append((str(label), name, ' / '.join(path), boxes))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return '\n'.join(
+        f'{label:>{widths[0]}}  {name:<{widths[1]}}  {group:<{widths[2]}}  {boxes:>{widths[3]}}'
+        for label, name, group, boxes in rows
+    )
+
+
+def learning_rate_line(runner: Runner) -> str:
+    """One line on the learning rate after warm-up and the batch it is used with."""
+    group = runner.optim_wrapper.param_groups[0]
+    rate = group.get('initial_lr', group['lr'])
+    batch_sampler = runner.train_dataloader.batch_sampler
+    accumulation = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
+    batch = runner.world_size * batch_sampler.batch_size * accumulation
+    line = f'Learning rate {rate:g} after warm-up, for batches of {batch} images'
+    scaling = runner.cfg.get('auto_scale_lr') or {}
+    base = scaling.get('base_batch_size')
+    if base in (None, batch):
+        return line
+    if scaling.get('enable'):
+        return f'{line}; scaled from the schedule for {base}'
+    return f'{line}; the schedule is for {base}: --auto-scale-lr gives {rate * batch / base:g}'
+
+
+def _innermost(dataset: Any) -> Any:
+    """The data set below RepeatDataset, ClassBalancedDataset and the like."""
+    while hasattr(dataset, 'dataset'):
+        dataset = dataset.dataset
+    return dataset
+
+
+def _source(dataset: Any) -> str:
+    return getattr(_innermost(dataset), 'ann_file', '') or type(dataset).__name__

@@ -1,0 +1,58 @@
+"""Test a detector: python tools/test.py CONFIG CKPT [--out FILE] [--show-dir DIR] [--tta] ..."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mmdet_multigrain import launch
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Test a detector')
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        '--out', help='JSON file for all numbers (default: result.json in the work folder)'
+    )
+    parser.add_argument('--show-dir', help='folder for pictures of detections beside the truth')
+    parser.add_argument('--tta', action='store_true', help='test-time augmentation')
+    launch.add_common_arguments(parser)
+    return parser.parse_args()
+
+
+def set_tta(cfg) -> None:
+    """Wrap the model and its test pipeline for test-time augmentation."""
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    cfg.model = dict(**cfg.tta_model, module=cfg.model)
+
+
+def set_show_dir(cfg, show_dir: str) -> None:
+    """Let the visualization hook draw every image into a folder."""
+    cfg.default_hooks.visualization.update(
+        draw=True, test_out_dir=str(Path(show_dir).resolve()), interval=1
+    )
+
+
+def main() -> None:
+    args = parse_args()
+    launch.set_local_rank(args.local_rank)
+    cfg = launch.load_config(args.config, args.cfg_options)
+    launch.set_work_dir(cfg, config_path=args.config, work_dir=args.work_dir)
+    if not args.checkpoint.startswith(('http://', 'https://')):
+        launch.check_file(args.checkpoint, 'checkpoint')
+    cfg.load_from, cfg.resume = args.checkpoint, False
+    cfg.test_evaluator.result_file = args.out or str(Path(cfg.work_dir) / 'result.json')
+    if args.show_dir:
+        set_show_dir(cfg, args.show_dir)
+    if args.tta:
+        set_tta(cfg)
+    launch.start_processes(cfg, args.launcher)
+
+    from mmengine.runner import Runner
+
+    Runner.from_cfg(cfg).test()
+
+
+if __name__ == '__main__':
+    launch.run_tool(main)
