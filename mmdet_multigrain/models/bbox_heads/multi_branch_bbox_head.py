@@ -139,25 +139,15 @@ class MultiBranchBBoxHead(BBoxHead):
         rois: Tensor,
         labels: Tensor,
         label_weights: Tensor,
-        bbox_targets: Tensor,
-        bbox_weights: Tensor,
-        reduction_override: str | None = None,
+        *args,
+        **kwargs,
     ) -> dict[str, Tensor]:
         """Losses as in BBoxHead, which leaves out classification when there are no RoIs.
 
         Without it the classifiers would have no gradient in that step and distributed training
         would wait for it for ever; here their loss is a zero that can be back-propagated.
         """
-        losses = super().loss(
-            cls_score,
-            bbox_pred,
-            rois,
-            labels,
-            label_weights,
-            bbox_targets,
-            bbox_weights,
-            reduction_override=reduction_override,
-        )
+        losses = super().loss(cls_score, bbox_pred, rois, labels, label_weights, *args, **kwargs)
         if cls_score.shape[0] == 0:
             loss_cls = self.loss_cls(cls_score, labels, label_weights, avg_factor=1.0)
             losses.update(loss_cls if isinstance(loss_cls, dict) else dict(loss_cls=loss_cls))

@@ -1,0 +1,199 @@
+"""Every config loads, builds its model, and differs from its neighbours only where it should."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from mmdet.registry import MODELS
+from mmengine.config import Config
+
+from mmdet_multigrain.launch import load_config
+
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs' / 'multigrain'
+VARIANTS = ('baseline', 'wogroup', 'merged', 'wgroup')
+FAMILIES = (
+    'r101_fpn_df2',
+    'r101_fpn_oiv4c',
+    'r18_fpn_synthetic',
+    'r18_fpn_custom',
+    'r50_fpn_custom',
+)
+REFERENCES = ('faster-rcnn_r101_fpn_df2', 'faster-rcnn_r101_fpn_oiv4c')
+COMPOSED = ('wgroup_seesaw_r101_fpn_df2', 'wgroup_rfs_r101_fpn_df2')
+
+
+@pytest.fixture
+def custom_data(tmp_path, monkeypatch):
+    """A user's own training file: seven classes, two superclasses, one class alone."""
+    groups = {'top': ['shirt', 'vest', 'coat'], 'bottom': ['skirt', 'shorts', 'jeans']}
+    names = [(name, group) for group, members in groups.items() for name in members]
+    names.append(('hat', ''))
+    categories = [
+        dict(id=number, name=name, supercategory=group)
+        for number, (name, group) in enumerate(names, start=1)
+    ]
+    document = dict(images=[], annotations=[], categories=categories)
+    (tmp_path / 'train.json').write_text(json.dumps(document))
+    monkeypatch.setenv('MULTIGRAIN_DATA', str(tmp_path))
+    for name in ('TRAIN_ANN', 'VAL_ANN', 'IMAGES', 'TAXONOMY'):
+        monkeypatch.delenv(f'MULTIGRAIN_{name}', raising=False)
+    return tmp_path
+
+
+def load(name: str) -> Config:
+    return load_config(CONFIGS / f'{name}.py')
+
+
+def num_parameters(cfg: Config) -> int:
+    return sum(parameter.numel() for parameter in MODELS.build(cfg.model).parameters())
+
+
+def flatten(value, prefix=''):
+    """A config as {dotted key: leaf value}."""
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, list):
+        items = enumerate(value)
+    else:
+        return {prefix: value}
+    flat = {}
+    for key, item in items:
+        flat.update(flatten(item, f'{prefix}.{key}' if prefix else str(key)))
+    return flat
+
+
+def differing_keys(left: Config, right: Config) -> set[str]:
+    left, right = flatten(left.to_dict()), flatten(right.to_dict())
+    return {key for key in left.keys() | right.keys() if left.get(key) != right.get(key)}
+
+
+def test_the_list_of_configs_is_complete():
+    expected = {f'{variant}_{family}' for variant in VARIANTS for family in FAMILIES}
+    assert {path.stem for path in CONFIGS.glob('*.py')} == {*expected, *REFERENCES, *COMPOSED}
+
+
+@pytest.mark.parametrize('path', sorted(CONFIGS.glob('*.py')), ids=lambda path: path.stem)
+def test_leaf_files_are_short(path):
+    code = [line for line in path.read_text().splitlines() if line.strip()[:1] not in ('', '#')]
+    assert len(code) <= 15
+
+
+@pytest.mark.parametrize(
+    ('family', 'low', 'high'),
+    [('r101_fpn_df2', 72e6, 75e6), ('r101_fpn_oiv4c', 72e6, 75e6), ('r18_fpn_synthetic', 1, 1e9)],
+)
+def test_the_four_variants_are_of_one_size(family, low, high):
+    counts = [num_parameters(load(f'{variant}_{family}')) for variant in VARIANTS]
+    assert low <= min(counts) and max(counts) <= high
+    assert max(counts) <= 1.015 * min(counts)
+
+
+@pytest.mark.parametrize('family', ['r18_fpn_custom', 'r50_fpn_custom'])
+def test_custom_variants_build_from_the_users_file(family, custom_data):
+    counts = []
+    for variant in VARIANTS:
+        cfg = load(f'{variant}_{family}')
+        assert cfg.num_classes == 7
+        assert cfg.train_dataloader.dataset.ann_file == 'train.json'
+        assert cfg.train_dataloader.dataset.data_root == f'{custom_data}/'
+        counts.append(num_parameters(cfg))
+    assert max(counts) <= 1.015 * min(counts)
+
+
+def test_stock_reference_has_60_million_parameters():
+    # 60.40 M: mmdet's Faster R-CNN R101-FPN with 13 classes.
+    assert num_parameters(load('faster-rcnn_r101_fpn_df2')) == pytest.approx(60.40e6, abs=1e4)
+    assert num_parameters(load('wgroup_r101_fpn_df2')) == pytest.approx(73.26e6, abs=1e4)
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+def test_variants_differ_in_their_box_head_only(family, custom_data):
+    reference = load(f'wgroup_{family}')
+    for variant in VARIANTS:
+        keys = differing_keys(reference, load(f'{variant}_{family}'))
+        head = ('model.roi_head.bbox_head.', 'small_model.roi_head.bbox_head.')
+        assert all(key.startswith(head) for key in keys), keys
+    keys = differing_keys(reference, load(f'wogroup_{family}'))
+    assert keys == {'model.roi_head.bbox_head.grouped'}
+
+
+@pytest.mark.parametrize('variant', VARIANTS)
+def test_data_sets_differ_in_data_and_taxonomy_only(variant):
+    keys = differing_keys(load(f'{variant}_r101_fpn_df2'), load(f'{variant}_r101_fpn_oiv4c'))
+    allowed = {
+        'data_root',
+        'dataset_type',
+        'model.roi_head.bbox_head.num_classes',
+        'model.roi_head.bbox_head.taxonomy',
+    }
+    names = ('type', 'data_root', 'data_prefix.img', 'ann_file', 'train_ann_file')
+    assert all(
+        key in allowed or (('dataloader' in key or 'evaluator' in key) and key.endswith(names))
+        for key in keys
+    ), keys
+
+
+def test_the_papers_settings():
+    cfg = load('wgroup_r101_fpn_df2')
+    assert cfg.optim_wrapper.optimizer == dict(
+        type='SGD', lr=0.005, momentum=0.9, weight_decay=0.0001
+    )
+    assert cfg.train_cfg.max_iters == 200000
+    assert cfg.param_scheduler[1].milestones == [150000, 175000]
+    assert cfg.auto_scale_lr.base_batch_size == 24
+    assert cfg.model.train_cfg.rpn.assigner.pos_iou_thr == 0.5
+    head = cfg.model.roi_head.bbox_head
+    assert head.branch_fcs == (1, 2) and head.reg_weights == (0, 1)
+    assert head.coarse_width == 'classes'
+    assert head.loss_bbox == dict(type='SmoothL1Loss', beta=1.0, loss_weight=1.0)
+    anchors = cfg.model.rpn_head.anchor_generator
+    assert [8 * stride for stride in anchors.strides] == [32, 64, 128, 256, 512]
+    assert len(anchors.ratios) == 3
+
+
+def test_iterations_everywhere():
+    """An iteration-based run needs by_epoch=False in loop, hooks and every scheduler."""
+    for path in CONFIGS.glob('*r101*.py'):
+        cfg = load(path.stem)
+        assert cfg.train_cfg.type == 'IterBasedTrainLoop'
+        assert cfg.train_dataloader.sampler.type == 'InfiniteSampler'
+        assert cfg.default_hooks.checkpoint.by_epoch is False
+        assert cfg.log_processor.by_epoch is False
+        assert all(scheduler.by_epoch is False for scheduler in cfg.param_scheduler)
+
+
+def test_custom_paths_come_from_environment_or_options(custom_data, monkeypatch):
+    document = json.loads((custom_data / 'train.json').read_text())
+    document['categories'] = document['categories'][:4]
+    (custom_data / 'other.json').write_text(json.dumps(document))
+    monkeypatch.setenv('MULTIGRAIN_TRAIN_ANN', 'other.json')
+    monkeypatch.setenv('MULTIGRAIN_IMAGES', 'pictures/')
+    cfg = load('wgroup_r18_fpn_custom')
+    assert cfg.num_classes == 4
+    assert cfg.val_dataloader.dataset.data_prefix.img == 'pictures/'
+    assert cfg.val_evaluator.train_ann_file == f'{custom_data}/other.json'
+
+    (custom_data / 'two.yaml').write_text('groups:\n  a: [x, y]\n  b: [z]\n')
+    cfg = load_config(
+        CONFIGS / 'wgroup_r18_fpn_custom.py',
+        dict(taxonomy=str(custom_data / 'two.yaml'), val_ann='v.json'),
+    )
+    assert cfg.num_classes == 3
+    assert cfg.test_evaluator.ann_file == f'{custom_data}/v.json'
+    assert cfg.model.roi_head.bbox_head.taxonomy['groups'] == {'a': ['x', 'y'], 'b': ['z']}
+
+
+def test_written_config_is_complete_without_the_taxonomys_file(custom_data, tmp_path):
+    cfg = load('wgroup_r18_fpn_custom')
+    cfg.dump(tmp_path / 'dumped.py')
+    (custom_data / 'train.json').unlink()
+    again = load_config(tmp_path / 'dumped.py')
+    assert num_parameters(again) == num_parameters(cfg)
+
+
+def test_missing_data_is_said_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setenv('MULTIGRAIN_DATA', str(tmp_path / 'nowhere'))
+    with pytest.raises(ValueError, match='nowhere/train.json'):
+        load('wgroup_r18_fpn_custom')
