@@ -6,9 +6,12 @@ registered with MMDetection.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import difflib
+import inspect
 import io
+import itertools
 import os
 import sys
 import warnings
@@ -16,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-# --cfg-options by which configs/_base_/datasets/custom_detection.py can be told where data is.
+# --cfg-options that stand for what configs/_base_/datasets/custom_detection.py reads.
 _CUSTOM_DATA_OPTIONS = {
     'data_root': 'MULTIGRAIN_DATA',
     'train_ann': 'MULTIGRAIN_TRAIN_ANN',
@@ -24,6 +27,17 @@ _CUSTOM_DATA_OPTIONS = {
     'images': 'MULTIGRAIN_IMAGES',
     'taxonomy': 'MULTIGRAIN_TAXONOMY',
 }
+# What a run reads from its config beside the arguments of a Runner.
+_OPTIONAL_KEYS = (
+    'activation_checkpointing',
+    'compile',
+    'efficient_conv_bn_eval',
+    'find_unused_parameters',
+    'model_wrapper_cfg',
+    'sync_bn',
+    'tta_model',
+    'tta_pipeline',
+)
 TRACEBACK_VARIABLE = 'MULTIGRAIN_TRACEBACK'
 
 
@@ -55,11 +69,39 @@ def one_line(error: BaseException) -> str:
     if not lines:
         return f'{type(error).__name__}; {TRACEBACK_VARIABLE}=1 shows where'
     if lines[0].startswith('Caught ') and 'DataLoader worker' in lines[0]:
-        name, _, message = lines[-1].partition(': ')
-        return message if message and name.replace('.', '').isidentifier() else lines[-1]
-    if isinstance(error, ValueError | OSError):
+        passed_on = _after_last_frame(str(error))
+        name, _, message = passed_on.partition(': ')
+        if message and name.startswith('mmdet_multigrain.'):
+            return message
+        return f'{passed_on} ({TRACEBACK_VARIABLE}=1 shows where)'
+    if _of_another_process(error):
+        return 'another process of this run ended; its message says why'
+    if isinstance(error, OSError) or (isinstance(error, ValueError) and _is_ours(error)):
         return ' '.join(lines)
     return f'{type(error).__name__}: {" ".join(lines)} ({TRACEBACK_VARIABLE}=1 shows where)'
+
+
+def _after_last_frame(traceback: str) -> str:
+    """The error that a printed traceback ends with, in one line."""
+    lines = traceback.splitlines()
+    start = max((n for n, line in enumerate(lines) if line.startswith('  File ')), default=-1)
+    rest = itertools.dropwhile(lambda line: line.startswith('    '), lines[start + 1 :])
+    return ' '.join(' '.join(rest).split())
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether this package raised it: then the message was written for users."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    module = '' if trace is None else trace.tb_frame.f_globals.get('__name__', '')
+    return module.partition('.')[0] in ('mmdet_multigrain', '__main__')
+
+
+def _of_another_process(error: BaseException) -> bool:
+    """Whether a collective failed because a peer is gone."""
+    cause = error.__cause__ or error
+    return isinstance(cause, RuntimeError) and 'closed by peer' in str(cause)
 
 
 @contextlib.contextmanager
@@ -75,15 +117,17 @@ def load_config(path: str | Path, cfg_options: Mapping[str, Any] | None = None):
 
     Args:
         path (str | Path): Config file.
-        cfg_options (Mapping, optional): Overrides by dotted key, as from --cfg-options. For the
-            custom configs, `data_root`, `train_ann`, `val_ann`, `images` and `taxonomy` work like
-            the environment variables that they read.
+        cfg_options (Mapping, optional): Overrides by dotted key, as from --cfg-options.
+            `data_root` moves all paths below the config's own. For the custom configs it,
+            `train_ann`, `val_ann`, `images` and `taxonomy` work like the environment variables
+            that they read.
 
     Returns:
         mmengine.config.Config: The config; its modules are imported.
 
     Raises:
-        ValueError: If there is no such config; the message lists the nearest names.
+        ValueError: If there is no such config, if it cannot be loaded, or if nothing reads an
+            override; the message says what may have been meant.
     """
     with quiet_imports():
         import mmdet.datasets
@@ -93,22 +137,100 @@ def load_config(path: str | Path, cfg_options: Mapping[str, Any] | None = None):
 
     path = check_file(path, 'config')
     cfg_options = dict(cfg_options or {})
-    if path.stem.endswith('_custom'):
-        for option, variable in _CUSTOM_DATA_OPTIONS.items():
-            if option in cfg_options:
-                os.environ[variable] = str(cfg_options.pop(option))
-    with quiet_imports():
-        cfg = Config.fromfile(path)
+    variables = {
+        variable: str(cfg_options[option])
+        for option, variable in _CUSTOM_DATA_OPTIONS.items()
+        if option in cfg_options
+    }
+    try:
+        with quiet_imports(), _environment(variables):
+            cfg = Config.fromfile(path)
+    except Exception as error:
+        if isinstance(error, ValueError) and _is_ours(error):  # of the taxonomy that it loads
+            raise
+        cause = error.__cause__ or error
+        raise ValueError(
+            f'{path}: not a config that can be loaded ({type(cause).__name__}: '
+            f'{" ".join(str(cause).split())}); {TRACEBACK_VARIABLE}=1 shows where'
+        ) from error
+    if 'MULTIGRAIN_DATA' in cfg.text:  # it or a base of it reads the variables
+        cfg_options = {
+            key: value for key, value in cfg_options.items() if key not in _CUSTOM_DATA_OPTIONS
+        }
+    if 'data_root' in cfg_options and cfg.get('data_root'):
+        new_root = os.path.join(str(cfg_options.pop('data_root')), '')
+        cfg.merge_from_dict(_replace_prefix(cfg.to_dict(), cfg.data_root, new_root))
+    _check_options(cfg, cfg_options, path)
     cfg.merge_from_dict(cfg_options)
     return cfg
+
+
+def _replace_prefix(value: Any, old: str, new: str) -> Any:
+    """The same nested value, strings that begin with `old` beginning with `new` instead."""
+    if isinstance(value, Mapping):
+        return {key: _replace_prefix(item, old, new) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_replace_prefix(item, old, new) for item in value)
+    if isinstance(value, str) and value.startswith(old):
+        return new + value.removeprefix(old)
+    return value
+
+
+def _check_options(cfg: Any, cfg_options: Mapping[str, Any], path: Path) -> None:
+    """Refuse overrides that would do nothing, because no part of a run reads them."""
+    from mmengine.runner import Runner
+
+    read = {*inspect.signature(Runner).parameters, *_OPTIONAL_KEYS}
+    for option in cfg_options:
+        key = option.partition('.')[0]
+        if key in read:
+            continue
+        if key in cfg:
+            places = ', '.join(_places(cfg, key)) or 'the entries made of it'
+            raise ValueError(
+                f'--cfg-options {option}: {key!r} is a variable of {path}, of use only while that '
+                f'is read; set {places}'
+            )
+        close = difflib.get_close_matches(key, read, n=1)
+        hint = f'did you mean {close[0]!r}?' if close else 'no part of a run reads it'
+        raise ValueError(f'--cfg-options {option}: {path} has no {key!r}; {hint}')
+
+
+def _places(cfg: Mapping[str, Any], name: str, prefix: str = '') -> Iterator[str]:
+    """Dotted keys of the entries of that name below the top level."""
+    for key, value in cfg.items():
+        if prefix and key == name:
+            yield prefix + key
+        elif isinstance(value, Mapping):
+            yield from _places(value, name, f'{prefix}{key}.')
+
+
+@contextlib.contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for a while."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def check_file(path: str | Path, what: str) -> Path:
     """The path of an existing file; a ValueError names what is missing and near names."""
     path = Path(path)
+    if path.is_dir():
+        raise ValueError(f'{path}: this is a folder; name a {what} in it')
     if not path.is_file():
         raise ValueError(f'{path}: no such {what}{_nearest(path)}')
     return path
+
+
+def check_checkpoint(path: str | Path) -> None:
+    """Raise a one-line ValueError if a checkpoint is a file that is not there; URLs may be."""
+    if '://' not in str(path):
+        check_file(path, 'checkpoint')
 
 
 def _nearest(path: Path) -> str:
@@ -138,28 +260,56 @@ def start_processes(cfg: Any, launcher: str) -> None:
     import torch
 
     cfg.launcher = launcher
-    if launcher == 'none' or torch.cuda.is_available():
+    if launcher == 'none':
+        return
+    cfg.custom_hooks = [*cfg.get('custom_hooks', ()), dict(type='SameBuffersHook')]
+    # mmengine hands over an argument that newer versions of torch call otherwise.
+    warnings.filterwarnings('ignore', message='`broadcast_buffers`', category=FutureWarning)
+    if torch.cuda.is_available():
         return
     if launcher != 'pytorch':
         raise ValueError(f'--launcher {launcher} needs GPUs; on CPUs use --launcher pytorch')
     torch.distributed.init_process_group(backend='gloo')
     cfg.model_wrapper_cfg = dict(
-        type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False
+        type='MMDistributedDataParallel',
+        device_ids=None,
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False),
     )
 
 
-def add_common_arguments(parser: Any) -> None:
-    """Arguments that training and testing share, as MMDetection's users type them."""
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    """The argument --cfg-options KEY=VALUE ..., as MMDetection's users type it."""
     from mmengine.config import DictAction
 
-    parser.add_argument('--work-dir', help='folder for logs, checkpoints and results')
+    class Options(DictAction):
+        @staticmethod
+        def _parse_iterable(val: str) -> Any:
+            # MMEngine takes blanks out of all values; paths may have some.
+            if any(character in val for character in '[(,'):
+                return DictAction._parse_iterable(val)
+            return DictAction._parse_int_float_bool(val.strip('\'"'))
+
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=Options,
+        type=_key_value,
         metavar='KEY=VALUE',
         help='override config entries, e.g. train_dataloader.batch_size=4',
     )
+
+
+def _key_value(text: str) -> str:
+    if not text.partition('=')[1]:
+        raise argparse.ArgumentTypeError(f'{text!r} is not KEY=VALUE')
+    return text
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments that training and testing share, as MMDetection's users type them."""
+    parser.add_argument('--work-dir', help='folder for logs, checkpoints and results')
+    add_cfg_options(parser)
     parser.add_argument(
         '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from pathlib import Path
 
 from mmdet_multigrain import launch
@@ -29,6 +30,7 @@ def set_tta(cfg) -> None:
 
 def set_show_dir(cfg, show_dir: str) -> None:
     """Let the visualization hook draw every image into a folder."""
+    warnings.filterwarnings('ignore', message='.* is out of bounds')  # a box on the image's border
     cfg.default_hooks.visualization.update(
         draw=True, test_out_dir=str(Path(show_dir).resolve()), interval=1
     )
@@ -39,8 +41,7 @@ def main() -> None:
     launch.set_local_rank(args.local_rank)
     cfg = launch.load_config(args.config, args.cfg_options)
     launch.set_work_dir(cfg, config_path=args.config, work_dir=args.work_dir)
-    if not args.checkpoint.startswith(('http://', 'https://')):
-        launch.check_file(args.checkpoint, 'checkpoint')
+    launch.check_checkpoint(args.checkpoint)
     cfg.load_from, cfg.resume = args.checkpoint, False
     cfg.test_evaluator.result_file = args.out or str(Path(cfg.work_dir) / 'result.json')
     if args.show_dir:
@@ -49,7 +50,7 @@ def main() -> None:
         set_tta(cfg)
     launch.start_processes(cfg, args.launcher)
 
-    from mmengine.runner import Runner
+    from mmdet_multigrain.engine.runner import Runner
 
     Runner.from_cfg(cfg).test()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from mmdet_multigrain import launch
 
@@ -39,6 +40,9 @@ def set_resume(cfg, resume: str | None) -> None:
         if resume is None:
             print(f'{cfg.work_dir}: no checkpoint to resume from; starting from the beginning')
             return
+        # The folder may have been moved or copied since that path was noted.
+        here = Path(cfg.work_dir, Path(resume).name)
+        resume = str(here) if here.is_file() else resume
     cfg.resume, cfg.load_from = True, resume
 
 
@@ -48,6 +52,10 @@ def main() -> None:
     cfg = launch.load_config(args.config, args.cfg_options)
     launch.set_work_dir(cfg, config_path=args.config, work_dir=args.work_dir)
     if args.amp:
+        from mmengine.device import get_device
+
+        if get_device() == 'cpu':
+            raise ValueError('--amp needs a GPU; leave it out here')
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.loss_scale = 'dynamic'
     if args.auto_scale_lr:
@@ -55,9 +63,11 @@ def main() -> None:
     if args.seed is not None:
         cfg.randomness = dict(seed=args.seed)
     set_resume(cfg, args.resume)
+    if cfg.get('load_from'):
+        launch.check_checkpoint(cfg.load_from)
     launch.start_processes(cfg, args.launcher)
 
-    from mmengine.runner import Runner
+    from mmdet_multigrain.engine.runner import Runner
 
     Runner.from_cfg(cfg).train()
 

@@ -22,9 +22,10 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
+from mmdet_multigrain.files import dump_json, load_json, write_whole
 from mmdet_multigrain.taxonomy import Taxonomy
 
-from .files import ConverterError, dump_json, load_json, write_whole
+from .errors import ConverterError
 
 SPLITS = ('train', 'validation')
 LAYOUT = 'ROOT/{train,validation}/image/*.jpg and ROOT/{train,validation}/annos/*.json'
@@ -286,7 +287,8 @@ def convert(root: str | Path, split: str, out_file: str | Path | None = None, *,
         progress: Show a progress bar.
 
     Raises:
-        ConverterError: A folder is missing, no box is left, or the file cannot be written.
+        ConverterError: A folder is missing, or no box is left.
+        FileError: The file cannot be written.
     """
     image_folder, anno_folder = find_folders(root, split)
     out_file = Path(out_file or Path(root) / 'annotations' / f'{split}.json')

@@ -23,7 +23,9 @@ from typing import Any
 import cv2
 from tqdm import tqdm
 
-from .files import ConverterError, dump_json, load_json, write_whole
+from mmdet_multigrain.files import dump_json, load_json, write_whole
+
+from .errors import ConverterError
 from .synthetic_scene import DIFFICULTIES, render_scene
 
 DRAWING_VERSION = 1  # raise it when the same arguments no longer give the same pictures
@@ -87,7 +89,8 @@ def generate(out: str | Path, spec: SyntheticSpec, *, overwrite: bool = False,
         The number of pictures written; 0 if the set was complete.
 
     Raises:
-        ConverterError: ``out`` holds something else, or cannot be written.
+        ConverterError: ``out`` holds something else.
+        FileError: A file cannot be written.
     """
     out = Path(out)
     manifest = {'drawing_version': DRAWING_VERSION, **asdict(spec)}

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
 from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
 from mmengine.logging import print_log
@@ -34,8 +35,8 @@ class SuperclassCocoDataset(CocoDataset):
     """A COCO file read with a taxonomy.
 
     Label n is the n-th class of the taxonomy, wherever the file lists it and whichever of its
-    aliases the file uses. Classes that do not match raise an error; boxes that are left out
-    (outside the image, smaller than a pixel) are counted and reported once.
+    aliases the file uses. Classes that do not match raise an error; what is left out (boxes
+    outside the image, images without boxes, ...) is counted and reported once.
 
     Args:
         ann_file (str): COCO JSON file, relative to `data_root`.
@@ -50,10 +51,12 @@ class SuperclassCocoDataset(CocoDataset):
 
     Attributes:
         taxonomy (Taxonomy): The taxonomy.
-        box_counts (list[int]): Boxes of each class in the file, crowds not counted.
+        box_counts (list[int]): Boxes of each class, crowds not counted, in the images that
+            `filter_cfg` leaves.
 
     Raises:
-        ValueError: If there is no taxonomy, or if file and taxonomy do not fit.
+        ValueError: One line, if there is no taxonomy, if file and taxonomy do not fit, if no
+            image is left, or if an image cannot be read.
     """
 
     METAINFO: dict = dict()
@@ -73,11 +76,11 @@ class SuperclassCocoDataset(CocoDataset):
             raise ValueError(f'{type(self).__name__} needs a taxonomy: a name, a YAML or COCO file')
         self.taxonomy = Taxonomy.load(taxonomy)
         metainfo = dict(metainfo or {})
-        classes = metainfo.pop('classes', None)
-        if classes is not None and tuple(classes) != self.taxonomy.classes:
+        classes = metainfo.pop('classes', self.taxonomy.classes)
+        if tuple(classes) != self.taxonomy.classes or 'taxonomy' in metainfo:
             raise ValueError(
-                f'{ann_file}: metainfo classes differ from those of taxonomy '
-                f'{self.taxonomy.name!r}; leave them out, the taxonomy gives them'
+                f'{ann_file}: metainfo gives other classes than taxonomy {self.taxonomy.name!r}, '
+                "or a 'taxonomy' of its own; leave both out, the argument `taxonomy` gives them"
             )
         self.box_counts = [0] * self.taxonomy.num_classes
         self._num_left_out = 0
@@ -94,58 +97,67 @@ class SuperclassCocoDataset(CocoDataset):
             **kwargs,
         )
 
-    def full_init(self) -> None:
-        """Read and filter the annotations; an empty result is an error."""
-        if self._fully_initialized:
-            return
-        super().full_init()
-        if len(self) == 0:
-            raise AnnotationError(
-                f'{self.ann_file}: no image is left after filtering; its boxes are missing or '
-                'all left out, or every image is smaller than filter_cfg.min_size'
-            )
-
     def load_data_list(self) -> list[dict]:
-        """Read the annotation file; tell once what it holds and what was left out."""
-        images = Path(self.data_prefix.get('img', ''))
-        if str(images) and not images.is_dir():
+        """Read the annotation file; the image folder has to be there."""
+        images = self.data_prefix.get('img', '')
+        if self.backend_args is None and not Path(images).is_dir():
             raise AnnotationError(f'{images}: no such image folder; check data_root, data_prefix')
-        data_list = super().load_data_list()
+        return super().load_data_list()
+
+    def parse_data_info(self, raw_data_info: dict) -> dict:
+        """Parse one image as CocoDataset does, counting the boxes that it leaves out."""
+        data_info = super().parse_data_info(raw_data_info)
+        # Those of unknown classes were reported when the file was read.
+        known = sum(item['category_id'] in self.cat2label for item in raw_data_info['raw_ann_info'])
+        self._num_left_out += known - len(data_info['instances'])
+        return data_info
+
+    def filter_data(self) -> list[dict]:
+        """Filter as CocoDataset does; tell what is left. Nothing left is an error.
+
+        With `filter_empty_gt`, images of which all boxes were left out go too: CocoDataset asks
+        the file, in which they still have boxes.
+        """
+        images = super().filter_data()
+        if not self.test_mode and (self.filter_cfg or {}).get('filter_empty_gt', False):
+            images = [image for image in images if image['instances']]
+        if not images:
+            raise AnnotationError(
+                f'{self.ann_file}: no image is left of {len(self.data_list)}; each has no usable '
+                'box, or is smaller than filter_cfg.min_size'
+            )
+        for image in images:
+            for instance in image['instances']:
+                self.box_counts[instance['bbox_label']] += not instance['ignore_flag']
         message = (
-            f'{self.ann_file}: {len(data_list)} images, {sum(self.box_counts)} boxes of '
+            f'{self.ann_file}: {len(images)} images, {sum(self.box_counts)} boxes of '
             f'{self.taxonomy.num_classes} classes'
         )
+        if len(images) < len(self.data_list):
+            message += (
+                f'; left out {len(self.data_list) - len(images)} images (without usable boxes, or '
+                'smaller than filter_cfg.min_size)'
+            )
         if self._num_left_out:
             message += (
                 f'; left out {self._num_left_out} boxes (outside the image, smaller than a '
-                'pixel, marked ignore, or of an unknown class)'
+                'pixel, or marked ignore)'
             )
         print_log(message, 'current')
-        return data_list
-
-    def parse_data_info(self, raw_data_info: dict) -> dict:
-        """Parse one image as CocoDataset does, counting boxes."""
-        data_info = super().parse_data_info(raw_data_info)
-        instances = data_info['instances']
-        for instance in instances:
-            self.box_counts[instance['bbox_label']] += not instance['ignore_flag']
-        self._num_left_out += len(raw_data_info['raw_ann_info']) - len(instances)
-        return data_info
+        return images
 
     def prepare_data(self, idx: int) -> Any:
-        """Load and transform one sample; an unreadable image is named."""
+        """Load and transform one sample; an image that cannot be read is named."""
+        data_info = self.get_data_info(idx)
+        path = data_info['img_path']
         try:
-            return super().prepare_data(idx)
-        except FileNotFoundError as error:
-            raise AnnotationError(
-                f'{error.filename or error}: image not found, but {self.ann_file} lists it; '
-                'add it or remove its entry'
-            ) from None
-        except AssertionError as error:
-            # LoadImageFromFile asserts that decoding gave an image.
-            if 'failed to load image' not in str(error):
+            return self.pipeline(data_info)
+        except Exception:
+            # What a decoder raises depends on the decoder and on what is wrong with the image.
+            is_file = Path(path).is_file()
+            if self.backend_args is not None or (is_file and cv2.imread(path) is not None):
                 raise
-            path = self.get_data_info(idx)['img_path']
+            problem = 'not a readable image' if is_file else 'no such image'
             raise AnnotationError(
-                f'{path}: not a readable image; replace it or remove its entry from {self.ann_file}'
+                f'{path}: {problem}; replace it, or remove its entry from {self.ann_file}'
             ) from None

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
-import math
+import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmdet.datasets.api_wrappers import COCO
 from mmengine.logging import print_log
 
+from mmdet_multigrain.files import load_json
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.taxonomy.errors import show, show_list
 
 
 class AnnotationError(ValueError):
@@ -29,8 +31,8 @@ class TaxonomyCOCO(COCO):
     """A COCO file whose categories are in the label order of a taxonomy.
 
     Categories are matched by name and alias, never by position. `area` and `iscrowd` are filled
-    in where they are left out, and annotations are numbered anew from 1 if ids are missing or 0,
-    which COCOeval never matches; both are logged.
+    in where they are left out, and annotations are numbered anew from 1 if some have no id or
+    one that COCOeval cannot match (0, text); both are logged.
 
     Args:
         annotation_file (str | Path): The COCO JSON file.
@@ -38,11 +40,10 @@ class TaxonomyCOCO(COCO):
         allow_missing (bool): Accept that the file lacks classes of the taxonomy. They get a
             negative id that no annotation has. Defaults to False.
         allow_unknown (bool): Accept annotated categories that the taxonomy lacks; their boxes
-            are left out and counted. Defaults to False.
+            are left out, counted and logged. Defaults to False.
 
     Attributes:
         category_ids (list[int]): Category id of each label.
-        num_unknown (int): Boxes left out because the taxonomy lacks their category.
 
     Raises:
         AnnotationError: If the file is missing, is no COCO file, or is inconsistent.
@@ -61,12 +62,8 @@ class TaxonomyCOCO(COCO):
         self.path = str(annotation_file)
         self.taxonomy = taxonomy
         self.dataset = _read_json(self.path)
-        self._check_images()
-        self._check_annotations()
+        self._check()
         self.category_ids = self._match_categories(allow_missing, allow_unknown)
-        known = set(self.category_ids)
-        annotations = self.dataset['annotations']
-        self.num_unknown = sum(item['category_id'] not in known for item in annotations)
         with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
             self.createIndex()
         self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
@@ -86,91 +83,125 @@ class TaxonomyCOCO(COCO):
             return [self.category_ids[self.taxonomy.label_of(name)] for name in cat_names]
         return super().get_cat_ids(cat_names, sup_names, cat_ids)
 
-    def _check_images(self) -> None:
-        for key in ('images', 'annotations', 'categories'):
-            if not isinstance(self.dataset.get(key), list):
-                raise AnnotationError(f"{self.path}: no list '{key}'; is it a COCO file?")
-        seen = set()
-        for position, image in enumerate(self.dataset['images']):
-            where = f'{self.path}: images[{position}]'
-            for key in ('id', 'file_name', 'height', 'width'):
-                if not isinstance(image, dict) or key not in image:
-                    raise AnnotationError(f"{where} has no '{key}'; add it")
-            if image['id'] in seen:
-                raise AnnotationError(f'{where}: id {image["id"]} stands twice; make ids unique')
-            seen.add(image['id'])
+    def _entries(self, key: str, *required: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Place and content of each entry of a list; entries have all the required keys."""
+        entries = self.dataset.get(key)
+        if not isinstance(entries, list):
+            raise AnnotationError(f"{self.path}: no list '{key}'; is it a COCO file?")
+        for position, entry in enumerate(entries):
+            where = f'{self.path}: {key}[{position}]'
+            for name in required:
+                if not isinstance(entry, dict) or entry.get(name) is None:
+                    raise AnnotationError(f"{where} has no '{name}'; add it or remove the entry")
+            yield where, entry
 
-    def _check_annotations(self) -> None:
-        annotations = self.dataset['annotations']
-        image_ids = {image['id'] for image in self.dataset['images']}
-        category_ids = {item.get('id') for item in self.dataset['categories']}
+    def _check(self) -> None:
+        """Check all entries, fill in what may be left out."""
+        image_ids, category_ids = set(), set()
+        for where, image in self._entries('images', 'id', 'file_name', 'height', 'width'):
+            _add_id(image['id'], image_ids, where, (int, str))
+            if not isinstance(image['file_name'], str):
+                raise AnnotationError(f'{where}: file_name {show(image["file_name"])} is not text')
+            for key in ('height', 'width'):
+                if not (_is_number(image[key]) and image[key] > 0):
+                    raise AnnotationError(f'{where}: {key} {show(image[key])} is no size in pixels')
+        for where, category in self._entries('categories', 'id', 'name'):
+            _add_id(category['id'], category_ids, where, int)
+            if not isinstance(category['name'], str):
+                raise AnnotationError(f'{where}: name {show(category["name"])} is not text')
         filled = Counter()
-        for position, item in enumerate(annotations):
-            where = f'{self.path}: annotations[{position}]'
-            for key in ('image_id', 'category_id', 'bbox'):
-                if not isinstance(item, dict) or key not in item:
-                    raise AnnotationError(f"{where} has no '{key}'; add it or remove the entry")
-            if item['image_id'] not in image_ids:
-                raise AnnotationError(f'{where}: no image has id {item["image_id"]}')
-            if item['category_id'] not in category_ids:
-                raise AnnotationError(f'{where}: no category has id {item["category_id"]}')
-            box = item['bbox']
-            if not (isinstance(box, list) and len(box) == 4 and all(map(_is_finite, box))):
-                raise AnnotationError(f'{where}: bbox {box} is not [x, y, width, height]')
-            if not _is_finite(item.get('area')):
-                item['area'] = box[2] * box[3]
+        for where, item in self._entries('annotations', 'image_id', 'category_id', 'bbox'):
+            for key, ids in (('image_id', image_ids), ('category_id', category_ids)):
+                if not isinstance(item[key], (int, str)) or item[key] not in ids:
+                    raise AnnotationError(f'{where}: no {key[:-3]} has id {show(item[key])}')
+            box, area = item['bbox'], item.get('area')
+            if not (isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))):
+                raise AnnotationError(f'{where}: bbox {show(box)} is not [x, y, width, height]')
+            size = box[2] * box[3]
+            if not _is_number(area) or area <= 0 < size:
+                item['area'] = size
                 filled['area'] += 1
             if item.get('iscrowd') is None:
                 item['iscrowd'] = 0
                 filled['iscrowd'] += 1
+            elif item['iscrowd'] not in (0, 1):
+                raise AnnotationError(f'{where}: iscrowd {show(item["iscrowd"])} is not 0 or 1')
         for key, count in filled.items():
             print_log(f"{self.path}: filled in '{key}' of {count} annotations", 'current')
-        counts = Counter(item.get('id') for item in annotations)
-        if counts[None] or counts[0]:
+        self._number_annotations()
+
+    def _number_annotations(self) -> None:
+        annotations = self.dataset['annotations']
+        ids = [item.get('id') for item in annotations]
+        if not all(isinstance(number, int) and number > 0 for number in ids):
             for number, item in enumerate(annotations, start=1):
                 item['id'] = number
-            print_log(f'{self.path}: numbered annotations from 1 (ids missing or 0)', 'current')
-        elif len(counts) < len(annotations):
-            twice = counts.most_common(1)[0][0]
+            message = f'{self.path}: numbered annotations from 1 (some ids missing, 0 or not whole)'
+            print_log(message, 'current')
+        elif len(set(ids)) < len(ids):
+            twice = Counter(ids).most_common(1)[0][0]
             raise AnnotationError(
                 f'{self.path}: annotation id {twice} stands twice; make ids unique'
             )
 
     def _match_categories(self, allow_missing: bool, allow_unknown: bool) -> list[int]:
         """Category id of each label; unannotated categories that are unknown do not matter."""
-        annotated = {item['category_id'] for item in self.dataset['annotations']}
-        categories = []
-        for position, category in enumerate(self.dataset['categories']):
-            if 'id' not in category or not isinstance(category.get('name'), str):
-                raise AnnotationError(f"{self.path}: categories[{position}] lacks 'id' or 'name'")
-            if category['id'] in annotated or self.taxonomy.find(category['name']) is not None:
-                categories.append(category)
+        boxes = Counter(item['category_id'] for item in self.dataset['annotations'])
+        categories = [
+            category
+            for category in self.dataset['categories']
+            if boxes[category['id']] or self.taxonomy.find(category['name']) is not None
+        ]
         labels = self.taxonomy.match_categories(
             [category['name'] for category in categories],
             source=self.path,
             allow_missing=allow_missing,
             allow_unknown=allow_unknown,
         )
-        # No file uses negative ids: a class without category matches no annotation.
-        ids = [-1 - label for label in range(self.taxonomy.num_classes)]
+        # Ids below those of the file: a class without category matches no annotation.
+        unused = min([0, *(category['id'] for category in self.dataset['categories'])]) - 1
+        ids = [unused - label for label in range(self.taxonomy.num_classes)]
+        unknown = {}
         for category, label in zip(categories, labels, strict=True):
-            if label is not None:
+            if label is None:
+                unknown[category['name']] = boxes[category['id']]
+            else:
                 ids[label] = category['id']
+        if unknown:
+            print_log(
+                f'{self.path}: left out {sum(unknown.values())} boxes of classes that taxonomy '
+                f'{self.taxonomy.name!r} lacks: {show_list(unknown)}',
+                'current',
+            )
         return ids
 
 
-def _is_finite(value: object) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
+def _add_id(value: object, seen: set, where: str, kind: type | tuple[type, ...]) -> None:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise AnnotationError(f'{where}: id {show(value)} is no whole number')
+    if value in seen:
+        raise AnnotationError(f'{where}: id {show(value)} stands twice; make ids unique')
+    seen.add(value)
 
 
-def _read_json(path: str) -> dict:
+def _is_number(value: object) -> bool:
+    """Whether a value is a number that arrays can hold: no NaN, no infinity, no huge integer."""
+    return (
+        isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and abs(value) <= sys.maxsize
+    )
+
+
+def _read_json(path: str) -> dict[str, Any]:
     try:
-        content = json.loads(Path(path).read_bytes())
+        # NaN is read, so that the message can name the entry that holds it.
+        content = load_json(path, allow_nan=True)
     except FileNotFoundError:
         raise AnnotationError(f'{path}: no such annotation file; check the path') from None
     except OSError as error:
         raise AnnotationError(f'{path}: cannot be read ({error.strerror})') from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise AnnotationError(f'{path}: not valid JSON ({error}); write it again') from None
     if not isinstance(content, dict):
         raise AnnotationError(f'{path}: not a COCO file, its top level is no object')

@@ -1,5 +1,5 @@
 """What surrounds training and testing: hooks, registered in mmdet's `HOOKS`."""
 
-from .hooks import CheckpointReportHook, PreflightHook
+from .hooks import CheckpointReportHook, PreflightHook, SameBuffersHook
 
-__all__ = ['CheckpointReportHook', 'PreflightHook']
+__all__ = ['CheckpointReportHook', 'PreflightHook', 'SameBuffersHook']

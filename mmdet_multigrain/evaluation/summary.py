@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from mmdet_multigrain.files import write_whole
 from mmdet_multigrain.taxonomy import Taxonomy
 
 from .coco_eval import CocoResult
@@ -232,12 +233,7 @@ def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None
     path = Path(path)
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + '\n'
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        temporary.write_text(text, encoding='utf-8')
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, text.encode())
 
 
 def _score_level(

@@ -21,7 +21,7 @@ from mmdet_multigrain.converters.deepfashion2 import (
     convert_item,
     image_size,
 )
-from mmdet_multigrain.converters.files import ConverterError
+from mmdet_multigrain.converters.errors import ConverterError
 from mmdet_multigrain.taxonomy import Taxonomy
 
 TAXONOMY = Taxonomy.load('deepfashion2')
@@ -120,7 +120,7 @@ def test_same_bytes_twice_and_with_the_standard_library(tmp_path, monkeypatch):
     for number in (3, 1, 2):
         write(tmp_path, number, annotation_of(item('vest'), item('shorts', (1.5, 2, 3, 4.25))))
     first = run(tmp_path, out_file=tmp_path / 'a.json')[0].out_file.read_bytes()
-    monkeypatch.setattr(sys.modules['mmdet_multigrain.converters.files'], 'orjson', None)
+    monkeypatch.setattr(sys.modules['mmdet_multigrain.files'], 'orjson', None)
     assert run(tmp_path, out_file=tmp_path / 'b.json')[0].out_file.read_bytes() == first
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from mmdet_multigrain.converters import synthetic_deepfashion2 as module
 from mmdet_multigrain.converters.deepfashion2 import convert
-from mmdet_multigrain.converters.files import ConverterError
+from mmdet_multigrain.converters.errors import ConverterError
 from mmdet_multigrain.converters.synthetic_deepfashion2 import SyntheticSpec, generate
 
 SPEC = SyntheticSpec(num_train=5, num_val=3, width=64, height=80, difficulty='medium', seed=3)

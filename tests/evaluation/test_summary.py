@@ -2,13 +2,14 @@
 
 import json
 import math
+import os
 
 import numpy as np
 import pytest
 
-from mmdet_multigrain.evaluation import summary as summary_module
 from mmdet_multigrain.evaluation.coco_eval import CocoResult
 from mmdet_multigrain.evaluation.summary import rarest, render_text, summarize, write_json
+from mmdet_multigrain.files import FileError
 from mmdet_multigrain.taxonomy import Taxonomy
 
 NAN = math.nan
@@ -121,8 +122,8 @@ def test_json_stays_whole_when_writing_fails(tmp_path, monkeypatch):
     def full_disk(*_):
         raise OSError('no space left')
 
-    monkeypatch.setattr(summary_module.os, 'replace', full_disk)
-    with pytest.raises(OSError):
+    monkeypatch.setattr(os, 'replace', full_disk)
+    with pytest.raises(FileError):
         write_json(path, {'a': 2})
     assert json.loads(path.read_text()) == {'a': 1}
     assert [item.name for item in tmp_path.iterdir()] == ['result.json']

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mmdet.registry import HOOKS
@@ -10,8 +11,20 @@ from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 
+from ..checkpoints import (
+    CheckpointError,
+    check_mapping,
+    keep_what_fits,
+    misfit,
+    other_classes,
+    trained_on,
+)
+from .preflight_hook import inner_datasets
+
 # One branch or predictor is a useful unit; a ResNet block is not.
 _DEPTH = {'backbone': 1, 'neck': 1, 'rpn_head': 1}
+# What a run goes on from, beside its weights. The best checkpoint has no optimizer.
+_STATE = ('meta', 'message_hub', 'optimizer')
 
 
 @HOOKS.register_module()
@@ -20,83 +33,73 @@ class CheckpointReportHook(Hook):
 
     Starting from another detector (`load_from`) may leave tensors out: those of other shape are
     skipped, not loaded. Testing and resuming must not: every tensor of the model has to come from
-    the checkpoint.
+    the checkpoint, and its classes have to be those of the data, label by label.
 
     Raises:
-        ValueError: Before testing or when resuming, if tensors are missing or of other shape.
+        CheckpointError: When resuming, or before testing or validating alone, if that is not so.
     """
 
     priority = 'HIGH'
 
     def __init__(self) -> None:
         self._problem: str | None = None
+        self._trained_on: Mapping[str, Any] = {}
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Drop what does not fit from the checkpoint and log what is left."""
+        check_mapping(_path(runner), checkpoint)
         model = runner.model
         while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
             model = model.module
-        own = model.state_dict()
-        given = checkpoint.get('state_dict', checkpoint)
-        names = {key: key.removeprefix('module.') for key in given}
-        skipped = [
-            key
-            for key, name in names.items()
-            if name not in own or own[name].shape != given[key].shape
+        fit = keep_what_fits(model, checkpoint)
+        lines = [
+            f'Checkpoint gives {len(fit.loaded)} of the {len(fit.loaded) + len(fit.new)} tensors '
+            'of the model'
         ]
-        other_shape = [key for key in skipped if names[key] in own]
-        self._problem = None
-        if other_shape:
-            key = other_shape[0]
-            self._problem = (
-                f'{names[key]} has shape {tuple(given[key].shape)} in the checkpoint but '
-                f'{tuple(own[names[key]].shape)} in the model'
-            )
-        for key in skipped:
-            del given[key]
-        loaded = {names[key] for key in given}
-        new = [name for name in own if name not in loaded]
-        if new and self._problem is None:
-            self._problem = f'{new[0]} is not in the checkpoint'
-        if self._problem is not None:
-            classes = (checkpoint.get('meta') or {}).get('dataset_meta', {}).get('classes')
-            if classes is not None:
-                self._problem += f' (trained on {len(classes)} classes: {_abridged(classes)})'
-        lines = [f'Checkpoint gives {len(loaded)} of the {len(own)} tensors of the model']
-        if new:
-            lines.append(f'  new, not in the checkpoint: {_by_module(new)}')
-        if skipped:
-            lines.append(
-                f'  skipped, of other shape or unknown: {_by_module(map(names.get, skipped))}'
-            )
+        if fit.new:
+            lines.append(f'  new, not in the checkpoint: {_by_module(fit.new)}')
+        if fit.skipped:
+            lines.append(f'  skipped, of other shape or unknown: {_by_module(fit.skipped)}')
         runner.logger.info('\n'.join(lines))
+        self._problem = fit.problem
+        self._trained_on = trained_on(checkpoint)
+        if runner._resume:  # now: MMEngine goes on with the optimizer, whose error tells less
+            self._check(runner, 'resume', runner.train_dataloader.dataset)
+            lacking = [key for key in _STATE if key not in checkpoint]
+            if lacking:
+                raise CheckpointError(
+                    f"{_path(runner)}: cannot be resumed, it has no '{lacking[0]}'; resume a "
+                    'checkpoint that training saved (not the best), or start from its weights '
+                    'with --cfg-options load_from=...'
+                )
 
     def before_train(self, runner: Runner) -> None:
-        """Stop a resumed run whose checkpoint does not fit."""
-        if runner._resume:
-            self._stop(runner, 'resume')
+        """Forget the checkpoint: from here on the model is what training makes of it."""
+        self._problem, self._trained_on = None, {}
+
+    def before_val(self, runner: Runner) -> None:
+        """Stop a validation without training whose checkpoint does not fit."""
+        self._check(runner, 'validate', runner.val_dataloader.dataset)
 
     def before_test(self, runner: Runner) -> None:
         """Stop a test whose checkpoint does not fit."""
-        self._stop(runner, 'test')
+        self._check(runner, 'test', runner.test_dataloader.dataset)
 
-    def _stop(self, runner: Runner, purpose: str) -> None:
-        if self._problem is not None:
-            raise ValueError(
-                f'{runner._load_from}: cannot {purpose} with this config: {self._problem}; '
-                'use the config that the checkpoint was trained with'
-            )
+    def _check(self, runner: Runner, purpose: str, dataset: Any) -> None:
+        for part in inner_datasets(dataset):
+            problem = self._problem or other_classes(self._trained_on, part.metainfo)
+            if problem is not None:
+                raise misfit(_path(runner), purpose, problem)
 
 
-def _by_module(names: Any) -> str:
+def _path(runner: Runner) -> str:
+    return runner._load_from or f'the last checkpoint in {runner.work_dir}'
+
+
+def _by_module(names: Iterable[str]) -> str:
     """Names of tensors, counted by module: 'backbone (530), roi_head.bbox_head.fc_cls (2)'."""
     counts = Counter()
     for name in names:
         parts = name.split('.')
         counts['.'.join(parts[: _DEPTH.get(parts[0], len(parts) - 1)])] += 1
     return ', '.join(f'{module} ({count})' for module, count in counts.items())
-
-
-def _abridged(classes: Any) -> str:
-    names = [str(name) for name in classes]
-    return ', '.join(names[:3]) + (', ...' if len(names) > 3 else '')

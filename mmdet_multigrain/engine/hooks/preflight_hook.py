@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+from mmdet.models.roi_heads.mask_heads import FusedSemanticHead
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -27,20 +29,26 @@ class PreflightHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Check the training and validation data; print what the run starts from."""
         dataset = runner.train_dataloader.dataset
-        check_heads(runner.model, dataset.metainfo, source=_source(dataset))
+        check_data(runner.model, dataset)
         if runner.val_loop is not None:
-            validation = runner.val_dataloader.dataset
-            check_heads(runner.model, validation.metainfo, source=_source(validation))
-        if 'taxonomy' in dataset.metainfo:
-            taxonomy = Taxonomy.load(dataset.metainfo['taxonomy'])
-            counts = getattr(_innermost(dataset), 'box_counts', None)
-            runner.logger.info(f'Classes of {_source(dataset)}:\n{class_table(taxonomy, counts)}')
+            check_data(runner.model, runner.val_dataloader.dataset)
+        parts = list(inner_datasets(dataset))
+        if 'taxonomy' in parts[0].metainfo:
+            taxonomy = Taxonomy.load(parts[0].metainfo['taxonomy'])
+            files = ', '.join(map(_source, parts))
+            table = class_table(taxonomy, box_counts(dataset))
+            runner.logger.info(f'Classes of {files}:\n{table}')
         runner.logger.info(learning_rate_line(runner))
 
     def before_test(self, runner: Runner) -> None:
         """Check the test data."""
-        dataset = runner.test_loop.dataloader.dataset
-        check_heads(runner.model, dataset.metainfo, source=_source(dataset))
+        check_data(runner.model, runner.test_dataloader.dataset)
+
+
+def check_data(model: nn.Module, dataset: Any) -> None:
+    """Check the heads against a data set, or against each one that a wrapper holds."""
+    for part in inner_datasets(dataset):
+        check_heads(model, part.metainfo, source=_source(part))
 
 
 def check_heads(model: nn.Module, metainfo: dict[str, Any], *, source: str) -> None:
@@ -50,7 +58,10 @@ def check_heads(model: nn.Module, metainfo: dict[str, Any], *, source: str) -> N
     taxonomy = metainfo.get('taxonomy')
     taxonomy = None if taxonomy is None else Taxonomy.load(taxonomy)
     for name, head in model.named_modules():
-        if not ('roi_head' in name and hasattr(head, 'num_classes') and hasattr(head, 'loss')):
+        # Fused semantic heads count classes of "stuff", class-agnostic masks count none.
+        if not ('roi_head' in name and hasattr(head, 'num_classes')) or (
+            isinstance(head, FusedSemanticHead) or getattr(head, 'class_agnostic', False)
+        ):
             continue
         if head.num_classes != len(classes):
             raise ValueError(
@@ -99,27 +110,46 @@ def class_table(taxonomy: Taxonomy, counts: list[int] | None) -> str:
 
 def learning_rate_line(runner: Runner) -> str:
     """One line on the learning rate after warm-up and the batch it is used with."""
-    group = runner.optim_wrapper.param_groups[0]
-    rate = group.get('initial_lr', group['lr'])
-    batch_sampler = runner.train_dataloader.batch_sampler
-    accumulation = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
-    batch = runner.world_size * batch_sampler.batch_size * accumulation
+    # Of the optimizer: its wrapper adds a group of base settings, which scaling leaves alone.
+    groups = runner.optim_wrapper.optimizer.param_groups
+    # Parts of the model may have smaller rates (paramwise_cfg).
+    rate = max(group.get('initial_lr', group['lr']) for group in groups)
+    per_process = runner.train_dataloader.batch_sampler.batch_size
+    steps = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
+    batch = runner.world_size * per_process * steps
     line = f'Learning rate {rate:g} after warm-up, for batches of {batch} images'
+    if steps > 1:
+        line += f' ({steps} steps accumulated)'
     scaling = runner.cfg.get('auto_scale_lr') or {}
-    base = scaling.get('base_batch_size')
-    if base in (None, batch):
-        return line
+    base = scaling.get('base_batch_size', batch)
     if scaling.get('enable'):
-        return f'{line}; scaled from the schedule for {base}'
-    return f'{line}; the schedule is for {base}: --auto-scale-lr gives {rate * batch / base:g}'
+        line += f'; scaled from the schedule for {base}'
+        scaled = rate * steps  # MMEngine scales by the images of a step, without accumulation
+    else:
+        scaled = rate if batch == base else rate * batch / base
+        if scaled != rate:
+            line += f'; the schedule is for {base}'
+    if scaled != rate:
+        line += f': {"--auto-scale-lr" if steps == 1 else "linear scaling"} gives {scaled:g}'
+    return line
 
 
-def _innermost(dataset: Any) -> Any:
-    """The data set below RepeatDataset, ClassBalancedDataset and the like."""
-    while hasattr(dataset, 'dataset'):
-        dataset = dataset.dataset
-    return dataset
+def box_counts(dataset: Any) -> list[int] | None:
+    """Boxes of each class in a data set and whatever it wraps; None if one of them is unknown."""
+    counts = [getattr(part, 'box_counts', None) for part in inner_datasets(dataset)]
+    return None if None in counts else [sum(column) for column in zip(*counts, strict=True)]
+
+
+def inner_datasets(dataset: Any) -> Iterator[Any]:
+    """The data sets below RepeatDataset, ClassBalancedDataset, ConcatDataset and the like."""
+    if hasattr(dataset, 'datasets'):
+        for part in dataset.datasets:
+            yield from inner_datasets(part)
+    elif hasattr(dataset, 'dataset'):
+        yield from inner_datasets(dataset.dataset)
+    else:
+        yield dataset
 
 
 def _source(dataset: Any) -> str:
-    return getattr(_innermost(dataset), 'ann_file', '') or type(dataset).__name__
+    return getattr(dataset, 'ann_file', '') or type(dataset).__name__

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from mmdet_multigrain.converters import files
-from mmdet_multigrain.converters.files import ConverterError, dump_json, load_json, write_whole
+from mmdet_multigrain import files
+from mmdet_multigrain.files import FileError, dump_json, load_json, write_whole
 
 
 @pytest.fixture(params=['orjson', 'standard library'])
@@ -37,6 +37,15 @@ def test_what_is_no_json_raises_value_error(tmp_path, parser, content):
         load_json(tmp_path / 'a.json')
 
 
+def test_nan_is_read_on_request(tmp_path, parser):
+    (tmp_path / 'a.json').write_bytes(b'\xef\xbb\xbf[NaN, -Infinity, 1]')
+    nan, *others = load_json(tmp_path / 'a.json', allow_nan=True)
+    assert nan != nan and others == [-float('inf'), 1]
+    (tmp_path / 'a.json').write_bytes(b'[NaN')
+    with pytest.raises(ValueError):
+        load_json(tmp_path / 'a.json', allow_nan=True)
+
+
 def test_write_whole_replaces_and_leaves_nothing_else(tmp_path):
     write_whole(tmp_path / 'a', b'old')
     write_whole(tmp_path / 'a', b'new')
@@ -59,10 +68,10 @@ def test_failure_keeps_the_old_file_and_no_temporary(tmp_path, monkeypatch, erro
         monkeypatch.setattr(os, 'replace', fail)
     else:
         monkeypatch.setattr(files.Path, 'write_bytes', fail)
-    expected = ConverterError if isinstance(error, OSError) else KeyboardInterrupt
+    expected = FileError if isinstance(error, OSError) else KeyboardInterrupt
     with pytest.raises(expected) as caught:
         write_whole(tmp_path / 'a', b'new')
-    if expected is ConverterError:
+    if expected is FileError:
         assert str(caught.value) == f'{tmp_path / "a"}: cannot be written (No space left on device)'
     assert os.listdir(tmp_path) == ['a']
     with open(tmp_path / 'a', 'rb') as file:
@@ -70,6 +79,6 @@ def test_failure_keeps_the_old_file_and_no_temporary(tmp_path, monkeypatch, erro
 
 
 def test_missing_folder_is_one_line(tmp_path):
-    with pytest.raises(ConverterError, match='cannot be written') as caught:
+    with pytest.raises(FileError, match='cannot be written') as caught:
         write_whole(tmp_path / 'no' / 'a', b'')
     assert '\n' not in str(caught.value)

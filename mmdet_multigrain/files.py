@@ -1,6 +1,6 @@
-"""Reading and writing files for the converters: JSON, whole-file writes, one-line errors.
+"""Reading and writing whole files: JSON, and writes that leave the whole file or the old one.
 
-What a particular release looks like does not belong here.
+Needs neither torch nor mmdet. What a particular file holds does not belong here.
 """
 
 from __future__ import annotations
@@ -18,26 +18,34 @@ except ImportError:  # several times faster; the standard library gives the same
     orjson = None
 
 
-class ConverterError(ValueError):
-    """What a converter has to tell its user: one line with the file, the thing and the mend."""
+class FileError(ValueError):
+    """A file that cannot be written; one line with the file and the system's reason."""
 
 
 def _reject_constant(name: str) -> None:
     raise ValueError(f'{name} is not JSON')  # as orjson does; the standard library accepts NaN
 
 
-def load_json(path: str | Path) -> Any:
+def load_json(path: str | os.PathLike[str], *, allow_nan: bool = False) -> Any:
     """Parse a JSON file (UTF-8, with or without byte-order mark).
+
+    Args:
+        path: The file.
+        allow_nan: Read ``NaN`` and ``Infinity``, which Python writes but JSON does not have.
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: It is not JSON; ``NaN`` and ``Infinity`` are not.
+        ValueError: It is not JSON.
     """
     raw = Path(path).read_bytes().removeprefix(codecs.BOM_UTF8)
     if orjson is not None:
-        return orjson.loads(raw)
+        try:
+            return orjson.loads(raw)
+        except ValueError:
+            if not allow_nan:
+                raise
     try:
-        return json.loads(raw, parse_constant=_reject_constant)
+        return json.loads(raw, parse_constant=None if allow_nan else _reject_constant)
     except RecursionError:
         raise ValueError('nested too deeply') from None
 
@@ -49,7 +57,7 @@ def dump_json(obj: Any) -> bytes:
     return json.dumps(obj, separators=(',', ':'), ensure_ascii=False, allow_nan=False).encode()
 
 
-def write_whole(path: str | Path, data: bytes) -> None:
+def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     """Write a file whole or not at all: a temporary file beside the target, then a rename.
 
     Whatever stood under the name before stays there until the new content is complete, and
@@ -57,7 +65,7 @@ def write_whole(path: str | Path, data: bytes) -> None:
     ``.tmp``; only a killed process leaves one behind.
 
     Raises:
-        ConverterError: The file cannot be written, with the system's reason.
+        FileError: The file cannot be written, with the system's reason.
     """
     path = Path(path)
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
@@ -68,5 +76,5 @@ def write_whole(path: str | Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         if isinstance(error, OSError):
-            raise ConverterError(f'{path}: cannot be written ({error.strerror})') from None
+            raise FileError(f'{path}: cannot be written ({error.strerror})') from None
         raise

@@ -1,0 +1,159 @@
+"""Checkpoints: read one, and tell what of it fits a model.
+
+Here belongs what the hooks, the runner and the tools must agree on. When a misfit stops the work
+is decided by them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import nn
+
+from mmdet_multigrain.taxonomy import Taxonomy
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used; the message is one line that names file and mend."""
+
+
+@contextlib.contextmanager
+def loading(path: str) -> Iterator[None]:
+    """Name the file, whatever goes wrong while it is loaded."""
+    try:
+        yield
+    except (CheckpointError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 (broken bytes raise anything, KeyError: 101 too)
+        lines = str(error).splitlines() or ['']
+        reason = ': '.join(filter(None, (type(error).__name__, lines[0].split('. ')[0])))
+        if '://' in str(path):
+            raise CheckpointError(
+                f'{path}: cannot be loaded ({reason}); download it where there is a network and '
+                'name the file instead'
+            ) from error
+        raise CheckpointError(
+            f'{path}: not a whole checkpoint ({reason}); copy it again or take another'
+        ) from error
+
+
+def read_checkpoint(path: str, *, map_location: str = 'cpu') -> dict[str, Any]:
+    """Read a checkpoint from a file or URL.
+
+    Args:
+        path: File or URL.
+        map_location: Device of the tensors.
+
+    Raises:
+        CheckpointError: It cannot be read, or is no mapping.
+    """
+    with loading(path), contextlib.redirect_stdout(io.StringIO()):
+        checkpoint = CheckpointLoader.load_checkpoint(str(path), map_location=map_location)
+    check_mapping(path, checkpoint)
+    return checkpoint
+
+
+def check_mapping(path: str, checkpoint: object) -> None:
+    """Refuse a file that holds anything else than a mapping of tensors, or of parts."""
+    if not isinstance(checkpoint, Mapping):
+        raise CheckpointError(f'{path}: holds a {type(checkpoint).__name__}, not a checkpoint')
+
+
+def state_dict_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """The tensors of a checkpoint, itself a mapping of tensors or one that holds it."""
+    return checkpoint.get('state_dict', checkpoint)
+
+
+def trained_on(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a checkpoint says of its training data (`classes`, ...); empty if it says nothing."""
+    return (checkpoint.get('meta') or {}).get('dataset_meta') or {}
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a checkpoint gives to a model; tensors by the model's names.
+
+    Attributes:
+        loaded: Tensors that the checkpoint gives.
+        new: Tensors of the model that it does not give.
+        skipped: Tensors of the checkpoint that the model lacks or has in another shape.
+        problem: The first tensor that is missing or of other shape, in words; None if the model
+            gets every tensor.
+    """
+
+    loaded: tuple[str, ...]
+    new: tuple[str, ...]
+    skipped: tuple[str, ...]
+    problem: str | None
+
+
+def keep_what_fits(model: nn.Module, checkpoint: Mapping[str, Any]) -> Fit:
+    """Remove from a checkpoint the tensors that the model cannot take.
+
+    Args:
+        model: The bare model, without wrappers.
+        checkpoint: A loaded checkpoint; its tensors are changed in place.
+    """
+    own = model.state_dict()
+    given = state_dict_of(checkpoint)
+    names = {key: key.removeprefix('module.') for key in given}
+    skipped = [
+        key for key, name in names.items() if name not in own or own[name].shape != given[key].shape
+    ]
+    problem = None
+    other_shape = [key for key in skipped if names[key] in own]
+    if other_shape:
+        key = other_shape[0]
+        problem = (
+            f'{names[key]} has shape {tuple(given[key].shape)} in the checkpoint but '
+            f'{tuple(own[names[key]].shape)} in the model'
+        )
+    for key in skipped:
+        del given[key]
+    loaded = {names[key] for key in given}
+    new = [name for name in own if name not in loaded]
+    if new and problem is None:
+        problem = f'{new[0]} is not in the checkpoint'
+    classes = trained_on(checkpoint).get('classes')
+    if problem is not None and classes is not None:
+        problem += f' (trained on {len(classes)} classes: {_abridged(classes)})'
+    return Fit(
+        loaded=tuple(name for name in own if name in loaded),
+        new=tuple(new),
+        skipped=tuple(names[key] for key in skipped),
+        problem=problem,
+    )
+
+
+def other_classes(trained_on: Mapping[str, Any], metainfo: Mapping[str, Any]) -> str | None:
+    """The first label that means another class in a data set than in training, in words.
+
+    Args:
+        trained_on: What the checkpoint says of its training data.
+        metainfo: The data set's; the aliases of its taxonomy count as the class.
+    """
+    taxonomy = metainfo.get('taxonomy')
+    taxonomy = None if taxonomy is None else Taxonomy.load(taxonomy)
+    pairs = zip(trained_on.get('classes') or (), metainfo['classes'], strict=False)
+    for label, (there, here) in enumerate(pairs):
+        if there != here and (taxonomy is None or taxonomy.find(there) != label):
+            return f'label {label} is {there!r} in the checkpoint but {here!r} in the data'
+    return None
+
+
+def misfit(path: object, purpose: str, problem: str) -> CheckpointError:
+    """The error of a checkpoint that must fit and does not; `purpose` is a verb."""
+    return CheckpointError(
+        f'{path}: cannot {purpose} with this config: {problem}; '
+        'use the config that the checkpoint was trained with'
+    )
+
+
+def _abridged(classes: Any) -> str:
+    names = [str(name) for name in classes]
+    return ', '.join(names[:3]) + (', ...' if len(names) > 3 else '')

@@ -1,0 +1,23 @@
+"""Let all processes of a distributed run validate the same detector."""
+
+from __future__ import annotations
+
+from mmdet.registry import HOOKS
+from mmengine.dist import broadcast
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+
+@HOOKS.register_module()
+class SameBuffersHook(Hook):
+    """Give every process the first one's buffers before validation.
+
+    Gradients keep parameters equal, but batch norm counts its running statistics on each process
+    from the images that it saw. The first process writes the checkpoints, so a validation with
+    the other processes' own statistics would not be one of the checkpoint.
+    """
+
+    def before_val(self, runner: Runner) -> None:
+        """Broadcast all buffers of the model."""
+        for buffer in runner.model.buffers():
+            broadcast(buffer)

@@ -1,0 +1,20 @@
+"""MMEngine's Runner where it needs help: it does not name the checkpoint that it cannot read."""
+
+from __future__ import annotations
+
+import mmengine.runner
+
+from .checkpoints import loading
+
+
+class Runner(mmengine.runner.Runner):
+    """MMEngine's Runner; a checkpoint that cannot be loaded is named in one line."""
+
+    def load_checkpoint(self, filename: str, *args, **kwargs) -> dict:
+        """Load a checkpoint as MMEngine does.
+
+        Raises:
+            CheckpointError: It cannot be read or downloaded.
+        """
+        with loading(filename):
+            return super().load_checkpoint(filename, *args, **kwargs)

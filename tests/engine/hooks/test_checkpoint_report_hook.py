@@ -1,0 +1,263 @@
+"""What a checkpoint gives, and where a misfit stops the run; real Runner, tiny model."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmdet.models import DetTTAModel
+from mmdet.registry import HOOKS
+from mmengine.evaluator import BaseMetric, Evaluator
+from mmengine.model import BaseModel, MMDistributedDataParallel
+from torch import nn
+from torch.utils.data import DataLoader
+
+from mmdet_multigrain.datasets import taxonomy_metainfo
+from mmdet_multigrain.engine import CheckpointReportHook
+from mmdet_multigrain.engine.checkpoints import CheckpointError
+from mmdet_multigrain.engine.runner import Runner
+from mmdet_multigrain.taxonomy import Taxonomy
+
+CLASSES = ('shirt', 'vest', 'skirt')
+TAXONOMY = Taxonomy('garments', CLASSES, aliases={'vest': ['tank top']})
+
+
+class Tiny(BaseModel):
+    """Two layers under the names of a detector."""
+
+    def __init__(self, num_classes=3):
+        super().__init__()
+        self.backbone = nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4))
+        self.roi_head = nn.Module()
+        self.roi_head.fc_cls = nn.Linear(4, num_classes + 1)
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        scores = self.roi_head.fc_cls(self.backbone(inputs))
+        return dict(loss=scores.square().mean()) if mode == 'loss' else [scores]
+
+
+class Data:
+    """Six inputs of a data set with the classes of a taxonomy."""
+
+    def __init__(self, taxonomy):
+        self.metainfo = taxonomy_metainfo(taxonomy)
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, index):
+        return dict(inputs=torch.tensor([index, 1.0]))
+
+
+class Count(BaseMetric):
+    """A metric that needs no ground truth."""
+
+    def process(self, data_batch, data_samples):
+        self.results.append(1)
+
+    def compute_metrics(self, results):
+        return dict(count=len(results))
+
+
+@pytest.fixture
+def build(tmp_path):
+    """Build a runner that trains 2 iterations, validates and saves; with the log of the hook."""
+    count = 0
+
+    def build_runner(num_classes=3, taxonomy=TAXONOMY, **kwargs):
+        nonlocal count
+        count += 1
+        torch.manual_seed(count)
+        loader = DataLoader(Data(taxonomy), batch_size=3)
+        runner = Runner(
+            model=Tiny(num_classes),
+            work_dir=str(tmp_path / 'work'),
+            train_dataloader=loader,
+            train_cfg=dict(by_epoch=False, max_iters=2),
+            val_dataloader=loader, val_cfg=dict(), val_evaluator=Evaluator(Count()),
+            test_dataloader=loader, test_cfg=dict(), test_evaluator=Evaluator(Count()),
+            optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1, momentum=0.9)),
+            default_hooks=dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=2)),
+            custom_hooks=[CheckpointReportHook()],
+            default_scope='mmdet',
+            experiment_name=f'{tmp_path.name}_{count}',
+            **kwargs,
+        )
+        messages = runner.messages = []
+        info = runner.logger.info
+        runner.logger.info = lambda message: (messages.append(message), info(message))
+        return runner
+
+    return build_runner
+
+
+@pytest.fixture
+def trained(build, tmp_path):
+    """Path of a checkpoint with optimizer, of 3 classes."""
+    build().train()
+    return str(tmp_path / 'work' / 'iter_2.pth')
+
+
+def changed(path, change, name='changed.pth'):
+    """Path of a changed copy of a checkpoint."""
+    checkpoint = torch.load(path, weights_only=False)
+    checkpoint = change(checkpoint) or checkpoint
+    path = path.replace('iter_2.pth', name)
+    torch.save(checkpoint, path)
+    return path
+
+
+def report_of(runner):
+    return next(message for message in runner.messages if message.startswith('Checkpoint gives'))
+
+
+def test_it_is_registered():
+    assert isinstance(HOOKS.build(dict(type='CheckpointReportHook')), CheckpointReportHook)
+
+
+def test_whole_checkpoint(build, trained):
+    runner = build(load_from=trained)
+    runner.test()
+    # Linear 2, batch norm 5, classifier 2.
+    assert report_of(runner) == 'Checkpoint gives 9 of the 9 tensors of the model'
+    weights = torch.load(trained, weights_only=False)['state_dict']
+    assert all(torch.equal(own, weights[key]) for key, own in runner.model.state_dict().items())
+    build(load_from=trained).val()
+    build(load_from=trained, resume=True).train()
+
+
+def test_start_from_another_detector(build, trained):
+    def change(checkpoint):
+        checkpoint['state_dict']['neck.conv.weight'] = torch.zeros(1)
+
+    runner = build(5, Taxonomy('b', 'abcde'), load_from=changed(trained, change))
+    fresh = runner.model.roi_head.fc_cls.weight.clone()
+    runner.call_hook('before_run')
+    runner.load_or_resume()
+    assert report_of(runner) == (
+        'Checkpoint gives 7 of the 9 tensors of the model\n'
+        '  new, not in the checkpoint: roi_head.fc_cls (2)\n'
+        '  skipped, of other shape or unknown: roi_head.fc_cls (2), neck (1)')
+    assert torch.equal(runner.model.roi_head.fc_cls.weight, fresh)
+    weights = torch.load(trained, weights_only=False)['state_dict']
+    assert torch.equal(runner.model.backbone[0].weight, weights['backbone.0.weight'])
+    # It trains and validates, and the trained model may be tested.
+    runner.train()
+    runner.test()
+
+
+MISFIT = (
+    'roi_head.fc_cls.weight has shape (4, 4) in the checkpoint but (6, 4) in the model (trained on '
+    '3 classes: shirt, vest, skirt); use the config that the checkpoint was trained with')
+
+
+@pytest.mark.parametrize(
+    ('task', 'purpose', 'resume'),
+    [('test', 'test', False), ('val', 'validate', False), ('train', 'resume', True)])
+def test_other_number_of_classes_is_refused(build, trained, task, purpose, resume):
+    runner = build(
+        num_classes=5, load_from=trained, resume=resume, taxonomy=Taxonomy('b', 'abcde'))
+    with pytest.raises(CheckpointError) as caught:
+        getattr(runner, task)()
+    assert str(caught.value) == f'{trained}: cannot {purpose} with this config: {MISFIT}'
+
+
+def test_refused_before_mmengine_reads_the_optimizer(build, trained):
+    """Another number of parameters makes its error the first to come, and it names no file."""
+    runner = build(load_from=trained, resume=True)
+    runner.model.extra = nn.Linear(1, 1)
+    with pytest.raises(CheckpointError, match='cannot resume .*: extra.weight is not in the check'):
+        runner.train()
+
+
+def test_resume_of_the_last_checkpoint_is_named(build, trained, tmp_path):
+    runner = build(num_classes=5, resume=True, taxonomy=Taxonomy('b', 'abcde'))
+    with pytest.raises(CheckpointError, match=f'^the last checkpoint in {tmp_path}/work: cannot'):
+        runner.train()
+
+
+def test_missing_tensor_is_refused(build, trained):
+    def change(checkpoint):
+        del checkpoint['state_dict']['backbone.0.bias']
+        checkpoint['meta'] = dict(dataset_meta=None)
+
+    path = changed(trained, change)
+    with pytest.raises(CheckpointError) as caught:
+        build(load_from=path).test()
+    assert str(caught.value) == (
+        f'{path}: cannot test with this config: backbone.0.bias is not in the checkpoint; '
+        'use the config that the checkpoint was trained with')
+
+
+@pytest.mark.parametrize('key', ['optimizer', 'message_hub', 'meta'])
+def test_resume_needs_the_state_of_training(build, trained, key):
+    path = changed(trained, lambda checkpoint: checkpoint.pop(key) and None)
+    with pytest.raises(CheckpointError, match=f"^{path}: cannot be resumed, it has no '{key}'"):
+        build(load_from=path, resume=True).train()
+    build(load_from=path).train()
+
+
+@pytest.mark.parametrize('task', ['test', 'train'])
+def test_same_number_of_other_classes(build, trained, task):
+    other = Taxonomy('garments', ('shirt', 'skirt', 'vest'))
+    runner = build(load_from=trained, taxonomy=other, resume=task == 'train')
+    with pytest.raises(CheckpointError) as caught:
+        getattr(runner, task)()
+    assert "label 1 is 'vest' in the checkpoint but 'skirt' in the data;" in str(caught.value)
+    build(load_from=trained, taxonomy=other).train()  # a start, not a continuation
+
+
+def test_a_renamed_class_is_the_same(build, trained):
+    def change(checkpoint):
+        checkpoint['meta']['dataset_meta']['classes'] = ('Shirt', 'tank top', 'skirt')
+
+    build(load_from=changed(trained, change)).test()
+
+
+def plain(state_dict):
+    return state_dict
+
+
+def prefixed(state_dict):
+    return dict(state_dict={f'module.{key}': value for key, value in state_dict.items()})
+
+
+@pytest.mark.parametrize('form', [plain, prefixed])
+def test_forms_of_checkpoints(build, trained, form):
+    path = changed(trained, lambda checkpoint: form(checkpoint['state_dict']))
+    runner = build(load_from=path)
+    runner.test()
+    assert report_of(runner) == 'Checkpoint gives 9 of the 9 tensors of the model'
+
+
+@pytest.mark.parametrize(('content', 'message'), [
+    ([1, 2], 'holds a list, not a checkpoint'), (None, 'not a whole checkpoint')])
+def test_no_checkpoint_at_all(build, tmp_path, content, message):
+    path = tmp_path / 'a.pth'
+    path.write_bytes(b'') if content is None else torch.save(content, path)
+    with pytest.raises(CheckpointError, match=f'^{path}: {message}') as caught:
+        build(load_from=str(path)).test()
+    assert '\n' not in str(caught.value)
+
+
+def test_wrapped_models(tmp_path):
+    class Wrapper(MMDistributedDataParallel):
+        def __init__(self, module):
+            nn.Module.__init__(self)
+            self.module = module
+
+    for wrap in (lambda model: model, Wrapper, lambda model: DetTTAModel(module=model),
+                 lambda model: Wrapper(DetTTAModel(module=model))):
+        messages = []
+        runner = SimpleNamespace(
+            model=wrap(Tiny(5)), _resume=False, _load_from='a.pth',
+            logger=SimpleNamespace(info=messages.append),
+            test_dataloader=SimpleNamespace(dataset=Data(TAXONOMY)))
+        hook = CheckpointReportHook()
+        hook.after_load_checkpoint(runner, dict(state_dict=Tiny(5).state_dict()))
+        hook.before_test(runner)
+        assert messages == ['Checkpoint gives 9 of the 9 tensors of the model']
+        checkpoint = dict(state_dict=Tiny(3).state_dict())
+        hook.after_load_checkpoint(runner, checkpoint)
+        assert 'roi_head.fc_cls.weight' not in checkpoint['state_dict']
+        with pytest.raises(CheckpointError, match='a.pth: cannot test'):
+            hook.before_test(runner)
