@@ -183,7 +183,9 @@ def draw(prediction: Prediction, taxonomy: Taxonomy) -> Image.Image:
         name, group = taxonomy.classes[label], taxonomy.superclass_of(label)
         text = f'{name} {score:.2f}' if name == group else f'{name} ({group}) {score:.2f}'
         x1, y1, x2, y2 = box
-        canvas.rectangle((x1, y1, max(x1, x2), max(y1, y2)), outline=palette[label], width=line)
+        # A box that ends where the picture ends keeps its right and lower side in sight.
+        corner = max(x1, min(x2, picture.width - 1)), max(y1, min(y2, picture.height - 1))
+        canvas.rectangle((x1, y1, *corner), outline=palette[label], width=line)
         _write(canvas, text, at=(x1, y1), colour=palette[label], font=font, within=picture.size)
     return picture
 

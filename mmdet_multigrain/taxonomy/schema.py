@@ -64,7 +64,11 @@ def parse(mapping: Mapping[str, Any], default_name: str) -> dict[str, Any]:
 
 
 def dump(taxonomy: Taxonomy) -> dict[str, Any]:
-    """The mapping that ``parse`` reads as ``taxonomy``, with no key that it does not need."""
+    """The mapping that ``parse`` reads as ``taxonomy``, whatever becomes of the order of its keys.
+
+    It always lists the classes: mmengine sorts the keys of the configs that it writes, and labels
+    that followed the groups' order would then change.
+    """
     groups: dict[str, Any] = {}
     ungrouped: list[str] = []
     for leaf, path in zip(taxonomy.classes, taxonomy.paths, strict=True):
@@ -80,12 +84,10 @@ def dump(taxonomy: Taxonomy) -> dict[str, Any]:
         'description': taxonomy.description,
         'groups': {group: _dump_children(children) for group, children in groups.items()},
         'ungrouped': ungrouped,
+        'classes': list(taxonomy.classes),
         'aliases': {leaf: list(names) for leaf, names in taxonomy.aliases.items()},
     }
     mapping = {key: value for key, value in mapping.items() if value}
-    read = parse(mapping, taxonomy.name)
-    if tuple(read['classes']) != taxonomy.classes:
-        mapping['classes'] = list(taxonomy.classes)
     if 1 + max(map(len, taxonomy.paths)) != taxonomy.num_levels:
         mapping['levels'] = taxonomy.num_levels
     return mapping

@@ -1,6 +1,7 @@
 """The nested mapping: what each key means, and one line for every fault in it."""
 
 import collections
+import json
 
 import pytest
 
@@ -49,7 +50,16 @@ def test_any_depth_and_leaves_at_unequal_depth():
 
 
 def test_written_as_it_was_given():
-    assert Taxonomy.load(DEEP).to_dict() == DEEP
+    taxonomy = Taxonomy.load(DEEP)
+    assert taxonomy.to_dict() == {**DEEP, 'classes': list(taxonomy.classes)}
+
+
+def test_labels_survive_sorted_keys():
+    # mmengine writes configs with sorted keys; labels once followed the groups into that order.
+    taxonomy = Taxonomy.load({'top': ['shirt', 'coat'], 'bottom': ['jeans']})
+    written = json.dumps(taxonomy.to_dict(), sort_keys=True)
+    assert Taxonomy.load(json.loads(written)) == taxonomy
+    assert Taxonomy.load(json.loads(written)).classes == ('shirt', 'coat', 'jeans')
 
 
 def test_subgroups_in_a_list_may_share_a_mapping():

@@ -1,0 +1,162 @@
+"""tools/predict.py: the JSON file, the pictures, images that cannot be read, wrong input."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+from pathlib import Path
+
+import cv2
+import pytest
+from mmdet.apis import inference_detector, init_detector
+
+from mmdet_multigrain.launch import add_cfg_options, load_config, quiet_imports
+from mmdet_multigrain.taxonomy import Taxonomy
+
+from .conftest import SMALL, call, options
+
+MODEL = [option for option in SMALL if option.startswith('model.')]
+
+
+def predict(images, config, checkpoint, out, *arguments):
+    return call('predict', images, config, checkpoint, '--out', out, *arguments)
+
+
+@pytest.fixture
+def folder(garment_data, tmp_path) -> Path:
+    """Three images of one name, two that cannot be read, files that are no images."""
+    source = sorted((garment_data / 'validation' / 'image').iterdir())
+    folder = tmp_path / 'photos'
+    for image, name in zip(source, ('a.jpg', 'one/a.jpg', 'two/a.JPEG'), strict=False):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(image, folder / name)
+    (folder / 'broken.png').write_bytes(b'x' * 99)
+    (folder / 'one' / 'empty.webp').touch()
+    (folder / 'notes.txt').touch()
+    (folder / '._a.jpg').touch()
+    return folder
+
+
+def test_a_folder_with_images_that_cannot_be_read(folder, config, trained, tmp_path):
+    out = tmp_path / 'out'
+    result = predict(
+        folder, config, trained.checkpoint, out, '--score-thr', 0, '--batch-size', 2,
+        '--cfg-options', *MODEL,
+    )
+    assert result.status == 1 and 'Traceback' not in result.err
+    assert f'{folder}/broken.png: not a readable image; left out' in result.err
+    assert result.err.splitlines()[-1] == (
+        'error: 2 of 5 images could not be read: broken.png, one/empty.webp'
+    )
+    assert '5/5' in result.err  # the progress bar
+    content = json.loads((out / 'predictions.json').read_bytes())
+    names = ['a.jpg', 'one/a.jpg', 'two/a.JPEG']
+    assert [image['file_name'] for image in content['images']] == names
+    assert content['unreadable'] == ['broken.png', 'one/empty.webp']
+    assert all((image['width'], image['height']) == (64, 80) for image in content['images'])
+    assert all(image['detections'] for image in content['images'])
+    pictures = out / 'pictures'
+    assert sorted(str(p.relative_to(pictures)) for p in pictures.rglob('*.*')) == names
+    assert all(cv2.imread(str(pictures / name)).shape == (80, 64, 3) for name in names)
+
+
+def test_detections_are_those_of_mmdetection(garment_data, config, trained, tmp_path):
+    image = garment_data / 'validation' / 'image' / '000002.jpg'
+    result = predict(
+        image, config, trained.checkpoint, tmp_path, '--score-thr', 0, '--no-pictures',
+        '--cfg-options', *MODEL,
+    )
+    assert result.status == 0 and 'error' not in result.err
+    assert not (tmp_path / 'pictures').exists()
+    (found,) = json.loads((tmp_path / 'predictions.json').read_bytes())['images']
+    assert found['file_name'] == '000002.jpg'
+
+    parser = argparse.ArgumentParser()
+    add_cfg_options(parser)
+    cfg = load_config(config, parser.parse_args(['--cfg-options', *MODEL]).cfg_options)
+    with quiet_imports():
+        model = init_detector(cfg, str(trained.checkpoint), device='cpu')
+    expected = inference_detector(model, str(image)).pred_instances
+    taxonomy = Taxonomy.load('deepfashion2')
+    assert len(found['detections']) == len(expected) > 0
+    for row, label, score, box in zip(
+        found['detections'],
+        expected.labels.tolist(),
+        expected.scores.tolist(),
+        expected.bboxes.tolist(),
+        strict=True,
+    ):
+        x1, y1, x2, y2 = box
+        assert row['class'] == taxonomy.classes[label]
+        assert row['superclass'] == taxonomy.superclass_of(label)
+        assert row['score'] == pytest.approx(score, abs=1e-4)
+        assert row['box'] == pytest.approx([x1, y1, x2 - x1, y2 - y1], abs=0.02)
+
+
+def test_scores_below_the_threshold_are_left_out(garment_data, config, trained, tmp_path):
+    image = garment_data / 'validation' / 'image' / '000002.jpg'
+    result = predict(
+        image, config, trained.checkpoint, tmp_path, '--score-thr', 0.99, '--cfg-options', *MODEL
+    )
+    assert result.status == 0 and '1 images, 0 detections' in result.out
+    assert (tmp_path / 'pictures' / '000002.jpg').is_file()
+
+
+def test_the_config_that_a_run_wrote_needs_no_data(garment_data, config, tmp_path):
+    custom = config.with_name('wgroup_r18_fpn_custom.py')
+    data = tmp_path / 'data'
+    shutil.copytree(garment_data, data)
+    own = [
+        'train_ann=annotations/train.json', 'val_ann=annotations/validation.json',
+        'images=train/image', 'train_cfg.max_iters=1', 'train_cfg.val_interval=9',
+    ]
+    work_dir = tmp_path / 'run'
+    assert call('train', custom, '--work-dir', work_dir, *options(data, *own)).status == 0
+    image = shutil.copy(data / 'train' / 'image' / '000001.jpg', tmp_path)
+    shutil.rmtree(data)
+    checkpoint = work_dir / 'iter_1.pth'
+
+    line = predict(
+        image, custom, checkpoint, tmp_path / 'out', '--cfg-options', f'data_root={data}'
+    ).error()
+    assert 'give the config that training has written into its work folder' in line
+    assert not (tmp_path / 'out').exists()
+
+    result = predict(image, work_dir / custom.name, checkpoint, tmp_path / 'out')
+    assert result.status == 0, result.err
+
+
+def test_an_earlier_call_is_not_predicted_on(garment_data, config, trained, tmp_path):
+    folder = tmp_path / 'photos'
+    folder.mkdir()
+    shutil.copy(garment_data / 'validation' / 'image' / '000001.jpg', folder)
+    for _ in range(2):
+        result = predict(folder, config, trained.checkpoint, folder, '--cfg-options', *MODEL)
+        assert result.status == 0 and '1 images' in result.out
+    line = predict(folder / 'pictures', config, trained.checkpoint, folder).error()
+    assert 'pictures would replace the images' in line
+
+
+def test_wrong_input_is_answered_in_one_line(garment_data, config, trained, tmp_path):
+    image = garment_data / 'validation' / 'image' / '000001.jpg'
+    out = tmp_path / 'out'
+    (tmp_path / 'nothing').mkdir()
+    wrong_classes = 'model.roi_head.bbox_head.taxonomy=openimages_v4_clothing'
+    for images, checkpoint, arguments, expected in (
+        (tmp_path / 'none', trained.checkpoint, (), 'none: no such image or folder'),
+        (tmp_path / 'nothing', trained.checkpoint, (), 'nothing: no image in this folder'),
+        (image, tmp_path / 'none.pth', (), 'none.pth: no such checkpoint'),
+        (image, image, (), '000001.jpg: not a whole checkpoint'),
+        (image, trained.checkpoint, ('--device', 'nonsense'), "device 'nonsense' cannot be used"),
+        (
+            image,
+            trained.checkpoint,
+            ('--cfg-options', *MODEL, wrong_classes),
+            r'cannot predict with this config: .*\(trained on 13 classes',
+        ),
+    ):
+        line = predict(images, config, checkpoint, out, *arguments).error()
+        assert re.search(expected, line)
+    assert not out.exists()

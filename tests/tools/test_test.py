@@ -1,0 +1,90 @@
+"""tools/test.py: numbers on the screen and in the file, pictures, and checkpoints that do not fit.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+import cv2
+import pytest
+
+from .conftest import NUM_VAL, call, options
+
+
+def run_test(config, checkpoint, work_dir, data, *arguments, more=()):
+    """Test within this process; `more` overrides config entries."""
+    return call(
+        'test', config, checkpoint, '--work-dir', work_dir, *arguments, *options(data, *more)
+    )
+
+
+def test_numbers_are_on_the_screen_and_in_the_file(tested):
+    out, numbers = tested.screen.out, json.loads(tested.result.read_bytes())
+    assert tested.screen.err == ''
+    for key in ('AP', 'AP50', 'AP75', 'APs', 'APm'):
+        shown = re.search(rf'^13 classes .*\b{key} +([\d.]+)', out, re.MULTILINE)
+        assert float(shown.group(1)) == round(100 * numbers['coco'][key], 2)
+    assert re.search(r'^3 superclasses +AP', out, re.MULTILINE)
+    assert re.search(r'^rarest 30% of classes +AP', out, re.MULTILINE)
+    assert numbers['num_images'] == NUM_VAL
+    assert [row['name'] for row in numbers['coarse_levels'][0]['classes']] == [
+        'top',
+        'bottom',
+        'one-piece dress',
+    ]
+    assert numbers['tail']['counted_on'] == 'training'
+
+
+def test_pictures_show_detections_beside_the_truth(tested):
+    pictures = sorted(tested.pictures.iterdir())
+    assert [path.name for path in pictures] == [f'{n:06d}.jpg' for n in range(1, NUM_VAL + 1)]
+    assert cv2.imread(str(pictures[0])).shape == (80, 2 * 64, 3)
+
+
+def test_augmentation_changes_the_detections(tested, trained, garment_data, config, tmp_path):
+    result = run_test(config, trained.checkpoint, tmp_path / 'run', garment_data, '--tta')
+    assert result.status == 0, result.err
+    numbers = json.loads((tmp_path / 'run' / 'result.json').read_bytes())
+    plain = json.loads(tested.result.read_bytes())
+    assert numbers['num_images'] == NUM_VAL
+    assert numbers['num_detections'] != plain['num_detections'] or numbers['coco'] != plain['coco']
+
+
+def refused(config, checkpoint, tmp_path, data, more=()):
+    """The one line; nothing is written as a result."""
+    line = run_test(config, checkpoint, tmp_path / 'run', data, more=more).error()
+    assert not (tmp_path / 'run' / 'result.json').exists()
+    return line
+
+
+def test_a_checkpoint_of_other_classes(trained, garment_data, config, tmp_path):
+    more = ['model.roi_head.bbox_head.taxonomy=openimages_v4_clothing']
+    line = refused(config, trained.checkpoint, tmp_path, garment_data, more)
+    assert f'{trained.checkpoint}: cannot test with this config' in line
+    assert '(14, 32) in the checkpoint but (41, 32) in the model' in line
+    assert 'trained on 13 classes: short sleeve top' in line
+
+
+def test_a_missing_checkpoint(trained, garment_data, config, tmp_path):
+    line = refused(config, trained.work_dir / 'iter_3.pth', tmp_path, garment_data)
+    assert 'iter_3.pth: no such checkpoint; did you mean iter_' in line
+    assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize('keep', [0, 20, 5000], ids=['empty', 'garbage', 'truncated'])
+def test_a_broken_checkpoint(trained, garment_data, config, tmp_path, keep):
+    broken = tmp_path / 'broken.pth'
+    content = b'not a checkpoint.....' if keep == 20 else trained.checkpoint.read_bytes()
+    broken.write_bytes(content[:keep])
+    line = refused(config, broken, tmp_path, garment_data)
+    assert f'{broken}: not a whole checkpoint' in line
+
+
+def test_an_image_that_cannot_be_read(trained, garment_data, config, tmp_path):
+    more = [
+        'test_dataloader.dataset.data_prefix.img=annotations',
+        'test_dataloader.num_workers=1',
+    ]
+    line = refused(config, trained.checkpoint, tmp_path, garment_data, more)
+    assert re.search(r'annotations/0000\d\d\.jpg: no such image', line)

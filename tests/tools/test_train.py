@@ -1,0 +1,184 @@
+"""tools/train.py: what a run prints and saves, how it goes on, and what stops it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from .conftest import call, options
+
+
+def train(config, work_dir, data, *arguments, more=()):
+    """Train within this process; `more` overrides config entries."""
+    return call('train', config, '--work-dir', work_dir, *arguments, *options(data, *more))
+
+
+def test_a_run_prints_what_it_does_and_saves(trained):
+    screen = trained.screen
+    assert screen.err == ''
+    assert screen.iterations == [(1, 2), (2, 2)]
+    assert re.search(r'label +class +superclass +boxes', screen.out)
+    assert re.search(r'12 +sling dress +one-piece dress +2', screen.out)
+    assert 'Learning rate 0.0005 after warm-up, for batches of 2 images' in screen.out
+    assert 'the schedule is for 8' in screen.out and '--auto-scale-lr' in screen.out
+    assert 'coco/bbox_mAP:' in screen.out
+    assert {'iter_1.pth', 'iter_2.pth', 'last_checkpoint'} <= {
+        path.name for path in trained.work_dir.iterdir()
+    }
+    assert 'OneDL' not in screen.out  # nothing of what importing mmdet prints
+
+
+def test_resume_goes_on_in_a_folder_that_was_moved(trained, garment_data, config, tmp_path):
+    work_dir = tmp_path / 'moved'
+    shutil.copytree(trained.work_dir, work_dir)
+    # No validation: a better best checkpoint makes MMEngine remove the one in the first folder.
+    more = ['train_cfg.max_iters=3', 'train_cfg.val_interval=9']
+    result = train(config, work_dir, garment_data, '--resume', more=more)
+    assert result.status == 0, result.err
+    assert result.iterations == [(3, 3)]
+    assert f'Load checkpoint from {work_dir / "iter_2.pth"}' in result.out
+    before, after = (
+        torch.load(folder / name, weights_only=False)['optimizer']['state'][0]['step']
+        for folder, name in ((trained.work_dir, 'iter_2.pth'), (work_dir, 'iter_3.pth'))
+    )
+    assert (before, after) == (2, 3)
+
+
+def test_resume_needs_more_than_weights(trained, garment_data, config, tmp_path):
+    best = tmp_path / 'best.pth'  # MMEngine leaves the optimizer out of the best checkpoint
+    content = torch.load(trained.checkpoint, weights_only=False)
+    del content['optimizer']
+    torch.save(content, best)
+    line = train(config, tmp_path / 'run', garment_data, '--resume', best).error()
+    assert f'{best}: ' in line and "no 'optimizer'" in line and 'load_from' in line
+
+
+def test_resume_without_a_checkpoint_starts_from_load_from(
+    trained, garment_data, config, tmp_path
+):
+    more = [f'load_from={trained.checkpoint}', 'train_cfg.max_iters=1', 'train_cfg.val_interval=9']
+    other = config.with_name('merged_r18_fpn_synthetic.py')
+    result = train(other, tmp_path / 'run', garment_data, '--resume', more=more)
+    assert result.status == 0, result.err
+    assert 'no checkpoint to resume from; starting from the beginning' in result.out
+    assert result.iterations == [(1, 1)]
+    # The merged head has a predictor of its own width.
+    given, total = map(
+        int, re.search(r'Checkpoint gives (\d+) of the (\d+) tensors', result.out).groups()
+    )
+    assert 0 < given < total
+    assert re.search(r'skipped, of other shape or unknown: .*roi_head\.bbox_head', result.out)
+    assert 'backbone' not in re.search(r'skipped, .*', result.out).group()
+
+
+def test_a_seed_gives_the_same_losses_again(trained, garment_data, config, tmp_path):
+    again = train(config, tmp_path / 'same', garment_data, '--seed', 0)
+    assert len(again.losses) == 2
+    assert again.losses == trained.screen.losses
+
+
+def test_another_seed_gives_other_losses_and_the_rate_can_be_scaled(
+    trained, garment_data, config, tmp_path
+):
+    other = train(config, tmp_path / 'run', garment_data, '--seed', 1, '--auto-scale-lr')
+    assert other.status == 0 and other.losses != trained.screen.losses
+    assert 'Learning rate 0.000125 after warm-up, for batches of 2 images' in other.out
+    assert 'scaled from the schedule for 8' in other.out
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='a GPU can do it')
+def test_mixed_precision_needs_a_gpu(garment_data, config, tmp_path):
+    line = train(config, tmp_path / 'run', garment_data, '--amp').error()
+    assert '--amp needs a GPU' in line
+
+
+@pytest.mark.parametrize(
+    ('more', 'expected'),
+    [
+        (['data_root=/nowhere'], '/nowhere/train/image/: no such image folder'),
+        (
+            ['train_dataloader.dataset.ann_file=annotations/tran.json'],
+            'annotations/tran.json: no such annotation file',
+        ),
+        (
+            ['model.roi_head.bbox_head.taxonomy=openimages_v4_clothing'],
+            'model.roi_head.bbox_head has 40 classes, the data in .*train.json 13',
+        ),
+        (['train_dataloader.dataset.filter_cfg.min_size=999'], 'train.json: no image is left'),
+        (['load_from=nowhere.pth'], 'nowhere.pth: no such checkpoint'),
+        (['load_from=http://localhost:1/x.pth'], 'http://localhost:1/x.pth: cannot be loaded'),
+        (['optim_wraper.optimizer.lr=1'], "has no 'optim_wraper'; did you mean 'optim_wrapper'"),
+        (['max_iters=3'], "'max_iters' is a variable of .*; set train_cfg.max_iters"),
+        (['model.roi_head.bbox_head.type=Nonsense'], 'Nonsense is not in the mmdet::model'),
+        (['train_dataloader.nonsense=1'], "unexpected keyword argument 'nonsense'"),
+        (['train_cfg.max_iters=many'], "invalid literal for int.* 'many'"),
+    ],
+    ids=lambda value: value[0].split('=')[0] if isinstance(value, list) else '',
+)
+def test_wrong_input_is_answered_in_one_line(
+    garment_data, config, tmp_path, monkeypatch, more, expected
+):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
+    work_dir = tmp_path / 'run'
+    line = train(config, work_dir, garment_data, more=more).error()
+    assert re.search(expected, line)
+    assert not [*work_dir.rglob('*.pth')]
+
+
+def test_unknown_config(garment_data, config, tmp_path):
+    wrong = config.with_name('wgroop_r18_fpn_synthetic.py')
+    line = train(wrong, tmp_path / 'run', garment_data).error()
+    assert 'no such config; did you mean wgroup_r18_fpn_synthetic.py' in line
+    assert not (tmp_path / 'run').exists()
+
+
+def test_an_option_without_a_value(config):
+    result = call('train', config, '--cfg-options', 'nonsense')
+    assert result.status == 2 and 'Traceback' not in result.err
+    assert result.err.splitlines()[-1].endswith("error: argument --cfg-options: 'nonsense' is not "
+                                                'KEY=VALUE')
+
+
+def test_a_class_that_the_taxonomy_lacks(garment_data, config, tmp_path):
+    data = tmp_path / 'data'
+    shutil.copytree(garment_data, data)
+    path = data / 'annotations' / 'train.json'
+    content = json.loads(path.read_bytes())
+    content['categories'][4]['name'] = 'waistcoat'
+    path.write_text(json.dumps(content))
+    line = train(config, tmp_path / 'run', data).error()
+    assert str(path) in line and "'waistcoat'" in line and "taxonomy 'deepfashion2'" in line
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+@pytest.mark.parametrize(
+    ('content', 'expected'),
+    [(None, 'no such image'), (b'', 'not a readable image'), (b'x' * 99, 'not a readable image')],
+    ids=['missing', 'empty', 'garbage'],
+)
+def test_an_image_that_cannot_be_read(
+    garment_data, config, tmp_path, workers, content, expected
+):
+    data = tmp_path / 'data'
+    shutil.copytree(garment_data, data)
+    for path in (data / 'train' / 'image').iterdir():
+        path.unlink()
+        if content is not None:
+            path.write_bytes(content)
+    more = [f'train_dataloader.num_workers={workers}']
+    line = train(config, tmp_path / 'run', data, more=more).error()
+    assert re.search(rf'{data}/train/image/\d+\.jpg: {expected}; .*{data}/annotations', line)
+
+
+def test_blanks_in_paths(garment_data, config, tmp_path):
+    data = tmp_path / 'my data'
+    shutil.copytree(garment_data, data)
+    more = ['train_cfg.max_iters=1', 'train_cfg.val_interval=9']
+    result = train(config, tmp_path / 'my run', data, more=more)
+    assert result.status == 0, result.err
+    assert Path(tmp_path, 'my run', 'iter_1.pth').is_file()

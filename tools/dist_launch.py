@@ -1,0 +1,101 @@
+"""Start one process per GPU: what dist_train.sh and dist_test.sh share. Not called by hand.
+
+    python tools/dist_launch.py SCRIPT CONFIG GPUS ARGUMENTS...
+
+runs `SCRIPT CONFIG ARGUMENTS... --launcher pytorch` under torchrun. Where the processes meet comes
+from the environment: NNODES, NODE_RANK, MASTER_ADDR, PORT, as in MMDetection's scripts.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from mmdet_multigrain import launch
+
+DEFAULT_PORT = '29500'
+
+
+def meeting_point(environment: Mapping[str, str]) -> list[str]:
+    """torchrun's options for where the processes meet.
+
+    A run on one machine takes any free port, so that two runs do not collide.
+    """
+    nodes = environment.get('NNODES', '1')
+    if nodes == '1' and 'PORT' not in environment:
+        return ['--rdzv-backend=c10d', '--rdzv-endpoint=localhost:0', '--local-addr=localhost']
+    if nodes != '1':
+        for variable, meaning in (
+            ('MASTER_ADDR', 'the address of the machine with NODE_RANK=0'),
+            ('NODE_RANK', 'this machine among all, from 0'),
+        ):
+            if not environment.get(variable):
+                raise ValueError(f'NNODES is {nodes}: set {variable} too, {meaning}')
+    return [
+        f'--nnodes={nodes}',
+        f'--node-rank={environment.get("NODE_RANK", "0")}',
+        f'--master-addr={environment.get("MASTER_ADDR", "127.0.0.1")}',
+        f'--master-port={environment.get("PORT", DEFAULT_PORT)}',
+    ]
+
+
+def check_processes(gpus: str) -> int:
+    """Number of processes to start here; a ValueError if it is none or more than GPUs."""
+    import torch
+
+    if not gpus.isdecimal() or int(gpus) < 1:
+        raise ValueError(f'GPUS is {gpus!r}; give the number of processes on this machine')
+    there = torch.cuda.device_count()
+    if torch.cuda.is_available() and int(gpus) > there:
+        raise ValueError(f'GPUS is {gpus}, but this machine has {there}')
+    return int(gpus)
+
+
+def run(arguments: list[str]) -> int:
+    """Run torchrun; exit status of the process that failed first, without its traceback.
+
+    What went wrong in a process, that process has already told in one line.
+    """
+    from torch.distributed import run as torchrun
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    logging.disable(logging.ERROR)  # it would repeat each failure in ten lines
+    try:
+        torchrun.run(torchrun.parse_args(arguments))
+    except ChildFailedError as error:
+        # Processes that were ended because another one failed have a negative status.
+        rank, first = max(error.failures.items(), key=lambda item: item[1].exitcode)
+        if first.exitcode < 0:
+            print(f'error: process {rank} was ended by {first.signal_name()}', file=sys.stderr)
+            return 128 - first.exitcode
+        return first.exitcode
+    except SignalException as error:
+        return 128 + error.sigval
+    return 0
+
+
+def main() -> None:
+    script, config, gpus, *arguments = sys.argv[1:]
+    launch.check_file(config, 'config')
+    processes = check_processes(gpus)
+    cores = len(os.sched_getaffinity(0))
+    for variable in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS'):  # torchrun and mmengine ask for them
+        os.environ.setdefault(variable, str(max(1, cores // processes)))
+    sys.exit(
+        run([
+            *meeting_point(os.environ),
+            f'--nproc-per-node={processes}',
+            str(Path(__file__).with_name(script)),
+            config,
+            *arguments,
+            '--launcher=pytorch',
+        ])
+    )
+
+
+if __name__ == '__main__':
+    launch.run_tool(main)

@@ -1,0 +1,159 @@
+"""The probes of tools/check_env.py: each imports one piece, and runs it where that matters.
+
+    python env_probes.py PIECE...      prints one line of JSON per piece
+
+A process of its own, so that a library that crashes or prints takes nothing else along. Only
+what is seen belongs here; what it means is said in check_env.py.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+# One name of each registry that the configs need.
+REGISTERED = {
+    'MODELS': 'MultiGrainedBBoxHead',
+    'DATASETS': 'SuperclassCocoDataset',
+    'METRICS': 'MultiGrainedCocoMetric',
+    'HOOKS': 'PreflightHook',
+}
+
+
+def torch() -> dict[str, Any]:
+    import torch
+
+    return {'version': torch.__version__, 'cuda': torch.version.cuda,
+            'gpu': torch.cuda.is_available()}
+
+
+def mmengine() -> dict[str, Any]:
+    import mmengine.runner
+
+    return {'version': mmengine.__version__}
+
+
+def mmcv() -> dict[str, Any]:
+    import mmcv
+
+    return {'version': mmcv.__version__}
+
+
+def mmcv_operators() -> dict[str, Any]:
+    import mmcv._ext  # noqa: F401
+    import torch
+    from mmcv.ops import get_compiling_cuda_version, roi_align
+
+    _run_nms('cpu')
+    mean = roi_align(torch.ones(1, 1, 8, 8), torch.tensor([[0.0, 0, 0, 4, 4]]), (2, 2)).mean()
+    if abs(mean.item() - 1) > 1e-6:
+        raise RuntimeError(f'roi_align of ones gave {mean.item()}')
+    return {'cuda': get_compiling_cuda_version()}
+
+
+def cuda_operators() -> dict[str, Any]:
+    import torch
+
+    if torch.cuda.is_available():
+        _run_nms('cuda')
+    return {}
+
+
+def _run_nms(device: str) -> None:
+    import torch
+    from mmcv.ops import nms
+
+    boxes = torch.tensor([[0.0, 0, 10, 10], [1, 1, 11, 11], [20, 20, 30, 30]], device=device)
+    scores = torch.tensor([0.9, 0.8, 0.7], device=device)
+    kept = nms(boxes, scores, iou_threshold=0.5)[1].tolist()
+    if kept != [0, 2]:
+        raise RuntimeError(f'nms kept boxes {kept} instead of [0, 2]')
+
+
+def mmdet() -> dict[str, Any]:
+    import mmdet.datasets
+    import mmdet.evaluation
+    import mmdet.models
+
+    return {'version': mmdet.__version__}
+
+
+def cv2() -> dict[str, Any]:
+    import cv2
+    import numpy
+
+    cv2.resize(numpy.zeros((4, 4, 3), numpy.uint8), (2, 2))
+    return {'version': cv2.__version__}
+
+
+def pycocotools() -> dict[str, Any]:
+    import numpy
+    import pycocotools.mask
+
+    box = numpy.array([[0.0, 0, 2, 2]])
+    pycocotools.mask.iou(box, box, [0])
+    return {}
+
+
+def hotcoco() -> dict[str, Any]:
+    import hotcoco  # noqa: F401
+
+    return {}
+
+
+def mmdet_multigrain() -> dict[str, Any]:
+    import mmdet_multigrain
+
+    for module in ('models', 'datasets', 'evaluation', 'engine'):
+        importlib.import_module(f'mmdet_multigrain.{module}')
+    registries = importlib.import_module('mmdet.registry')
+    for registry, name in REGISTERED.items():
+        if getattr(registries, registry).get(name) is None:
+            raise RuntimeError(f'{name} is not in the registry {registry}')
+    return {'version': mmdet_multigrain.__version__,
+            'place': str(Path(mmdet_multigrain.__file__).resolve().parent.parent)}
+
+
+PROBES = {
+    'torch': torch,
+    'mmengine': mmengine,
+    'mmcv': mmcv,
+    'mmcv operators': mmcv_operators,
+    'CUDA operators': cuda_operators,
+    'mmdet': mmdet,
+    'cv2': cv2,
+    'pycocotools': pycocotools,
+    'hotcoco': hotcoco,
+    'mmdet_multigrain': mmdet_multigrain,
+}
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(1), 'w', encoding='utf-8')
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    # This folder holds commands (test.py, ...), which nothing may import by chance.
+    sys.path[:] = [path for path in sys.path if Path(path).resolve() != Path(__file__).parent]
+    for piece in sys.argv[1:]:
+        try:
+            answer = PROBES[piece]()
+        except (Exception, SystemExit) as error:
+            first_line = (str(error).strip().splitlines() or [''])[0]
+            message = re.sub(r'\S*/site-packages/', '', f'{type(error).__name__}: {first_line}')
+            answer = {'error': message.rstrip(': ')}
+            if isinstance(error, ModuleNotFoundError):
+                answer['lacks'] = error.name
+        answers.write(json.dumps(answer) + '\n')
+        answers.flush()
+    # Past the interpreter's shut-down: what crashes there has already answered.
+    os._exit(0)
+
+
+if __name__ == '__main__':
+    main()

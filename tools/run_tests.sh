@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Sets everything up (tools/setup.sh), then runs the linter and the tests:
+#
+#     bash tools/run_tests.sh [--active] [PYTEST ARGUMENTS]
+#
+# --active takes the active environment instead of .venv.
+set -euo pipefail
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+
+if [[ ${1-} == --active ]]; then
+    shift
+    bash tools/setup.sh --dev --active
+    python=$(command -v python || command -v python3)
+else
+    bash tools/setup.sh --dev
+    python=.venv/bin/python
+fi
+"$python" -m ruff check .
+exec "$python" -m pytest --durations=15 "$@"

@@ -1,0 +1,370 @@
+#!/usr/bin/env bash
+# Installs everything that training and testing need, in the order that works.
+#
+#     bash tools/setup.sh [--active] [--python PYTHON] [--dev]
+#
+#     --active          into the active environment instead of ./.venv
+#     --python PYTHON   the Python (3.10 to 3.12) that .venv is made with
+#     --dev             with what the tests need
+#
+#     MULTIGRAIN_TORCH  which torch; unset: any torch >= 2.4 that is there, else torch==2.13.0
+#     MAX_JOBS          how many compilers run at once; unset: by cores and memory
+#     CUDA_HOME         the CUDA toolkit; unset: the one that is found
+#     FORCE_CUDA=1      CUDA operators on a machine whose GPU is elsewhere (a login node)
+#
+# The long part is mmcv: its operators get compiled, about 8 minutes on 2 cores. A second call
+# costs seconds, one after an interruption goes on with the step that was interrupted, and one in
+# an environment that broke mends it. Logs: multigrain_setup/ in the environment's folder.
+set -euo pipefail
+
+ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+DEFAULT_TORCH=torch==2.13.0
+TICK=20 # seconds between two lines of progress
+
+say() { printf '[setup] %s\n' "$*"; }
+die() {
+    printf 'error: %s\n' "$*" >&2
+    exit 2
+}
+pip() { "$PY" -m pip "$@"; }
+# has PIECE...: whether these pieces of tools/check_env.py are in order.
+has() {
+    local piece only=()
+    for piece in "$@"; do only+=(--only "$piece"); done
+    "$PY" tools/check_env.py --cuda "$CUDA" "${only[@]}" >/dev/null
+}
+
+# --- The environment -------------------------------------------------------------------------
+
+supported() { "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))'; }
+python_version() { "$1" -c 'import platform; print(platform.python_version())'; }
+
+# Sets PY and STATE.
+find_environment() {
+    local version
+    PY=$ROOT/.venv/bin/python
+    if "$ACTIVE"; then
+        PY=$PYTHON
+        [[ -n $PY ]] || PY=$(command -v python || command -v python3) || die 'there is no python'
+    elif ! python_version "$PY" >/dev/null 2>&1; then
+        make_venv
+    fi
+    version=$(python_version "$PY") || die "$PY does not run"
+    supported "$PY" || die "$PY is Python $version; 3.10, 3.11 or 3.12 is needed"
+    [[ -z $PYTHON || $(python_version "$PYTHON") == "$version" ]] ||
+        die "$ROOT/.venv was made with Python $version: remove it, or leave out --python"
+    # Missing where making .venv was interrupted, and where another tool made it.
+    pip --version >/dev/null 2>&1 || "$PY" -m ensurepip >/dev/null || die "$PY has no pip"
+    STATE=$("$PY" -c 'import sys; print(sys.prefix)')/multigrain_setup
+    mkdir -p "$STATE" || die "cannot write to the environment: $STATE"
+}
+
+make_venv() {
+    local base=$PYTHON candidate
+    if [[ -e .venv && ! -e .venv/pyvenv.cfg && -n $(ls -A .venv) ]]; then
+        die "$ROOT/.venv is no virtual environment: move it away"
+    fi
+    if [[ -n $base ]]; then
+        supported "$base" || die "--python $base is not Python 3.10, 3.11 or 3.12"
+    else
+        for candidate in python3 python3.12 python3.11 python3.10; do
+            supported "$candidate" 2>/dev/null && base=$candidate && break
+        done
+        [[ -n $base ]] || die 'no Python 3.10, 3.11 or 3.12 on the PATH: name one with --python'
+    fi
+    say "making .venv with Python $(python_version "$base")"
+    # --clear: the Python of what is there does not run.
+    "$base" -m venv --clear .venv ||
+        die "$base cannot make virtual environments (Debian, Ubuntu: apt-get install python3-venv)"
+}
+
+# What a change of makes the set-up look again: our files, the toolkits and the caller's wish.
+fingerprint() {
+    {
+        cat requirements.txt requirements/*.txt setup.cfg pyproject.toml tools/setup.sh
+        echo "$ROOT ${MULTIGRAIN_TORCH-} ${FORCE_CUDA-}"
+        cuda_homes
+    } | cksum
+}
+
+# --- Steps: quiet, logged, and with a word now and then --------------------------------------
+
+TICKER=
+stop_ticker() {
+    [[ -z $TICKER ]] || kill "$TICKER" 2>/dev/null || true
+    TICKER=
+}
+trap stop_ticker EXIT
+
+# step NAME COMMAND...: run a command with its output in a log.
+step() {
+    local name=$1 log=$STATE/$1.log start=$SECONDS status=0
+    shift
+    tick "$name" "$log" "$start" &
+    TICKER=$!
+    "$@" >"$log" 2>&1 </dev/null || status=$?
+    stop_ticker
+    if ((status)); then
+        explain "$name" "$log"
+        exit 1
+    fi
+    say "$name: done in $(clock $((SECONDS - start)))"
+}
+
+clock() { printf '%d min %02d s' $(($1 / 60)) $(($1 % 60)); }
+
+# Ends with the set-up itself, however that ends. The sleep must not hold on to a caller's pipe.
+tick() {
+    local name=$1 log=$2 start=$3 passed counts ready total rest
+    while sleep "$TICK" >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; do
+        passed=$((SECONDS - start))
+        # Ninja's [27/78]; until it begins, pip's latest line.
+        counts=$(grep -oE '\[[0-9]+/[0-9]+\] ' "$log" | tail -n 1 | tr -d '[] ' || true)
+        if [[ -n $counts ]]; then
+            ready=${counts%/*} total=${counts#*/} rest=
+            # The first few files say nothing about the rest.
+            ((ready * 10 < total)) ||
+                rest=", about $(((passed * (total - ready) / ready + 59) / 60)) min to go"
+            say "$name: compiled $ready of $total files in $(clock $passed)$rest"
+        else
+            say "$name: $(clock $passed) so far;" \
+                "$(tail -n 1 "$log" | tr -d '\r' | sed 's/^ *//' | cut -c 1-70)"
+        fi
+    done
+}
+
+# explain NAME LOG: what went wrong, in a few lines.
+explain() {
+    local name=$1 log=$2
+    {
+        echo "error: $name failed:"
+        { grep -E '([Ee]rror|ERROR|fatal|FAILED)[: ]|Killed|No space left' "$log" ||
+            tail -n 5 "$log"; } | awk '!seen[$0]++' | cut -c 1-200 | tail -n 8 | sed 's/^ */    /'
+        if grep -qE 'Killed|out of memory' "$log"; then
+            echo 'It ran out of memory: MAX_JOBS=1 bash tools/setup.sh'
+        elif grep -q 'Python.h: No such file' "$log"; then
+            echo "Python's headers are missing (Debian, Ubuntu: apt-get install python3-dev)"
+        elif grep -q 'No space left' "$log"; then
+            echo 'The disk is full.'
+        elif grep -qE 'No matching distribution|Connection|timed out|name resolution' "$log"; then
+            echo 'The package index does not answer, or lacks it: see "pip config list".'
+        elif [[ $name == mmcv ]] && ! command -v "${CXX:-c++}" >/dev/null; then
+            echo "There is no C++ compiler (${CXX:-c++}; Debian, Ubuntu: apt-get install g++)"
+        fi
+        echo "log: $log"
+    } >&2
+}
+
+# --- CUDA ------------------------------------------------------------------------------------
+
+# Each folder that holds a CUDA toolkit, with its version, one per line: "13.0 FOLDER".
+cuda_homes() {
+    local nvcc home
+    nvcc=$(readlink -f "$(command -v nvcc)" || true)
+    for home in "${CUDA_HOME:-}" "${CUDA_PATH:-}" "${nvcc%/bin/nvcc}" /usr/local/cuda{,-*}; do
+        # Some nvcc's are but a script in a folder without headers.
+        if [[ -x $home/bin/nvcc ]] && { [[ -e $home/include/cuda.h ]] ||
+            compgen -G "$home/targets/*/include/cuda.h" >/dev/null; }; then
+            echo "$("$home/bin/nvcc" --version | grep -oE 'release [0-9.]+' | cut -c 9-) $home"
+        fi
+    done
+}
+
+# Sets CUDA (what check_env.py is to ask for) and BUILD_ENV (how mmcv gets compiled).
+choose_operators() {
+    local gpu torch_cuda archs version home
+    read -r gpu torch_cuda archs < <("$PY" -W ignore -c '
+import torch
+count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+archs = {"%d.%d" % torch.cuda.get_device_capability(i) for i in range(count)}
+print(count, torch.version.cuda, ";".join(sorted(archs)))')
+    # Compiling for the CPU: mmcv must not see a GPU, or it would ask for nvcc.
+    CUDA=auto BUILD_ENV=(FORCE_CUDA=0 CUDA_VISIBLE_DEVICES=)
+    if ((gpu == 0)) && [[ ${FORCE_CUDA:-0} != 1 ]]; then
+        if nvidia-smi -L 2>/dev/null | grep -q '^GPU'; then
+            say 'note: this machine has a GPU that this torch cannot use; operators for the CPU'
+        fi
+        return
+    fi
+    while read -r version home; do
+        # Torch refuses a toolkit of another major version.
+        if [[ ${version%%.*} == "${torch_cuda%%.*}" ]]; then
+            CUDA=on BUILD_ENV=(FORCE_CUDA=1 CUDA_HOME="$home")
+            archs=${TORCH_CUDA_ARCH_LIST:-$archs}
+            [[ -z $archs ]] || BUILD_ENV+=(TORCH_CUDA_ARCH_LIST="$archs")
+            say "operators with CUDA $version ($home)"
+            return
+        fi
+    done < <(cuda_homes)
+    CUDA=off
+    [[ $torch_cuda != None ]] || {
+        say 'note: this torch has no CUDA; operators for the CPU'
+        return
+    }
+    say "note: no CUDA ${torch_cuda%%.*} toolkit (nvcc) was found for torch's CUDA $torch_cuda:" \
+        'operators for the CPU; install it or set CUDA_HOME, then run this again'
+}
+
+# How many compilers fit: a file of mmcv takes up to 2.5 GB.
+jobs_that_fit() {
+    local cores limit kilobytes
+    cores=$(nproc)
+    kilobytes=$(awk '/^MemAvailable/ {print $2}' /proc/meminfo)
+    limit=$(cat /sys/fs/cgroup/memory.max 2>/dev/null || echo max)
+    if [[ $limit != max ]] && ((limit / 1024 < kilobytes)); then kilobytes=$((limit / 1024)); fi
+    local fit=$((kilobytes / 2621440))
+    echo $((fit < 1 ? 1 : fit < cores ? fit : cores))
+}
+
+# --- What gets installed ---------------------------------------------------------------------
+
+install_torch() {
+    local wanted=(--requirement requirements/build.txt)
+    if [[ -n ${MULTIGRAIN_TORCH-} ]]; then
+        local words
+        read -ra words <<<"$MULTIGRAIN_TORCH"
+        wanted+=("${words[@]}")
+    elif ! has torch; then
+        wanted+=("$DEFAULT_TORCH")
+        say "$DEFAULT_TORCH comes first; with its CUDA libraries it can be some GB"
+    fi
+    step torch pip install "${wanted[@]}"
+    has torch || step torch pip install --force-reinstall "${wanted[@]}"
+    has torch || {
+        "$PY" tools/check_env.py --quiet --only torch
+        exit 1
+    }
+}
+
+install_libraries() {
+    local wanted=(--requirement requirements/detector.txt) plain opencv compiled
+    # An OpenCV that works is left alone, whichever build it is. One that does not goes before the
+    # headless build comes: they share a folder.
+    if has cv2; then
+        mapfile -t plain < <(grep -vE '^(#|opencv|$)' requirements.txt)
+        wanted+=("${plain[@]}")
+    else
+        read -ra opencv < <(installed opencv-python opencv-python-headless \
+            opencv-contrib-python opencv-contrib-python-headless)
+        ((${#opencv[@]} == 0)) || step opencv-removed pip uninstall -y "${opencv[@]}"
+        wanted+=(--requirement requirements.txt)
+    fi
+    if "$DEV"; then wanted+=(--requirement requirements/tests.txt); fi
+    step libraries pip install "${wanted[@]}"
+    has pycocotools hotcoco || {
+        mapfile -t compiled < <(grep -E '^(pycocotools|hotcoco)' requirements.txt)
+        step libraries pip install --force-reinstall --no-deps "${compiled[@]}"
+    }
+}
+
+# Those of the named distributions that are installed.
+installed() {
+    "$PY" - "$@" <<'PYTHON'
+import sys
+from importlib import metadata
+names = {(d.metadata['Name'] or '').lower() for d in metadata.distributions()}
+print(*(name for name in sys.argv[1:] if name in names))
+PYTHON
+}
+
+install_openmmlab() {
+    local options=(--no-deps --no-build-isolation) others mmcv official
+    mmcv=$(grep '^onedl-mmcv' requirements/openmmlab.txt)
+    mapfile -t others < <(grep -vE '^(#|onedl-mmcv|$)' requirements/openmmlab.txt)
+    if [[ -z $(installed onedl-mmcv) ]] &&
+        has mmengine mmcv 'mmcv operators' 'CUDA operators' mmdet; then
+        return # OpenMMLab's own, in versions that work
+    fi
+
+    read -ra official < <(installed mmengine mmengine-lite mmcv mmcv-full mmcv-lite mmdet)
+    if ((${#official[@]})); then
+        say "taking out ${official[*]}: they share their folders with what gets installed"
+        step openmmlab-removed pip uninstall -y "${official[@]}"
+        options+=(--force-reinstall)
+    fi
+    step openmmlab pip install "${options[@]}" "${others[@]}"
+
+    # The operators import mmengine, so that mmcv comes last.
+    if [[ $(pip freeze) != *"$mmcv"* ]] || ! has mmcv 'mmcv operators' 'CUDA operators'; then
+        BUILD_ENV+=(MAX_JOBS="${MAX_JOBS:-$(jobs_that_fit)}" PATH="$SCRIPTS:$PATH")
+        options=(-v --no-deps --no-build-isolation --force-reinstall "$mmcv")
+        say 'mmcv: compiling its operators takes about 8 minutes on 2 cores, longer with CUDA' \
+            '(seconds if pip kept them from an earlier time)'
+        step mmcv env "${BUILD_ENV[@]}" "$PY" -m pip install "${options[@]}"
+        # A wheel that pip had kept may be without operators, or have those of another torch. It
+        # has to go, or pip would take it again; --no-binary shuts out those in other places.
+        if ! has mmcv 'mmcv operators' 'CUDA operators' &&
+            ! grep -q '^Building wheel' "$STATE/mmcv.log"; then
+            say 'mmcv: what pip had kept does not fit this torch; compiling it anew'
+            pip cache remove onedl_mmcv >/dev/null 2>&1 || true
+            step mmcv env "${BUILD_ENV[@]}" "$PY" -m pip install "${options[@]}" \
+                --no-binary onedl-mmcv
+        fi
+    fi
+    has mmengine mmdet ||
+        step openmmlab pip install --no-deps --no-build-isolation --force-reinstall "${others[@]}"
+}
+
+# An install that was killed may leave metadata without a list of files, which pip neither takes
+# as installed nor can take out. Only in .venv: other environments may hold such on purpose.
+sweep() {
+    "$ACTIVE" || find .venv/lib -maxdepth 3 -name '*.dist-info' -type d \
+        ! -exec test -e '{}/RECORD' \; -prune -exec rm -r -- '{}' +
+}
+
+# --- Main ------------------------------------------------------------------------------------
+
+ACTIVE=false PYTHON='' DEV=false CUDA=auto
+while (($#)); do
+    case $1 in
+        --active) ACTIVE=true ;;
+        --dev) DEV=true ;;
+        --python)
+            PYTHON=$(command -v "${2-}") || die "--python: no such Python: ${2-}"
+            shift
+            ;;
+        -h | --help)
+            sed -n '2,/^set /s/^#\{1,\} \{0,1\}//p' "$ROOT/tools/setup.sh"
+            exit
+            ;;
+        *) die "unknown option $1; see bash tools/setup.sh --help" ;;
+    esac
+    shift
+done
+# A relative --python is meant from where the caller stands.
+[[ $PYTHON != */* || $PYTHON == /* ]] || PYTHON=$PWD/$PYTHON
+cd -- "$ROOT"
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
+
+find_environment
+SCRIPTS=$("$PY" -c 'import sysconfig; print(sysconfig.get_path("scripts"))')
+CHECK=(--quiet)
+if "$DEV"; then CHECK+=(--dev); fi
+
+# The stamp: with which files this environment was set up, and what its mmcv was built for.
+STAMP=$STATE/done
+FINGERPRINT=$(fingerprint)
+if [[ -e $STAMP && $(head -n 1 "$STAMP") == "$FINGERPRINT" ]]; then
+    CUDA=$(tail -n 1 "$STAMP")
+    if "$PY" tools/check_env.py "${CHECK[@]}" --cuda "$CUDA" >/dev/null; then
+        say "everything is in place ($PY)"
+        exit
+    fi
+fi
+
+rm -f "$STAMP"
+sweep
+install_torch
+choose_operators
+install_libraries
+step mmdet_multigrain pip install --no-deps --no-build-isolation --editable .
+install_openmmlab
+"$PY" tools/check_env.py "${CHECK[@]}" --cuda "$CUDA" || {
+    echo "error: the environment is not in order; logs: $STATE" >&2
+    exit 1
+}
+# A GPU may turn up later (a shared environment); a set-up for want of a toolkit stays as it is.
+[[ $CUDA == off ]] || CUDA=auto
+printf '%s\n%s\n' "$FINGERPRINT" "$CUDA" >"$STAMP.new"
+mv -- "$STAMP.new" "$STAMP"
+say "everything is in place ($PY)"
