@@ -39,6 +39,9 @@ from mmdet_multigrain.files import write_whole
 from mmdet_multigrain.taxonomy import Taxonomy, superclass_palette
 
 
+_READABLE_SIDE = 400  # pixels; about four labels fit side by side
+
+
 class ImageError(ValueError):
     """An image that cannot be read; the message is one line that names the file."""
 
@@ -170,9 +173,11 @@ def describe(prediction: Prediction, taxonomy: Taxonomy) -> dict[str, Any]:
 def draw(prediction: Prediction, taxonomy: Taxonomy) -> Image.Image:
     """The image with boxes in the colours of their superclasses, the best on top.
 
-    Labels read `class (superclass) 0.87`.
+    Labels read `class (superclass) 0.87`. Small images are enlarged, for the labels' sake.
     """
     picture = Image.fromarray(prediction.image[..., ::-1])
+    zoom = max(1, round(_READABLE_SIDE / min(picture.size)))
+    picture = picture.resize((picture.width * zoom, picture.height * zoom))
     canvas = ImageDraw.Draw(picture)
     line = max(1, round(min(picture.size) / 300))
     font = ImageFont.load_default(max(10, round(min(picture.size) / 35)))
@@ -182,7 +187,7 @@ def draw(prediction: Prediction, taxonomy: Taxonomy) -> Image.Image:
     ]):
         name, group = taxonomy.classes[label], taxonomy.superclass_of(label)
         text = f'{name} {score:.2f}' if name == group else f'{name} ({group}) {score:.2f}'
-        x1, y1, x2, y2 = box
+        x1, y1, x2, y2 = (zoom * value for value in box)
         # A box that ends where the picture ends keeps its right and lower side in sight.
         corner = max(x1, min(x2, picture.width - 1)), max(y1, min(y2, picture.height - 1))
         canvas.rectangle((x1, y1, *corner), outline=palette[label], width=line)

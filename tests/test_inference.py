@@ -59,11 +59,11 @@ def test_the_threshold_belongs_to_what_is_kept(prediction):
 def test_boxes_have_the_colours_of_their_classes(prediction, garments):
     picture = np.asarray(draw(prediction, garments))
     palette = superclass_palette(garments)
-    assert picture.shape == (100, 200, 3)
-    assert tuple(picture[65, 20]) == tuple(picture[90, 50]) == palette[1]
-    assert tuple(picture[50, 160]) == palette[3]
-    assert tuple(picture[50, 0]) == tuple(picture[99, 150]) == palette[0]
-    assert tuple(picture[80, 120]) == (128, 128, 128)
+    assert picture.shape == (400, 800, 3)  # enlarged four times
+    assert tuple(picture[260, 80]) == tuple(picture[360, 200]) == palette[1]
+    assert tuple(picture[200, 641]) == palette[3]
+    assert tuple(picture[200, 0]) == tuple(picture[399, 600]) == palette[0]
+    assert tuple(picture[320, 480]) == (128, 128, 128)
     # The label of a box at the upper border stands inside the picture.
     assert (picture[:14, :40] == palette[0]).all(axis=-1).sum() > 100
     assert (prediction.image == 128).all()  # the image itself stays
@@ -73,7 +73,7 @@ def test_channels_keep_their_order(garments):
     blue = np.zeros((20, 20, 3), np.uint8)
     blue[..., 0] = 255  # blue comes first, as OpenCV has it
     nothing = Prediction(blue, np.zeros(0, int), np.zeros(0), np.zeros((0, 4)))
-    assert draw(nothing, garments).getpixel((10, 10)) == (0, 0, 255)
+    assert draw(nothing, garments).getpixel((200, 200)) == (0, 0, 255)
     assert describe(nothing, garments)['detections'] == []
 
 

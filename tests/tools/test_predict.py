@@ -59,7 +59,8 @@ def test_a_folder_with_images_that_cannot_be_read(folder, config, trained, tmp_p
     assert all(image['detections'] for image in content['images'])
     pictures = out / 'pictures'
     assert sorted(str(p.relative_to(pictures)) for p in pictures.rglob('*.*')) == names
-    assert all(cv2.imread(str(pictures / name)).shape == (80, 64, 3) for name in names)
+    # Enlarged six times, so that labels can be read.
+    assert all(cv2.imread(str(pictures / name)).shape == (480, 384, 3) for name in names)
 
 
 def test_detections_are_those_of_mmdetection(garment_data, config, trained, tmp_path):
