@@ -38,7 +38,6 @@ from mmdet_multigrain.engine.hooks.preflight_hook import check_heads
 from mmdet_multigrain.files import write_whole
 from mmdet_multigrain.taxonomy import Taxonomy, superclass_palette
 
-
 _READABLE_SIDE = 400  # pixels; about four labels fit side by side
 
 
