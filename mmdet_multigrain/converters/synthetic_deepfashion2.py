@@ -51,8 +51,8 @@ class SyntheticSpec:
 
     num_train: int = 1500
     num_val: int = 300
-    width: int = 128
-    height: int = 160
+    width: int = 96
+    height: int = 120
     difficulty: str = 'easy'
     seed: int = 0
 

@@ -35,7 +35,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--num-train', type=int, default=defaults.num_train)
     parser.add_argument('--num-val', type=int, default=defaults.num_val)
     parser.add_argument('--image-size', type=image_size, metavar='HEIGHT|WIDTHxHEIGHT',
-                        default=(defaults.width, defaults.height), help='default: 128x160')
+                        default=(defaults.width, defaults.height), help='default: 96x120')
     parser.add_argument('--difficulty', choices=list(DIFFICULTIES), default=defaults.difficulty)
     parser.add_argument('--seed', type=int, default=defaults.seed)
     parser.add_argument('--workers', type=int, default=1, help='processes; no effect on the set')
