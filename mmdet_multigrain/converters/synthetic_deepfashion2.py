@@ -28,7 +28,7 @@ from mmdet_multigrain.files import dump_json, load_json, write_whole
 from .errors import ConverterError
 from .synthetic_scene import DIFFICULTIES, render_scene
 
-DRAWING_VERSION = 1  # raise it when the same arguments no longer give the same pictures
+DRAWING_VERSION = 2  # raise it when the same arguments no longer give the same pictures
 MANIFEST = 'synthetic.json'
 MIN_SIDE = 64  # pixels; below that the details that tell the classes apart are gone
 

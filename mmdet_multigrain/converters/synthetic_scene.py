@@ -89,7 +89,7 @@ class Difficulty:
 
 DIFFICULTIES = {
     'easy': Difficulty(
-        frequency_exponent=0.5, figures=(0.8, 0.2), pairs=0.35, worn=0.5, fill=(0.75, 0.98),
+        frequency_exponent=0.4, figures=(1.0,), pairs=0.35, worn=0.5, fill=(0.85, 0.98),
         spill=0.0, crop=0.0, rotation=8, lean=0.06, arm_raise=0.8, hem_overlap=0.05, contrast=90,
         clutter=(0, 4), boldness=0.3, occluders=0.1, min_visible=0.7, noise=6, light=0.15),
     'medium': Difficulty(
