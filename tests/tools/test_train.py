@@ -18,12 +18,14 @@ def train(config, work_dir, data, *arguments, more=()):
     return call('train', config, '--work-dir', work_dir, *arguments, *options(data, *more))
 
 
-def test_a_run_prints_what_it_does_and_saves(trained):
+def test_a_run_prints_what_it_does_and_saves(trained, garment_data):
     screen = trained.screen
     assert screen.err == ''
     assert screen.iterations == [(1, 2), (2, 2)]
     assert re.search(r'label +class +superclass +boxes', screen.out)
-    assert re.search(r'12 +sling dress +one-piece dress +2', screen.out)
+    content = json.loads((garment_data / 'annotations' / 'train.json').read_text())
+    boxes = sum(item['category_id'] == 13 for item in content['annotations'])
+    assert re.search(rf'12 +sling dress +one-piece dress +{boxes}\n', screen.out)
     assert 'Learning rate 0.0005 after warm-up, for batches of 2 images' in screen.out
     assert 'the schedule is for 8' in screen.out and '--auto-scale-lr' in screen.out
     assert 'coco/bbox_mAP:' in screen.out
