@@ -1,4 +1,4 @@
-# Run time of the small configs: shorter intervals, one checkpoint at the end of each half.
+# Run time of the small configs: log and save more often.
 _base_ = './default_runtime.py'
 default_hooks = dict(
     logger=dict(interval=20),
