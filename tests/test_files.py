@@ -5,7 +5,7 @@ import os
 import pytest
 
 from mmdet_multigrain import files
-from mmdet_multigrain.files import FileError, dump_json, load_json, write_whole
+from mmdet_multigrain.files import FileError, dump_json, load_json, open_whole, write_whole
 
 
 @pytest.fixture(params=['orjson', 'standard library'])
@@ -53,32 +53,71 @@ def test_write_whole_replaces_and_leaves_nothing_else(tmp_path):
     assert (tmp_path / 'a').read_bytes() == b'new'
 
 
+class FailingFile:
+    """Takes half of the data, then raises."""
+
+    def __init__(self, path, mode, error):
+        self._file, self._error = open(path, mode), error
+
+    def write(self, data):
+        self._file.write(data[:len(data) // 2])
+        raise self._error
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+
+
 @pytest.mark.parametrize('error', [OSError(28, 'No space left on device'), KeyboardInterrupt()])
-@pytest.mark.parametrize('step', ['replace', 'write'])
+@pytest.mark.parametrize('step', ['replace', 'write', 'fsync'])
 def test_failure_keeps_the_old_file_and_no_temporary(tmp_path, monkeypatch, error, step):
     (tmp_path / 'a').write_bytes(b'old')
 
-    def fail(path, *args):
-        if step == 'write':  # half of the data is there already
-            with open(path, 'wb') as file:
-                file.write(b'ne')
+    def fail(*args):
         raise error
 
-    if step == 'replace':
-        monkeypatch.setattr(os, 'replace', fail)
+    if step == 'write':
+        monkeypatch.setattr(files, 'open', lambda path, mode: FailingFile(path, mode, error),
+                            raising=False)
     else:
-        monkeypatch.setattr(files.Path, 'write_bytes', fail)
+        monkeypatch.setattr(os, step, fail)
     expected = FileError if isinstance(error, OSError) else KeyboardInterrupt
     with pytest.raises(expected) as caught:
-        write_whole(tmp_path / 'a', b'new')
+        write_whole(tmp_path / 'a', b'new', sync=True)
     if expected is FileError:
         assert str(caught.value) == f'{tmp_path / "a"}: cannot be written (No space left on device)'
     assert os.listdir(tmp_path) == ['a']
-    with open(tmp_path / 'a', 'rb') as file:
-        assert file.read() == b'old'
+    assert (tmp_path / 'a').read_bytes() == b'old'
 
 
-def test_missing_folder_is_one_line(tmp_path):
+def test_full_disk_is_one_line_and_leaves_nothing():
+    """A device that is always full: the error comes when the buffer is flushed."""
+    if not os.path.exists('/dev/full'):
+        pytest.skip('/dev/full is not on this machine')
+    with pytest.raises(FileError, match='No space left on device') as caught:
+        with open('/dev/full', 'wb') as full:
+            files._Writer('a.json', full).write(b'x' * 10_000_000)
+    assert str(caught.value) == 'a.json: cannot be written (No space left on device)'
+
+
+def test_pieces_appear_at_the_end_and_folders_are_made(tmp_path):
+    with open_whole(tmp_path / 'b' / 'c' / 'a') as file:
+        file.write(b'one')
+        assert not (tmp_path / 'b' / 'c' / 'a').exists()
+        file.write(b'two')
+    assert (tmp_path / 'b' / 'c' / 'a').read_bytes() == b'onetwo'
+    assert os.listdir(tmp_path / 'b' / 'c') == ['a']
+
+
+def test_an_error_of_the_block_passes_and_leaves_no_folder(tmp_path):
+    with pytest.raises(OSError, match='of another file'):
+        with open_whole(tmp_path / 'b' / 'c' / 'a') as file:
+            file.write(b'one')
+            raise OSError('of another file')
+    assert os.listdir(tmp_path) == []
+
+
+def test_folder_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / 'no').write_text('')
     with pytest.raises(FileError, match='cannot be written') as caught:
         write_whole(tmp_path / 'no' / 'a', b'')
     assert '\n' not in str(caught.value)

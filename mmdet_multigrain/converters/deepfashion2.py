@@ -13,90 +13,28 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from tqdm import tqdm
 
-from mmdet_multigrain.files import dump_json, load_json, write_whole
+from mmdet_multigrain.files import dump_json, load_json
+from mmdet_multigrain.images import IMAGE_SUFFIXES, image_size
 from mmdet_multigrain.taxonomy import Taxonomy
 
+from .coco_file import ConversionSummary, open_coco
 from .errors import ConverterError
 
 SPLITS = ('train', 'validation')
 LAYOUT = 'ROOT/{train,validation}/image/*.jpg and ROOT/{train,validation}/annos/*.json'
-IMAGE_SUFFIXES = {'.jpg', '.jpeg', '.png'}
 #: Fields of an item that are kept as they are, beside its box and class.
 ITEM_FIELDS = ('scale', 'occlusion', 'zoom_in', 'viewpoint', 'style')
 #: Fields of an image; detection users look for them at the annotation.
 IMAGE_FIELDS = ('pair_id', 'source')
 
-EXIF_ORIENTATION = 0x0112
 MAX_COORDINATE = 1e9  # beyond it (infinity, NaN) a number is no coordinate
-EXAMPLES = 3  # per kind of problem
-
-
-@dataclass
-class Problems:
-    """What was left out: a count and the first few examples for each kind."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    examples: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-
-    def add(self, kind: str, example: str) -> None:
-        """Count one more."""
-        self.counts[kind] += 1
-        if len(self.examples[kind]) < EXAMPLES:
-            self.examples[kind].append(example)
-
-    def first(self) -> str:
-        """The first kind and example as the end of a message, or nothing."""
-        return next((f'; first problem: {kind}: {examples[0]}'
-                     for kind, examples in self.examples.items()), '')
-
-    def __str__(self) -> str:
-        return '\n'.join(
-            f'  {count} x {kind}: {"; ".join(self.examples[kind])}'
-            + ('; ...' if count > len(self.examples[kind]) else '')
-            for kind, count in self.counts.items())
-
-
-@dataclass
-class ConversionSummary:
-    """What a conversion wrote and what it left out.
-
-    Attributes:
-        split: ``train`` or ``validation``.
-        out_file: The COCO file.
-        taxonomy: Its classes, in label order, with their superclasses.
-        num_images: Images in the file.
-        boxes: Boxes per label.
-        images: Images with at least one box, per label.
-        problems: What was left out.
-    """
-
-    split: str
-    out_file: Path
-    taxonomy: Taxonomy
-    num_images: int = 0
-    boxes: Counter[int] = field(default_factory=Counter)
-    images: Counter[int] = field(default_factory=Counter)
-    problems: Problems = field(default_factory=Problems)
-
-    def __str__(self) -> str:
-        lines = [f'{self.split}: {self.num_images} images, {self.boxes.total()} boxes '
-                 f'-> {self.out_file}',
-                 f'  {"class":<22}{"superclass":<18}{"boxes":>8}{"images":>8}']
-        lines += [f'  {name:<22}{self.taxonomy.superclass_of(label):<18}'
-                  f'{self.boxes[label]:>8}{self.images[label]:>8}'
-                  for label, name in enumerate(self.taxonomy.classes)]
-        if self.problems.counts:
-            lines += ['left out:', str(self.problems)]
-        return '\n'.join(lines)
 
 
 class BadItemError(ValueError):
@@ -105,24 +43,6 @@ class BadItemError(ValueError):
     def __init__(self, kind: str, found: str) -> None:
         super().__init__(f'{kind}: {found}')
         self.kind, self.found = kind, found
-
-
-def image_size(path: str | Path) -> tuple[int, int]:
-    """(width, height) as an image reader sees them, from the file's header only.
-
-    OpenCV, and with it MMDetection, turns an image upright by its EXIF orientation: 5 to 8 swap
-    the sides.
-
-    Raises:
-        ValueError: The file is not a readable JPEG or PNG.
-    """
-    try:
-        with Image.open(path, formats=('JPEG', 'PNG')) as image:
-            width, height = image.size
-            turned = image.getexif().get(EXIF_ORIENTATION) in (5, 6, 7, 8)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(str(error)) from None
-    return (height, width) if turned else (width, height)
 
 
 def convert_item(item: Any, width: int, height: int, taxonomy: Taxonomy, *,
@@ -220,7 +140,7 @@ def find_folders(root: str | Path, split: str) -> tuple[Path, Path]:
     return folders
 
 
-def _files_by_stem(folder: Path, suffixes: set[str]) -> dict[str, str]:
+def _files_by_stem(folder: Path, suffixes: Collection[str]) -> dict[str, str]:
     names = sorted(n for n in os.listdir(folder) if not n.startswith('.'))
     return {os.path.splitext(n)[0]: n for n in names if os.path.splitext(n)[1].lower() in suffixes}
 
@@ -298,40 +218,24 @@ def convert(root: str | Path, split: str, out_file: str | Path | None = None, *,
     anno_names = _files_by_stem(anno_folder, {'.json'})
     for stem in sorted(image_names.keys() - anno_names.keys()):
         summary.problems.add('image without annotation file', image_names[stem])
-    images, annotations = [], []
-    for stem, anno_name in tqdm(anno_names.items(), desc=split, unit='file',
-                                mininterval=1, disable=not progress):
-        if stem not in image_names:
-            summary.problems.add('annotation file without image', anno_name)
-            continue
-        result = convert_file(anno_folder / anno_name, image_folder / image_names[stem], taxonomy,
-                              with_segmentation=with_segmentation)
-        for kind, example in result.problems:
-            summary.problems.add(kind, example)
-        if result.image is None:
-            continue
-        images.append({'id': len(images) + 1, **result.image})
-        annotations += [{'id': number, 'image_id': len(images), **annotation}
-                        for number, annotation in enumerate(result.annotations,
-                                                            len(annotations) + 1)]
-        labels = [annotation['category_id'] - 1 for annotation in result.annotations]
-        summary.boxes.update(labels)
-        summary.images.update(set(labels))
-    if not annotations:
-        raise ConverterError(f'{anno_folder}: no usable box in {len(anno_names)} files'
-                             + summary.problems.first())
-    summary.num_images = len(images)
-    try:
-        out_file.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConverterError(f'{out_file.parent}: {error.strerror}; name another folder') from None
-    write_whole(out_file, dump_json({
-        'info': {'description': f'DeepFashion2, {split} split'}, 'licenses': [],
-        'images': images, 'categories': coco_categories(taxonomy), 'annotations': annotations}))
+    with open_coco(out_file, {'description': f'DeepFashion2, {split} split'}, taxonomy) as coco:
+        for stem, anno_name in tqdm(anno_names.items(), desc=split, unit='file',
+                                    mininterval=1, disable=not progress):
+            if stem not in image_names:
+                summary.problems.add('annotation file without image', anno_name)
+                continue
+            result = convert_file(anno_folder / anno_name, image_folder / image_names[stem],
+                                  taxonomy, with_segmentation=with_segmentation)
+            for kind, example in result.problems:
+                summary.problems.add(kind, example)
+            if result.image is None:
+                continue
+            coco.add(dump_json(result.image), map(dump_json, result.annotations))
+            labels = [annotation['category_id'] - 1 for annotation in result.annotations]
+            summary.boxes.update(labels)
+            summary.images.update(set(labels))
+        if not coco.num_annotations:
+            raise ConverterError(f'{anno_folder}: no usable box in {len(anno_names)} files'
+                                 + summary.problems.first())
+        summary.num_images = coco.num_images
     return summary
-
-
-def coco_categories(taxonomy: Taxonomy) -> list[dict[str, Any]]:
-    """All classes as COCO categories: id = label + 1, the superclass as ``supercategory``."""
-    return [{'id': label + 1, 'name': name, 'supercategory': taxonomy.superclass_of(label)}
-            for label, name in enumerate(taxonomy.classes)]

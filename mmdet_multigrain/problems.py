@@ -1,0 +1,50 @@
+"""What is wrong with data, counted by kind, with examples: converters and checks report it so.
+
+Only the counting is here. What is a problem, and what becomes of it, its finder knows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+EXAMPLES = 3  # of each kind of problem, unless told otherwise
+
+
+@dataclass
+class Problems:
+    """A count and the first few examples for each kind of problem.
+
+    Attributes:
+        counts: By kind, in the order in which the kinds were first met.
+        examples: By kind; each one line.
+        max_examples: How many examples of a kind are kept.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    examples: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    max_examples: int = EXAMPLES
+
+    def add(self, kind: str, example: str, count: int = 1) -> None:
+        """Count one more, or several that share an example."""
+        self.counts[kind] += count
+        if len(self.examples[kind]) < self.max_examples:
+            self.examples[kind].append(example)
+
+    def update(self, other: Problems) -> None:
+        """Add what another one counted after this one."""
+        for kind, count in other.counts.items():
+            self.counts[kind] += count
+            room = self.max_examples - len(self.examples[kind])
+            self.examples[kind] += other.examples[kind][:max(room, 0)]
+
+    def first(self) -> str:
+        """The first kind and example as the end of a message, or nothing."""
+        return next((f'; first problem: {kind}: {examples[0]}'
+                     for kind, examples in self.examples.items()), '')
+
+    def __str__(self) -> str:
+        return '\n'.join(
+            f'  {count:,} x {kind}: {"; ".join(self.examples[kind])}'
+            + ('; ...' if count > len(self.examples[kind]) else '')
+            for kind, count in self.counts.items())
