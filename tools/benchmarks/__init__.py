@@ -1,0 +1,1 @@
+"""What tools/benchmark_converters.py runs, one module for each release, and how it measures."""
