@@ -1,7 +1,7 @@
 """The ``Taxonomy`` value: fine classes in label order, and the group of each at every level.
 
 Only the value and its questions live here. How one is written down is in ``schema`` (mapping),
-``yaml_file``, ``coco`` and ``builtin``.
+``yaml_file``, ``coco``, ``openimages`` and ``builtin``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from . import builtin, coco, schema, yaml_file
+from . import builtin, coco, openimages, schema, yaml_file
 from .errors import TaxonomyError, did_you_mean, error_source, show, show_list
 from .files import read_bytes
 from .indexing import build_level, index_names
@@ -319,6 +319,27 @@ class Taxonomy:
             if not isinstance(path_or_dict, Mapping):
                 path_or_dict = coco.read(path_or_dict)
             return cls(name, **coco.parse(path_or_dict))
+
+    @classmethod
+    def from_openimages(
+        cls,
+        hierarchy: str | os.PathLike[str],
+        descriptions: str | os.PathLike[str] | None = None,
+        node: str | None = None,
+    ) -> Taxonomy:
+        """Build the classes below a node of Open Images' hierarchy, in alphabetical order.
+
+        How nodes with several parents are read: see ``openimages``.
+
+        Args:
+            hierarchy: ``bbox_labels_600_hierarchy.json``.
+            descriptions: ``class-descriptions-boxable.csv``; without it, classes are named by
+                their label names (``/m/...``), else these are the aliases.
+            node: Display name or label name; default: the root.
+        """
+        read = openimages.read(hierarchy, descriptions)
+        with error_source(hierarchy):
+            return cls(**read.below(node))
 
     def to_dict(self) -> dict[str, Any]:
         """A plain mapping in the schema of the YAML files; ``load`` gives an equal taxonomy."""
