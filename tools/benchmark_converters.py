@@ -11,26 +11,28 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import platform
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-
-from benchmarks import deepfashion2
 
 from mmdet_multigrain.files import dump_json, write_whole
 from mmdet_multigrain.launch import run_tool
 from mmdet_multigrain.parallel import default_workers
 from mmdet_multigrain.version import __version__
 
-# Each has a docstring for --help, add_arguments(parser) and run(args, folder) -> report for --out.
-BENCHMARKS = {'deepfashion2': deepfashion2}
+# Modules of benchmarks/, imported in this process only: those that it starts begin with this file,
+# too, and are to load no more than they need. Each has a docstring, whose first line --help shows,
+# add_arguments(parser), and run(args, folder) that returns the results for --out.
+BENCHMARKS = ('deepfashion2',)
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Time the converters against bare reading')
     subparsers = parser.add_subparsers(dest='release', required=True)
-    for name, module in BENCHMARKS.items():
+    for name in BENCHMARKS:
+        module = importlib.import_module(f'benchmarks.{name}')
         part = subparsers.add_parser(name, help=module.__doc__.splitlines()[0])
         part.add_argument('--dir', type=Path,
                           help='folder of the input; kept and used again (default: a temporary '
@@ -41,6 +43,7 @@ def parse_args() -> argparse.Namespace:
                           help='processes, of the baseline too (default: all cores)')
         part.add_argument('--out', type=Path, help='JSON file for the figures')
         module.add_arguments(part)
+        part.set_defaults(run=module.run)
     return parser.parse_args()
 
 
@@ -57,7 +60,7 @@ def input_folder(kept: Path | None) -> Iterator[Path]:
 def main() -> None:
     args = parse_args()
     with input_folder(args.dir) as folder:
-        report = BENCHMARKS[args.release].run(args, folder)
+        report = args.run(args, folder)
     if args.out:
         machine = {'python': platform.python_version(), 'cores': default_workers(),
                    'machine': platform.machine()}

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import argparse
 import functools
-import os
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from mmdet_multigrain.converters.deepfashion2 import convert
-from mmdet_multigrain.parallel import chunked, map_ordered
 
+from .deepfashion2_baseline import parse_all
 from .deepfashion2_input import write_input
 from .measure import format_table, measure, measure_in_turn, paired_ratio, summarise
-
-CHUNK = 500
-HEAD_BYTES = 4096
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,27 +19,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--files', type=int, nargs='+', default=[20_000],
                         help='pictures; several numbers show how the time grows (default: '
                              '%(default)s)')
-
-
-def parse_chunk(folder: str, images: str | None, names: list[str]) -> int:
-    """Read and parse annotation files; with ``images`` read the heads of the images, too."""
-    boxes = 0
-    for name in names:
-        with open(folder + name, 'rb') as file:
-            boxes += len(orjson.loads(file.read())) - 2
-        if images is not None:
-            with open(images + name[:-4] + 'jpg', 'rb', buffering=0) as file:
-                file.read(HEAD_BYTES)
-    return boxes
-
-
-def parse_all(root: Path, *, workers: int, heads: bool) -> int:
-    """The baseline: read and parse all annotation files, and do nothing with them."""
-    folder, images = f'{root}/train/annos/', f'{root}/train/image/'
-    parse = functools.partial(parse_chunk, folder, images if heads else None)
-    names = sorted(os.listdir(folder))
-    with map_ordered(parse, chunked(names, CHUNK), workers=workers) as boxes:
-        return sum(boxes)
 
 
 def convert_all(root: Path, out_file: Path, *, workers: int, force: bool) -> int:
