@@ -7,6 +7,7 @@ registered with MMDetection.
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
 import difflib
 import inspect
@@ -270,12 +271,21 @@ def start_processes(cfg: Any, launcher: str) -> None:
     if launcher != 'pytorch':
         raise ValueError(f'--launcher {launcher} needs GPUs; on CPUs use --launcher pytorch')
     torch.distributed.init_process_group(backend='gloo')
+    # Left to the interpreter's end, gloo's threads abort every few runs, after the work is done.
+    atexit.register(_leave_group)
     cfg.model_wrapper_cfg = dict(
         type='MMDistributedDataParallel',
         device_ids=None,
         broadcast_buffers=False,
         find_unused_parameters=cfg.get('find_unused_parameters', False),
     )
+
+
+def _leave_group() -> None:
+    import torch
+
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:
