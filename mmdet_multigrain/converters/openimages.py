@@ -1,0 +1,311 @@
+"""Open Images' release -> COCO JSON: the boxes of chosen classes, by default of clothing.
+
+The release has one CSV file of boxes for each split, with normalised coordinates, e.g.
+``train-annotations-bbox.csv``. How its rows are read is in ``openimages_rows``, which are wanted
+in ``openimages_selection``, where image sizes come from in ``openimages_sizes``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from tqdm import tqdm
+
+from mmdet_multigrain.files import write_whole
+from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.taxonomy.errors import show
+
+from .coco_file import ConversionSummary, open_coco, read_info
+from .errors import ConverterError
+from .openimages_rows import add_rows, read_rows
+from .openimages_selection import CLOTHING, Selection, load_selection
+from .openimages_sizes import file_name, sizes_of_csv, sizes_of_files
+
+FORMAT_VERSION = 1  # raise it when the same release no longer gives the same bytes
+GROUP_OF = ('crowd', 'drop')
+COORDINATES = {'XMin': 'x1', 'XMax': 'x2', 'YMin': 'y1', 'YMax': 'y2'}
+#: Columns of 1, 0 and -1 for "unknown", and what they are called in the COCO file.
+FLAGS = {'IsOccluded': 'is_occluded', 'IsTruncated': 'is_truncated', 'IsGroupOf': 'is_group_of',
+         'IsDepiction': 'is_depiction', 'IsInside': 'is_inside'}
+CONFIDENCE = {'Confidence': 'confidence'}
+REQUIRED = ('ImageID', 'LabelName', *COORDINATES)
+OPTIONAL = ('Source', *CONFIDENCE, *FLAGS)
+DECIMALS = 3  # of a pixel: the release's six of an image's side tell no more
+ENCODED_ROWS = 100_000  # annotations that are turned into JSON at a time
+WRONG_COLUMNS = 1 / 3  # of the boxes reversed, or far outside, is no accident
+#: Boxes of all classes and of the grouped ones: arXiv 2101.06770, section 3.1 and table 4.
+PAPER_BOXES = {'train': (490_777, 306_374), 'validation': (3_897, None)}
+
+
+@dataclass
+class OpenImagesSummary(ConversionSummary):
+    """A conversion of Open Images.
+
+    Attributes:
+        rows: Boxes per label in the CSV file, whether they could be used or not.
+        missing_file: The list of the images that were left out, if it was written.
+    """
+
+    rows: Counter[int] = field(default_factory=Counter)
+    missing_file: Path | None = None
+
+    def __str__(self) -> str:
+        lines = [super().__str__()]
+        if self.missing_file is not None:
+            lines.append(f'  all images that were left out: {self.missing_file}')
+        if not self.up_to_date:
+            lines += _compare_with_paper(self.split, self.taxonomy, self.rows)
+        return '\n'.join(lines)
+
+
+def _compare_with_paper(split: str, taxonomy: Taxonomy, rows: Counter[int]) -> list[str]:
+    """Whether the CSV file has the paper's numbers of boxes: then it used these classes."""
+    clothing = Taxonomy.load(CLOTHING)
+    if split not in PAPER_BOXES or taxonomy.classes != clothing.classes:
+        return []
+    grouped = [label for label, path in enumerate(clothing.paths) if path]
+    lines = []
+    for what, labels, paper in zip(
+            (f'all {taxonomy.num_classes} classes', f'the {len(grouped)} grouped classes'),
+            (range(taxonomy.num_classes), grouped), PAPER_BOXES[split], strict=True):
+        if paper is not None:
+            count = sum(rows[label] for label in labels)
+            verdict = 'they agree' if count == paper else f'they differ by {count - paper:+,}'
+            lines.append(f'boxes of {what}: {count:,} in the CSV file, {paper:,} in the paper: '
+                         f'{verdict}')
+    return lines
+
+
+def convert(boxes_csv: str | Path, out_file: str | Path, *, split: str,
+            images: str | Path | None = None, image_sizes: str | Path | None = None,
+            selection: Selection | None = None, group_of: str = 'crowd',
+            workers: int | None = None, force: bool = False,
+            progress: bool = True) -> OpenImagesSummary:
+    """Convert one split of the release to a COCO file.
+
+    Images are in the order of their ImageID and only those with boxes; the boxes of an image in
+    the order of the CSV file. All classes are listed with their superclass as ``supercategory``.
+    Boxes reach to the edge of the image where they go beyond it. Data that cannot be used is left
+    out, counted and listed in the summary. Images that are not there are left out, too; if there
+    are many, ``{out_file}.missing.txt`` lists them. The same data and options give the same bytes.
+
+    Args:
+        boxes_csv: E.g. ``train-annotations-bbox.csv``; columns are found by name.
+        out_file: The COCO file. Written whole or not at all.
+        split: ``train``, ``validation`` or ``test``.
+        images: Folder with ``{ImageID}.jpg``, to read their sizes.
+        image_sizes: Instead: a CSV file with the columns ImageID, Width, Height.
+        selection: The classes; default: those of ``openimages_v4_clothing``.
+        group_of: Boxes of groups (IsGroupOf): ``crowd`` marks them iscrowd, ``drop`` leaves them
+            out.
+        workers: Processes that read image sizes; default: as many as there are cores.
+        force: Convert even if ``out_file`` is there and newer than all it is made of.
+        progress: Show progress bars.
+
+    Raises:
+        ConverterError: A file or a folder cannot be read or is something else, or no box is left.
+        FileError: The file cannot be written.
+    """
+    if (images is None) == (image_sizes is None):
+        raise ConverterError('image sizes are needed from one place: a folder of images or a CSV '
+                             'file; give --images or --image-sizes')
+    boxes_csv, out_file = Path(boxes_csv), Path(out_file)
+    sizes_from = Path(images if image_sizes is None else image_sizes)
+    selection = load_selection() if selection is None else selection
+    summary = OpenImagesSummary(split, out_file, selection.taxonomy)
+    problems = summary.problems
+    started_at = time.time_ns()
+    info = {'description': f'Open Images, {split} split, {selection.taxonomy.name}',
+            'format_version': FORMAT_VERSION, 'boxes': boxes_csv.name, 'sizes': sizes_from.name,
+            'selection': selection.digest(), 'group_of': group_of}
+    if not force and _is_up_to_date(out_file, info, (boxes_csv, sizes_from)):
+        summary.up_to_date = True
+        return summary
+    boxes = read_boxes(boxes_csv, selection, group_of=group_of, summary=summary,
+                       progress=progress)
+    image_ids = boxes['ImageID'].unique().sort()
+    if image_sizes is None:
+        sizes = sizes_of_files(image_ids, sizes_from, problems=problems, workers=workers,
+                               progress=progress)
+    else:
+        sizes = sizes_of_csv(image_ids, sizes_from, problems=problems, progress=progress)
+    boxes = boxes.join(sizes, on='ImageID').sort('ImageID', 'line').with_columns(_in_pixels())
+    is_box = (pl.col('w') > 0) & (pl.col('h') > 0)
+    add_rows(problems, f'box narrower than {10 ** -DECIMALS} px', boxes.filter(~is_box),
+             lambda row: f'{boxes_csv.name} line {row["line"]}')
+    boxes = boxes.filter(is_box)
+    if not len(boxes):
+        raise ConverterError(f'{sizes_from}: has the size of none of the {len(image_ids):,} '
+                             f'images with boxes{problems.first()}')
+    with open_coco(out_file, info, selection.taxonomy) as coco:
+        annotations = _encode_annotations(boxes)
+        for image, count in _encode_images(boxes, progress=progress):
+            coco.add(image, itertools.islice(annotations, count))
+    summary.num_images = coco.num_images
+    per_label = boxes.group_by('label').agg(pl.len(), pl.col('ImageID').n_unique().alias('images'))
+    for label, num_boxes, num_images in per_label.iter_rows():
+        summary.boxes[label], summary.images[label] = num_boxes, num_images
+    absent = image_ids.filter(~image_ids.is_in(sizes['ImageID'].implode()))
+    missing_file = out_file.with_name(f'{out_file.name}.missing.txt')
+    if len(absent) > problems.max_examples:
+        write_whole(missing_file, ''.join(f'{file_name(name)}\n' for name in absent).encode())
+        summary.missing_file = missing_file
+    else:
+        missing_file.unlink(missing_ok=True)  # of an earlier run
+    os.utime(out_file, ns=(started_at, started_at))  # what changes from now on is newer
+    return summary
+
+
+def _is_up_to_date(out_file: Path, info: dict[str, Any], sources: Iterable[Path]) -> bool:
+    """Whether the file was made with the same ``info`` after the last change of its sources.
+
+    Of a folder, the changes of all that is in it count.
+    """
+    if read_info(out_file) != info:
+        return False
+    made = os.stat(out_file).st_mtime_ns
+    for source in sources:
+        if not source.exists() or os.stat(source).st_ctime_ns >= made:
+            return False
+        if source.is_dir():
+            with os.scandir(source) as entries:
+                if any(entry.stat().st_ctime_ns >= made for entry in entries):
+                    return False
+    return True
+
+
+def read_boxes(path: str | Path, selection: Selection, *, summary: OpenImagesSummary,
+               group_of: str = 'crowd', progress: bool = False) -> pl.DataFrame:
+    """Read the wanted boxes; what cannot be used is counted with its line.
+
+    Args:
+        path: The CSV file of boxes.
+        selection: Which rows are wanted.
+        summary: Its ``rows`` and ``problems`` are filled.
+        group_of: ``crowd`` keeps boxes of groups, ``drop`` leaves them out.
+        progress: Show a progress bar.
+
+    Returns:
+        A frame of ``ImageID``, ``line``, ``label``, ``x1``, ``x2``, ``y1``, ``y2`` (0 to 1), and
+        the flags, ``Source`` and ``confidence`` that the file has.
+
+    Raises:
+        ConverterError: The file cannot be read, columns are missing or look swapped, or no box is
+            left.
+    """
+    path = Path(path)
+    found, seen = [], Counter()
+    for rows in read_rows(path, REQUIRED, OPTIONAL, problems=summary.problems, progress=progress,
+                          containing={*selection.labels, *selection.inner}):
+        add_rows(summary.problems, 'box of a superclass only',
+                 rows.filter(pl.col('LabelName').is_in(list(selection.inner))),
+                 lambda row: (f'{path.name} line {row["line"]} '
+                              f'{selection.inner[row["LabelName"]]}'))
+        rows = rows.with_columns(label=pl.col('LabelName').replace_strict(
+            dict(selection.labels), default=None, return_dtype=pl.Int32)).drop_nulls('label')
+        summary.rows.update(dict(rows.group_by('label').len().iter_rows()))
+        found.append(_usable(rows, path, summary, seen, group_of))
+    if seen['reversed'] > seen['boxes'] * WRONG_COLUMNS:
+        raise ConverterError(
+            f'{path}: {seen["reversed"]:,} of {seen["boxes"]:,} boxes have XMin > XMax or YMin > '
+            'YMax; the columns look swapped: correct their names in the first line')
+    if seen['beyond'] > seen['boxes'] * WRONG_COLUMNS:
+        raise ConverterError(
+            f'{path}: {seen["beyond"]:,} of {seen["boxes"]:,} boxes reach beyond 2; they look like '
+            'pixels: divide the coordinates by the width and height of the image')
+    boxes = pl.concat(found) if found else pl.DataFrame()
+    if not len(boxes):
+        raise ConverterError(f'{path}: no usable box of the {selection.taxonomy.num_classes} '
+                             f'classes of {show(selection.taxonomy.name)}'
+                             f'{summary.problems.first()}')
+    return boxes
+
+
+def _usable(rows: pl.DataFrame, path: Path, summary: OpenImagesSummary, seen: Counter[str],
+            group_of: str) -> pl.DataFrame:
+    """Numbers in place of texts; rows that cannot be used are counted and left out."""
+    flags = {name: new for name, new in FLAGS.items() if name in rows.columns}
+    confidence = {name: new for name, new in CONFIDENCE.items() if name in rows.columns}
+    rows = rows.with_columns(
+        pl.col(name).cast(pl.Float64, strict=False).alias(new)
+        for name, new in {**COORDINATES, **flags, **confidence}.items())
+
+    def leave_out(kind: str, bad: pl.Expr, shown: Iterable[str]) -> None:
+        nonlocal rows
+        add_rows(summary.problems, kind, rows.filter(bad), lambda row: (
+            f'{path.name} line {row["line"]} {show(",".join(row[name] for name in shown))}'))
+        rows = rows.filter(~bad)
+
+    def no_number(names: Iterable[str]) -> pl.Expr:
+        return ~pl.all_horizontal(pl.col(name).is_finite().fill_null(False) for name in names)
+
+    x1, x2, y1, y2 = map(pl.col, COORDINATES.values())
+    leave_out('row without an ImageID', pl.col('ImageID') == '', ['LabelName'])
+    leave_out('coordinate that is no number', no_number(COORDINATES.values()), COORDINATES)
+    seen['boxes'] += len(rows)
+    seen['reversed'] += len(rows.filter((x1 > x2) | (y1 > y2)))
+    seen['beyond'] += len(rows.filter(pl.max_horizontal(x1, x2, y1, y2) > 2))
+    leave_out('empty or reversed box', (x1 >= x2) | (y1 >= y2), COORDINATES)
+    leave_out('box outside the image', (x1 >= 1) | (x2 <= 0) | (y1 >= 1) | (y2 <= 0), COORDINATES)
+    for name, new in flags.items():
+        leave_out(f'{name} that is not 1, 0 or -1',
+                  ~pl.col(new).is_in([-1.0, 0.0, 1.0]).fill_null(False), [name])
+    for name, new in confidence.items():
+        leave_out(f'{name} that is no number', no_number([new]), [name])
+    if group_of == 'drop':
+        if 'IsGroupOf' not in flags:
+            raise ConverterError(f'{path}: no column IsGroupOf; without it no box is known to be '
+                                 'of a group: leave out --group-of drop')
+        leave_out('box of a group (--group-of drop)', pl.col('is_group_of') == 1, COORDINATES)
+    return rows.select(
+        'ImageID', 'line', 'label', *(name for name in ('Source', ) if name in rows.columns),
+        *confidence.values(), pl.col(list(COORDINATES.values())).clip(0, 1),
+        *(pl.col(new).cast(pl.Int8) for new in flags.values()))
+
+
+def _in_pixels() -> list[pl.Expr]:
+    """COCO's x, y, w, h as columns; between corners that are rounded alike, boxes fit together."""
+    left, right, top, bottom = (
+        (pl.col(corner) * pl.col(side)).round(DECIMALS)
+        for corner, side in (('x1', 'width'), ('x2', 'width'), ('y1', 'height'), ('y2', 'height')))
+    return [left.alias('x'), top.alias('y'), (right - left).round(DECIMALS).alias('w'),
+            (bottom - top).round(DECIMALS).alias('h')]
+
+
+def _encode_annotations(boxes: pl.DataFrame) -> Iterator[bytes]:
+    """COCO annotations without ids as JSON, a few at a time."""
+    is_crowd = pl.col('is_group_of') == 1 if 'is_group_of' in boxes.columns else pl.lit(False)
+    extra = [pl.col(new) for new in (*FLAGS.values(), *CONFIDENCE.values()) if new in boxes.columns]
+    if 'Source' in boxes.columns:
+        extra.append(pl.col('Source').alias('source'))
+    annotation = pl.struct(
+        (pl.col('label') + 1).alias('category_id'),
+        pl.concat_list('x', 'y', 'w', 'h').alias('bbox'),
+        (pl.col('w') * pl.col('h')).round(DECIMALS).alias('area'),
+        is_crowd.cast(pl.Int8).alias('iscrowd'), *extra)
+    for part in boxes.iter_slices(ENCODED_ROWS):
+        yield from _encode(part, annotation)
+
+
+def _encode_images(boxes: pl.DataFrame, *, progress: bool) -> Iterator[tuple[bytes, int]]:
+    """COCO images without ids as JSON, with the number of their boxes, in the boxes' order."""
+    images = boxes.group_by('ImageID', maintain_order=True).agg(
+        pl.len(), pl.col('width', 'height').first())
+    image = pl.struct((pl.col('ImageID') + '.jpg').alias('file_name'), 'width', 'height')
+    with tqdm(total=len(images), desc='writing', unit='image', mininterval=1,
+              disable=not progress) as bar:
+        for part in images.iter_slices(ENCODED_ROWS):
+            yield from zip(_encode(part, image), part['len'], strict=True)
+            bar.update(len(part))
+
+
+def _encode(rows: pl.DataFrame, value: pl.Expr) -> list[bytes]:
+    return rows.select(value.struct.json_encode().cast(pl.Binary)).to_series().to_list()

@@ -1,0 +1,89 @@
+"""Where the files of an Open Images release are, when only their folder is named.
+
+The names are the release's own, as they are downloaded::
+
+    ROOT/train-annotations-bbox.csv, ROOT/validation-annotations-bbox.csv, ...
+    ROOT/class-descriptions-boxable.csv, ROOT/bbox_labels_600_hierarchy.json    (if they are there)
+    ROOT/train/*.jpg, ROOT/validation/*.jpg, ...
+
+Something may stand before the names of files, as in ``oidv6-train-annotations-bbox.csv``.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from .errors import ConverterError
+
+SPLITS = ('train', 'validation', 'test')
+BOXES = 'annotations-bbox.csv'
+DESCRIPTIONS = 'class-descriptions-boxable.csv'
+HIERARCHY = 'hierarchy.json'
+LAYOUT = 'ROOT/train-annotations-bbox.csv, ROOT/train/*.jpg, the same for validation'
+
+
+def split_of(path: Path) -> str:
+    """The split that the name of a file tells.
+
+    Raises:
+        ConverterError: It tells none or several.
+    """
+    found = [split for split in SPLITS if re.search(rf'(?<![a-z]){split}(?![a-z])',
+                                                    path.name.casefold())]
+    if len(found) != 1:
+        raise ConverterError(f'{path}: its name does not say which split it is; add --split '
+                             f'{", ".join(SPLITS[:-1])} or {SPLITS[-1]}')
+    return found[0]
+
+
+def find_boxes(root: Path) -> dict[str, Path]:
+    """The box files in a folder, by split.
+
+    Raises:
+        ConverterError: There is none, or two of one split.
+    """
+    found: dict[str, Path] = {}
+    for path in _ending(root, BOXES):
+        other = found.setdefault(split_of(path), path)
+        if other != path:
+            raise ConverterError(f'{path}: {other.name} is of the same split; name the one to '
+                                 'convert in place of the folder')
+    if not found:
+        raise ConverterError(f'{root}: no file *-{BOXES} in it; the release has {LAYOUT}')
+    return {split: found[split] for split in SPLITS if split in found}
+
+
+def find_one(root: Path, ending: str) -> Path | None:
+    """The file in a folder whose name ends so, or None.
+
+    Raises:
+        ConverterError: There are several.
+    """
+    found = _ending(root, ending)
+    if len(found) > 1:
+        raise ConverterError(f'{found[0]}: {found[1].name} is beside it; say which one is meant '
+                             f'(--{"hierarchy" if ending == HIERARCHY else "descriptions"})')
+    return found[0] if found else None
+
+
+def find_images(root: Path, split: str, images: Path | None = None) -> Path:
+    """The folder of a split's images: ``root/split``, else ``images/split`` or ``images``.
+
+    Raises:
+        ConverterError: There is no such folder.
+    """
+    if images is None:
+        if not (root / split).is_dir():
+            raise ConverterError(f'{root / split}: no such folder of images; name it (--images '
+                                 'DIR), or a file of their sizes (--image-sizes CSV)')
+        return root / split
+    if not images.is_dir():
+        raise ConverterError(f'{images}: no such folder of images; check --images')
+    return images / split if (images / split).is_dir() else images
+
+
+def _ending(root: Path, ending: str) -> list[Path]:
+    """Files in a folder whose names end so, compressed ones too."""
+    return sorted(path for path in root.iterdir() if not path.name.startswith('.')
+                  and path.name.casefold().removesuffix('.gz').endswith(ending))

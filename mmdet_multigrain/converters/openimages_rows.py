@@ -1,0 +1,178 @@
+"""Rows of Open Images' CSV files: named columns as text, read in blocks, damage told by line.
+
+A row is a line here: so a damaged one (a quote or a comma too many, a field too few) cannot spoil
+its neighbours, and the line numbers that are told are those of a text editor. What columns mean
+belongs to the callers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import gzip
+import zlib
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import polars as pl
+from tqdm import tqdm
+
+from mmdet_multigrain.problems import Problems
+from mmdet_multigrain.taxonomy.errors import show
+
+from .errors import ConverterError
+
+BLOCK_BYTES = 1 << 22  # with what is made of it, about a processor's cache: larger ones are slower
+BATCH_ROWS = 1 << 17  # rows that are worked on at a time
+GZIP_MAGIC = b'\x1f\x8b'
+
+
+def read_rows(path: str | Path, required: Sequence[str], optional: Sequence[str] = (), *,
+              problems: Problems, containing: Collection[str] | None = None,
+              progress: bool = False) -> Iterator[pl.DataFrame]:
+    """Read columns of a CSV file by the names in its first line, whatever their order and case.
+
+    The file may be compressed with gzip, have a byte-order mark, Windows line ends and quotes.
+    Empty lines are passed over. Memory does not grow with the file.
+
+    Args:
+        path: The file.
+        required: Columns that must be there.
+        optional: Columns that are read where they are there; all others are ignored.
+        problems: Where rows with a wrong number of fields are counted, wanted or not.
+        containing: Only rows that contain one of these texts are wanted. A coarse sieve for
+            speed: others may contain it elsewhere.
+        progress: Show a progress bar.
+
+    Yields:
+        Frames of ``line`` (the header is line 1) and the columns, as text without outer blanks.
+
+    Raises:
+        ConverterError: The file cannot be read, or a column is missing.
+    """
+    path = Path(path)
+    with _opened(path) as (raw, file), tqdm(
+            total=path.stat().st_size, desc=path.name, unit='B', unit_scale=True, mininterval=1,
+            disable=not progress) as bar:
+        with _naming(path):
+            header = file.readline(BLOCK_BYTES)
+        columns, width = _columns(header, required, optional, path)
+        wanted = pl.col('text').str.count_matches(',', literal=True) != width - 1
+        if containing is not None:
+            # Commas may be quoted; what is not wanted anyway is not worth a closer look then.
+            wanted &= ~pl.col('text').str.contains('"', literal=True)
+            wanted |= pl.col('text').str.contains_any(list(containing))
+        else:
+            wanted = pl.lit(True)
+        kept, num_kept, line = [], 0, 2
+        for block in _blocks(file, path):
+            lines = pl.Series('text', [block.decode('utf-8', 'replace')]).str.split('\n').explode()
+            kept.append(lines.to_frame().with_row_index('line', line).filter(wanted))
+            line, num_kept = line + len(lines), num_kept + len(kept[-1])
+            bar.update(raw.tell() - bar.n)
+            if num_kept >= BATCH_ROWS:
+                yield _split(pl.concat(kept), columns, width, path, problems)
+                kept, num_kept = [], 0
+        if kept:
+            yield _split(pl.concat(kept), columns, width, path, problems)
+
+
+def add_rows(problems: Problems, kind: str, rows: pl.DataFrame,
+             describe: Callable[[dict[str, Any]], str]) -> None:
+    """Count rows as one kind of problem, the first ones as examples."""
+    examples = rows.head(problems.max_examples)
+    for row in examples.iter_rows(named=True):
+        problems.add(kind, describe(row))
+    if len(rows) > len(examples):
+        problems.counts[kind] += len(rows) - len(examples)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    """The file, and what it holds decompressed."""
+    if not path.is_file():
+        raise ConverterError(f'{path}: ' + ('this is a folder; name a CSV file in it'
+                                            if path.is_dir() else 'no such file; check the path'))
+    with contextlib.ExitStack() as stack:
+        with _naming(path):
+            raw = stack.enter_context(open(path, 'rb'))
+            compressed = raw.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+            raw.seek(0)
+        yield raw, stack.enter_context(gzip.GzipFile(fileobj=raw)) if compressed else raw
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Turn what reading may raise into one line that names the file."""
+    try:
+        yield
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, 'strerror', None) or error
+        raise ConverterError(f'{path}: cannot be read ({reason}); fetch it again, or correct its '
+                             'permissions') from None
+
+
+def _blocks(file: BinaryIO, path: Path) -> Iterator[bytes]:
+    """The rest of a file in pieces of whole lines, without the last line end of each."""
+    rest = b''
+    while True:
+        with _naming(path):
+            block = file.read(BLOCK_BYTES)
+        if not block:
+            break
+        whole, newline, rest = (rest + block).rpartition(b'\n')
+        if newline:
+            yield whole
+        elif len(rest) > BLOCK_BYTES:
+            raise ConverterError(f'{path}: a line of over {BLOCK_BYTES:,} bytes; this is no CSV '
+                                 'file with a row on each line')
+    if rest:
+        yield rest
+
+
+def _columns(header: bytes, required: Sequence[str], optional: Sequence[str],
+             path: Path) -> tuple[dict[str, int], int]:
+    """The position of each column, and how many there are in all."""
+    text = header.decode('utf-8-sig', 'replace').strip()
+    if not text:
+        raise ConverterError(f'{path}: the file or its first line is empty; the first line must '
+                             'name the columns')
+    names = [field.strip().casefold() for field in _fields(text)]
+    missing = [name for name in required if name.casefold() not in names]
+    if missing:
+        raise ConverterError(
+            f'{path}: no column {", ".join(missing)}; the first line must name the columns, with '
+            f'commas, as UTF-8 text, but is {show(text)}')
+    wanted = [name for name in (*required, *optional) if name.casefold() in names]
+    for name in wanted:
+        if names.count(name.casefold()) > 1:
+            raise ConverterError(f'{path}: two columns are named {name}; rename one')
+    return {name: names.index(name.casefold()) for name in wanted}, len(names)
+
+
+def _fields(line: str) -> list[str]:
+    """The fields of a line that may have quotes; none if they cannot be told."""
+    try:
+        return next(csv.reader([line]), [])
+    except csv.Error:
+        return []
+
+
+def _split(lines: pl.DataFrame, columns: dict[str, int], width: int, path: Path,
+           problems: Problems) -> pl.DataFrame:
+    """Lines -> columns; lines with a wrong number of fields are counted and left out."""
+    lines = lines.filter(pl.col('text').str.strip_chars() != '')
+    quoted = pl.col('text').str.contains('"', literal=True)
+    rows = lines.filter(~quoted).with_columns(fields=pl.col('text').str.split(','))
+    odd = lines.filter(quoted)
+    if len(odd):
+        fields = [_fields(text.rstrip('\r')) for text in odd['text']]
+        odd = odd.with_columns(fields=pl.Series(fields, dtype=pl.List(pl.String)))
+        rows = pl.concat([rows, odd]).sort('line')
+    whole = pl.col('fields').list.len() == width
+    add_rows(problems, 'row with a wrong number of fields', rows.filter(~whole),
+             lambda row: f'{path.name} line {row["line"]} ({len(row["fields"])}, not {width})')
+    return rows.filter(whole).select('line', *(
+        pl.col('fields').list.get(position).str.strip_chars().alias(name)
+        for name, position in columns.items()))

@@ -1,0 +1,104 @@
+"""Which boxes of Open Images are wanted: the class that each LabelName of its CSV files means."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mmdet_multigrain.files import dump_json
+from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.taxonomy.errors import did_you_mean, show
+from mmdet_multigrain.taxonomy.openimages import Hierarchy, read, read_descriptions
+
+from .errors import ConverterError
+
+CLOTHING = 'openimages_v4_clothing'
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The classes, and what they are called in the CSV files.
+
+    Attributes:
+        taxonomy: The classes.
+        labels: Label by LabelName.
+        inner: Names of nodes of the hierarchy all of whose leaves are classes of the taxonomy, by
+            LabelName: their boxes have a superclass, but no class.
+    """
+
+    taxonomy: Taxonomy
+    labels: Mapping[str, int]
+    inner: Mapping[str, str] = field(default_factory=dict)
+
+    def digest(self) -> str:
+        """A short text that differs when something else is selected."""
+        content = dump_json([self.taxonomy.to_dict(), list(self.labels.items()),
+                             list(self.inner.items())])
+        return hashlib.sha256(content).hexdigest()[:16]
+
+
+def load_selection(taxonomy: Taxonomy | str | os.PathLike[str] | None = None, *,
+                   node: str | None = None, hierarchy: str | os.PathLike[str] | None = None,
+                   descriptions: str | os.PathLike[str] | None = None) -> Selection:
+    """The selection that files and names on a command line stand for.
+
+    Args:
+        taxonomy: The classes, as for ``Taxonomy.load``; default: the clothing classes.
+        node: Instead: the classes below this node of the hierarchy.
+        hierarchy: ``bbox_labels_600_hierarchy.json``; needed for ``node``. With it, boxes of
+            superclasses are counted.
+        descriptions: ``class-descriptions-boxable.csv``; needed where a class is known neither
+            by its label name nor by an alias that is one.
+
+    Raises:
+        ConverterError: The arguments do not go together, or a class is not in the descriptions.
+        TaxonomyError: A file cannot be used.
+    """
+    if node is not None:
+        if taxonomy is not None:
+            raise ConverterError('--node and --taxonomy both say which classes; leave out one')
+        if hierarchy is None:
+            raise ConverterError(f'--node {node}: which classes are below it says --hierarchy; '
+                                 'name bbox_labels_600_hierarchy.json')
+        taxonomy = Taxonomy.from_openimages(hierarchy, descriptions, node)
+    tree = None if hierarchy is None else read(hierarchy, descriptions)
+    names = {} if descriptions is None else read_descriptions(descriptions)
+    return select(Taxonomy.load(CLOTHING if taxonomy is None else taxonomy), names=names,
+                  hierarchy=tree, source=descriptions)
+
+
+def select(taxonomy: Taxonomy, *, names: Mapping[str, str] | None = None,
+           hierarchy: Hierarchy | None = None, source: object = 'class descriptions'
+           ) -> Selection:
+    """Find the label names of each class: its name, its aliases, those of its name in ``names``.
+
+    Args:
+        taxonomy: The classes.
+        names: Display names by label name.
+        hierarchy: Tells the inner nodes.
+        source: Where the display names are from, for messages.
+
+    Raises:
+        ConverterError: A class is not among the display names.
+    """
+    names = names or {}
+    labels = {known: label for label, name in enumerate(taxonomy.classes)
+              for known in (name, *taxonomy.aliases.get(name, ()))}
+    for label_name, name in names.items():
+        label = taxonomy.find(name)
+        if label is not None:
+            labels.setdefault(label_name, label)
+    found = {label for known, label in labels.items() if known in names or known.startswith('/')}
+    for label, name in enumerate(taxonomy.classes):
+        if names and label not in found:
+            raise ConverterError(
+                f'{source}: no class {show(name)} of taxonomy {show(taxonomy.name)}'
+                + did_you_mean(name, names.values(), 'give its label name (/m/...) as an alias'))
+    inner = {}
+    if hierarchy is not None:
+        for node in hierarchy.children:
+            if node not in labels and hierarchy.leaves(node) <= labels.keys():
+                inner[node] = hierarchy.names.get(node, node)
+    return Selection(taxonomy, labels, inner)

@@ -1,0 +1,108 @@
+"""Sizes of Open Images' images: of the files in a folder, or from a CSV file.
+
+The release's box files do not have them, but COCO's boxes are in pixels.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import polars as pl
+
+from mmdet_multigrain.images import image_sizes
+from mmdet_multigrain.problems import Problems
+
+from .errors import ConverterError
+from .openimages_rows import add_rows, read_rows
+
+SIZE_COLUMNS = ('ImageID', 'Width', 'Height')
+MAX_SIDE = 1 << 16  # pixels; a JPEG image has no longer one
+_NO_SIZES = {'ImageID': pl.String, 'width': pl.Int64, 'height': pl.Int64}
+
+
+def file_name(image_id: str) -> str:
+    """The release's name of an image."""
+    return f'{image_id}.jpg'
+
+
+def sizes_of_files(image_ids: pl.Series, folder: str | Path, *, problems: Problems,
+                   workers: int | None = None, progress: bool = False) -> pl.DataFrame:
+    """Read the sizes of images that are in a folder; the others are counted.
+
+    Args:
+        image_ids: The images.
+        folder: Where ``{ImageID}.jpg`` are.
+        problems: Where images that are absent or unreadable are counted.
+        workers: Processes; default: as many as there are cores.
+        progress: Show a progress bar.
+
+    Returns:
+        A frame of ``ImageID``, ``width`` and ``height``.
+
+    Raises:
+        ConverterError: There is no such folder.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            there = {entry.name for entry in entries}
+    except OSError as error:
+        raise ConverterError(f'{folder}: no folder of images ({error.strerror}); check --images'
+                             ) from None
+    found = []
+    for image_id in image_ids:
+        if file_name(image_id) in there:
+            found.append(image_id)
+        else:
+            problems.add('image that is not in the folder', file_name(image_id))
+    paths = [os.path.join(folder, file_name(image_id)) for image_id in found]
+    sizes = []
+    for image_id, size in zip(
+            found, image_sizes(paths, workers=workers, progress=progress), strict=True):
+        if isinstance(size, str):
+            problems.add('unreadable image', f'{file_name(image_id)} ({size})')
+        else:
+            sizes.append((image_id, *size))
+    return pl.DataFrame(sizes, schema=_NO_SIZES, orient='row')
+
+
+def sizes_of_csv(image_ids: pl.Series, path: str | Path, *, problems: Problems,
+                 progress: bool = False) -> pl.DataFrame:
+    """Look up the sizes of images in a CSV file; those that it does not have are counted.
+
+    Args:
+        image_ids: The images.
+        path: A file with the columns ImageID, Width and Height, in any order.
+        problems: Where rows that cannot be used and images without one are counted.
+        progress: Show a progress bar.
+
+    Returns:
+        A frame of ``ImageID``, ``width`` and ``height``.
+
+    Raises:
+        ConverterError: The file cannot be read, or a column is missing.
+    """
+    path = Path(path)
+    wanted = image_ids.to_frame('ImageID')
+    found = [pl.DataFrame(schema={'line': pl.UInt32, **_NO_SIZES})]
+    for rows in read_rows(path, SIZE_COLUMNS, problems=problems, progress=progress):
+        rows = rows.join(wanted, on='ImageID', how='semi').with_columns(
+            # By way of floats: a table with a gap in it writes 1024.0.
+            pl.col(column).cast(pl.Float64, strict=False).alias(column.lower())
+            for column in ('Width', 'Height'))
+        usable = pl.all_horizontal(
+            pl.col(side).is_between(1, MAX_SIDE) & (pl.col(side) == pl.col(side).round())
+            for side in ('width', 'height')).fill_null(False)
+        add_rows(problems, 'size that is no number of pixels', rows.filter(~usable),
+                 lambda row: f'{path.name} line {row["line"]} {row["Width"]} x {row["Height"]}')
+        found.append(rows.filter(usable).select('line', 'ImageID', pl.col('width', 'height').cast(
+            pl.Int64)))
+    sizes = pl.concat(found).unique(['ImageID', 'width', 'height'], keep='first').sort('line')
+    again = ~pl.col('ImageID').is_first_distinct()
+    add_rows(problems, 'second size of an image', sizes.filter(again),
+             lambda row: f'{path.name} line {row["line"]} {row["ImageID"]}')
+    sizes = sizes.filter(~again).drop('line')
+    add_rows(problems, f'image without a size in {path.name}',
+             wanted.join(sizes, on='ImageID', how='anti', maintain_order='left'),
+             lambda row: file_name(row['ImageID']))
+    return sizes
