@@ -1,0 +1,95 @@
+"""All checks of a data set: one COCO file or two, with or without photos."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmdet_multigrain.taxonomy import Taxonomy
+
+from . import boxes, classes, ids, images, splits, structure
+from .errors import CheckError
+from .finding import SEVERITIES, Finding
+from .model import CocoData, load
+from .photos import Photo, read_photos
+
+SPLITS = ('train', 'val')
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A data set and what was found.
+
+    Attributes:
+        files: One or two files.
+        taxonomy: The classes, or why there are none.
+        findings: Errors first, then warnings, then notes.
+    """
+
+    files: tuple[CocoData, ...]
+    taxonomy: Taxonomy | str
+    findings: tuple[Finding, ...]
+
+    def count(self, severity: str) -> int:
+        """How many kinds of findings of a severity there are."""
+        return sum(finding.kind.severity == severity for finding in self.findings)
+
+
+def load_files(paths: Sequence[str | os.PathLike[str]], *, max_examples: int = 3
+               ) -> tuple[CocoData, ...]:
+    """Read one file or two, without their photos.
+
+    Raises:
+        CheckError: One cannot be read, or both are one file.
+    """
+    if len(paths) > 1 and os.path.exists(paths[0]) and os.path.exists(
+            paths[1]) and os.path.samefile(*paths):
+        raise CheckError(f'{paths[1]}: the same file as {paths[0]}; name two files, or one')
+    names = SPLITS if len(paths) > 1 else ('', )
+    return tuple(load(path, split=split, max_examples=max_examples)
+                 for path, split in zip(paths, names, strict=True))
+
+
+def look_at_photos(data: CocoData, folder: str | os.PathLike[str], *, workers: int | None = None,
+                   full_decode: bool = False, progress: bool = False) -> dict[str, Photo]:
+    """What is known of the photos of a file; see ``read_photos``.
+
+    Raises:
+        CheckError: The folder is not there, or holds none of the photos.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise CheckError(f'{folder}: no such folder of images; check the path')
+    stated = {name: (data.images[row].get('width'), data.images[row].get('height'))
+              for row in range(len(data.images)) if (name := data.file_name(row)) is not None}
+    photos = read_photos(folder, stated, workers=workers, full_decode=full_decode,
+                         progress=progress)
+    if photos and all(photo.is_absent for photo in photos.values()):
+        raise CheckError(f'{folder}: none of the {len(photos):,} photos of {data.path} is there, '
+                         f'not even {next(iter(photos.values())).path}; name the folder that '
+                         "'file_name' is relative to")
+    return photos
+
+
+def check_files(files: Sequence[CocoData], taxonomy: Taxonomy | None = None, *,
+                progress: bool = False) -> Checked:
+    """Run all checks.
+
+    Args:
+        files: One file, or the training and the validation file.
+        taxonomy: The classes; default: what the supercategories of the first file make.
+        progress: Show progress bars for photos.
+    """
+    known = classes.load_taxonomy(files[0]) if taxonomy is None else taxonomy
+    findings = [*classes.check_taxonomy(files[0], known)]
+    for data in files:
+        for subject in (structure, ids, boxes, images):
+            findings += subject.check(data)
+        findings += classes.check(data, known)
+    findings += classes.check_boxes(files, known)
+    if len(files) > 1:
+        findings += splits.check(*files, progress=progress)
+    findings.sort(key=lambda finding: SEVERITIES.index(finding.kind.severity))
+    return Checked(tuple(files), known, tuple(findings))

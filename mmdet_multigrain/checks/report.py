@@ -1,0 +1,109 @@
+"""What was found and mended, as text for people and as JSON for scripts."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+from mmdet_multigrain.taxonomy import Taxonomy
+
+from .dataset import Checked
+from .finding import ERROR, WARNING, Finding
+from .fix import Fixed
+from .model import CocoData
+
+SCHEMA_VERSION = 1
+WIDTH = 100
+INDENT = ' ' * 19
+
+
+def verdict(checked: Checked) -> str:
+    """``errors``, ``warnings`` or ``clean``: the gravest that was found."""
+    return ('errors' if checked.count(ERROR) else
+            'warnings' if checked.count(WARNING) else 'clean')
+
+
+def as_text(checked: Checked) -> str:
+    """The report for people: what was checked, the findings, the verdict in the last line."""
+    lines = [*_head(checked), '']
+    for finding in checked.findings:
+        lines += [*_finding(finding), '']
+    return '\n'.join([*lines, verdict_line(checked)])
+
+
+def verdict_line(checked: Checked) -> str:
+    """The verdict in words."""
+    errors, warnings = ([finding for finding in checked.findings
+                         if finding.kind.severity == severity] for severity in (ERROR, WARNING))
+    if not errors and not warnings:
+        return 'verdict: clean'
+    fixable = sum(finding.kind.fixable for finding in errors + warnings)
+    counts = ' and '.join(f'{len(findings)} kind{"s"[len(findings) == 1:]} of {name}'
+                          for name, findings in (('error', errors), ('warning', warnings))
+                          if findings)
+    meaning = ('training or evaluation would fail or be wrong' if errors
+               else 'usable; look at the warnings')
+    mends = f'; --fix OUT mends {fixable} of them' if fixable else ''
+    return f'verdict: {counts}: {meaning}{mends}'
+
+
+def _head(checked: Checked) -> Iterator[str]:
+    for data in checked.files:
+        counts = _counts(data)
+        photos = f', {counts["photos"]:,} photos looked at' if 'photos' in counts else ''
+        split = f'{f"{data.split}:":<7}' if data.split else ''
+        yield (f'{split}{data.path}: {counts["images"]:,} images, {counts["annotations"]:,} boxes, '
+               f'{counts["categories"]:,} categories{photos}')
+    taxonomy = checked.taxonomy
+    if isinstance(taxonomy, Taxonomy):
+        yield (f'taxonomy: {taxonomy.name}, {taxonomy.num_classes} classes'
+               + ('' if taxonomy.is_ungrouped else f' in {taxonomy.num_groups(0)} superclasses'))
+
+
+def _finding(finding: Finding) -> Iterator[str]:
+    kind = finding.kind
+    split = f'{finding.split}: ' if finding.split else ''
+    yield f'{kind.severity:<8}{finding.count:>9,}  {split}{kind.title} ({kind.code})'
+    more = finding.count - len(finding.examples)
+    examples = [*finding.examples, *([f'and {more:,} more'] if more else [])]
+    short = '; '.join(examples)
+    for example in [short] if len(INDENT + short) <= WIDTH else examples:
+        yield INDENT + example
+    yield from textwrap.wrap(f'-> {kind.mend}{" (--fix does)" if kind.fixable else ""}', WIDTH,
+                             initial_indent=INDENT, subsequent_indent=f'{INDENT}   ')
+
+
+def _counts(data: CocoData) -> dict[str, int]:
+    photos = {} if data.photos is None else {'photos': len(data.photos)}
+    return {'images': len(data.images), 'annotations': len(data.annotations),
+            'categories': len(data.categories), **photos}
+
+
+def fixed_text(path: object, fixed: Fixed) -> str:
+    """What was mended in a copy."""
+    if not fixed.done:
+        return f'{path}: written; there was nothing to mend'
+    return '\n'.join([f'{path}: written', *(f'  {what:<10}{count:>9,}  {title}'
+                                             for (what, title), count in fixed.done.items())])
+
+
+def as_dict(checked: Checked) -> dict[str, Any]:
+    """The report for scripts."""
+    return {
+        'schema_version': SCHEMA_VERSION,
+        'verdict': verdict(checked),
+        'files': [{'split': data.split, 'file': str(data.path), 'counts': _counts(data)}
+                  for data in checked.files],
+        'findings': [{
+            'kind': finding.kind.code, 'severity': finding.kind.severity,
+            'split': finding.split, 'count': finding.count, 'title': finding.kind.title,
+            'examples': list(finding.examples), 'mend': finding.kind.mend,
+            'fixable': finding.kind.fixable} for finding in checked.findings],
+    }
+
+
+def fixed_dict(path: object, fixed: Fixed) -> dict[str, Any]:
+    """What was mended in a copy, for scripts."""
+    return {'file': str(path), 'done': [{'what': what, 'to': title, 'count': count}
+                                        for (what, title), count in fixed.done.items()]}

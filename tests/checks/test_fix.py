@@ -1,0 +1,255 @@
+"""Repair: what becomes of each kind of fault, and that a repaired copy is without them."""
+
+import copy
+import json
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from mmdet_multigrain.checks.dataset import check_files
+from mmdet_multigrain.checks.errors import CheckError
+from mmdet_multigrain.checks.fix import repair
+from mmdet_multigrain.checks.model import CocoData
+from mmdet_multigrain.checks.photos import Photo
+
+CATEGORIES = [{'id': 1, 'name': 'vest', 'supercategory': 'top'},
+              {'id': 2, 'name': 'skirt', 'supercategory': 'bottom'}]
+
+
+def image(number=1, **fields):
+    return {'id': number, 'file_name': f'{number}.jpg', 'width': 100, 'height': 80, **fields}
+
+
+def box(number=1, x=10, y=20, width=30, height=40, **fields):
+    return {'id': number, 'image_id': 1, 'category_id': 1, 'bbox': [x, y, width, height],
+            'area': width * height, 'iscrowd': 0, **fields}
+
+
+def data(annotations, images=None, categories=None, photos=None):
+    content = {'info': {'year': 2026}, 'images': [image()] if images is None else images,
+               'annotations': annotations,
+               'categories': CATEGORIES if categories is None else categories}
+    return CocoData(content, path=Path('x.json'), photos=photos)
+
+
+def mended(*arguments, **fields):
+    """The repaired content, and what was done in all."""
+    fixed = repair(data(*arguments, **fields))
+    return json.loads(fixed.encoded()), {what: count for (what, _), count in fixed.done.items()}
+
+
+def test_what_is_well_stays():
+    content, done = mended([box(7), box(3, 50, score=0.5)])
+    assert content == data([box(7), box(3, 50, score=0.5)]).content and done == {}
+
+
+def test_ids_are_given_where_there_is_none_of_use():
+    content, done = mended([box(3), box(0, 11), box(None, 12), box(3, 13), box('1', 14), box(1, 15),
+                            box(2.0, 16), box(-5, 17), box(10**30, 18)])
+    assert [item['id'] for item in content['annotations']] == [3, 2, 4, 5, 6, 1, 7, 8, 9]
+    assert done == {'numbered': 7}
+
+
+def test_new_image_ids_take_their_boxes_along():
+    content, _ = mended(
+        [box(1, image_id='a'), box(2, image_id=1), box(3, image_id=1.0, x=0)],
+        [image(1), image('a'), image(None)])
+    assert [entry['id'] for entry in content['images']] == [1, 2, 3]
+    assert [item['image_id'] for item in content['annotations']] == [2, 1, 1]
+    assert all(type(item['image_id']) is int for item in content['annotations'])
+
+
+def test_a_new_id_is_not_one_that_a_lost_box_names():
+    content, done = mended([box(1, image_id=2), box(2, image_id=1)],
+                           [image(1), image(None, file_name='b.jpg')])
+    assert [(item['id'], item['image_id']) for item in content['annotations']] == [(2, 1)]
+    assert content['images'][1]['id'] == 2
+    assert done == {'removed': 1, 'numbered': 1}
+
+
+def test_entries_listed_twice_go():
+    content, done = mended([box()], [image(), image()], [*CATEGORIES, CATEGORIES[0]])
+    assert (content['images'], content['categories']) == ([image()], CATEGORIES)
+
+
+def test_ids_of_two_files_or_names_stay():
+    images = [image(), image(file_name='b.jpg')]
+    categories = [*CATEGORIES, {'id': 1, 'name': 'coat'}]
+    content, done = mended([box()], images, categories)
+    assert (content['images'], content['categories'], done) == (images, categories, {})
+
+
+def test_boxes_are_clipped_and_their_area_follows():
+    content, done = mended([
+        box(1, -5, 70, 20, 30), box(2, 90, 0, 20.5, 10),
+        box(3, -5, 0, 10, 10, area=30, segmentation=[[0, 0, 5, 0, 5, 6]])])
+    assert [(item['bbox'], item['area']) for item in content['annotations']] == [
+        ([0, 70, 15, 10], 150), ([90, 0, 10, 10], 100), ([0, 0, 5, 10], 30)]
+    assert done == {'clipped': 3}
+    assert all(type(v) is int for v in content['annotations'][0]['bbox'])
+
+
+def test_rounding_is_no_reason_to_clip():
+    assert mended([box(1, 66.67, 0, 33.34, 80)])[1] == {}
+
+
+@pytest.mark.parametrize('bbox', [
+    None, [], [1, 2, 3], [1, 2, 3, '4'], [1, 2, 3, True], 'box', [1, 2, math.nan, 4],
+    [1, 2, math.inf, 4], [1, 2, 10**400, 4], [1, 2, 0, 4], [1, 2, 3, -4], [100, 0, 5, 5],
+    [-9, 0, 9, 5], {'x': 1}])
+def test_boxes_that_are_none_go(bbox):
+    content, done = mended([box(1), box(2, bbox=bbox)])
+    assert content['annotations'] == [box(1)] and done == {'removed': 1}
+
+
+def test_boxes_without_an_image_or_a_category_go():
+    for fields in ({'image_id': 9}, {'image_id': None}, {'category_id': 9}, {'image_id': [1]},
+                   {'category_id': True}, {'image_id': 9, 'category_id': 9}):
+        content, done = mended([box(1), box(2, **fields)])
+        assert content['annotations'] == [box(1)] and done == {'removed': 1}
+
+
+def test_equal_boxes_go_but_not_those_of_another_class_or_image():
+    content, _ = mended([box(1), box(2, category_id=2), box(3), box(4, image_id=2), box(5, 10.0)],
+                        [image(1), image(2)])
+    assert [item['id'] for item in content['annotations']] == [1, 2, 4]
+
+
+def test_boxes_that_clipping_makes_equal_go():
+    content, _ = mended([box(1, 90, 0, 20, 9), box(2, 90, 0, 30, 9)])
+    assert [item['id'] for item in content['annotations']] == [1]
+
+
+def test_fields_are_filled_in():
+    item = box()
+    del item['area'], item['iscrowd']
+    content, done = mended([item, box(2, 0, area=0), box(3, 1, area=math.nan, iscrowd=None)])
+    assert [(item['area'], item['iscrowd']) for item in content['annotations']] == [(1200, 0)] * 3
+    assert done == {'filled in': 2 + 2, 'corrected': 1} or done['corrected'] == 1
+
+
+def test_sizes_come_from_photos():
+    photos = {'1.jpg': Photo('1.jpg', (60, 50)), '2.jpg': Photo('2.jpg', (100, 80))}
+    content, _ = mended([box()], [image(1, width=100, height=None), image(2, width=104)],
+                        photos=photos)
+    assert [(entry['width'], entry['height']) for entry in content['images']] == [
+        (60, 50), (100, 80)]
+    assert content['annotations'][0]['bbox'] == [10, 20, 30, 30]  # in the photo
+
+
+def test_images_without_a_photo_go_with_their_boxes():
+    photos = {'1.jpg': Photo('1.jpg', (100, 80)), '2.jpg': Photo('2.jpg'),
+              '3.jpg': Photo('3.jpg', problem='an empty file')}
+    content, done = mended([box(n, image_id=n) for n in (1, 2, 3, 4)],
+                           [image(1), image(2), image(3), image(4, file_name='')], photos=photos)
+    assert (content['images'], content['annotations']) == ([image()], [box()])
+    assert done == {'removed': 3}  # of its last kind: the boxes of three images
+
+
+@pytest.mark.parametrize('size', [(50, 40), (200, 160), (70, 80)])
+def test_boxes_drawn_for_another_photo_are_not_touched(size):
+    """Resized, or a box that fits the stated size and leaves the photo."""
+    annotations = [box(1, 50, 0, 50, 80)]
+    content, done = mended(annotations, photos={'1.jpg': Photo('1.jpg', size)})
+    assert (content['annotations'], content['images'], done) == (annotations, [image()], {})
+
+
+def test_turned_photos_are_not_touched():
+    annotations = [box(1, 50, 0, 50, 80)]
+    content, done = mended(annotations, photos={'1.jpg': Photo('1.jpg', (80, 100), turned=True)})
+    assert (content['annotations'], content['images'], done) == (annotations, [image()], {})
+
+
+def test_another_layout_is_refused():
+    corners = [box(n, 60, 50 - n, 90, 80) for n in range(1, 6)]
+    with pytest.raises(CheckError, match='look like corners'):
+        mended(corners)
+    with pytest.raises(CheckError, match='fractions of the image'):
+        mended([box(1, 0.25, 0.5, 0.25, 0.5)])
+
+
+def test_nothing_left_is_refused():
+    with pytest.raises(CheckError, match='no image with a box would be left'):
+        mended([box(1, 200)])
+
+
+def test_nan_elsewhere_becomes_null():
+    content, _ = mended([box(1, score=math.nan, note='\ud800', deep=[[10**25]])])
+    assert content['annotations'] == [box(1, score=None, note='?', deep=[[1e25]])]
+
+
+# ---------------------------------------------------------------- any faults at once
+
+odd = st.sampled_from([None, 0, 1, 2, 3, -1, 1.0, 2.5, '1', 'a', True, [], {}, math.nan, 10**30])
+ids = st.one_of(st.integers(1, 4), odd)
+sides = st.one_of(st.integers(0, 120), st.floats(-20, 130), st.sampled_from(
+    [math.nan, math.inf, 1e308, 10**400, '7', None, 1e-300, -1e-9]))
+boxes = st.one_of(st.lists(st.integers(1, 60), min_size=4, max_size=4),
+                  st.lists(sides, min_size=4, max_size=4),
+                  st.sampled_from([None, [], [1, 2, 3], 'x']))
+sizes = st.one_of(st.sampled_from([100, 80, 50]), odd)
+
+
+def fields(**strategies):
+    """Objects in which each field may be missing."""
+    return st.fixed_dictionaries({}, optional=strategies)
+
+
+def lists(entries):
+    return st.lists(st.one_of(entries, st.sampled_from([None, 3])), max_size=6)
+
+
+names = st.sampled_from(['a.jpg', 'b.jpg', 'A.jpg', '/c.jpg', '../d.jpg', '', 'e.jpg'])
+photo_of = st.one_of(st.none(), st.builds(
+    Photo, st.just('p'), st.one_of(st.none(), st.sampled_from(
+        [(100, 80), (80, 100), (50, 40), (104, 80), (60, 80)])),
+    st.sampled_from(['', 'broken']), st.booleans()).filter(lambda p: not (p.size and p.problem)))
+contents = st.fixed_dictionaries({
+    'images': lists(fields(id=ids, file_name=st.one_of(names, odd), width=sizes, height=sizes)),
+    'annotations': lists(fields(
+        id=ids, image_id=ids, category_id=ids, bbox=boxes, area=sides,
+        iscrowd=st.one_of(st.sampled_from([0, 1]), odd), segmentation=st.just([[1] * 6]))),
+    'categories': lists(fields(id=ids, name=st.sampled_from(['vest', 'coat', 'Vest', None]),
+                               supercategory=st.sampled_from(['top', 'vest', None]))),
+}, optional={'info': odd})
+photos = st.one_of(st.none(), st.dictionaries(names, photo_of.filter(bool)))
+
+
+def checked(content, photos, not_strict=''):
+    return CocoData(content, path=Path('x.json'), photos=photos, not_strict=not_strict)
+
+
+def fixable_kinds(found, photos):
+    return [finding for finding in found.findings if finding.kind.fixable
+            # Without photos nothing tells the size.
+            and (finding.kind.code, photos is None) != ('image-size-missing', True)]
+
+
+def has_unknown_photo(content, photos):
+    return photos is not None and any(
+        isinstance(entry, dict) and isinstance(name := entry.get('file_name'), str)
+        and name not in photos for entry in content['images'])
+
+
+@settings(max_examples=400, deadline=None)
+@given(content=contents, photos=photos)
+def test_a_repaired_copy_is_clean_and_stays_as_it_is(content, photos):
+    assume(not has_unknown_photo(content, photos))
+    before = copy.deepcopy(content)
+    found = check_files([checked(content, photos)])
+    assert all(len(finding.examples) <= min(3, finding.count) for finding in found.findings)
+    try:
+        fixed = repair(checked(content, photos, 'NaN'))
+    except CheckError:
+        fixed = None
+    assert repr(content) == repr(before)  # repr, for NaN is not equal to itself
+    if fixed is None:
+        return
+    first = fixed.encoded()
+    again = checked(json.loads(first), photos)
+    assert fixable_kinds(check_files([again]), photos) == []
+    repeated = repair(again)
+    assert repeated.encoded() == first and not repeated.done

@@ -1,0 +1,139 @@
+"""Check a COCO data set before training: python tools/check_dataset.py TRAIN.json [VAL.json]
+
+With --images the photos are looked at too; with --fix a repaired copy is written. The checks are
+in mmdet_multigrain/checks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from mmdet_multigrain.checks import report
+from mmdet_multigrain.checks.dataset import Checked, check_files, load_files, look_at_photos
+from mmdet_multigrain.checks.errors import CheckError
+from mmdet_multigrain.checks.fix import Fixed, repair
+from mmdet_multigrain.files import dump_json, write_whole
+from mmdet_multigrain.launch import run_tool
+from mmdet_multigrain.taxonomy import Taxonomy
+
+EXIT_STATUS = """\
+exit status:
+  0  no errors (with --strict: no warnings either)
+  1  errors (with --strict: or warnings); with --fix: in the repaired copy
+  2  cannot check: no such file, not JSON, ...
+"""
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Check a COCO data set before training', epilog=EXIT_STATUS,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('train', type=Path, help='COCO file')
+    parser.add_argument('val', type=Path, nargs='?',
+                        help='COCO file of the other split; both are compared')
+    parser.add_argument('--images', type=Path, metavar='DIR',
+                        help="folder that 'file_name' is relative to; photos are looked at")
+    parser.add_argument('--val-images', type=Path, metavar='DIR',
+                        help='the same for VAL (default: that of --images)')
+    parser.add_argument('--no-images', action='store_true',
+                        help='do not look at photos, whatever --images says')
+    parser.add_argument('--full-decode', action='store_true',
+                        help='decode the photos, which finds truncated ones (slow)')
+    parser.add_argument('--taxonomy', metavar='NAME|FILE',
+                        help='built-in name, YAML or COCO file '
+                             '(default: the supercategories of TRAIN)')
+    parser.add_argument('--json', type=Path, metavar='REPORT.json', help='write the report as JSON')
+    parser.add_argument('--fix', type=Path, metavar='OUT',
+                        help='write a repaired copy: a file, or for two splits a folder with '
+                             'train.json and val.json; the input is never touched')
+    parser.add_argument('--examples', type=int, default=3, metavar='N',
+                        help='of each finding (default: %(default)s)')
+    parser.add_argument('--strict', action='store_true', help='warnings count as errors')
+    parser.add_argument('--workers', type=int, metavar='N',
+                        help='processes that read photos (default: one for each core)')
+    args = parser.parse_args()
+    if args.full_decode and (args.no_images or not args.images):
+        parser.error('--full-decode needs --images DIR')
+    if args.val_images and not (args.val and args.images):
+        parser.error('--val-images needs VAL.json and --images DIR')
+    if args.examples < 0 or args.workers is not None and args.workers < 1:
+        parser.error('--examples and --workers are numbers of things; give a positive one')
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    # A file name that the terminal's encoding lacks must not end the report.
+    sys.stdout.reconfigure(errors='backslashreplace')
+    inputs = [path for path in (args.train, args.val) if path]
+    outputs = fixed_paths(args.fix, inputs) if args.fix else []
+    refuse_overwriting([*inputs, *([Path(args.taxonomy)] if args.taxonomy else [])],
+                       [*outputs, *([args.json] if args.json else [])])
+    taxonomy = Taxonomy.load(args.taxonomy) if args.taxonomy else None
+    files = load_files(inputs, max_examples=args.examples)
+    if args.images and not args.no_images:
+        for data, folder in zip(files, (args.images, args.val_images or args.images),
+                                strict=False):
+            data.photos = look_at_photos(data, folder, workers=args.workers,
+                                         full_decode=args.full_decode, progress=True)
+    checked = check_files(files, taxonomy, progress=True)
+    print(report.as_text(checked))
+    summary = report.as_dict(checked)
+    if args.fix:
+        repaired = write_repaired(checked, outputs)
+        checked = check_again(checked, outputs, taxonomy)
+        print('\nof the repaired copy:', report.verdict_line(checked))
+        summary['repaired'] = {
+            'files': [report.fixed_dict(*pair) for pair in zip(outputs, repaired, strict=True)],
+            **{key: value for key, value in report.as_dict(checked).items()
+               if key in ('verdict', 'findings')}}
+    if args.json:
+        write_whole(args.json, dump_json(summary) + b'\n')
+    worst = report.verdict(checked)
+    sys.exit(worst == 'errors' or args.strict and worst == 'warnings')
+
+
+def fixed_paths(out: Path, inputs: list[Path]) -> list[Path]:
+    """Where the repaired copies go: OUT, or two files in it."""
+    if len(inputs) > 1:
+        if out.exists() and not out.is_dir():
+            raise CheckError(f'--fix {out}: a file; for two splits name a folder')
+        return [out / 'train.json', out / 'val.json']
+    if out.is_dir():
+        raise CheckError(f'--fix {out}: a folder; for one split name a file')
+    return [out]
+
+
+def refuse_overwriting(inputs: Iterable[Path], outputs: list[Path]) -> None:
+    """Raise if a file to be written is one to be read, also by a link, or another one."""
+    for out in outputs:
+        for path in inputs:
+            if path.exists() and out.exists() and os.path.samefile(path, out):
+                raise CheckError(f'{out}: would replace the input {path}; write elsewhere')
+    if len({os.path.realpath(out) for out in outputs}) < len(outputs):
+        raise CheckError(f'{outputs[-1]}: named for two outputs; write one elsewhere')
+
+
+def write_repaired(checked: Checked, outputs: list[Path]) -> list[Fixed]:
+    """Write the repaired copies, all or none, and tell what was mended."""
+    repaired = [repair(data) for data in checked.files]
+    for path, fixed in zip(outputs, repaired, strict=True):
+        write_whole(path, fixed.encoded())
+        print(f'\n{report.fixed_text(path, fixed)}')
+    return repaired
+
+
+def check_again(checked: Checked, outputs: list[Path], taxonomy: Taxonomy | None) -> Checked:
+    """Check the repaired copies, as they were written."""
+    files = load_files(outputs)
+    for data, original in zip(files, checked.files, strict=True):
+        data.photos = original.photos
+    return check_files(files, taxonomy)
+
+
+if __name__ == '__main__':
+    run_tool(main)
