@@ -1,0 +1,188 @@
+"""How our figures look: fonts, lines, a colour for each superclass; and figures as bytes.
+
+A figure is drawn by a function that is handed an empty one (``render``), without pyplot: nothing
+here depends on a display or on settings of the machine, and the same data gives the same SVG.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font, get_font_names
+from matplotlib.text import Text
+from matplotlib.ticker import MaxNLocator, NullLocator
+
+from mmdet_multigrain.taxonomy import Taxonomy
+
+PNG_DPI = 160
+INK, MUTED, FAINT, PAPER = '#222222', '#6b6b6b', '#d9d9d9', '#ffffff'
+NO_SUPERCLASS = '#8a8a8a'
+# Chosen one after the other to lie farthest apart for normal, red-blind and green-blind eyes, and
+# to alternate in lightness for printing in grey. The even hues of `superclass_palette` are for
+# boxes on photos; ten of them are two greens and two blues to most eyes.
+COLOURS = ('#0072b2', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', '#d55e00', '#880077', '#b5c563',
+           '#773322', '#6f6fe8', '#d81b60', '#005b4f')
+_FONT = 'DejaVu Sans'  # comes with matplotlib: the same widths everywhere
+_EAST_ASIAN_FONTS = ('Noto Sans CJK SC', 'Noto Sans CJK JP', 'Source Han Sans SC',
+                     'WenQuanYi Micro Hei', 'Microsoft YaHei', 'PingFang SC', 'Arial Unicode MS')
+_SETTINGS = {
+    'font.size': 9,
+    'text.color': INK,
+    'text.parse_math': False,  # a class may be called "$5 shirt"
+    'axes.edgecolor': MUTED,
+    'axes.labelcolor': INK,
+    'axes.labelsize': 9,
+    'axes.linewidth': 0.8,
+    'axes.axisbelow': True,
+    'axes.spines.top': False,
+    'axes.spines.right': False,
+    'grid.color': FAINT,
+    'grid.linewidth': 0.6,
+    'xtick.color': MUTED,
+    'ytick.color': MUTED,
+    'xtick.labelcolor': INK,
+    'ytick.labelcolor': INK,
+    'legend.frameon': False,
+    'figure.facecolor': PAPER,
+    'svg.hashsalt': 'mmdet_multigrain',
+    'svg.fonttype': 'path',  # looks the same without our font
+}
+
+
+def render(draw: Callable[..., None], *arguments: Any) -> dict[str, bytes]:
+    """A figure as PNG and SVG.
+
+    Args:
+        draw: Called with an empty figure and the arguments; sets the size, too.
+
+    Returns:
+        The content of the files by kind: ``png`` and ``svg``.
+    """
+    contents = {}
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update({**_SETTINGS, 'font.family': _fonts()})
+        # Letters that no font has are drawn as boxes.
+        warnings.filterwarnings('ignore', message='Glyph .* missing')
+        figure = Figure()
+        FigureCanvasAgg(figure)
+        draw(figure, *arguments)
+        for kind, options in (('png', {'dpi': PNG_DPI, 'metadata': {'Software': None}}),
+                              ('svg', {'metadata': {'Date': None, 'Creator': None}})):
+            file = io.BytesIO()
+            figure.savefig(file, format=kind, bbox_inches='tight', pad_inches=0.12, **options)
+            contents[kind] = file.getvalue()
+    return contents
+
+
+def superclass_colours(taxonomy: Taxonomy) -> dict[str, str]:
+    """A colour for each superclass by name; one grey for all classes without a superclass.
+
+    The order of the superclasses decides; beyond twelve, colours come again. Figures therefore
+    name the superclass beside the colour.
+    """
+    if taxonomy.is_ungrouped:
+        return dict.fromkeys(taxonomy.classes, COLOURS[0])
+    colours = {}
+    for label, path in enumerate(taxonomy.paths):
+        name = taxonomy.superclass_of(label)
+        if not path:
+            colours[name] = NO_SUPERCLASS
+        elif name not in colours:
+            number = sum(colour != NO_SUPERCLASS for colour in colours.values())
+            colours[name] = COLOURS[number % len(COLOURS)]
+    return colours
+
+
+def tint(colour: str, share: float) -> tuple[float, float, float]:
+    """The colour mixed with white; a share of 1 leaves it as it is."""
+    return tuple(1 - share * (1 - part) for part in to_rgb(colour))
+
+
+def ink_on(colour: Any) -> str:
+    """Black or white, whichever reads better on the colour."""
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+                        for part in to_rgb(colour))
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return INK if (luminance + 0.05) ** 2 > 0.05 * 1.05 * 1.3 else PAPER
+
+
+def log_axis(axes: Axes, low: float, high: float, *, last: float | None = None) -> None:
+    """A logarithmic x axis with plain numbers: at 1, 10, 100, or at 1, 2, 5 over few decades.
+
+    Args:
+        axes: The axes.
+        low: Where it begins, above 0.
+        high: Where it ends.
+        last: No number beyond this one. Default: ``high``.
+    """
+    last = high if last is None else last
+    steps = (1, 2, 5) if last / low < 2000 else (1, )
+    ticks = [step * 10.0 ** power
+             for power in range(math.floor(math.log10(low)), math.ceil(math.log10(last)) + 1)
+             for step in steps]
+    axes.set_xscale('log')
+    _plain_ticks(axes, [tick for tick in ticks if low <= tick <= min(last, high)])
+    axes.set_xlim(low, high)
+
+
+def linear_axis(axes: Axes, high: float, *, last: float) -> None:
+    """A linear x axis from 0 with plain numbers, none beyond ``last``."""
+    ticks = MaxNLocator(5, integer=True).tick_values(0, last)
+    _plain_ticks(axes, [tick for tick in ticks if 0 <= tick <= min(last, high)])
+    axes.set_xlim(0, high)
+
+
+def heading(axes: Axes, title: str, detail: str, *, above: float = 0) -> None:
+    """A title and a line of detail above the axes.
+
+    Args:
+        axes: The axes.
+        title: The title.
+        detail: The line below it.
+        above: Room for something between heading and axes, in points.
+    """
+    for text, height, look in ((title, 24, {'fontsize': 12, 'fontweight': 'bold'}),
+                               (detail, 9, {'color': MUTED})):
+        axes.annotate(text, (0, 1), (0, height + above), xycoords='axes fraction',
+                      textcoords='offset points', **look)
+
+
+def fit(text: Text, width: float) -> None:
+    """Shorten a text on a figure until it is not wider than so many inches."""
+    figure = text.figure
+    renderer = figure.canvas.get_renderer()
+    whole = text.get_text()
+    for length in range(len(whole), 0, -1):
+        if length < len(whole):
+            text.set_text(whole[:length].rstrip() + '…')
+        if text.get_window_extent(renderer).width <= width * figure.dpi:
+            return
+
+
+def missing_letters(texts: Iterable[str]) -> str:
+    """The letters that no font here has; figures show boxes in their place."""
+    fonts = [get_font(findfont(name)) for name in _fonts()]
+    return ''.join(sorted({
+        letter for text in texts for letter in text
+        if not any(font.get_char_index(ord(letter)) for font in fonts)}))
+
+
+def _plain_ticks(axes: Axes, ticks: Sequence[float]) -> None:
+    axes.set_xticks(ticks, [f'{tick:,.10g}' for tick in ticks])
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _fonts() -> list[str]:
+    """Our font, and what is installed of those that have the letters which it lacks."""
+    installed = set(get_font_names())
+    return [_FONT, *(name for name in _EAST_ASIAN_FONTS if name in installed)]

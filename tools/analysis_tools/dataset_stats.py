@@ -1,0 +1,136 @@
+"""Statistics of COCO files: python tools/analysis_tools/dataset_stats.py TRAIN.json [VAL.json ...]
+
+Prints boxes and images per class and superclass, box sizes, imbalance, the rarest 30 % and what
+class-balanced sampling would repeat. --out DIR keeps the tables (CSV, Markdown, JSON) and draws
+class counts, the grouping and box sizes (PNG, SVG). --compare-paper sets the counts beside those
+of arXiv 2101.06770.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+
+from mmdet_multigrain.files import write_whole
+from mmdet_multigrain.launch import run_tool
+from mmdet_multigrain.report.boxes import BoxColumns, box_columns, read_coco
+from mmdet_multigrain.report.dataset_tables import (
+    class_table,
+    render_markdown,
+    render_text,
+    superclass_table,
+    to_dict,
+)
+from mmdet_multigrain.report.paper import DATASETS, compare_counts, load_paper
+from mmdet_multigrain.report.statistics import THRESHOLDS, DatasetStats, dataset_stats
+from mmdet_multigrain.taxonomy import Taxonomy
+
+LARGE_FILE = 20e6  # bytes; reading more takes long enough to tell
+
+
+def threshold(text: str) -> float:
+    """An oversample_thr: a fraction of the images above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f'{text!r} is no fraction above 0 and up to 1')
+    return value
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Statistics of COCO files')
+    parser.add_argument('files', nargs='+', type=Path, metavar='FILE',
+                        help='COCO files, the training set first')
+    parser.add_argument('--taxonomy', metavar='NAME|YAML|COCO',
+                        help="default: the supercategories of the first file's categories")
+    parser.add_argument('--out', type=Path, metavar='DIR', help='folder for tables and figures')
+    parser.add_argument('--compare-paper', choices=DATASETS,
+                        help="set the first file's boxes beside the paper's")
+    parser.add_argument('--oversample-thr', nargs='+', type=threshold, default=THRESHOLDS,
+                        metavar='T', help='thresholds of ClassBalancedDataset; default: '
+                        f'{" ".join(map(str, THRESHOLDS))}')
+    return parser.parse_args()
+
+
+def split_names(paths: list[Path]) -> list[str]:
+    """The shortest ends of the paths, without suffix, that tell them apart."""
+    absolute = [Path(os.path.abspath(path)).with_suffix('') for path in paths]
+    path, times = Counter(absolute).most_common(1)[0]
+    if times > 1:
+        raise ValueError(f'{paths[absolute.index(path)]}: given twice; name it once')
+    for depth in range(1, max(len(path.parts) for path in absolute) + 1):
+        names = ['/'.join(path.parts[-depth:]) for path in absolute]
+        if len(set(names)) == len(names):
+            return names
+    raise AssertionError('different paths have different parts')
+
+
+def read(paths: list[Path], taxonomy: Taxonomy | None) -> list[BoxColumns]:
+    """The boxes of all files, one file in memory at a time."""
+    columns = []
+    for path in paths:
+        if path.is_file() and path.stat().st_size > LARGE_FILE:
+            print(f'reading {path} ({path.stat().st_size / 1e6:,.0f} MB) ...', file=sys.stderr)
+        coco = read_coco(path)
+        taxonomy = taxonomy or Taxonomy.from_coco(coco, source=path)
+        columns.append(box_columns(coco, taxonomy, path))
+    return columns
+
+
+def draw(stats: DatasetStats) -> dict[str, bytes]:
+    """Content of each figure file by name."""
+    # Here, because matplotlib takes a second to load and the table does not need it.
+    from mmdet_multigrain.report.dataset_figures import box_sizes, class_counts
+    from mmdet_multigrain.report.grouping_figure import grouping
+    from mmdet_multigrain.report.style import missing_letters, render
+
+    missing = missing_letters((*stats.taxonomy.classes, *stats.taxonomy.group_names(0)))
+    if missing:
+        print(f'no font here has {len(missing)} of the letters ({missing[:5]}); the figures show '
+              'boxes for them; a font such as Noto Sans CJK mends it', file=sys.stderr)
+    figures = {'class_counts': class_counts, 'box_sizes': box_sizes}
+    if stats.is_grouped:
+        figures['grouping'] = grouping
+    return {f'{name}.{kind}': content for name, figure in figures.items()
+            for kind, content in render(figure, stats).items()}
+
+
+def main() -> None:
+    args = parse_args()
+    names = split_names(args.files)
+    paper = load_paper(args.compare_paper) if args.compare_paper else None
+    taxonomy = Taxonomy.load(args.taxonomy) if args.taxonomy else None
+    columns = read(args.files, taxonomy)
+    stats = dataset_stats(list(zip(names, columns, strict=True)),
+                          sorted(set(args.oversample_thr)))
+    comparison = None
+    if paper is not None:
+        comparison = compare_counts(
+            paper, stats.taxonomy, stats.train.counts,
+            [row.crowds for row in stats.train.classes], source=args.files[0])
+    print(render_text(stats, comparison))
+    if args.out is None:
+        return
+    tables = {'classes.csv': class_table(stats).csv(),
+              'superclasses.csv': superclass_table(stats).csv(),
+              'dataset_stats.md': render_markdown(stats, comparison),
+              'dataset_stats.json': json.dumps(
+                  to_dict(stats, comparison), indent=1, ensure_ascii=False,
+                  allow_nan=False) + '\n'}
+    if comparison is not None:
+        tables['paper_counts.csv'] = comparison.table().csv()
+    contents = {name: text.encode() for name, text in tables.items()} | draw(stats)
+    for name, content in contents.items():
+        write_whole(args.out / name, content)
+    print(f'\nwritten to {args.out}: {", ".join(sorted(contents))}')
+
+
+if __name__ == '__main__':
+    run_tool(main)
