@@ -8,8 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 
-from tqdm import tqdm
-
 from mmdet_multigrain.parallel import chunked, default_workers, map_ordered
 
 IMAGE_SUFFIXES = frozenset({'.jpg', '.jpeg', '.png'})
@@ -26,18 +24,22 @@ _APP1 = 0xE1
 _FRAMES = frozenset({0xC0, 0xC1, 0xC2})  # baseline, extended, progressive
 
 
-def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+def image_size(path: str | os.PathLike[str], *, folder: int | None = None) -> tuple[int, int]:
     """(width, height) as an image reader sees them, from the file's header only.
 
     OpenCV, and with it MMDetection, turns an image upright by its EXIF orientation: 5 to 8 swap
     the sides. Which EXIF data count follows OpenCV 4, too: of a JPEG those of the first APP1
     segment, of a PNG the first eXIf chunk; XMP never.
 
+    Args:
+        path: The file.
+        folder: Descriptor of an open folder; a relative path starts there.
+
     Raises:
         ValueError: The file is not a readable JPEG or PNG; one line, without the path.
     """
     try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
         try:
             size = _read_size(file)
         finally:
@@ -61,6 +63,8 @@ def image_sizes(paths: Iterable[str], *, workers: int | None = None,
     Yields:
         (width, height), or what is wrong with the file: one line, without the path.
     """
+    from tqdm import tqdm  # not at the top: processes that only read sizes start sooner
+
     paths = list(paths)
     if workers is None:
         workers = default_workers() if len(paths) > MIN_SHARED else 1

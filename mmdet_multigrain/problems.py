@@ -11,6 +11,13 @@ from dataclasses import dataclass, field
 EXAMPLES = 3  # of each kind of problem, unless told otherwise
 
 
+def printable(text: str) -> str:
+    """The text on one line: line breaks, control characters and undecodable bytes escaped."""
+    return text if text.isprintable() else ''.join(
+        character if character.isprintable() else character.encode('unicode_escape').decode()
+        for character in text)
+
+
 @dataclass
 class Problems:
     """A count and the first few examples for each kind of problem.
@@ -26,10 +33,10 @@ class Problems:
     max_examples: int = EXAMPLES
 
     def add(self, kind: str, example: str, count: int = 1) -> None:
-        """Count one more, or several that share an example."""
+        """Count one more, or several that share an example; what cannot be printed is escaped."""
         self.counts[kind] += count
         if len(self.examples[kind]) < self.max_examples:
-            self.examples[kind].append(example)
+            self.examples[kind].append(printable(example))
 
     def update(self, other: Problems) -> None:
         """Add what another one counted after this one."""

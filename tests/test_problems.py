@@ -1,6 +1,9 @@
 """Counting problems: order, examples, sums of several counts."""
 
-from mmdet_multigrain.problems import Problems
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmdet_multigrain.problems import Problems, printable
 
 
 def test_counts_and_first_examples():
@@ -25,3 +28,16 @@ def test_update_is_like_counting_in_a_row():
             target.add('only ' + place, place)
     first.update(second)
     assert first == both and str(first) == str(both)
+
+
+def test_examples_are_printable():
+    problems = Problems()
+    problems.add('file', 'zwei Kleider, groß\n\udcff.jpg')
+    assert problems.examples['file'] == ['zwei Kleider, groß\\n\\udcff.jpg']
+
+
+@given(st.text(st.characters()))
+def test_any_text_is_one_line_that_can_be_encoded(text):
+    shown = printable(text)
+    assert len(f'a{shown}b'.encode().decode().splitlines()) == 1
+    assert text.isprintable() == (shown == text)

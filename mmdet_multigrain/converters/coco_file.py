@@ -7,9 +7,11 @@ beside the list of images. What a release holds belongs to its own module.
 from __future__ import annotations
 
 import contextlib
+import itertools
+import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ from typing import Any
 from mmdet_multigrain.files import dump_json, open_whole
 from mmdet_multigrain.problems import Problems
 from mmdet_multigrain.taxonomy import Taxonomy
+
+MAX_INFO_BYTES = 1 << 16
 
 
 def coco_categories(taxonomy: Taxonomy) -> list[dict[str, Any]]:
@@ -49,15 +53,28 @@ class CocoWriter:
             image: A JSON object (``dump_json``) with everything but ``id``.
             annotations: JSON objects with everything but ``id`` and ``image_id``.
         """
-        image_id = len(self._images) + 1
-        self._images.append(b'{"id":%d,%b' % (image_id, image[1:]))
-        pieces = []
-        for annotation in annotations:
-            self.num_annotations += 1
-            pieces.append(b'%b{"id":%d,"image_id":%d,%b' % (
-                b',\n' if self.num_annotations > 1 else b'\n',
-                self.num_annotations, image_id, annotation[1:]))
-        self._file.write(b''.join(pieces))
+        annotations = list(annotations)
+        self.add_all([image], annotations, [len(annotations)])
+
+    def add_all(self, images: Sequence[bytes], annotations: Sequence[bytes],
+                counts: Iterable[int]) -> None:
+        """Add many images with their annotations; see ``add``.
+
+        Args:
+            images: For each the JSON of the image.
+            annotations: Those of the first image, then those of the second, ...
+            counts: How many annotations each image has.
+        """
+        image_ids = range(self.num_images + 1, self.num_images + len(images) + 1)
+        self._images += [b'{"id":%d,%b' % (image_id, image[1:])
+                         for image_id, image in zip(image_ids, images, strict=True)]
+        owners = itertools.chain.from_iterable(map(itertools.repeat, image_ids, counts))
+        ids = itertools.count(self.num_annotations + 1)
+        pieces = [b'{"id":%d,"image_id":%d,%b' % (number, owner, annotation[1:])
+                  for annotation, owner, number in zip(annotations, owners, ids, strict=False)]
+        if pieces:
+            self._file.write((b',\n' if self.num_annotations else b'\n') + b',\n'.join(pieces))
+        self.num_annotations += len(pieces)
 
 
 @contextlib.contextmanager
@@ -77,6 +94,17 @@ def open_coco(path: str | os.PathLike[str], info: Mapping[str, Any],
         writer = CocoWriter(file)
         yield writer
         file.write(b'],\n"images":[\n%b]}\n' % b',\n'.join(writer._images))
+
+
+def read_info(path: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """The ``info`` of a file that ``open_coco`` wrote, from its first line; None without one."""
+    try:
+        with open(path, 'rb') as file:
+            line = file.readline(MAX_INFO_BYTES)
+        content = json.loads(line.removesuffix(b',\n') + b'}')
+    except (OSError, ValueError, RecursionError):
+        return None
+    return content.get('info') if isinstance(content, dict) else None
 
 
 @dataclass

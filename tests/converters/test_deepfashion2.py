@@ -1,24 +1,22 @@
-"""The DeepFashion2 converter: golden values, the release's oddities, bad data, random data."""
+"""The DeepFashion2 converter: golden values, bad files and folders, processes, second runs."""
 
+import errno
+import itertools
 import json
-import math
+import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
+from mmdet_multigrain import files
 from mmdet_multigrain.converters import deepfashion2 as module
-from mmdet_multigrain.converters.deepfashion2 import (
-    BadItemError,
-    convert,
-    convert_item,
-)
+from mmdet_multigrain.converters.coco_file import CocoWriter
+from mmdet_multigrain.converters.deepfashion2 import convert
 from mmdet_multigrain.converters.errors import ConverterError
 from mmdet_multigrain.files import FileError
 from mmdet_multigrain.taxonomy import Taxonomy
@@ -115,25 +113,30 @@ def test_items_are_in_the_order_of_their_numbers(tmp_path):
     assert [a['category_id'] for a in coco['annotations']] == [5, 6] * 6
 
 
-def test_same_bytes_twice_and_with_the_standard_library(tmp_path, monkeypatch):
-    for number in (3, 1, 2):
-        write(tmp_path, number, annotation_of(item('vest'), item('shorts', (1.5, 2, 3, 4.25))))
-    first = run(tmp_path, out_file=tmp_path / 'a.json')[0].out_file.read_bytes()
-    monkeypatch.setattr(sys.modules['mmdet_multigrain.files'], 'orjson', None)
-    assert run(tmp_path, out_file=tmp_path / 'b.json')[0].out_file.read_bytes() == first
+@pytest.mark.parametrize('with_segmentation', [False, True])
+def test_same_bytes_with_any_number_of_processes(tmp_path, monkeypatch, with_segmentation):
+    monkeypatch.setattr(module, 'CHUNK', 7)
+    names = itertools.cycle([*TAXONOMY.classes, 'hat'])
+    for number in range(50):
+        write(tmp_path, number, annotation_of(*(item(next(names), (number / 4, 0, 90, 90))
+                                                for _ in range(number % 4))))
+    write(tmp_path, 20, b'{')
+    summaries = [run(tmp_path, out_file=tmp_path / f'{workers}.json', workers=workers,
+                     with_segmentation=with_segmentation)[0] for workers in (1, 2, 3)]
+    first, *others = [summary.out_file.read_bytes() for summary in summaries]
+    assert others == [first, first]
+    assert summaries[0].problems.counts['unknown category_name'] > 3
+    texts = {str(summary).partition('\n')[2] for summary in summaries}
+    assert len(texts) == 1
 
 
 def test_segmentation_is_off_by_default_and_drops_what_is_no_polygon(tmp_path):
     bad = item(segmentation=[[1, 2, 3, 4], [1, 2, 3, 4, 5, 6], 'x'])
     write(tmp_path, 1, annotation_of(bad, item(segmentation=None)))
     assert all('segmentation' not in a for a in run(tmp_path)[1]['annotations'])
-    kept = [a['segmentation'] for a in run(tmp_path, with_segmentation=True)[1]['annotations']]
-    assert kept == [[[1, 2, 3, 4, 5, 6]], []]
-
-
-@pytest.mark.parametrize('alias', ['short_sleeved_shirt', 'Short Sleeve Top', 'short sleeve shirt'])
-def test_names_of_the_official_script_and_the_paper(alias):
-    assert convert_item(item(alias, category_id=1), 100, 120, TAXONOMY)['category_id'] == 1
+    summary, coco = run(tmp_path, with_segmentation=True)
+    assert [a['segmentation'] for a in coco['annotations']] == [[[1, 2, 3, 4, 5, 6]], []]
+    assert summary.problems.counts == {'part of segmentation that is no polygon': 3}
 
 
 BAD_ITEMS = {
@@ -157,22 +160,6 @@ def test_bad_item_is_counted_and_left_out(tmp_path, kind):
     assert [image['file_name'] for image in coco['images']] == ['000001.jpg', '000002.jpg']
     assert [(a['id'], a['image_id'], a['category_id']) for a in coco['annotations']] == [
         (1, 1, 6), (2, 2, 5)]
-
-
-@pytest.mark.parametrize('box', [
-    [1, 2, 3, None], [1, 2, 3, '4'], [True, 0, 5, 5], 'box', None, {}, [1, 2, 3, 1e300],
-    [0, 0, 10**400, 5], [math.nan, 0, 5, 5], [0, 0, math.inf, 5]])
-def test_boxes_that_are_no_numbers(box):
-    with pytest.raises(BadItemError, match='four numbers'):
-        convert_item(item(bounding_box=box), 100, 120, TAXONOMY)
-
-
-@pytest.mark.parametrize(('box', 'kind'), [
-    ([5, 5, 5, 9], 'empty'), ([5, 5, 9, 5], 'empty'), ([9, 5, 5, 9], 'reversed'),
-    ([-9, 0, 0, 9], 'outside'), ([0, 120, 9, 130], 'outside')])
-def test_boxes_without_area(box, kind):
-    with pytest.raises(BadItemError, match=kind):
-        convert_item(item(bounding_box=box), 100, 120, TAXONOMY)
 
 
 def test_bad_files_are_counted_and_left_out(tmp_path):
@@ -254,16 +241,13 @@ def test_interrupt_keeps_the_old_file(tmp_path, monkeypatch):
     write(tmp_path, 1, annotation_of(item('vest')))
     out_file = run(tmp_path)[0].out_file
     before = out_file.read_bytes()
-    write(tmp_path, 2, annotation_of(item('vest')))
 
-    def interrupt(path, *args, **kwargs):
-        if path.name == '000002.json':
-            raise KeyboardInterrupt
-        return {}
+    def interrupt(*args):
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, 'read_annotation', interrupt)
+    monkeypatch.setattr(CocoWriter, 'add_all', interrupt)
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path)
+        run(tmp_path, force=True)
     assert [p.name for p in out_file.parent.iterdir()] == ['train.json']
     assert out_file.read_bytes() == before
 
@@ -276,45 +260,138 @@ def test_output_that_cannot_be_written_is_one_line(tmp_path):
     assert '\n' not in str(caught.value)
 
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner,
-                                                                max_size=4), max_leaves=8)
-numbers = st.integers(-50, 200) | st.floats(-50, 200)
-items = st.fixed_dictionaries(
-    {}, optional={
-        'category_name': st.sampled_from([*TAXONOMY.classes, 'hat']) | json_values,
-        'category_id': st.integers(0, 14) | json_values,
-        'bounding_box': st.lists(numbers, min_size=4, max_size=4) | json_values,
-        'segmentation': json_values, 'scale': json_values})
+class FullDisk:
+    """A file on a disk that is full after a few bytes."""
+
+    def __init__(self, *args):
+        self._file = open(*args)
+        self._room = 2000
+
+    def write(self, data):
+        if len(data) > self._room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._room -= len(data)
+        return self._file.write(data)
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
 
 
-@given(value=items | json_values, width=st.integers(1, 150), height=st.integers(1, 150))
-def test_any_item_is_converted_to_a_good_box_or_refused(value, width, height):
+@pytest.mark.parametrize('workers', [1, 2])
+def test_full_disk_is_one_line_and_keeps_the_old_file(tmp_path, monkeypatch, workers):
+    write(tmp_path, 1, annotation_of(item('vest')))
+    out_file = run(tmp_path)[0].out_file
+    before = out_file.read_bytes()
+    write(tmp_path, 2, annotation_of(*[item('vest')] * 30))
+    monkeypatch.setattr(files, 'open', FullDisk, raising=False)
+    with pytest.raises(FileError, match=r'train\.json: cannot be written \(No space left'):
+        run(tmp_path, workers=workers)
+    assert os.listdir(out_file.parent) == ['train.json']
+    assert out_file.read_bytes() == before
+
+
+def test_second_file_of_the_same_name_is_counted(tmp_path):
+    write(tmp_path, 1, annotation_of(item('vest')), suffix='.png', size=(90, 95))
+    write(tmp_path, 1, None)
+    summary, coco = run(tmp_path)
+    assert [image['file_name'] for image in coco['images']] == ['000001.jpg']
+    assert summary.problems.examples == {
+        'second file of the same name': ['000001.png (000001.jpg is used)']}
+
+
+def test_name_that_is_not_utf8_is_counted(tmp_path):
+    write(tmp_path, 1, annotation_of(item('vest')))
+    folder = os.fsencode(tmp_path / 'train' / 'image')
     try:
-        result = convert_item(value, width, height, TAXONOMY, with_segmentation=True)
-    except BadItemError as error:
-        assert '\n' not in error.found
-        return
-    x, y, w, h = result['bbox']
-    assert 0 <= x and 0 <= y and w > 0 and h > 0
-    assert x + w <= width * (1 + 1e-9) and y + h <= height * (1 + 1e-9)
-    assert result['area'] == pytest.approx(w * h)
-    assert TAXONOMY.find(value['category_name']) + 1 == result['category_id']
+        shutil.copy(folder + b'/000001.jpg', folder + b'/\xff.jpg')
+    except OSError:
+        pytest.skip('this file system has UTF-8 names only')
+    summary, _ = run(tmp_path)
+    assert summary.problems.examples == {'file name that is not UTF-8': ['\\udcff.jpg']}
+    str(summary).encode()
 
 
-@given(x=st.integers(-20, 90), y=st.integers(-20, 110), w=st.integers(1, 60), h=st.integers(1, 60),
-       name=st.sampled_from(TAXONOMY.classes))
-def test_a_box_that_meets_the_image_is_clipped_to_their_intersection(x, y, w, h, name):
-    inside = np.zeros((120, 100), bool)
-    inside[max(y, 0):max(y + h, 0), max(x, 0):max(x + w, 0)] = True
-    value = item(name, (x, y, x + w, y + h))
-    if not inside.any():
-        with pytest.raises(BadItemError, match='outside'):
-            convert_item(value, 100, 120, TAXONOMY)
-        return
-    bx, by, bw, bh = convert_item(value, 100, 120, TAXONOMY)['bbox']
-    assert inside[by:by + bh, bx:bx + bw].all() and inside.sum() == bw * bh
+def test_folders_named_like_files_are_counted(tmp_path):
+    write(tmp_path, 1, annotation_of(item('vest')))
+    write(tmp_path, 2, annotation_of(item('vest')), size=None)
+    (tmp_path / 'train' / 'image' / '000002.jpg').mkdir()
+    write(tmp_path, 3, None)
+    (tmp_path / 'train' / 'annos' / '000003.json').mkdir()
+    summary, _ = run(tmp_path)
+    assert summary.problems.examples == {
+        'unreadable image': ['000002.jpg (Is a directory)'],
+        'unreadable annotation file': ['000003.json (Is a directory)']}
+
+
+@pytest.fixture
+def converted(tmp_path):
+    """A converted split of two images."""
+    for number in (1, 2):
+        write(tmp_path, number, annotation_of(item('vest')))
+    return tmp_path, run(tmp_path)[0].out_file
+
+
+def test_second_run_finds_everything_done(converted):
+    root, out_file = converted
+    before = out_file.read_bytes(), out_file.stat()
+    summary, _ = run(root)
+    assert summary.up_to_date and 'is there and up to date' in str(summary)
+    assert '\n' not in str(summary)
+    assert (out_file.read_bytes(), out_file.stat()) == before
+    assert not run(root, force=True)[0].up_to_date
+
+
+def _replace_by_older_image(root):
+    path = root / 'train' / 'image' / '000002.jpg'
+    Image.new('RGB', (200, 220)).save(root / 'other.jpg')
+    os.utime(root / 'other.jpg', (0, 0))
+    shutil.copy2(root / 'other.jpg', path)
+
+
+CHANGES = {
+    'annotation rewritten': lambda root: write(root, 2, annotation_of(item('sling')), size=None),
+    'image replaced by an older one': _replace_by_older_image,
+    'picture added': lambda root: write(root, 3, annotation_of(item('skirt'))),
+    'annotation removed': lambda root: (root / 'train' / 'annos' / '000002.json').unlink(),
+    'image renamed': lambda root: os.rename(root / 'train' / 'image' / '000002.jpg',
+                                            root / 'train' / 'image' / '000002.png'),
+    'output cut off in its first line': lambda root: os.truncate(
+        root / 'annotations' / 'train.json', 20),
+    'output of another tool': lambda root: (root / 'annotations' / 'train.json').write_text('[]'),
+    'output removed': lambda root: (root / 'annotations' / 'train.json').unlink(),
+}
+
+
+@pytest.mark.parametrize('change', CHANGES)
+def test_second_run_notices_a_change(converted, change):
+    root, _ = converted
+    time.sleep(0.02)  # longer than a tick of the file system's clock
+    CHANGES[change](root)
+    assert not run(root)[0].up_to_date
+    assert run(root)[0].up_to_date
+
+
+def test_second_run_notices_other_options_and_formats(converted, monkeypatch):
+    root, _ = converted
+    assert not run(root, with_segmentation=True)[0].up_to_date
+    assert run(root, with_segmentation=True)[0].up_to_date
+    monkeypatch.setattr(module, 'FORMAT_VERSION', module.FORMAT_VERSION + 1)
+    assert not run(root, with_segmentation=True)[0].up_to_date
+
+
+def test_what_changes_during_a_conversion_is_noticed_by_the_next(tmp_path, monkeypatch):
+    write(tmp_path, 1, annotation_of(item('vest')))
+
+    def add_all(self, *args):
+        time.sleep(0.02)
+        write(tmp_path, 1, annotation_of(item('sling')), size=None)
+        original(self, *args)
+
+    original = CocoWriter.add_all
+    monkeypatch.setattr(CocoWriter, 'add_all', add_all)
+    assert run(tmp_path)[1]['annotations'][0]['category_id'] == 5
+    monkeypatch.undo()
+    assert run(tmp_path)[1]['annotations'][0]['category_id'] == 6
 
 
 @pytest.mark.parametrize('name', ['deepfashion2', 'synthetic_deepfashion2'])

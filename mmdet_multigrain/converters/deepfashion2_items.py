@@ -1,0 +1,256 @@
+"""What DeepFashion2's annotation files say -> COCO annotations, one file and one item at a time.
+
+This is what 200,000 files go through, in processes of their own: it returns JSON, does no more
+than it must, and imports little. It knows nothing of other files: folders, ids and the COCO file
+are ``deepfashion2``'s.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from mmdet_multigrain.images import image_size
+from mmdet_multigrain.problems import Problems
+
+#: Fields of an item that are kept as they are, beside its box and class.
+ITEM_FIELDS = ('scale', 'occlusion', 'zoom_in', 'viewpoint', 'style')
+#: Fields of an image; detection users look for them at the annotation.
+IMAGE_FIELDS = ('pair_id', 'source')
+
+MAX_COORDINATE = 1e9  # beyond it a number is no coordinate
+READ_BYTES = 1 << 16
+
+_is_item_key = re.compile('item[0-9]+').fullmatch
+
+
+class BadItemError(ValueError):
+    """An item that cannot be used: the kind of problem, and what was found."""
+
+    def __init__(self, kind: str, found: str) -> None:
+        super().__init__(f'{kind}: {found}')
+        self.kind, self.found = kind, found
+
+
+class CategoryIds(dict[str, int | None]):
+    """The COCO category id of each class name, label + 1; None for a name of no class.
+
+    Holds the 13 names as the release writes them; for other spellings and aliases it loads the
+    taxonomy, which takes longer than a process needs to start.
+    """
+
+    def __init__(self, classes: Iterable[str]) -> None:
+        super().__init__((name, label + 1) for label, name in enumerate(classes))
+
+    def __missing__(self, name: str) -> int | None:
+        from mmdet_multigrain.taxonomy import Taxonomy
+
+        label = Taxonomy.load('deepfashion2').find(name)
+        return self.setdefault(name, None if label is None else label + 1)
+
+
+def convert_item(item: Any, width: int, height: int, ids: Mapping[str, int | None]
+                 ) -> dict[str, Any]:
+    """One item of an annotation file -> a COCO annotation without ids.
+
+    Args:
+        item: The value under ``item1``, ``item2``, ...
+        width: Of the image, in pixels.
+        height: Of the image, in pixels.
+        ids: See :class:`CategoryIds`.
+
+    Returns:
+        ``category_id``, ``bbox`` (x, y, width, height, clipped to the image), ``area`` of that
+        box, ``iscrowd`` 0, and the release's own fields.
+
+    Raises:
+        BadItemError: Its class or its box cannot be used.
+    """
+    if type(item) is not dict:
+        raise BadItemError('item that is no JSON object', f'{item!r:.40}')
+    name = item.get('category_name')
+    category_id = ids[name] if type(name) is str else None
+    if category_id is None:
+        raise BadItemError('unknown category_name', f'{name!r:.40}')
+    if item.get('category_id') != category_id:
+        raise BadItemError('category_id that contradicts category_name',
+                           f'{item.get("category_id")!r:.40}, but {name!r} is {category_id}')
+    x1, y1, x2, y2 = clip(item.get('bounding_box'), width, height)
+    result = {'category_id': category_id, 'bbox': (x1, y1, x2 - x1, y2 - y1),
+              'area': (x2 - x1) * (y2 - y1), 'iscrowd': 0}
+    for key in ITEM_FIELDS:
+        if key in item:
+            result[key] = item[key]
+    return result
+
+
+def clip(box: Any, width: int, height: int) -> tuple[float, float, float, float]:
+    """The part of a release box (x1, y1, x2, y2) that lies within the image.
+
+    Raises:
+        BadItemError: It is no box, or nothing of it lies there.
+    """
+    if not (type(box) is list and len(box) == 4):
+        raise BadItemError('bounding_box that is not four numbers', f'{box!r:.60}')
+    x1, y1, x2, y2 = box
+    if (type(x1) is type(y1) is type(x2) is type(y2) is int
+            and 0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height):
+        return x1, y1, x2, y2  # nearly all boxes; the rest only takes longer
+    if not all(map(_is_coordinate, box)):
+        raise BadItemError('bounding_box that is not four numbers', f'{box!r:.60}')
+    if x2 <= x1 or y2 <= y1:
+        raise BadItemError('empty or reversed bounding_box', f'{box}')
+    x1, x2 = max(x1, 0), min(x2, width)
+    y1, y2 = max(y1, 0), min(y2, height)
+    if x2 <= x1 or y2 <= y1:
+        raise BadItemError('bounding_box outside the image', f'{box} in {width}x{height}')
+    return x1, y1, x2, y2
+
+
+def _is_coordinate(value: Any) -> bool:
+    return type(value) in (int, float) and -MAX_COORDINATE < value < MAX_COORDINATE
+
+
+def split_polygons(segmentation: Any) -> tuple[list[list[float]], list[Any]]:
+    """The polygons of an item, and what is none: COCO's tools fail on less than three points."""
+    parts = segmentation if type(segmentation) is list else [segmentation]
+    polygons, others = [], []
+    for part in parts:
+        good = (type(part) is list and len(part) >= 6 and len(part) % 2 == 0
+                and all(map(_is_coordinate, part)))
+        (polygons if good else others).append(part)
+    return polygons, others
+
+
+def item_keys(annotation: Iterable[str]) -> list[str]:
+    """``item1``, ``item2``, ... by number; files have them in any order."""
+    return sorted(filter(_is_item_key, annotation), key=lambda key: (len(key), key))
+
+
+def read_annotation(name: str, folder: int) -> dict[str, Any]:
+    """Parse an annotation file.
+
+    Args:
+        name: The file, in the folder.
+        folder: Descriptor of the open folder.
+
+    Raises:
+        ValueError: It cannot be read, or is no JSON object; one line, without the name.
+    """
+    try:
+        file = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)  # half of open()'s time
+        try:
+            content = piece = os.read(file, READ_BYTES)
+            while len(piece) == READ_BYTES:
+                piece = os.read(file, READ_BYTES)
+                content += piece
+        finally:
+            os.close(file)
+    except OSError as error:
+        raise ValueError(error.strerror) from None
+    annotation = orjson.loads(content.removeprefix(codecs.BOM_UTF8))
+    if type(annotation) is not dict:
+        raise ValueError('no JSON object')
+    return annotation
+
+
+@dataclass
+class Converted:
+    """What some annotation files gave; ids are still missing.
+
+    Attributes:
+        images: COCO images as JSON.
+        annotations: COCO annotations as JSON, in the order of the images.
+        counts: How many annotations each image has.
+        boxes: Boxes per category id.
+        with_box: Images with at least one box, per category id.
+        problems: What was left out.
+    """
+
+    images: list[bytes] = field(default_factory=list)
+    annotations: list[bytes] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+    boxes: Counter[int] = field(default_factory=Counter)
+    with_box: Counter[int] = field(default_factory=Counter)
+    problems: Problems = field(default_factory=Problems)
+
+
+def convert_files(names: Iterable[tuple[str, str]], *, anno_folder: str, image_folder: str,
+                  ids: Mapping[str, int | None], with_segmentation: bool) -> Converted:
+    """Convert some annotation files.
+
+    Args:
+        names: An annotation file and its image, for each.
+        anno_folder: Where the annotation files are.
+        image_folder: Where the images are.
+        ids: See :class:`CategoryIds`.
+        with_segmentation: Keep the polygons.
+    """
+    converted = Converted()
+    boxes: list[int] = []
+    with_box: list[int] = []
+    with _open_folder(anno_folder) as annos, _open_folder(image_folder) as images:
+        for anno_name, image_name in names:
+            try:
+                annotation = read_annotation(anno_name, annos)
+            except ValueError as error:
+                converted.problems.add('unreadable annotation file', f'{anno_name} ({error})')
+                continue
+            try:
+                width, height = image_size(image_name, folder=images)
+            except ValueError as error:
+                converted.problems.add('unreadable image', f'{image_name} ({error})')
+                continue
+            keys, before = item_keys(annotation), len(boxes)
+            of_image = {key: annotation[key] for key in IMAGE_FIELDS if key in annotation}
+            for key in keys:
+                try:
+                    item = convert_item(annotation[key], width, height, ids)
+                    item.update(of_image)
+                    if with_segmentation:
+                        item['segmentation'], others = split_polygons(
+                            annotation[key].get('segmentation'))
+                        for other in others:
+                            converted.problems.add('part of segmentation that is no polygon',
+                                                   f'{anno_name} {key} {other!r:.40}')
+                    converted.annotations.append(_to_json(item))
+                except BadItemError as error:
+                    converted.problems.add(error.kind, f'{anno_name} {key} {error.found}')
+                else:
+                    boxes.append(item['category_id'])
+            count = len(boxes) - before
+            if keys and not count:
+                converted.problems.add('image without a usable item', image_name)
+                continue
+            with_box += set(boxes[before:])
+            converted.counts.append(count)
+            converted.images.append(orjson.dumps(
+                {'file_name': image_name, 'width': width, 'height': height}))
+    converted.boxes.update(boxes)
+    converted.with_box.update(with_box)
+    return converted
+
+
+def _to_json(item: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(item)
+    except TypeError:  # it reads more levels than it writes
+        raise BadItemError('item nested too deeply', 'has over 250 levels') from None
+
+
+@contextlib.contextmanager
+def _open_folder(path: str) -> Iterator[int]:
+    """The descriptor of a folder: names are found from there without walking the path again."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield folder
+    finally:
+        os.close(folder)
