@@ -1,18 +1,22 @@
 """The same function over many tasks in several processes, results in the order of the tasks.
 
-Small, but not ``concurrent.futures``: there a worker that is killed while it hands over a result
-leaves its parent waiting for ever, workers outlive a killed parent, and Ctrl-C prints a traceback
-for each of them. Needs neither torch nor mmdet; what the work is, the callers know.
+Small, but neither ``concurrent.futures`` nor ``multiprocessing.Pool``: these wait for ever for a
+worker that is killed while it hands over a result, leave workers behind a killed parent, print a
+traceback of each worker at Ctrl-C, and need scripts that start with a guard. Needs neither torch
+nor mmdet; what the work is, the callers know.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import multiprocessing
 import os
+import pickle
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
@@ -20,6 +24,9 @@ Task = TypeVar('Task')
 Result = TypeVar('Result')
 
 RESULTS_AHEAD = 4  # per worker: how far the others may run ahead of a slow one
+# A worker's program: where it finds modules as its parent does, then the pipe.
+_PROGRAM = ('import sys; sys.path[:] = sys.argv[2:]; '
+            'from mmdet_multigrain.parallel import _work; _work(int(sys.argv[1]))')
 
 
 class WorkerError(ValueError):
@@ -46,8 +53,8 @@ def map_ordered(function: Callable[[Task], Result], tasks: Iterable[Task], *,
     Leaving the block ends the workers, whatever they are doing; so does the end of this process.
 
     Args:
-        function: Of a module's top level, or a ``functools.partial`` of one. An exception in it
-            is raised here.
+        function: Of the top level of a module (not of a script), or a ``functools.partial`` of
+            one. An exception in it is raised here.
         tasks: What it is called with; taken one by one as workers become free.
         workers: Processes; up to 1 means none: all runs here.
 
@@ -57,22 +64,22 @@ def map_ordered(function: Callable[[Task], Result], tasks: Iterable[Task], *,
     if workers <= 1:
         yield map(function, tasks)
         return
-    context = multiprocessing.get_context('spawn')  # libraries' threads do not survive a fork
-    connections, processes = [], []
+    connections: list[Connection] = []
+    processes: list[subprocess.Popen] = []
     try:
         for _ in range(workers):
-            connection, other = context.Pipe()
-            process = context.Process(target=_work, args=(other, function), daemon=True)
+            connection, other = Pipe()
             with other, _interrupt_blocked():
-                process.start()
+                processes.append(subprocess.Popen(
+                    [sys.executable, '-c', _PROGRAM, str(other.fileno()), *sys.path],
+                    pass_fds=[other.fileno()], stdin=subprocess.DEVNULL))
             connections.append(connection)
-            processes.append(process)
-        yield _results(iter(tasks), connections)
+        yield _results(function, iter(tasks), connections)
     finally:
         for process in processes:
-            process.terminate()  # it holds nothing that must be brought to an end
+            process.kill()  # it holds nothing that must be brought to an end
         for process in processes:
-            process.join()
+            process.wait()
         for connection in connections:
             connection.close()
 
@@ -87,19 +94,21 @@ def _interrupt_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _work(connection: Connection, function: Callable[[Any], Any]) -> None:
-    """Answer tasks until the parent is gone."""
-    with contextlib.suppress(EOFError, OSError):
+def _work(descriptor: int) -> None:
+    """A worker: answer tasks until the parent is gone."""
+    with contextlib.suppress(EOFError, OSError), Connection(descriptor) as connection:
         while True:
-            task = connection.recv()
+            message = connection.recv_bytes()
             try:
-                answer = function(task), None
+                function, task = pickle.loads(message)
+                answer = pickle.dumps((function(task), None))
             except Exception as error:  # noqa: BLE001 (raised by the parent)
-                answer = None, error
-            connection.send(answer)
+                answer = pickle.dumps((None, error))
+            connection.send_bytes(answer)
 
 
-def _results(tasks: Iterator[Any], connections: list[Connection]) -> Iterator[Any]:
+def _results(function: Callable[[Any], Any], tasks: Iterator[Any],
+             connections: list[Connection]) -> Iterator[Any]:
     """Hand tasks to the workers that wait for one; yield results in order.
 
     A worker gets its next task when it has handed over a result, never earlier: so neither side
@@ -115,7 +124,7 @@ def _results(tasks: Iterator[Any], connections: list[Connection]) -> Iterator[An
                 if (task := next(tasks, exhausted)) is exhausted:
                     break
                 with _naming_dead_worker():
-                    idle[-1].send(task)
+                    idle[-1].send((function, task))
                 busy[idle.pop()] = started
                 started += 1
             if not busy:
