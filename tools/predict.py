@@ -106,7 +106,7 @@ def main() -> None:
 
     with launch.quiet_imports():
         from mmdet_multigrain import inference
-        from mmdet_multigrain.evaluation.summary import write_json
+        from mmdet_multigrain.evaluation.result_file import write_json
 
     detector = inference.Detector(
         cfg, args.checkpoint, device=None if args.device == 'auto' else args.device

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+import sys
 import warnings
 from pathlib import Path
 
@@ -14,12 +16,24 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(
-        '--out', help='JSON file for all numbers (default: result.json in the work folder)'
+        '--out',
+        help='JSON file for all numbers (default: result.json in the work folder); the '
+        'detections go beside it',
     )
     parser.add_argument('--show-dir', help='folder for pictures of detections beside the truth')
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
     launch.add_common_arguments(parser)
     return parser.parse_args()
+
+
+def set_out(cfg, out: Path) -> None:
+    """Let the metric write its numbers to a file, and the detections beside it.
+
+    The report needs both: numbers for tables, detections for errors and intervals.
+    """
+    cfg.test_evaluator.result_file = str(out)
+    if cfg.test_evaluator.get('outfile_prefix') is None:
+        cfg.test_evaluator.outfile_prefix = str(out.with_suffix(''))
 
 
 def set_tta(cfg) -> None:
@@ -43,7 +57,11 @@ def main() -> None:
     launch.set_work_dir(cfg, config_path=args.config, work_dir=args.work_dir)
     launch.check_checkpoint(args.checkpoint)
     cfg.load_from, cfg.resume = args.checkpoint, False
-    cfg.test_evaluator.result_file = args.out or str(Path(cfg.work_dir) / 'result.json')
+    set_out(cfg, Path(args.out or Path(cfg.work_dir, 'result.json')))
+    cfg.custom_hooks = [
+        *cfg.get('custom_hooks', ()),
+        dict(type='RunRecordHook', config=args.config, command=shlex.join(sys.argv)),
+    ]
     if args.show_dir:
         set_show_dir(cfg, args.show_dir)
     if args.tta:

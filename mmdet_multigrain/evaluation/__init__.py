@@ -1,7 +1,7 @@
-"""COCO evaluation along a taxonomy: the engine, its typed summary, and the registered metric.
+"""COCO evaluation along a taxonomy: engine, typed summary, its file, and the registered metric.
 
-`coco_eval` and `summary` need NumPy and an engine only. The metric registers itself where
-MMDetection is installed; without it, the other two work all the same.
+All but the metric need NumPy and an engine only. The metric registers itself where MMDetection
+is installed; without it, the others work all the same.
 """
 
 from .coco_eval import (
@@ -12,7 +12,8 @@ from .coco_eval import (
     evaluate_detections,
     evaluate_levels,
 )
-from .summary import EvaluationSummary, render_text, summarize, write_json
+from .result_file import Result, RunRecord, read_result, write_json, write_result
+from .summary import EvaluationSummary, render_text, summarize
 
 __all__ = [
     'CocoResult',
@@ -20,11 +21,15 @@ __all__ = [
     'EvaluationError',
     'EvaluationSummary',
     'GroundTruth',
+    'Result',
+    'RunRecord',
     'evaluate_detections',
     'evaluate_levels',
+    'read_result',
     'render_text',
     'summarize',
     'write_json',
+    'write_result',
 ]
 
 try:

@@ -22,7 +22,8 @@ from mmdet_multigrain.datasets import TaxonomyCOCO
 from mmdet_multigrain.taxonomy import Taxonomy
 
 from .coco_eval import Detections, EvaluationError, GroundTruth, evaluate_levels
-from .summary import EvaluationSummary, render_text, summarize, write_json
+from .result_file import Result, RunRecord, write_result
+from .summary import EvaluationSummary, render_text, summarize
 
 # Stock's names of the values, and COCO's.
 BBOX_ITEMS = {
@@ -79,6 +80,9 @@ class MultiGrainedCocoMetric(CocoMetric):
             `BBOX_ITEMS`. Default: the six APs.
         **kwargs: Arguments of CocoMetric.
 
+    Attributes:
+        run (RunRecord): What is tested; `RunRecordHook` fills it in for the result.
+
     Raises:
         ValueError: One line, if files, taxonomy and predictions do not fit together.
     """
@@ -108,6 +112,7 @@ class MultiGrainedCocoMetric(CocoMetric):
         self.result_file = result_file
         self.allow_missing = allow_missing
         self.allow_unknown = allow_unknown
+        self.run = RunRecord()
         self._train_counts: list[int] | None = None
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
@@ -150,7 +155,7 @@ class MultiGrainedCocoMetric(CocoMetric):
             summary = self._evaluate(results, taxonomy, logger)
             logger.info('\n' + render_text(summary))
             if self.result_file is not None:
-                write_json(self.result_file, self._result(summary, taxonomy))
+                write_result(self.result_file, self._result(summary, taxonomy))
             values.update(self._values(summary))
         return values
 
@@ -252,12 +257,19 @@ class MultiGrainedCocoMetric(CocoMetric):
             self._train_counts = boxes.box_counts(taxonomy.num_classes).tolist()
         return self._train_counts
 
-    def _result(self, summary: EvaluationSummary, taxonomy: Taxonomy) -> dict:
-        return {
-            **summary.to_dict(),
-            'dataset': {'ann_file': self.ann_file, 'train_ann_file': self.train_ann_file},
-            'taxonomy': taxonomy.to_dict(),
-        }
+    def _result(self, summary: EvaluationSummary, taxonomy: Taxonomy) -> Result:
+        detections = None
+        if self.outfile_prefix is not None:
+            folder = Path(self.result_file).resolve().parent
+            detections = os.path.relpath(f'{Path(self.outfile_prefix).resolve()}.bbox.json', folder)
+        return Result(
+            summary=summary,
+            taxonomy=taxonomy,
+            ann_file=self.ann_file,
+            train_ann_file=self.train_ann_file,
+            detections_file=detections,
+            run=self.run,
+        )
 
     def _values(self, summary: EvaluationSummary) -> dict[str, float]:
         coco = summary.fine.coco

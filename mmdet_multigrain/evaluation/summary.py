@@ -1,7 +1,7 @@
-"""What an evaluation says about a taxonomy: a typed summary, and how it is written down.
+"""What an evaluation says about a taxonomy: a typed summary, and its text.
 
-Here belongs how numbers are averaged and named, the text table and the JSON form; the matching
-belongs in `coco_eval`. Needs neither torch nor mmdet.
+Here belongs how numbers are averaged and named, and the text table; the matching belongs in
+`coco_eval`, the JSON form in `result_file`. Needs neither torch nor mmdet.
 
 Averaging: an AP over classes is the plain mean over the classes that have boxes in the ground
 truth. A class without any has no AP (NaN here, null in JSON, "-" in text), stays out of every
@@ -10,23 +10,18 @@ mean and is named. All values are fractions, 0 to 1, unrounded; only the text sh
 
 from __future__ import annotations
 
-import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from mmdet_multigrain.files import write_whole
 from mmdet_multigrain.taxonomy import Taxonomy
 
 from .coco_eval import CocoResult
 
-SCHEMA_VERSION = 1
 TAIL_SHARE = 0.3
+THIRDS = ('rare third', 'middle third', 'frequent third')
 
 
 @dataclass(frozen=True)
@@ -90,6 +85,7 @@ class EvaluationSummary:
     Attributes:
         levels: Coarsest first; the last is the fine one.
         tail: The rarest 30 % of the fine classes.
+        thirds: The rare, the middle and the frequent third of them (`THIRDS`).
         num_images: Images evaluated on.
         num_detections: Detections handed in.
         max_dets: Limit on detections per image and class for AP.
@@ -98,6 +94,7 @@ class EvaluationSummary:
 
     levels: tuple[LevelScore, ...]
     tail: Bucket
+    thirds: tuple[Bucket, ...]
     num_images: int
     num_detections: int
     max_dets: int
@@ -112,27 +109,6 @@ class EvaluationSummary:
     def without_ground_truth(self) -> tuple[str, ...]:
         """Names of the fine classes that stay out of the means."""
         return tuple(row.name for row in self.fine.classes if math.isnan(row.ap))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, at full precision; what is unknown is None."""
-        return _without_nan(
-            {
-                'schema_version': SCHEMA_VERSION,
-                'engine': self.engine,
-                'num_images': self.num_images,
-                'num_detections': self.num_detections,
-                'max_dets': self.max_dets,
-                **_level_dict(self.fine),
-                'without_ground_truth': list(self.without_ground_truth),
-                'tail': {
-                    'name': self.tail.name,
-                    'counted_on': self.tail.counted_on,
-                    'classes': list(self.tail.classes),
-                    'AP': self.tail.ap,
-                },
-                'coarse_levels': [_level_dict(level) for level in self.levels[:-1]],
-            }
-        )
 
 
 def summarize(
@@ -154,13 +130,11 @@ def summarize(
         _score_level(result, taxonomy, level, train_counts)
         for level, result in enumerate(results)
     )
+    counted_on = 'validation' if train_counts is None else 'training'
     return EvaluationSummary(
         levels=levels,
-        tail=rarest(
-            levels[-1].classes,
-            counts,
-            counted_on='validation' if train_counts is None else 'training',
-        ),
+        tail=rarest(levels[-1].classes, counts, counted_on=counted_on),
+        thirds=split_thirds(levels[-1].classes, counts, counted_on=counted_on),
         num_images=fine.num_images,
         num_detections=fine.num_detections,
         max_dets=fine.max_dets[-1],
@@ -185,10 +159,29 @@ def rarest(
     """
     # 0.3 * 10 must be 3 whatever the rounding of 0.3.
     k = max(1, math.floor(share * len(classes) + 1e-9))
-    chosen = [classes[label] for label in np.argsort(counts, kind='stable')[:k]]
+    order = np.argsort(counts, kind='stable')
+    return _bucket(f'rarest {share:.0%}', counted_on, [classes[label] for label in order[:k]])
+
+
+def split_thirds(
+    classes: Sequence[ClassScore], counts: Sequence[int], *, counted_on: str
+) -> tuple[Bucket, ...]:
+    """All classes in thirds by number of boxes, rarest first.
+
+    Where K is no multiple of 3, the rarer thirds have one class more; a third may be empty.
+    Arguments as in `rarest`.
+    """
+    parts = np.array_split(np.argsort(counts, kind='stable'), len(THIRDS))
+    return tuple(
+        _bucket(name, counted_on, [classes[label] for label in part])
+        for name, part in zip(THIRDS, parts, strict=True)
+    )
+
+
+def _bucket(name: str, counted_on: str, chosen: Sequence[ClassScore]) -> Bucket:
     known = [row.ap for row in chosen if not math.isnan(row.ap)]
     return Bucket(
-        name=f'rarest {share:.0%}',
+        name=name,
         counted_on=counted_on,
         classes=tuple(row.name for row in chosen),
         ap=sum(known) / len(known) if known else math.nan,
@@ -211,11 +204,13 @@ def render_text(summary: EvaluationSummary) -> str:
             (f'{len(level.classes)} {title}{plural}', level.coco, ('AP', 'AP50', 'AP75'))
             for title, plural, level in coarse
         ),
-        (f'{summary.tail.name} of classes', {'AP': summary.tail.ap}, ('AP',)),
+        ('thirds by boxes', {row.name.split()[0]: row.ap for row in summary.thirds}, None),
+        (f'{summary.tail.name} of classes', {'AP': summary.tail.ap}, None),
     ]
     width = max(len(title) for title, *_ in means)
     lines = [
-        f'{title:<{width}}  ' + '  '.join(f'{key} {_percent(values[key]):>6}' for key in keys)
+        f'{title:<{width}}  '
+        + '  '.join(f'{key} {_percent(values[key]):>6}' for key in keys or values)
         for title, values, keys in means
     ]
     lines[-1] += f'  ({summary.tail.counted_on} boxes: {", ".join(summary.tail.classes)})'
@@ -226,14 +221,6 @@ def render_text(summary: EvaluationSummary) -> str:
     tables = [_class_table('class', summary.fine)]
     tables += [_class_table(title, level) for title, _, level in coarse]
     return '\n\n'.join([*tables, '\n'.join(lines)])
-
-
-def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
-    """Write a JSON file whole or not at all; missing folders are made."""
-    path = Path(path)
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + '\n'
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, text.encode())
 
 
 def _score_level(
@@ -280,33 +267,6 @@ def _coco_numbers(result: CocoResult) -> dict[str, float]:
         **{f'AR{limit}': result.mean_recall(max_dets=limit) for limit in result.max_dets},
         **{f'AR{key}': result.mean_recall(area=area) for key, area in areas.items()},
     }
-
-
-def _level_dict(level: LevelScore) -> dict[str, Any]:
-    return {
-        'coco': dict(level.coco),
-        'classes': [
-            {
-                'name': row.name,
-                'superclasses': list(row.superclasses),
-                'train_boxes': row.train_boxes,
-                'val_boxes': row.val_boxes,
-                'AP': row.ap,
-                'AP50': row.ap50,
-                'AP75': row.ap75,
-            }
-            for row in level.classes
-        ],
-    }
-
-
-def _without_nan(value: Any) -> Any:
-    """The same nested value with None for NaN, which JSON does not have."""
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _percent(value: float) -> str:

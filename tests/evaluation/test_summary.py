@@ -1,15 +1,12 @@
-"""Averages by hand, and the two ways a summary is written down."""
+"""Averages by hand, and the text of a summary."""
 
-import json
 import math
-import os
 
 import numpy as np
 import pytest
 
 from mmdet_multigrain.evaluation.coco_eval import CocoResult
-from mmdet_multigrain.evaluation.summary import rarest, render_text, summarize, write_json
-from mmdet_multigrain.files import FileError
+from mmdet_multigrain.evaluation.summary import rarest, render_text, summarize
 from mmdet_multigrain.taxonomy import Taxonomy
 
 NAN = math.nan
@@ -94,39 +91,21 @@ def test_rarest_without_any_ground_truth_is_unknown(results, taxonomy):
     assert tail.classes == ('sling',) and math.isnan(tail.ap)
 
 
-def test_json_is_full_precision_and_has_no_nan(results, taxonomy, tmp_path):
-    results[1].precision[:] *= np.pi / 4
-    results[1].precision[:, :, 1] = -1
-    content = summarize(results, taxonomy, [10, 1, 30, 20]).to_dict()
-    path = tmp_path / 'new' / 'result.json'
-    write_json(path, content)
-    read = json.loads(path.read_text())
-    assert read == content
-    assert read['schema_version'] == 1
-    assert read['coco']['AP'] == results[1].mean_ap()
-    assert read['classes'][0]['AP'] == results[1].class_ap()[0] != round(read['coco']['AP'], 3)
-    assert read['classes'][1]['AP'] is None and read['classes'][1]['superclasses'] == ['top']
-    assert read['tail'] == {
-        'name': 'rarest 30%', 'counted_on': 'training', 'classes': ['sling'], 'AP': None}
-    assert read['without_ground_truth'] == ['sling']
-    assert [row['name'] for row in read['coarse_levels'][0]['classes']] == ['top', 'bottom']
-    assert (read['num_images'], read['num_detections'], read['max_dets']) == (7, 42, 100)
+def test_thirds_hold_each_class_once():
+    names = [f'c{n}' for n in range(8)]
+    aps = [0.1, 0.2, NAN, 0.4, 0.5, 0.6, 0.7, 0.8]
+    results = [result(aps, [5, 5, 0, 5, 5, 5, 5, 5])]
+    thirds = summarize(results, Taxonomy('flat', names), [80, 70, 60, 50, 40, 30, 20, 10]).thirds
+    assert [third.classes for third in thirds] == [
+        ('c7', 'c6', 'c5'), ('c4', 'c3', 'c2'), ('c1', 'c0')]
+    assert [third.ap for third in thirds] == pytest.approx([0.7, 0.45, 0.15])
+    assert [third.name for third in thirds] == ['rare third', 'middle third', 'frequent third']
 
 
-def test_json_stays_whole_when_writing_fails(tmp_path, monkeypatch):
-    path = tmp_path / 'result.json'
-    write_json(path, {'a': 1})
-    with pytest.raises(ValueError):
-        write_json(path, {'a': NAN})
-
-    def full_disk(*_):
-        raise OSError('no space left')
-
-    monkeypatch.setattr(os, 'replace', full_disk)
-    with pytest.raises(FileError):
-        write_json(path, {'a': 2})
-    assert json.loads(path.read_text()) == {'a': 1}
-    assert [item.name for item in tmp_path.iterdir()] == ['result.json']
+def test_two_classes_leave_a_third_empty():
+    thirds = summarize([result([0.5, 0.5], [1, 1])], Taxonomy('flat', ['a', 'b'])).thirds
+    assert [third.classes for third in thirds] == [('a',), ('b',), ()]
+    assert math.isnan(thirds[2].ap)
 
 
 def test_text(results, taxonomy):
@@ -143,6 +122,7 @@ bottom         50    3  70.00  70.00  70.00
 
 4 classes              AP  50.00  AP50  50.00  AP75  50.00  APs  50.00  APm  50.00  APl  50.00
 2 superclasses         AP  60.00  AP50  60.00  AP75  60.00
+thirds by boxes        rare  20.00  middle  90.00  frequent  40.00
 rarest 30% of classes  AP      -  (training boxes: sling)
 without ground truth, in no mean: sling'''
 

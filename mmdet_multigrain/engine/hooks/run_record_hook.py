@@ -1,0 +1,93 @@
+"""Tell the metric what it measures, for the file that a test leaves."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+import mmdet_multigrain
+from mmdet_multigrain.evaluation import MultiGrainedCocoMetric, RunRecord
+
+from .preflight_hook import inner_datasets
+
+PACKAGES = ('torch', 'mmengine', 'mmcv', 'mmdet', 'mmdet_multigrain', 'numpy')
+
+
+@HOOKS.register_module()
+class RunRecordHook(Hook):
+    """Give every `MultiGrainedCocoMetric` of a test a `RunRecord`.
+
+    Iteration and seed come from the checkpoint, which knows them.
+
+    Args:
+        config (str, optional): Path of the config. Defaults to None.
+        command (str, optional): The command line. Defaults to None.
+    """
+
+    def __init__(self, *, config: str | None = None, command: str | None = None) -> None:
+        self.config, self.command = config, command
+        self._meta: Mapping[str, Any] = {}
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Keep what the checkpoint says of its training."""
+        meta = checkpoint.get('meta')
+        self._meta = meta if isinstance(meta, Mapping) else {}
+
+    def before_test(self, runner: Runner) -> None:
+        """Hand the record over."""
+        dataset = next(inner_datasets(runner.test_dataloader.dataset))
+        prefix = getattr(dataset, 'data_prefix', None) or {}
+        record = RunRecord(
+            config=self.config,
+            checkpoint=runner._load_from,
+            iteration=_whole(self._meta.get('iter')),
+            seed=_whole(self._meta.get('seed')),
+            command=self.command,
+            image_folder=prefix.get('img'),
+            git_revision=git_revision(Path(mmdet_multigrain.__file__).parent),
+            versions=versions(),
+        )
+        for metric in runner.test_evaluator.metrics:
+            if isinstance(metric, MultiGrainedCocoMetric):
+                metric.run = record
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of `PACKAGES`, as they are imported."""
+    found = {'python': platform.python_version()}
+    for name in PACKAGES:
+        found[name] = str(importlib.import_module(name).__version__)
+    return found
+
+
+def git_revision(folder: Path) -> str | None:
+    """Revision of the checkout that a folder is in, "+" behind it if files were changed.
+
+    None where it is none, or git is not there.
+    """
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ['git', '-C', str(folder), *arguments],
+            capture_output=True, text=True, check=True, timeout=10,
+        ).stdout.strip()
+
+    try:
+        # An installed package may lie within a checkout of something else.
+        if not git('ls-files', '--', '__init__.py'):
+            return None
+        changed = git('status', '--porcelain', '--untracked-files=no')
+        return git('rev-parse', 'HEAD') + ('+' if changed else '')
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

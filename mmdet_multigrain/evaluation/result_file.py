@@ -1,0 +1,212 @@
+"""result.json: what a test leaves of a run, and the way back to the typed summary.
+
+Here belongs the schema of that file. Values are at full precision; what is unknown is null. The
+numbers themselves are `summary`'s part. Needs neither torch nor mmdet.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from mmdet_multigrain.files import load_json, write_whole
+from mmdet_multigrain.taxonomy import Taxonomy
+
+from .coco_eval import EvaluationError
+from .summary import Bucket, ClassScore, EvaluationSummary, LevelScore
+
+SCHEMA_VERSION = 2
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What was tested, so that the numbers can be made again. None: unknown.
+
+    Attributes:
+        config: Path of the config.
+        checkpoint: Path or URL of the checkpoint.
+        iteration: Iterations it was trained for.
+        seed: Seed of its training.
+        command: The command line of the test.
+        image_folder: Where the images are.
+        git_revision: Of this package, where it is a checkout; ends with "+" if files were changed.
+        versions: Of Python and the packages that matter, by name.
+    """
+
+    config: str | None = None
+    checkpoint: str | None = None
+    iteration: int | None = None
+    seed: int | None = None
+    command: str | None = None
+    image_folder: str | None = None
+    git_revision: str | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Result:
+    """The content of a result.json.
+
+    Attributes:
+        summary: The numbers.
+        taxonomy: Classes and groups that they belong to.
+        ann_file: COCO file of the ground truth, as the test was given it; None if none was.
+        train_ann_file: COCO file that training boxes were counted in.
+        detections_file: Detections in COCO's results format, relative to the result.json.
+        run: What was tested.
+    """
+
+    summary: EvaluationSummary
+    taxonomy: Taxonomy
+    ann_file: str | None = None
+    train_ann_file: str | None = None
+    detections_file: str | None = None
+    run: RunRecord = RunRecord()
+
+
+def write_result(path: str | os.PathLike[str], result: Result) -> None:
+    """Write a result.json whole or not at all; missing folders are made."""
+    write_json(path, to_dict(result))
+
+
+def read_result(path: str | os.PathLike[str]) -> Result:
+    """Read a result.json.
+
+    Raises:
+        EvaluationError: One line, if it is missing, of another schema or not whole.
+    """
+    try:
+        content = load_json(path)
+    except OSError as error:
+        raise EvaluationError(f'{path}: cannot be read ({error.strerror})') from None
+    except ValueError as error:
+        raise EvaluationError(f'{path}: not valid JSON ({error}); test the run again') from None
+    version = content.get('schema_version') if isinstance(content, dict) else None
+    if version != SCHEMA_VERSION:
+        raise EvaluationError(
+            f'{path}: ' + ('no result of a test' if version is None else
+                           f'of schema version {version!r}, this is {SCHEMA_VERSION}')
+            + '; write it again with tools/test.py'
+        )
+    try:
+        return from_dict(content)
+    except (KeyError, TypeError, ValueError) as error:
+        what = f'{error} is missing' if isinstance(error, KeyError) else str(error)
+        raise EvaluationError(
+            f'{path}: not a whole result ({what}); write it again with tools/test.py'
+        ) from None
+
+
+def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
+    """Write a JSON file to read, indented, whole or not at all; missing folders are made."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + '\n'
+    write_whole(path, text.encode())
+
+
+def to_dict(result: Result) -> dict[str, Any]:
+    """Plain values for JSON."""
+    summary = result.summary
+    return {
+        'schema_version': SCHEMA_VERSION,
+        'run': asdict(result.run),
+        'dataset': {'ann_file': result.ann_file, 'train_ann_file': result.train_ann_file},
+        'detections_file': result.detections_file,
+        'engine': summary.engine,
+        'num_images': summary.num_images,
+        'num_detections': summary.num_detections,
+        'max_dets': summary.max_dets,
+        **_level_to_dict(summary.fine),
+        'without_ground_truth': list(summary.without_ground_truth),
+        'tail': _bucket_to_dict(summary.tail),
+        'thirds': [_bucket_to_dict(bucket) for bucket in summary.thirds],
+        'coarse_levels': [_level_to_dict(level) for level in summary.levels[:-1]],
+        'taxonomy': result.taxonomy.to_dict(),
+    }
+
+
+def from_dict(content: Mapping[str, Any]) -> Result:
+    """The result that `to_dict` wrote."""
+    levels = [*content['coarse_levels'], content]
+    return Result(
+        summary=EvaluationSummary(
+            levels=tuple(map(_level_from_dict, levels)),
+            tail=_bucket_from_dict(content['tail']),
+            thirds=tuple(map(_bucket_from_dict, content['thirds'])),
+            num_images=content['num_images'],
+            num_detections=content['num_detections'],
+            max_dets=content['max_dets'],
+            engine=content['engine'],
+        ),
+        taxonomy=Taxonomy.load(content['taxonomy']),
+        ann_file=content['dataset']['ann_file'],
+        train_ann_file=content['dataset']['train_ann_file'],
+        detections_file=content['detections_file'],
+        run=RunRecord(**content['run']),
+    )
+
+
+def _level_to_dict(level: LevelScore) -> dict[str, Any]:
+    return {
+        'coco': {name: _none(value) for name, value in level.coco.items()},
+        'classes': [
+            {
+                'name': row.name,
+                'superclasses': list(row.superclasses),
+                'train_boxes': row.train_boxes,
+                'val_boxes': row.val_boxes,
+                'AP': _none(row.ap),
+                'AP50': _none(row.ap50),
+                'AP75': _none(row.ap75),
+            }
+            for row in level.classes
+        ],
+    }
+
+
+def _level_from_dict(content: Mapping[str, Any]) -> LevelScore:
+    return LevelScore(
+        coco={name: _nan(value) for name, value in content['coco'].items()},
+        classes=tuple(
+            ClassScore(
+                name=row['name'],
+                superclasses=tuple(row['superclasses']),
+                train_boxes=row['train_boxes'],
+                val_boxes=row['val_boxes'],
+                ap=_nan(row['AP']),
+                ap50=_nan(row['AP50']),
+                ap75=_nan(row['AP75']),
+            )
+            for row in content['classes']
+        ),
+    )
+
+
+def _bucket_to_dict(bucket: Bucket) -> dict[str, Any]:
+    return {
+        'name': bucket.name,
+        'counted_on': bucket.counted_on,
+        'classes': list(bucket.classes),
+        'AP': _none(bucket.ap),
+    }
+
+
+def _bucket_from_dict(content: Mapping[str, Any]) -> Bucket:
+    return Bucket(
+        name=content['name'],
+        counted_on=content['counted_on'],
+        classes=tuple(content['classes']),
+        ap=_nan(content['AP']),
+    )
+
+
+def _none(value: float) -> float | None:
+    """JSON has no NaN."""
+    return None if math.isnan(value) else value
+
+
+def _nan(value: float | None) -> float:
+    return math.nan if value is None else float(value)

@@ -1,0 +1,126 @@
+"""result.json: full precision, a round trip, and files that are none."""
+
+import json
+import math
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mmdet_multigrain.evaluation import (
+    Detections,
+    EvaluationError,
+    GroundTruth,
+    Result,
+    RunRecord,
+    evaluate_levels,
+    read_result,
+    summarize,
+    write_json,
+    write_result,
+)
+from mmdet_multigrain.files import FileError
+from mmdet_multigrain.taxonomy import Taxonomy
+
+TAXONOMY = Taxonomy.load({'top': ['vest', 'sling'], 'bottom': ['shorts', 'skirt']})
+
+
+@pytest.fixture
+def result():
+    """One image: a vest that is found, a skirt that is not, no sling and no shorts."""
+    truth = GroundTruth.from_annotations(
+        [7],
+        [dict(image_id=7, category_id=label, bbox=[10 * label, 0, 9, 9], area=81, iscrowd=0)
+         for label in (0, 3)],
+        range(4))
+    found = Detections(
+        images=np.array([0]), labels=np.array([0]), boxes=np.array([[0, 0, 9, 8.0]]),
+        scores=np.array([0.5]))
+    levels = evaluate_levels(truth, found, [TAXONOMY.group_index(level) for level in (0, 1)])
+    return Result(
+        summary=summarize(levels, TAXONOMY, [10, 1, 30, 20]),
+        taxonomy=TAXONOMY,
+        ann_file='val.json',
+        detections_file='result.bbox.json',
+        run=RunRecord(config='a.py', seed=3, versions={'python': '3.11.7'}),
+    )
+
+
+def test_round_trip(result, tmp_path):
+    path = tmp_path / 'new' / 'result.json'
+    write_result(path, result)
+    read = read_result(path)
+    # NaN differs from itself; its place is compared in the text.
+    assert repr(read) == repr(result)
+    assert read.run == result.run and read.taxonomy == TAXONOMY
+    write_result(tmp_path / 'again.json', read)
+    assert (tmp_path / 'again.json').read_bytes() == path.read_bytes()
+
+
+def test_content(result, tmp_path):
+    write_result(tmp_path / 'a.json', result)
+    content = json.loads((tmp_path / 'a.json').read_text())
+    assert content['schema_version'] == 2
+    assert content['coco']['AP'] == result.summary.fine.coco['AP'] == pytest.approx(0.4)
+    vest, sling = content['classes'][:2]
+    assert (vest['AP'], vest['train_boxes'], vest['val_boxes']) == (pytest.approx(0.8), 10, 1)
+    assert sling['AP'] is None and sling['superclasses'] == ['top']
+    assert content['without_ground_truth'] == ['sling', 'shorts']
+    assert content['tail'] == {
+        'name': 'rarest 30%', 'counted_on': 'training', 'classes': ['sling'], 'AP': None}
+    assert [row['name'] for row in content['thirds']] == [
+        'rare third', 'middle third', 'frequent third']
+    assert [row['name'] for row in content['coarse_levels'][0]['classes']] == ['top', 'bottom']
+    assert content['run']['seed'] == 3 and content['run']['checkpoint'] is None
+    assert content['dataset'] == {'ann_file': 'val.json', 'train_ann_file': None}
+
+
+@pytest.mark.parametrize(('change', 'message'), [
+    (dict(schema_version=1), 'of schema version 1, this is 2; write it again with tools/test.py'),
+    (dict(schema_version='2'), "of schema version '2', this is 2"),
+    (dict(schema_version=None), 'no result of a test'),
+    (dict(thirds=None), 'not a whole result'),
+    (dict(tail={}), "not a whole result ('name' is missing)"),
+    (dict(run=dict(colour='red')), 'not a whole result'),
+    (dict(taxonomy=dict(groups={'a': ['b', 'b']})), 'not a whole result'),
+    (dict(classes=[{}]), "not a whole result ('name' is missing)"),
+])
+def test_another_content_is_one_line(result, tmp_path, change, message):
+    path = tmp_path / 'a.json'
+    write_result(path, result)
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(EvaluationError) as caught:
+        read_result(path)
+    assert str(caught.value).startswith(f'{path}: ') and '\n' not in str(caught.value)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(('raw', 'message'), [
+    (b'', 'not valid JSON'), (b'{"schema_version": 2', 'not valid JSON'),
+    (b'[]', 'no result of a test'), (b'"x"', 'no result of a test')])
+def test_another_file_is_one_line(tmp_path, raw, message):
+    (tmp_path / 'a.json').write_bytes(raw)
+    with pytest.raises(EvaluationError, match=message):
+        read_result(tmp_path / 'a.json')
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(EvaluationError, match='a.json: cannot be read'):
+        read_result(tmp_path / 'a.json')
+
+
+def test_json_stays_whole_when_writing_fails(tmp_path, monkeypatch, result):
+    path = tmp_path / 'result.json'
+    write_json(path, {'a': 1})
+    with pytest.raises(ValueError):
+        write_json(path, {'a': math.nan})
+
+    def full_disk(*_):
+        raise OSError('no space left')
+
+    monkeypatch.setattr(os, 'replace', full_disk)
+    with pytest.raises(FileError):
+        write_result(path, replace(result, ann_file=None))
+    assert json.loads(path.read_text()) == {'a': 1}
+    assert [item.name for item in tmp_path.iterdir()] == ['result.json']
