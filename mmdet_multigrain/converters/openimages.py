@@ -7,11 +7,10 @@ in ``openimages_selection``, where image sizes come from in ``openimages_sizes``
 
 from __future__ import annotations
 
-import itertools
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,13 @@ from tqdm import tqdm
 
 from mmdet_multigrain.files import write_whole
 from mmdet_multigrain.taxonomy import Taxonomy
-from mmdet_multigrain.taxonomy.errors import show
+from mmdet_multigrain.taxonomy.errors import show, show_list
 
 from .coco_file import ConversionSummary, open_coco, read_info
 from .errors import ConverterError
 from .openimages_rows import add_rows, read_rows
 from .openimages_selection import CLOTHING, Selection, load_selection
-from .openimages_sizes import file_name, sizes_of_csv, sizes_of_files
+from .openimages_sizes import IMAGE_SUFFIX, sizes_of_csv, sizes_of_files
 
 FORMAT_VERSION = 1  # raise it when the same release no longer gives the same bytes
 GROUP_OF = ('crowd', 'drop')
@@ -35,11 +34,12 @@ COORDINATES = {'XMin': 'x1', 'XMax': 'x2', 'YMin': 'y1', 'YMax': 'y2'}
 #: Columns of 1, 0 and -1 for "unknown", and what they are called in the COCO file.
 FLAGS = {'IsOccluded': 'is_occluded', 'IsTruncated': 'is_truncated', 'IsGroupOf': 'is_group_of',
          'IsDepiction': 'is_depiction', 'IsInside': 'is_inside'}
+TEXTS = {'Source': 'source'}
 CONFIDENCE = {'Confidence': 'confidence'}
 REQUIRED = ('ImageID', 'LabelName', *COORDINATES)
-OPTIONAL = ('Source', *CONFIDENCE, *FLAGS)
+OPTIONAL = (*FLAGS, *TEXTS, *CONFIDENCE)
 DECIMALS = 3  # of a pixel: the release's six of an image's side tell no more
-ENCODED_ROWS = 100_000  # annotations that are turned into JSON at a time
+WRITTEN_IMAGES = 20_000  # at a time
 WRONG_COLUMNS = 1 / 3  # of the boxes reversed, or far outside, is no accident
 #: Boxes of all classes and of the grouped ones: arXiv 2101.06770, section 3.1 and table 4.
 PAPER_BOXES = {'train': (490_777, 306_374), 'validation': (3_897, None)}
@@ -145,18 +145,14 @@ def convert(boxes_csv: str | Path, out_file: str | Path, *, split: str,
     if not len(boxes):
         raise ConverterError(f'{sizes_from}: has the size of none of the {len(image_ids):,} '
                              f'images with boxes{problems.first()}')
-    with open_coco(out_file, info, selection.taxonomy) as coco:
-        annotations = _encode_annotations(boxes)
-        for image, count in _encode_images(boxes, progress=progress):
-            coco.add(image, itertools.islice(annotations, count))
-    summary.num_images = coco.num_images
+    summary.num_images = _write(boxes, out_file, info, selection.taxonomy, progress=progress)
     per_label = boxes.group_by('label').agg(pl.len(), pl.col('ImageID').n_unique().alias('images'))
     for label, num_boxes, num_images in per_label.iter_rows():
         summary.boxes[label], summary.images[label] = num_boxes, num_images
     absent = image_ids.filter(~image_ids.is_in(sizes['ImageID'].implode()))
     missing_file = out_file.with_name(f'{out_file.name}.missing.txt')
     if len(absent) > problems.max_examples:
-        write_whole(missing_file, ''.join(f'{file_name(name)}\n' for name in absent).encode())
+        write_whole(missing_file, ''.join(f'{name}{IMAGE_SUFFIX}\n' for name in absent).encode())
         summary.missing_file = missing_file
     else:
         missing_file.unlink(missing_ok=True)  # of an earlier run
@@ -195,7 +191,7 @@ def read_boxes(path: str | Path, selection: Selection, *, summary: OpenImagesSum
 
     Returns:
         A frame of ``ImageID``, ``line``, ``label``, ``x1``, ``x2``, ``y1``, ``y2`` (0 to 1), and
-        the flags, ``Source`` and ``confidence`` that the file has.
+        what the file has of ``FLAGS``, ``CONFIDENCE`` and ``TEXTS``, under their COCO names.
 
     Raises:
         ConverterError: The file cannot be read, columns are missing or look swapped, or no box is
@@ -223,9 +219,10 @@ def read_boxes(path: str | Path, selection: Selection, *, summary: OpenImagesSum
             'pixels: divide the coordinates by the width and height of the image')
     boxes = pl.concat(found) if found else pl.DataFrame()
     if not len(boxes):
-        raise ConverterError(f'{path}: no usable box of the {selection.taxonomy.num_classes} '
-                             f'classes of {show(selection.taxonomy.name)}'
-                             f'{summary.problems.first()}')
+        raise ConverterError(
+            f'{path}: no usable box of the {selection.taxonomy.num_classes} classes of '
+            f'{show(selection.taxonomy.name)}, that is, with LabelName '
+            f'{show_list(selection.labels)}{summary.problems.first()}')
     return boxes
 
 
@@ -266,9 +263,9 @@ def _usable(rows: pl.DataFrame, path: Path, summary: OpenImagesSummary, seen: Co
                                  'of a group: leave out --group-of drop')
         leave_out('box of a group (--group-of drop)', pl.col('is_group_of') == 1, COORDINATES)
     return rows.select(
-        'ImageID', 'line', 'label', *(name for name in ('Source', ) if name in rows.columns),
-        *confidence.values(), pl.col(list(COORDINATES.values())).clip(0, 1),
-        *(pl.col(new).cast(pl.Int8) for new in flags.values()))
+        'ImageID', 'line', 'label', pl.col(list(COORDINATES.values())).clip(0, 1),
+        *(pl.col(new).cast(pl.Int8) for new in flags.values()), *confidence.values(),
+        *(pl.col(name).alias(new) for name, new in TEXTS.items() if name in rows.columns))
 
 
 def _in_pixels() -> list[pl.Expr]:
@@ -280,31 +277,31 @@ def _in_pixels() -> list[pl.Expr]:
             (bottom - top).round(DECIMALS).alias('h')]
 
 
-def _encode_annotations(boxes: pl.DataFrame) -> Iterator[bytes]:
-    """COCO annotations without ids as JSON, a few at a time."""
+def _write(boxes: pl.DataFrame, out_file: Path, info: dict[str, Any], taxonomy: Taxonomy, *,
+           progress: bool) -> int:
+    """Write boxes that are sorted by image; the number of images."""
     is_crowd = pl.col('is_group_of') == 1 if 'is_group_of' in boxes.columns else pl.lit(False)
-    extra = [pl.col(new) for new in (*FLAGS.values(), *CONFIDENCE.values()) if new in boxes.columns]
-    if 'Source' in boxes.columns:
-        extra.append(pl.col('Source').alias('source'))
     annotation = pl.struct(
         (pl.col('label') + 1).alias('category_id'),
         pl.concat_list('x', 'y', 'w', 'h').alias('bbox'),
         (pl.col('w') * pl.col('h')).round(DECIMALS).alias('area'),
-        is_crowd.cast(pl.Int8).alias('iscrowd'), *extra)
-    for part in boxes.iter_slices(ENCODED_ROWS):
-        yield from _encode(part, annotation)
-
-
-def _encode_images(boxes: pl.DataFrame, *, progress: bool) -> Iterator[tuple[bytes, int]]:
-    """COCO images without ids as JSON, with the number of their boxes, in the boxes' order."""
+        is_crowd.cast(pl.Int8).alias('iscrowd'),
+        *(new for new in (*FLAGS.values(), *TEXTS.values(), *CONFIDENCE.values())
+          if new in boxes.columns))
+    image = pl.struct((pl.col('ImageID') + IMAGE_SUFFIX).alias('file_name'), 'width', 'height')
     images = boxes.group_by('ImageID', maintain_order=True).agg(
-        pl.len(), pl.col('width', 'height').first())
-    image = pl.struct((pl.col('ImageID') + '.jpg').alias('file_name'), 'width', 'height')
-    with tqdm(total=len(images), desc='writing', unit='image', mininterval=1,
-              disable=not progress) as bar:
-        for part in images.iter_slices(ENCODED_ROWS):
-            yield from zip(_encode(part, image), part['len'], strict=True)
+        pl.len().alias('count'), pl.col('width', 'height').first())
+    first = 0
+    with (open_coco(out_file, info, taxonomy) as coco,
+          tqdm(total=len(images), desc='writing', unit='image', mininterval=1,
+               disable=not progress) as bar):
+        for part in images.iter_slices(WRITTEN_IMAGES):
+            count = part['count'].sum()
+            coco.add_all(_encode(part, image), _encode(boxes[first:first + count], annotation),
+                         part['count'])
+            first += count
             bar.update(len(part))
+    return len(images)
 
 
 def _encode(rows: pl.DataFrame, value: pl.Expr) -> list[bytes]:

@@ -7,11 +7,13 @@ belongs to the callers.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import csv
 import gzip
 import zlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -66,16 +68,36 @@ def read_rows(path: str | Path, required: Sequence[str], optional: Sequence[str]
         else:
             wanted = pl.lit(True)
         kept, num_kept, line = [], 0, 2
-        for block in _blocks(file, path):
-            lines = pl.Series('text', [block.decode('utf-8', 'replace')]).str.split('\n').explode()
-            kept.append(lines.to_frame().with_row_index('line', line).filter(wanted))
-            line, num_kept = line + len(lines), num_kept + len(kept[-1])
+        for lines, count in _sieved(_blocks(file, path), wanted):
+            kept.append(lines.with_columns(pl.col('line') + line))
+            line, num_kept = line + count, num_kept + len(lines)
             bar.update(raw.tell() - bar.n)
             if num_kept >= BATCH_ROWS:
                 yield _split(pl.concat(kept), columns, width, path, problems)
                 kept, num_kept = [], 0
         if kept:
             yield _split(pl.concat(kept), columns, width, path, problems)
+
+
+def _sieved(blocks: Iterable[bytes], wanted: pl.Expr) -> Iterator[tuple[pl.DataFrame, int]]:
+    """``_sieve`` of each block, a few at the same time: most of it uses one core only."""
+    threads = pl.thread_pool_size()
+    pending: collections.deque[Future[tuple[pl.DataFrame, int]]] = collections.deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for block in blocks:
+            pending.append(pool.submit(_sieve, block, wanted))
+            if len(pending) > threads:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+def _sieve(block: bytes, wanted: pl.Expr) -> tuple[pl.DataFrame, int]:
+    """The wanted lines of a block, counted from 0, and how many lines it has."""
+    lines = pl.Series('text', [block.decode('utf-8', 'replace')]).str.split('\n').explode()
+    kept = lines.to_frame().with_row_index('line').filter(wanted)
+    # A copy: else the few lines that are kept would keep all the block's text in memory.
+    return kept.with_columns(pl.concat_str('text', pl.lit(''))), len(lines)
 
 
 def add_rows(problems: Problems, kind: str, rows: pl.DataFrame,

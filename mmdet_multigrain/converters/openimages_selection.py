@@ -72,7 +72,9 @@ def load_selection(taxonomy: Taxonomy | str | os.PathLike[str] | None = None, *,
 def select(taxonomy: Taxonomy, *, names: Mapping[str, str] | None = None,
            hierarchy: Hierarchy | None = None, source: object = 'class descriptions'
            ) -> Selection:
-    """Find the label names of each class: its name, its aliases, those of its name in ``names``.
+    """Find the label names (``/m/...``) of each class among its aliases, and by its name.
+
+    If one of the classes has none, all may go by their names in the CSV file, too.
 
     Args:
         taxonomy: The classes.
@@ -90,7 +92,11 @@ def select(taxonomy: Taxonomy, *, names: Mapping[str, str] | None = None,
         label = taxonomy.find(name)
         if label is not None:
             labels.setdefault(label_name, label)
-    found = {label for known, label in labels.items() if known in names or known.startswith('/')}
+    label_names = {known: label for known, label in labels.items()
+                   if known in names or known.startswith('/')}
+    found = set(label_names.values())
+    if len(found) == taxonomy.num_classes:
+        labels = label_names  # nothing else to look for makes reading faster
     for label, name in enumerate(taxonomy.classes):
         if names and label not in found:
             raise ConverterError(

@@ -16,14 +16,10 @@ from mmdet_multigrain.problems import Problems
 from .errors import ConverterError
 from .openimages_rows import add_rows, read_rows
 
+IMAGE_SUFFIX = '.jpg'  # after the ImageID, in the release
 SIZE_COLUMNS = ('ImageID', 'Width', 'Height')
 MAX_SIDE = 1 << 16  # pixels; a JPEG image has no longer one
 _NO_SIZES = {'ImageID': pl.String, 'width': pl.Int64, 'height': pl.Int64}
-
-
-def file_name(image_id: str) -> str:
-    """The release's name of an image."""
-    return f'{image_id}.jpg'
 
 
 def sizes_of_files(image_ids: pl.Series, folder: str | Path, *, problems: Problems,
@@ -51,16 +47,16 @@ def sizes_of_files(image_ids: pl.Series, folder: str | Path, *, problems: Proble
                              ) from None
     found = []
     for image_id in image_ids:
-        if file_name(image_id) in there:
+        if image_id + IMAGE_SUFFIX in there:
             found.append(image_id)
         else:
-            problems.add('image that is not in the folder', file_name(image_id))
-    paths = [os.path.join(folder, file_name(image_id)) for image_id in found]
+            problems.add('image that is not in the folder', image_id + IMAGE_SUFFIX)
+    paths = [os.path.join(folder, image_id + IMAGE_SUFFIX) for image_id in found]
     sizes = []
     for image_id, size in zip(
             found, image_sizes(paths, workers=workers, progress=progress), strict=True):
         if isinstance(size, str):
-            problems.add('unreadable image', f'{file_name(image_id)} ({size})')
+            problems.add('unreadable image', f'{image_id}{IMAGE_SUFFIX} ({size})')
         else:
             sizes.append((image_id, *size))
     return pl.DataFrame(sizes, schema=_NO_SIZES, orient='row')
@@ -104,5 +100,5 @@ def sizes_of_csv(image_ids: pl.Series, path: str | Path, *, problems: Problems,
     sizes = sizes.filter(~again).drop('line')
     add_rows(problems, f'image without a size in {path.name}',
              wanted.join(sizes, on='ImageID', how='anti', maintain_order='left'),
-             lambda row: file_name(row['ImageID']))
+             lambda row: row['ImageID'] + IMAGE_SUFFIX)
     return sizes
