@@ -25,7 +25,7 @@ from mmdet_multigrain.version import __version__
 # Modules of benchmarks/, imported in this process only: those that it starts begin with this file,
 # too, and are to load no more than they need. Each has a docstring, whose first line --help shows,
 # add_arguments(parser), and run(args, folder) that returns the results for --out.
-BENCHMARKS = ('deepfashion2',)
+BENCHMARKS = ('deepfashion2', 'openimages')
 
 
 def parse_args() -> argparse.Namespace:
