@@ -7,6 +7,7 @@ in mmdet_multigrain/checks.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Iterable
@@ -67,8 +68,9 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    # A file name that the terminal's encoding lacks must not end the report.
-    sys.stdout.reconfigure(errors='backslashreplace')
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file name that the terminal's encoding lacks must not end the report.
+        sys.stdout.reconfigure(errors='backslashreplace')
     inputs = [path for path in (args.train, args.val) if path]
     outputs = fixed_paths(args.fix, inputs) if args.fix else []
     refuse_overwriting([*inputs, *([Path(args.taxonomy)] if args.taxonomy else [])],
@@ -86,7 +88,7 @@ def main() -> None:
     if args.fix:
         repaired = write_repaired(checked, outputs)
         checked = check_again(checked, outputs, taxonomy)
-        print('\nof the repaired copy:', report.verdict_line(checked))
+        print(f'\n{report.left_text(checked)}')
         summary['repaired'] = {
             'files': [report.fixed_dict(*pair) for pair in zip(outputs, repaired, strict=True)],
             **{key: value for key, value in report.as_dict(checked).items()

@@ -139,7 +139,7 @@ def _box(data: CocoData, row: int) -> str:
 
 def _box_in_image(data: CocoData, row: int) -> str:
     width, height = data.of_boxes(data.sizes)[row]
-    return f'{_box(data, row)} in {width:.0f}x{height:.0f}'
+    return f'{_box(data, row)} in {width:.0f} x {height:.0f}'
 
 
 def _area(data: CocoData, row: int) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError, coco, coco_parent_categories
+from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError, coco
 from mmdet_multigrain.taxonomy.errors import did_you_mean, show
 from mmdet_multigrain.taxonomy.names import normalise
 
 from .finding import ERROR, NOTE, WARNING, Finding, Kind, found
-from .model import CocoData, id_key
+from .model import CocoData
 
 IMBALANCE = 100  # boxes of the most frequent class for one of the rarest
 
@@ -36,7 +37,7 @@ ONLY_VAL = Kind('class-only-in-val', WARNING, 'classes with boxes only in the se
                 'add boxes to the first: without them a class is never learned')
 ALONE = Kind('single-class-group', NOTE, 'superclasses of one class',
              'nothing, if meant so; such a group shares nothing with other classes')
-UNBALANCED = Kind('class-imbalance', NOTE, 'extreme ratios between the classes\' boxes',
+UNBALANCED = Kind('class-imbalance', NOTE, 'extreme ratio between the classes',
                   'consider class-balanced sampling for the rare classes')
 
 
@@ -74,15 +75,8 @@ def check(data: CocoData, taxonomy: Taxonomy | str) -> Iterator[Finding]:
               and not _is_repeated(data.categories[row], data.categories[first[key]])]
     yield from found(ONE_CLASS, data, second, lambda data, row: (
         f'{data.name_category(row)} and {data.name_category(first[keys[row]])}'))
-    boxes = count_boxes(data, taxonomy)
     if isinstance(taxonomy, Taxonomy):
         yield from _check_names(data, taxonomy, names)
-    counts = [count for count in boxes.values() if count]
-    if counts and max(counts) >= IMBALANCE * min(counts):
-        frequent, rare = max(boxes, key=boxes.get), min(
-            (name for name in boxes if boxes[name]), key=boxes.get)
-        yield from found(UNBALANCED, data, [0], lambda *_: (
-            f'{show(frequent)} {boxes[frequent]:,}, {show(rare)} {boxes[rare]:,}'))
 
 
 def _is_repeated(category: Mapping[str, Any], earlier: Mapping[str, Any]) -> bool:
@@ -93,23 +87,22 @@ def _is_repeated(category: Mapping[str, Any], earlier: Mapping[str, Any]) -> boo
 def check_boxes(splits: Sequence[CocoData], taxonomy: Taxonomy | str) -> Iterator[Finding]:
     """Findings about classes that have no boxes in one or in both files."""
     boxes = [count_boxes(data, taxonomy) for data in splits]
-    names = list(dict.fromkeys(name for counts in boxes for name in counts))
-    lacking = [[name for name in names if not counts[name]] for counts in boxes]
-    nowhere = [name for name in lacking[0] if all(name in of_file for of_file in lacking)]
-    found_names = {NO_BOXES: nowhere}
+    total = sum(boxes, Counter())  # leaves out what has no box
+    lacking = [[name for name, count in counts.items() if not count] for counts in boxes]
+    found_names = {NO_BOXES: [name for name in dict.fromkeys(itertools.chain(*lacking))
+                              if not total[name]]}
     if len(splits) == 2:
         for kind, of_file in zip((ONLY_VAL, ONLY_TRAIN), lacking, strict=True):
-            found_names[kind] = [name for name in of_file if name not in nowhere]
+            found_names[kind] = [name for name in of_file if total[name]]
     for kind, of_kind in found_names.items():
         if of_kind:
             yield Finding(kind, '', len(of_kind), tuple(
-                f'{show(name)}{_count(name, boxes)}'
+                show(name) + (f' ({total[name]:,} boxes)' if total[name] else '')
                 for name in of_kind[:splits[0].max_examples]))
-
-
-def _count(name: str, boxes: Sequence[Counter[str]]) -> str:
-    total = sum(counts[name] for counts in boxes)
-    return f' ({total:,})' if total else ''
+    learned = [(count, name) for name, count in boxes[0].items() if count]
+    if learned and max(learned)[0] >= IMBALANCE * min(learned)[0]:
+        yield Finding(UNBALANCED, splits[0].split, 1, (' and '.join(
+            f'{count:,} boxes of {show(name)}' for count, name in (max(learned), min(learned))), ))
 
 
 def class_keys(data: CocoData, taxonomy: Taxonomy | str) -> list[str | int | None]:
@@ -121,21 +114,17 @@ def class_keys(data: CocoData, taxonomy: Taxonomy | str) -> list[str | int | Non
 
 
 def count_boxes(data: CocoData, taxonomy: Taxonomy | str) -> Counter[str]:
-    """Boxes by class name, classes without boxes too; categories that only group are none."""
+    """Boxes by class, for the classes that a file lists, also without boxes.
+
+    Categories that the taxonomy lacks are no classes; without a taxonomy, all are.
+    """
     counts: Counter[str] = Counter()
-    parents: set[int] = set()
-    if isinstance(taxonomy, Taxonomy):
-        counts.update(dict.fromkeys(taxonomy.classes, 0))
-        try:
-            parents = coco_parent_categories({'categories': data.categories,
-                                              'annotations': data.annotations})
-        except TaxonomyError:
-            pass  # a finding of its own
     for category, key, boxes in zip(data.categories, class_keys(data, taxonomy),
                                     data.boxes_per_category.tolist(), strict=True):
-        if key is not None and (boxes or isinstance(key, int)
-                                or id_key(category.get('id')) not in parents):
-            counts[taxonomy.classes[key] if isinstance(key, int) else category['name']] += boxes
+        if isinstance(key, int):
+            counts[taxonomy.classes[key]] += boxes
+        elif key is not None and isinstance(taxonomy, str):
+            counts[category['name']] += boxes
     return counts
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator
 
@@ -27,24 +28,27 @@ NAME_ABOVE = Kind('file-name-above-folder', WARNING, 'file names that leave the 
 SIZE_MISSING = Kind(
     'image-size-missing', ERROR, "images without 'width' and 'height'",
     'write them; with --images they are read from the photos', fixable=True)
-ABSENT = Kind('photo-absent', ERROR, 'photos that are not there',
-              'get them, or remove their images', fixable=True)
-UNREADABLE = Kind('photo-unreadable', ERROR, 'photos that cannot be read',
-                  'get them anew, or remove their images', fixable=True)
-SIZE_WRONG = Kind('image-size-wrong', ERROR, 'photos of another size than stated',
+ABSENT = Kind('photo-absent', ERROR, 'images whose photo is not there',
+              'get the photos, or remove the images', fixable=True)
+UNREADABLE = Kind('photo-unreadable', ERROR, 'images whose photo cannot be read',
+                  'get the photos anew, or remove the images', fixable=True)
+SIZE_WRONG = Kind('image-size-wrong', ERROR, 'images whose photo has another size than stated',
                   "write the photo's size", fixable=True)
 RESCALED = Kind(
-    'photo-rescaled', ERROR, 'photos of another size than the one that boxes were drawn for',
+    'photo-rescaled', ERROR, 'images whose photo is not the one (by size) that boxes were drawn on',
     'use the original photos, or scale the boxes and write the new size')
 TURNED = Kind(
-    'photo-turned-by-exif', ERROR, 'photos that EXIF turns, but whose size is stated unturned',
-    'save them upright: MMDetection reads them turned, so that boxes miss')
+    'photo-turned-by-exif', ERROR, 'images whose photo EXIF turns, but not their stated size',
+    'save the photos upright: MMDetection reads them turned, so that boxes miss')
 NO_BOXES = Kind('image-without-boxes', NOTE, 'images without boxes',
                 'nothing, if they show no object; MMDetection can leave them out')
 
 
 def check(data: CocoData) -> Iterator[Finding]:
     """Findings about images."""
+    size_missing_kind = dataclasses.replace(SIZE_MISSING, fixable=data.photos is not None)
+    yield from found(size_missing_kind, data, size_missing(data), lambda data, row: (
+        f'{data.name_image(row)}: {_stated(data, row)}'))
     yield from run(CHECKS, data)
     yield from _check_names(data)
 
@@ -120,18 +124,16 @@ def _problem(data: CocoData, row: int) -> str:
 
 def _stated(data: CocoData, row: int) -> str:
     image = data.images[row]
-    return f'{show(image.get("width"))}x{show(image.get("height"))}'
+    return f'stated {show(image.get("width"))} x {show(image.get("height"))}'
 
 
 def _size(data: CocoData, row: int) -> str:
     width, height = data.photo(row).size
-    return f'{data.name_image(row)}: {width}x{height}, stated {_stated(data, row)}'
+    return f'{data.name_image(row)}: {width} x {height}, {_stated(data, row)}'
 
 
 CHECKS = (
     Check(NAME_MISSING, unnamed, CocoData.name_image),
-    Check(SIZE_MISSING, size_missing,
-          lambda data, row: f'{data.name_image(row)}: {_stated(data, row)}'),
     Check(ABSENT, absent, _absent),
     Check(UNREADABLE, unreadable, _problem),
     Check(SIZE_WRONG, size_wrong, _size),

@@ -9,7 +9,7 @@ from typing import Any
 from mmdet_multigrain.taxonomy import Taxonomy
 
 from .dataset import Checked
-from .finding import ERROR, WARNING, Finding
+from .finding import ERROR, NOTE, WARNING, Finding
 from .fix import Fixed
 from .model import CocoData
 
@@ -29,23 +29,21 @@ def as_text(checked: Checked) -> str:
     lines = [*_head(checked), '']
     for finding in checked.findings:
         lines += [*_finding(finding), '']
-    return '\n'.join([*lines, verdict_line(checked)])
+    return '\n'.join([*lines, f'verdict: {verdict_line(checked)}'])
 
 
 def verdict_line(checked: Checked) -> str:
-    """The verdict in words."""
+    """The verdict in words, in one line."""
     errors, warnings = ([finding for finding in checked.findings
                          if finding.kind.severity == severity] for severity in (ERROR, WARNING))
     if not errors and not warnings:
-        return 'verdict: clean'
-    fixable = sum(finding.kind.fixable for finding in errors + warnings)
+        return 'clean'
     counts = ' and '.join(f'{len(findings)} kind{"s"[len(findings) == 1:]} of {name}'
                           for name, findings in (('error', errors), ('warning', warnings))
                           if findings)
-    meaning = ('training or evaluation would fail or be wrong' if errors
-               else 'usable; look at the warnings')
-    mends = f'; --fix OUT mends {fixable} of them' if fixable else ''
-    return f'verdict: {counts}: {meaning}{mends}'
+    meaning = 'do not train on it yet' if errors else 'usable; look at the warnings'
+    fixable = sum(finding.kind.fixable for finding in errors + warnings)
+    return f'{counts}: {meaning}' + (f' (--fix OUT mends {fixable} of them)' if fixable else '')
 
 
 def _head(checked: Checked) -> Iterator[str]:
@@ -61,10 +59,16 @@ def _head(checked: Checked) -> Iterator[str]:
                + ('' if taxonomy.is_ungrouped else f' in {taxonomy.num_groups(0)} superclasses'))
 
 
+def heading(finding: Finding) -> str:
+    """Severity, count and title of a finding in one line."""
+    split = f'{finding.split}: ' if finding.split else ''
+    kind = finding.kind
+    return f'{kind.severity:<8}{finding.count:>9,}  {split}{kind.title} ({kind.code})'
+
+
 def _finding(finding: Finding) -> Iterator[str]:
     kind = finding.kind
-    split = f'{finding.split}: ' if finding.split else ''
-    yield f'{kind.severity:<8}{finding.count:>9,}  {split}{kind.title} ({kind.code})'
+    yield heading(finding)
     more = finding.count - len(finding.examples)
     examples = [*finding.examples, *([f'and {more:,} more'] if more else [])]
     short = '; '.join(examples)
@@ -86,6 +90,13 @@ def fixed_text(path: object, fixed: Fixed) -> str:
         return f'{path}: written; there was nothing to mend'
     return '\n'.join([f'{path}: written', *(f'  {what:<10}{count:>9,}  {title}'
                                              for (what, title), count in fixed.done.items())])
+
+
+def left_text(checked: Checked) -> str:
+    """What the repaired copies still have, and the verdict on them in the last line."""
+    left = [heading(finding) for finding in checked.findings if finding.kind.severity != NOTE]
+    return '\n'.join([*(['left in the repaired copy:', *left, ''] if left else []),
+                      f'verdict on the repaired copy: {verdict_line(checked)}'])
 
 
 def as_dict(checked: Checked) -> dict[str, Any]:

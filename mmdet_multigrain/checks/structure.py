@@ -10,7 +10,7 @@ from .finding import ERROR, Finding, Kind, found
 from .model import LISTS, CocoData
 
 NOT_STRICT = Kind(
-    'json-not-strict', ERROR, 'places that are not JSON (NaN, Infinity, half a surrogate)',
+    'json-not-strict', ERROR, 'place (perhaps of many) with NaN, Infinity or half a surrogate',
     'write null or leave the field out; most readers refuse such a file', fixable=True)
 LIST_MISSING = Kind(
     'list-missing', ERROR, 'lists that a COCO file must have, not there or of another type',

@@ -1,0 +1,113 @@
+"""Reading photos: real files of each kind of damage, and equal contents."""
+
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from mmdet_multigrain.checks.photos import TAIL_BYTES, Photo, equal_files, read_photos
+
+
+@pytest.fixture
+def picture():
+    return Image.fromarray(np.random.default_rng(0).integers(0, 255, (24, 40, 3), np.uint8))
+
+
+def read(folder, stated, **options):
+    return {name: (photo.size, photo.problem, photo.turned)
+            for name, photo in read_photos(folder, stated, workers=1, **options).items()}
+
+
+@pytest.mark.parametrize('full_decode', [False, True])
+def test_sizes_of_whole_photos(tmp_path, picture, full_decode):
+    names = ['a.jpg', 'größe b.png', 'c.webp', 'd.bmp']
+    for name in names:
+        picture.save(tmp_path / name)
+    assert read(tmp_path, dict.fromkeys(names, (40, 24)), full_decode=full_decode) == {
+        name: ((40, 24), '', False) for name in names}
+
+
+@pytest.mark.parametrize('full_decode', [False, True])
+def test_what_is_no_photo(tmp_path, full_decode):
+    (tmp_path / 'empty.jpg').touch()
+    (tmp_path / 'text.png').write_text('not a picture')
+    (tmp_path / 'folder.jpg').mkdir()
+    photos = read_photos(tmp_path, dict.fromkeys(
+        ('empty.jpg', 'text.png', 'folder.jpg', 'none.jpg', 'nul\0.jpg'), (1, 1)), workers=1,
+        full_decode=full_decode)
+    assert {name: (photo.size, bool(photo.problem), photo.is_absent)
+            for name, photo in photos.items()} == {
+        'empty.jpg': (None, True, False), 'text.png': (None, True, False),
+        'folder.jpg': (None, True, False), 'none.jpg': (None, False, True),
+        'nul\0.jpg': (None, False, True)}
+    assert all('\n' not in photo.problem for photo in photos.values())
+
+
+@pytest.mark.parametrize('suffix', ['jpg', 'png'])
+def test_only_decoding_finds_truncated_photos(tmp_path, picture, suffix):
+    path = tmp_path / f'a.{suffix}'
+    picture.save(path)
+    path.write_bytes(path.read_bytes()[:-400])
+    assert read(tmp_path, {path.name: (40, 24)})[path.name] == ((40, 24), '', False)
+    size, problem, _ = read(tmp_path, {path.name: (40, 24)}, full_decode=True)[path.name]
+    assert size is None and 'truncated' in problem
+
+
+@pytest.mark.parametrize('full_decode', [False, True])
+@pytest.mark.parametrize('orientation, turned', [(None, False), (3, False), (6, True)])
+def test_photos_that_exif_turns(tmp_path, picture, orientation, turned, full_decode):
+    exif = Image.Exif()
+    if orientation:
+        exif[0x0112] = orientation
+    picture.save(tmp_path / 'a.jpg', exif=exif)
+    height, width = cv2.imread(str(tmp_path / 'a.jpg')).shape[:2]
+    assert read(tmp_path, {'a.jpg': (40, 24)}, full_decode=full_decode) == {
+        'a.jpg': ((width, height), '', turned)}
+
+
+def test_other_processes_see_the_same(tmp_path, picture):
+    for name in ('a.jpg', 'b.jpg'):
+        picture.save(tmp_path / name)
+    stated = dict.fromkeys(('a.jpg', 'none.jpg', 'b.jpg'), (40, 24))
+    for full_decode in (False, True):
+        assert read_photos(tmp_path, stated, workers=2, full_decode=full_decode) == read_photos(
+            tmp_path, stated, workers=1, full_decode=full_decode)
+
+
+def test_absent_is_not_unreadable():
+    assert Photo('a').is_absent
+    assert not Photo('a', problem='x').is_absent and not Photo('a', (1, 1)).is_absent
+
+
+def test_equal_contents_under_other_names(tmp_path):
+    content = bytes(range(256)) * 20
+    start, middle, end = (bytearray(content) for _ in range(3))
+    start[0], middle[-TAIL_BYTES - 1], end[-1] = 9, 9, 9  # of one size, but not the same
+    for name, data in dict(a=content, b=start, c=middle, d=end, e=b'', f=content[:-1]).items():
+        (tmp_path / name).write_bytes(data)
+    shutil.copy(tmp_path / 'a', tmp_path / 'copy')
+    first = [str(tmp_path / name) for name in 'abd'] + [str(tmp_path / 'none')]
+    second = [str(tmp_path / name) for name in ('c', 'e', 'f', 'copy', 'd')]
+    assert sorted(equal_files(first, second)) == [
+        (str(tmp_path / 'a'), str(tmp_path / 'copy')), (str(tmp_path / 'd'), ) * 2]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.sampled_from([b'', b'a', b'b', b'aa', b'ab']), max_size=5),
+       st.lists(st.sampled_from([b'', b'a', b'b', b'aa', b'ab']), max_size=5))
+def test_equal_files_are_those_of_a_slow_reference(tmp_path_factory, first, second):
+    folder = tmp_path_factory.mktemp('files')
+    paths = {}
+    for side, contents in (('1', first), ('2', second)):
+        paths[side] = [str(folder / f'{side}{n}') for n in range(len(contents))]
+        for path, content in zip(paths[side], contents, strict=True):
+            with open(path, 'wb') as file:
+                file.write(content)
+    pairs = list(equal_files(paths['1'], paths['2']))
+    assert sorted(path for path, _ in pairs) == [
+        path for path, content in zip(paths['1'], first, strict=True) if content in second]
+    assert all(open(a, 'rb').read() == open(b, 'rb').read() for a, b in pairs)
