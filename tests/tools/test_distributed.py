@@ -110,9 +110,16 @@ def test_two_processes_get_the_numbers_of_one(trained, tested, garment_data, con
         '--cfg-options', *SMALL, f'data_root={garment_data}',
     )
     assert result.status == 0 and result.err == ''
-    one = json.loads(tested.result.read_bytes())
+    one, two = (json.loads(path.read_bytes())
+                for path in (tested.result, tmp_path / 'result.json'))
     assert one['num_detections'] > 0
-    assert json.loads((tmp_path / 'result.json').read_bytes()) == one
+    detections = [json.loads((path.parent / content.pop('detections_file')).read_bytes())
+                  for path, content in ((tested.result, one), (tmp_path / 'result.json', two))]
+    assert one.pop('run')['command'] != two.pop('run')['command']
+    assert two == one
+    in_order = [sorted(boxes, key=lambda box: (box['image_id'], -box['score'], box['bbox']))
+                for boxes in detections]
+    assert in_order[0] == in_order[1]
 
 
 def test_wrong_input_shows_no_traceback_of_torchrun(garment_data, config, tmp_path):

@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import cv2
 import pytest
+
+from mmdet_multigrain.evaluation import read_result
 
 from .conftest import NUM_VAL, call, options
 
@@ -34,6 +37,25 @@ def test_numbers_are_on_the_screen_and_in_the_file(tested):
         'one-piece dress',
     ]
     assert numbers['tail']['counted_on'] == 'training'
+
+
+def test_the_file_says_what_was_tested(tested, trained, config, garment_data):
+    result = read_result(tested.result)
+    run = result.run
+    assert (run.config, run.checkpoint) == (str(config), str(trained.checkpoint))
+    assert (run.iteration, run.seed) == (2, 0)
+    assert run.command.split()[0].endswith('tools/test.py') and '--show-dir' in run.command
+    assert Path(run.image_folder) == garment_data / 'validation' / 'image'
+    assert {'python', 'torch', 'mmdet', 'mmdet_multigrain'} <= set(run.versions)
+    assert result.ann_file == f'{garment_data}/annotations/validation.json'
+
+
+def test_detections_are_beside_the_file(tested):
+    result = read_result(tested.result)
+    assert result.detections_file == 'numbers.bbox.json'
+    boxes = json.loads((tested.result.parent / result.detections_file).read_bytes())
+    assert len(boxes) == result.summary.num_detections
+    assert set(boxes[0]) == {'image_id', 'bbox', 'score', 'category_id'}
 
 
 def test_pictures_show_detections_beside_the_truth(tested):
