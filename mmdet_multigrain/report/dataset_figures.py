@@ -5,6 +5,7 @@ Each function draws on an empty figure, see ``style.render``. The grouping has a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
@@ -33,8 +34,9 @@ def class_counts(figure: Figure, stats: DatasetStats) -> None:
     names = [stats.taxonomy.superclass_of(label) for label in order]
     words = [_words(stats, label) for label in order]
     axes = _rows(figure, len(order))
-    low = _count_axis(axes, stats, room=_LETTER * (7 + max(map(display_width, words))))
-    _mark_rarest(axes, stats)
+    low = _count_axis(axes, stats, words)
+    shaded = len(order) - len(stats.rarest)
+    axes.axhspan(shaded - 0.5, len(order) - 0.4, color=_SHADE, zorder=0, linewidth=0)
     _class_names(axes, [stats.taxonomy.classes[label] for label in order])
     colours = style.superclass_colours(stats.taxonomy)
     axes.barh(range(len(order)), [max(count - low, 0) for count in counts], left=low, height=0.72,
@@ -42,13 +44,12 @@ def class_counts(figure: Figure, stats: DatasetStats) -> None:
     for number, split in enumerate(stats.splits[1:]):
         axes.plot([split.counts[label] or None for label in order], range(len(order)),
                   **_marker(number))
-    shaded = len(order) - len(stats.rarest)
     for row, (label, text) in enumerate(zip(order, words, strict=True)):
-        end = max(low, *(split.counts[label] for split in stats.splits))
         # A background, because grid lines would run through the letters.
         box = {'facecolor': style.PAPER if row < shaded else _SHADE, 'linewidth': 0, 'pad': 0.6}
-        value = axes.annotate(f'{counts[row]:,}', (end, row), (5, 0), va='center', fontsize=8,
-                              textcoords='offset points', bbox=box)
+        value = axes.annotate(
+            f'{counts[row]:,}', (max(low, _end(stats, label)), row), (5, 0), va='center',
+            fontsize=8, textcoords='offset points', bbox=box)
         axes.annotate(text, (1, 0.5), (5, 0), xycoords=value, textcoords='offset points',
                       va='center', fontsize=8, color=MUTED, bbox=box if text else None)
     _legend(axes, stats)
@@ -120,25 +121,37 @@ def _rows(figure: Figure, count: int) -> Axes:
     return axes
 
 
-def _count_axis(axes: Axes, stats: DatasetStats, room: float) -> float:
-    """Scale the x axis for counts, with so many inches left behind the largest; its low end."""
-    counts = [count for split in stats.splits for count in split.counts if count]
-    most, least = max(counts), min(counts)
-    stretch = _WIDTH / max(_WIDTH - room, _WIDTH / 2)
-    if stats.train.imbalance > LOG_FROM:
-        low = 0.7 * 10 ** (len(str(least)) - 1)
+def _count_axis(axes: Axes, stats: DatasetStats, words: Sequence[str]) -> float:
+    """Scale the x axis for counts, so that the words behind the bars have room; its low end."""
+    ends = [_end(stats, label) for label in stats.by_count]
+    most = max(ends)
+    logarithmic = stats.train.imbalance > LOG_FROM
+    least = min(count for split in stats.splits for count in split.counts if count)
+    low = 0.7 * 10 ** (len(str(least)) - 1) if logarithmic else 0
+    length = _WIDTH  # of the longest bar
+    for end, text in zip(ends, words, strict=True):
+        share = math.log(max(end, low) / low) / math.log(most / low) if logarithmic else end / most
+        room = _WIDTH - _LETTER * (len(f'{end:,}') + 3 + display_width(text))
+        length = min(length, room / max(share, 0.1))
+    stretch = _WIDTH / max(length, 0.3 * _WIDTH)
+    if logarithmic:
         style.log_axis(axes, low, low * (most / low) ** stretch, last=2 * most)
-        axes.set_xlabel('boxes (log scale)')
-        return low
-    style.linear_axis(axes, most * stretch, last=1.1 * most)
-    axes.set_xlabel('boxes')
-    return 0
+    else:
+        style.linear_axis(axes, most * stretch, last=1.1 * most)
+    axes.set_xlabel(f'boxes{" (log scale)" * logarithmic};  shaded: the rarest 30 %, '
+                    f'{len(stats.rarest)} of {stats.taxonomy.num_classes} classes')
+    return low
+
+
+def _end(stats: DatasetStats, label: int) -> int:
+    """The largest count of a class in any file: behind it stand the words."""
+    return max(split.counts[label] for split in stats.splits)
 
 
 def _words(stats: DatasetStats, label: int) -> str:
     """What stands beside the bar of a class: its superclass, and the files that lack it."""
     words = []
-    if stats.taxonomy.paths[label]:
+    if stats.is_grouped and stats.taxonomy.paths[label]:
         words.append(shorten(stats.taxonomy.superclass_of(label), _SUPERCLASS_NAME))
     if len(stats.splits) > 1:
         words += [f'none in {shorten(split.name, _SPLIT_NAME)}' for split in stats.splits
@@ -151,14 +164,6 @@ def _class_names(axes: Axes, names: Sequence[str], counts: Sequence[int] | None 
     if counts is not None:
         names = [f'{name} ({count:,})' for name, count in zip(names, counts, strict=True)]
     axes.set_yticks(range(len(names)), names)
-
-
-def _mark_rarest(axes: Axes, stats: DatasetStats) -> None:
-    count, total = len(stats.rarest), stats.taxonomy.num_classes
-    axes.axhspan(total - count - 0.5, total - 0.4, color=_SHADE, zorder=0, linewidth=0)
-    axes.annotate(f'rarest 30 %: {count} of {total}', (1, total - count - 0.5), (-5, -4),
-                  xycoords=('axes fraction', 'data'), textcoords='offset points', ha='right',
-                  va='top', fontsize=8, color=MUTED)
 
 
 def _marker(number: int) -> dict[str, object]:

@@ -87,8 +87,8 @@ def _draw_block(axes: Axes, stats: DatasetStats, block: Block, left: float, top:
     boxes = sum(stats.train.counts[label] for label in block.labels)
     lines = []
     if len(block.labels) > 1:
-        share = f' ({boxes / stats.train.boxes:.0%})' if stats.train.boxes else ''
-        lines.append(f'{boxes:,} boxes{share}')
+        share = boxes / stats.train.boxes
+        lines.append(f'{boxes:,} boxes' + (f' ({share:.0%})' if share >= 0.005 else ''))
     if len(block.labels) > 2:
         lines.append(f'{len(block.labels)} classes')
     ink = style.ink_on(block.colour)

@@ -129,7 +129,7 @@ class DatasetStats:
 
     @property
     def is_grouped(self) -> bool:
-        """Whether any superclass holds something else than one class of its own name."""
+        """Whether any superclass holds several classes."""
         return not self.taxonomy.is_ungrouped
 
     @property

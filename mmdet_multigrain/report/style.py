@@ -6,10 +6,11 @@ here depends on a display or on settings of the machine, and the same data gives
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import matplotlib
@@ -58,6 +59,19 @@ _SETTINGS = {
 }
 
 
+@contextlib.contextmanager
+def drawing() -> Iterator[Figure]:
+    """An empty figure; in the block, our settings hold instead of the user's."""
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update({**_SETTINGS, 'font.family': _fonts()})
+        # Letters that no font has are drawn as boxes.
+        warnings.filterwarnings('ignore', message='Glyph .* missing')
+        figure = Figure()
+        FigureCanvasAgg(figure)
+        yield figure
+
+
 def render(draw: Callable[..., None], *arguments: Any) -> dict[str, bytes]:
     """A figure as PNG and SVG.
 
@@ -68,13 +82,7 @@ def render(draw: Callable[..., None], *arguments: Any) -> dict[str, bytes]:
         The content of the files by kind: ``png`` and ``svg``.
     """
     contents = {}
-    with matplotlib.rc_context(), warnings.catch_warnings():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update({**_SETTINGS, 'font.family': _fonts()})
-        # Letters that no font has are drawn as boxes.
-        warnings.filterwarnings('ignore', message='Glyph .* missing')
-        figure = Figure()
-        FigureCanvasAgg(figure)
+    with drawing() as figure:
         draw(figure, *arguments)
         for kind, options in (('png', {'dpi': PNG_DPI, 'metadata': {'Software': None}}),
                               ('svg', {'metadata': {'Date': None, 'Creator': None}})):
@@ -91,7 +99,7 @@ def superclass_colours(taxonomy: Taxonomy) -> dict[str, str]:
     name the superclass beside the colour.
     """
     if taxonomy.is_ungrouped:
-        return dict.fromkeys(taxonomy.classes, COLOURS[0])
+        return dict.fromkeys(taxonomy.group_names(0), COLOURS[0])
     colours = {}
     for label, path in enumerate(taxonomy.paths):
         name = taxonomy.superclass_of(label)
@@ -113,7 +121,8 @@ def ink_on(colour: Any) -> str:
     red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
                         for part in to_rgb(colour))
     luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
-    return INK if (luminance + 0.05) ** 2 > 0.05 * 1.05 * 1.3 else PAPER
+    # The contrast of two colours is (lighter + 0.05) / (darker + 0.05); white has 1, black 0.
+    return 'black' if (luminance + 0.05) / 0.05 > 1.05 / (luminance + 0.05) else 'white'
 
 
 def log_axis(axes: Axes, low: float, high: float, *, last: float | None = None) -> None:

@@ -79,7 +79,9 @@ def read(paths: list[Path], taxonomy: Taxonomy | None) -> list[BoxColumns]:
         if path.is_file() and path.stat().st_size > LARGE_FILE:
             print(f'reading {path} ({path.stat().st_size / 1e6:,.0f} MB) ...', file=sys.stderr)
         coco = read_coco(path)
-        taxonomy = taxonomy or Taxonomy.from_coco(coco, source=path)
+        if taxonomy is None:
+            own = Taxonomy.from_coco(coco, source=path)
+            taxonomy = Taxonomy(path.name, own.classes, own.paths)  # named in messages
         columns.append(box_columns(coco, taxonomy, path))
     return columns
 
