@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from mmdet_multigrain.taxonomy import TaxonomyError
+
 # --cfg-options that stand for what configs/_base_/datasets/custom_detection.py reads.
 _CUSTOM_DATA_OPTIONS = {
     'data_root': 'MULTIGRAIN_DATA',
@@ -28,6 +30,9 @@ _CUSTOM_DATA_OPTIONS = {
     'images': 'MULTIGRAIN_IMAGES',
     'taxonomy': 'MULTIGRAIN_TAXONOMY',
 }
+_CUSTOM_DATA_HINT = (
+    'MULTIGRAIN_DATA, MULTIGRAIN_TRAIN_ANN and MULTIGRAIN_TAXONOMY say where the data is'
+)
 # What a run reads from its config beside the arguments of a Runner.
 _OPTIONAL_KEYS = (
     'activation_checkpointing',
@@ -147,8 +152,9 @@ def load_config(path: str | Path, cfg_options: Mapping[str, Any] | None = None):
         with quiet_imports(), _environment(variables):
             cfg = Config.fromfile(path)
     except Exception as error:
-        if isinstance(error, ValueError) and _is_ours(error):  # of the taxonomy that it loads
-            raise
+        if isinstance(error, TaxonomyError):  # of the custom data that it loads
+            message = str(error).replace('check the path', _CUSTOM_DATA_HINT)
+            raise TaxonomyError(message) from None
         cause = error.__cause__ or error
         raise ValueError(
             f'{path}: not a config that can be loaded ({type(cause).__name__}: '
