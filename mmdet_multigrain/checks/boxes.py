@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 from mmdet_multigrain.taxonomy.errors import show
 
 from .finding import ERROR, WARNING, Check, Finding, Kind, run
-from .model import MAX_COORDINATE, CocoData, is_absent, is_number
+from .model import MAX_COORDINATE, CocoData, is_absent
 
 MIN_SIDE = 1.0  # pixels; MMDetection trains on no smaller box
 MAX_AREA = 1.5  # times the box; a mask is never larger than its box
@@ -109,18 +108,12 @@ def area_missing(data: CocoData) -> list[int]:
 
 def area_wrong(data: CocoData) -> list[int]:
     """Rows whose ``area`` is no positive number, or far from the box's without a mask."""
-    sides = data.boxes[:, 2:].tolist()
-    return [row for row, (item, usable, (width, height)) in enumerate(
-                zip(data.annotations, data.usable.tolist(), sides, strict=True))
-            if usable and not is_absent(area := item.get('area'))
-            and not _is_likely(area, width * height, item)]
-
-
-def _is_likely(area: Any, of_box: float, item: dict[str, Any]) -> bool:
-    if not is_number(area) or not 0 < area <= MAX_COORDINATE**2 and not area == of_box == 0:
-        return False
-    return bool(item.get('segmentation')) or (
-        MIN_AREA * of_box <= area <= MAX_AREA * of_box + 1)
+    of_box = np.where(data.usable[:, None], data.boxes[:, 2:], np.nan).prod(1)
+    positive = (data.areas > 0) & (data.areas <= MAX_COORDINATE**2) | (data.areas == of_box)
+    likely = (data.areas >= MIN_AREA * of_box) & (data.areas <= MAX_AREA * of_box + 1)
+    return [row for row in np.flatnonzero(data.usable & ~(positive & likely)).tolist()
+            if not is_absent(data.annotations[row].get('area'))
+            and not (positive[row] and data.annotations[row].get('segmentation'))]
 
 
 def crowd_missing(data: CocoData) -> list[int]:

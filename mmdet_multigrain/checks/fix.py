@@ -6,6 +6,7 @@ data decides (ids of several files, boxes drawn for other photos) stays as it is
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import math
@@ -40,12 +41,19 @@ class Fixed:
     done: Counter[tuple[str, str]]
 
     def encoded(self) -> bytes:
-        """The file: strict JSON."""
-        try:
+        """The file: strict JSON.
+
+        Raises:
+            CheckError: Something in it is nested too deeply to be written.
+        """
+        with contextlib.suppress(TypeError, ValueError):
             return dump_json(self.content)  # NaN becomes null
-        except (TypeError, ValueError):  # half surrogates, endless numbers, deeply nested
+        try:  # half surrogates, endless numbers, deeply nested
             return json.dumps(_strict(self.content), ensure_ascii=False, allow_nan=False,
                               separators=(',', ':')).encode()
+        except RecursionError:
+            raise CheckError('not repaired, for something in the file is nested too deeply; '
+                             'leave it out') from None
 
 
 def repair(data: CocoData) -> Fixed:

@@ -123,8 +123,8 @@ def without_category(data: CocoData) -> np.ndarray:
 def fractional_references(data: CocoData) -> list[int]:
     """Rows of annotations that refer to 1 as 1.0."""
     return [row for row, item in enumerate(data.annotations)
-            if data.image_of[row] >= 0 and type(item['image_id']) is float
-            or data.category_of[row] >= 0 and type(item['category_id']) is float]
+            if type(item.get('image_id')) is float and data.image_of[row] >= 0
+            or type(item.get('category_id')) is float and data.category_of[row] >= 0]
 
 
 def _category_of(data: CocoData, row: int) -> str:

@@ -86,16 +86,17 @@ def _check_names(data: CocoData) -> Iterator[Finding]:
     rows: dict[str, int] = {}
     twice, case = [], []
     lower: dict[str, str] = {}
-    ids = [show(image.get('id')) for image in data.images]
     for row, name in enumerate(names):
         if name is None:
             continue
-        if ids[rows.setdefault(name, row)] != ids[row]:  # of one id: listed twice
+        first = rows.setdefault(name, row)
+        # Of one id, it is listed twice: a finding about ids.
+        if first != row and data.images[first].get('id') != data.images[row].get('id'):
             twice.append(row)
         if lower.setdefault(name.lower(), name) != name and rows[name] == row:
             case.append(row)
     yield from found(NAME_TWICE, data, twice, lambda data, row: (
-        f'{data.name_image(row)}, also image {ids[rows[names[row]]]}'))
+        f'{data.name_image(row)}, also {data.name_image(rows[names[row]])}'))
     yield from found(NAME_CASE, data, case, lambda data, row: (
         f'{data.name_image(row)}, also {show(lower[names[row].lower()])}'))
     yield from found(NAME_ABSOLUTE, data,
@@ -115,7 +116,7 @@ def _leaves_folder(name: str) -> bool:
 
 
 def _absent(data: CocoData, row: int) -> str:
-    return f'{data.name_image(row)}: no {data.photo(row).path}'
+    return f'{data.name_image(row)}: no {show(data.photo(row).path)}'
 
 
 def _problem(data: CocoData, row: int) -> str:

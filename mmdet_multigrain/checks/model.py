@@ -129,6 +129,12 @@ class CocoData:
         return np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]])
 
     @cached_property
+    def areas(self) -> np.ndarray:
+        """(N,) ``area`` of each annotation; NaN where it is no number."""
+        values = (item.get('area') for item in self.annotations)
+        return _array([(value if is_number(value) else np.nan, ) for value in values], 1)[:, 0]
+
+    @cached_property
     def layout(self) -> str:
         """``xywh`` as COCO has it, or what the boxes look like: ``corners``, ``normalised``."""
         boxes = self.boxes[(np.abs(self.boxes) <= MAX_COORDINATE).all(1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 from collections.abc import Iterator
 from typing import Any
@@ -84,6 +85,11 @@ def _counts(data: CocoData) -> dict[str, int]:
             'categories': len(data.categories), **photos}
 
 
+def _text(path: str | os.PathLike[str]) -> str:
+    """A path as text that JSON can hold, also one that is not UTF-8."""
+    return os.fsencode(path).decode(errors='replace')
+
+
 def fixed_text(path: object, fixed: Fixed) -> str:
     """What was mended in a copy."""
     if not fixed.done:
@@ -104,7 +110,7 @@ def as_dict(checked: Checked) -> dict[str, Any]:
     return {
         'schema_version': SCHEMA_VERSION,
         'verdict': verdict(checked),
-        'files': [{'split': data.split, 'file': str(data.path), 'counts': _counts(data)}
+        'files': [{'split': data.split, 'file': _text(data.path), 'counts': _counts(data)}
                   for data in checked.files],
         'findings': [{
             'kind': finding.kind.code, 'severity': finding.kind.severity,
@@ -114,7 +120,7 @@ def as_dict(checked: Checked) -> dict[str, Any]:
     }
 
 
-def fixed_dict(path: object, fixed: Fixed) -> dict[str, Any]:
+def fixed_dict(path: str | os.PathLike[str], fixed: Fixed) -> dict[str, Any]:
     """What was mended in a copy, for scripts."""
-    return {'file': str(path), 'done': [{'what': what, 'to': title, 'count': count}
+    return {'file': _text(path), 'done': [{'what': what, 'to': title, 'count': count}
                                         for (what, title), count in fixed.done.items()]}
