@@ -1,0 +1,142 @@
+"""tools/make_taxonomy.py: the file it writes, what it prints, and what it refuses."""
+
+import contextlib
+import io
+import json
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from mmdet_multigrain.taxonomy import Taxonomy
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOL = str(ROOT / 'tools' / 'make_taxonomy.py')
+TREE = {'LabelName': '/m/root', 'Subcategory': [
+    {'LabelName': '/m/wear', 'Subcategory': [{'LabelName': '/m/hat'}, {'LabelName': '/m/tie'},
+                                             {'LabelName': '/m/sock'}]},
+    {'LabelName': '/m/head', 'Subcategory': [{'LabelName': '/m/hat'}, {'LabelName': '/m/crown'}]}]}
+NAMES = '/m/wear,Wear\n/m/hat,Hat\n/m/tie,Tie\n/m/sock,Sock\n/m/head,Headwear\n/m/crown,Crown\n'
+COCO = {'categories': [{'id': 1, 'name': 'hat', 'supercategory': 'head'},
+                       {'id': 2, 'name': 'tie', 'supercategory': 'neck'},
+                       {'id': 3, 'name': 'bag', 'supercategory': 'none'}], 'images': [],
+        'annotations': []}
+
+
+def run(*arguments):
+    """Run the tool within this process: a start of Python for each call would take longer."""
+    out, err, status = io.StringIO(), io.StringIO(), 0
+    with (mock.patch.object(sys, 'argv', [TOOL, *map(str, arguments)]),
+          contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)):
+        try:
+            runpy.run_path(TOOL, run_name='__main__')
+        except SystemExit as ended:
+            status = ended.code
+    return subprocess.CompletedProcess(TOOL, status, out.getvalue(), err.getvalue())
+
+
+def fails(*arguments):
+    """The one line of an error."""
+    result = run(*arguments)
+    assert result.returncode == 2 and not result.stdout
+    line = result.stderr.strip().splitlines()[-1]
+    assert 'error: ' in line and 'Traceback' not in result.stderr
+    return line
+
+
+@pytest.fixture
+def files(tmp_path):
+    (tmp_path / 'tree.json').write_text(json.dumps(TREE))
+    (tmp_path / 'names.csv').write_text(NAMES)
+    (tmp_path / 'coco.json').write_text(json.dumps(COCO))
+    return tmp_path
+
+
+def test_from_openimages(files):
+    out = files / 'new' / 'wear.yaml'
+    result = run('--from', 'openimages', files / 'tree.json', '--descriptions',
+                 files / 'names.csv', '--out', out)
+    assert result.returncode == 0 and result.stdout == ''
+    assert result.stderr == (
+        f'Open Images: 4 classes, 2 groups, 2 levels, 0 classes without a group -> {out}\n')
+    taxonomy = Taxonomy.load(out)
+    assert taxonomy == Taxonomy.from_openimages(files / 'tree.json', files / 'names.csv')
+    assert taxonomy.superclass_of('/m/hat') == 'Headwear'
+    head = out.read_text().partition('# A taxonomy')[0]
+    assert 'From tree.json: all classes' in head and '- Hat: Headwear (not Wear)\n' in head
+    assert all(line.startswith('#') for line in head.splitlines())
+    assert 'shortest path' in head and 'fewest leaves' in head
+
+
+def test_a_node_on_the_screen(files):
+    result = run('--from', 'openimages', files / 'tree.json', '--node', '/m/wear')
+    (files / 'w.yaml').write_text(result.stdout)
+    assert Taxonomy.load(files / 'w.yaml').classes == ('/m/hat', '/m/sock', '/m/tie')
+    assert result.stderr == '/m/wear: 3 classes, 0 groups, 1 levels, 3 classes without a group\n'
+    assert 'below /m/wear' in result.stdout and 'several parents' not in result.stdout
+
+
+def test_from_coco(files):
+    result = run('--from', 'coco', files / 'coco.json', '--out', files / 'c.yaml')
+    assert result.stderr.startswith('coco.json: 3 classes, 2 groups, 2 levels, 1 classes without')
+    assert Taxonomy.load(files / 'c.yaml') == Taxonomy.from_coco(files / 'coco.json')
+    assert (files / 'c.yaml').read_text().startswith('# From coco.json.\n#\n# A taxonomy')
+
+
+@pytest.mark.parametrize(('text', 'groups', 'ungrouped'), [
+    ('{top: [shirt, coat], bottom: [jeans]}', {'top': ['shirt', 'coat'], 'bottom': ['jeans']}, []),
+    ('[shirt, coat]', {}, ['shirt', 'coat']),
+    ('- top: [shirt, coat]\n- hat\n- low: {a: [jeans], b: [skirt]}',
+     {'top': ['shirt', 'coat'], 'low': {'a': ['jeans'], 'b': ['skirt']}}, ['hat']),
+    ('name: x\ngroups: {top: [shirt, coat]}\nungrouped: [hat]\naliases: {hat: [cap]}',
+     {'top': ['shirt', 'coat']}, ['hat'])])
+def test_from_yaml(tmp_path, text, groups, ungrouped):
+    (tmp_path / 'mine.yaml').write_text(text)
+    out = tmp_path / 'out.yaml'
+    assert run('--from', 'yaml', tmp_path / 'mine.yaml', '--out', out).returncode == 0
+    expected = Taxonomy.load({'groups': groups, 'ungrouped': ungrouped})
+    taxonomy = Taxonomy.load(out)
+    assert taxonomy.name == ('x' if 'name' in text else 'mine')
+    assert dict(zip(taxonomy.classes, taxonomy.paths, strict=True)) == (
+        dict(zip(expected.classes, expected.paths, strict=True)))
+    again = tmp_path / 'again.yaml'
+    run('--from', 'yaml', out, '--out', again)
+    assert again.read_bytes() == out.read_bytes()
+
+
+def test_nothing_is_replaced_unless_told(files):
+    out = files / 'c.yaml'
+    out.write_text('mine')
+    arguments = '--from', 'coco', files / 'coco.json', '--out', out
+    assert fails(*arguments) == f'error: {out}: is there already; --force replaces it'
+    assert out.read_text() == 'mine'
+    assert run(*arguments, '--force').returncode == 0
+    assert Taxonomy.load(out).num_classes == 3
+
+
+@pytest.mark.parametrize(('source', 'text', 'message'), [
+    ('coco', '{"images": []}', "no list of 'categories'"),
+    ('coco', '{', 'not valid JSON'),
+    ('openimages', '[]', 'not an object with a LabelName'),
+    ('openimages', '{"LabelName": "a"}', 'is a leaf'),
+    ('yaml', '', 'the file is empty'),
+    ('yaml', '[{top: [a]}, {top: [b]}]', "group 'top' stands twice"),
+    ('yaml', '[a, a]', 'listed twice'),
+    ('yaml', '[a, 3]', 'not text; quote it'),
+    ('yaml', 'a: [b', 'not valid YAML'),
+    ('yaml', '{top: [a, b]}', 'one group')])
+def test_what_is_no_such_file_is_one_line(tmp_path, source, text, message):
+    path = tmp_path / 'in.file'
+    path.write_text(text)
+    line = fails('--from', source, path, '--out', tmp_path / 'out.yaml')
+    assert f'{path}: ' in line and message in line
+    assert not (tmp_path / 'out.yaml').exists()
+
+
+def test_options_that_do_not_go_together(files):
+    line = fails('--from', 'coco', files / 'coco.json', '--node', 'x')
+    assert 'go with --from openimages' in line
+    assert 'no such file' in fails('--from', 'yaml', files / 'none.yaml')
