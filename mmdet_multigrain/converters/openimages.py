@@ -124,8 +124,9 @@ def convert(boxes_csv: str | Path, out_file: str | Path, *, split: str,
     problems = summary.problems
     started_at = time.time_ns()
     info = {'description': f'Open Images, {split} split, {selection.taxonomy.name}',
-            'format_version': FORMAT_VERSION, 'boxes': boxes_csv.name, 'sizes': sizes_from.name,
-            'selection': selection.digest(), 'group_of': group_of}
+            'format_version': FORMAT_VERSION, 'boxes': _name_and_size(boxes_csv),
+            'sizes': _name_and_size(sizes_from), 'selection': selection.digest(),
+            'group_of': group_of}
     if not force and _is_up_to_date(out_file, info, (boxes_csv, sizes_from)):
         summary.up_to_date = True
         return summary
@@ -158,6 +159,13 @@ def convert(boxes_csv: str | Path, out_file: str | Path, *, split: str,
         missing_file.unlink(missing_ok=True)  # of an earlier run
     os.utime(out_file, ns=(started_at, started_at))  # what changes from now on is newer
     return summary
+
+
+def _name_and_size(path: Path) -> str:
+    """What tells a file from another one of its name that is no newer."""
+    if path.is_dir():
+        return f'{path.name}, {len(os.listdir(path))} files'
+    return f'{path.name}, {path.stat().st_size if path.exists() else 0} bytes'
 
 
 def _is_up_to_date(out_file: Path, info: dict[str, Any], sources: Iterable[Path]) -> bool:
