@@ -25,6 +25,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from mmdet_multigrain.taxonomy import Taxonomy
 
 PNG_DPI = 160
+_MOST_PIXELS = 60_000  # on a side; the drawing library ends at 65,535
 INK, MUTED, FAINT, PAPER = '#222222', '#6b6b6b', '#d9d9d9', '#ffffff'
 NO_SUPERCLASS = '#8a8a8a'
 # Chosen one after the other to lie farthest apart for normal, red-blind and green-blind eyes, and
@@ -84,7 +85,8 @@ def render(draw: Callable[..., None], *arguments: Any) -> dict[str, bytes]:
     contents = {}
     with drawing() as figure:
         draw(figure, *arguments)
-        for kind, options in (('png', {'dpi': PNG_DPI, 'metadata': {'Software': None}}),
+        dpi = min(PNG_DPI, _MOST_PIXELS / max(figure.get_size_inches()))
+        for kind, options in (('png', {'dpi': dpi, 'metadata': {'Software': None}}),
                               ('svg', {'metadata': {'Date': None, 'Creator': None}})):
             file = io.BytesIO()
             figure.savefig(file, format=kind, bbox_inches='tight', pad_inches=0.12, **options)

@@ -104,4 +104,4 @@ def _pad(cell: str, width: int, left: bool) -> str:
 
 
 def _escape(cell: str) -> str:
-    return ''.join(f'\\{letter}' if letter in '\\|*_`<[' else letter for letter in cell)
+    return ''.join(f'\\{letter}' if letter in '\\|*_`<[$' else letter for letter in cell)

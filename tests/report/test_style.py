@@ -1,8 +1,11 @@
 """Colours, axes, and figures as bytes."""
 
+import io
+
 import matplotlib
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 
 from mmdet_multigrain.report import style
 from mmdet_multigrain.taxonomy import Taxonomy
@@ -86,6 +89,15 @@ def test_figures_are_the_same_bytes_each_time_and_leave_no_trace():
     assert dict(matplotlib.rcParams) == before
     assert one['png'].startswith(b'\x89PNG') and b'<svg' in one['svg']
     assert b'Date' not in one['svg'] and b'date' not in one['svg']
+
+
+def test_very_long_figures_are_drawn_coarser():
+    def draw(figure):
+        figure.set_size_inches(0.2, 1000)
+        figure.add_axes((0, 0, 1, 1))
+
+    with Image.open(io.BytesIO(style.render(draw)['png'])) as image:
+        assert 59_000 < image.height < 2**16
 
 
 def test_settings_are_put_back_after_an_error():

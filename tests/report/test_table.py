@@ -28,6 +28,11 @@ def test_markdown():
                                 '| a\\|b\\* | - | \\* |')
 
 
+def test_markdown_takes_names_literally():
+    table = Table((Column('n', 'n', left=True), ), (('$5_a$ <b>', ), ))
+    assert table.markdown().splitlines()[-1] == r'| \$5\_a\$ \<b> |'
+
+
 def test_csv():
     assert TABLE.csv() == 'name,boxes,rare\nhat,1234,false\na|b*,,true\n'
 

@@ -16,6 +16,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from tqdm import tqdm
+
 from mmdet_multigrain.files import write_whole
 from mmdet_multigrain.launch import run_tool
 from mmdet_multigrain.report.boxes import BoxColumns, box_columns, read_coco
@@ -31,6 +33,7 @@ from mmdet_multigrain.report.statistics import THRESHOLDS, DatasetStats, dataset
 from mmdet_multigrain.taxonomy import Taxonomy
 
 LARGE_FILE = 20e6  # bytes; reading more takes long enough to tell
+MANY_CLASSES = 200  # drawing more does, too
 
 
 def threshold(text: str) -> float:
@@ -100,8 +103,12 @@ def draw(stats: DatasetStats) -> dict[str, bytes]:
     figures = {'class_counts': class_counts, 'box_sizes': box_sizes}
     if stats.is_grouped:
         figures['grouping'] = grouping
-    return {f'{name}.{kind}': content for name, figure in figures.items()
-            for kind, content in render(figure, stats).items()}
+    contents = {}
+    for name, figure in tqdm(figures.items(), desc='drawing', unit='figure', leave=False,
+                             disable=stats.taxonomy.num_classes < MANY_CLASSES):
+        for kind, content in render(figure, stats).items():
+            contents[f'{name}.{kind}'] = content
+    return contents
 
 
 def main() -> None:
