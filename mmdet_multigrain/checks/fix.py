@@ -188,20 +188,19 @@ def _mend_boxes(data: CocoData, done: Counter[tuple[str, str]]) -> dict[str, Any
     _count(done, 'clipped', boxes.PARTLY, rows)
     annotations, sizes = list(data.annotations), data.of_boxes(data.sizes)
     for row in rows:
-        annotations[row] = _clipped(annotations[row], *sizes[row].tolist())
+        annotations[row] = _clipped(annotations[row], data.areas[row], *sizes[row].tolist())
     return _with(data, annotations=_without(annotations, gone))
 
 
-def _clipped(item: dict[str, Any], image_width: float, image_height: float) -> dict[str, Any]:
+def _clipped(item: dict[str, Any], area: float, image_width: float,
+             image_height: float) -> dict[str, Any]:
     x, y, width, height = item['bbox']
     # Whole numbers stay whole: a side of an image is, as a rule.
     right, bottom = (int(side) if side.is_integer() else side
                      for side in (image_width, image_height))
     x1, y1, x2, y2 = max(x, 0), max(y, 0), min(x + width, right), min(y + height, bottom)
     new = item | {'bbox': [x1, y1, x2 - x1, y2 - y1]}
-    area = item.get('area')
-    if not item.get('segmentation') and isinstance(area, (int, float)) and math.isclose(
-            area, width * height, rel_tol=AREA_OF_BOX):
+    if not item.get('segmentation') and math.isclose(area, width * height, rel_tol=AREA_OF_BOX):
         new['area'] = (x2 - x1) * (y2 - y1)
     return new
 
