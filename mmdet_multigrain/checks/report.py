@@ -9,6 +9,7 @@ from typing import Any
 
 from mmdet_multigrain.taxonomy import Taxonomy
 
+from .boxes import CORNERS, NORMALISED
 from .dataset import Checked
 from .finding import ERROR, NOTE, WARNING, Finding
 from .fix import Fixed
@@ -43,8 +44,11 @@ def verdict_line(checked: Checked) -> str:
                           for name, findings in (('error', errors), ('warning', warnings))
                           if findings)
     meaning = 'do not train on it yet' if errors else 'usable; look at the warnings'
-    fixable = sum(finding.kind.fixable for finding in errors + warnings)
-    return f'{counts}: {meaning}' + (f' (--fix OUT mends {fixable} of them)' if fixable else '')
+    kinds = [finding.kind for finding in errors + warnings]
+    fixable = sum(kind.fixable for kind in kinds)
+    if not fixable or CORNERS in kinds or NORMALISED in kinds:  # which no repair starts from
+        return f'{counts}: {meaning}'
+    return f'{counts}: {meaning} (--fix OUT mends {fixable} of them)'
 
 
 def _head(checked: Checked) -> Iterator[str]:

@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from mmdet_multigrain.checks import report
+from mmdet_multigrain.checks.boxes import CORNERS
 from mmdet_multigrain.checks.dataset import Checked
 from mmdet_multigrain.checks.finding import Finding, Kind
 from mmdet_multigrain.checks.fix import Fixed
@@ -55,6 +56,11 @@ def test_verdicts():
              '2 kinds of error and 1 kind of warning: do not train on it yet')):
         assert report.verdict(checked(*findings)) == word
         assert report.verdict_line(checked(*findings)) == line
+
+
+def test_no_repair_is_offered_for_another_layout():
+    line = report.verdict_line(checked(Finding(EMPTY, '', 1, ()), Finding(CORNERS, '', 1, ())))
+    assert line == '2 kinds of error: do not train on it yet'
 
 
 def test_json():
