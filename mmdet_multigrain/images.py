@@ -6,6 +6,7 @@ Needs neither torch nor mmdet. Decoding belongs to the data sets' pipelines.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 
 from mmdet_multigrain.parallel import chunked, default_workers, map_ordered
@@ -13,8 +14,9 @@ from mmdet_multigrain.parallel import chunked, default_workers, map_ordered
 IMAGE_SUFFIXES = frozenset({'.jpg', '.jpeg', '.png'})
 EXIF_ORIENTATION = 0x0112
 MAX_PIXELS = 1 << 30  # OpenCV reads no larger image
-HEAD_BYTES = 4096  # read first; most JPEG files state their size within them
-LONG_HEAD_BYTES = 1 << 20  # read when those do not suffice: thumbnails, colour profiles
+HEAD_BYTES = 1024  # read first: most JPEG files state their size within them
+MORE_BYTES = 1 << 16  # then in pieces, past thumbnails and colour profiles, ...
+MAX_HEAD_BYTES = 1 << 20  # ... up to so many
 CHUNK = 500  # files that a process reads at a time
 MIN_SHARED = 4 * CHUNK  # fewer files are read sooner than other processes start
 
@@ -41,7 +43,8 @@ def image_size(path: str | os.PathLike[str], *, folder: int | None = None) -> tu
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
         try:
-            size = _read_size(file)
+            head = os.read(file, HEAD_BYTES)
+            size = _jpeg_size(head) or _size_otherwise(file, head)
         finally:
             os.close(file)
     except OSError as error:
@@ -86,17 +89,17 @@ def _sizes(paths: list[str]) -> list[tuple[int, int] | str]:
     return sizes
 
 
-def _read_size(file: int) -> tuple[int, int]:
-    head = os.read(file, HEAD_BYTES)
-    if head.startswith(b'\xff\xd8\xff'):
-        size = _jpeg_size(head)
-        if size is None and len(head) == HEAD_BYTES:
-            head += os.read(file, LONG_HEAD_BYTES)
-            size = _jpeg_size(head)
-        return size or _size_by_pillow(file)
+def _size_otherwise(file: int, head: bytes) -> tuple[int, int]:
+    """The size of what is no JPEG with a short header."""
     if head.startswith(b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR') and len(head) >= 33:
         return _png_size(file, head)
-    raise ValueError('neither a JPEG nor a PNG' if head else 'an empty file')
+    if not head.startswith(b'\xff\xd8\xff'):
+        raise ValueError('neither a JPEG nor a PNG' if head else 'an empty file')
+    while len(head) < MAX_HEAD_BYTES and (piece := os.read(file, MORE_BYTES)):
+        head += piece
+        if size := _jpeg_size(head):
+            return size
+    return _size_by_pillow(file)
 
 
 def _jpeg_size(head: bytes) -> tuple[int, int] | None:
@@ -105,6 +108,8 @@ def _jpeg_size(head: bytes) -> tuple[int, int] | None:
     Returns:
         None if the bytes end before it, or for what is unusual: a library may know more.
     """
+    if not head.startswith(b'\xff\xd8\xff'):
+        return None
     position, turned = 2, None
     try:
         while head[position] == 0xFF:
@@ -138,7 +143,7 @@ def _png_size(file: int, head: bytes) -> tuple[int, int]:
     while len(start := os.pread(file, 8, position)) == 8:
         length = int.from_bytes(start[:4], 'big')
         if start[4:] == b'eXIf':
-            exif = os.pread(file, min(length, LONG_HEAD_BYTES), position + 8)
+            exif = os.pread(file, min(length, MAX_HEAD_BYTES), position + 8)
             return (height, width) if _is_turned(exif) else (width, height)
         position += 12 + length
     return width, height
@@ -152,10 +157,8 @@ def _is_turned(exif: bytes) -> bool:
     start = int.from_bytes(exif[4:8], order)
     entries = int.from_bytes(exif[start:start + 2], order)
     for position in range(start + 2, min(start + 2 + 12 * entries, len(exif) - 9), 12):
-        tag, kind = (int.from_bytes(exif[n:n + 2], order) for n in (position, position + 2))
-        if tag == EXIF_ORIENTATION:
-            value = int.from_bytes(exif[position + 8:position + 10], order)
-            return kind == 3 and 5 <= value <= 8  # 3: a short number
+        if int.from_bytes(exif[position:position + 2], order) == EXIF_ORIENTATION:
+            return 5 <= int.from_bytes(exif[position + 8:position + 10], order) <= 8
     return False
 
 
@@ -164,7 +167,8 @@ def _size_by_pillow(file: int) -> tuple[int, int]:
     from PIL import Image  # seldom needed, and slow to import
 
     try:
-        with os.fdopen(os.dup(file), 'rb') as stream:
+        with (os.fdopen(os.dup(file), 'rb') as stream, warnings.catch_warnings()):
+            warnings.simplefilter('ignore')  # of damaged EXIF data, which do not count
             stream.seek(0)
             with Image.open(stream, formats=('JPEG',)) as image:
                 width, height = image.size

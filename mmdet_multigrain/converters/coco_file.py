@@ -58,11 +58,11 @@ class CocoWriter:
 
     def add_all(self, images: Sequence[bytes], annotations: Sequence[bytes],
                 counts: Iterable[int]) -> None:
-        """Add many images with their annotations; see ``add``.
+        """Add many images with their annotations.
 
         Args:
-            images: For each the JSON of the image.
-            annotations: Those of the first image, then those of the second, ...
+            images: JSON objects, as for ``add``.
+            annotations: Likewise; those of the first image, then those of the second, ...
             counts: How many annotations each image has.
         """
         image_ids = range(self.num_images + 1, self.num_images + len(images) + 1)

@@ -13,10 +13,11 @@ as a whole: its folders, processes, and whether there is anything to do. What is
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import time
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,8 @@ from .errors import ConverterError
 SPLITS = ('train', 'validation')
 LAYOUT = 'ROOT/{train,validation}/image/*.jpg and ROOT/{train,validation}/annos/*.json'
 FORMAT_VERSION = 1  # raise it when the same release no longer gives the same bytes
-CHUNK = 500  # files that a process converts at a time
-MIN_SHARED = 4 * CHUNK  # fewer files are converted sooner than other processes start
+CHUNK = 250  # files that a process converts at a time
+MIN_SHARED = 8 * CHUNK  # fewer files are converted sooner than other processes start
 
 
 def find_folders(root: str | Path, split: str) -> tuple[Path, Path]:
@@ -53,17 +54,35 @@ def find_folders(root: str | Path, split: str) -> tuple[Path, Path]:
 
 def _files_by_stem(folder: Path, suffixes: Collection[str],
                    problems: Problems) -> dict[str, str]:
-    """The names of a folder's files by their stems, sorted; what archivers leave is no file."""
-    files: dict[str, str] = {}
-    for name in sorted(os.listdir(folder)):
-        stem, dot, suffix = name.rpartition('.')
-        if dot + suffix.lower() not in suffixes or name.startswith('.'):
-            continue
-        if not name.isascii() and not _is_utf8(name):
+    """The names of a folder's files by their stems; hidden files, as archivers leave, are none."""
+    endings = tuple(suffixes)
+    names = [name for name in os.listdir(folder)
+             if name.lower().endswith(endings) and name[0] != '.']
+    if not ''.join(names).isascii():
+        for name in sorted(itertools.filterfalse(_is_utf8, names)):
             problems.add('file name that is not UTF-8', name)
-        elif (first := files.setdefault(stem, name)) is not name:
-            problems.add('second file of the same name', f'{name} ({first} is used)')
+        names = list(filter(_is_utf8, names))
+    names.sort(reverse=True)
+    files = {name.rpartition('.')[0]: name for name in names}  # of several, the first by name
+    if len(files) < len(names):
+        used = set(files.values())
+        for name in sorted(set(names) - used):
+            problems.add('second file of the same name',
+                         f'{name} ({files[name.rpartition(".")[0]]} is used)')
     return files
+
+
+def pair_files(image_folder: Path, anno_folder: Path,
+               problems: Problems) -> Iterator[tuple[str, str]]:
+    """The names of each annotation file and its image, in order; what stands alone is counted."""
+    images = _files_by_stem(image_folder, IMAGE_SUFFIXES, problems)
+    annos = _files_by_stem(anno_folder, {'.json'}, problems)
+    for stem in sorted(images.keys() - annos.keys()):
+        problems.add('image without annotation file', images[stem])
+    for stem in sorted(annos.keys() - images.keys()):
+        problems.add('annotation file without image', annos.pop(stem))
+    for stem, name in sorted(annos.items()):
+        yield name, images[stem]
 
 
 def _is_utf8(name: str) -> bool:
@@ -121,46 +140,41 @@ def convert(root: str | Path, split: str, out_file: str | Path | None = None, *,
         WorkerError: A worker process was killed.
         FileError: The file cannot be written.
     """
-    image_folder, anno_folder = find_folders(root, split)
+    folders = image_folder, anno_folder = find_folders(root, split)
     out_file = Path(out_file or Path(root) / 'annotations' / f'{split}.json')
     taxonomy = Taxonomy.load('deepfashion2')
     summary = ConversionSummary(split, out_file, taxonomy)
-    listed_at = time.time_ns()
-    images = _files_by_stem(image_folder, IMAGE_SUFFIXES, summary.problems)
-    annos = _files_by_stem(anno_folder, {'.json'}, summary.problems)
     info = {'description': f'DeepFashion2, {split} split', 'format_version': FORMAT_VERSION,
-            'with_segmentation': with_segmentation, 'image_files': len(images),
-            'annotation_files': len(annos)}
-    if not force and _is_up_to_date(out_file, info, (image_folder, anno_folder)):
+            'with_segmentation': with_segmentation}
+    if not force and _is_up_to_date(out_file, info, folders):
         summary.up_to_date = True
         return summary
-    for stem in sorted(images.keys() - annos.keys()):
-        summary.problems.add('image without annotation file', images[stem])
-    for stem in sorted(annos.keys() - images.keys()):
-        summary.problems.add('annotation file without image', annos[stem])
-    names = [(name, images[stem]) for stem, name in annos.items() if stem in images]
+    started_at = time.time_ns()
+    count = len(os.listdir(anno_folder))
     if workers is None:
-        workers = default_workers() if len(names) > MIN_SHARED else 1
+        workers = default_workers() if count > MIN_SHARED else 1
     work = functools.partial(
         convert_files, anno_folder=str(anno_folder), image_folder=str(image_folder),
         ids=CategoryIds(taxonomy.classes), with_segmentation=with_segmentation)
+    # Taken from within the block: the processes start while this one sorts names.
+    names = pair_files(image_folder, anno_folder, summary.problems)
     boxes: Counter[int] = Counter()
     with_box: Counter[int] = Counter()
     with (map_ordered(work, chunked(names, CHUNK), workers=workers) as chunks,
           open_coco(out_file, info, taxonomy) as coco,
-          tqdm(total=len(names), desc=split, unit='file', mininterval=1,
+          tqdm(total=count, desc=split, unit='file', mininterval=1,
                disable=not progress) as bar):
         for converted in chunks:
             coco.add_all(converted.images, converted.annotations, converted.counts)
             boxes.update(converted.boxes)
             with_box.update(converted.with_box)
             summary.problems.update(converted.problems)
-            bar.update(min(CHUNK, len(names) - bar.n))
+            bar.update(min(CHUNK, count - bar.n))
         if not coco.num_annotations:
-            raise ConverterError(f'{anno_folder}: no usable box in {len(annos)} files'
+            raise ConverterError(f'{anno_folder}: no usable box in {count} files'
                                  + summary.problems.first())
     summary.num_images = coco.num_images
     summary.boxes = Counter({number - 1: count for number, count in boxes.items()})
     summary.images = Counter({number - 1: count for number, count in with_box.items()})
-    os.utime(out_file, ns=(listed_at, listed_at))  # what changes from now on is newer
+    os.utime(out_file, ns=(started_at, started_at))  # what changes from now on is newer
     return summary

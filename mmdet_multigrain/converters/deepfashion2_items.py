@@ -10,7 +10,6 @@ from __future__ import annotations
 import codecs
 import contextlib
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -28,9 +27,6 @@ IMAGE_FIELDS = ('pair_id', 'source')
 
 MAX_COORDINATE = 1e9  # beyond it a number is no coordinate
 READ_BYTES = 1 << 16
-
-_is_item_key = re.compile('item[0-9]+').fullmatch
-
 
 class BadItemError(ValueError):
     """An item that cannot be used: the kind of problem, and what was found."""
@@ -132,7 +128,10 @@ def split_polygons(segmentation: Any) -> tuple[list[list[float]], list[Any]]:
 
 def item_keys(annotation: Iterable[str]) -> list[str]:
     """``item1``, ``item2``, ... by number; files have them in any order."""
-    return sorted(filter(_is_item_key, annotation), key=lambda key: (len(key), key))
+    keys = [key for key in annotation if key[:4] == 'item' and key[4:].isdecimal()]
+    keys.sort()
+    keys.sort(key=len)
+    return keys
 
 
 def read_annotation(name: str, folder: int) -> dict[str, Any]:
@@ -195,6 +194,7 @@ def convert_files(names: Iterable[tuple[str, str]], *, anno_folder: str, image_f
         with_segmentation: Keep the polygons.
     """
     converted = Converted()
+    problems, annotations = converted.problems, converted.annotations
     boxes: list[int] = []
     with_box: list[int] = []
     with _open_folder(anno_folder) as annos, _open_folder(image_folder) as images:
@@ -202,15 +202,18 @@ def convert_files(names: Iterable[tuple[str, str]], *, anno_folder: str, image_f
             try:
                 annotation = read_annotation(anno_name, annos)
             except ValueError as error:
-                converted.problems.add('unreadable annotation file', f'{anno_name} ({error})')
+                problems.add('unreadable annotation file', f'{anno_name} ({error})')
                 continue
             try:
                 width, height = image_size(image_name, folder=images)
             except ValueError as error:
-                converted.problems.add('unreadable image', f'{image_name} ({error})')
+                problems.add('unreadable image', f'{image_name} ({error})')
                 continue
-            keys, before = item_keys(annotation), len(boxes)
-            of_image = {key: annotation[key] for key in IMAGE_FIELDS if key in annotation}
+            keys, found = item_keys(annotation), []
+            of_image = {}
+            for key in IMAGE_FIELDS:
+                if key in annotation:
+                    of_image[key] = annotation[key]
             for key in keys:
                 try:
                     item = convert_item(annotation[key], width, height, ids)
@@ -219,19 +222,19 @@ def convert_files(names: Iterable[tuple[str, str]], *, anno_folder: str, image_f
                         item['segmentation'], others = split_polygons(
                             annotation[key].get('segmentation'))
                         for other in others:
-                            converted.problems.add('part of segmentation that is no polygon',
-                                                   f'{anno_name} {key} {other!r:.40}')
-                    converted.annotations.append(_to_json(item))
+                            problems.add('part of segmentation that is no polygon',
+                                         f'{anno_name} {key} {other!r:.40}')
+                    annotations.append(_to_json(item))
                 except BadItemError as error:
-                    converted.problems.add(error.kind, f'{anno_name} {key} {error.found}')
+                    problems.add(error.kind, f'{anno_name} {key} {error.found}')
                 else:
-                    boxes.append(item['category_id'])
-            count = len(boxes) - before
-            if keys and not count:
-                converted.problems.add('image without a usable item', image_name)
+                    found.append(item['category_id'])
+            if keys and not found:
+                problems.add('image without a usable item', image_name)
                 continue
-            with_box += set(boxes[before:])
-            converted.counts.append(count)
+            boxes += found
+            with_box += set(found)
+            converted.counts.append(len(found))
             converted.images.append(orjson.dumps(
                 {'file_name': image_name, 'width': width, 'height': height}))
     converted.boxes.update(boxes)
