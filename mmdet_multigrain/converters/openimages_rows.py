@@ -27,6 +27,7 @@ from .errors import ConverterError
 
 BLOCK_BYTES = 1 << 22  # with what is made of it, about a processor's cache: larger ones are slower
 BATCH_ROWS = 1 << 17  # rows that are worked on at a time
+MAX_THREADS = 8  # more would wait for the disk
 GZIP_MAGIC = b'\x1f\x8b'
 
 
@@ -81,7 +82,7 @@ def read_rows(path: str | Path, required: Sequence[str], optional: Sequence[str]
 
 def _sieved(blocks: Iterable[bytes], wanted: pl.Expr) -> Iterator[tuple[pl.DataFrame, int]]:
     """``_sieve`` of each block, a few at the same time: most of it uses one core only."""
-    threads = pl.thread_pool_size()
+    threads = min(pl.thread_pool_size(), MAX_THREADS)
     pending: collections.deque[Future[tuple[pl.DataFrame, int]]] = collections.deque()
     with ThreadPoolExecutor(threads) as pool:
         for block in blocks:
