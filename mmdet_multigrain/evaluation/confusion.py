@@ -1,0 +1,188 @@
+"""Which class is taken for which, ordered by superclass.
+
+Here belong the confusion matrix with its blocks, and what is read off it. What errors cost
+belongs in `errors`. Needs hotcoco, neither torch nor mmdet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmdet_multigrain.taxonomy import Taxonomy
+
+from .coco_eval import Detections, GroundTruth, _check_labels, _choose_engine, hotcoco_evaluator
+from .errors import shared_levels
+
+
+@dataclass(frozen=True)
+class Block:
+    """The rows of a confusion matrix that belong to one group: `start` to `stop` - 1."""
+
+    name: str
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class ConfusedPair:
+    """Ground truth of one class that is taken for another.
+
+    Attributes:
+        truth: Name of the class of the ground truth.
+        predicted: Name of the class of the detection.
+        count: Boxes.
+        share: Of all boxes of the class `truth`.
+        shared_levels: On how many coarse levels both are of one group; 0: not even of one
+            superclass.
+    """
+
+    truth: str
+    predicted: str
+    count: int
+    share: float
+    shared_levels: int
+
+
+@dataclass(frozen=True, eq=False)
+class Confusion:
+    """Boxes by class of the ground truth (rows) and of the detection (columns).
+
+    Rows and columns are ordered by superclass, then by the finer groups, then by label; the last
+    row and column are the background: detections on nothing, and ground truth without detection.
+
+    Attributes:
+        counts: (K + 1, K + 1).
+        labels: (K,) fine label of each row.
+        names: (K,) name of each row.
+        blocks: For each coarse level, coarsest first, its groups as runs of rows.
+        shared_levels: (K, K) on how many coarse levels the classes of row and column are of one
+            group; 0: not even of one superclass.
+        iou_thr: IoU from which a detection meets a ground truth, whatever their classes.
+        min_score: Detections below are left out.
+    """
+
+    counts: np.ndarray
+    labels: np.ndarray
+    names: tuple[str, ...]
+    blocks: tuple[tuple[Block, ...], ...]
+    shared_levels: np.ndarray
+    iou_thr: float
+    min_score: float
+
+    @property
+    def shares(self) -> np.ndarray:
+        """(K + 1, K + 1) each row divided by its sum; NaN in a row without boxes."""
+        sums = self.counts.sum(axis=1, keepdims=True)
+        return np.divide(self.counts, sums, out=np.full(self.counts.shape, np.nan), where=sums > 0)
+
+    @property
+    def mistaken(self) -> np.ndarray:
+        """(K, K) ground truth that is taken for another class: `counts` without the hits."""
+        classes = self.counts[:-1, :-1]
+        return classes - np.diag(np.diag(classes))
+
+    @property
+    def mistaken_by_level(self) -> np.ndarray:
+        """(L,) of these, how many are taken for a class that shares 0, 1, ... coarse levels."""
+        return np.bincount(
+            self.shared_levels.ravel(), weights=self.mistaken.ravel(),
+            minlength=len(self.blocks) + 1
+        ).astype(np.int64)
+
+    @property
+    def share_within(self) -> float:
+        """Share of these that is taken for a class of the same superclass; NaN without any."""
+        by_level = self.mistaken_by_level
+        return float(by_level[1:].sum() / by_level.sum()) if by_level.any() else float('nan')
+
+    @property
+    def chance_within(self) -> float:
+        """What `share_within` would be if each wrong class were equally likely; NaN without any.
+
+        For the same mistakes by class of the ground truth; below the share where classes of one
+        superclass look more alike than others.
+        """
+        mistaken = self.mistaken.sum(axis=1)
+        if not mistaken.any():
+            return float('nan')
+        others = ~np.eye(len(mistaken), dtype=bool)
+        siblings = ((self.shared_levels > 0) & others).sum(axis=1)
+        return float(mistaken @ (siblings / others.sum(axis=1)) / mistaken.sum())
+
+    def most_confused(self, limit: int = 10) -> tuple[ConfusedPair, ...]:
+        """The most frequent confusions, most first; of equal counts, in order of the rows."""
+        mistaken, shares = self.mistaken, self.shares
+        order = np.argsort(-mistaken, axis=None, kind='stable')[:limit]
+        return tuple(
+            ConfusedPair(self.names[row], self.names[column], int(mistaken[row, column]),
+                         float(shares[row, column]), int(self.shared_levels[row, column]))
+            for row, column in zip(*np.unravel_index(order, mistaken.shape), strict=True)
+            if mistaken[row, column]
+        )
+
+
+def measure_confusion(
+    ground_truth: GroundTruth,
+    detections: Detections,
+    taxonomy: Taxonomy,
+    *,
+    iou_thr: float = 0.5,
+    min_score: float = 0.3,
+    max_dets: int = 100,
+) -> Confusion:
+    """Which class is taken for which.
+
+    By falling score, each detection takes the ground truth of highest IoU that none has taken,
+    whatever their classes (hotcoco's definition). Crowd boxes are left out: a detection on one
+    counts as on the background.
+
+    Args:
+        ground_truth: Boxes with fine labels.
+        detections: Boxes with fine labels.
+        taxonomy: Of these labels.
+        iou_thr: IoU from which a detection may take a ground truth.
+        min_score: Detections below are left out; with all of them, the background row holds
+            little but the many boxes that a detector does not believe in.
+        max_dets: Limit on detections per image, of all classes together.
+
+    Raises:
+        EvaluationError: If a label is out of range, or hotcoco is missing.
+    """
+    _choose_engine('hotcoco')
+    _check_labels(ground_truth, detections, taxonomy.num_classes)
+    evaluator = hotcoco_evaluator(
+        ground_truth, detections, taxonomy.num_classes, [iou_thr], [max_dets]
+    )
+    found = evaluator.confusion_matrix(iou_thr=iou_thr, max_det=max_dets, min_score=min_score)
+    labels, blocks = order_by_superclass(taxonomy)
+    rows = np.append(labels, taxonomy.num_classes)
+    return Confusion(
+        counts=found['matrix'].astype(np.int64)[np.ix_(rows, rows)],
+        labels=labels,
+        names=tuple(taxonomy.classes[label] for label in labels),
+        blocks=blocks,
+        shared_levels=shared_levels(taxonomy)[np.ix_(labels, labels)],
+        iou_thr=iou_thr,
+        min_score=min_score,
+    )
+
+
+def order_by_superclass(taxonomy: Taxonomy) -> tuple[np.ndarray, tuple[tuple[Block, ...], ...]]:
+    """(K,) fine labels so that each group is one run, and for each coarse level these runs."""
+    levels = range(taxonomy.num_levels - 1)
+    index = [np.array(taxonomy.group_index(level)) for level in levels]
+    keys = [np.arange(taxonomy.num_classes), *index[::-1]]
+    labels = np.lexsort(keys)
+    blocks = []
+    for level in levels:
+        groups = index[level][labels]
+        starts = np.flatnonzero(np.diff(groups, prepend=-1)).tolist()
+        stops = [*starts[1:], len(groups)]
+        names = taxonomy.group_names(level)
+        blocks.append(tuple(
+            Block(names[groups[start]], start, stop)
+            for start, stop in zip(starts, stops, strict=True)
+        ))
+    return labels, tuple(blocks)

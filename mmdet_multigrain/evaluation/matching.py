@@ -1,0 +1,136 @@
+"""Which detection lies on which ground truth: overlaps, ranks and COCO's greedy matching in NumPy.
+
+Here belongs what looks at boxes one by one; the engines of `coco_eval` do not tell which box met
+which. No Python loop runs over images or boxes. Needs neither torch nor mmdet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .coco_eval import Detections, GroundTruth
+
+CHUNK = 1_000_000  # pairs of boxes looked at in one go; about 100 bytes each
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Pairs of a detection and a ground truth of one image.
+
+    Ordered by detection; those of one detection by class of the ground truth, then as given.
+
+    Attributes:
+        detections: (P,) index into the detections, ascending.
+        truths: (P,) index into the ground truth.
+        ious: (P,) intersection over union; over the area of the detection for a crowd box.
+    """
+
+    detections: np.ndarray
+    truths: np.ndarray
+    ious: np.ndarray
+
+    def __getitem__(self, chosen: np.ndarray) -> Pairs:
+        """Those that a mask or index chooses."""
+        return Pairs(self.detections[chosen], self.truths[chosen], self.ious[chosen])
+
+    def best(self) -> Pairs:
+        """The pair of highest IoU of each detection; the first of equal ones."""
+        if not len(self.ious):
+            return self
+        starts = np.flatnonzero(np.diff(self.detections, prepend=-1))
+        sizes = np.diff(starts, append=len(self.ious))
+        highest = np.repeat(np.maximum.reduceat(self.ious, starts), sizes)
+        pairs = self[self.ious == highest]
+        return pairs[np.diff(pairs.detections, prepend=-1) > 0]
+
+
+def find_pairs(
+    ground_truth: GroundTruth, detections: Detections, *, counted: np.ndarray, min_iou: float
+) -> Pairs:
+    """All pairs that overlap by at least `min_iou`, whatever their classes.
+
+    Args:
+        ground_truth: Annotated boxes, crowds included.
+        detections: Detected boxes on the same images.
+        counted: (N,) bool; the other detections are left out.
+        min_iou: Above 0.
+    """
+    order = np.lexsort((ground_truth.labels, ground_truth.images))
+    boxes, crowd = ground_truth.boxes[order], ground_truth.crowd[order]
+    per_image = np.bincount(ground_truth.images, minlength=len(ground_truth.image_ids))
+    first = np.cumsum(per_image) - per_image
+    sizes = np.where(counted, per_image[detections.images], 0)
+    ends = np.cumsum(sizes)
+    cuts = np.searchsorted(ends, np.arange(CHUNK, ends[-1] if len(ends) else 0, CHUNK))
+    bounds = [0, *np.unique(cuts).tolist(), len(sizes)]
+    parts = []
+    for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+        size = sizes[start:stop]
+        begins = first[detections.images[start:stop]] - (np.cumsum(size) - size)
+        index = np.repeat(np.arange(start, stop), size)
+        position = np.arange(len(index)) + np.repeat(begins, size)
+        ious = _ious(detections.boxes[index], boxes[position], crowd[position])
+        kept = ious >= min_iou
+        parts.append((index[kept], order[position[kept]], ious[kept]))
+    return Pairs(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def within_limit(detections: Detections, max_dets: int) -> np.ndarray:
+    """(N,) bool: whether a detection is among the `max_dets` best of its image and class."""
+    if len(detections.scores) and np.bincount(detections.images).max() > max_dets:
+        return _ranks(detections, np.arange(len(detections.scores))) < max_dets
+    return np.ones(len(detections.scores), dtype=bool)
+
+
+def match_greedily(pairs: Pairs, detections: Detections, *, num_truths: int) -> np.ndarray:
+    """(N,) ground truth that each detection claims, -1 for none.
+
+    By falling score, each detection claims the best ground truth among its pairs that none has
+    claimed; of equal ones the last, as pycocotools does.
+
+    Args:
+        pairs: Those that may match: of one class, IoU high enough, no crowds.
+        detections: Whose scores decide.
+        num_truths: Number of ground truths.
+    """
+    claimed = np.full(len(detections.scores), -1, dtype=np.int64)
+    taken = np.zeros(num_truths, dtype=bool)
+    starts = np.flatnonzero(np.diff(pairs.detections, prepend=-1))
+    ranks = _ranks(detections, pairs.detections[starts])
+    rounds = np.repeat(ranks, np.diff(starts, append=len(pairs.ious)))
+    # Stable: of equal IoUs, the last ground truth stays last.
+    order = np.lexsort((pairs.ious, pairs.detections, rounds))
+    pairs, rounds = pairs[order], rounds[order]
+    # Detections of one rank are of different images or classes: they claim independently.
+    bounds = [*np.flatnonzero(np.diff(rounds, prepend=-1)).tolist(), len(rounds)]
+    for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+        free = start + np.flatnonzero(~taken[pairs.truths[start:stop]])
+        best = free[np.diff(pairs.detections[free], append=-1) != 0]
+        claimed[pairs.detections[best]] = pairs.truths[best]
+        taken[pairs.truths[best]] = True
+    return claimed
+
+
+def _ranks(detections: Detections, index: np.ndarray) -> np.ndarray:
+    """Place of each chosen detection among the chosen ones of its image and class, from 0.
+
+    By falling score; of equal scores, the one chosen first comes first.
+    """
+    images, labels = detections.images[index], detections.labels[index]
+    order = np.lexsort((-detections.scores[index], images, labels))
+    changes = np.diff(images[order], prepend=-1) | np.diff(labels[order], prepend=-1)
+    starts = np.flatnonzero(changes)
+    ranks = np.empty(len(index), dtype=np.int64)
+    ranks[order] = np.arange(len(index)) - np.repeat(starts, np.diff(starts, append=len(index)))
+    return ranks
+
+
+def _ious(boxes: np.ndarray, others: np.ndarray, crowd: np.ndarray) -> np.ndarray:
+    # In pycocotools' order of operations: an IoU of exactly 0.5 must be 0.5 here too.
+    ends = np.minimum(boxes[:, :2] + boxes[:, 2:], others[:, :2] + others[:, 2:])
+    shared = np.maximum(ends - np.maximum(boxes[:, :2], others[:, :2]), 0).prod(axis=1)
+    areas = boxes[:, 2:].prod(axis=1)
+    union = np.where(crowd, areas, areas + others[:, 2:].prod(axis=1) - shared)
+    return np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0)
