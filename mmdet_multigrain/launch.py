@@ -14,6 +14,7 @@ import inspect
 import io
 import itertools
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -64,6 +65,9 @@ def run_tool(main: Callable[[], None], *, interrupted: str = 'interrupted') -> N
     except KeyboardInterrupt:
         print(f'\n{interrupted}', file=sys.stderr)
         sys.exit(130)
+    except BrokenPipeError:  # whoever read our output (head, less) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except Exception as error:  # noqa: BLE001 (the boundary to the user)
         print(f'error: {one_line(error)}', file=sys.stderr)
         sys.exit(2)

@@ -359,6 +359,17 @@ def test_processes_on_cpus(groups, monkeypatch):
         find_unused_parameters=True)
 
 
+def test_a_reader_that_has_seen_enough_is_no_error():
+    code = ('from mmdet_multigrain.launch import run_tool\n'
+            'run_tool(lambda: [print("x" * 1000) for _ in range(10_000)])')
+    process = subprocess.Popen(
+        [sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b''
+    assert process.wait() == 141
+
+
 def test_a_process_leaves_its_group_before_it_ends():
     """Without it every third run of two processes was ended by SIGABRT when all was done."""
     # What is registered first runs last.

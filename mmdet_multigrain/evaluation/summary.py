@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmdet_multigrain.imbalance import TAIL_SHARE, rarest_labels
 from mmdet_multigrain.taxonomy import Taxonomy
 
 from .coco_eval import CocoResult
 
-TAIL_SHARE = 0.3
 THIRDS = ('rare third', 'middle third', 'frequent third')
 
 
@@ -157,10 +157,8 @@ def rarest(
         counted_on: Whose boxes these are: `training` or `validation`.
         share: Share of the classes.
     """
-    # 0.3 * 10 must be 3 whatever the rounding of 0.3.
-    k = max(1, math.floor(share * len(classes) + 1e-9))
-    order = np.argsort(counts, kind='stable')
-    return _bucket(f'rarest {share:.0%}', counted_on, [classes[label] for label in order[:k]])
+    chosen = [classes[label] for label in rarest_labels(counts, share)]
+    return _bucket(f'rarest {share:.0%}', counted_on, chosen)
 
 
 def split_thirds(

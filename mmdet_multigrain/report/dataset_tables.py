@@ -7,7 +7,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from .imbalance import Resampling
+from mmdet_multigrain.imbalance import Resampling
+
 from .paper import CountComparison
 from .statistics import LARGE, QUANTILES, SMALL, DatasetStats, GroupStats, SplitStats
 from .table import Column, Table

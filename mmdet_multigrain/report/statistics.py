@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmdet_multigrain.imbalance import Resampling, imbalance_ratio, rarest_labels, resample
 from mmdet_multigrain.taxonomy import Taxonomy
 
 from .boxes import BoxColumns
-from .imbalance import Resampling, imbalance_ratio, rarest_labels, resample
 
 SMALL, LARGE = 32, 96  # side of a square in pixels: COCO's bounds between small, medium, large
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)

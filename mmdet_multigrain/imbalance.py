@@ -1,6 +1,7 @@
 """What class imbalance means in numbers: the rarest classes, the ratio, repeat factors.
 
-Pure functions of counts; where the counts come from does not matter here.
+Pure functions of counts; where the counts come from does not matter here. Statistics of data and
+evaluation share them, so that "the rarest 30 %" means the same classes in both.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ TAIL_SHARE = 0.3
 def rarest_labels(counts: Sequence[int], share: float = TAIL_SHARE) -> tuple[int, ...]:
     """Labels of the rarest classes, rarest first: k = floor(share * K) of them, at least one.
 
-    The same rule as in evaluation: of equal counts, the first counts as rarer.
+    Of equal counts, the first counts as rarer.
     """
     # 0.3 * 10 must be 3 whatever the rounding of 0.3.
     k = max(1, math.floor(share * len(counts) + 1e-9))
