@@ -74,10 +74,17 @@ def make_pictures() -> list[tuple[int, int, bytes]]:
 
 
 def write_input(root: Path, count: int, *, seed: int = 0) -> None:
-    """Write ``count`` pictures with annotations as ROOT/train, unless they are there already."""
+    """Write ``count`` pictures with annotations as ROOT/train, unless they are there already.
+
+    Raises:
+        ValueError: The folder holds something else.
+    """
     manifest = {'input_version': INPUT_VERSION, 'files': count, 'seed': seed}
     if (root / MANIFEST).is_file() and load_json(root / MANIFEST) == manifest:
         return
+    if root.exists():
+        raise ValueError(f'{root}: holds no complete input of this benchmark; remove the folder, '
+                         'or name another with --dir')
     rng, pictures = random.Random(seed), make_pictures()
     for kind in ('image', 'annos'):
         (root / 'train' / kind).mkdir(parents=True)
