@@ -8,7 +8,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -118,6 +118,7 @@ segments = st.lists(st.one_of(
 ), max_size=4)
 
 
+@settings(deadline=None)  # writes files
 @given(before=segments, width=st.integers(1, 70), height=st.integers(1, 70),
        options=st.sampled_from([{}, {'progressive': True}, {'mode': 'L'}]))
 def test_jpeg_with_any_segments(folder, before, width, height, options):
@@ -126,6 +127,7 @@ def test_jpeg_with_any_segments(folder, before, width, height, options):
     assert image_size(folder / 'a.jpg') == decoded_size(content)
 
 
+@settings(deadline=None)  # writes files
 @given(orientation=st.integers(0, 10), order=st.sampled_from('<>'), late=st.booleans(),
        width=st.integers(1, 70), height=st.integers(1, 70))
 def test_png_with_exif(folder, orientation, order, late, width, height):
@@ -136,6 +138,7 @@ def test_png_with_exif(folder, orientation, order, late, width, height):
     assert image_size(folder / 'a.png') == decoded_size(content)
 
 
+@settings(deadline=None)  # writes files
 @given(content=st.one_of(st.binary(max_size=60), st.binary(max_size=60).map(SOI.__add__)),
        cut=st.integers(0, 700), skip=st.integers(0, 30), base=st.sampled_from(list(FILES)))
 @example(content=b'', cut=0, skip=10**9, base='gray')

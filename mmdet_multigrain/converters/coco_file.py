@@ -104,7 +104,8 @@ def read_info(path: str | os.PathLike[str]) -> dict[str, Any] | None:
         content = json.loads(line.removesuffix(b',\n') + b'}')
     except (OSError, ValueError, RecursionError):
         return None
-    return content.get('info') if isinstance(content, dict) else None
+    info = content.get('info') if isinstance(content, dict) else None
+    return info if isinstance(info, dict) else None
 
 
 @dataclass

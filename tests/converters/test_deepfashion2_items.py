@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -185,6 +185,7 @@ def test_huge_numbers_in_fields_are_written_as_json(folder):
     assert [json.loads(text)['pair_id'] for text in converted.annotations] == [1e30, 1e30]
 
 
+@settings(deadline=None)  # writes files
 @given(cut=st.integers(0, 1200), insert=st.binary(max_size=6), skip=st.integers(0, 40))
 @example(cut=0, insert=b'', skip=0)
 def test_damaged_files_are_converted_or_counted(folder, cut, insert, skip):
@@ -198,6 +199,7 @@ def test_damaged_files_are_converted_or_counted(folder, cut, insert, skip):
     assert all(line.isprintable() for line in str(converted.problems).splitlines())
 
 
+@settings(deadline=None)  # writes files
 @given(value=st.dictionaries(st.sampled_from(['item1', 'item2', 'pair_id', 'source', 'x']),
                              items | json_values))
 def test_any_json_object_is_converted_or_counted(folder, value):
