@@ -4,7 +4,8 @@ Here belongs what an error is and what it costs; the matching belongs in `matchi
 matrix in `confusion`. Needs neither torch nor mmdet.
 
 The kinds are those of TIDE (arXiv 2008.08115), decided in its order for each detection that is
-no hit. IoUs are those with the best ground truth of its own class, and of other classes:
+no hit. IoUs are those with the best ground truth of its own class, and of other classes (of
+equal ones, the first class counts, then the box given first):
 
 1. box: IoU with its own class from `bg_thr` to `pos_thr`.
 2. class: IoU with another class is `pos_thr` or more. Within: that class is of the same

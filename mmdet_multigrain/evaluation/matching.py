@@ -12,7 +12,7 @@ import numpy as np
 
 from .coco_eval import Detections, GroundTruth
 
-CHUNK = 1_000_000  # pairs of boxes looked at in one go; about 100 bytes each
+CHUNK = 1_000_000  # pairs of boxes looked at in one go; about 150 bytes each
 
 
 @dataclass(frozen=True, eq=False)
