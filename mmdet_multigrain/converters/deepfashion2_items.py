@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import functools
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from mmdet_multigrain.images import image_size
 from mmdet_multigrain.problems import Problems
+
+if TYPE_CHECKING:
+    from mmdet_multigrain.taxonomy import Taxonomy
 
 #: Fields of an item that are kept as they are, beside its box and class.
 ITEM_FIELDS = ('scale', 'occlusion', 'zoom_in', 'viewpoint', 'style')
@@ -47,10 +51,14 @@ class CategoryIds(dict[str, int | None]):
         super().__init__((name, label + 1) for label, name in enumerate(classes))
 
     def __missing__(self, name: str) -> int | None:
+        label = self._taxonomy.find(name)
+        return None if label is None else label + 1
+
+    @functools.cached_property
+    def _taxonomy(self) -> Taxonomy:
         from mmdet_multigrain.taxonomy import Taxonomy
 
-        label = Taxonomy.load('deepfashion2').find(name)
-        return self.setdefault(name, None if label is None else label + 1)
+        return Taxonomy.load('deepfashion2')
 
 
 def convert_item(item: Any, width: int, height: int, ids: Mapping[str, int | None]

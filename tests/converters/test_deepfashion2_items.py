@@ -2,6 +2,7 @@
 
 import json
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -50,6 +51,13 @@ def test_fields_that_an_item_lacks_are_left_out():
 @pytest.mark.parametrize('alias', ['short_sleeved_shirt', 'Short Sleeve Top', 'short sleeve shirt'])
 def test_names_of_the_official_script_and_the_paper(alias):
     assert convert(item(alias, category_id=1))['category_id'] == 1
+
+
+def test_other_spellings_load_the_taxonomy_and_the_usual_ones_do_not():
+    ids = pickle.loads(pickle.dumps(CategoryIds(TAXONOMY.classes)))  # as another process gets it
+    assert [ids[name] for name in TAXONOMY.classes] == list(range(1, 14))
+    assert '_taxonomy' not in vars(ids)
+    assert (ids['Sling_Dress'], ids['hat']) == (13, None) and '_taxonomy' in vars(ids)
 
 
 @pytest.mark.parametrize('box', [
