@@ -17,7 +17,7 @@ import itertools
 import os
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +52,11 @@ def find_folders(root: str | Path, split: str) -> tuple[Path, Path]:
     return folders
 
 
-def _files_by_stem(folder: Path, suffixes: Collection[str],
+def _files_by_stem(names: Iterable[str], suffixes: Collection[str],
                    problems: Problems) -> dict[str, str]:
-    """The names of a folder's files by their stems; hidden files, as archivers leave, are none."""
+    """Names of files by their stems; hidden files, as archivers leave, are left out."""
     endings = tuple(suffixes)
-    names = [name for name in os.listdir(folder)
-             if name.lower().endswith(endings) and name[0] != '.']
+    names = [name for name in names if name.lower().endswith(endings) and name[0] != '.']
     if not ''.join(names).isascii():
         for name in sorted(itertools.filterfalse(_is_utf8, names)):
             problems.add('file name that is not UTF-8', name)
@@ -72,11 +71,11 @@ def _files_by_stem(folder: Path, suffixes: Collection[str],
     return files
 
 
-def pair_files(image_folder: Path, anno_folder: Path,
+def pair_files(image_names: Iterable[str], anno_names: Iterable[str],
                problems: Problems) -> Iterator[tuple[str, str]]:
     """The names of each annotation file and its image, in order; what stands alone is counted."""
-    images = _files_by_stem(image_folder, IMAGE_SUFFIXES, problems)
-    annos = _files_by_stem(anno_folder, {'.json'}, problems)
+    images = _files_by_stem(image_names, IMAGE_SUFFIXES, problems)
+    annos = _files_by_stem(anno_names, {'.json'}, problems)
     for stem in sorted(images.keys() - annos.keys()):
         problems.add('image without annotation file', images[stem])
     for stem in sorted(annos.keys() - images.keys()):
@@ -150,14 +149,15 @@ def convert(root: str | Path, split: str, out_file: str | Path | None = None, *,
         summary.up_to_date = True
         return summary
     started_at = time.time_ns()
-    count = len(os.listdir(anno_folder))
+    image_names, anno_names = map(os.listdir, folders)
+    count = len(anno_names)
     if workers is None:
         workers = default_workers() if count > MIN_SHARED else 1
     work = functools.partial(
         convert_files, anno_folder=str(anno_folder), image_folder=str(image_folder),
         ids=CategoryIds(taxonomy.classes), with_segmentation=with_segmentation)
-    # Taken from within the block: the processes start while this one sorts names.
-    names = pair_files(image_folder, anno_folder, summary.problems)
+    # A generator, first asked within the block: the processes start while this one sorts names.
+    names = pair_files(image_names, anno_names, summary.problems)
     boxes: Counter[int] = Counter()
     with_box: Counter[int] = Counter()
     with (map_ordered(work, chunked(names, CHUNK), workers=workers) as chunks,
