@@ -1,0 +1,100 @@
+"""Pictures of runs: python tools/analysis_tools/browse.py RUN... --out DIR [--images DIR] ...
+
+Draws the photos on which the runs differ most, side by side with the ground truth, and for each
+run and kind of error the surest detections or the largest missed boxes. DIR/index.html shows them
+all and opens offline; DIR/index.csv lists every box that is drawn. A RUN is a work dir, a
+result.json, or detections in COCO's results format (DETECTIONS.json:GROUND_TRUTH.json).
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from pathlib import Path
+
+from mmdet_multigrain.launch import quiet_imports, run_tool
+
+
+def count(text: str) -> int:
+    """A whole number from 0 on."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f'{text!r} is no whole number from 0 on')
+    return int(text)
+
+
+def pixels(text: str) -> int:
+    """A width that labels fit in and memory holds."""
+    if not text.isdecimal() or not 120 <= int(text) <= 4000:
+        raise argparse.ArgumentTypeError(f'{text!r} is no width from 120 to 4000 pixels')
+    return int(text)
+
+
+def score(text: str) -> float:
+    """A finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f'{text!r} is no score')
+    return value
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Pictures of runs')
+    parser.add_argument('runs', nargs='+', metavar='RUN',
+                        help='work dir, result.json, or DETECTIONS.json:GROUND_TRUTH.json; '
+                        'NAME=RUN gives it a name')
+    parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='folder to write')
+    parser.add_argument('--images', type=Path, metavar='DIR',
+                        help='folder of the photos; default: the one that the runs were tested on')
+    parser.add_argument('--ann-file', metavar='GT', help='ground truth of all runs')
+    parser.add_argument('--taxonomy', metavar='NAME|YAML|COCO',
+                        help='of runs that are detections only; default: the ground truth\'s own')
+    parser.add_argument('--score-thr', type=score, default=0.5, metavar='S',
+                        help='lowest score that counts (0.5)')
+    parser.add_argument('--num', type=count, default=24, metavar='N',
+                        help='photos side by side, at most (24)')
+    parser.add_argument('--per-kind', type=count, default=12, metavar='N',
+                        help='pictures of each kind of error of a run, at most (12)')
+    parser.add_argument('--classes', nargs='+', metavar='CLASS',
+                        help='show only what is predicted as, or truly is, one of these')
+    parser.add_argument('--width', type=pixels, default=480, metavar='PIXELS',
+                        help='of a photo on a picture (480)')
+    parser.add_argument('--blur-faces', action='store_true',
+                        help='blur what OpenCV takes for faces; it misses some, so look at every '
+                        'picture before you publish it')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+
+    # Here, because they take seconds to load; MMDetection, where it is installed, is not silent.
+    with quiet_imports():
+        from mmdet_multigrain.report.browse import Choice, browse, image_folder
+        from mmdet_multigrain.report.gallery_files import PAGE, Photos
+        from mmdet_multigrain.report.run_names import shorten_variants
+        from mmdet_multigrain.report.runs import load_runs
+        from mmdet_multigrain.report.style import missing_letters
+
+    runs = shorten_variants(load_runs(
+        args.runs, ann_file=args.ann_file, taxonomy=args.taxonomy, image_folder=args.images))
+    missing = missing_letters([*runs[0].result.taxonomy.classes, *(run.name for run in runs)])
+    if missing:
+        print(f'no font here has {len(missing)} of the letters ({missing[:5]}); the pictures show '
+              'boxes for them; a font such as Noto Sans CJK mends it', file=sys.stderr)
+    photos = Photos(image_folder(runs), blur=args.blur_faces)
+    choice = Choice(args.score_thr, args.num, args.per_kind, args.classes)
+    folder = browse(runs, args.out, photos=photos, choice=choice, width=args.width, progress=True)
+    if photos.problems.counts:
+        print(photos.problems, file=sys.stderr)
+    if args.blur_faces:
+        print(f'blurred in {sum(map(bool, photos.faces.values()))} of {len(photos.faces)} photos; '
+              'faces are missed, so look at every picture before you publish it')
+    print(f'{folder.num_written} pictures -> {args.out / PAGE}')
+
+
+if __name__ == '__main__':
+    run_tool(main)
