@@ -1,0 +1,410 @@
+"""The report on runs, section by section: which tables and figures stand where, and their notes.
+
+Numbers come from ``comparison`` and ``run_analysis``, sentences about them from ``run_words``. A
+section that lacks data says what is missing and which command makes it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from mmdet_multigrain.evaluation.bootstrap import CONFIDENCE
+from mmdet_multigrain.evaluation.confusion import Confusion
+from mmdet_multigrain.taxonomy import Taxonomy
+
+from . import run_figures, run_tables, style
+from .comparison import DIFFERENCE, MEAN_OF_GAINS, Comparison, compare_paper
+from .errors import ReportError
+from .paper import Paper
+from .run_analysis import VariantAnalysis
+from .run_document import (
+    Block,
+    Command,
+    Document,
+    FigureBlock,
+    Paragraph,
+    Points,
+    Section,
+    TableBlock,
+)
+from .run_tables import PaperSide
+from .run_words import INTERVAL, LEGEND, NOISE, best_of, error_points, share, summary_points
+from .runs import Run
+from .table import Column, Table
+
+_PAPER = 'arXiv 2101.06770'
+_DATASETS = {'df2': 'DeepFashion2', 'oiv4c': 'OpenImagesV4-Clothing'}
+_BEST = 'Best in bold.'
+_SPREAD = 'With several runs of a variant: mean ± standard deviation (n − 1).'
+
+
+def runs_document(
+    runs: Sequence[Run],
+    comparison: Comparison,
+    analyses: Sequence[VariantAnalysis],
+    *,
+    paper: Paper | None = None,
+) -> Document:
+    """The report on runs, with the paper's numbers beside theirs if there are any.
+
+    Args:
+        runs: What was compared.
+        comparison: Their numbers.
+        analyses: Of the variants that have detections.
+        paper: Whose classes those of the runs are.
+
+    Raises:
+        ReportError: Runs and paper have no class in common.
+    """
+    def not_baseline(variant: str) -> bool:
+        return variant != comparison.baseline
+
+    # The baseline comes first everywhere, as in the paper.
+    runs = sorted(runs, key=lambda run: not_baseline(run.variant))
+    analyses = sorted(analyses, key=lambda one: not_baseline(one.variant))
+    comparison = dataclasses.replace(comparison, variants=tuple(
+        sorted(comparison.variants, key=lambda variant: not_baseline(variant.name))))
+    taxonomy = runs[0].result.taxonomy
+    side = None if paper is None else beside(paper, taxonomy, source=runs[0].source)
+    colours = style.superclass_colours(taxonomy)
+    sections = [
+        Section('summary', 'Summary', (
+            Points((*summary_points(comparison), *error_points(
+                _baseline_and_best(comparison, analyses)))), )),
+        _compared(runs, comparison),
+        _overall(comparison, side),
+        *_gains(comparison, side),
+        _classes(comparison, side, colours),
+        _errors(runs, comparison, analyses),
+        *_confusions(comparison, analyses),
+        *_calibration(analyses),
+        *([] if paper is None else [_about_paper(paper)]),
+        _reading(comparison),
+    ]
+    data = {'scores': run_tables.scores_data(comparison)}
+    if len(comparison.variants) > 1:
+        data['gains_all'] = run_tables.gains_data(comparison)
+    if analyses:
+        data['errors_all'] = run_tables.errors_data(analyses, taxonomy.classes)
+    names = [variant.name for variant in comparison.variants]
+    summary = runs[0].result.summary
+    boxes = sum(row.val_boxes for row in summary.fine.classes)
+    return Document(
+        title=', '.join(names) if len(names) < 5 else f'{len(names)} variants',
+        detail=f'{len(runs)} runs on {summary.num_images:,} images with {boxes:,} boxes of '
+               f'{taxonomy.num_classes} classes; AP in percent, gains over '
+               f'{comparison.baseline}.',
+        sections=tuple(sections), data=data)
+
+
+def paper_document(paper: Paper) -> Document:
+    """The paper's numbers alone, in the form of a report on runs."""
+    comparison = compare_paper(paper)
+    name = _DATASETS[paper.dataset]
+    return Document(
+        title=f"The paper's numbers on {name}",
+        detail=f'What {_PAPER} prints, in percent; no run of yours is in this report.',
+        sections=(
+            Section('summary', 'Summary', (Points(tuple(
+                point for point in summary_points(comparison) if point[0] != 'Seeds')), )),
+            _overall(comparison, None),
+            *_gains(comparison, None),
+            _classes(comparison, None, style.superclass_colours(paper.taxonomy)),
+            _about_paper(paper),
+            _reading(comparison)),
+        data={'scores': run_tables.scores_data(comparison),
+              'gains_all': run_tables.gains_data(comparison)})
+
+
+def beside(paper: Paper, taxonomy: Taxonomy, *, source: object) -> PaperSide:
+    """The paper's numbers with its classes matched to ours by name and alias on both sides.
+
+    Raises:
+        ReportError: There is no class in common.
+    """
+    comparison = compare_paper(paper)
+    keys = {}
+    for row in comparison.classes:
+        names = (row.name, *paper.taxonomy.aliases.get(row.name, ()))
+        label = next((label for label in map(taxonomy.find, names) if label is not None), None)
+        if label is not None:
+            keys[f'class:{taxonomy.classes[label]}'] = row.key
+    if not keys:
+        raise ReportError(f'{source}: none of its classes is one of {paper.dataset}, which the '
+                          'paper compares; leave --paper out, or name the other data set')
+    return PaperSide(comparison, keys)
+
+
+def _compared(runs: Sequence[Run], comparison: Comparison) -> Section:
+    """Which runs, on what data, made by what."""
+    first = runs[0].result
+    table = Table(
+        (Column('variant', 'variant', left=True), Column('seed', 'seed', 'd'),
+         Column('iteration', 'iterations', ',d'), Column('config', 'config', left=True),
+         Column('checkpoint', 'checkpoint', left=True),
+         Column('detections', 'detections', left=True),
+         Column('source', 'read from', left=True)),
+        tuple((run.variant, run.seed, run.result.run.iteration, run.result.run.config,
+               run.result.run.checkpoint, 'yes' if run.has_detections else 'not found',
+               str(run.source)) for run in runs))
+    used = ['variant', *(
+        key for key, known in (
+            ('seed', any(run.seed is not None for run in runs)),
+            ('iteration', any(run.result.run.iteration is not None for run in runs)),
+            ('config', any(run.result.run.config for run in runs)),
+            ('checkpoint', any(run.result.run.checkpoint for run in runs))) if known),
+        'detections', 'source']
+    counted = ('boxes of the training file' if comparison.counted_on == 'training' else
+               'boxes of the ground truth, as no training file is known')
+    points = [
+        ('Ground truth', _join(run.result.ann_file for run in runs)),
+        ('Rare and frequent classes', f'by {counted}: '
+         f'{_join(run.result.train_ann_file for run in runs)}'.removesuffix(': not known')),
+        ('Evaluation', f'{_join(run.result.summary.engine for run in runs)}, at most '
+         f'{_join(str(run.result.summary.max_dets) for run in runs)} detections per image and '
+         'class')]
+    if first.summary.without_ground_truth:
+        points.append(('Classes without ground truth, in no mean',
+                       ', '.join(first.summary.without_ground_truth)))
+    points += [('Revision of mmdet_multigrain',
+                _join(run.result.run.git_revision for run in runs)),
+               ('Versions', _join(_versions(run) for run in runs))]
+    points = [(lead, text) for lead, text in points if text != 'not known']
+    return Section('runs', 'What was compared', (
+        TableBlock('runs', 'Runs', 'A variant is what was trained; its runs differ in their seed.',
+                   table.select(used), table),
+        Points(tuple(points))))
+
+
+def _overall(comparison: Comparison, side: PaperSide | None) -> Section:
+    several = any(len(variant.runs) > 1 for variant in comparison.variants)
+    spread = f' {_SPREAD}' if several else ''
+    blocks: list[Block] = [
+        TableBlock('overall', "COCO's numbers (the paper's tables 1 and 2)",
+                   f'AP in percent; s, m, l: small, medium, large boxes. {_BEST}{spread}',
+                   run_tables.overall_table(comparison, side)),
+        TableBlock('frequency', 'Rare and frequent classes, and superclasses',
+                   'Means over the classes named, those with most boxes last in each third '
+                   f'({comparison.counted_on} boxes). Superclass AP: a box of the right '
+                   f'superclass counts, whatever its class. {_BEST}',
+                   run_tables.frequency_table(comparison))]
+    for level in range(len(comparison.superclasses)):
+        several_levels = len(comparison.superclasses) > 1
+        blocks.append(TableBlock(
+            f'superclasses_{level}' if several_levels else 'superclasses',
+            f'AP by superclass{f", level {level}" if several_levels else ""}',
+            'From rare to frequent, with how many boxes there are.',
+            run_tables.superclass_table(comparison, level)))
+    if several:
+        blocks.append(TableBlock('seeds', 'AP of each run', 'How far training again moves AP.',
+                                 run_tables.seed_table(comparison)))
+    return Section('overall', 'Overall', tuple(blocks))
+
+
+def _gains(comparison: Comparison, side: PaperSide | None) -> list[Section]:
+    if len(comparison.variants) < 2:
+        return [Section('gains', 'Gains', (
+            Paragraph('There is a single variant. Name runs of another one, too, to see what it '
+                      'gains.'), ))]
+    note = 'In percentage points.'
+    if comparison.resamples:
+        note += (f' {LEGEND} {comparison.resamples:,} resamples, the same for all; without '
+                 'brackets there is no interval. In bold: the interval does not contain 0.')
+    return [Section('gains', 'Gains over the baseline', (
+        Paragraph(
+            f'"Gain" has two senses. The {DIFFERENCE}: that of the variant minus that of '
+            f'{comparison.baseline}. The {MEAN_OF_GAINS}: each class has its own gain, and these '
+            "are averaged. Where AP is the mean over the classes, both agree; the paper's AP is "
+            'not quite the mean of what it prints by class.'),
+        TableBlock('gains_difference', f'Gains over {comparison.baseline}: {DIFFERENCE}', note,
+                   run_tables.gain_table(comparison, DIFFERENCE, side)),
+        TableBlock('gains_mean', f'Gains over {comparison.baseline}: {MEAN_OF_GAINS}',
+                   f'Rare or frequent by {comparison.counted_on} boxes. '
+                   'Marks as above.' if comparison.resamples else 'In percentage points.',
+                   run_tables.gain_table(comparison, MEAN_OF_GAINS, side))))]
+
+
+def _classes(comparison: Comparison, side: PaperSide | None, colours: Mapping[str, str]
+             ) -> Section:
+    several = any(len(variant.runs) > 1 for variant in comparison.variants)
+    blocks: list[Block] = []
+    if len(comparison.variants) > 1:
+        whiskers = (f' Whiskers: {INTERVAL}; pale bars: it contains 0.' if comparison.resamples
+                    else '')
+        blocks.append(FigureBlock(
+            'gain_per_class', "Gain per class (the paper's figure 4)",
+            f'Classes from rare to frequent, with their {comparison.counted_on} boxes in brackets;'
+            f' coloured by superclass.{whiskers}',
+            style.render(run_figures.class_gains, comparison, colours)))
+    blocks.append(TableBlock(
+        'classes', "AP by class (the paper's tables 3 and 4)",
+        f'From rare to frequent. {_BEST}{f" {_SPREAD}" if several else ""}',
+        run_tables.class_table(comparison, side)))
+    if comparison.resamples:
+        blocks.append(TableBlock(
+            'class_gains', f'Gain of each class over {comparison.baseline}', LEGEND,
+            run_tables.class_gain_table(comparison)))
+    return Section('classes', 'By class', tuple(blocks))
+
+
+def _errors(runs: Sequence[Run], comparison: Comparison, analyses: Sequence[VariantAnalysis]
+            ) -> Section:
+    blocks: list[Block] = []
+    if analyses:
+        note = ('dAP: rise in AP50 if the errors of that kind alone were fixed. The kinds are '
+                "TIDE's, those of a wrong class split by superclass. Rises do not add up to the "
+                'loss.')
+        mean = ' Means over the runs.' if any(one.num_runs > 1 for one in analyses) else ''
+        blocks += [
+            FigureBlock('errors', 'Where AP50 is lost', f'{note}{mean}',
+                        style.render(run_figures.error_kinds, analyses)),
+            TableBlock('errors', 'Errors by kind', f'dAP in percentage points.{mean}',
+                       run_tables.error_table(analyses))]
+        shown = _baseline_and_best(comparison, analyses)[-1]
+        classes = [row.name for row in comparison.classes]
+        blocks.append(TableBlock(
+            'errors_by_class', f'Where each class loses AP50: {shown.variant}',
+            'dAP in percentage points by kind of error, from rare to frequent; the largest of a '
+            'class in bold. Other variants: tables/errors_all.csv.',
+            run_tables.class_error_table(shown, runs[0].result.taxonomy.classes, classes)))
+    return Section('errors', 'Where AP is lost', (*blocks, *missing_detections(runs)))
+
+
+def missing_detections(runs: Sequence[Run]) -> list[Block]:
+    """What is missing for errors and intervals, and how to make it; nothing if all is there."""
+    lacking = [run for run in runs if not run.has_detections]
+    if not lacking:
+        return []
+    blocks: list[Block] = [Paragraph(
+        'Errors, confusions, calibration and intervals need the detections and the ground truth '
+        'of all runs of a variant. Missing:')]
+    points, commands = [], []
+    for run in lacking:
+        if run.test_set is None:
+            points.append((run.name, f'the annotation file {run.result.ann_file} is not where '
+                           f'{run.source} says; start the report in the folder that the path is '
+                           'relative to, or name the file with --ann-file.'))
+        else:
+            what = run.result.detections_file or 'none named'
+            points.append((run.name, f'the detections ({what}) are not beside {run.source}; '
+                           'test it again:'))
+            record = run.result.run
+            commands.append(shlex.join([
+                'python', 'tools/test.py', record.config or 'CONFIG',
+                record.checkpoint or 'CHECKPOINT', '--out', str(run.source)]))
+    blocks.append(Points(tuple(points)))
+    if commands:
+        blocks.append(Command('\n'.join(commands)))
+    return blocks
+
+
+def _confusions(comparison: Comparison, analyses: Sequence[VariantAnalysis]) -> list[Section]:
+    if not analyses:
+        return []
+    shown = {one.variant: one.confusion for one in _baseline_and_best(comparison, analyses)
+             if one.confusion is not None}
+    remarks = [Paragraph(f'Not shown: {remark}') for one in analyses for remark in one.remarks]
+    if not shown:
+        return [Section('confusion', 'Which class is taken for which', tuple(remarks))]
+    first = next(iter(shown.values()))
+    blocks: list[Block] = [Points(tuple(
+        (name, _confusion_words(confusion)) for name, confusion in shown.items()))]
+    for place, (name, confusion) in enumerate(shown.items()):
+        role = 'baseline' if name == comparison.baseline else 'best'
+        blocks.append(FigureBlock(
+            f'confusion_{role}', f'Confusion matrix of {name}',
+            'Percent of the boxes of a class (row) by what they are taken for; classes of one '
+            f'superclass stand together, framed. Detections of score {first.min_score:g} or more, '
+            f'IoU {first.iou_thr:g} or more.' if not place else '',
+            style.render(run_figures.confusion_matrix, confusion)))
+    if any(confusion.mistaken.any() for confusion in shown.values()):
+        blocks.append(TableBlock('confusions', 'Most frequent confusions',
+                                 'With several runs, the sum over them.',
+                                 run_tables.confusion_table(shown)))
+    return [Section('confusion', 'Which class is taken for which', (*blocks, *remarks))]
+
+
+def _confusion_words(confusion: Confusion) -> str:
+    mistaken = int(confusion.mistaken.sum())
+    if not mistaken:
+        return 'no box is taken for another class.'
+    if not any(block.stop - block.start > 1 for level in confusion.blocks for block in level):
+        return f'{mistaken:,} boxes are taken for another class.'
+    return (f'{mistaken:,} boxes are taken for another class, {share(confusion.share_within)} '
+            f'of them for one of the same superclass; if each wrong class were equally likely, it '
+            f'would be {share(confusion.chance_within)}.')
+
+
+def _calibration(analyses: Sequence[VariantAnalysis]) -> list[Section]:
+    known = [one for one in analyses if one.score_ranges]
+    if not known:
+        return []
+    return [Section('calibration', 'How far scores can be trusted', (
+        FigureBlock('calibration', 'Share of hits by score',
+                    'Detections in ten ranges of score. Below the dashed line a detector believes '
+                    'too much in its boxes.', style.render(run_figures.calibration, known)),
+        TableBlock('calibration', 'Expected calibration error',
+                   'Mean gap between score and share of hits over all detections, in percentage '
+                   'points; most detections have low scores, which weigh most.',
+                   run_tables.calibration_table(known), run_tables.calibration_data(known))))]
+
+
+def _about_paper(paper: Paper) -> Section:
+    rest = (' Its tables list the grouped classes only.'
+            if len(paper.classes) < paper.taxonomy.num_classes else
+            ' It gives 2.55 as the gain on "the last 30 %" of the classes: the mean over the nine '
+            'rarest of 13, which is 69 %; 30 %, rounded down, are three.')
+    return Section('paper', "The paper's numbers", (Paragraph(
+        f"The paper's numbers are those that {_PAPER} prints for {_DATASETS[paper.dataset]} "
+        f'({paper.train_boxes:,} training boxes), from one training of each variant and without '
+        f'intervals.{rest}'), Points((
+            ('baseline', 'one branch, enlarged to the size of the others.'),
+            ('wogroup', 'two branches, both supervised with the fine classes.'),
+            ('merged', 'two branches, joined before the last layer, supervised once.'),
+            ('wgroup', 'two branches, the coarse one supervised with superclasses.')))))
+
+
+def _reading(comparison: Comparison) -> Section:
+    points = [
+        ('AP', 'mean over IoU thresholds 0.50 to 0.95 and over the classes that have boxes; AP50 '
+         'and AP75 at one threshold.'),
+        ('Rarest 30 %', 'k = floor(0.3 K) of K classes, at least one.')]
+    if comparison.resamples:
+        points += [
+            (INTERVAL, f'the images are drawn anew {comparison.resamples:,} times with '
+             'replacement, the same for all runs; the middle 95 % of the resampled differences. '
+             'It speaks of other photos of the same kind, not of other seeds. Of many intervals, '
+             f'about one in {round(1 / (1 - CONFIDENCE))} misses 0 by chance alone.'),
+            (NOISE, 'marks a difference whose interval contains 0: these images do not tell the '
+             'two apart.')]
+    points.append(('Files', 'tables/ has each table as CSV (unrounded) and LaTeX (booktabs), '
+                   'scores.csv and gains_all.csv everything; figures/ has PNG and SVG.'))
+    return Section('reading', 'How to read this', (Points(tuple(points)), ))
+
+
+def _baseline_and_best(comparison: Comparison, analyses: Sequence[VariantAnalysis]
+                       ) -> list[VariantAnalysis]:
+    """Of those analysed, the baseline and the variant of highest AP that is another."""
+    by_name = {one.variant: one for one in analyses}
+    others = [variant for variant in comparison.variants
+              if variant.name in by_name and variant.name != comparison.baseline]
+    names = [comparison.baseline] if comparison.baseline in by_name else []
+    if others:
+        names.append(best_of(others).name)
+    return [by_name[name] for name in names]
+
+
+def _join(values: Iterable[str | None]) -> str:
+    """What all runs say: one value, or each with how many say it."""
+    counts = Counter(value or 'not known' for value in values)
+    if len(counts) == 1:
+        return next(iter(counts))
+    return '; '.join(f'{value} ({count} runs)' if count > 1 else f'{value} (1 run)'
+                     for value, count in counts.items())
+
+
+def _versions(run: Run) -> str:
+    return ', '.join(f'{name} {version}' for name, version in run.result.run.versions.items())

@@ -1,0 +1,107 @@
+"""Report on runs: python tools/analysis_tools/report.py RUN... --out DIR [--paper df2|oiv4c]
+
+A run is a work dir with a result.json, such a file, or detections in COCO's results format
+(DETECTIONS.json:GROUND_TRUTH.json, or --ann-file), also of other frameworks; NAME= before it names
+its variant. Writes report.html (one file, opens offline), report.md, tables/ (CSV, LaTeX) and
+figures/ (PNG, SVG). --paper sets the numbers of arXiv 2101.06770 beside; without runs, alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from mmdet_multigrain.files import write_whole
+from mmdet_multigrain.launch import run_tool
+from mmdet_multigrain.report.errors import ReportError
+from mmdet_multigrain.report.paper import DATASETS, load_paper
+
+RESAMPLES = 2000
+
+
+def whole_number(text: str) -> int:
+    """A number of resamples or a seed: a whole one from 0 on."""
+    value = int(text) if text.isdecimal() else -1
+    if value < 0:
+        raise argparse.ArgumentTypeError(f'{text!r} is no whole number from 0 on')
+    return value
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Report on runs')
+    parser.add_argument('runs', nargs='*', metavar='RUN',
+                        help='[NAME=]work dir, result.json, or DETECTIONS.json:GROUND_TRUTH.json')
+    parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='folder to write')
+    parser.add_argument('--baseline', metavar='VARIANT',
+                        help='what gains are over; default: the variant called baseline..., else '
+                        'the first')
+    parser.add_argument('--paper', choices=DATASETS,
+                        help="the paper's numbers on this data set, too")
+    parser.add_argument('--ann-file', type=Path, metavar='GT.json',
+                        help='ground truth of all runs; default: what their results name')
+    parser.add_argument('--train-ann-file', type=Path, metavar='TRAIN.json',
+                        help='whose boxes say which classes are rare, for runs that are only '
+                        'detections')
+    parser.add_argument('--taxonomy', metavar='NAME|YAML|COCO',
+                        help='groups of the classes, for runs that are only detections')
+    parser.add_argument('--resamples', type=whole_number, default=RESAMPLES, metavar='N',
+                        help=f'of the bootstrap over images; default: {RESAMPLES}')
+    parser.add_argument('--seed', type=whole_number, default=0, help='of the bootstrap')
+    parser.add_argument('--no-bootstrap', action='store_true', help='no intervals; quick')
+    return parser.parse_args()
+
+
+def check_folder(out: Path) -> None:
+    """Raise where nothing can be written, before the long work."""
+    existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not existing.is_dir():
+        raise ReportError(f'{out}: cannot be made, {existing} is a file; name another folder')
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ReportError(f'{out}: cannot be written, {existing} is not yours to write in; name '
+                          'another folder')
+
+
+def main() -> None:
+    args = parse_args()
+    if not args.runs and args.paper is None:
+        raise ReportError('no run named; give work dirs or result files, or --paper '
+                          f'{"|".join(DATASETS)} for the numbers of the paper')
+    check_folder(args.out)
+    paper = None if args.paper is None else load_paper(args.paper)
+
+    # Here, because matplotlib and the evaluation take seconds to load.
+    from mmdet_multigrain.report.run_analysis import analyse_variants
+    from mmdet_multigrain.report.run_names import find_variant, shorten_variants
+    from mmdet_multigrain.report.run_render import render_files
+    from mmdet_multigrain.report.run_sections import beside, paper_document, runs_document
+
+    if args.runs:
+        from mmdet_multigrain.report.comparison import compare
+        from mmdet_multigrain.report.runs import load_runs
+
+        loaded = load_runs(args.runs, ann_file=args.ann_file, taxonomy=args.taxonomy,
+                           train_ann_file=args.train_ann_file)
+        runs = shorten_variants(loaded)
+        baseline = args.baseline and find_variant(args.baseline, loaded, runs)
+        if paper is not None:
+            beside(paper, runs[0].result.taxonomy, source=runs[0].source)
+        comparison = compare(runs, baseline=baseline, seed=args.seed, progress=True,
+                             resamples=0 if args.no_bootstrap else args.resamples)
+        document = runs_document(runs, comparison, analyse_variants(runs, progress=True),
+                                 paper=paper)
+    else:
+        document = paper_document(paper)
+    files = render_files(document)
+    for name, content in files.items():
+        write_whole(args.out / name, content)
+    for section in document.sections[:1]:
+        for block in section.blocks:
+            for lead, text in block.items:
+                print(f'{lead}: {text}')
+    print(f'\nwritten to {args.out}: report.html, report.md, and {len(files) - 2} files in tables '
+          'and figures')
+
+
+if __name__ == '__main__':
+    run_tool(main)
