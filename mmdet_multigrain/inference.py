@@ -23,7 +23,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from mmengine.model.utils import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from torch import nn
 
 from mmdet_multigrain.engine.checkpoints import (
@@ -36,6 +36,7 @@ from mmdet_multigrain.engine.checkpoints import (
 )
 from mmdet_multigrain.engine.hooks.preflight_hook import check_heads
 from mmdet_multigrain.files import write_whole
+from mmdet_multigrain.report.pictures import Mark, draw_marks
 from mmdet_multigrain.taxonomy import Taxonomy, superclass_palette
 
 _READABLE_SIDE = 400  # pixels; about four labels fit side by side
@@ -170,47 +171,21 @@ def describe(prediction: Prediction, taxonomy: Taxonomy) -> dict[str, Any]:
 
 
 def draw(prediction: Prediction, taxonomy: Taxonomy) -> Image.Image:
-    """The image with boxes in the colours of their superclasses, the best on top.
+    """The image with boxes in the colours of their superclasses, small ones on top.
 
     Labels read `class (superclass) 0.87`. Small images are enlarged, for the labels' sake.
     """
     picture = Image.fromarray(prediction.image[..., ::-1])
     zoom = max(1, round(_READABLE_SIDE / min(picture.size)))
-    picture = picture.resize((picture.width * zoom, picture.height * zoom))
-    canvas = ImageDraw.Draw(picture)
-    line = max(1, round(min(picture.size) / 300))
-    font = ImageFont.load_default(max(10, round(min(picture.size) / 35)))
     palette = superclass_palette(taxonomy)
-    for label, score, box in reversed([
-        *zip(prediction.labels.tolist(), prediction.scores, prediction.boxes.tolist(), strict=True)
-    ]):
+    marks = []
+    for label, score, (x1, y1, x2, y2) in zip(
+        prediction.labels.tolist(), prediction.scores, prediction.boxes.tolist(), strict=True
+    ):
         name, group = taxonomy.classes[label], taxonomy.superclass_of(label)
         text = f'{name} {score:.2f}' if name == group else f'{name} ({group}) {score:.2f}'
-        x1, y1, x2, y2 = (zoom * value for value in box)
-        # A box that ends where the picture ends keeps its right and lower side in sight.
-        corner = max(x1, min(x2, picture.width - 1)), max(y1, min(y2, picture.height - 1))
-        canvas.rectangle((x1, y1, *corner), outline=palette[label], width=line)
-        _write(canvas, text, at=(x1, y1), colour=palette[label], font=font, within=picture.size)
-    return picture
-
-
-def _write(
-    canvas: ImageDraw.ImageDraw,
-    text: str,
-    *,
-    at: tuple[float, float],
-    colour: tuple[int, int, int],
-    font: ImageFont.FreeTypeFont,
-    within: tuple[int, int],
-) -> None:
-    """Write on a coloured ground above a point, moved as far as the picture's border asks."""
-    left, top, right, bottom = canvas.textbbox((0, 0), text, font=font)
-    width, height = right - left + 4, bottom - top + 4
-    x = max(0, min(at[0], within[0] - width))
-    y = max(0, min(at[1] - height, within[1] - height))
-    canvas.rectangle((x, y, x + width, y + height), fill=colour)
-    bright = 0.3 * colour[0] + 0.6 * colour[1] + 0.1 * colour[2] > 140
-    canvas.text((x + 2 - left, y + 2 - top), text, fill='black' if bright else 'white', font=font)
+        marks.append(Mark((x1, y1, x2 - x1, y2 - y1), text, palette[label]))
+    return draw_marks(picture, marks, size=(zoom * picture.width, zoom * picture.height))
 
 
 def save_picture(picture: Image.Image, path: Path) -> None:

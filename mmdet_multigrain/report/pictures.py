@@ -26,6 +26,7 @@ Colour = tuple[int, int, int]
 _CASING = (255, 255, 255, 170)  # beside the lines, so that they show on any ground
 _GROUND = '#ececec'
 _JPEG_QUALITY = 90
+_OUTSIDE = 100  # pixels; no line is so wide
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def captioned(picture: Image.Image, lines: Sequence[str], *, bold: bool = True) 
     return whole
 
 
-def on_sheet(pictures: Sequence[Image.Image], *, columns: int, gap: int = 8) -> Image.Image:
+def on_sheet(pictures: Sequence[Image.Image], *, columns: int, gap: int) -> Image.Image:
     """Pictures in rows on light grey; each row as high and each column as wide as need be."""
     rows = [pictures[start:start + columns] for start in range(0, len(pictures), columns)]
     widths = [max(row[place].width for row in rows if place < len(row))
@@ -180,11 +181,11 @@ def shorten_to(
 
 
 def font_for(text: str, size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """Our font in that size, or an installed one where only that has the letters."""
-    files = _font_files(bold)
-    able = (path for path in files
-            if all(get_font(path).get_char_index(ord(letter)) for letter in text))
-    return _font(next(able, files[0]), size)
+    """Our font in that size, or an installed one that has more of the letters."""
+    def lacking(path: str) -> int:
+        return sum(not get_font(path).get_char_index(ord(letter)) for letter in text)
+
+    return _font(min(_font_files(bold), key=lacking), size)
 
 
 @cache
@@ -240,7 +241,7 @@ def _outline(
     dash = 4 * line
     for axis in (0, 1):
         low, high = box[axis], box[axis + 2]
-        for start in range(low, high + 1, 2 * dash):
+        for start in range(low, high + 1, 3 * dash // 2):
             end = min(start + dash - 1, high)
             for side in (0, 2):  # left and right, or top and bottom
                 across = box[1 - axis + side]
@@ -281,11 +282,17 @@ def _corners(
 ) -> tuple[int, int, int, int]:
     """x1, y1, x2, y2 of a box in the picture, in whole pixels.
 
-    One that ends where the picture ends keeps its right and lower side in sight.
+    One that ends where the picture ends keeps its right and lower side in sight. Sides that are
+    far outside come near: PIL takes no huge numbers.
     """
-    x1, y1 = (round(scale[axis] * (box[axis] - region[axis])) for axis in (0, 1))
-    x2, y2 = (round(scale[axis] * (box[axis] + box[axis + 2] - region[axis])) for axis in (0, 1))
-    return x1, y1, max(x1, min(x2, size[0] - 1)), max(y1, min(y2, size[1] - 1))
+    ends = []
+    for axis in (0, 1):
+        first = scale[axis] * (box[axis] - region[axis])
+        last = first + scale[axis] * box[axis + 2]
+        first = round(min(max(first, -_OUTSIDE), size[axis] + _OUTSIDE))
+        ends.append((first, max(first, round(min(last, size[axis] - 1)))))
+    (x1, x2), (y1, y2) = ends
+    return x1, y1, x2, y2
 
 
 def _area(corners: Sequence[float]) -> float:

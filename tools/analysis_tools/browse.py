@@ -11,23 +11,20 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from mmdet_multigrain.launch import quiet_imports, run_tool
 
 
-def count(text: str) -> int:
-    """A whole number from 0 on."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f'{text!r} is no whole number from 0 on')
-    return int(text)
+def whole_number(low: int, high: int) -> Callable[[str], int]:
+    """A parser of whole numbers in a range."""
+    def parse(text: str) -> int:
+        if not text.isdecimal() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f'{text!r} is no whole number from {low} to {high}')
+        return int(text)
 
-
-def pixels(text: str) -> int:
-    """A width that labels fit in and memory holds."""
-    if not text.isdecimal() or not 120 <= int(text) <= 4000:
-        raise argparse.ArgumentTypeError(f'{text!r} is no width from 120 to 4000 pixels')
-    return int(text)
+    return parse
 
 
 def score(text: str) -> float:
@@ -54,13 +51,13 @@ def parse_args() -> argparse.Namespace:
                         help='of runs that are detections only; default: the ground truth\'s own')
     parser.add_argument('--score-thr', type=score, default=0.5, metavar='S',
                         help='lowest score that counts (0.5)')
-    parser.add_argument('--num', type=count, default=24, metavar='N',
+    parser.add_argument('--num', type=whole_number(0, 1000), default=24, metavar='N',
                         help='photos side by side, at most (24)')
-    parser.add_argument('--per-kind', type=count, default=12, metavar='N',
+    parser.add_argument('--per-kind', type=whole_number(0, 100), default=12, metavar='N',
                         help='pictures of each kind of error of a run, at most (12)')
     parser.add_argument('--classes', nargs='+', metavar='CLASS',
                         help='show only what is predicted as, or truly is, one of these')
-    parser.add_argument('--width', type=pixels, default=480, metavar='PIXELS',
+    parser.add_argument('--width', type=whole_number(120, 2000), default=480, metavar='PIXELS',
                         help='of a photo on a picture (480)')
     parser.add_argument('--blur-faces', action='store_true',
                         help='blur what OpenCV takes for faces; it misses some, so look at every '
