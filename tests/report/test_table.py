@@ -1,4 +1,4 @@
-"""One table as text, Markdown and CSV."""
+"""One table as text, Markdown, LaTeX and CSV."""
 
 import csv
 import io
@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmdet_multigrain.report.table import Column, Table, display_width, shorten
+from mmdet_multigrain.report.table import (
+    Cell,
+    Column,
+    Table,
+    display_width,
+    escape_latex,
+    shorten,
+)
 
 TABLE = Table(
     (Column('name', 'class', left=True), Column('boxes', 'boxes', ',d'),
@@ -76,3 +83,61 @@ def test_csv_reads_back(rows):
     read = list(csv.reader(io.StringIO(table.csv(), newline='')))
     assert read[1:] == [[name, '' if value is None else str(value)] for name, value in rows]
     assert len(table.text().splitlines()) == 1 + len(rows)
+
+
+MARKED = Table(
+    (Column('class', 'class', left=True), Column('ours', 'AP', '.2f', group='these runs'),
+     Column('a', 'AP', '.2f', group='the paper'), Column('b', 'AP50', '.2f', group='the paper')),
+    (('a & b_c%', Cell(1.005, bold=True), 2, None), ('[x]', Cell(3.25, '3.25 ± 0.50'), 4, 5)),
+    rules=(1, ))
+
+
+def test_latex():
+    assert MARKED.latex() == r'''\begin{tabular}{lrrr}
+\toprule
+ & \multicolumn{1}{c}{these runs} & \multicolumn{2}{c}{the paper} \\
+\cmidrule(lr){2-2}
+\cmidrule(lr){3-4}
+class & AP & AP & AP50 \\
+\midrule
+a \& b\_c\% & \textbf{1.00} & 2.00 & - \\
+\midrule
+{[}x{]} & 3.25 $\pm$ 0.50 & 4.00 & 5.00 \\
+\bottomrule
+\end{tabular}
+'''
+    assert r'\multicolumn' not in TABLE.latex()
+
+
+def test_latex_columns_without_group_keep_their_places():
+    table = Table((Column('a', 'a'), Column('b', 'b'), Column('c', 'c', group='g')), ((1, 2, 3), ))
+    assert table.groups == (('', 2), ('g', 1))
+    lines = table.latex().splitlines()
+    assert lines[2].count('&') == 2 and lines[3] == r'\cmidrule(lr){3-3}'
+
+
+def test_cells_are_bold_in_markdown_and_plain_in_csv():
+    lines = MARKED.markdown().splitlines()
+    assert lines[0] == '| class | these runs: AP | the paper: AP | the paper: AP50 |'
+    assert lines[2] == r'| a \& b\_c% | **1.00** | 2.00 | - |'
+    assert MARKED.csv().splitlines()[1:] == ['a & b_c%,1.005,2,', '[x],3.25,4,5']
+    assert MARKED.text().splitlines()[-1].split('  ')[0] == '[x]'
+
+
+def test_select_keeps_rules_and_groups():
+    assert MARKED.select(['class', 'b']).rules == (1, )
+    assert MARKED.select(['class', 'b']).groups == (('', 1), ('the paper', 1))
+
+
+@given(names)
+def test_latex_has_no_bare_command(text):
+    """What is left without our own commands has none of LaTeX's letters."""
+    bare = escape_latex(text)
+    for letter in ('textbackslash', 'textasciitilde', 'textasciicircum', 'textless',
+                   'textgreater', 'textbar', 'ldots'):
+        bare = bare.replace(f'\\{letter}{{}}', '')
+    for letter in '&%$#_{}':
+        bare = bare.replace(f'\\{letter}', '')
+    for own in ('{[}', '{]}', r'$\pm$', '$-$', r'$^{\circ}$'):
+        bare = bare.replace(own, '')
+    assert not set(bare) & set('\\&%$#_{}~^<>|[]')
