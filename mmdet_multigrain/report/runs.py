@@ -176,7 +176,8 @@ def check_comparable(runs: Sequence[Run]) -> None:
             raise ReportError(f'{run.source}: {_class_difference(first, run)}; compare runs on '
                               'the same classes')
         # Names of taxonomies do not matter, nor aliases.
-        levels = [[taxonomy.group_index(level) for level in range(taxonomy.num_levels)]
+        levels = [[(taxonomy.group_names(level), taxonomy.group_index(level))
+                   for level in range(taxonomy.num_levels)]
                   for taxonomy in (one.taxonomy, other.taxonomy)]
         if levels[0] != levels[1]:
             raise ReportError(f'{run.source}: its classes are grouped in another way than those '

@@ -238,6 +238,7 @@ def test_runs_on_other_images_do_not_compare(make):
     ({'groups': {'top': ['sling', 'vest']}, 'ungrouped': ['skirt']}, 'in another order than in'),
     ({'groups': {'top': ['vest', 'skirt']}, 'classes': ['vest', 'sling', 'skirt'],
       'ungrouped': ['sling']}, 'grouped in another way'),
+    ({'groups': {'upper': ['vest', 'sling']}, 'ungrouped': ['skirt']}, 'grouped in another way'),
 ])
 def test_classes_must_be_the_same(make, groups, message):
     other = make('b', taxonomy=Taxonomy.load({'name': 'g', **groups}))
