@@ -59,8 +59,8 @@ def _places(
         (x2, y1), (x1 - width, y1), (x2, y2 - height), (x1 - width, y2 - height),
     ]  # fmt: skip
     grid = np.meshgrid(
-        np.arange(0, picture[0] - width + 1, max(height // 2, 1)),
-        np.arange(0, picture[1] - height + 1, max(height // 2, 1)),
+        np.arange(0, picture[0] - width + 1, max(height // 2, 4)),
+        np.arange(0, picture[1] - height + 1, max(height // 2, 4)),
     )
     places = np.vstack([at_box, np.column_stack([axis.ravel() for axis in grid])])
     return np.clip(np.round(places), 0, (picture[0] - width, picture[1] - height))

@@ -17,6 +17,8 @@ import numpy as np
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from PIL import Image, ImageDraw, ImageFont
 
+from mmdet_multigrain.problems import printable
+
 from .errors import ReportError
 from .labels import place_labels
 from .style import INK, MUTED, PAPER, _fonts, ink_on
@@ -172,6 +174,7 @@ def shorten_to(
     text: str, width: float, font_size: int, *, bold: bool = False
 ) -> tuple[str, ImageFont.FreeTypeFont]:
     """The text, or its beginning with an ellipsis, at most so many pixels wide; and its font."""
+    text = printable(text)
     font = font_for(text, font_size, bold=bold)
     if font.getlength(text) > width:
         while text and font.getlength(f'{text.rstrip()}…') > width:
