@@ -19,6 +19,7 @@ from mmdet_multigrain.evaluation.confusion import Confusion
 from . import style
 from .comparison import ComparedClass, Comparison, Variant
 from .run_analysis import VariantAnalysis
+from .run_tables import real_groups
 from .style import INK, MUTED
 from .table import shorten
 
@@ -195,9 +196,9 @@ def _boxes(row: ComparedClass) -> int:
 def _colour_legend(figure: Figure, rows: Sequence[ComparedClass], colours: Mapping[str, str],
                    total: tuple[float, float]) -> None:
     """Which superclass has which colour; the first that occurs first."""
-    groups = dict.fromkeys(row.superclasses[0] for row in rows if row.superclasses)
-    grouped = {name: colours[name] for name in groups
-               if sum(row.superclasses[:1] == (name, ) for row in rows) > 1}
+    groups = real_groups(rows)
+    grouped = {name: colours[name] for row in rows for name in row.superclasses[:1]
+               if name in groups}
     if not grouped:
         return
     handles = [Patch(facecolor=colour) for colour in grouped.values()]

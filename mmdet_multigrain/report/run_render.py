@@ -23,7 +23,7 @@ from .run_document import (
 )
 from .table import Cell, Table, display_width, escape_latex, escape_markdown
 
-_PAGE, _WORDS, _BLANK = 92, 24, 2  # letters: of a page, of a column of words, between columns
+_PAGE, _WORDS, _BLANK = 112, 24, 2  # letters: of a page, of a column of words, between columns
 
 
 def render_files(document: Document) -> dict[str, bytes]:

@@ -31,7 +31,16 @@ from .run_document import (
     TableBlock,
 )
 from .run_tables import PaperSide
-from .run_words import INTERVAL, LEGEND, NOISE, best_of, error_points, share, summary_points
+from .run_words import (
+    INTERVAL,
+    LEGEND,
+    NOISE,
+    best_of,
+    error_points,
+    gain_sentences,
+    share,
+    summary_points,
+)
 from .runs import Run
 from .table import Column, Table
 
@@ -70,10 +79,14 @@ def runs_document(
     taxonomy = runs[0].result.taxonomy
     side = None if paper is None else beside(paper, taxonomy, source=runs[0].source)
     colours = style.superclass_colours(taxonomy)
+    points = [*summary_points(comparison),
+              *error_points(_baseline_and_best(comparison, analyses))]
+    if side is not None:
+        theirs = best_of(side.comparison.variants)
+        points.append((f"The paper's {theirs.name} over its {side.comparison.baseline}",
+                       gain_sentences(side.comparison, theirs)))
     sections = [
-        Section('summary', 'Summary', (
-            Points((*summary_points(comparison), *error_points(
-                _baseline_and_best(comparison, analyses)))), )),
+        Section('summary', 'Summary', (Points(tuple(points)), )),
         _compared(runs, comparison),
         _overall(comparison, side),
         *_gains(comparison, side),
@@ -93,7 +106,7 @@ def runs_document(
     summary = runs[0].result.summary
     boxes = sum(row.val_boxes for row in summary.fine.classes)
     return Document(
-        title=', '.join(names) if len(names) < 5 else f'{len(names)} variants',
+        title=f'Report: {", ".join(names) if len(names) < 6 else f"{len(names)} variants"}',
         detail=f'{len(runs)} runs on {summary.num_images:,} images with {boxes:,} boxes of '
                f'{taxonomy.num_classes} classes; AP in percent, gains over '
                f'{comparison.baseline}.',
@@ -182,14 +195,15 @@ def _compared(runs: Sequence[Run], comparison: Comparison) -> Section:
 def _overall(comparison: Comparison, side: PaperSide | None) -> Section:
     several = any(len(variant.runs) > 1 for variant in comparison.variants)
     spread = f' {_SPREAD}' if several else ''
+    grouped = bool(comparison.superclasses)
     blocks: list[Block] = [
         TableBlock('overall', "COCO's numbers (the paper's tables 1 and 2)",
                    f'AP in percent; s, m, l: small, medium, large boxes. {_BEST}{spread}',
                    run_tables.overall_table(comparison, side)),
-        TableBlock('frequency', 'Rare and frequent classes, and superclasses',
-                   'Means over the classes named, those with most boxes last in each third '
-                   f'({comparison.counted_on} boxes). Superclass AP: a box of the right '
-                   f'superclass counts, whatever its class. {_BEST}',
+        TableBlock('frequency', 'Rare and frequent classes' + ', and superclasses' * grouped,
+                   f'Rare or frequent by {comparison.counted_on} boxes. '
+                   + 'Superclass AP: a box of the right superclass counts, whatever its class. '
+                   * grouped + _BEST,
                    run_tables.frequency_table(comparison))]
     for level in range(len(comparison.superclasses)):
         several_levels = len(comparison.superclasses) > 1
@@ -212,7 +226,7 @@ def _gains(comparison: Comparison, side: PaperSide | None) -> list[Section]:
     note = 'In percentage points.'
     if comparison.resamples:
         note += (f' {LEGEND} {comparison.resamples:,} resamples, the same for all; without '
-                 'brackets there is no interval. In bold: the interval does not contain 0.')
+                 'brackets there is no interval.')
     return [Section('gains', 'Gains over the baseline', (
         Paragraph(
             f'"Gain" has two senses. The {DIFFERENCE}: that of the variant minus that of '

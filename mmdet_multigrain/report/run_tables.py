@@ -82,8 +82,8 @@ def class_table(comparison: Comparison, paper: PaperSide | None = None) -> Table
     ours, theirs = ('these runs', 'the paper') if paper else ('', '')
     columns = [Column('class', 'class', left=True)]
     # Beside the paper's columns there is no room for it.
-    has_groups = paper is None and any(map(_path, comparison.classes))
-    if has_groups:
+    groups = real_groups(comparison.classes) if paper is None else set()
+    if groups:
         columns.append(Column('superclass', 'superclass', left=True))
     columns += [Column('boxes', counted, ',d'),
                 *(Column(variant.name, variant.name, '.2f', group=ours)
@@ -93,7 +93,7 @@ def class_table(comparison: Comparison, paper: PaperSide | None = None) -> Table
                     for variant in paper.comparison.variants]
     rows = []
     for row in comparison.classes:
-        cells = [row.name, *([_path(row)] if has_groups else []),
+        cells = [row.name, *([_path(row, groups)] if groups else []),
                  row.val_boxes if row.train_boxes is None else row.train_boxes,
                  *_score_cells(comparison.variants, row.key)]
         if paper is not None:
@@ -101,7 +101,7 @@ def class_table(comparison: Comparison, paper: PaperSide | None = None) -> Table
             cells += (_score_cells(paper.comparison.variants, key) if key is not None
                       else [None] * len(paper.comparison.variants))
         rows.append(tuple(cells))
-    mean = ['mean over the classes', *([''] if has_groups else []), None,
+    mean = ['mean over the classes', *([''] if groups else []), None,
             *_score_cells(comparison.variants, 'all')]
     if paper is not None:
         mean += _score_cells(paper.comparison.variants, 'all')
@@ -324,6 +324,10 @@ def _capital(text: str) -> str:
 
 
 
-def _path(row: ComparedClass) -> str:
-    """The groups above a class; a class without one is its own group, which says nothing."""
-    return ' / '.join(name for name in row.superclasses if name != row.name)
+def real_groups(classes: Sequence[ComparedClass]) -> set[str]:
+    """Names of the groups; a class without one is its own group, which says nothing."""
+    return {name for row in classes for name in row.superclasses if name != row.name}
+
+
+def _path(row: ComparedClass, groups: set[str]) -> str:
+    return ' / '.join(name for name in row.superclasses if name in groups)

@@ -16,7 +16,7 @@ from .run_analysis import VariantAnalysis
 NOISE = '°'  # marks a difference whose interval contains 0
 INTERVAL = f'{CONFIDENCE:.0%}'.replace('%', ' %') + ' interval'
 LEGEND = (f'In brackets the {INTERVAL} of a paired bootstrap over the images; {NOISE} it contains '
-          '0: the difference may be noise.')
+          '0: the difference may be noise; in bold: it does not.')
 
 
 def percent(value: float) -> float | None:
@@ -65,13 +65,18 @@ def summary_points(comparison: Comparison) -> list[tuple[str, str]]:
     if others:
         text += f' Highest: {best_of(comparison.variants).name}.'
     points = [('AP', text)]
-    for variant in others:
-        points.append((f'{variant.name} over {baseline.name}', ' '.join((
-            _gains_in_ap(comparison, variant), _gains_of_the_rarest(comparison, variant),
-            _class_sentence(comparison, variant))).strip()))
+    points += [(f'{variant.name} over {baseline.name}', gain_sentences(comparison, variant))
+               for variant in others]
     if others:
         points.append(('Seeds', _seed_sentence(comparison)))
     return points
+
+
+def gain_sentences(comparison: Comparison, variant: Variant) -> str:
+    """What a variant gains in AP, on the rarest classes, and on how many classes."""
+    return ' '.join((
+        _gains_in_ap(comparison, variant), _gains_of_the_rarest(comparison, variant),
+        _class_sentence(comparison, variant))).strip()
 
 
 def error_points(analyses: Sequence[VariantAnalysis]) -> list[tuple[str, str]]:
@@ -149,9 +154,8 @@ def _class_sentence(comparison: Comparison, variant: Variant) -> str:
 
 def _seed_sentence(comparison: Comparison) -> str:
     counts = [len(variant.runs) for variant in comparison.variants]
-    text = (f'The interval speaks of other photos, not of training again. {NOISE} It contains 0: '
-            'the difference may be noise.'
-            if comparison.resamples else 'Without intervals, noise is not ruled out.')
+    text = (f'Intervals speak of other photos, not of training again; a gain marked {NOISE} may be '
+            'noise.' if comparison.resamples else 'Without intervals, noise is not ruled out.')
     if max(counts) == 1:
         return (f'A single run of each variant: how much training again would change the numbers '
                 f'is not known, and a difference may come from the seed alone. {text}').strip()

@@ -57,7 +57,7 @@ def test_sections(document, runs):
     assert [section.name for section in document.sections] == [
         'summary', 'runs', 'overall', 'gains', 'classes', 'errors', 'confusion', 'calibration',
         'reading']
-    assert document.title == 'baseline, wgroup, merged'  # the baseline first
+    assert document.title == 'Report: baseline, wgroup, merged'  # the baseline first
     assert document.detail.startswith('6 runs on 24 images with 48 boxes of 5 classes;')
     assert [row[0] for row in named(document, 'overall').table.rows] == [
         'baseline', 'wgroup', 'merged']
@@ -131,5 +131,7 @@ def test_the_papers_numbers_beside(tmp_path):
     vest = next(row for row in named(document, 'classes').table.rows if row[0] == 'vest')
     assert [cell.value for cell in vest[3:]] == pytest.approx([66.93, 67.47, 68.68, 68.28])
     assert 'paper' in [section.name for section in document.sections]
+    lead, text = document.sections[0].blocks[0].items[-1]
+    assert lead == "The paper's wgroup over its baseline" and '+2.28 (mean of' in text
     with pytest.raises(ReportError, match='f: none of its classes is one of oiv4c'):
         beside(load_paper('oiv4c'), Taxonomy('t', ['car', 'bus']), source='f')

@@ -147,3 +147,12 @@ def test_every_score_is_in_the_data(df2):
     assert len(rows) == 4 * (len(df2.numbers) + len(df2.classes))
     ap = next(row for row in rows if (row['variant'], row['key']) == ('wgroup', 'AP'))
     assert float(ap['mean']) == pytest.approx(69.02) and ap['std'] == '' and ap['n'] == '1'
+
+
+def test_a_class_named_as_its_superclass(df2):
+    """It has that superclass if another class is in it, too; alone, it has none."""
+    names = (('top', 'top'), ('shirt', 'top'), ('bag', 'bag'))
+    rows = tuple(dataclasses.replace(row, name=name, superclasses=(group, ))
+                 for row, (name, group) in zip(df2.classes, names, strict=False))
+    table = run_tables.class_table(dataclasses.replace(df2, classes=rows))
+    assert [row[:2] for row in table.rows[:3]] == [('top', 'top'), ('shirt', 'top'), ('bag', '')]

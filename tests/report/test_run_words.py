@@ -76,7 +76,7 @@ def test_single_runs_are_said_to_be_single(pair):
 def test_seeds(pair, ours, sentence):
     text = dict(summary_points(pair(ours, (0.3, 0.4), resamples=10)))['Seeds']
     assert sentence in text and 'baseline 7.07 (n = 2)' in text
-    assert 'speaks of other photos, not of training again' in text
+    assert 'speak of other photos, not of training again' in text
 
 
 def test_classes_are_counted_by_their_intervals(pair):

@@ -107,7 +107,7 @@ def test_detections_of_another_framework(tmp_path):
                     truth, '--out', tmp_path / 'out', '--resamples', 20, '--taxonomy', truth)
     assert result.status == 0, result.err
     text = (tmp_path / 'out' / 'report.md').read_text()
-    assert '# mine, other' in text and 'as no training file is known' in text
+    assert '# Report: mine, other' in text and 'as no training file is known' in text
 
 
 def changed(folder, **changes):

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from mmdet_multigrain.files import write_whole
 from mmdet_multigrain.launch import run_tool
 from mmdet_multigrain.report.errors import ReportError
 from mmdet_multigrain.report.paper import DATASETS, load_paper
+from mmdet_multigrain.report.run_document import Document
 
 RESAMPLES = 2000
 
@@ -62,43 +65,55 @@ def check_folder(out: Path) -> None:
                           'another folder')
 
 
+def warn_of_letters(names: Iterable[str]) -> None:
+    """Tell which letters the figures cannot show."""
+    from mmdet_multigrain.report.style import missing_letters
+
+    missing = missing_letters(names)
+    if missing:
+        print(f'no font here has {len(missing)} of the letters ({missing[:5]}); the figures show '
+              'boxes for them; a font such as Noto Sans CJK mends it', file=sys.stderr)
+
+
+def make_document(args: argparse.Namespace) -> Document:
+    """The report on the runs, or on the paper alone."""
+    # Here, because matplotlib and the evaluation take seconds to load.
+    from mmdet_multigrain.report.comparison import compare
+    from mmdet_multigrain.report.run_analysis import analyse_variants
+    from mmdet_multigrain.report.run_names import find_variant, shorten_variants
+    from mmdet_multigrain.report.run_sections import beside, paper_document, runs_document
+    from mmdet_multigrain.report.runs import load_runs
+
+    paper = None if args.paper is None else load_paper(args.paper)
+    if not args.runs:
+        return paper_document(paper)
+    loaded = load_runs(args.runs, ann_file=args.ann_file, taxonomy=args.taxonomy,
+                       train_ann_file=args.train_ann_file)
+    runs = shorten_variants(loaded)
+    baseline = args.baseline and find_variant(args.baseline, loaded, runs)
+    taxonomy = runs[0].result.taxonomy
+    if paper is not None:
+        beside(paper, taxonomy, source=runs[0].source)  # refused now, not after the bootstrap
+    warn_of_letters((*taxonomy.classes, *taxonomy.group_names(0), *(run.variant for run in runs)))
+    comparison = compare(runs, baseline=baseline, seed=args.seed, progress=True,
+                         resamples=0 if args.no_bootstrap else args.resamples)
+    return runs_document(runs, comparison, analyse_variants(runs, progress=True), paper=paper)
+
+
 def main() -> None:
     args = parse_args()
     if not args.runs and args.paper is None:
         raise ReportError('no run named; give work dirs or result files, or --paper '
                           f'{"|".join(DATASETS)} for the numbers of the paper')
     check_folder(args.out)
-    paper = None if args.paper is None else load_paper(args.paper)
+    document = make_document(args)
 
-    # Here, because matplotlib and the evaluation take seconds to load.
-    from mmdet_multigrain.report.run_analysis import analyse_variants
-    from mmdet_multigrain.report.run_names import find_variant, shorten_variants
     from mmdet_multigrain.report.run_render import render_files
-    from mmdet_multigrain.report.run_sections import beside, paper_document, runs_document
 
-    if args.runs:
-        from mmdet_multigrain.report.comparison import compare
-        from mmdet_multigrain.report.runs import load_runs
-
-        loaded = load_runs(args.runs, ann_file=args.ann_file, taxonomy=args.taxonomy,
-                           train_ann_file=args.train_ann_file)
-        runs = shorten_variants(loaded)
-        baseline = args.baseline and find_variant(args.baseline, loaded, runs)
-        if paper is not None:
-            beside(paper, runs[0].result.taxonomy, source=runs[0].source)
-        comparison = compare(runs, baseline=baseline, seed=args.seed, progress=True,
-                             resamples=0 if args.no_bootstrap else args.resamples)
-        document = runs_document(runs, comparison, analyse_variants(runs, progress=True),
-                                 paper=paper)
-    else:
-        document = paper_document(paper)
     files = render_files(document)
-    for name, content in files.items():
-        write_whole(args.out / name, content)
-    for section in document.sections[:1]:
-        for block in section.blocks:
-            for lead, text in block.items:
-                print(f'{lead}: {text}')
+    for name in sorted(files, key=lambda name: '/' not in name):  # the report itself comes last
+        write_whole(args.out / name, files[name])
+    print('\n'.join(f'{lead}: {text}' for lead, text in document.sections[0].blocks[0].items))
     print(f'\nwritten to {args.out}: report.html, report.md, and {len(files) - 2} files in tables '
           'and figures')
 
