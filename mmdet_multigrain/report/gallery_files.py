@@ -32,7 +32,6 @@ from .gallery_pictures import (
     draw_case,
     draw_cell,
     side_by_side,
-    tally,
     truth_marks,
     words,
 )
@@ -157,8 +156,7 @@ class PictureFolder:
         for run, cases in runs.items():
             for case in cases:
                 self._list(case, run, path)
-        return [Picture(path, f'{number}: {name}. ' + '; '.join(
-            f'{run}: {tally(cases)}' for run, cases in runs.items()))]
+        return [Picture(path, f'{number}: {name}')]
 
     def draw_gallery(self, gallery: Gallery, *, done: Callable[[], object]) -> list[GalleryPage]:
         """Write the pictures and the contact sheet of one kind; nothing if no photo can be read.

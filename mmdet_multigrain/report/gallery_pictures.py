@@ -7,6 +7,7 @@ colour tells the superclass. The choice belongs in ``galleries``, lines and lett
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from .style import superclass_colours
 CELL = (300, 360)  # width and height of a photo on a contact sheet, in pixels
 SHEET_COLUMNS = 4
 GAP = 8
-SIDE_BY_SIDE_COLUMNS = 4
+MOST_COLUMNS = 4  # side by side
 Area = tuple[float, float, float, float]  # left, top, width, height as shares of a picture
 _TALLEST = 2  # a picture is at most so many times as high as wide
 
@@ -134,7 +135,8 @@ def side_by_side(
                  Mark(case.box, _judged(case, look), look.colour(case.predicted))
                  for case in cases]
         columns.append(captioned(draw_marks(photo, marks, size=size), [name, tally(cases)]))
-    return on_sheet(columns, columns=min(len(columns), SIDE_BY_SIDE_COLUMNS), gap=GAP)
+    rows = math.ceil(len(columns) / MOST_COLUMNS)
+    return on_sheet(columns, columns=math.ceil(len(columns) / rows), gap=GAP)
 
 
 def truth_marks(
