@@ -25,7 +25,8 @@ from .table import shorten
 
 _ROW = 0.235  # height of a class, in inches
 _NAME, _GROUP = 34, 24  # letters
-_LEFT, _PANELS, _GAP = 2.75, 7.2, 0.3  # names, all panels together, between them, in inches
+# Names, all panels together, the least of one panel, between panels, in inches.
+_LEFT, _PANELS, _PANEL, _GAP = 2.75, 7.2, 1.6, 0.3
 _KIND_COLOURS = ('#56b4e9', '#0072b2', '#e69f00', '#f5d9a8', '#b5c563', '#cc79a7', '#8a8a8a',
                  '#333333')
 _SHADES = LinearSegmentedColormap.from_list('shades', ['#ffffff', '#9ecae1', '#2171b5', '#08306b'])
@@ -46,7 +47,7 @@ def class_gains(figure: Figure, comparison: Comparison, colours: Mapping[str, st
     rows = comparison.classes
     height = _ROW * len(rows)
     # A lone panel would be too wide to compare its bars.
-    panels = _PANELS if len(others) > 1 else 0.72 * _PANELS
+    panels = max(_PANELS, _PANEL * len(others)) if len(others) > 1 else 0.72 * _PANELS
     width = (panels - _GAP * (len(others) - 1)) / len(others)
     total = (_LEFT + panels + 0.2, height + 1.5)
     figure.set_size_inches(*total)
