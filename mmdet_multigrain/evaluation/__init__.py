@@ -12,19 +12,26 @@ from .coco_eval import (
     evaluate_detections,
     evaluate_levels,
 )
+from .confusion import Confusion, measure_confusion
+from .errors import ErrorAnalysis, Kind, analyse_errors
 from .result_file import Result, RunRecord, read_result, write_json, write_result
 from .summary import EvaluationSummary, render_text, summarize
 
 __all__ = [
     'CocoResult',
+    'Confusion',
     'Detections',
+    'ErrorAnalysis',
     'EvaluationError',
     'EvaluationSummary',
     'GroundTruth',
+    'Kind',
     'Result',
     'RunRecord',
+    'analyse_errors',
     'evaluate_detections',
     'evaluate_levels',
+    'measure_confusion',
     'read_result',
     'render_text',
     'summarize',

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .coco_eval import Detections, EvaluationError, _choose_engine
+from .coco_eval import Detections, EvaluationError, choose_engine
 from .errors import DetectionErrors, Kind
 
 
@@ -65,7 +65,7 @@ def measure_calibration(
     Raises:
         EvaluationError: If a score is below 0 or above 1, or hotcoco is missing.
     """
-    _choose_engine('hotcoco')
+    choose_engine('hotcoco')
     from hotcoco import metrics
 
     counted = found.kinds < Kind.MISSED

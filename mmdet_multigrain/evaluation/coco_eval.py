@@ -243,10 +243,10 @@ def evaluate_detections(
     Raises:
         EvaluationError: If the engine is unknown or missing, or a label is out of range.
     """
-    engine = _choose_engine(engine)
+    engine = choose_engine(engine)
     iou_thrs = np.linspace(0.5, 0.95, 10) if iou_thrs is None else np.atleast_1d(iou_thrs)
     max_dets = tuple(sorted(max_dets))
-    _check_labels(ground_truth, detections, num_classes)
+    check_labels(ground_truth, detections, num_classes)
     run = {'hotcoco': hotcoco_evaluator, 'pycocotools': _pycocotools_evaluator}[engine]
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         evaluator = run(ground_truth, detections, num_classes, iou_thrs, max_dets)
@@ -282,7 +282,7 @@ def evaluate_levels(
         group_indices: For each level, the group of each fine label.
         **kwargs: Those of `evaluate_detections`, but `num_classes`.
     """
-    _check_labels(ground_truth, detections, len(group_indices[-1]))
+    check_labels(ground_truth, detections, len(group_indices[-1]))
     return [
         evaluate_detections(
             ground_truth.relabel(index),
@@ -389,7 +389,8 @@ def _pycocotools_evaluator(
     return evaluator
 
 
-def _check_labels(ground_truth: GroundTruth, detections: Detections, num_classes: int) -> None:
+def check_labels(ground_truth: GroundTruth, detections: Detections, num_classes: int) -> None:
+    """Raise a one-line EvaluationError if a label is not one of ``0..num_classes-1``."""
     for name, boxes in (('ground truth', ground_truth), ('detections', detections)):
         if len(boxes.labels) and not 0 <= boxes.labels.min() <= boxes.labels.max() < num_classes:
             raise EvaluationError(
@@ -415,7 +416,8 @@ def _mean_of_known(values: np.ndarray) -> float:
     return float(known.mean()) if known.size else float('nan')
 
 
-def _choose_engine(name: str) -> str:
+def choose_engine(name: str) -> str:
+    """The engine to use for `hotcoco`, `pycocotools` or `auto`; an error if it is not there."""
     if name not in ('auto', *ENGINES):
         raise EvaluationError(f'engine {name!r} is unknown; use auto, {" or ".join(ENGINES)}')
     names = ENGINES if name == 'auto' else (name,)

@@ -12,7 +12,7 @@ import numpy as np
 
 from mmdet_multigrain.taxonomy import Taxonomy
 
-from .coco_eval import Detections, GroundTruth, _check_labels, _choose_engine, hotcoco_evaluator
+from .coco_eval import Detections, GroundTruth, check_labels, choose_engine, hotcoco_evaluator
 from .errors import shared_levels
 
 
@@ -150,8 +150,8 @@ def measure_confusion(
     Raises:
         EvaluationError: If a label is out of range, or hotcoco is missing.
     """
-    _choose_engine('hotcoco')
-    _check_labels(ground_truth, detections, taxonomy.num_classes)
+    choose_engine('hotcoco')
+    check_labels(ground_truth, detections, taxonomy.num_classes)
     evaluator = hotcoco_evaluator(
         ground_truth, detections, taxonomy.num_classes, [iou_thr], [max_dets]
     )

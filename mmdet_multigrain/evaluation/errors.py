@@ -37,7 +37,7 @@ import numpy as np
 
 from mmdet_multigrain.taxonomy import Taxonomy
 
-from .coco_eval import Detections, EvaluationError, GroundTruth, _check_labels
+from .coco_eval import Detections, EvaluationError, GroundTruth, check_labels
 from .matching import Pairs, find_pairs, match_greedily, within_limit
 
 RECALLS = np.linspace(0, 1, 101)
@@ -189,7 +189,7 @@ def analyse_errors(
             f'thresholds are {bg_thr} (background) and {pos_thr} (hit); '
             'give 0 < background < hit <= 1'
         )
-    _check_labels(ground_truth, detections, taxonomy.num_classes)
+    check_labels(ground_truth, detections, taxonomy.num_classes)
     agreement = shared_levels(taxonomy)
     table, fixed = _sort_out(ground_truth, detections, agreement, pos_thr, bg_thr, max_dets)
     costs = _Costs(ground_truth, detections, table, fixed, taxonomy.num_classes)
