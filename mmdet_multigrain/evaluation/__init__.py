@@ -1,7 +1,7 @@
-"""COCO evaluation along a taxonomy: engine, typed summary, its file, and the registered metric.
+"""COCO evaluation along a taxonomy: engine, typed summary and its file, errors, bootstrap.
 
-All but the metric need NumPy and an engine only. The metric registers itself where MMDetection
-is installed; without it, the others work all the same.
+All of it needs NumPy and an engine only, but the metric, which registers itself in mmdet's
+`METRICS` when `multi_grained_coco_metric` is imported (as the configs' `custom_imports` do).
 """
 
 from .coco_eval import (
@@ -38,13 +38,3 @@ __all__ = [
     'write_json',
     'write_result',
 ]
-
-try:
-    import mmdet  # noqa: F401
-except ModuleNotFoundError:
-    pass
-else:
-    # Outside the try: an mmcv without its operators must not pass for an absent MMDetection.
-    from .multi_grained_coco_metric import MultiGrainedCocoMetric  # noqa: F401
-
-    __all__ += ['MultiGrainedCocoMetric']

@@ -13,7 +13,8 @@ from mmdet.evaluation import CocoMetric
 from mmdet.registry import METRICS
 
 from mmdet_multigrain.datasets import AnnotationError, taxonomy_metainfo
-from mmdet_multigrain.evaluation import EvaluationError, MultiGrainedCocoMetric
+from mmdet_multigrain.evaluation import EvaluationError
+from mmdet_multigrain.evaluation.multi_grained_coco_metric import MultiGrainedCocoMetric
 from mmdet_multigrain.taxonomy import Taxonomy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -192,7 +193,7 @@ import sys, torch
 import torch.distributed as dist
 sys.path.insert(0, sys.argv[1])
 from mmdet_multigrain.datasets import taxonomy_metainfo
-from mmdet_multigrain.evaluation import MultiGrainedCocoMetric
+from mmdet_multigrain.evaluation.multi_grained_coco_metric import MultiGrainedCocoMetric
 from mmdet_multigrain.taxonomy import Taxonomy
 folder, rank = sys.argv[2], int(sys.argv[3])
 dist.init_process_group('gloo', init_method=f'file://{folder}/meet', rank=rank, world_size=2)

@@ -14,7 +14,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 import mmdet_multigrain
-from mmdet_multigrain.evaluation import MultiGrainedCocoMetric, RunRecord
+from mmdet_multigrain.evaluation import RunRecord
+from mmdet_multigrain.evaluation.multi_grained_coco_metric import MultiGrainedCocoMetric
 
 from .preflight_hook import inner_datasets
 
