@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mmdet_multigrain.files import write_whole
-from mmdet_multigrain.launch import run_tool
+from mmdet_multigrain.launch import quiet_imports, run_tool
 from mmdet_multigrain.report.errors import ReportError
 from mmdet_multigrain.report.paper import DATASETS, load_paper
 from mmdet_multigrain.report.run_document import Document
@@ -77,12 +77,14 @@ def warn_of_letters(names: Iterable[str]) -> None:
 
 def make_document(args: argparse.Namespace) -> Document:
     """The report on the runs, or on the paper alone."""
-    # Here, because matplotlib and the evaluation take seconds to load.
-    from mmdet_multigrain.report.comparison import compare
-    from mmdet_multigrain.report.run_analysis import analyse_variants
-    from mmdet_multigrain.report.run_names import find_variant, shorten_variants
-    from mmdet_multigrain.report.run_sections import beside, paper_document, runs_document
-    from mmdet_multigrain.report.runs import load_runs
+    # Here, because matplotlib and the evaluation take seconds to load; the evaluation loads mmdet,
+    # where it is installed, which prints lines that concern nobody.
+    with quiet_imports():
+        from mmdet_multigrain.report.comparison import compare
+        from mmdet_multigrain.report.run_analysis import analyse_variants
+        from mmdet_multigrain.report.run_names import find_variant, shorten_variants
+        from mmdet_multigrain.report.run_sections import beside, paper_document, runs_document
+        from mmdet_multigrain.report.runs import load_runs
 
     paper = None if args.paper is None else load_paper(args.paper)
     if not args.runs:
