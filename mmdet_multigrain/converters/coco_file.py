@@ -108,6 +108,35 @@ def read_info(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     return info if isinstance(info, dict) else None
 
 
+def is_up_to_date(path: str | os.PathLike[str], info: Mapping[str, Any],
+                  sources: Iterable[str | os.PathLike[str]]) -> bool:
+    """Whether a file was made with the same ``info`` after the last change of its sources.
+
+    A change is one of content, name, or of anything else that the system notes: copying an older
+    file over a newer one counts. Of a folder, the changes of all that is in it count.
+
+    Args:
+        path: What ``open_coco`` wrote; its time must be that of the conversion's start.
+        info: What it would be given now.
+        sources: Files and folders that it is made of.
+    """
+    if read_info(path) != info:
+        return False
+    made = os.stat(path).st_mtime_ns
+    try:
+        return all(changed < made for source in sources for changed in _changes(source))
+    except OSError:  # reading it will tell what is wrong
+        return False
+
+
+def _changes(source: str | os.PathLike[str]) -> Iterator[int]:
+    yield os.stat(source).st_ctime_ns
+    if os.path.isdir(source):
+        with os.scandir(source) as entries:
+            for entry in entries:
+                yield entry.stat().st_ctime_ns
+
+
 @dataclass
 class ConversionSummary:
     """What a conversion wrote and what it left out.

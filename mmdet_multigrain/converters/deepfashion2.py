@@ -19,7 +19,6 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
@@ -28,7 +27,7 @@ from mmdet_multigrain.parallel import chunked, default_workers, map_ordered
 from mmdet_multigrain.problems import Problems
 from mmdet_multigrain.taxonomy import Taxonomy
 
-from .coco_file import ConversionSummary, open_coco, read_info
+from .coco_file import ConversionSummary, is_up_to_date, open_coco
 from .deepfashion2_items import CategoryIds, convert_files
 from .errors import ConverterError
 
@@ -92,28 +91,6 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def _is_up_to_date(out_file: Path, info: dict[str, Any], folders: Collection[Path]) -> bool:
-    """Whether the file was made with the same ``info`` after the last change in the folders.
-
-    A change is one of a file's content, name, or of anything else that the system notes: copying
-    an older file over a newer one counts.
-    """
-    if read_info(out_file) != info:
-        return False
-    made = os.stat(out_file).st_mtime_ns
-    for folder in folders:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            if os.stat(descriptor).st_ctime_ns >= made:
-                return False
-            for name in os.listdir(descriptor):
-                if os.stat(name, dir_fd=descriptor).st_ctime_ns >= made:
-                    return False
-        finally:
-            os.close(descriptor)
-    return True
-
-
 def convert(root: str | Path, split: str, out_file: str | Path | None = None, *,
             with_segmentation: bool = False, workers: int | None = None, force: bool = False,
             progress: bool = True) -> ConversionSummary:
@@ -145,7 +122,7 @@ def convert(root: str | Path, split: str, out_file: str | Path | None = None, *,
     summary = ConversionSummary(split, out_file, taxonomy)
     info = {'description': f'DeepFashion2, {split} split', 'format_version': FORMAT_VERSION,
             'with_segmentation': with_segmentation}
-    if not force and _is_up_to_date(out_file, info, folders):
+    if not force and is_up_to_date(out_file, info, folders):
         summary.up_to_date = True
         return summary
     started_at = time.time_ns()

@@ -22,7 +22,7 @@ from mmdet_multigrain.files import write_whole
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.taxonomy.errors import show, show_list
 
-from .coco_file import ConversionSummary, open_coco, read_info
+from .coco_file import ConversionSummary, is_up_to_date, open_coco
 from .errors import ConverterError
 from .openimages_rows import add_rows, read_rows
 from .openimages_selection import CLOTHING, Selection, load_selection
@@ -127,7 +127,7 @@ def convert(boxes_csv: str | Path, out_file: str | Path, *, split: str,
             'format_version': FORMAT_VERSION, 'boxes': _name_and_size(boxes_csv),
             'sizes': _name_and_size(sizes_from), 'selection': selection.digest(),
             'group_of': group_of}
-    if not force and _is_up_to_date(out_file, info, (boxes_csv, sizes_from)):
+    if not force and is_up_to_date(out_file, info, (boxes_csv, sizes_from)):
         summary.up_to_date = True
         return summary
     boxes = read_boxes(boxes_csv, selection, group_of=group_of, summary=summary,
@@ -166,24 +166,6 @@ def _name_and_size(path: Path) -> str:
     if path.is_dir():
         return f'{path.name}, {len(os.listdir(path))} files'
     return f'{path.name}, {path.stat().st_size if path.exists() else 0} bytes'
-
-
-def _is_up_to_date(out_file: Path, info: dict[str, Any], sources: Iterable[Path]) -> bool:
-    """Whether the file was made with the same ``info`` after the last change of its sources.
-
-    Of a folder, the changes of all that is in it count.
-    """
-    if read_info(out_file) != info:
-        return False
-    made = os.stat(out_file).st_mtime_ns
-    for source in sources:
-        if not source.exists() or os.stat(source).st_ctime_ns >= made:
-            return False
-        if source.is_dir():
-            with os.scandir(source) as entries:
-                if any(entry.stat().st_ctime_ns >= made for entry in entries):
-                    return False
-    return True
 
 
 def read_boxes(path: str | Path, selection: Selection, *, summary: OpenImagesSummary,
