@@ -60,8 +60,9 @@ class Spread:
 
     @property
     def std(self) -> float:
-        """Standard deviation over the runs (n - 1); NaN for a single one."""
-        return statistics.stdev(self.values) if len(self.values) > 1 else math.nan
+        """Standard deviation over the runs (n - 1); NaN for one run, or where one has no value."""
+        known = len(self.values) > 1 and not math.isnan(self.mean)
+        return statistics.stdev(self.values) if known else math.nan
 
 
 @dataclass(frozen=True)

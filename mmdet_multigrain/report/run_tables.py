@@ -22,7 +22,7 @@ from .comparison import (
     Variant,
 )
 from .run_analysis import VariantAnalysis
-from .run_words import deviation, percent, plain, show_gain
+from .run_words import percent, plain, show_gain
 from .table import Cell, Column, Table
 
 OVERALL = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl')
@@ -157,7 +157,7 @@ def seed_table(comparison: Comparison) -> Table:
         (Column('variant', 'variant', left=True), Column('n', 'n', 'd'),
          Column('mean', 'mean AP', '.2f'), Column('std', 'standard deviation', '.2f'),
          *(Column(f'run_{number + 1}', f'run {number + 1}', '.2f') for number in range(most))),
-        tuple((variant.name, len(spread.values), percent(spread.mean), percent(deviation(spread)),
+        tuple((variant.name, len(spread.values), percent(spread.mean), percent(spread.std),
                *(percent(value) for value in spread.values),
                *[None] * (most - len(spread.values)))
               for variant in comparison.variants for spread in [variant.scores['AP']]))
@@ -170,7 +170,7 @@ def scores_data(comparison: Comparison) -> Table:
     return Table(
         (*map(_key, ('variant', 'key', 'what', 'mean', 'std', 'n')),
          *(_key(f'run_{number + 1}') for number in range(most))),
-        tuple((variant.name, key, title, percent(spread.mean), percent(deviation(spread)),
+        tuple((variant.name, key, title, percent(spread.mean), percent(spread.std),
                len(spread.values), *(percent(value) for value in spread.values),
                *[None] * (most - len(spread.values)))
               for variant in comparison.variants for key, title in titles.items()
@@ -308,7 +308,7 @@ def _score_cell(spread: Spread, bold: bool) -> Cell:
     """Mean, with the standard deviation over several runs."""
     text = None
     if len(spread.values) > 1 and not math.isnan(spread.mean):
-        text = f'{plain(spread.mean)} ± {plain(deviation(spread))}'
+        text = f'{plain(spread.mean)} ± {plain(spread.std)}'
     return Cell(percent(spread.mean), text, bold)
 
 

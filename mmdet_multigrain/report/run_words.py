@@ -45,11 +45,6 @@ def show_gain(gain: Gain) -> str:
     return f'{text}{mark} [{signed(gain.interval.low)}, {signed(gain.interval.high)}]'
 
 
-def deviation(spread: Spread) -> float:
-    """Standard deviation over the runs; NaN for a single one, and where a run has no value."""
-    return math.nan if math.isnan(spread.mean) else spread.std
-
-
 def share(value: float) -> str:
     """A share in whole percent."""
     return '-' if math.isnan(value) else f'{100 * value:.0f} %'
@@ -172,7 +167,7 @@ def _seed_sentence(comparison: Comparison) -> str:
 
 def _deviation(spread: Spread) -> str:
     count = len(spread.values)
-    return 'one run' if count < 2 else f'{plain(deviation(spread))} (n = {count})'
+    return 'one run' if count < 2 else f'{plain(spread.std)} (n = {count})'
 
 
 def _overlap(variant: Variant, baseline: Variant) -> str:

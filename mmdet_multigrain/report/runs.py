@@ -100,7 +100,13 @@ class Run:
         if self.detections_file is None:
             raise ReportError(f'{self.source}: its detections ({self.result.detections_file}) are '
                               'not there; test it again with tools/test.py')
-        return self.detections_file.detections
+        found, summary = self.detections_file.detections, self.result.summary
+        if len(found.scores) != summary.num_detections:
+            raise ReportError(
+                f'{self.detections_file.path}: {len(found.scores)} detections, but {self.source} '
+                f'was made of {summary.num_detections}; test it again, so that both are of one '
+                'test')
+        return found
 
 
 def load_runs(

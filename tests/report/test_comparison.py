@@ -174,6 +174,7 @@ def test_spread():
     assert Spread((1.0, 2.0, 6.0)).mean == 3
     assert Spread((1.0, 2.0, 6.0)).std == pytest.approx(math.sqrt(7))
     assert math.isnan(Spread((1.0,)).std)
+    assert math.isnan(Spread((1.0, math.nan)).std)
 
 
 class _TestSet:

@@ -201,6 +201,14 @@ def test_files_that_moved(make, tmp_path):
         run.detections  # noqa: B018
 
 
+def test_detections_of_another_test(make):
+    folder = make('work/a')
+    write(folder / 'result.bbox.json', DETECTIONS[:2])
+    run, = load_runs([folder])
+    with pytest.raises(ReportError, match='2 detections, but .* was made of 3; test it again'):
+        run.detections  # noqa: B018
+
+
 def test_other_ground_truth_than_that_of_the_result(make):
     folder = make('work/a')
     content = ground_truth()
