@@ -79,14 +79,14 @@ def convert_item(item: Any, width: int, height: int, ids: Mapping[str, int | Non
         BadItemError: Its class or its box cannot be used.
     """
     if type(item) is not dict:
-        raise BadItemError('item that is no JSON object', f'{item!r:.40}')
+        raise BadItemError('item that is no JSON object', _shown(item))
     name = item.get('category_name')
     category_id = ids[name] if type(name) is str else None
     if category_id is None:
-        raise BadItemError('unknown category_name', f'{name!r:.40}')
+        raise BadItemError('unknown category_name', _shown(name))
     if item.get('category_id') != category_id:
         raise BadItemError('category_id that contradicts category_name',
-                           f'{item.get("category_id")!r:.40}, but {name!r} is {category_id}')
+                           f'{_shown(item.get("category_id"))}, but {name!r} is {category_id}')
     x1, y1, x2, y2 = clip(item.get('bounding_box'), width, height)
     result = {'category_id': category_id, 'bbox': (x1, y1, x2 - x1, y2 - y1),
               'area': (x2 - x1) * (y2 - y1), 'iscrowd': 0}
@@ -103,13 +103,13 @@ def clip(box: Any, width: int, height: int) -> tuple[float, float, float, float]
         BadItemError: It is no box, or nothing of it lies there.
     """
     if not (type(box) is list and len(box) == 4):
-        raise BadItemError('bounding_box that is not four numbers', f'{box!r:.60}')
+        raise BadItemError('bounding_box that is not four numbers', _shown(box, 60))
     x1, y1, x2, y2 = box
     if (type(x1) is type(y1) is type(x2) is type(y2) is int
             and 0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height):
         return x1, y1, x2, y2  # nearly all boxes; the rest only takes longer
     if not all(map(_is_coordinate, box)):
-        raise BadItemError('bounding_box that is not four numbers', f'{box!r:.60}')
+        raise BadItemError('bounding_box that is not four numbers', _shown(box, 60))
     if x2 <= x1 or y2 <= y1:
         raise BadItemError('empty or reversed bounding_box', f'{box}')
     x1, x2 = max(x1, 0), min(x2, width)
@@ -117,6 +117,14 @@ def clip(box: Any, width: int, height: int) -> tuple[float, float, float, float]
     if x2 <= x1 or y2 <= y1:
         raise BadItemError('bounding_box outside the image', f'{box} in {width}x{height}')
     return x1, y1, x2, y2
+
+
+def _shown(value: Any, length: int = 40) -> str:
+    """The start of a value, for a message."""
+    try:
+        return repr(value)[:length]
+    except RecursionError:
+        return 'nested too deeply to be shown'
 
 
 def _is_coordinate(value: Any) -> bool:
@@ -231,7 +239,7 @@ def convert_files(names: Iterable[tuple[str, str]], *, anno_folder: str, image_f
                             annotation[key].get('segmentation'))
                         for other in others:
                             problems.add('part of segmentation that is no polygon',
-                                         f'{anno_name} {key} {other!r:.40}')
+                                         f'{anno_name} {key} {_shown(other)}')
                     annotations.append(_to_json(item))
                 except BadItemError as error:
                     problems.add(error.kind, f'{anno_name} {key} {error.found}')

@@ -162,6 +162,24 @@ def test_bad_item_is_counted_and_left_out(tmp_path, kind):
         (1, 1, 6), (2, 2, 5)]
 
 
+@pytest.mark.parametrize(('kind', 'content'), [
+    ('item that is no JSON object', '%s'),
+    ('unknown category_name', '{"category_name": %s}'),
+    ('category_id that contradicts category_name',
+     '{"category_name": "vest", "category_id": %s}'),
+    ('bounding_box that is not four numbers',
+     '{"category_name": "vest", "category_id": 5, "bounding_box": %s}'),
+])
+def test_values_nested_too_deeply_to_be_shown_are_counted(tmp_path, kind, content):
+    write(tmp_path, 1, annotation_of(item('vest')))
+    write(tmp_path, 2, annotation_of(item('vest')))
+    nested = '[' * 1000 + ']' * 1000  # what the parser reads and repr() does not
+    (tmp_path / 'train' / 'annos' / '000002.json').write_text(f'{{"item1": {content % nested}}}')
+    summary, coco = run(tmp_path)
+    assert summary.problems.counts == {kind: 1, 'image without a usable item': 1}
+    assert len(coco['images']) == 1
+
+
 def test_bad_files_are_counted_and_left_out(tmp_path):
     good = annotation_of(item('vest'))
     write(tmp_path, 1, good)
