@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdet_multigrain.files import dump_json, open_whole
+from mmdet_multigrain.images import IMAGE_SUFFIXES
 from mmdet_multigrain.problems import Problems
 from mmdet_multigrain.taxonomy import Taxonomy
 
@@ -124,17 +125,20 @@ def is_up_to_date(path: str | os.PathLike[str], info: Mapping[str, Any],
         return False
     made = os.stat(path).st_mtime_ns
     try:
-        return all(changed < made for source in sources for changed in _changes(source))
+        return all(changed < made for source in sources for changed in _changes(source, path))
     except OSError:  # reading it will tell what is wrong
         return False
 
 
-def _changes(source: str | os.PathLike[str]) -> Iterator[int]:
-    yield os.stat(source).st_ctime_ns
+def _changes(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> Iterator[int]:
+    is_around = Path(os.path.realpath(source)) in Path(os.path.realpath(path)).parents
+    if not is_around:
+        yield os.stat(source).st_ctime_ns
     if os.path.isdir(source):
         with os.scandir(source) as entries:
             for entry in entries:
-                yield entry.stat().st_ctime_ns
+                if not is_around or Path(entry.name).suffix.lower() in IMAGE_SUFFIXES:
+                    yield entry.stat().st_ctime_ns
 
 
 @dataclass

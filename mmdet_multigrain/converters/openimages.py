@@ -164,7 +164,8 @@ def convert(boxes_csv: str | Path, out_file: str | Path, *, split: str,
 def _name_and_size(path: Path) -> str:
     """What tells a file from another one of its name that is no newer."""
     if path.is_dir():
-        return f'{path.name}, {len(os.listdir(path))} files'
+        count = sum(name.endswith(IMAGE_SUFFIX) for name in os.listdir(path))
+        return f'{path.name}, {count} images'
     return f'{path.name}, {path.stat().st_size if path.exists() else 0} bytes'
 
 

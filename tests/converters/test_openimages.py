@@ -358,6 +358,27 @@ def test_new_images_are_converted_anew(tmp_path):
     assert run(tmp_path, **options)[0].num_images == 2
 
 
+@pytest.mark.parametrize('out', ['annotations/train.json', 'train.json'])
+def test_a_file_among_the_images_is_no_change_of_them(tmp_path, out):
+    write(tmp_path, row(), row('b'))
+
+    def again():
+        return convert(tmp_path / 'train.csv', tmp_path / out, split='train', images=tmp_path,
+                       selection=SELECTION, progress=False)
+
+    Image.new('RGB', (8, 8)).save(tmp_path / 'a.jpg')
+    assert again().num_images == 1
+    (tmp_path / 'annotations' / 'validation.json').parent.mkdir(exist_ok=True)
+    (tmp_path / 'annotations' / 'validation.json').write_text('{}')
+    assert again().up_to_date
+    Image.new('RGB', (8, 8)).save(tmp_path / 'b.jpg')
+    assert again().num_images == 2 and again().up_to_date
+    Image.new('RGB', (9, 9)).save(tmp_path / 'b.jpg')
+    assert not again().up_to_date
+    (tmp_path / 'b.jpg').unlink()
+    assert again().num_images == 1
+
+
 @pytest.mark.parametrize('error', [OSError(28, 'No space left on device'), KeyboardInterrupt()])
 def test_full_disk_and_interrupt_keep_the_old_file(tmp_path, monkeypatch, error):
     summary, _ = run(tmp_path, row())
