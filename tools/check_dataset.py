@@ -7,6 +7,7 @@ in mmdet_multigrain/checks.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import os
 import sys
@@ -17,7 +18,7 @@ from mmdet_multigrain.checks import report
 from mmdet_multigrain.checks.dataset import Checked, check_files, load_files, look_at_photos
 from mmdet_multigrain.checks.errors import CheckError
 from mmdet_multigrain.checks.fix import Fixed, repair
-from mmdet_multigrain.files import dump_json, write_whole
+from mmdet_multigrain.files import dump_json, open_whole, write_whole
 from mmdet_multigrain.launch import run_tool
 from mmdet_multigrain.taxonomy import Taxonomy
 
@@ -123,8 +124,11 @@ def refuse_overwriting(inputs: Iterable[Path], outputs: list[Path]) -> None:
 def write_repaired(checked: Checked, outputs: list[Path]) -> list[Fixed]:
     """Write the repaired copies, all or none, and tell what was mended."""
     repaired = [repair(data) for data in checked.files]
+    contents = [fixed.encoded() for fixed in repaired]
+    with contextlib.ExitStack() as stack:  # none gets its name before all have their content
+        for path, content in zip(outputs, contents, strict=True):
+            stack.enter_context(open_whole(path)).write(content)
     for path, fixed in zip(outputs, repaired, strict=True):
-        write_whole(path, fixed.encoded())
         print(f'\n{report.fixed_text(path, fixed)}')
     return repaired
 

@@ -238,6 +238,20 @@ def test_full_disk(faulty, tmp_path):
     assert os.listdir(tmp_path) == ['faulty.json']
 
 
+def test_full_disk_at_the_second_of_two_copies_leaves_none(faulty, tmp_path):
+    data = json.loads(faulty.read_text())
+    data['info'] = {'description': 'x' * 100_000}
+    large = write(tmp_path / 'large.json', data)
+    out = tmp_path / 'out'
+    out.mkdir()
+    (out / 'train.json').write_text('old')
+    result = in_process(faulty, large, '--fix', out, preexec_fn=lambda: (
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))))
+    assert result.returncode == 2 and 'val.json: cannot be written' in result.stderr
+    assert os.listdir(out) == ['train.json'] and (out / 'train.json').read_text() == 'old'
+    assert ': written' not in result.stdout
+
+
 def test_a_terminal_without_the_letters(faulty):
     result = in_process(faulty, env={'PYTHONIOENCODING': 'ascii'})
     assert result.returncode == 1 and 'Gr\\xf6\\xdfe' in result.stdout
