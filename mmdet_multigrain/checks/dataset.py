@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmdet_multigrain.problems import printable
 from mmdet_multigrain.taxonomy import Taxonomy
 
 from . import boxes, classes, ids, images, splits, structure
@@ -67,8 +68,9 @@ def look_at_photos(data: CocoData, folder: str | os.PathLike[str], *, workers: i
     photos = read_photos(folder, stated, workers=workers, full_decode=full_decode,
                          progress=progress)
     if photos and all(photo.is_absent for photo in photos.values()):
+        first = printable(next(iter(photos.values())).path)
         raise CheckError(f'{folder}: none of the {len(photos):,} photos of {data.path} is there, '
-                         f'not even {next(iter(photos.values())).path}; name the folder that '
+                         f'not even {first}; name the folder that '
                          "'file_name' is relative to")
     return photos
 

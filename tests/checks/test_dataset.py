@@ -76,6 +76,14 @@ def test_a_folder_without_any_photo_is_the_wrong_one(path, tmp_path):
         look_at_photos(data, tmp_path / 'none')
 
 
+def test_the_name_of_an_absent_photo_is_told_in_letters(path, tmp_path):
+    [data] = load_files([path])
+    data.images[0]['file_name'] = 'a\x00\n.jpg'
+    with pytest.raises(CheckError) as caught:
+        look_at_photos(data, tmp_path)
+    assert 'a\\x00\\n.jpg' in str(caught.value) and str(caught.value).isprintable()
+
+
 def test_real_photos_are_clean(ccp):
     files = load_files([ccp / 'train.json', ccp / 'val.json'])
     for data in files:
