@@ -132,7 +132,7 @@ def test_what_is_no_such_file_is_one_line(tmp_path, source, text, message):
     path = tmp_path / 'in.file'
     path.write_text(text)
     line = fails('--from', source, path, '--out', tmp_path / 'out.yaml')
-    assert f'{path}: ' in line and message in line
+    assert line.count(f'{path}: ') == 1 and message in line
     assert not (tmp_path / 'out.yaml').exists()
 
 
