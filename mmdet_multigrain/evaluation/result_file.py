@@ -130,10 +130,15 @@ def to_dict(result: Result) -> dict[str, Any]:
 
 def from_dict(content: Mapping[str, Any]) -> Result:
     """The result that `to_dict` wrote."""
-    levels = [*content['coarse_levels'], content]
+    levels = tuple(map(_level_from_dict, [*content['coarse_levels'], content]))
+    taxonomy = Taxonomy.load(content['taxonomy'])
+    if [[row.name for row in level.classes] for level in levels] != [
+        [*taxonomy.group_names(level)] for level in range(taxonomy.num_levels)
+    ]:
+        raise EvaluationError('its classes are not those of its taxonomy')
     return Result(
         summary=EvaluationSummary(
-            levels=tuple(map(_level_from_dict, levels)),
+            levels=levels,
             tail=_bucket_from_dict(content['tail']),
             thirds=tuple(map(_bucket_from_dict, content['thirds'])),
             num_images=content['num_images'],
@@ -141,7 +146,7 @@ def from_dict(content: Mapping[str, Any]) -> Result:
             max_dets=content['max_dets'],
             engine=content['engine'],
         ),
-        taxonomy=Taxonomy.load(content['taxonomy']),
+        taxonomy=taxonomy,
         ann_file=content['dataset']['ann_file'],
         train_ann_file=content['dataset']['train_ann_file'],
         detections_file=content['detections_file'],

@@ -85,6 +85,9 @@ def test_content(result, tmp_path):
     (dict(run=dict(colour='red')), 'not a whole result'),
     (dict(taxonomy=dict(groups={'a': ['b', 'b']})), 'not a whole result'),
     (dict(classes=[{}]), "not a whole result ('name' is missing)"),
+    (dict(taxonomy=dict(top=['vest', 'sling'], bottom=['shorts', 'skirt', 'hat'])),
+     'not a whole result (its classes are not those of its taxonomy)'),
+    (dict(coarse_levels=[]), 'not a whole result (its classes are not those of its taxonomy)'),
 ])
 def test_another_content_is_one_line(result, tmp_path, change, message):
     path = tmp_path / 'a.json'
