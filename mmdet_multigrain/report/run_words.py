@@ -58,7 +58,7 @@ def summary_points(comparison: Comparison) -> list[tuple[str, str]]:
         f'{variant.name} {plain(variant.scores["AP"].mean)} ({_runs(len(variant.runs))})'
         for variant in comparison.variants) + '.'
     if others:
-        text += f' Highest: {best_of(comparison.variants).name}.'
+        text += _highest(comparison.variants)
     points = [('AP', text)]
     points += [(f'{variant.name} over {baseline.name}', gain_sentences(comparison, variant))
                for variant in others]
@@ -95,6 +95,13 @@ def best_of(variants: Sequence[Variant]) -> Variant:
         return -math.inf if math.isnan(value) else value
 
     return max(variants, key=ap)
+
+
+def _highest(variants: Sequence[Variant]) -> str:
+    """Which of several has the highest AP; nothing where none has one."""
+    best = best_of(variants).scores['AP'].mean
+    names = [variant.name for variant in variants if variant.scores['AP'].mean == best]
+    return f' Highest: {", ".join(names)}.' if names else ''
 
 
 def verdict(gain: Gain) -> str:

@@ -68,6 +68,15 @@ def test_single_runs_are_said_to_be_single(pair):
     assert 'noise is not ruled out' in points['Seeds']
 
 
+@pytest.mark.parametrize(('ours', 'theirs', 'text'), [
+    (0.5, 0.5, 'baseline 50.00 (1 run), wgroup 50.00 (1 run). Highest: baseline, wgroup.'),
+    (0.5, NAN, 'baseline - (1 run), wgroup 50.00 (1 run). Highest: wgroup.'),
+    (NAN, NAN, 'baseline - (1 run), wgroup - (1 run).'),
+])
+def test_all_of_equal_variants_are_highest(pair, ours, theirs, text):
+    assert dict(summary_points(pair((ours, ), (theirs, ))))['AP'] == text
+
+
 @pytest.mark.parametrize(('ours', 'sentence'), [
     ((0.5, 0.6), 'Each run of wgroup is above each of baseline.'),
     ((0.1, 0.2), 'Each run of wgroup is below each of baseline.'),
