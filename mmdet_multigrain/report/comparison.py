@@ -39,12 +39,10 @@ from .numbers import (
     values_of_run,
 )
 from .paper import Paper
-from .runs import Run
+from .runs import TOLERANCE, Run
 
 __all__ = ['DIFFERENCE', 'MEAN_OF_GAINS', 'ComparedClass', 'Comparison', 'Gain', 'Number', 'Spread',
            'Variant', 'compare', 'compare_paper']
-
-TOLERANCE = 1e-6  # between a result.json and what its detections give
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from mmdet_multigrain.evaluation.calibration import Calibration, measure_calibra
 from mmdet_multigrain.evaluation.confusion import Confusion, measure_confusion
 from mmdet_multigrain.evaluation.errors import Loss, analyse_errors
 
-from .runs import Run
+from .errors import ReportError
+from .runs import TOLERANCE, Run
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +77,11 @@ class VariantAnalysis:
 
 
 def analyse_variants(runs: Sequence[Run], *, progress: bool = False) -> list[VariantAnalysis]:
-    """Analyse each variant of which all runs have detections, in the order given."""
+    """Analyse each variant of which all runs have detections, in the order given.
+
+    Raises:
+        ReportError: Ground truth and detections of a run do not give the AP50 of its result.
+    """
     members: dict[str, list[Run]] = {}
     for run in runs:
         members.setdefault(run.variant, []).append(run)
@@ -93,6 +98,7 @@ def _analyse_variant(variant: str, runs: Sequence[Run], bar: tqdm) -> VariantAna
     for run in runs:
         max_dets = run.result.summary.max_dets
         found = analyse_errors(run.ground_truth, run.detections, taxonomy, max_dets=max_dets)
+        _check_ap50(run, found.ap)
         errors.append(found)
         try:
             confusions.append(measure_confusion(run.ground_truth, run.detections, taxonomy,
@@ -113,6 +119,15 @@ def _analyse_variant(variant: str, runs: Sequence[Run], bar: tqdm) -> VariantAna
         calibration_error=(_mean([one.ece for one in calibrations])
                            if len(calibrations) == whole else math.nan),
         remarks=tuple(remarks))
+
+
+def _check_ap50(run: Run, ap50: float) -> None:
+    """Boxes of another file with as many of each class show here only."""
+    written = run.result.summary.fine.coco['AP50']
+    if abs(ap50 - written) > TOLERANCE:
+        raise ReportError(
+            f'{run.source}: its AP50 is {written:.6f}, but its detections on {run.test_set.path} '
+            f'give {ap50:.6f}; name the file that it was tested on, or test it again')
 
 
 def _mean_loss(losses: Sequence[Loss]) -> KindLoss:

@@ -33,6 +33,7 @@ from .errors import ReportError
 from .run_files import DetectionsFile, TestSet
 
 RESULT_NAME = 'result.json'
+TOLERANCE = 1e-6  # between the AP of a result and what its detections give
 _SEED = re.compile(r'(?:^|[-_. ])seed[-_ ]?(\d+)$')
 # Names of files that say nothing of the run; its folder's name does.
 _PLAIN_NAMES = {'', 'bbox', 'coco', 'detections', 'dets', 'predictions', 'preds', 'result',
@@ -138,6 +139,9 @@ def load_runs(
     sources = [_Source.parse(spec, ann_file) for spec in specs]
     results = {source.path: read_result(source.path)
                for source in sources if not source.is_detections}
+    if train_ann_file is not None and len(results) == len(sources):
+        raise ReportError(f'{train_ann_file}: not used, as each result holds the training boxes '
+                          'of its run; leave --train-ann-file out')
     if taxonomy is None and results:
         taxonomy = next(iter(results.values())).taxonomy
     test_sets: dict[tuple, TestSet] = {}

@@ -1,10 +1,13 @@
 """Runs of one variant together: means, sums, and what is left out."""
 
+import json
+
 import numpy as np
 import pytest
 
 from mmdet_multigrain.evaluation.confusion import measure_confusion
 from mmdet_multigrain.evaluation.errors import ERRORS, analyse_errors
+from mmdet_multigrain.report.errors import ReportError
 from mmdet_multigrain.report.run_analysis import analyse_variants
 from mmdet_multigrain.report.runs import load_runs
 
@@ -43,3 +46,15 @@ def test_a_run_without_detections_leaves_its_variant_out(runs, tmp_path):
     (folders[0] / 'result.bbox.json').unlink()
     assert [one.variant for one in analyse_variants(load_runs(folders))] == [
         'baseline_r18_made', 'merged_r18_made']
+
+
+def test_ground_truth_of_another_test_shows_without_a_bootstrap(tmp_path):
+    folders = write_runs(tmp_path)
+    content = json.loads((tmp_path / 'val.json').read_text())
+    for item in content['annotations']:
+        item['bbox'][0] += 30  # as many boxes of each class, at other places
+    (tmp_path / 'moved.json').write_text(json.dumps(content))
+    runs = load_runs(folders[:1], ann_file=tmp_path / 'moved.json')
+    with pytest.raises(ReportError, match=r'result\.json: its AP50 is 0\.\d+, but its detections '
+                                          r'on .*moved\.json give 0\.\d+; name the file'):
+        analyse_variants(runs)

@@ -173,6 +173,15 @@ def test_runs_on_one_file_read_it_once(make):
     assert runs[0].ground_truth is runs[1].ground_truth
 
 
+def test_training_file_that_no_run_would_use(make):
+    folder = make('work/a')
+    with pytest.raises(ReportError, match='val.json: not used, as each result holds'):
+        load_runs([folder], train_ann_file=make.truth)
+    runs = load_runs([folder, f'other={folder}/result.bbox.json:{make.truth}'],
+                     train_ann_file=make.truth)
+    assert [run.result.train_ann_file for run in runs] == [None, str(make.truth)]
+
+
 def test_same_variant_and_seed_twice(make):
     folders = [make(name, config='wgroup.py', seed=1) for name in ('a', 'b')]
     with pytest.raises(ReportError, match='b/result.json: wgroup with seed 1, as is .*a/result'):
