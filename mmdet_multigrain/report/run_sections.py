@@ -184,6 +184,9 @@ def _compared(runs: Sequence[Run], comparison: Comparison) -> Section:
     if first.summary.without_ground_truth:
         points.append(('Classes without ground truth, in no mean',
                        ', '.join(first.summary.without_ground_truth)))
+    empty = [run.name for run in runs if not run.result.summary.num_detections]
+    if empty:
+        points.append(('Without any detection', ', '.join(empty)))
     points += [('Revision of mmdet_multigrain',
                 _join(run.result.run.git_revision for run in runs)),
                ('Versions', _join(_versions(run) for run in runs))]

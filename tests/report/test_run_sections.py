@@ -135,3 +135,12 @@ def test_the_papers_numbers_beside(tmp_path):
     assert lead == "The paper's wgroup over its baseline" and '+2.28 (mean of' in text
     with pytest.raises(ReportError, match='f: none of its classes is one of oiv4c'):
         beside(load_paper('oiv4c'), Taxonomy('t', ['car', 'bus']), source='f')
+
+
+def test_runs_without_any_detection_are_named(tmp_path):
+    truth = write_ground_truth(tmp_path / 'val.json')
+    (tmp_path / 'none.json').write_text('[]')
+    runs = load_runs([write_run(tmp_path / 'a', truth, wrong=0.1, seed=0, config='a.py'),
+                      f'silent={tmp_path}/none.json:{truth}'])
+    text = render_markdown(runs_document(runs, compare(runs, resamples=0), []))
+    assert '- **Without any detection**: silent\n' in text
