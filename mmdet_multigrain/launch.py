@@ -73,6 +73,12 @@ def run_tool(main: Callable[[], None], *, interrupted: str = 'interrupted') -> N
         sys.exit(2)
 
 
+def escape_unknown_letters() -> None:
+    """Let names that the terminal's encoding lacks stand escaped; they must not end a report."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors='backslashreplace')
+
+
 def one_line(error: BaseException) -> str:
     """The message of an error in one line, also of one that a loader worker passed on."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

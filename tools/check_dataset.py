@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import io
 import os
 import sys
 from collections.abc import Iterable
@@ -19,7 +18,7 @@ from mmdet_multigrain.checks.dataset import Checked, check_files, load_files, lo
 from mmdet_multigrain.checks.errors import CheckError
 from mmdet_multigrain.checks.fix import Fixed, repair
 from mmdet_multigrain.files import dump_json, open_whole, write_whole
-from mmdet_multigrain.launch import run_tool
+from mmdet_multigrain.launch import escape_unknown_letters, run_tool
 from mmdet_multigrain.taxonomy import Taxonomy
 
 EXIT_STATUS = """\
@@ -69,9 +68,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A file name that the terminal's encoding lacks must not end the report.
-        sys.stdout.reconfigure(errors='backslashreplace')
+    escape_unknown_letters()
     inputs = [path for path in (args.train, args.val) if path]
     outputs = fixed_paths(args.fix, inputs) if args.fix else []
     refuse_overwriting([*inputs, *([Path(args.taxonomy)] if args.taxonomy else [])],

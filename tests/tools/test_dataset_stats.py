@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 import xml.etree.ElementTree
 
 import pytest
 from PIL import Image
 
-from .conftest import call
+from .conftest import REPOSITORY, call, start
 
 TABLES = ['classes.csv', 'dataset_stats.json', 'dataset_stats.md', 'superclasses.csv']
 FIGURES = ['box_sizes', 'class_counts', 'grouping']
@@ -195,3 +196,14 @@ def test_real_photos(ccp, tmp_path):
     assert result.status == 0, result.err
     assert 'train: 704 images (0 without boxes), 3,708 boxes of 44 classes' in result.out
     assert 'imbalance 92 : 1 (shoes 550, sneakers 6)' in result.out
+
+
+def test_a_name_that_the_terminal_cannot_show(train, tmp_path):
+    content = json.loads(train.read_bytes())
+    content['categories'][0]['name'] = 'Röcke'
+    path = write(tmp_path / 'train.json', content)
+    result = start(sys.executable, REPOSITORY / 'tools' / 'analysis_tools' / 'dataset_stats.py',
+                   path, '--out', tmp_path / 'out', PYTHONIOENCODING='ascii')
+    assert result.status == 0, result.err
+    assert r'R\xf6cke' in result.out
+    assert 'Röcke' in (tmp_path / 'out' / 'dataset_stats.md').read_text(encoding='utf-8')

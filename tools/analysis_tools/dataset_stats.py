@@ -19,7 +19,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mmdet_multigrain.files import write_whole
-from mmdet_multigrain.launch import run_tool
+from mmdet_multigrain.launch import escape_unknown_letters, run_tool
 from mmdet_multigrain.report.boxes import BoxColumns, box_columns, read_coco
 from mmdet_multigrain.report.dataset_tables import (
     class_table,
@@ -113,6 +113,7 @@ def draw(stats: DatasetStats) -> dict[str, bytes]:
 
 def main() -> None:
     args = parse_args()
+    escape_unknown_letters()
     names = split_names(args.files)
     paper = load_paper(args.compare_paper) if args.compare_paper else None
     taxonomy = Taxonomy.load(args.taxonomy) if args.taxonomy else None
