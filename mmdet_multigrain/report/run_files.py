@@ -122,6 +122,11 @@ def read_detections(path: str | os.PathLike[str], test_set: TestSet) -> Detectio
                 f'{path}: {np.count_nonzero(~found)} of {len(found)} detections have an {what} id '
                 f'that {test_set.path} lacks (first: {show(ids[int(found.argmin())])}); name the '
                 'annotation file that they were made on'.replace('an category', 'a category'))
+    negative = (boxes.reshape(-1, 4)[:, 2:] < 0).any(axis=1)
+    if negative.any():
+        first = int(negative.argmax())
+        raise ReportError(f'{path}: entry {first} has bbox {show(content[first]["bbox"])}, with a '
+                          'width or height below 0; write x, y, width, height')
     labelled = labels >= 0
     try:
         return Detections(images[labelled], labels[labelled], boxes.reshape(-1, 4)[labelled],

@@ -288,6 +288,7 @@ def test_missing_classes_of_detections_alone(make):
     (found(7, 'vest', 'high'), "entry 3 has score 'high'"),
     (found(7, 'vest', 0.5, [1, 2, 3]), r'entry 3 has bbox \[1, 2, 3\]'),
     (found(7, 'vest', 0.5, None), 'entry 3 has bbox None'),
+    (found(7, 'vest', 0.5, [9, 9, -5, 4]), r'entry 3 has bbox \[9, 9, -5, 4\], with a width'),
     ({'image_id': 7}, 'entry 3 has category_id None'),
     (found([7], 'vest', 0.5), r'entry 3 has image_id \[7\]'),
     (7, 'entry 3 has image_id None'),
