@@ -128,7 +128,6 @@ def test_many_batches_give_the_same_rows(path, monkeypatch):
 
 
 def test_kept_lines_do_not_hold_their_blocks():
-    pytest.importorskip('pyarrow')  # tells which memory a frame refers to
     wanted = pl.col('text').str.contains('y', literal=True)
     block = b'\n'.join([b'x' * 100] * 1000 + [b'y' * 100] * 9)
     kept, count = module._sieve(block, wanted)
