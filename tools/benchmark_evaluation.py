@@ -27,7 +27,7 @@ import numpy as np
 
 from mmdet_multigrain.evaluation import Detections, GroundTruth, evaluate_levels, summarize
 from mmdet_multigrain.evaluation.bootstrap import RESAMPLES, resample_ap
-from mmdet_multigrain.evaluation.errors import analyse_errors
+from mmdet_multigrain.evaluation.error_analysis import analyse_errors
 from mmdet_multigrain.files import dump_json, write_whole
 from mmdet_multigrain.launch import run_tool
 from mmdet_multigrain.parallel import default_workers

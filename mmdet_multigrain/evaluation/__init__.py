@@ -13,7 +13,7 @@ from .coco_eval import (
     evaluate_levels,
 )
 from .confusion import Confusion, measure_confusion
-from .errors import ErrorAnalysis, Kind, analyse_errors
+from .error_analysis import ErrorAnalysis, Kind, analyse_errors
 from .result_file import Result, RunRecord, read_result, write_json, write_result
 from .summary import EvaluationSummary, render_text, summarize
 

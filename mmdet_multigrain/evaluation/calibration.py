@@ -1,7 +1,7 @@
 """How far scores can be trusted: the share of hits among detections of about one score.
 
-Here belongs calibration at one IoU threshold; which detection is a hit belongs in `errors`. Needs
-hotcoco, neither torch nor mmdet.
+Here belongs calibration at one IoU threshold; which detection is a hit belongs in
+`error_analysis`. Needs hotcoco, neither torch nor mmdet.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .coco_eval import Detections, EvaluationError, choose_engine
-from .errors import DetectionErrors, Kind
+from .error_analysis import DetectionErrors, Kind
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Which class is taken for which, ordered by superclass.
 
 Here belong the confusion matrix with its blocks, and what is read off it. What errors cost
-belongs in `errors`. Needs hotcoco, neither torch nor mmdet.
+belongs in `error_analysis`. Needs hotcoco, neither torch nor mmdet.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from mmdet_multigrain.taxonomy import Taxonomy
 
 from .coco_eval import Detections, GroundTruth, check_labels, choose_engine, hotcoco_evaluator
-from .errors import shared_levels
+from .error_analysis import shared_levels
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Which photos and boxes are worth a look: where runs differ most, and examples of each error.
 
-Only the choice is here. What became of a detection is decided in ``evaluation.errors``, how it is
-drawn in ``gallery_pictures``.
+Only the choice is here. What became of a detection is decided in ``evaluation.error_analysis``,
+how it is drawn in ``gallery_pictures``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmdet_multigrain.evaluation import Detections, GroundTruth
-from mmdet_multigrain.evaluation.errors import BOTH, CLASS, ERRORS, Kind, analyse_errors
+from mmdet_multigrain.evaluation.error_analysis import BOTH, CLASS, ERRORS, Kind, analyse_errors
 from mmdet_multigrain.taxonomy import Taxonomy
 
 Box = tuple[float, float, float, float]

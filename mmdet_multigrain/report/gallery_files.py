@@ -18,7 +18,7 @@ from typing import Any
 from PIL import Image
 
 from mmdet_multigrain.evaluation import GroundTruth
-from mmdet_multigrain.evaluation.errors import Kind
+from mmdet_multigrain.evaluation.error_analysis import Kind
 from mmdet_multigrain.files import write_whole
 from mmdet_multigrain.problems import Problems
 

@@ -17,7 +17,7 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from mmdet_multigrain.evaluation import GroundTruth
-from mmdet_multigrain.evaluation.errors import Kind
+from mmdet_multigrain.evaluation.error_analysis import Kind
 from mmdet_multigrain.taxonomy import Taxonomy
 
 from .galleries import Case

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from mmdet_multigrain.evaluation import EvaluationError
 from mmdet_multigrain.evaluation.calibration import Calibration, measure_calibration
 from mmdet_multigrain.evaluation.confusion import Confusion, measure_confusion
-from mmdet_multigrain.evaluation.errors import Loss, analyse_errors
+from mmdet_multigrain.evaluation.error_analysis import Loss, analyse_errors
 
 from .errors import ReportError
 from .runs import TOLERANCE, Run
@@ -59,7 +59,7 @@ class VariantAnalysis:
         variant: Its name.
         num_runs: How many runs came together.
         ap50: Mean AP at IoU 0.5.
-        losses: One for each kind of error (``evaluation.errors.ERRORS``).
+        losses: One for each kind of error (``evaluation.error_analysis.ERRORS``).
         confusion: With the counts of all runs; None if it cannot be made.
         score_ranges: By rising score; none if calibration cannot be measured.
         calibration_error: Expected calibration error, 0 to 1; NaN likewise.

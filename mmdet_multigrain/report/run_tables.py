@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmdet_multigrain.evaluation.confusion import ConfusedPair, Confusion
-from mmdet_multigrain.evaluation.errors import ERRORS, Kind
+from mmdet_multigrain.evaluation.error_analysis import ERRORS, Kind
 
 from .comparison import (
     DIFFERENCE,

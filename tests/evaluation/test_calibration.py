@@ -10,7 +10,7 @@ from mmdet_multigrain.evaluation.coco_eval import (
     GroundTruth,
     hotcoco_evaluator,
 )
-from mmdet_multigrain.evaluation.errors import DetectionErrors, Kind, analyse_errors
+from mmdet_multigrain.evaluation.error_analysis import DetectionErrors, Kind, analyse_errors
 from mmdet_multigrain.taxonomy import Taxonomy
 
 pytest.importorskip('hotcoco')

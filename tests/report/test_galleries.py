@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmdet_multigrain.evaluation import Detections, GroundTruth
-from mmdet_multigrain.evaluation.errors import Kind
+from mmdet_multigrain.evaluation.error_analysis import Kind
 from mmdet_multigrain.report.galleries import Case, by_photo, choose_cases, choose_photos, judge
 
 SHIRT, VEST, SKIRT, HAT = range(4)  # of the taxonomy in conftest.py: two tops, a bottom, a hat

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from mmdet_multigrain.evaluation import GroundTruth
-from mmdet_multigrain.evaluation.errors import Kind
+from mmdet_multigrain.evaluation.error_analysis import Kind
 from mmdet_multigrain.report.galleries import Case
 from mmdet_multigrain.report.gallery_pictures import (
     CELL,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmdet_multigrain.evaluation.confusion import measure_confusion
-from mmdet_multigrain.evaluation.errors import ERRORS, analyse_errors
+from mmdet_multigrain.evaluation.error_analysis import ERRORS, analyse_errors
 from mmdet_multigrain.report.errors import ReportError
 from mmdet_multigrain.report.run_analysis import analyse_variants
 from mmdet_multigrain.report.runs import load_runs

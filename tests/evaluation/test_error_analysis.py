@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mmdet_multigrain.evaluation import coco_eval, matching
 from mmdet_multigrain.evaluation.coco_eval import Detections, EvaluationError, GroundTruth
-from mmdet_multigrain.evaluation.errors import (
+from mmdet_multigrain.evaluation.error_analysis import (
     CLASS,
     ERRORS,
     TIDE,
