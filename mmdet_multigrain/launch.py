@@ -19,7 +19,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from mmdet_multigrain.taxonomy import TaxonomyError
 
@@ -60,17 +60,44 @@ def run_tool(main: Callable[[], None], *, interrupted: str = 'interrupted') -> N
     if os.environ.get(TRACEBACK_VARIABLE) == '1':
         main()
         return
+    status = 0
     try:
         main()
     except KeyboardInterrupt:
         print(f'\n{interrupted}', file=sys.stderr)
-        sys.exit(130)
+        status = 130
     except BrokenPipeError:  # whoever read our output (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + signal.SIGPIPE)
+        status = 128 + signal.SIGPIPE
     except Exception as error:  # noqa: BLE001 (the boundary to the user)
         print(f'error: {one_line(error)}', file=sys.stderr)
-        sys.exit(2)
+        status = 2
+    except SystemExit as stop:
+        if not (_is_one_of_several() and isinstance(stop.code, int)):
+            raise
+        status = stop.code
+    if _is_one_of_several():
+        _end_now(status)
+    if status:
+        sys.exit(status)
+
+
+def _is_one_of_several() -> bool:
+    """Whether this process belongs to a distributed group."""
+    distributed = sys.modules.get('torch.distributed')
+    return distributed is not None and distributed.is_available() and distributed.is_initialized()
+
+
+def _end_now(status: int) -> NoReturn:
+    """End this process without taking the interpreter apart.
+
+    The threads of a process group outlive the interpreter's own state: every so many runs one of
+    them asks for it too late and the process, its work done, is ended by SIGABRT.
+    """
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def escape_unknown_letters() -> None:
@@ -287,21 +314,12 @@ def start_processes(cfg: Any, launcher: str) -> None:
     if launcher != 'pytorch':
         raise ValueError(f'--launcher {launcher} needs GPUs; on CPUs use --launcher pytorch')
     torch.distributed.init_process_group(backend='gloo')
-    # Left to the interpreter's end, gloo's threads abort every few runs, after the work is done.
-    atexit.register(_leave_group)
     cfg.model_wrapper_cfg = dict(
         type='MMDistributedDataParallel',
         device_ids=None,
         broadcast_buffers=False,
         find_unused_parameters=cfg.get('find_unused_parameters', False),
     )
-
-
-def _leave_group() -> None:
-    import torch
-
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
 
 
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:

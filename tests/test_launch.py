@@ -370,25 +370,37 @@ def test_a_reader_that_has_seen_enough_is_no_error():
     assert process.wait() == 141
 
 
-def test_a_process_leaves_its_group_before_it_ends():
-    """Without it every third run of two processes was ended by SIGABRT when all was done."""
-    # What is registered first runs last.
+@pytest.mark.parametrize(
+    ('ending', 'status', 'says'),
+    [
+        ('pass', 0, ''),
+        ('sys.exit(143)', 143, ''),
+        ('raise FileNotFoundError("no such file")', 2, 'error: no such file\n'),
+    ],
+)
+def test_a_process_of_several_ends_at_once(ending, status, says):
+    """Threads of gloo in a half-dismantled interpreter ended some finished runs by SIGABRT."""
     code = (
-        'import atexit, torch.distributed as dist\n'
+        'import atexit, os, sys, torch\n'
         'from mmengine.config import Config\n'
         'from mmdet_multigrain import launch\n'
-        'import torch; torch.cuda.is_available = lambda: False\n'
-        'atexit.register(lambda: print("in a group:", dist.is_initialized()))\n'
-        'launch.start_processes(Config(dict()), "pytorch")\n'
-        'print("in a group:", dist.is_initialized())\n')
+        'class Last:\n'
+        '    def __del__(self, write=os.write):\n'
+        '        write(1, b"dismantled")\n'
+        'last = Last()\n'
+        'torch.cuda.is_available = lambda: False\n'
+        'atexit.register(print, "at exit")\n'
+        'def main():\n'
+        '    launch.start_processes(Config(dict()), "pytorch")\n'
+        f'    {ending}\n'
+        'launch.run_tool(main)\n')
     with socket.socket() as free:
         free.bind(('localhost', 0))
         port = str(free.getsockname()[1])
     meeting = dict(MASTER_ADDR='localhost', MASTER_PORT=port, WORLD_SIZE='1', RANK='0')
     done = subprocess.run([sys.executable, '-c', code], env={**os.environ, **meeting},
                           capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ['in a group: True', 'in a group: False']
+    assert (done.returncode, done.stdout, done.stderr) == (status, 'at exit\n', says)
 
 
 @pytest.mark.parametrize('launcher', ['slurm', 'mpi'])
