@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import errno
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,6 +19,9 @@ try:
     import orjson
 except ImportError:  # several times faster; the standard library gives the same results
     orjson = None
+
+
+_TEMPORARY = re.compile(r'\.(?P<name>.+)\.(?P<process>\d+)\.tmp')
 
 
 class FileError(ValueError):
@@ -90,8 +95,9 @@ def open_whole(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator[_
 
     Args:
         path: The file.
-        sync: Wait until the content is on the disk before it gets its name, so that it is whole
-            after a power cut, too. Costs milliseconds for each file.
+        sync: Wait until the content is on the disk before it gets its name, and then for the
+            name, so that it is whole and there after a power cut, too. Costs milliseconds for
+            each file.
 
     Yields:
         An object with the method ``write(bytes)``.
@@ -100,7 +106,7 @@ def open_whole(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator[_
         FileError: The file cannot be written, with the system's reason.
     """
     path = Path(path)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')  # as in _TEMPORARY
     made = [folder for folder in path.parents if not folder.exists()]
     try:
         with _naming(path):
@@ -117,6 +123,8 @@ def open_whole(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator[_
                 file.close()
         with _naming(path):
             os.replace(temporary, path)
+            if sync:
+                _sync_folder(path.parent)
     except BaseException:  # an interrupt, too, must not leave the temporary file
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -124,6 +132,55 @@ def open_whole(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator[_
             for folder in made:
                 folder.rmdir()
         raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network file systems cannot
+            raise
+    finally:
+        os.close(opened)
+
+
+def remove_leftovers(folder: str | os.PathLike[str], *, suffix: str) -> list[Path]:
+    """Delete what killed processes left of files that were being written by ``open_whole``.
+
+    Not to be called while this process writes there. What a living process writes stays.
+
+    Args:
+        folder: Only files right in it are looked at.
+        suffix: Only of files whose names end so.
+
+    Returns:
+        What was deleted.
+    """
+    removed = []
+    for path in sorted(Path(folder).glob('.*.tmp')):
+        found = _TEMPORARY.fullmatch(path.name)
+        if found is None or not found['name'].endswith(suffix):
+            continue
+        process = int(found['process'])
+        # A number is used again; in containers most often by the next run, that is, by us.
+        if process != os.getpid() and _is_alive(process):
+            continue
+        with contextlib.suppress(OSError):
+            path.unlink()
+            removed.append(path)
+    return removed
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 def write_whole(path: str | os.PathLike[str], data: bytes, *, sync: bool = False) -> None:
