@@ -350,10 +350,21 @@ def _key_value(text: str) -> str:
     return text
 
 
+def add_trust_checkpoint(parser: argparse.ArgumentParser) -> None:
+    """The argument --trust-checkpoint; `engine.weights_only.trust_checkpoints` acts on it."""
+    parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='load checkpoints and pretrained weights that hold more than weights: they can run '
+        'any code',
+    )
+
+
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments that training and testing share, as MMDetection's users type them."""
     parser.add_argument('--work-dir', help='folder for logs, checkpoints and results')
     add_cfg_options(parser)
+    add_trust_checkpoint(parser)
     parser.add_argument(
         '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
     )

@@ -38,6 +38,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--device', default='auto', help='like cpu; default: the GPU if any')
     parser.add_argument('--no-pictures', action='store_true', help='write the JSON file only')
     launch.add_cfg_options(parser)
+    launch.add_trust_checkpoint(parser)
     return parser.parse_args()
 
 
@@ -106,11 +107,13 @@ def main() -> None:
 
     with launch.quiet_imports():
         from mmdet_multigrain import inference
+        from mmdet_multigrain.engine.weights_only import trust_checkpoints
         from mmdet_multigrain.evaluation.result_file import write_json
 
-    detector = inference.Detector(
-        cfg, args.checkpoint, device=None if args.device == 'auto' else args.device
-    )
+    with trust_checkpoints(args.trust_checkpoint):
+        detector = inference.Detector(
+            cfg, args.checkpoint, device=None if args.device == 'auto' else args.device
+        )
     images, unreadable = [], []
     with tqdm(total=len(names), unit='image') as progress:
         for batch in batches(names, args.batch_size):

@@ -69,8 +69,10 @@ def main() -> None:
     launch.start_processes(cfg, args.launcher)
 
     from mmdet_multigrain.engine.runner import Runner
+    from mmdet_multigrain.engine.weights_only import trust_checkpoints
 
-    Runner.from_cfg(cfg).test()
+    with trust_checkpoints(args.trust_checkpoint):
+        Runner.from_cfg(cfg).test()
 
 
 if __name__ == '__main__':

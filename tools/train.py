@@ -68,8 +68,10 @@ def main() -> None:
     launch.start_processes(cfg, args.launcher)
 
     from mmdet_multigrain.engine.runner import Runner
+    from mmdet_multigrain.engine.weights_only import trust_checkpoints
 
-    Runner.from_cfg(cfg).train()
+    with trust_checkpoints(args.trust_checkpoint):
+        Runner.from_cfg(cfg).train()
 
 
 if __name__ == '__main__':
