@@ -17,6 +17,11 @@ from torch import nn
 
 from mmdet_multigrain.taxonomy import Taxonomy
 
+from .weights_only import only_weights, refused
+
+# Before the name of a file, it lets MMEngine load it the way `read_checkpoint` does.
+CHECKED = 'checked:'
+
 
 class CheckpointError(ValueError):
     """A checkpoint that cannot be used; the message is one line that names file and mend."""
@@ -30,6 +35,11 @@ def loading(path: str) -> Iterator[None]:
     except (CheckpointError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001 (broken bytes raise anything, KeyError: 101 too)
+        if asked_for := refused(error):
+            raise CheckpointError(
+                f'{path}: holds more than weights ({asked_for}), and loading it could run any '
+                'code; take another file, or add --trust-checkpoint if you trust its source'
+            ) from None
         lines = str(error).splitlines() or ['']
         reason = ': '.join(filter(None, (type(error).__name__, lines[0].split('. ')[0])))
         if '://' in str(path):
@@ -42,20 +52,28 @@ def loading(path: str) -> Iterator[None]:
         ) from error
 
 
-def read_checkpoint(path: str, *, map_location: str = 'cpu') -> dict[str, Any]:
-    """Read a checkpoint from a file or URL.
+def read_checkpoint(path: str, *, map_location: str | None = 'cpu') -> dict[str, Any]:
+    """Read a checkpoint from a file or URL; no code that it holds is run.
 
     Args:
-        path: File or URL.
+        path: File or URL, as MMEngine takes them (https://, torchvision://, ...).
         map_location: Device of the tensors.
 
     Raises:
-        CheckpointError: It cannot be read, or is no mapping.
+        CheckpointError: It cannot be read, would run code (unless `trust_checkpoints` lets it),
+            or is no mapping.
     """
-    with loading(path), contextlib.redirect_stdout(io.StringIO()):
-        checkpoint = CheckpointLoader.load_checkpoint(str(path), map_location=map_location)
+    # MMEngine prints that it would fall back to running code; within this block it cannot.
+    with loading(path), only_weights(), contextlib.redirect_stdout(io.StringIO()):
+        checkpoint = CheckpointLoader.load_checkpoint(str(path), map_location, logger='silent')
     check_mapping(path, checkpoint)
     return checkpoint
+
+
+@CheckpointLoader.register_scheme(prefixes=CHECKED)
+def load_from_checked(filename: str, map_location: str | None = None) -> dict[str, Any]:
+    """Load `checked:FILE` for MMEngine."""
+    return read_checkpoint(filename.removeprefix(CHECKED), map_location=map_location)
 
 
 def check_mapping(path: str, checkpoint: object) -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import mmengine.runner
 
-from .checkpoints import loading
+from .checkpoints import CHECKED, loading
 
 
 class Runner(mmengine.runner.Runner):
-    """MMEngine's Runner; a checkpoint that cannot be loaded is named in one line."""
+    """MMEngine's Runner; a checkpoint that cannot be loaded is named in one line.
+
+    Checkpoints are loaded as weights only: no code that they hold is run.
+    """
 
     def load_checkpoint(self, filename: str, *args, **kwargs) -> dict:
         """Load a checkpoint as MMEngine does.
 
         Raises:
-            CheckpointError: It cannot be read or downloaded.
+            CheckpointError: It cannot be read or downloaded, or would run code.
         """
         with loading(filename):
-            return super().load_checkpoint(filename, *args, **kwargs)
+            return super().load_checkpoint(f'{CHECKED}{filename}', *args, **kwargs)

@@ -1,0 +1,117 @@
+"""Load checkpoints without running code that comes with them.
+
+A checkpoint is a pickle, and a pickle can call any function. Torch's weights-only loader calls none
+but those on a list; here is the list of what MMEngine's checkpoints need beyond torch's own, and
+the block within which nothing loads otherwise. Which file is loaded when is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import os
+import re
+from collections.abc import Callable, Iterator
+from pickle import UnpicklingError
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer
+
+# Torch's own switches. The first one outweighs `weights_only=False` in a call, which MMEngine
+# falls back to when a file does not load as weights only; the second changes the default.
+_FORCE, _FORCE_NOT = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
+_STATISTICS = frozenset({'current', 'max', 'mean', 'min'})
+# What the message of a refusal says was asked for; torch has a sentence for each way to ask.
+_ASKED_FOR = (
+    r'unsupported global: global (\S+) was not',
+    r'unsupported global (\S+) whose module',
+    r'unsupported class (\S+)',
+    r'reduce for unrecognized function (.+)',
+    r'add_safe_globals`?,? but got (.+)',
+    r'asks for (.+)',
+)
+_NEWER_PROTOCOL = r'unsupported operand (140|14[7-9])\b'
+
+_trusted = contextvars.ContextVar('trusted', default=False)
+
+
+def _history_statistic(owner: object, name: str) -> Callable:
+    """What `getattr` is for in MMEngine's checkpoints: the methods that a HistoryBuffer names.
+
+    The true `getattr` leads to every function of Python: getattr(getattr, '__self__') are the
+    builtins, and torch's list has functions that call others.
+    """
+    if owner is not HistoryBuffer or name not in _STATISTICS:
+        owner = getattr(owner, '__name__', type(owner).__name__)
+        raise UnpicklingError(f'the file asks for attribute {name!r} of {owner}')
+    return getattr(HistoryBuffer, name)
+
+
+def _safe_globals() -> list[Callable | tuple[Callable, str]]:
+    """What a weights-only load may call beyond torch's own list.
+
+    MMEngine's checkpoints hold the history of each logged value (arrays), and best scores (numpy
+    scalars). NumPy 2 has renamed the module of both; old files carry the old name.
+    """
+    core = np._core if hasattr(np, '_core') else np.core
+    rebuild, scalar = core.multiarray._reconstruct, core.multiarray.scalar
+    return [
+        HistoryBuffer,
+        (_history_statistic, 'builtins.getattr'),
+        np.ndarray,
+        np.dtype,
+        *{type(np.dtype(code)) for code in '?bhilqBHILQefdSU'},
+        *(
+            (function, f'{module}.multiarray.{function.__name__}')
+            for module in ('numpy.core', 'numpy._core')
+            for function in (rebuild, scalar)
+        ),
+    ]
+
+
+@contextlib.contextmanager
+def trust_checkpoints(trust: bool) -> Iterator[None]:
+    """Decide for a block whether checkpoints may run code; whatever torch.load is told there.
+
+    Args:
+        trust: Let them. Otherwise all that torch loads is loaded as weights only.
+    """
+    token = _trusted.set(trust)
+    try:
+        with only_weights():
+            yield
+    finally:
+        _trusted.reset(token)
+
+
+@contextlib.contextmanager
+def only_weights() -> Iterator[None]:
+    """Load as weights only within this block, unless `trust_checkpoints` says otherwise.
+
+    Raises:
+        UnpicklingError: From torch.load, if a file would run code; see `refused`.
+    """
+    before = {name: os.environ.pop(name, None) for name in (_FORCE, _FORCE_NOT)}
+    os.environ[_FORCE_NOT if _trusted.get() else _FORCE] = '1'
+    try:
+        with torch.serialization.safe_globals(_safe_globals()):
+            yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+def refused(error: BaseException) -> str | None:
+    """What a file asked for that weights do not need; None if something else is wrong with it."""
+    if not isinstance(error, UnpicklingError):
+        return None
+    message = ' '.join(str(error).split())
+    for pattern in _ASKED_FOR:
+        if found := re.search(pattern, message, re.IGNORECASE):
+            return found[1].partition(' Check the documentation')[0]
+    if re.search(_NEWER_PROTOCOL, message, re.IGNORECASE):
+        return 'a pickle protocol newer than 2'
+    return None
