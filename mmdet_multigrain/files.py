@@ -146,14 +146,16 @@ def _sync_folder(folder: Path) -> None:
         os.close(opened)
 
 
-def remove_leftovers(folder: str | os.PathLike[str], *, suffix: str) -> list[Path]:
+def remove_leftovers(
+    folder: str | os.PathLike[str], *, suffix: str | tuple[str, ...]
+) -> list[Path]:
     """Delete what killed processes left of files that were being written by ``open_whole``.
 
     Not to be called while this process writes there. What a living process writes stays.
 
     Args:
         folder: Only files right in it are looked at.
-        suffix: Only of files whose names end so.
+        suffix: Only of files whose names end so, or in one of these.
 
     Returns:
         What was deleted.

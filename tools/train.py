@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from mmdet_multigrain import launch
 
@@ -29,23 +28,6 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def set_resume(cfg, resume: str | None) -> None:
-    """Choose the checkpoint to go on from; without one, start as the config says."""
-    if resume is None:
-        return
-    if resume == 'auto':
-        from mmengine.runner import find_latest_checkpoint
-
-        resume = find_latest_checkpoint(cfg.work_dir)
-        if resume is None:
-            print(f'{cfg.work_dir}: no checkpoint to resume from; starting from the beginning')
-            return
-        # The folder may have been moved or copied since that path was noted.
-        here = Path(cfg.work_dir, Path(resume).name)
-        resume = str(here) if here.is_file() else resume
-    cfg.resume, cfg.load_from = True, resume
-
-
 def main() -> None:
     args = parse_args()
     launch.set_local_rank(args.local_rank)
@@ -62,16 +44,20 @@ def main() -> None:
         cfg.auto_scale_lr.enable = True
     if args.seed is not None:
         cfg.randomness = dict(seed=args.seed)
-    set_resume(cfg, args.resume)
-    if cfg.get('load_from'):
-        launch.check_checkpoint(cfg.load_from)
+    for checkpoint in (cfg.get('load_from'), args.resume):
+        if checkpoint and checkpoint != 'auto':
+            launch.check_checkpoint(checkpoint)
     launch.start_processes(cfg, args.launcher)
 
+    from mmdet_multigrain.engine.last_checkpoint import set_resume
     from mmdet_multigrain.engine.runner import Runner
     from mmdet_multigrain.engine.weights_only import trust_checkpoints
 
     with trust_checkpoints(args.trust_checkpoint):
-        Runner.from_cfg(cfg).train()
+        runner = Runner.from_cfg(cfg)
+        if args.resume:
+            set_resume(runner, args.resume)
+        runner.train()
 
 
 if __name__ == '__main__':

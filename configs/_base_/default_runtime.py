@@ -14,13 +14,15 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(
-        type='CheckpointHook',
+        type='SafeCheckpointHook',
         by_epoch=False,
         interval=5000,
         max_keep_ckpts=3,
         save_best='coco/bbox_mAP',
         rule='greater'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    iteration_seed=dict(type='IterationSeedHook'),
+    exact_resume=dict(type='ExactResumeHook', allow_world_size_change=False),
     visualization=dict(type='DetVisualizationHook'))
 custom_hooks = [
     dict(type='PreflightHook'),
