@@ -19,9 +19,6 @@ from mmdet_multigrain.taxonomy import Taxonomy
 
 from .weights_only import only_weights, refused
 
-# Before the name of a file, it lets MMEngine load it the way `read_checkpoint` does.
-CHECKED = 'checked:'
-
 
 class CheckpointError(ValueError):
     """A checkpoint that cannot be used; the message is one line that names file and mend."""
@@ -29,9 +26,10 @@ class CheckpointError(ValueError):
 
 @contextlib.contextmanager
 def loading(path: str) -> Iterator[None]:
-    """Name the file, whatever goes wrong while it is loaded."""
+    """Load as weights only, and name the file, whatever goes wrong while it is loaded."""
     try:
-        yield
+        with only_weights():
+            yield
     except (CheckpointError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001 (broken bytes raise anything, KeyError: 101 too)
@@ -63,17 +61,10 @@ def read_checkpoint(path: str, *, map_location: str | None = 'cpu') -> dict[str,
         CheckpointError: It cannot be read, would run code (unless `trust_checkpoints` lets it),
             or is no mapping.
     """
-    # MMEngine prints that it would fall back to running code; within this block it cannot.
-    with loading(path), only_weights(), contextlib.redirect_stdout(io.StringIO()):
+    with loading(path), contextlib.redirect_stdout(io.StringIO()):
         checkpoint = CheckpointLoader.load_checkpoint(str(path), map_location, logger='silent')
     check_mapping(path, checkpoint)
     return checkpoint
-
-
-@CheckpointLoader.register_scheme(prefixes=CHECKED)
-def load_from_checked(filename: str, map_location: str | None = None) -> dict[str, Any]:
-    """Load `checked:FILE` for MMEngine."""
-    return read_checkpoint(filename.removeprefix(CHECKED), map_location=map_location)
 
 
 def check_mapping(path: str, checkpoint: object) -> None:

@@ -6,7 +6,7 @@ import mmengine.model
 from mmdet.registry import WEIGHT_INITIALIZERS
 from torch import nn
 
-from .checkpoints import CHECKED, loading
+from .checkpoints import loading
 
 
 @WEIGHT_INITIALIZERS.register_module(name='Pretrained')
@@ -19,10 +19,5 @@ class PretrainedInit(mmengine.model.PretrainedInit):
 
     def __call__(self, module: nn.Module) -> None:
         """Give the module its weights."""
-        path = self.checkpoint
-        self.checkpoint = f'{CHECKED}{path}'
-        try:
-            with loading(path):
-                super().__call__(module)
-        finally:
-            self.checkpoint = path
+        with loading(self.checkpoint):
+            super().__call__(module)

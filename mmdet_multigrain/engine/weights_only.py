@@ -1,8 +1,11 @@
 """Load checkpoints without running code that comes with them.
 
-A checkpoint is a pickle, and a pickle can call any function. Torch's weights-only loader calls none
-but those on a list; here is the list of what MMEngine's checkpoints need beyond torch's own, and
-the block within which nothing loads otherwise. Which file is loaded when is decided elsewhere.
+A checkpoint is a pickle, and a pickle can call any function. Torch's weights-only loader calls
+none but those on a list; here is the list of what MMEngine's checkpoints need beyond torch's own,
+and the block within which nothing loads otherwise. Which file is loaded when is decided elsewhere.
+
+MMEngine's loaders bring a list that holds the true `getattr`. A file that is loaded with it can run
+code although it is loaded as weights only; so ours stand before them.
 """
 
 from __future__ import annotations
@@ -11,12 +14,16 @@ import contextlib
 import contextvars
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from pickle import UnpicklingError
+from typing import Any
 
+import mmengine.runner.checkpoint as stock
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
 
 # Torch's own switches. The first one outweighs `weights_only=False` in a call, which MMEngine
 # falls back to when a file does not load as weights only; the second changes the default.
@@ -39,8 +46,8 @@ _trusted = contextvars.ContextVar('trusted', default=False)
 def _history_statistic(owner: object, name: str) -> Callable:
     """What `getattr` is for in MMEngine's checkpoints: the methods that a HistoryBuffer names.
 
-    The true `getattr` leads to every function of Python: getattr(getattr, '__self__') are the
-    builtins, and torch's list has functions that call others.
+    The true one leads to every function of Python: getattr(getattr, '__self__') are the builtins,
+    and torch's list has functions that call others.
     """
     if owner is not HistoryBuffer or name not in _STATISTICS:
         owner = getattr(owner, '__name__', type(owner).__name__)
@@ -95,13 +102,50 @@ def only_weights() -> Iterator[None]:
     before = {name: os.environ.pop(name, None) for name in (_FORCE, _FORCE_NOT)}
     os.environ[_FORCE_NOT if _trusted.get() else _FORCE] = '1'
     try:
-        with torch.serialization.safe_globals(_safe_globals()):
+        with torch.serialization.safe_globals(_safe_globals()), warnings.catch_warnings():
+            # Torch warns of what it was told to do, and of pickle protocols before it refuses them.
+            for message in ('Environment variable TORCH_FORCE', 'Detected pickle protocol'):
+                warnings.filterwarnings('ignore', message=message)
             yield
     finally:
         for name, value in before.items():
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
+
+
+def _is_forced() -> bool:
+    return os.environ.get(_FORCE) == '1'
+
+
+@CheckpointLoader.register_scheme(prefixes='', force=True)
+def load_from_local(filename: str, map_location: Any = None) -> Any:
+    """Load a file as MMEngine does; within `only_weights` without MMEngine's list."""
+    path = os.path.expanduser(filename)
+    if not _is_forced() or not os.path.isfile(path):
+        return stock.load_from_local(filename, map_location)
+    return torch.load(path, map_location=map_location, weights_only=True)
+
+
+@CheckpointLoader.register_scheme(prefixes=('open-mmlab://', 'openmmlab://'), force=True)
+def load_from_openmmlab(filename: str, map_location: Any = None) -> Any:
+    """Load weights by their name; a user's own table of names may lead to files."""
+    name = filename.partition('://')[2]
+    address = stock.get_external_models().get(name, '://')
+    if _is_forced() and '://' not in address:
+        raise ValueError(f'this name stands for {address}. Name that file itself')
+    return stock.load_from_openmmlab(filename, map_location)
+
+
+@CheckpointLoader.register_scheme(
+    prefixes=[r'(\S+\:)?s3://', r'(\S+\:)?petrel://', 'pavi://'], force=True
+)
+def load_from_storage(filename: str, map_location: Any = None) -> Any:
+    """Load from a remote store, but not within `only_weights`: MMEngine's list is used there."""
+    if _is_forced():
+        raise ValueError('remote stores are read with --trust-checkpoint only')
+    load = stock.load_from_pavi if filename.startswith('pavi://') else stock.load_from_ceph
+    return load(filename, map_location)
 
 
 def refused(error: BaseException) -> str | None:
