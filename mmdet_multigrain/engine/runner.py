@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmengine.runner
 
-from .checkpoints import CHECKED, loading
+from .checkpoints import loading
 
 
 class Runner(mmengine.runner.Runner):
@@ -20,4 +20,4 @@ class Runner(mmengine.runner.Runner):
             CheckpointError: It cannot be read or downloaded, or would run code.
         """
         with loading(filename):
-            return super().load_checkpoint(f'{CHECKED}{filename}', *args, **kwargs)
+            return super().load_checkpoint(filename, *args, **kwargs)
