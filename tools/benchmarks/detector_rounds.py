@@ -1,0 +1,159 @@
+"""Rounds of timings: all contenders once, in an order drawn anew, one at a time.
+
+Here belongs the parent's side: starting the contenders' processes, asking them, ending them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import random
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from tqdm import tqdm
+
+from benchmarks.detector_configs import Contender
+
+
+class BenchmarkError(ValueError):
+    """A contender cannot be measured; the message is one line that names it."""
+
+
+class Worker:
+    """A contender's process.
+
+    Attributes:
+        description: What it says of itself.
+    """
+
+    def __init__(self, name: str, process: BaseProcess, connection: Connection) -> None:
+        self._name, self._process, self._connection = name, process, connection
+        self.description: dict[str, Any] = self._receive()
+
+    def ask(self, method: str, **arguments: Any) -> Any:
+        """What a method of ``detector_worker.Steps`` returns there.
+
+        Raises:
+            BenchmarkError: It failed, or the process is gone.
+        """
+        self._connection.send((method, arguments))
+        return self._receive()
+
+    def _receive(self) -> Any:
+        try:
+            status, value = self._connection.recv()
+        except (EOFError, ConnectionResetError):
+            self._process.join()
+            raise BenchmarkError(
+                f'{self._name}: its process ended with status {self._process.exitcode}; '
+                '-9 mostly means that memory ran out: take a smaller --batch or fewer configs'
+            ) from None
+        if status == 'error':
+            raise BenchmarkError(f'{self._name}: {value}')
+        return value
+
+
+@contextlib.contextmanager
+def workers(contenders: Sequence[Contender], plan: Any) -> Iterator[dict[str, Worker]]:
+    """A process for each contender, by name; all are gone after the block."""
+    context = multiprocessing.get_context('forkserver')
+    _start_server(context)
+    started: list[tuple[BaseProcess, Connection]] = []
+    try:
+        found = {}
+        for contender in tqdm(contenders, desc='building', unit='config', leave=False):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(theirs, contender, plan), daemon=True)
+            process.start()
+            theirs.close()
+            started.append((process, ours))
+            found[contender.name] = Worker(contender.name, process, ours)
+        yield found
+        for _, connection in started:
+            connection.send(None)
+    finally:
+        for process, connection in started:
+            connection.close()
+            process.join(timeout=1)
+            process.kill()
+            process.join()
+
+
+def _start_server(context: multiprocessing.context.BaseContext) -> None:
+    """Start the process that imports once what all need, and forks them without threads or CUDA.
+
+    It takes the folders to import from out of the environment alone.
+    """
+    context.set_forkserver_preload(['benchmarks.detector_worker'])
+    before = os.environ.get('PYTHONPATH')
+    os.environ['PYTHONPATH'] = os.pathsep.join(filter(None, sys.path))
+    try:
+        forkserver.ensure_running()
+    finally:
+        if before is None:
+            del os.environ['PYTHONPATH']
+        else:
+            os.environ['PYTHONPATH'] = before
+
+
+def _serve(*arguments: Any) -> None:
+    # Imported here: the parent needs neither torch nor the seconds that importing it takes.
+    from benchmarks.detector_worker import serve
+
+    serve(*arguments)
+
+
+def time_in_turn(found: Mapping[str, Worker], what: str, *, repeats: int, warmup: int,
+                 seed: int) -> dict[str, list[float]]:
+    """Seconds of each contender in each round.
+
+    Args:
+        found: The contenders' processes.
+        what: 'training' or 'inference'.
+        repeats: Rounds.
+        warmup: Rounds before them that do not count.
+        seed: Of the orders.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in found}
+    order, rng = list(found), random.Random(seed)
+    with tqdm(total=(repeats + warmup) * len(order), desc=what, unit='timing', leave=False) as bar:
+        for number in range(-warmup, repeats):
+            rng.shuffle(order)
+            for name in order:
+                elapsed = found[name].ask('time', what=what, number=max(number, 0))
+                if number >= 0:
+                    seconds[name].append(elapsed)
+                bar.update()
+    return seconds
+
+
+def measure_steps(found: Mapping[str, Worker], what: str, *, repeats: int, warmup: int,
+                  profiled: int, seed: int) -> dict[str, Any]:
+    """Seconds, peak memory, stages and FLOPs of training steps or of inference.
+
+    Returns:
+        'seconds': list by contender; 'peak_mb', 'flops': number by contender; 'stages': list by
+        contender with, for each profiled step, seconds by stage and the RoIs sampled.
+    """
+    for worker in found.values():
+        worker.ask('reset_peak')
+    seconds = time_in_turn(found, what, repeats=repeats, warmup=warmup, seed=seed)
+    peaks = {name: worker.ask('peak_mb') for name, worker in found.items()}
+    stages: dict[str, list] = {name: [] for name in found}
+    flops = {}
+    with tqdm(total=(profiled + 1) * len(found), desc=f'{what}, by stage', unit='step',
+              leave=False) as bar:
+        for number in range(profiled):
+            for name, worker in found.items():
+                stages[name].append(worker.ask('profile', what=what, number=number))
+                bar.update()
+        for name, worker in found.items():
+            flops[name] = worker.ask('flops', what=what)
+            bar.update()
+    return {'seconds': seconds, 'peak_mb': peaks, 'stages': stages, 'flops': flops}

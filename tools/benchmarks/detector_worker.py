@@ -1,0 +1,307 @@
+"""The process of one contender: builds it as training does, then does one thing at a time.
+
+Here belongs what runs in that process. It waits for a request, does it, answers, and waits again;
+so peak memory is the contender's own, and nothing of it runs while another one is timed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import functools
+import os
+import signal
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from mmdet_multigrain.launch import TRACEBACK_VARIABLE, one_line, quiet_imports
+
+with quiet_imports():
+    import mmdet.datasets
+    import mmdet.evaluation
+    import mmdet.models  # noqa: F401
+import torch
+from mmengine.optim import AmpOptimWrapper
+from mmengine.runner import Runner, set_random_seed
+from mmengine.runner.amp import autocast
+from mmengine.runner.base_loop import BaseLoop
+from mmengine.utils import import_modules_from_strings
+
+from benchmarks import detector_inputs, detector_stages
+from benchmarks.detector_configs import Contender
+
+# Hooks of a run that look at its data or its checkpoint; there are none here.
+_LEFT_OUT_HOOKS = ('PreflightHook', 'CheckpointReportHook', 'RunRecordHook')
+# Hooks that mmengine adds unless told otherwise: they write logs and checkpoints.
+_DEFAULT_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler',
+                  'checkpoint')
+_AMP_DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all contenders do alike.
+
+    Attributes:
+        inputs: Config whose classes and data all use.
+        num_classes: Of the fine labels.
+        images: 'dataset', or 'synthetic' for drawn ones.
+        scale: (width, height) of drawn images.
+        batch: Images of a training step.
+        batches: How many different batches there are; steps take them in turn.
+        steps: Steps of one timing.
+        seed: Of weights, batches and samplers.
+        work_dir: Folder for what a Runner writes.
+    """
+
+    inputs: Any
+    num_classes: int
+    images: str
+    scale: tuple[int, int]
+    batch: int
+    batches: int
+    steps: int
+    seed: int
+    work_dir: str
+
+
+def serve(connection: Connection, contender: Contender, plan: Plan) -> None:
+    """Answer requests (method of ``Steps``, arguments) until None comes.
+
+    The first answer, unasked, is what ``Steps.describe`` gives. An answer is ('done', value) or
+    ('error', one line); after an error the process ends.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    try:
+        BenchmarkRunner.of(contender, plan, connection).train()
+    except Exception as error:  # noqa: BLE001 (whatever it is, the parent tells the user)
+        if os.environ.get(TRACEBACK_VARIABLE) == '1':
+            traceback.print_exc()
+        connection.send(('error', one_line(error)))
+
+
+class BenchmarkRunner(Runner):
+    """A Runner whose training loop does what it is asked to.
+
+    So model, optimiser, hooks, compilation and the like are what the config says, as in training.
+    """
+
+    @classmethod
+    def of(cls, contender: Contender, plan: Plan, connection: Connection) -> BenchmarkRunner:
+        """The runner of a contender, quiet and without checkpoints."""
+        cfg = copy.deepcopy(contender.cfg)
+        import_modules_from_strings(**cfg.get('custom_imports') or {'imports': None})
+        hooks = [hook for hook in cfg.get('custom_hooks') or ()
+                 if hook['type'] not in _LEFT_OUT_HOOKS]
+        changes = dict(
+            work_dir=plan.work_dir, load_from=None, resume=False, param_scheduler=None,
+            log_level='ERROR', custom_hooks=hooks, default_hooks=dict.fromkeys(_DEFAULT_HOOKS),
+            randomness=dict(seed=plan.seed), experiment_name=f'benchmark_{os.getpid()}',
+            **{f'{part}_{key}': None for part in ('val', 'test')
+               for key in ('dataloader', 'cfg', 'evaluator')})
+        for key, value in changes.items():  # ConfigDict.update would merge
+            cfg[key] = value
+        cfg.model.backbone.pop('init_cfg', None)  # weights are drawn, not downloaded
+        set_precision(cfg, contender.precision)
+        # Loaders start as in training, not as this process did.
+        warnings.filterwarnings('ignore', message='Multi-processing start method')
+        runner = cls.from_cfg(cfg)
+        runner.steps = functools.partial(Steps, runner, plan, connection)
+        return runner
+
+    def build_train_loop(self, loop: Any) -> BaseLoop:
+        """In place of the config's loop."""
+        return self.steps()
+
+    def _init_model_weights(self) -> None:
+        """Draw weights as from a fresh seed: equal parts of contenders get equal weights."""
+        set_random_seed(self.seed)
+        super()._init_model_weights()
+
+
+def set_precision(cfg: Any, precision: str) -> None:
+    """Make a config train in a precision; 'config' leaves it as it is.
+
+    Raises:
+        ValueError: If this machine cannot.
+    """
+    if precision == 'config':
+        return
+    if precision in ('fp16', 'tf32', 'bf16') and not torch.cuda.is_available():
+        raise ValueError(f'--precision {precision} needs a GPU')
+    cfg.optim_wrapper.type = 'OptimWrapper'
+    for key in ('dtype', 'loss_scale'):
+        cfg.optim_wrapper.pop(key, None)
+    if precision in _AMP_DTYPES:
+        cfg.optim_wrapper.update(
+            type='AmpOptimWrapper', dtype=_AMP_DTYPES[precision],
+            loss_scale='dynamic' if precision == 'fp16' else 1.0)
+    torch.backends.cudnn.allow_tf32 = precision != 'fp32'
+    torch.backends.cuda.matmul.allow_tf32 = precision != 'fp32'
+
+
+class Steps(BaseLoop):
+    """What can be asked of a contender. Numbers of steps say which batch and which seed."""
+
+    iter, max_iters = 0, 1
+
+    def __init__(self, runner: Runner, plan: Plan, connection: Connection) -> None:
+        super().__init__(runner, None)
+        self.plan, self.connection = plan, connection
+        self.model = runner.model
+        self.device = next(self.model.parameters()).device
+
+    def run(self) -> None:
+        """Answer requests."""
+        self.runner.call_hook('before_train')
+        self.runner.call_hook('before_train_epoch')
+        # A rate of zero does all the work and leaves the weights, so that repeats are alike.
+        for group in self.runner.optim_wrapper.optimizer.param_groups:
+            group['lr'] = 0.0
+        self.connection.send(('done', self.describe()))
+        while (request := _receive(self.connection)) is not None:
+            name, arguments = request
+            self.connection.send(('done', getattr(self, name)(**arguments)))
+
+    def describe(self) -> dict[str, Any]:
+        """What was built, and where it runs."""
+        sizes = [(parameter.numel(), parameter.requires_grad)
+                 for parameter in self.model.parameters()]
+        return {
+            'parameters': sum(size for size, _ in sizes),
+            'trained_parameters': sum(size for size, trained in sizes if trained),
+            'dtype': str(self._dtype).removeprefix('torch.'),
+            'threads': torch.get_num_threads(),
+            'device': (torch.cuda.get_device_name(self.device) if self.device.type == 'cuda'
+                       else str(self.device))}
+
+    def time(self, *, what: str, number: int) -> float:
+        """Seconds of a step of training or inference, the mean over the plan's steps.
+
+        Training: preprocessing, forward, losses, backward, optimiser, and the config's own hooks.
+        Inference: preprocessing, detection and post-processing of one image.
+        """
+        seconds = 0.0
+        for place in range(number * self.plan.steps, (number + 1) * self.plan.steps):
+            step = self._step(what, place)
+            detector_stages.synchronise(self.device)
+            start = time.perf_counter()
+            step()
+            detector_stages.synchronise(self.device)
+            seconds += time.perf_counter() - start
+        return seconds / self.plan.steps
+
+    def profile(self, *, what: str, number: int) -> dict[str, Any]:
+        """Seconds by stage of one step, and the RoIs that it sampled, all and positive."""
+        clock = detector_stages.StageClock(
+            functools.partial(detector_stages.synchronise, self.device))
+        targets = detector_stages.find_targets(self.model, detector_stages.STAGES[what])
+        if what == 'training':
+            targets += [(stage, self.runner.optim_wrapper, method)
+                        for stage, method in detector_stages.OPTIMISER]
+        step = self._step(what, number * self.plan.steps)
+        with _counting_rois(self.model) as rois, detector_stages.clocked(clock, targets), \
+                clock.stage(detector_stages.OTHER):
+            step()
+        return {'seconds': clock.seconds, **rois}
+
+    def flops(self, *, what: str) -> int:
+        """Floating-point operations of one step."""
+        return detector_stages.count_flops(self._step(what, 0))
+
+    def matmul_peak(self) -> float:
+        """FLOP/s of a large matrix product in the contender's precision."""
+        # Convolutions are most of the work; products get the precision that they have.
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32
+        return detector_stages.matmul_peak(self.device, self._dtype)
+
+    def reset_peak(self) -> None:
+        """Count peak memory from here on."""
+        if self.device.type == 'cuda':
+            torch.cuda.reset_peak_memory_stats(self.device)
+        else:
+            Path('/proc/self/clear_refs').write_text('5')
+
+    def peak_mb(self) -> float:
+        """Peak memory since the last reset, 10^6 bytes: resident, or PyTorch's on a GPU."""
+        if self.device.type == 'cuda':
+            return torch.cuda.max_memory_allocated(self.device) / 1e6
+        status = Path('/proc/self/status').read_text().split()
+        return int(status[status.index('VmHWM:') + 1]) * 1024 / 1e6
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        """That of matrix products."""
+        wrapper = self.runner.optim_wrapper
+        if not isinstance(wrapper, AmpOptimWrapper):
+            return torch.float32
+        return wrapper.cast_dtype or torch.float16
+
+    def _step(self, what: str, place: int) -> Callable[[], None]:
+        """One step, ready to run: the same batch and draws for all contenders."""
+        batches = self._batches(what)
+        data = detector_inputs.fresh(batches[place % len(batches)])
+        torch.manual_seed(self.plan.seed + place)
+        return functools.partial(getattr(self, f'_{what}_step'), place, data)
+
+    def _training_step(self, place: int, data: dict) -> None:
+        self.model.train()
+        self.runner.call_hook('before_train_iter', batch_idx=place, data_batch=data)
+        outputs = self.model.train_step(data, optim_wrapper=self.runner.optim_wrapper)
+        self.runner.call_hook('after_train_iter', batch_idx=place, data_batch=data,
+                              outputs=outputs)
+
+    @torch.no_grad()
+    def _inference_step(self, place: int, data: dict) -> None:
+        self.model.eval()
+        half = self._dtype != torch.float32
+        with autocast(dtype=self._dtype) if half else contextlib.nullcontext():
+            self.model.test_step(data)
+
+    @functools.cache  # noqa: B019 (lives as long as the process)
+    def _batches(self, what: str) -> list[dict]:
+        training = what == 'training'
+        batch = self.plan.batch if training else 1
+        if self.plan.images == 'dataset':
+            return detector_inputs.load_batches(
+                self.plan.inputs, self.plan.batches, batch=batch, training=training,
+                seed=self.plan.seed)
+        width, height = self.plan.scale
+        return detector_inputs.draw_batches(
+            self.plan.batches, batch=batch, width=width, height=height,
+            num_classes=self.plan.num_classes, seed=self.plan.seed)
+
+
+def _receive(connection: Connection) -> Any:
+    """The next message; None, the sign to end, if the other side is gone."""
+    try:
+        return connection.recv()
+    except EOFError:
+        return None
+
+
+@contextlib.contextmanager
+def _counting_rois(model: torch.nn.Module) -> Iterator[dict[str, int]]:
+    """Count the RoIs that a two-stage detector samples to learn from."""
+    rois = {}
+    sampler = getattr(getattr(model, 'roi_head', None), 'bbox_sampler', None)
+    if not hasattr(sampler, 'sample'):
+        yield rois
+        return
+    rois.update(rois=0, positive_rois=0)
+    sample = sampler.sample
+
+    def counted(*args, **kwargs):
+        result = sample(*args, **kwargs)
+        rois['rois'] += len(result.priors)
+        rois['positive_rois'] += len(result.pos_priors)
+        return result
+
+    with detector_stages.replaced(sampler, 'sample', counted):
+        yield rois
