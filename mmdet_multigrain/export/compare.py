@@ -1,0 +1,119 @@
+"""Whether two detectors see the same in pictures, detection by detection.
+
+Score thresholds hide most detections of a weakly trained model, so a comparison may lower them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from torch import nn
+
+from .errors import ExportError
+
+SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp')
+
+
+@dataclass(frozen=True)
+class Found:
+    """Detections of one picture, by falling score.
+
+    Attributes:
+        boxes: (N, 4) float32, x1, y1, x2, y2 in pixels of the picture.
+        scores: (N,) float32.
+        labels: (N,) whole numbers.
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far two lists of detections are apart.
+
+    Attributes:
+        pictures: How many were looked at.
+        detections: How many were compared.
+        box: Largest difference of a coordinate, in pixels.
+        score: Largest difference of a score.
+    """
+
+    pictures: int
+    detections: int
+    box: float
+    score: float
+
+    def __str__(self) -> str:
+        counts = f'{self.detections} detections in {self.pictures} pictures'
+        if self.box == self.score == 0:
+            return f'{counts}: bit-equal'
+        return f'{counts}: boxes within {self.box:.1e} px, scores within {self.score:.1e}'
+
+
+def difference(ours: Sequence[Found], theirs: Sequence[Found]) -> Difference:
+    """Compare detections one by one, in their order.
+
+    Raises:
+        ExportError: Number, labels or order differ.
+    """
+    box = score = 0.0
+    for number, (left, right) in enumerate(zip(ours, theirs, strict=True)):
+        if not np.array_equal(left.labels, right.labels):
+            raise ExportError(
+                f'the exported detector sees other objects in picture {number}: '
+                f'{len(right.labels)} detections, not the {len(left.labels)} of the original'
+            )
+        if len(left.labels):
+            box = max(box, float(np.abs(left.boxes - right.boxes).max()))
+            score = max(score, float(np.abs(left.scores - right.scores).max()))
+    return Difference(len(ours), sum(len(found.labels) for found in ours), box, score)
+
+
+def made_pictures() -> list[np.ndarray]:
+    """Pictures of coloured patches, one wide and one tall: (height, width, 3) uint8."""
+    random = np.random.default_rng(0)
+    pictures = []
+    for rows, columns in ((6, 8), (9, 7)):
+        patches = random.integers(0, 256, (rows, columns, 3), dtype=np.uint8)
+        pictures.append(patches.repeat(60, axis=0).repeat(60, axis=1))
+    return pictures
+
+
+@contextlib.contextmanager
+def all_scores(model: nn.Module) -> Iterator[None]:
+    """Let a detector of MMDetection keep its best detections, however low they score."""
+    config = model.roi_head.test_cfg
+    before = config.score_thr
+    config.score_thr = 0.0
+    try:
+        yield
+    finally:
+        config.score_thr = before
+
+
+def read_pictures(source: Path, *, at_most: int = 16) -> list[np.ndarray]:
+    """Read a picture, or the first ones of a folder, as MMDetection does.
+
+    Raises:
+        ExportError: There is none, or one cannot be read.
+    """
+    paths = [source]
+    if source.is_dir():
+        paths = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES)
+        paths = paths[:at_most]
+    if not paths:
+        raise ExportError(f'{source}: no picture in this folder ({", ".join(SUFFIXES)})')
+    pictures = []
+    for path in paths:
+        picture = cv2.imread(str(path))
+        if picture is None:
+            raise ExportError(f'{path}: not a readable picture')
+        pictures.append(picture)
+    return pictures

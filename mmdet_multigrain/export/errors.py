@@ -1,0 +1,7 @@
+"""The error of this package, without which nothing else needs an import."""
+
+from __future__ import annotations
+
+
+class ExportError(ValueError):
+    """A detector that cannot be exported; the message is one line that names the reason."""

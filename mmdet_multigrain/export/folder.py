@@ -1,0 +1,49 @@
+"""An output folder that appears with all of its files, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from .errors import ExportError
+
+
+def check_new(folder: Path) -> None:
+    """Refuse a folder that holds files: those of two exports must not mix.
+
+    Raises:
+        ExportError: There is a file of that name, or something in the folder.
+    """
+    if folder.is_dir() and not any(folder.iterdir()):
+        return
+    if folder.exists():
+        raise ExportError(f'--out {folder}: is there already; name a new folder or remove it')
+
+
+@contextlib.contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside the target, which becomes it when the block ends.
+
+    When the block raises, nothing is left, and no parent folder that was made for it.
+
+    Raises:
+        ExportError: The folder cannot be written.
+    """
+    check_new(folder)
+    made = [parent for parent in folder.absolute().parents if not parent.exists()]
+    temporary = folder.with_name(f'.{folder.name}.{os.getpid()}.tmp')
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        os.replace(temporary, folder)  # an empty folder of that name may be there
+    except BaseException as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            for parent in made:
+                parent.rmdir()
+        if isinstance(error, OSError):
+            raise ExportError(f'{folder}: cannot be written ({error.strerror})') from None
+        raise

@@ -1,0 +1,126 @@
+"""Test data of an exported config: MMDetection's CocoDataset and CocoMetric on the same file.
+
+Both number labels in the order of the file's categories, whatever order `metainfo` has. Where that
+is not the order of the classes, a copy of the file goes beside the config, in the right order.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmcv.transforms import Compose
+
+from mmdet_multigrain.annotations import AnnotationFile
+from mmdet_multigrain.files import dump_json, write_whole
+from mmdet_multigrain.taxonomy import Taxonomy
+
+from .errors import ExportError
+
+ANNOTATIONS = 'annotations.json'
+_STOCK = ('mmdet', 'mmcv', 'mmengine')
+
+
+@dataclass(frozen=True)
+class TestData:
+    """The entries of a config that test, and what a user has to know of them.
+
+    Attributes:
+        entries: `test_dataloader`, and with annotations also `test_evaluator` and `test_cfg`.
+        note: One line on the annotations.
+    """
+
+    entries: dict[str, Any]
+    note: str
+
+
+def stock_data(
+    cfg: Mapping[str, Any], *, taxonomy: Taxonomy, palette: list, folder: Path
+) -> TestData:
+    """Test data for a config of stock parts; may write a copy of the annotations.
+
+    Args:
+        cfg: The config that is exported.
+        taxonomy: Classes in label order, and what else the annotations may call them.
+        palette: A colour of each class.
+        folder: Where the copy goes, if there is need of one.
+
+    Raises:
+        ExportError: The test pipeline has transforms that MMDetection lacks.
+        ValueError: The annotation file cannot be used.
+    """
+    classes = taxonomy.classes
+    loader = cfg['test_dataloader']
+    given = loader['dataset']
+    check_pipeline(given.get('pipeline', ()))
+    dataset = dict(
+        type='CocoDataset',
+        metainfo=dict(classes=classes, palette=palette),
+        test_mode=True,
+        pipeline=given.get('pipeline', []),
+    )
+    path = os.path.join(given.get('data_root') or '', given.get('ann_file') or '')
+    if not given.get('ann_file') or not Path(path).is_file():
+        missing = path if given.get('ann_file') else 'of one COCO file'
+        note = f'no test data: annotations {missing} are not there'
+        return TestData(dict(test_dataloader=_loader(loader, dataset)), note)
+    file = AnnotationFile(path, taxonomy=taxonomy, allow_missing=True, allow_unknown=True)
+    note = f'test data: {path}'
+    if file.notes or _stock_order(file.dataset['categories'], classes) != file.category_ids:
+        _write_in_order(file, classes, folder / ANNOTATIONS)
+        # MMEngine puts the config's own folder here.
+        path = '{{ fileDirname }}/' + ANNOTATIONS
+        note = f'test data: {ANNOTATIONS}, a copy with the categories in the order of the classes'
+    else:
+        path = os.path.abspath(path)
+    dataset |= dict(
+        ann_file=path,
+        data_root=given.get('data_root') or '',
+        data_prefix=given.get('data_prefix', dict(img='')),
+    )
+    return TestData(
+        dict(
+            test_dataloader=_loader(loader, dataset),
+            test_evaluator=dict(type='CocoMetric', ann_file=path, metric='bbox'),
+            test_cfg=dict(type='TestLoop'),
+        ),
+        note,
+    )
+
+
+def _loader(given: Mapping[str, Any], dataset: dict[str, Any]) -> dict[str, Any]:
+    workers = given.get('num_workers', 0)
+    return dict(
+        batch_size=given.get('batch_size', 1),
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset=dataset,
+    )
+
+
+def check_pipeline(pipeline: Any) -> None:
+    """Refuse a pipeline with transforms that stock MMDetection lacks."""
+    for transform in Compose(pipeline).transforms:
+        kind = type(transform)
+        if kind.__module__.partition('.')[0] not in _STOCK:
+            raise ExportError(
+                f'the test pipeline has {kind.__name__} of {kind.__module__}, which MMDetection '
+                'lacks; export with a config whose test pipeline is stock'
+            )
+
+
+def _stock_order(categories: list[dict[str, Any]], classes: tuple[str, ...]) -> list[int]:
+    """The category ids that CocoDataset takes for labels 0, 1, ..."""
+    return [item['id'] for item in categories if item['name'] in classes]
+
+
+def _write_in_order(file: AnnotationFile, classes: tuple[str, ...], path: Path) -> None:
+    categories = [
+        dict(id=number, name=name)
+        for number, name in zip(file.category_ids, classes, strict=True)
+    ]
+    write_whole(path, dump_json({**file.dataset, 'categories': categories}))

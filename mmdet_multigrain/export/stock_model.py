@@ -1,0 +1,124 @@
+"""What is left of a trained detector at test time, as a model of stock MMDetection.
+
+The multi-grained head detects with its fine branch alone (paper, section 3.2). That branch is a
+stock box head: its first layer is a part of the rows of `branch_in`, the other layers are the same.
+Here belongs this rewriting of config and tensors; files are others' business.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from mmdet.registry import MODELS
+from mmengine.config import ConfigDict
+from torch import Tensor, nn
+
+from mmdet_multigrain.models.bbox_heads import MultiGrainedBBoxHead
+
+from .errors import ExportError
+
+_HEAD = 'roi_head.bbox_head.'
+_STOCK = ('torch', 'mmdet', 'mmcv', 'mmengine')
+# Arguments of MultiGrainedBBoxHead that its fine branch alone has no use for.
+_OURS = ('taxonomy', 'grouped', 'branch_fcs', 'coarse_width', 'reg_weights', 'init_cfg')
+
+
+def stock_model(config: Mapping[str, Any], model: nn.Module) -> tuple[dict, dict[str, Tensor]]:
+    """Config and tensors of the stock model that detects what `model` detects.
+
+    Args:
+        config: The model's config, of plain values.
+        model: Built from it, with trained weights.
+
+    Returns:
+        A config for `MODELS.build`, and a state dict for it whose tensors share no memory with
+        others. Losses keep their weights, so that training can go on.
+
+    Raises:
+        ExportError: Stock MMDetection has no model that detects the same.
+    """
+    config, tensors = dict(config), dict(model.state_dict())
+    roi_head = getattr(model, 'roi_head', None)
+    head = getattr(roi_head, 'bbox_head', None)
+    if isinstance(head, MultiGrainedBBoxHead):
+        if head.with_avg_pool:
+            raise ExportError(
+                'model.roi_head.bbox_head averages its RoI features (with_avg_pool=True), which '
+                'a stock head rounds differently: its detections would not be equal'
+            )
+        head_config = _fine_head(config['roi_head']['bbox_head'], head)
+        config['roi_head'] = {**config['roi_head'], 'bbox_head': head_config}
+        tensors = {
+            _HEAD + name: value
+            for name, value in _fine_tensors(head).items()
+        } | {name: value for name, value in tensors.items() if not name.startswith(_HEAD)}
+    # A copy: detectors hand parts of their config on to others within it.
+    stock = MODELS.build(ConfigDict(copy.deepcopy(config)))
+    _check_stock(stock)
+    stock.load_state_dict(tensors)
+    return config, {name: tensors[name].clone() for name in stock.state_dict()}
+
+
+def _fine_head(config: Mapping[str, Any], head: MultiGrainedBBoxHead) -> dict[str, Any]:
+    """The config of the stock head that is the fine branch of `head`."""
+    depth = head.branch_depths[-1]
+    kind = (
+        dict(type='Shared2FCBBoxHead')
+        if depth == 2
+        else dict(type='ConvFCBBoxHead', num_shared_fcs=depth)
+    )
+    loss_cls = dict((config.get('loss_cls') or {}).get('fine_loss', dict(type='CrossEntropyLoss')))
+    loss_class = MODELS.get(loss_cls['type'])
+    if 'num_classes' in inspect.signature(loss_class).parameters:
+        loss_cls['num_classes'] = head.num_classes
+    _scale(loss_cls, head.loss_cls.level_weights[-1])
+    rest = {key: value for key, value in config.items() if key not in (*_OURS, 'type')}
+    if 'loss_bbox' in rest:
+        rest['loss_bbox'] = dict(rest['loss_bbox'])
+        _scale(rest['loss_bbox'], head.reg_weights[-1])
+    return {
+        **rest,
+        **kind,
+        'num_classes': head.num_classes,
+        'fc_out_channels': head.fc_out_channels,
+        'loss_cls': loss_cls,
+    }
+
+
+def _scale(loss: dict[str, Any], weight: float) -> None:
+    """Give a loss the weight of its level."""
+    if weight != 1:
+        loss['loss_weight'] = weight * loss.get('loss_weight', 1.0)
+
+
+def _fine_tensors(head: MultiGrainedBBoxHead) -> dict[str, Tensor]:
+    """The tensors of the fine branch under the names that they have in a stock head."""
+    fine = str(len(head.branch_depths) - 1)
+    tensors = {}
+    for name, value in head.state_dict().items():
+        part, _, rest = name.partition('.')
+        if part == 'branch_in':
+            tensors[f'shared_fcs.0.{rest}'] = value[-head.fc_out_channels :]
+        elif part == 'branch_fcs':
+            branch, layer, kind = rest.split('.')
+            if branch == fine:
+                tensors[f'shared_fcs.{int(layer) + 1}.{kind}'] = value
+        elif name.startswith('loss_cls.fine_loss.'):
+            tensors[name.replace('fine_loss.', '', 1)] = value
+        elif part in ('fc_cls', 'fc_reg'):
+            tensors[name] = value
+    return tensors
+
+
+def _check_stock(model: nn.Module) -> None:
+    for name, module in model.named_modules():
+        kind = type(module)
+        if kind.__module__.partition('.')[0] not in _STOCK:
+            raise ExportError(
+                f'model.{name} is a {kind.__name__} of {kind.__module__}, for which MMDetection '
+                'has no equal; of our own parts only a MultiGrainedBBoxHead in a single stage can '
+                'be exported'
+            )

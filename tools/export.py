@@ -1,0 +1,60 @@
+"""Export a detector: python tools/export.py CONFIG CKPT --to mmdet --out DIR [--images FOLDER]
+
+Writes files that load without this package, and compares their detections with the original's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+from pathlib import Path
+
+from mmdet_multigrain import launch
+
+TARGETS = ('mmdet',)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Export a trained detector')
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--to', choices=TARGETS, required=True, help='what is to load it')
+    parser.add_argument('--out', type=Path, required=True, help='new folder to write')
+    parser.add_argument(
+        '--images',
+        type=Path,
+        help='picture, or folder with pictures, to compare detections on (default: made ones)',
+    )
+    launch.add_cfg_options(parser)
+    launch.add_trust_checkpoint(parser)
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    launch.check_checkpoint(args.checkpoint)
+    cfg = launch.load_config(args.config, args.cfg_options)
+
+    with launch.quiet_imports():
+        from mmdet_multigrain.engine.weights_only import trust_checkpoints
+        from mmdet_multigrain.export.compare import made_pictures, read_pictures
+        from mmdet_multigrain.export.folder import check_new, whole_folder
+        from mmdet_multigrain.export.to_mmdet import export_mmdet
+        from mmdet_multigrain.inference import Detector
+
+    check_new(args.out)
+    pictures = made_pictures() if args.images is None else read_pictures(args.images)
+    with trust_checkpoints(args.trust_checkpoint):
+        # Building a detector changes its config.
+        detector = Detector(copy.deepcopy(cfg), args.checkpoint, device='cpu')
+    with whole_folder(args.out) as folder:
+        for line in export_mmdet(cfg, detector, pictures, folder):
+            print(line)
+        names = sorted(path.name for path in folder.iterdir())
+    for name in names:
+        path = args.out / name
+        print(f'{path.stat().st_size / 1e6:8.2f} MB  {path}')
+
+
+if __name__ == '__main__':
+    launch.run_tool(main)
