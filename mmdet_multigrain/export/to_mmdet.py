@@ -67,7 +67,9 @@ def export_mmdet(cfg: Config, detector: Detector, pictures: list, folder: Path) 
     write_whole(folder / CONFIG, text.encode())
     content = io.BytesIO()
     meta = dict(
-        cfg=text, dataset_meta=dict(classes=classes, palette=palette), mmdet_version=mmdet.__version__
+        cfg=text,
+        dataset_meta=dict(classes=classes, palette=palette),
+        mmdet_version=mmdet.__version__,
     )
     torch.save(dict(meta=meta, state_dict=tensors), content)
     write_whole(folder / CHECKPOINT, content.getbuffer())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch.nn.functional as F
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from mmdet.registry import MODELS
 from torch import Tensor, nn
@@ -120,9 +121,7 @@ class MultiBranchBBoxHead(BBoxHead):
         Returns:
             tuple[Tensor]: One (N, fc_out_channels) tensor per level, coarse to fine.
         """
-        if self.with_avg_pool:
-            x = x.mean(dim=(-2, -1))
-        first = self.relu(self.branch_in(x.flatten(1)))
+        first = self.relu(self.branch_in(self._flat(x)))
         features = []
         for feature, layers in zip(
             first.split(self.fc_out_channels, dim=1), self.branch_fcs, strict=True
@@ -131,6 +130,24 @@ class MultiBranchBBoxHead(BBoxHead):
                 feature = self.relu(layer(feature))
             features.append(feature)
         return tuple(features)
+
+    def fine_feature(self, x: Tensor) -> Tensor:
+        """The feature of the last branch alone, (N, fc_out_channels), from RoI features.
+
+        Its first product has the shape that it has in a head of this one branch. A part of the
+        product over all branches may be rounded differently.
+        """
+        rows = slice(-self.fc_out_channels, None)
+        first = F.linear(self._flat(x), self.branch_in.weight[rows], self.branch_in.bias[rows])
+        feature = self.relu(first)
+        for layer in self.branch_fcs[-1]:
+            feature = self.relu(layer(feature))
+        return feature
+
+    def _flat(self, x: Tensor) -> Tensor:
+        if self.with_avg_pool:
+            x = x.mean(dim=(-2, -1))
+        return x.flatten(1)
 
     def loss(
         self,

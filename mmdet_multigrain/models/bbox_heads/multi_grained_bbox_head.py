@@ -124,20 +124,30 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Predict from RoI features.
 
+        In evaluation mode only the fine branch is computed, as detections come from it alone.
+
         Args:
             x (Tensor): RoI features, shape (N, in_channels, H, W).
 
         Returns:
-            tuple[Tensor, Tensor]: Scores of all levels and box deltas, the fine part first.
+            tuple[Tensor, Tensor]: Scores of all levels and box deltas, the fine part first; in
+            evaluation mode nothing else.
         """
+        if not self.training:
+            fine = self.fine_feature(x)
+            return self.fc_cls(fine), self.fc_reg(fine)
         *coarse, fine = self.branch_features(x)
         scores = [self.fc_cls(fine)]
         scores += [fc(feature) for fc, feature in zip(self.coarse_fc_cls, coarse, strict=True)]
-        deltas = [self.fc_reg(fine)]
-        deltas += [fc(coarse[int(level)]) for level, fc in self.coarse_fc_reg.items()]
-        return torch.cat(scores, dim=1), torch.cat(deltas, dim=1)
+        deltas = self.fc_reg(fine)
+        if self.coarse_fc_reg:
+            of_levels = [fc(coarse[int(level)]) for level, fc in self.coarse_fc_reg.items()]
+            deltas = torch.cat([deltas, *of_levels], dim=1)
+        return torch.cat(scores, dim=1), deltas
 
     def _fine_deltas(self, bbox_pred: Tensor) -> Tensor:
+        if not self.coarse_fc_reg:
+            return bbox_pred
         # Contiguous, as BBoxHead views it by class.
         return bbox_pred[:, : self._reg_channels].contiguous()
 

@@ -135,16 +135,22 @@ class HierarchicalCrossEntropyLoss(nn.Module):
         return (*coarse, fine)
 
     def get_activation(self, cls_score: Tensor) -> Tensor:
-        """Probabilities (N, K + 1) of the fine classes and background, from scores (N, C)."""
-        fine = self.split(cls_score)[-1]
+        """Probabilities (N, K + 1) of the fine classes and background.
+
+        Scores are those of all levels, shape (N, C), or those of the fine level alone.
+        """
+        fine = cls_score[:, : self.level_channels[-1]]
         if getattr(self.fine_loss, 'custom_activation', False):
             return self.fine_loss.get_activation(fine)
         return F.softmax(fine, dim=-1)
 
     def get_accuracy(self, cls_score: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Top-1 accuracy in percent per level: `acc_fine`, and `acc_coarse` or `acc_level*`."""
-        accuracies = {'acc_fine': accuracy(self.get_activation(cls_score), labels)}
-        for level, scores in enumerate(self.split(cls_score)[:-1]):
+        *coarse, fine = self.split(cls_score)
+        if getattr(self.fine_loss, 'custom_activation', False):  # else softmax keeps the order
+            fine = self.fine_loss.get_activation(fine)
+        accuracies = {'acc_fine': accuracy(fine, labels)}
+        for level, scores in enumerate(coarse):
             targets = self.group_of_label[level][labels]
             accuracies[f'acc_{self.level_name(level)}'] = accuracy(scores, targets)
         return accuracies

@@ -480,3 +480,36 @@ def test_random_sampling_results_are_understood(garments):
         cls_score, bbox_pred, rois, [sampling], ConfigDict(pos_weight=-1)
     )
     assert total(result['loss_bbox']).isfinite()
+
+
+@pytest.mark.parametrize('num_rois', [0, 1, 3, 40])
+def test_at_test_time_the_fine_branch_is_a_stock_head_bit_by_bit(num_rois, garments):
+    """At a width like 33, some rows of a product over all branches are rounded differently."""
+    size = dict(in_channels=128, roi_feat_size=7, fc_out_channels=33)
+    torch.manual_seed(0)
+    head = MODELS.build(
+        dict(type='MultiGrainedBBoxHead', taxonomy=garments.to_dict(), reg_weights=(1, 1), **size)
+    )
+    stock = Shared2FCBBoxHead(num_classes=5, **size)
+    with torch.no_grad():
+        for mine, theirs in (
+            (head.branch_in.weight[33:], stock.shared_fcs[0].weight),
+            (head.branch_in.bias[33:], stock.shared_fcs[0].bias),
+            (head.branch_fcs[1][0].weight, stock.shared_fcs[1].weight),
+            (head.branch_fcs[1][0].bias, stock.shared_fcs[1].bias),
+            (head.fc_cls.weight, stock.fc_cls.weight),
+            (head.fc_reg.weight, stock.fc_reg.weight),
+            (head.fc_cls.bias, stock.fc_cls.bias),
+            (head.fc_reg.bias, stock.fc_reg.bias),
+        ):
+            theirs.copy_(torch.randn_like(mine) * 0.05)
+            mine.copy_(theirs)
+        features = torch.randn(num_rois, 128, 7, 7)
+        together = head(features)
+        scores, deltas = head.eval()(features)
+        expected = stock(features)
+    assert torch.equal(scores, expected[0]) and torch.equal(deltas, expected[1])
+    torch.testing.assert_close(together[0][:, :6], scores, rtol=1e-5, atol=1e-5)
+    assert together[0].shape[1] == 12
+    probabilities = head.loss_cls.get_activation(scores)
+    assert torch.equal(probabilities, scores.softmax(-1))
