@@ -96,7 +96,7 @@ class SafeCheckpointHook(CheckpointHook):
             runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
         if is_main_process():
             for number in outdated:
-                self._path(self.filename_tmpl.format(number)).unlink(missing_ok=True)
+                self._remove(runner, self.filename_tmpl.format(number))
 
     def _save_last(self, runner: Runner, name: str, meta: dict[str, Any]) -> None:
         """Save a checkpoint to resume from, and let the pointer name it."""
@@ -177,7 +177,7 @@ class SafeCheckpointHook(CheckpointHook):
         )
         for _, old in files[metric]:
             if old != name:
-                self._path(old).unlink(missing_ok=True)
+                self._remove(runner, old)
 
     def _start(self, runner: Runner) -> dict[str, tuple[float, str]]:
         """Clean the folder; score and file name of the best checkpoint of each metric."""
@@ -201,7 +201,7 @@ class SafeCheckpointHook(CheckpointHook):
             best[metric] = (min if rule == 'less' else max)(standing)
             for _, name in standing:
                 if name != best[metric][1]:
-                    self._path(name).unlink()
+                    self._remove(runner, name)
         return best
 
     def _known_best(self, runner: Runner) -> dict[str, list[tuple[float, str]]]:
@@ -245,6 +245,13 @@ class SafeCheckpointHook(CheckpointHook):
         """MMEngine's names for score and path in the message hub."""
         tail = '' if len(self.key_indicators) == 1 else f'_{metric}'
         return f'best_score{tail}', f'best_ckpt{tail}'
+
+    def _remove(self, runner: Runner, name: str) -> None:
+        """Remove a file that is not needed any more; no reason to stop if that fails."""
+        try:
+            self._path(name).unlink(missing_ok=True)
+        except OSError as error:
+            runner.logger.warning(f'{self._path(name)}: cannot be removed ({error.strerror})')
 
     def _path(self, name: str) -> Path:
         return Path(self.out_dir, name)

@@ -1,0 +1,260 @@
+"""A training run of a second with a known course, and places where it can be damaged.
+
+A linear layer instead of a detector: what is tried here are files and processes. The data are the
+same at every iteration, so a resumed run must end with the weights of an undisturbed one, whatever
+happened between. Scores of validations are given in advance: which checkpoint is the best, and
+when, is known. Not a tool to be called by hand.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+from unittest import mock
+
+import torch
+from mmengine.evaluator import BaseMetric, Evaluator
+from mmengine.fileio.backends import local_backend
+from mmengine.hooks import Hook
+from mmengine.model import BaseModel
+from torch import nn
+from torch.utils.data import DataLoader
+
+from mmdet_multigrain import files
+from mmdet_multigrain.engine.last_checkpoint import set_resume
+from mmdet_multigrain.engine.runner import Runner
+
+METRIC = 'tiny/score'
+PIECE = 4096  # bytes; a file that is written in a damaged run is written in such pieces
+WIDTH = 128  # of the layer: checkpoints of 0.2 MB
+
+_count = itertools.count()
+Event = Callable[[str, Path], None]
+
+
+class Tiny(BaseModel):
+    """One layer with momentum."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, inputs: torch.Tensor, mode: str = 'tensor') -> Any:
+        """The loss, or one prediction."""
+        out = self.layer(inputs)
+        return dict(loss=out.square().mean()) if mode == 'loss' else [out]
+
+
+class Data:
+    """One input, twice."""
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        return dict(inputs=torch.linspace(-1, 1, WIDTH))
+
+
+class Score(BaseMetric):
+    """A score that was given for each iteration, in place of a measurement.
+
+    Args:
+        scores: Of iteration 1, 2, ...; the last one for all further ones.
+    """
+
+    default_prefix = 'tiny'
+
+    def __init__(self, scores: Sequence[float]) -> None:
+        super().__init__()
+        self._scores = scores
+        self.iteration = 0
+
+    def process(self, data_batch: Any, data_samples: Any) -> None:
+        """Nothing depends on the data."""
+        self.results.append(0)
+
+    def compute_metrics(self, results: list[int]) -> dict[str, float]:
+        """The score of the current iteration."""
+        return dict(score=self._scores[min(self.iteration, len(self._scores)) - 1])
+
+
+class NoteHook(Hook):
+    """Tell the metric the iteration, and append each step that is over to a file.
+
+    Args:
+        metric: The metric.
+        notes: The file; a line is 'trained 3' or 'validated 3'.
+    """
+
+    priority = 'LOWEST'
+
+    def __init__(self, metric: Score, notes: Path) -> None:
+        self._metric, self._notes = metric, notes
+
+    def after_train_iter(self, runner: Runner, *_: Any, **__: Any) -> None:
+        """Note an iteration whose checkpoint, if it has one, is saved."""
+        self._note(f'trained {runner.iter + 1}\n')
+
+    def before_val(self, runner: Runner) -> None:
+        """Set the iteration."""
+        self._metric.iteration = runner.iter
+
+    def after_val_epoch(self, runner: Runner, metrics: Any) -> None:
+        """Note a validation whose checkpoint, if it is the best, is saved."""
+        self._note(f'validated {runner.iter}\n')
+
+    def _note(self, line: str) -> None:
+        with open(self._notes, 'a') as file:
+            file.write(line)
+
+
+def build(
+    work_dir: Path,
+    *,
+    iterations: int = 6,
+    scores: Sequence[float] = (0.1, 0.2, 0.1, 0.4, 0.3, 0.5),
+    **checkpoint: Any,
+) -> Runner:
+    """A runner; it validates after every iteration.
+
+    Args:
+        work_dir: Its folder; what it notes goes to a file beside it, see `noted`.
+        iterations: After how many it ends.
+        scores: See `Score`.
+        **checkpoint: Of the hook, instead of its defaults here.
+    """
+    torch.manual_seed(0)
+    loader = DataLoader(Data(), batch_size=2)
+    metric = Score(scores)
+    hook = dict(
+        type='SafeCheckpointHook', by_epoch=False, interval=1, max_keep_ckpts=1, save_best=METRIC,
+        rule='greater',
+    )
+    return Runner(
+        model=Tiny(),
+        work_dir=str(work_dir),
+        train_dataloader=loader,
+        train_cfg=dict(by_epoch=False, max_iters=iterations, val_interval=1),
+        val_dataloader=loader,
+        val_cfg=dict(),
+        val_evaluator=Evaluator(metric),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1, momentum=0.9)),
+        default_hooks=dict(checkpoint={**hook, **checkpoint}, logger=None),
+        custom_hooks=[NoteHook(metric, notes_of(work_dir))],
+        default_scope='mmdet',
+        experiment_name=f'{work_dir}_{os.getpid()}_{next(_count)}',
+        log_level='WARNING',
+    )
+
+
+def train(work_dir: Path, *, resume: str | None = None, **options: Any) -> Runner:
+    """Train, from the last checkpoint with ``resume='auto'``; the runner when it has ended."""
+    runner = build(work_dir, **options)
+    if resume:
+        set_resume(runner, resume)
+    runner.train()
+    return runner
+
+
+def notes_of(work_dir: Path) -> Path:
+    """The file with the steps that the runs in a folder have finished."""
+    return work_dir.with_name(f'{work_dir.name}.notes')
+
+
+def noted(work_dir: Path, step: str) -> list[int]:
+    """Iterations that are 'trained', or 'validated', in order of time."""
+    path = notes_of(work_dir)
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [int(line.split()[1]) for line in lines if line.startswith(step)]
+
+
+class _InPieces:
+    """A file that tells of every piece that is written."""
+
+    def __init__(self, file: BinaryIO, target: Path, event: Event) -> None:
+        self._file, self._target, self._event = file, target, event
+
+    def write(self, data: bytes) -> None:
+        for start in range(0, len(data), PIECE):
+            self._file.write(data[start : start + PIECE])
+            self._file.flush()
+            self._event('write', self._target)
+
+    def __enter__(self) -> _InPieces:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+@contextlib.contextmanager
+def events(event: Event) -> Iterator[None]:
+    """Call `event(stage, path)` at each step by which a file changes; what it raises counts.
+
+    Stages: 'open' before a file is made, 'write' after each piece, 'rename' before it gets its
+    name, 'remove' before a file is removed. The path is the final one, not the temporary.
+    """
+    replace, unlink = os.replace, Path.unlink
+
+    def open_(path: str | Path, mode: str) -> _InPieces:
+        path = target = Path(path)
+        if path.suffix == '.tmp':
+            target = path.with_name(path.name[1:].rsplit('.', 2)[0])
+        event('open', target)
+        return _InPieces(open(path, mode), target, event)
+
+    def replace_(source: Path, target: Path) -> None:
+        event('rename', Path(target))
+        replace(source, target)
+
+    def unlink_(path: Path, missing_ok: bool = False) -> None:
+        if path.suffix != '.tmp':
+            event('remove', path)
+        unlink(path, missing_ok=missing_ok)
+
+    with (
+        mock.patch.object(files, 'open', open_, create=True),
+        mock.patch.object(local_backend, 'open', open_, create=True),  # MMEngine's own hook
+        mock.patch.object(os, 'replace', replace_),
+        mock.patch.object(Path, 'unlink', unlink_),
+    ):
+        yield
+
+
+def in_child(function: Callable[[], object]) -> int:
+    """Start a function in a forked process with a silent screen; its process id.
+
+    Only for processes that have not trained themselves: what they imported need not be imported
+    again. The status is 0 if the function returns, 1 with a traceback if it raises.
+    """
+    process = os.fork()
+    if process:
+        return process
+    status = 1
+    try:
+        quiet = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(quiet, 1)
+        logging.disable(logging.INFO)
+        function()
+        status = 0
+    except BaseException:  # noqa: BLE001 (this process must not go on as its parent's copy)
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def weights(work_dir: Path, name: str) -> torch.Tensor:
+    """The layer of a checkpoint."""
+    content = torch.load(work_dir / name, map_location='cpu', weights_only=False)
+    return content['state_dict']['layer.weight']
