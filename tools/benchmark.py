@@ -10,51 +10,70 @@ drawn anew; ratios are taken within rounds. docs/benchmarks.md says how to read 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks import detector_configs, detector_inputs, detector_report, detector_rounds
+from benchmarks import detector_configs, detector_record, detector_report, detector_rounds
 
 from mmdet_multigrain.files import dump_json, write_whole
 from mmdet_multigrain.launch import add_cfg_options, run_tool
 
-STEPS = ('training', 'inference')
+WHAT = ('training', 'inference', 'data', 'evaluation')
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Measure what detectors cost')
-    parser.add_argument('configs', nargs='+', metavar='CONFIG',
+    parser = argparse.ArgumentParser(
+        description='Measure what detectors cost, against the stock one')
+    parser.add_argument('configs', nargs='*', metavar='CONFIG',
                         help='config files; mmdet::... is one of the installed mmdet')
     parser.add_argument('--against', default=detector_configs.STOCK, metavar='CONFIG',
-                        help='what the others are compared with (default: the stock detector '
-                             'with the body of the first config)')
-    parser.add_argument('--what', type=_list_of(STEPS), default=STEPS, metavar='A,B',
-                        help=f'of {", ".join(STEPS)} (default: all)')
+                        help='what the others are compared with (default: stock, the stock '
+                             'Faster R-CNN with the body of the first config)')
+    parser.add_argument('--what', type=_list_of(WHAT), default=('training', 'inference'),
+                        metavar='A,B', help=f'of {", ".join(WHAT)} (default: training,inference)')
+    parser.add_argument('--repeats', type=_positive, default=20,
+                        help='rounds (default: %(default)s)')
+    parser.add_argument('--warmup', type=_count, default=2,
+                        help='rounds before that do not count (default: %(default)s)')
+    parser.add_argument('--steps', type=_positive, default=1,
+                        help='steps of one timing; more for fast ones (default: %(default)s)')
+    parser.add_argument('--profiled', type=_count, default=3,
+                        help='steps of which the stages are timed (default: %(default)s)')
     parser.add_argument('--images', choices=('dataset', 'synthetic'),
                         help='those of the first config, or drawn ones (default: those of the '
-                             'config, where they are there)')
+                             'config if its data is there)')
     parser.add_argument('--scale', type=_scale, default=(1333, 800), metavar='WxH',
                         help='size of drawn images (default: 1333x800)')
     parser.add_argument('--batch', type=_positive,
                         help='images of a training step (default: as the first config says)')
-    parser.add_argument('--repeats', type=_positive, default=20,
-                        help='rounds (default: %(default)s)')
-    parser.add_argument('--warmup', type=int, default=2,
-                        help='rounds before that do not count (default: %(default)s)')
-    parser.add_argument('--steps', type=_positive, default=1,
-                        help='steps of one timing (default: %(default)s)')
-    parser.add_argument('--profiled', type=int, default=3,
-                        help='steps of which the stages are timed (default: %(default)s)')
+    parser.add_argument('--loader-workers', type=_count, metavar='N',
+                        help='processes of the data loader (default: as each config says)')
+    parser.add_argument('--eval-images', type=_positive, default=1000, metavar='N',
+                        help='images of the evaluation (default: %(default)s)')
+    parser.add_argument('--device', choices=('auto', 'cpu', 'cuda'), default='auto',
+                        help='default: a GPU if there is one')
     parser.add_argument('--precision', type=_list_of(detector_configs.PRECISIONS),
                         default=('config',), metavar='A,B',
                         help=f'of {", ".join(detector_configs.PRECISIONS)} (default: config, '
                              'what each config says)')
     parser.add_argument('--seed', type=int, default=0, help='of all that is drawn (default: 0)')
     add_cfg_options(parser)
-    parser.add_argument('--out', type=Path, help='JSON file for everything measured')
-    return parser.parse_args()
+    parser.add_argument('--out', type=Path, metavar='FILE',
+                        help='JSON file for everything measured')
+    parser.add_argument('--append', action='store_true',
+                        help='add the rounds to those that --out has of the same measurement')
+    parser.add_argument('--show', type=Path, metavar='FILE',
+                        help='measure nothing, print the tables of this JSON file')
+    parser.add_argument('--markdown', action='store_true', help='print tables as Markdown')
+    args = parser.parse_args()
+    if bool(args.configs) == bool(args.show):
+        parser.error('name configs to measure, or a file with --show')
+    if args.append and not args.out:
+        parser.error('--append needs --out')
+    return args
 
 
 def _list_of(choices: tuple[str, ...]) -> Any:
@@ -67,6 +86,12 @@ def _list_of(choices: tuple[str, ...]) -> Any:
                     f'{value!r} is none of {", ".join(choices)}')
         return values
     return parse
+
+
+def _count(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f'{text!r} is not a number of at least 0')
+    return int(text)
 
 
 def _positive(text: str) -> int:
@@ -82,42 +107,54 @@ def _scale(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def main() -> None:
-    args = parse_args()
-    contenders, reference = detector_configs.load(
+def measure(args: argparse.Namespace) -> dict[str, Any]:
+    """Measure what the command line asks for; a record of it."""
+    if args.device == 'cpu':
+        os.environ['CUDA_VISIBLE_DEVICES'] = ''
+    contenders, shared = detector_configs.load(
         args.configs, against=args.against, precisions=args.precision,
         cfg_options=args.cfg_options)
-    inputs = next(one.cfg for one in contenders if one.source == args.configs[0])
-    images = args.images or (
-        'dataset' if detector_inputs.has_data(inputs) else 'synthetic')
-    batch = args.batch or inputs.train_dataloader.batch_size
+    data = detector_configs.has_data(shared)
+    if not data and (args.images == 'dataset' or 'data' in args.what):
+        raise ValueError(f'{shared.filename}: its training annotations are not there; convert '
+                         'them, or say with --cfg-options data_root=... where they are')
     from benchmarks.detector_worker import Plan
 
-    with tempfile.TemporaryDirectory(prefix='benchmark_') as folder:
-        plan = Plan(
-            inputs=inputs, num_classes=detector_configs.num_classes(inputs), images=images,
-            scale=args.scale, batch=batch, batches=4, steps=args.steps, seed=args.seed,
-            work_dir=folder)
-        with detector_rounds.workers(contenders, plan) as found:
-            peaks = {name: worker.ask('matmul_peak') for name, worker in found.items()}
-            measured = {what: detector_rounds.measure_steps(
-                found, what, repeats=args.repeats, warmup=args.warmup, profiled=args.profiled,
-                seed=args.seed) for what in args.what}
-            descriptions = {name: worker.description for name, worker in found.items()}
-    references = {one.name: one.name.replace(one.name.split(' ')[0], reference)
-                  for one in contenders}
-    for what, values in measured.items():
-        rows = detector_report.summarise(
-            values, references=references, images=batch if what == 'training' else 1, peaks=peaks)
-        print(f'\n{what}')
-        print(detector_report.steps_table(rows, reference=reference).text())
-        print()
-        print(detector_report.shares_table(rows).text())
-        if what == 'training':
-            print({name: (row.get('rois'), row.get('positive_rois')) for name, row in rows.items()})
+    plan = Plan(
+        images=args.images or ('dataset' if data else 'synthetic'), scale=args.scale,
+        batch=args.batch or shared.train_dataloader.batch_size, steps=args.steps,
+        loader_workers=args.loader_workers, eval_images=args.eval_images, seed=args.seed)
+    run = detector_record.describe_run()
+    with (
+        tempfile.TemporaryDirectory(prefix='benchmark_') as folder,
+        detector_rounds.workers(contenders, shared, plan, folder) as found,
+    ):
+        descriptions = {name: worker.description | {'matmul_flops': worker.ask('matmul_peak')}
+                        for name, worker in found.items()}
+        if args.device == 'cuda' and any(one['device'] == 'cpu' for one in descriptions.values()):
+            raise ValueError('--device cuda: PyTorch finds no GPU here')
+        measured = {what: detector_rounds.measure(
+            found, what, repeats=args.repeats, warmup=args.warmup, profiled=args.profiled)
+            for what in args.what}
+    return detector_record.make_record(contenders, plan, run=run, descriptions=descriptions,
+                                       measured=measured)
+
+
+def main() -> None:
+    args = parse_args()
+    if args.show:
+        print(detector_report.tables(detector_record.read_record(args.show),
+                                     markdown=args.markdown))
+        return
+    before = None
+    if args.append and args.out.exists():
+        before = detector_record.read_record(args.out)
+    record = measure(args)
+    if before is not None:
+        record = detector_record.append(before, record, path=args.out)
     if args.out:
-        write_whole(args.out, dump_json({
-            'descriptions': descriptions, 'peaks': peaks, 'measured': measured}))
+        write_whole(args.out, dump_json(record))
+    print(detector_report.tables(record, markdown=args.markdown))
 
 
 if __name__ == '__main__':

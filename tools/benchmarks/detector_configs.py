@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ STOCK_CONFIGS = {
 }
 # Arguments that mmdet's Shared2FCBBoxHead shares with our heads.
 _HEAD_ARGUMENTS = (
-    'in_channels', 'roi_feat_size', 'bbox_coder', 'reg_class_agnostic', 'loss_bbox', 'init_cfg')
+    'in_channels', 'roi_feat_size', 'bbox_coder', 'reg_class_agnostic', 'loss_bbox')
 # Parts of a config that name data or read it.
 _DATA_KEYS = ('train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator',
               'test_evaluator')
@@ -39,12 +39,14 @@ class Contender:
         name: As tables show it.
         source: File, or name in the installed mmdet.
         precision: One of ``PRECISIONS``.
+        reference: Name of the contender that it is compared with.
         cfg: The config, complete.
     """
 
     name: str
     source: str
     precision: str
+    reference: str
     cfg: Any
 
     @property
@@ -55,46 +57,51 @@ class Contender:
 
 
 def load(sources: Sequence[str], *, against: str, precisions: Sequence[str],
-         cfg_options: Mapping[str, Any] | None = None) -> tuple[list[Contender], str]:
-    """The contenders, the reference first, each in every precision; and the reference's name.
+         cfg_options: Mapping[str, Any] | None = None) -> tuple[list[Contender], Any]:
+    """The contenders, each reference first, and the config whose data and classes all share.
+
+    That config is the first that is not of the installed mmdet.
 
     Args:
         sources: Config files; a name like ``mmdet::...`` is one of the installed mmdet.
         against: Config that the others are compared with; 'stock' is the stock detector with the
-            body of the first config.
-        precisions: Of ``PRECISIONS``.
+            body of the shared config.
+        precisions: Of ``PRECISIONS``; each config is a contender in each of them.
         cfg_options: Overrides, for all configs but those of the installed mmdet.
 
     Raises:
         ValueError: One line, if a config cannot be loaded or two have one name.
     """
-    own = [source for source in sources if not source.startswith('mmdet::')]
-    if not own:
-        raise ValueError('all configs are of the installed mmdet; name one that tells the classes '
+    wanted = [source for source in dict.fromkeys([against, *sources]) if source != STOCK]
+    configs = {source: load_config(source, cfg_options) for source in wanted
+               if not source.startswith('mmdet::')}
+    shared = next((configs[source] for source in sources if source in configs), None)
+    if shared is None:
+        raise ValueError('all configs are of the installed mmdet; name one that has the classes '
                          'and the data')
-    configs = {source: load_config(source, cfg_options) for source in dict.fromkeys(own)}
-    first = configs[own[0]]
-    classes = num_classes(first)
-    for source in sources:
+    classes = num_classes(shared)
+    for source in wanted:
         if source not in configs:
-            configs[source] = from_mmdet(source, classes, first)
+            configs[source] = from_mmdet(source, classes, shared)
     if against == STOCK:
-        reference, stock_source = stock_of(list(configs.values()), classes)
-        configs = {stock_source: reference, **configs}
-        against = stock_source
-    elif against not in configs:
-        other = (from_mmdet(against, classes, first) if against.startswith('mmdet::')
-                 else load_config(against, cfg_options))
-        configs = {against: other, **configs}
-    configs = {against: configs[against], **configs}
-    names = {source: STOCK if source == STOCK else Path(source).stem for source in configs}
-    if len(set(names.values())) < len(names):
+        against, reference = stock_of(shared, configs.values(), classes)
+        configs.setdefault(against, reference)
+    ordered = [against, *(source for source in wanted if source != against)]
+    stems = [Path(source).stem for source in ordered]
+    if len(set(stems)) < len(stems):
         raise ValueError('two of the configs have the same file name; rename one')
+    suffixes = [f' {precision}' if len(precisions) > 1 else '' for precision in precisions]
     contenders = [
-        Contender(names[source] + (f' {precision}' if len(precisions) > 1 else ''), source,
-                  precision, cfg)
-        for precision in precisions for source, cfg in configs.items()]
-    return contenders, names[against]
+        Contender(stem + suffix, source, precision, stems[0] + suffix, configs[source])
+        for precision, suffix in zip(precisions, suffixes, strict=True)
+        for source, stem in zip(ordered, stems, strict=True)]
+    return contenders, shared
+
+
+def has_data(cfg: Any) -> bool:
+    """Whether the training annotations of a config are there."""
+    dataset = _inner(cfg.train_dataloader['dataset'])
+    return Path(dataset.get('data_root') or '', dataset.get('ann_file') or '').is_file()
 
 
 def num_classes(cfg: Any) -> int:
@@ -145,22 +152,21 @@ def _inner(dataset: Any) -> Any:
     return dataset
 
 
-def stock_of(configs: Sequence[Any], classes: int) -> tuple[Any, str]:
-    """The stock detector for configs, by the body of the first, and where it comes from.
+def stock_of(shared: Any, configs: Iterable[Any], classes: int) -> tuple[str, Any]:
+    """The stock detector with the body of a config: its source and its config.
 
     A body that mmdet has a Faster R-CNN for gives that config as installed. Any other gives the
-    first config itself with the stock head, as narrow as the narrowest of the configs.
+    config itself with the stock head, as narrow as the narrowest head of all configs.
     """
-    first = configs[0]
-    backbone = first.model['backbone']
+    backbone = shared.model['backbone']
     if backbone['type'] == 'ResNet' and backbone['depth'] in STOCK_CONFIGS:
         name = STOCK_CONFIGS[backbone['depth']]
-        return from_mmdet(name, classes, first), name
-    cfg = copy.deepcopy(first)
-    widths = [_bbox_head(other.model).get('fc_out_channels', 1024) for other in configs]
-    own = _bbox_head(first.model)
-    cfg.model['roi_head'] = dict(first.model['roi_head'], bbox_head=dict(
-        type='Shared2FCBBoxHead', num_classes=classes, fc_out_channels=min(widths),
+        return name, from_mmdet(name, classes, shared)
+    cfg = copy.deepcopy(shared)
+    own = _bbox_head(shared.model)
+    width = min(_bbox_head(other.model).get('fc_out_channels', 1024) for other in configs)
+    cfg.model['roi_head']['bbox_head'] = dict(
+        type='Shared2FCBBoxHead', num_classes=classes, fc_out_channels=width,
         loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
-        **{key: own[key] for key in _HEAD_ARGUMENTS if key in own}))
-    return cfg, STOCK
+        **{key: own[key] for key in _HEAD_ARGUMENTS if key in own})
+    return STOCK, cfg

@@ -1,23 +1,15 @@
-"""Batches for the benchmark of detectors: from a config's data set, or drawn."""
+"""Drawn batches for the benchmark of detectors, as a data loader gives them."""
 
 from __future__ import annotations
 
-import copy
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import torch
+from mmdet.structures import DetDataSample
+from mmdet.structures.bbox import HorizontalBoxes
+from mmengine.dataset import pseudo_collate
+from mmengine.structures import InstanceData
 
 BOXES_PER_IMAGE = 1.65  # as in DeepFashion2's training set
-
-
-def has_data(cfg: Any) -> bool:
-    """Whether the training annotations of a config are there."""
-    dataset = cfg.train_dataloader['dataset']
-    while 'dataset' in dataset:
-        dataset = dataset['dataset']
-    return Path(dataset.get('data_root') or '', dataset.get('ann_file') or '').is_file()
 
 
 def draw_batches(number: int, *, batch: int, width: int, height: int, num_classes: int,
@@ -36,15 +28,11 @@ def draw_batches(number: int, *, batch: int, width: int, height: int, num_classe
         Each with 'inputs', uint8 tensors of shape (3, height, width), and 'data_samples'.
     """
     rng = np.random.default_rng(seed)
-    return [_collate([_draw_sample(rng, width, height, num_classes) for _ in range(batch)])
+    return [pseudo_collate([_draw_sample(rng, width, height, num_classes) for _ in range(batch)])
             for _ in range(number)]
 
 
 def _draw_sample(rng: np.random.Generator, width: int, height: int, num_classes: int) -> dict:
-    from mmdet.structures import DetDataSample
-    from mmdet.structures.bbox import HorizontalBoxes
-    from mmengine.structures import InstanceData
-
     # Patches of colour with grain: edges at all sizes, as in photos, and cheap.
     coarse = rng.integers(0, 200, (3, -(-height // 32), -(-width // 32)), dtype=np.uint8)
     image = coarse.repeat(32, axis=1).repeat(32, axis=2)[:, :height, :width]
@@ -62,40 +50,6 @@ def _draw_sample(rng: np.random.Generator, width: int, height: int, num_classes:
     sample.ignored_instances = InstanceData(
         bboxes=HorizontalBoxes(torch.zeros(0, 4)), labels=torch.zeros(0, dtype=torch.long))
     return dict(inputs=torch.from_numpy(image), data_samples=sample)
-
-
-def load_batches(cfg: Any, number: int, *, batch: int, training: bool, seed: int) -> list[dict]:
-    """The first batches of a config's data set, shuffled by a seed and run through its pipeline.
-
-    Args:
-        cfg: Whose training (or test) data set and pipeline to use.
-        number: Of batches; the data set is read again from the start where it is too short.
-        batch: Images in each.
-        training: Use the training data, else the test data.
-        seed: Of the order and of what the pipeline draws.
-    """
-    from mmdet.registry import DATASETS
-
-    dataset = DATASETS.build(
-        copy.deepcopy((cfg.train_dataloader if training else cfg.test_dataloader)['dataset']))
-    # Draws of the pipeline come from numpy's and Python's global generators, in a process of ours.
-    _seed_everything(seed)
-    order = np.random.default_rng(seed).permutation(len(dataset))
-    places = np.resize(order, number * batch)
-    samples = [dataset[int(place)] for place in places]
-    return [_collate(samples[start:start + batch]) for start in range(0, len(samples), batch)]
-
-
-def _seed_everything(seed: int) -> None:
-    from mmengine.runner import set_random_seed
-
-    set_random_seed(seed)
-
-
-def _collate(samples: list[dict]) -> dict[str, list]:
-    from mmengine.dataset import pseudo_collate
-
-    return pseudo_collate(samples)
 
 
 def fresh(batch: dict[str, list]) -> dict[str, list]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from mmdet_multigrain.report.table import Column, Table
 
+OTHER = 'other'  # stage of what no stage holds
 LEVEL = 0.95  # of intervals
 
 
@@ -71,56 +72,95 @@ def stage_shares(profiles: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return {name: value / total for name, value in medians.items()}
 
 
-def summarise(measured: Mapping[str, Any], *, references: Mapping[str, str],
-              images: int, peaks: Mapping[str, float]) -> dict[str, dict[str, Any]]:
-    """Numbers of each contender from the raw timings of one kind of step.
+def summarise(record: Mapping[str, Any], what: str) -> dict[str, dict[str, Any]]:
+    """Numbers of each contender.
 
     Args:
-        measured: What ``detector_rounds.measure_steps`` returns.
-        references: The contender that each is compared with.
-        images: Of one step.
-        peaks: FLOP/s of a large matrix product, by contender.
+        record: Of ``detector_record``.
+        what: One of what it measured.
     """
+    measured = record['measured'][what]
     rows = {}
     for name, seconds in measured['seconds'].items():
+        config = record['configs'][name]
         median = statistics.median(seconds)
         first, third = quartiles(seconds)
-        ratio = paired_ratio(seconds, measured['seconds'][references[name]])
-        flops = measured['flops'][name]
-        profiles = measured['stages'][name]
-        rows[name] = {
-            'seconds': median, 'first_quartile': first, 'third_quartile': third,
-            'images_per_second': images / median,
+        ratio = paired_ratio(seconds, measured['seconds'][config['reference']])
+        row = rows[name] = {
+            'seconds': median, 'spread': third - first,
+            'images_per_second': record['images'][what] / median,
             'ratio': ratio.median, 'ratio_low': ratio.low, 'ratio_high': ratio.high,
-            'peak_mb': measured['peak_mb'][name],
-            'gflops': flops / 1e9, 'utilisation': flops / median / peaks[name],
-            'shares': stage_shares(profiles) if profiles else {}}
-        if profiles and 'rois' in profiles[0]:
+            'peak_mb': measured['peak_mb'][name]}
+        if 'flops' in measured:
+            flops = measured['flops'][name]
+            row |= {'gflops': flops / 1e9, 'utilisation': flops / median / config['matmul_flops']}
+        profiles = measured.get('stages', {}).get(name)
+        if profiles:
+            row['shares'] = stage_shares(profiles)
+        if profiles and profiles[0].get('rois'):
             for key in ('rois', 'positive_rois'):
-                rows[name][key] = statistics.mean(profile[key] for profile in profiles) / images
+                row[key] = (statistics.mean(profile[key] for profile in profiles)
+                            / record['images'][what])
     return rows
 
 
-def steps_table(rows: Mapping[str, Mapping[str, Any]], *, reference: str) -> Table:
+def main_table(rows: Mapping[str, Mapping[str, Any]]) -> Table:
     """A line for each contender: time, ratio, memory, work."""
     columns = (
-        Column('name', 'config', left=True),
-        Column('seconds', 'ms', '.1f'), Column('spread', 'IQR', '.1f'),
-        Column('ratio', f'x {reference}', '.3f'), Column('interval', '95 %', left=True),
-        Column('images_per_second', 'images/s', '.2f'), Column('peak_mb', 'peak MB', '.0f'),
-        Column('gflops', 'GFLOP', '.1f'), Column('utilisation', 'of peak', '.0%'))
-    return Table(columns, tuple(
-        (name, 1000 * row['seconds'], 1000 * (row['third_quartile'] - row['first_quartile']),
-         row['ratio'], f'{row["ratio_low"]:.3f} to {row["ratio_high"]:.3f}',
-         row['images_per_second'], row['peak_mb'], row['gflops'], row['utilisation'])
-        for name, row in rows.items()))
+        Column('name', 'config', left=True), Column('ms', 'ms', '.1f'),
+        Column('spread', 'IQR', '.1f'), Column('ratio', 'ratio', '.3f'),
+        Column('interval', '95 %', left=True), Column('images_per_second', 'images/s', '.2f'),
+        Column('peak_mb', 'peak MB', '.0f'), Column('gflops', 'GFLOP', '.1f'),
+        Column('utilisation', 'of peak', '.0%'), Column('positive_rois', 'positive RoIs', '.1f'))
+    values = tuple(
+        (name, 1000 * row['seconds'], 1000 * row['spread'], row['ratio'],
+         f'{row["ratio_low"]:.3f} to {row["ratio_high"]:.3f}', row['images_per_second'],
+         row['peak_mb'], *map(row.get, ('gflops', 'utilisation', 'positive_rois')))
+        for name, row in rows.items())
+    table = Table(columns, values)
+    return table.select([column.key for place, column in enumerate(columns)
+                         if any(row[place] is not None for row in values)])
 
 
-def shares_table(rows: Mapping[str, Mapping[str, Any]]) -> Table:
-    """A line for each stage, a column of shares for each contender."""
-    stages = dict.fromkeys(stage for row in rows.values() for stage in row['shares'])
-    stages = [*(stage for stage in stages if stage != 'other'), 'other']
-    columns = (Column('stage', 'stage', left=True),
+def shares_table(rows: Mapping[str, Mapping[str, Any]]) -> Table | None:
+    """A line for each stage, for each contender its share; None without profiled steps."""
+    stages = dict.fromkeys(stage for row in rows.values() for stage in row.get('shares', ()))
+    if not stages:
+        return None
+    ordered = [*(stage for stage in stages if stage != OTHER), OTHER]
+    columns = (Column('stage', 'share of time', left=True),
                *(Column(name, name, '.1%') for name in rows))
     return Table(columns, tuple(
-        (stage, *(row['shares'].get(stage) for row in rows.values())) for stage in stages))
+        (stage, *(row.get('shares', {}).get(stage) for row in rows.values()))
+        for stage in ordered))
+
+
+def tables(record: Mapping[str, Any], *, markdown: bool = False) -> str:
+    """All tables of a record, as text or Markdown."""
+    parts = []
+    for what in record['measured']:
+        rows = summarise(record, what)
+        parts.append(_heading(record, what))
+        parts += [table.markdown() if markdown else table.text()
+                  for table in (main_table(rows), shares_table(rows)) if table is not None]
+    return '\n\n'.join(parts)
+
+
+def _heading(record: Mapping[str, Any], what: str) -> str:
+    plan, configs = record['plan'], record['configs']
+    images = ('images of the data set' if plan['images'] == 'dataset' else
+              'drawn images of {} x {} px'.format(*plan['scale']))
+    task = {
+        'training': f'Training step, batch of {plan["batch"]}, {images}',
+        'inference': f'Inference, one image, {images}',
+        'data': f'Data loading, {record["images"]["data"]} images',
+        'evaluation': f'Evaluation of {plan["eval_images"]} images with 100 detections each',
+    }[what]
+    seconds = record['measured'][what]['seconds']
+    references = dict.fromkeys(config['reference'] for config in configs.values())
+    first = next(iter(configs.values()))
+    run = record['runs'][-1]
+    device = (f'{run["processor"]}, {first["threads"]} threads' if first['device'] == 'cpu'
+              else first['device'])
+    return (f'{task}: {len(next(iter(seconds.values())))} rounds, ratios to '
+            f'{", ".join(references)}; {device}, PyTorch {run["versions"]["torch"]}')

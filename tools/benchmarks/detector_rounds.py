@@ -60,8 +60,13 @@ class Worker:
 
 
 @contextlib.contextmanager
-def workers(contenders: Sequence[Contender], plan: Any) -> Iterator[dict[str, Worker]]:
-    """A process for each contender, by name; all are gone after the block."""
+def workers(contenders: Sequence[Contender], *arguments: Any) -> Iterator[dict[str, Worker]]:
+    """A process for each contender, by name; all are gone after the block.
+
+    Args:
+        contenders: What to build.
+        *arguments: Of ``detector_worker.serve``, behind the contender.
+    """
     context = multiprocessing.get_context('forkserver')
     _start_server(context)
     started: list[tuple[BaseProcess, Connection]] = []
@@ -69,7 +74,7 @@ def workers(contenders: Sequence[Contender], plan: Any) -> Iterator[dict[str, Wo
         found = {}
         for contender in tqdm(contenders, desc='building', unit='config', leave=False):
             ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs, contender, plan), daemon=True)
+            process = context.Process(target=_serve, args=(theirs, contender, *arguments))
             process.start()
             theirs.close()
             started.append((process, ours))
@@ -109,22 +114,21 @@ def _serve(*arguments: Any) -> None:
     serve(*arguments)
 
 
-def time_in_turn(found: Mapping[str, Worker], what: str, *, repeats: int, warmup: int,
-                 seed: int) -> dict[str, list[float]]:
+def time_in_turn(found: Mapping[str, Worker], what: str, *, repeats: int,
+                 warmup: int) -> dict[str, list[float]]:
     """Seconds of each contender in each round.
 
     Args:
         found: The contenders' processes.
-        what: 'training' or 'inference'.
+        what: 'training', 'inference', 'data' or 'evaluation'.
         repeats: Rounds.
         warmup: Rounds before them that do not count.
-        seed: Of the orders.
     """
     seconds: dict[str, list[float]] = {name: [] for name in found}
-    order, rng = list(found), random.Random(seed)
+    order = list(found)
     with tqdm(total=(repeats + warmup) * len(order), desc=what, unit='timing', leave=False) as bar:
         for number in range(-warmup, repeats):
-            rng.shuffle(order)
+            random.shuffle(order)
             for name in order:
                 elapsed = found[name].ask('time', what=what, number=max(number, 0))
                 if number >= 0:
@@ -133,27 +137,37 @@ def time_in_turn(found: Mapping[str, Worker], what: str, *, repeats: int, warmup
     return seconds
 
 
-def measure_steps(found: Mapping[str, Worker], what: str, *, repeats: int, warmup: int,
-                  profiled: int, seed: int) -> dict[str, Any]:
-    """Seconds, peak memory, stages and FLOPs of training steps or of inference.
+def measure(found: Mapping[str, Worker], what: str, *, repeats: int, warmup: int,
+            profiled: int) -> dict[str, dict[str, Any]]:
+    """Seconds and peak memory; of steps, stages and FLOPs too.
+
+    Args:
+        found: The contenders' processes.
+        what: 'training', 'inference', 'data' or 'evaluation'.
+        repeats: Rounds.
+        warmup: Rounds before them that do not count.
+        profiled: Steps of each contender of which the stages are timed.
 
     Returns:
-        'seconds': list by contender; 'peak_mb', 'flops': number by contender; 'stages': list by
-        contender with, for each profiled step, seconds by stage and the RoIs sampled.
+        'seconds': a list by contender; 'peak_mb': a number by contender; of training and
+        inference also 'flops': a number by contender, and 'stages': a list by contender with,
+        for each profiled step, seconds by stage and the RoIs that were sampled.
     """
     for worker in found.values():
         worker.ask('reset_peak')
-    seconds = time_in_turn(found, what, repeats=repeats, warmup=warmup, seed=seed)
-    peaks = {name: worker.ask('peak_mb') for name, worker in found.items()}
-    stages: dict[str, list] = {name: [] for name in found}
-    flops = {}
-    with tqdm(total=(profiled + 1) * len(found), desc=f'{what}, by stage', unit='step',
+    measured = {'seconds': time_in_turn(found, what, repeats=repeats, warmup=warmup)}
+    measured['peak_mb'] = {name: worker.ask('peak_mb') for name, worker in found.items()}
+    if what in ('data', 'evaluation'):
+        return measured
+    measured['stages'] = {name: [] for name in found}
+    with tqdm(total=(profiled + 1) * len(found), desc=f'stages of {what}', unit='step',
               leave=False) as bar:
         for number in range(profiled):
             for name, worker in found.items():
-                stages[name].append(worker.ask('profile', what=what, number=number))
+                measured['stages'][name].append(worker.ask('profile', what=what, number=number))
                 bar.update()
+        measured['flops'] = {}
         for name, worker in found.items():
-            flops[name] = worker.ask('flops', what=what)
+            measured['flops'][name] = worker.ask('flops', what=what)
             bar.update()
-    return {'seconds': seconds, 'peak_mb': peaks, 'stages': stages, 'flops': flops}
+    return measured

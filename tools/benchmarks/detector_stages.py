@@ -41,7 +41,6 @@ INFERENCE = (
 )
 STAGES = {'training': TRAINING, 'inference': INFERENCE}
 OPTIMISER = (('backward', 'backward'), ('optimiser', 'step'), ('optimiser', 'zero_grad'))
-OTHER = 'other'
 
 
 class StageClock:

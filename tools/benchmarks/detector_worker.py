@@ -32,9 +32,11 @@ from mmengine.runner import Runner, set_random_seed
 from mmengine.runner.amp import autocast
 from mmengine.runner.base_loop import BaseLoop
 from mmengine.utils import import_modules_from_strings
+from torch.utils.data import DataLoader
 
-from benchmarks import detector_inputs, detector_stages
-from benchmarks.detector_configs import Contender
+from benchmarks import detector_data, detector_inputs, detector_stages
+from benchmarks.detector_configs import Contender, num_classes
+from benchmarks.detector_report import OTHER
 
 # Hooks of a run that look at its data or its checkpoint; there are none here.
 _LEFT_OUT_HOOKS = ('PreflightHook', 'CheckpointReportHook', 'RunRecordHook')
@@ -49,37 +51,52 @@ class Plan:
     """What all contenders do alike.
 
     Attributes:
-        inputs: Config whose classes and data all use.
-        num_classes: Of the fine labels.
         images: 'dataset', or 'synthetic' for drawn ones.
         scale: (width, height) of drawn images.
         batch: Images of a training step.
         batches: How many different batches there are; steps take them in turn.
         steps: Steps of one timing.
+        loader_workers: Processes of the data loader; None: as the config says.
+        loader_batches: Batches of one timing of the data loader.
+        eval_images: Images of the evaluation.
         seed: Of weights, batches and samplers.
-        work_dir: Folder for what a Runner writes.
     """
 
-    inputs: Any
-    num_classes: int
     images: str
     scale: tuple[int, int]
     batch: int
-    batches: int
-    steps: int
-    seed: int
-    work_dir: str
+    steps: int = 1
+    batches: int = 4
+    loader_workers: int | None = None
+    loader_batches: int = 16
+    eval_images: int = 1000
+    seed: int = 0
+
+    def images_of(self, what: str) -> int:
+        """How many images one timing takes, or one step of it."""
+        return {'training': self.batch, 'inference': 1, 'evaluation': self.eval_images,
+                'data': self.batch * self.loader_batches}[what]
 
 
-def serve(connection: Connection, contender: Contender, plan: Plan) -> None:
+def serve(connection: Connection, contender: Contender, shared: Any, plan: Plan,
+          folder: str) -> None:
     """Answer requests (method of ``Steps``, arguments) until None comes.
+
+    Args:
+        connection: To the parent.
+        contender: What to build.
+        shared: Config whose classes and images all contenders take.
+        plan: What all contenders do alike.
+        folder: For temporary files.
 
     The first answer, unasked, is what ``Steps.describe`` gives. An answer is ('done', value) or
     ('error', one line); after an error the process ends.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     try:
-        BenchmarkRunner.of(contender, plan, connection).train()
+        BenchmarkRunner.of(contender, folder, plan.seed).serve(
+            functools.partial(Steps, cfg=contender.cfg, shared=shared, plan=plan,
+                              folder=Path(folder), connection=connection))
     except Exception as error:  # noqa: BLE001 (whatever it is, the parent tells the user)
         if os.environ.get(TRACEBACK_VARIABLE) == '1':
             traceback.print_exc()
@@ -93,16 +110,16 @@ class BenchmarkRunner(Runner):
     """
 
     @classmethod
-    def of(cls, contender: Contender, plan: Plan, connection: Connection) -> BenchmarkRunner:
+    def of(cls, contender: Contender, work_dir: str, seed: int) -> BenchmarkRunner:
         """The runner of a contender, quiet and without checkpoints."""
         cfg = copy.deepcopy(contender.cfg)
         import_modules_from_strings(**cfg.get('custom_imports') or {'imports': None})
         hooks = [hook for hook in cfg.get('custom_hooks') or ()
                  if hook['type'] not in _LEFT_OUT_HOOKS]
         changes = dict(
-            work_dir=plan.work_dir, load_from=None, resume=False, param_scheduler=None,
+            work_dir=work_dir, load_from=None, resume=False, param_scheduler=None,
             log_level='ERROR', custom_hooks=hooks, default_hooks=dict.fromkeys(_DEFAULT_HOOKS),
-            randomness=dict(seed=plan.seed), experiment_name=f'benchmark_{os.getpid()}',
+            randomness=dict(seed=seed), experiment_name=f'benchmark_{os.getpid()}',
             **{f'{part}_{key}': None for part in ('val', 'test')
                for key in ('dataloader', 'cfg', 'evaluator')})
         for key, value in changes.items():  # ConfigDict.update would merge
@@ -111,13 +128,16 @@ class BenchmarkRunner(Runner):
         set_precision(cfg, contender.precision)
         # Loaders start as in training, not as this process did.
         warnings.filterwarnings('ignore', message='Multi-processing start method')
-        runner = cls.from_cfg(cfg)
-        runner.steps = functools.partial(Steps, runner, plan, connection)
-        return runner
+        return cls.from_cfg(cfg)
+
+    def serve(self, steps: Callable[[Runner], BaseLoop]) -> None:
+        """Train, with this loop in place of the config's."""
+        self._steps = steps
+        self.train()
 
     def build_train_loop(self, loop: Any) -> BaseLoop:
         """In place of the config's loop."""
-        return self.steps()
+        return self._steps(self)
 
     def _init_model_weights(self) -> None:
         """Draw weights as from a fresh seed: equal parts of contenders get equal weights."""
@@ -151,9 +171,11 @@ class Steps(BaseLoop):
 
     iter, max_iters = 0, 1
 
-    def __init__(self, runner: Runner, plan: Plan, connection: Connection) -> None:
+    def __init__(self, runner: Runner, *, cfg: Any, shared: Any, plan: Plan, folder: Path,
+                 connection: Connection) -> None:
         super().__init__(runner, None)
-        self.plan, self.connection = plan, connection
+        self.cfg, self.shared, self.plan = cfg, shared, plan
+        self.folder, self.connection = folder, connection
         self.model = runner.model
         self.device = next(self.model.parameters()).device
 
@@ -182,11 +204,17 @@ class Steps(BaseLoop):
                        else str(self.device))}
 
     def time(self, *, what: str, number: int) -> float:
-        """Seconds of a step of training or inference, the mean over the plan's steps.
+        """Seconds of one timing; of training and inference, the mean over the plan's steps.
 
         Training: preprocessing, forward, losses, backward, optimiser, and the config's own hooks.
         Inference: preprocessing, detection and post-processing of one image.
+        Data: the plan's batches from the training loader. Evaluation: the metric, see
+        ``detector_data``.
         """
+        if what == 'data':
+            return detector_data.loading_seconds(self._loader, self.plan.loader_batches)
+        if what == 'evaluation':
+            return self._evaluation.seconds()
         seconds = 0.0
         for place in range(number * self.plan.steps, (number + 1) * self.plan.steps):
             step = self._step(what, place)
@@ -207,7 +235,7 @@ class Steps(BaseLoop):
                         for stage, method in detector_stages.OPTIMISER]
         step = self._step(what, number * self.plan.steps)
         with _counting_rois(self.model) as rois, detector_stages.clocked(clock, targets), \
-                clock.stage(detector_stages.OTHER):
+                clock.stage(OTHER):
             step()
         return {'seconds': clock.seconds, **rois}
 
@@ -264,18 +292,31 @@ class Steps(BaseLoop):
         with autocast(dtype=self._dtype) if half else contextlib.nullcontext():
             self.model.test_step(data)
 
+    @functools.cached_property
+    def _loader(self) -> DataLoader:
+        loader, workers = self.cfg.train_dataloader, self.plan.loader_workers
+        return detector_data.build_loader(
+            loader, batch=self.plan.batch, seed=self.plan.seed,
+            workers=loader['num_workers'] if workers is None else workers)
+
+    @functools.cached_property
+    def _evaluation(self) -> detector_data.Evaluation:
+        return detector_data.Evaluation(self.cfg, images=self.plan.eval_images,
+                                        folder=self.folder, seed=self.plan.seed)
+
     @functools.cache  # noqa: B019 (lives as long as the process)
     def _batches(self, what: str) -> list[dict]:
         training = what == 'training'
         batch = self.plan.batch if training else 1
         if self.plan.images == 'dataset':
-            return detector_inputs.load_batches(
-                self.plan.inputs, self.plan.batches, batch=batch, training=training,
-                seed=self.plan.seed)
+            loader = self.shared.train_dataloader if training else self.shared.test_dataloader
+            return detector_data.load_batches(
+                detector_data.build_loader(loader, batch=batch, workers=0, seed=self.plan.seed),
+                self.plan.batches)
         width, height = self.plan.scale
         return detector_inputs.draw_batches(
             self.plan.batches, batch=batch, width=width, height=height,
-            num_classes=self.plan.num_classes, seed=self.plan.seed)
+            num_classes=num_classes(self.shared), seed=self.plan.seed)
 
 
 def _receive(connection: Connection) -> Any:
