@@ -1,4 +1,4 @@
-"""Image sizes from file headers: as a reader sees the image, without decoding it.
+"""Image sizes and damage from file headers and ends: what a reader will see, without decoding.
 
 Needs neither torch nor mmdet. Decoding belongs to the data sets' pipelines.
 """
@@ -14,6 +14,7 @@ from mmdet_multigrain.parallel import chunked, default_workers, map_ordered
 IMAGE_SUFFIXES = frozenset({'.jpg', '.jpeg', '.png'})
 EXIF_ORIENTATION = 0x0112
 MAX_PIXELS = 1 << 30  # OpenCV reads no larger image
+SOUND_PIXELS = 178_956_970  # Pillow reads no larger one: half a GiB in memory, in each worker
 HEAD_BYTES = 1024  # read first: most JPEG files state their size within them
 MORE_BYTES = 1 << 16  # then in pieces, past thumbnails and colour profiles, ...
 MAX_HEAD_BYTES = 1 << 20  # ... up to so many
@@ -23,6 +24,8 @@ MIN_SHARED = 4 * CHUNK  # fewer files are read sooner than other processes start
 # Segments of a JPEG that say nothing of its size: tables, restart interval, APP0-15, comment.
 _SKIPPED = frozenset({0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)})
 _APP1 = 0xE1
+_JPEG_END = b'\xff\xd9'
+_PNG_END = b'\0\0\0\0IEND\xaeB`\x82'
 _FRAMES = frozenset({0xC0, 0xC1, 0xC2})  # baseline, extended, progressive
 
 
@@ -44,7 +47,7 @@ def image_size(path: str | os.PathLike[str], *, folder: int | None = None) -> tu
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
         try:
             head = os.read(file, HEAD_BYTES)
-            size = _jpeg_size(head) or _size_otherwise(file, head)
+            size = jpeg_size(head) or _size_otherwise(file, head)
         finally:
             os.close(file)
     except OSError as error:
@@ -52,6 +55,80 @@ def image_size(path: str | os.PathLike[str], *, folder: int | None = None) -> tu
     if not 0 < size[0] * size[1] <= MAX_PIXELS:
         raise ValueError(f'{size[0]}x{size[1]} is no size that can be read')
     return size
+
+
+def file_problem(path: str | os.PathLike[str]) -> str | None:
+    """What is wrong with an image file that its decoder may not tell, or too late.
+
+    That is: a file cut off before its end, of which some decoders fill up the rest with grey; and
+    one of so many pixels that decoding takes up the memory. Costs two short reads of a good file.
+
+    Returns:
+        A few words without the path; None if nothing is known against the file.
+    """
+    try:
+        width, height = image_size(path)
+    except ValueError:
+        return _other_problem(path)
+    if width * height > SOUND_PIXELS:
+        return f'{width} x {height} are too many pixels'
+    try:
+        return 'cut off before its end' if _is_cut_off(path) else None
+    except OSError as error:
+        return error.strerror
+
+
+def _is_cut_off(path: str | os.PathLike[str]) -> bool:
+    with open(path, 'rb') as file:
+        is_jpeg = file.read(2) == b'\xff\xd8'
+        end = _JPEG_END if is_jpeg else _PNG_END
+        file.seek(-len(end), os.SEEK_END)
+        if file.read() == end:
+            return False
+        file.seek(0)
+        content = file.read()
+    # Some cameras append films and previews.
+    if is_jpeg:
+        return not _ends_scan(content) and not _pillow_decodes(path)
+    return _PNG_END not in content
+
+
+def _ends_scan(jpeg: bytes) -> bool:
+    """Whether the end marker follows the first scan; earlier there may be that of a thumbnail."""
+    position = 2
+    while jpeg[position:position + 1] == b'\xff':
+        if jpeg[position + 1:position + 2] == b'\xda':
+            return jpeg.find(_JPEG_END, position) >= 0
+        position += 2 + int.from_bytes(jpeg[position + 2:position + 4], 'big')
+    return False
+
+
+def _pillow_decodes(path: str | os.PathLike[str]) -> bool:
+    """Whether all pixels are there; then the end marker alone is missing, which does no harm."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False
+    return True
+
+
+def _other_problem(path: str | os.PathLike[str]) -> str | None:
+    """Of a file that is neither a JPEG nor a PNG: only whether it has too many pixels."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            with Image.open(path) as image:
+                width, height = image.size
+    except Image.DecompressionBombError:
+        return 'too many pixels'
+    except (OSError, SyntaxError, ValueError):
+        return None  # the decoder judges
+    return f'{width} x {height} are too many pixels' if width * height > SOUND_PIXELS else None
 
 
 def image_sizes(paths: Iterable[str], *, workers: int | None = None,
@@ -79,31 +156,10 @@ def image_sizes(paths: Iterable[str], *, workers: int | None = None,
             bar.update(len(sizes))
 
 
-def _sizes(paths: list[str]) -> list[tuple[int, int] | str]:
-    sizes: list[tuple[int, int] | str] = []
-    for path in paths:
-        try:
-            sizes.append(image_size(path))
-        except ValueError as error:
-            sizes.append(str(error))
-    return sizes
+def jpeg_size(head: bytes) -> tuple[int, int] | None:
+    """(width, height) as an image reader sees them, from the first bytes of a JPEG, or all.
 
-
-def _size_otherwise(file: int, head: bytes) -> tuple[int, int]:
-    """The size of what is no JPEG with a short header."""
-    if head.startswith(b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR') and len(head) >= 33:
-        return _png_size(file, head)
-    if not head.startswith(b'\xff\xd8\xff'):
-        raise ValueError('neither a JPEG nor a PNG' if head else 'an empty file')
-    while len(head) < MAX_HEAD_BYTES and (piece := os.read(file, MORE_BYTES)):
-        head += piece
-        if size := _jpeg_size(head):
-            return size
-    return _size_by_pillow(file)
-
-
-def _jpeg_size(head: bytes) -> tuple[int, int] | None:
-    """Walk from segment to segment (FF, marker, length, content) up to the frame header.
+    Walks from segment to segment (FF, marker, length, content) up to the frame header.
 
     Returns:
         None if the bytes end before it, or for what is unusual: a library may know more.
@@ -134,6 +190,29 @@ def _jpeg_size(head: bytes) -> tuple[int, int] | None:
     except IndexError:
         pass
     return None
+
+
+def _sizes(paths: list[str]) -> list[tuple[int, int] | str]:
+    sizes: list[tuple[int, int] | str] = []
+    for path in paths:
+        try:
+            sizes.append(image_size(path))
+        except ValueError as error:
+            sizes.append(str(error))
+    return sizes
+
+
+def _size_otherwise(file: int, head: bytes) -> tuple[int, int]:
+    """The size of what is no JPEG with a short header."""
+    if head.startswith(b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR') and len(head) >= 33:
+        return _png_size(file, head)
+    if not head.startswith(b'\xff\xd8\xff'):
+        raise ValueError('neither a JPEG nor a PNG' if head else 'an empty file')
+    while len(head) < MAX_HEAD_BYTES and (piece := os.read(file, MORE_BYTES)):
+        head += piece
+        if size := jpeg_size(head):
+            return size
+    return _size_by_pillow(file)
 
 
 def _png_size(file: int, head: bytes) -> tuple[int, int]:

@@ -17,10 +17,11 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from mmdet_multigrain.speed import lay_over, option_names
 from mmdet_multigrain.taxonomy import TaxonomyError
 
 # --cfg-options that stand for what configs/_base_/datasets/custom_detection.py reads.
@@ -39,6 +40,7 @@ _OPTIONAL_KEYS = (
     'activation_checkpointing',
     'compile',
     'efficient_conv_bn_eval',
+    'fast_loading',
     'find_unused_parameters',
     'model_wrapper_cfg',
     'sync_bn',
@@ -155,7 +157,12 @@ def quiet_imports() -> Iterator[None]:
         yield
 
 
-def load_config(path: str | Path, cfg_options: Mapping[str, Any] | None = None):
+def load_config(
+    path: str | Path,
+    cfg_options: Mapping[str, Any] | None = None,
+    *,
+    speed: Sequence[str] = (),
+):
     """Load a config with its overrides.
 
     Args:
@@ -164,6 +171,7 @@ def load_config(path: str | Path, cfg_options: Mapping[str, Any] | None = None):
             `data_root` moves all paths below the config's own. For the custom configs it,
             `train_ann`, `val_ann`, `images` and `taxonomy` work like the environment variables
             that they read.
+        speed (Sequence[str]): Names of options for faster training, as from --speed.
 
     Returns:
         mmengine.config.Config: The config; its modules are imported.
@@ -204,8 +212,13 @@ def load_config(path: str | Path, cfg_options: Mapping[str, Any] | None = None):
     if 'data_root' in cfg_options and cfg.get('data_root'):
         new_root = os.path.join(str(cfg_options.pop('data_root')), '')
         cfg.merge_from_dict(_replace_prefix(cfg.to_dict(), cfg.data_root, new_root))
+    lay_over(cfg, [*(cfg.pop('speed', None) or ()), *speed])
     _check_options(cfg, cfg_options, path)
     cfg.merge_from_dict(cfg_options)
+    if 'fast_loading' in cfg:
+        from mmdet_multigrain.datasets.transforms import use_fast_loading
+
+        use_fast_loading(cfg)
     return cfg
 
 
@@ -357,6 +370,17 @@ def add_trust_checkpoint(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='load checkpoints and pretrained weights that hold more than weights: they can run '
         'any code',
+    )
+
+
+def add_speed(parser: argparse.ArgumentParser) -> None:
+    """The argument --speed NAME ..., options for faster training."""
+    parser.add_argument(
+        '--speed',
+        nargs='+',
+        default=(),
+        metavar='NAME',
+        help=f'options for faster training (docs/speed.md): {", ".join(option_names())}',
     )
 
 
