@@ -7,18 +7,23 @@ what does not match, and counts of what is left out. Reading the file is `taxono
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
+from mmdet_multigrain.images import file_problem, image_size
 from mmdet_multigrain.taxonomy import Taxonomy, superclass_palette
 
 from .taxonomy_coco import AnnotationError, TaxonomyCOCO
+
+# In the metainfo of a sample: the images whose place it took, and what is wrong with each.
+SKIPPED = 'skipped_images'
 
 
 def taxonomy_metainfo(taxonomy: Taxonomy) -> dict[str, Any]:
@@ -47,6 +52,10 @@ class SuperclassCocoDataset(CocoDataset):
             Defaults to False.
         allow_unknown (bool): Leave out boxes of classes that the taxonomy lacks instead of
             raising. Defaults to False.
+        on_bad_image (str): What training does with an image that cannot be read, is cut off, has
+            too many pixels, or lies on its side: 'stop', or 'skip' it: another image, drawn by
+            NumPy's generator, takes its place. Testing always stops, as leaving images out would
+            change what is measured. Defaults to 'stop'.
         **kwargs: Arguments of CocoDataset.
 
     Attributes:
@@ -69,8 +78,13 @@ class SuperclassCocoDataset(CocoDataset):
         metainfo: Mapping | None = None,
         allow_missing: bool = False,
         allow_unknown: bool = False,
+        on_bad_image: Literal['stop', 'skip'] = 'stop',
         **kwargs,
     ) -> None:
+        if on_bad_image not in ('stop', 'skip'):
+            raise ValueError(f"{ann_file}: on_bad_image is {on_bad_image!r}, not 'stop' or 'skip'")
+        self.on_bad_image = on_bad_image
+        self._skipped: dict[str, str] = {}
         taxonomy = taxonomy if taxonomy is not None else self.METAINFO.get('taxonomy')
         if taxonomy is None:
             raise ValueError(f'{type(self).__name__} needs a taxonomy: a name, a YAML or COCO file')
@@ -146,18 +160,74 @@ class SuperclassCocoDataset(CocoDataset):
         print_log(message, 'current')
         return images
 
+    def __getitem__(self, idx: int) -> Any:
+        """A sample; its metainfo tells which images it stands for (`SKIPPED`), if any."""
+        self._skipped = {}
+        data = super().__getitem__(idx)
+        if self._skipped:
+            sample = data.get('data_samples')
+            if sample is None:  # a wrapper will mix it with others
+                for path, problem in self._skipped.items():
+                    print_log(f'{path}: {problem}; left out', 'current', logging.WARNING)
+            else:
+                sample.set_metainfo({SKIPPED: self._skipped})
+        return data
+
     def prepare_data(self, idx: int) -> Any:
-        """Load and transform one sample; an image that cannot be read is named."""
-        data_info = self.get_data_info(idx)
-        path = data_info['img_path']
-        try:
-            return self.pipeline(data_info)
-        except Exception:
-            # What a decoder raises depends on the decoder and on what is wrong with the image.
-            is_file = Path(path).is_file()
-            if self.backend_args is not None or (is_file and cv2.imread(path) is not None):
-                raise
-            problem = 'not a readable image' if is_file else 'no such image'
-            raise AnnotationError(
-                f'{path}: {problem}; replace it, or remove its entry from {self.ann_file}'
-            ) from None
+        """Load and transform one sample; an image that cannot be used is named.
+
+        Returns:
+            The sample, or None if it is to be replaced by another.
+        """
+        info = self.get_data_info(idx)
+        path, stated = info['img_path'], (info['width'], info['height'])
+        is_local = self.backend_args is None
+        problem, data = file_problem(path) if is_local else None, None
+        if problem is None:
+            try:
+                data = self.pipeline(info)
+            except Exception:
+                # What a decoder raises depends on the decoder and on what is wrong with the image.
+                problem = _why_unreadable(path) if is_local else None
+                if problem is None:
+                    raise
+            else:
+                problem = _why_turned(data, stated)
+        if problem is None:
+            return data
+        if self.on_bad_image == 'skip' and not self.test_mode:
+            self._skipped[path] = problem
+            return None
+        raise AnnotationError(
+            f'{path}: {problem}; replace it, or remove its entry from {self.ann_file}'
+        ) from None
+
+
+def _why_unreadable(path: str) -> str | None:
+    """What is wrong with an image file; None if OpenCV reads it."""
+    if not Path(path).is_file():
+        return 'no such image'
+    if cv2.imread(path) is not None:
+        return None
+    try:
+        image_size(path)
+    except ValueError as error:
+        return f'not a readable image ({error})'
+    return 'not a readable image'
+
+
+def _why_turned(data: Any, stated: tuple[int, int]) -> str | None:
+    """What is wrong with the image if its entry states its sides the other way round.
+
+    Args:
+        data: A sample.
+        stated: (width, height) of the entry.
+    """
+    sample = data.get('data_samples') if isinstance(data, Mapping) else None
+    height, width = getattr(sample, 'ori_shape', stated[::-1])[:2]
+    if stated != (height, width) or height == width:
+        return None
+    return (
+        f'read upright (EXIF) it has {width} x {height} pixels, but its entry states '
+        f'{stated[0]} x {stated[1]}, so its boxes miss'
+    )

@@ -217,11 +217,12 @@ def test_loader_workers(content, build, context):
 
 
 BROKEN = {
-    'missing': None,
-    'empty': b'',
-    'text': b'<html>not found</html>',
-    'truncated': b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x28\0\0\0\x1e\x08\x02\0\0\0',
-    'folder': 'folder',
+    'missing': (None, 'no such image'),
+    'empty': (b'', 'not a readable image (an empty file)'),
+    'text': (b'<html>not found</html>', 'not a readable image (neither a JPEG nor a PNG)'),
+    'truncated': (b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x28\0\0\0\x1e\x08\x02\0\0\0'
+                  + bytes(20), 'cut off before its end'),
+    'folder': ('folder', 'no such image'),
 }
 
 
@@ -234,15 +235,14 @@ def test_image_that_cannot_be_read_is_named(content, build, tmp_path, kind, work
     if kind == 'folder':
         path.mkdir()
     elif kind != 'missing':
-        path.write_bytes(BROKEN[kind])
+        path.write_bytes(BROKEN[kind][0])
     batches = iter(DataLoader(dataset, num_workers=workers, collate_fn=pseudo_collate))
     with pytest.raises(AnnotationError) as caught:
         list(batches)
     for worker in getattr(batches, '_workers', ()):
         worker.terminate()  # torch would wait 5 seconds for each
-    problem = 'no such image' if kind in ('missing', 'folder') else 'not a readable image'
     assert one_line(caught.value) == (
-        f'{path}: {problem}; replace it, or remove its entry from {tmp_path}/train.json')
+        f'{path}: {BROKEN[kind][1]}; replace it, or remove its entry from {tmp_path}/train.json')
 
 
 def test_other_errors_of_a_pipeline_are_left_alone(content, build):

@@ -1,0 +1,89 @@
+"""Stop a run whose loss is no number any more, and keep its checkpoints good."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from .bad_image_hook import samples_of
+
+_SHOWN = 8  # images that the message names
+
+
+class LossError(ValueError):
+    """A loss or weights that are not finite; one line with all that helps to find the cause."""
+
+
+@HOOKS.register_module()
+class FiniteLossHook(Hook):
+    """Stop at the first loss that is NaN or infinite, and save no weights that are.
+
+    The losses are read where MMEngine has just put them for its log, as numbers of Python, so
+    that the device need not be waited for once more. By then the optimizer has made its step; the
+    checkpoint to go on from is the last one that was saved.
+
+    A process knows its own losses only, but its gradients reach the weights of all. So whichever
+    process saves looks at the weights first.
+
+    Gradients that overflow in half precision are no error: the loss scale deals with them.
+
+    Raises:
+        LossError: While training.
+    """
+
+    priority = 'HIGH'  # after RuntimeInfoHook, before all that logs, averages and saves
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Look at the losses of this iteration."""
+        bad = {name: value for name, value in _losses(runner, outputs or {})
+               if not math.isfinite(value)}
+        if not bad:
+            return
+        terms = ', '.join(f'{name} is {value}' for name, value in bad.items())
+        paths = [str(sample.get('img_path')) for sample in samples_of(data_batch)]
+        images = ', '.join(paths[:_SHOWN]) + (', ...' if len(paths) > _SHOWN else '')
+        raise LossError(
+            f'iteration {runner.iter + 1}: {terms}; learning rate {_learning_rate(runner)}, '
+            f'images {images}; {_way_on(runner)}'
+        )
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Look at the weights."""
+        for name, tensor in checkpoint['state_dict'].items():
+            if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+                raise LossError(
+                    f'iteration {runner.iter + 1}: {name} holds values that are not finite; '
+                    f'learning rate {_learning_rate(runner)}; {_way_on(runner)}'
+                )
+
+
+def _losses(runner: Runner, outputs: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Name and value of each loss term, the sum last."""
+    logged = runner.message_hub.log_scalars
+    for name, value in sorted(outputs.items(), key=lambda item: item[0] == 'loss'):
+        if 'loss' in name:
+            history = logged.get(f'train/{name}')
+            yield name, float(value if history is None else history.current())
+
+
+def _learning_rate(runner: Runner) -> str:
+    rates = runner.optim_wrapper.get_lr()
+    return ', '.join(f'{rate:g}' for rate in dict.fromkeys(sum(rates.values(), [])))
+
+
+def _way_on(runner: Runner) -> str:
+    last = runner.message_hub.runtime_info.get('last_ckpt')
+    start = f'resume {last}' if last else 'nothing is saved yet; start again'
+    return f'{start} with a lower learning rate, or look at these images and their boxes'
