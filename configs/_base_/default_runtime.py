@@ -27,6 +27,8 @@ default_hooks = dict(
 custom_hooks = [
     dict(type='PreflightHook'),
     dict(type='CheckpointReportHook'),
+    dict(type='BadImageHook'),
+    dict(type='FiniteLossHook'),
 ]
 
 env_cfg = dict(
