@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmdet_multigrain.files import load_json
+from mmdet_multigrain.paths import leaves_folder
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.taxonomy.errors import show, show_list
 
@@ -81,6 +82,11 @@ class AnnotationFile:
             _add_id(image['id'], image_ids, where, (int, str))
             if not isinstance(image['file_name'], str):
                 raise AnnotationError(f'{where}: file_name {show(image["file_name"])} is not text')
+            if leaves_folder(image['file_name']):
+                raise AnnotationError(
+                    f'{where}: file_name {show(image["file_name"])} leaves the image folder; name '
+                    'files below it (a folder above all of them can be the image folder)'
+                )
             for key in ('height', 'width'):
                 if not (_is_number(image[key]) and image[key] > 0):
                     raise AnnotationError(f'{where}: {key} {show(image[key])} is no size in pixels')

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmdet_multigrain.paths import leaves_folder
 from mmdet_multigrain.problems import printable
 from mmdet_multigrain.taxonomy import Taxonomy
 
@@ -64,7 +65,8 @@ def look_at_photos(data: CocoData, folder: str | os.PathLike[str], *, workers: i
     if not folder.is_dir():
         raise CheckError(f'{folder}: no such folder of images; check the path')
     stated = {name: (data.images[row].get('width'), data.images[row].get('height'))
-              for row in range(len(data.images)) if (name := data.file_name(row)) is not None}
+              for row in range(len(data.images))
+              if (name := data.file_name(row)) is not None and not leaves_folder(name)}
     photos = read_photos(folder, stated, workers=workers, full_decode=full_decode,
                          progress=progress)
     if photos and all(photo.is_absent for photo in photos.values()):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterator
 
 import numpy as np
 
+from mmdet_multigrain.paths import is_absolute, leaves_folder
 from mmdet_multigrain.taxonomy.errors import show
 
 from .finding import ERROR, NOTE, WARNING, Check, Finding, Kind, found, run
@@ -21,10 +21,12 @@ NAME_TWICE = Kind(
 NAME_CASE = Kind(
     'file-name-case', WARNING, 'file names that differ from another in case only',
     'rename one; on some systems both are one file')
-NAME_ABSOLUTE = Kind('file-name-absolute', WARNING, 'file names that are absolute paths',
-                     'name files relative to the image folder')
-NAME_ABOVE = Kind('file-name-above-folder', WARNING, 'file names that leave the image folder',
-                  "name files below the image folder, without '..'")
+NAME_ABSOLUTE = Kind(
+    'file-name-absolute', ERROR, 'file names that are absolute paths; these are not read',
+    'name files relative to the image folder; a folder above all of them can be that')
+NAME_ABOVE = Kind(
+    'file-name-above-folder', ERROR, 'file names that leave the image folder; these are not read',
+    "name files below the image folder, without '..'; a folder above all of them can be that")
 SIZE_MISSING = Kind(
     'image-size-missing', ERROR, "images without 'width' and 'height'",
     'write them; with --images they are read from the photos', fixable=True)
@@ -100,19 +102,11 @@ def _check_names(data: CocoData) -> Iterator[Finding]:
     yield from found(NAME_CASE, data, case, lambda data, row: (
         f'{data.name_image(row)}, also {show(lower[names[row].lower()])}'))
     yield from found(NAME_ABSOLUTE, data,
-                     [row for row, name in enumerate(names) if name and _is_absolute(name)],
+                     [row for row, name in enumerate(names) if name and is_absolute(name)],
                      CocoData.name_image)
     yield from found(NAME_ABOVE, data, [row for row, name in enumerate(names) if name
-                                        and not _is_absolute(name) and _leaves_folder(name)],
+                                        and not is_absolute(name) and leaves_folder(name)],
                      CocoData.name_image)
-
-
-def _is_absolute(name: str) -> bool:
-    return name.startswith(('/', '\\')) or name[1:3] in (':\\', ':/')
-
-
-def _leaves_folder(name: str) -> bool:
-    return os.path.normpath(name.replace('\\', '/')).split('/')[0] == '..'
 
 
 def _absent(data: CocoData, row: int) -> str:

@@ -237,6 +237,7 @@ def _usable(rows: pl.DataFrame, path: Path, summary: OpenImagesSummary, seen: Co
 
     x1, x2, y1, y2 = map(pl.col, COORDINATES.values())
     leave_out('row without an ImageID', pl.col('ImageID') == '', ['LabelName'])
+    leave_out('ImageID that is no file name', pl.col('ImageID').str.contains(r'[/\\]'), ['ImageID'])
     leave_out('coordinate that is no number', no_number(COORDINATES.values()), COORDINATES)
     seen['boxes'] += len(rows)
     seen['reversed'] += len(rows.filter((x1 > x2) | (y1 > y2)))

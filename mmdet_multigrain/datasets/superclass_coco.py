@@ -229,5 +229,5 @@ def _why_turned(data: Any, stated: tuple[int, int]) -> str | None:
         return None
     return (
         f'read upright (EXIF) it has {width} x {height} pixels, but its entry states '
-        f'{stated[0]} x {stated[1]}, so its boxes miss'
+        f'{stated[0]} x {stated[1]}; tools/check_dataset.py tells whether its boxes miss'
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+_FORMULA = ('=', '+', '-', '@', '\t', '\r')  # at its beginning, a text is one for a spreadsheet
 _MARKDOWN_MARKUP = frozenset('\\|*_`<[$&~')
 _LATEX = {letter: f'\\{letter}' for letter in '&%$#_{}'} | {
     '\\': r'\textbackslash{}', '~': r'\textasciitilde{}', '^': r'\textasciicircum{}',
@@ -133,13 +134,15 @@ class Table:
         return '\n'.join([*lines, r'\bottomrule', r'\end{tabular}']) + '\n'
 
     def csv(self) -> str:
-        """CSV with the keys as heading and the plain values; None is empty."""
+        """CSV with the keys as heading and the plain values; None is empty.
+
+        A text that a spreadsheet would run as a formula has an apostrophe before it.
+        """
         file = io.StringIO()
         writer = csv.writer(file, lineterminator='\n')
         writer.writerow(column.key for column in self.columns)
         writer.writerows(
-            [str(value).lower() if isinstance(value, bool) else value
-             for value in (cell.value if isinstance(cell, Cell) else cell for cell in row)]
+            [_csv_value(cell.value if isinstance(cell, Cell) else cell) for cell in row]
             for row in self.rows)
         return file.getvalue()
 
@@ -153,6 +156,12 @@ class Table:
         return [[bold.format(escape(text)) if isinstance(cell, Cell) and cell.bold else
                  escape(text) for cell, text in zip(row, texts, strict=True)]
                 for row, texts in zip(self.rows, self._cells()[1:], strict=True)]
+
+
+def _csv_value(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def escape_markdown(text: str) -> str:

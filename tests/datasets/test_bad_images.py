@@ -87,7 +87,7 @@ BAD = {
     'webp, half': (GOOD['webp'][: len(GOOD['webp']) // 2], 'not a readable image'),
     'lies on its side': (
         encoded(np.rot90(photo()).copy(), 'JPEG'),
-        'has 36 x 48 pixels, but its entry states 48 x 36, so its boxes miss',
+        'has 36 x 48 pixels, but its entry states 48 x 36; tools/check_dataset.py tells',
     ),
     # A file of some hundred bytes that would take up 3 GB.
     'a bomb': (
