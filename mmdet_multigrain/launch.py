@@ -187,6 +187,8 @@ def load_config(
         from mmengine.config import Config
 
     path = check_file(path, 'config')
+    if path.suffix != '.py':  # MMEngine's reader of YAML builds any object that a file names
+        raise ValueError(f'{path}: not a Python file (.py), as configs are')
     cfg_options = dict(cfg_options or {})
     variables = {
         variable: str(cfg_options[option])
