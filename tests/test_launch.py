@@ -227,7 +227,7 @@ def test_config_that_cannot_be_loaded(tmp_path, content, reason):
 
 def test_other_type_of_file(tmp_path):
     (tmp_path / 'notes.txt').write_text('hello')
-    with pytest.raises(ValueError, match='notes.txt: not a config .* type are supported'):
+    with pytest.raises(ValueError, match='notes.txt: not a Python file'):
         launch.load_config(tmp_path / 'notes.txt')
 
 
@@ -443,3 +443,13 @@ def test_local_rank(monkeypatch):
     launch.set_local_rank(0)  # what torchrun has set counts
     assert os.environ['LOCAL_RANK'] == '2'
     monkeypatch.delenv('LOCAL_RANK')
+
+
+@pytest.mark.parametrize('suffix', ['.yaml', '.yml', '.json'])
+def test_configs_are_python(tmp_path, suffix):
+    marker = tmp_path / 'the code has run'
+    path = tmp_path / f'config{suffix}'
+    path.write_text(f'model: !!python/object/apply:os.mkdir [{marker}]\n')
+    with pytest.raises(ValueError, match=f'^{path}: not a Python file'):
+        launch.load_config(path)
+    assert not marker.exists()

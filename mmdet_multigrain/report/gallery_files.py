@@ -218,7 +218,7 @@ def slug(name: str) -> str:
     """A name in letters that each file system and link can have; folder and suffix dropped."""
     stem = name.rsplit('/', 1)[-1]
     stem = re.sub(r'\.(jpe?g|png|bmp|webp)$', '', stem, flags=re.IGNORECASE)
-    return re.sub(r'[^A-Za-z0-9.-]+', '_', stem)[:_LONGEST].strip('._') or 'unnamed'
+    return re.sub(r'[^A-Za-z0-9.-]+', '_', stem)[:_LONGEST].strip('._-') or 'unnamed'
 
 
 def _unique(names: Sequence[str]) -> list[str]:

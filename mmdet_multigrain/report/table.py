@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-_FORMULA = ('=', '+', '-', '@', '\t', '\r')  # at its beginning, a text is one for a spreadsheet
+_FORMULA = ('=', '+', '-', '@', '\t')  # at its beginning, a text is one for a spreadsheet
 _MARKDOWN_MARKUP = frozenset('\\|*_`<[$&~')
 _LATEX = {letter: f'\\{letter}' for letter in '&%$#_{}'} | {
     '\\': r'\textbackslash{}', '~': r'\textasciitilde{}', '^': r'\textasciicircum{}',
@@ -161,7 +161,10 @@ class Table:
 def _csv_value(value: Any) -> Any:
     if isinstance(value, bool):
         return str(value).lower()
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    if not isinstance(value, str):
+        return value
+    value = value.replace('\r', ' ')  # the writer does not quote it, and it would begin a row
+    return f"'{value}" if value.startswith(_FORMULA) else value
 
 
 def escape_markdown(text: str) -> str:

@@ -111,3 +111,21 @@ def test_whatever_a_file_holds_is_checked(tmp_path_factory, content):
     for finding in checked.findings:
         assert 0 < finding.count >= len(finding.examples) > 0
         assert not any('\n' in example for example in finding.examples)
+
+
+@pytest.mark.parametrize('full_decode', [False, True])
+def test_no_photo_outside_the_folder_is_read(tmp_path, monkeypatch, full_decode):
+    folder, secret = tmp_path / 'data' / 'photos', tmp_path / 'secret.jpg'
+    folder.mkdir(parents=True)
+    for path in (secret, folder / '1.jpg'):
+        Image.new('RGB', (100, 80)).save(path)
+    names = ['1.jpg', str(secret), '../../secret.jpg', 'x/../../../secret.jpg']
+    content = {**CONTENT, 'images': [
+        {'id': n, 'file_name': name, 'width': 100, 'height': 80}
+        for n, name in enumerate(names, 1)]}
+    (tmp_path / 'b.json').write_text(json.dumps(content))
+    [data] = load_files([tmp_path / 'b.json'])
+    data.photos = look_at_photos(data, folder, workers=1, full_decode=full_decode)
+    assert [*data.photos] == ['1.jpg']
+    codes = {finding.kind.code: finding.count for finding in check_files([data]).findings}
+    assert codes['file-name-absolute'] == 1 and codes['file-name-above-folder'] == 2

@@ -45,6 +45,7 @@ def test_names_that_leave_the_folder():
     assert named('/data/a.jpg', 'C:\\a.jpg', '\\\\host\\a.jpg', '../a.jpg', 'x/../../b.jpg',
                  '..\\c.jpg') == {
                      'file-name-absolute': [1, 2, 3], 'file-name-above-folder': [4, 5, 6]}
+    assert images.NAME_ABSOLUTE.severity == images.NAME_ABOVE.severity == 'error'
 
 
 @pytest.mark.parametrize('size', [

@@ -159,6 +159,7 @@ def test_boxes_of_superclasses_are_counted(tmp_path):
 BAD_ROWS = {
     'row with a wrong number of fields': ['a,xclick,/m/shirt,1,0.1', row() + ',0', 'a'],
     'row without an ImageID': [row(''), row(' ')],
+    'ImageID that is no file name': [row('../../x'), row('/etc/x'), row('..\\x'), row('a/b')],
     'coordinate that is no number': [
         row(box=(value, 0.5, 0.2, 0.4))
         for value in ('nan', 'inf', '-inf', '', 'x', '1e999', '0.1.2', '\x00', '0.1 0.2')],

@@ -77,11 +77,28 @@ def test_shortened_texts_fit(name, width):
     assert shorten(name, 99) == name
 
 
-@given(st.lists(st.tuples(names, st.none() | st.integers())))
+FORMULA = ('=', '+', '-', '@')
+
+
+@pytest.mark.parametrize('text', ['=cmd()', '=1+1', '+1', '-1', '@SUM(A1)', '\t=1'])
+def test_csv_holds_no_formula(text):
+    table = Table((Column('name', 'x'), Column('change', 'y')), ((text, -0.5), (Cell(text), -1)))
+    read = list(csv.reader(io.StringIO(table.csv(), newline='')))
+    assert read[1:] == [[f"'{text}", '-0.5'], [f"'{text}", '-1']]  # numbers stay numbers
+    assert text.strip() in table.text() and table.rows[0][0] == text
+
+
+def test_csv_has_a_line_for_each_row():
+    table = Table((Column('name', 'x'), ), (('a\r=cmd()', ), ('\r', )))
+    assert table.csv() == 'name\na =cmd()\n \n'
+
+
+@given(st.lists(st.tuples(names | st.sampled_from(['=x', '-']), st.none() | st.integers())))
 def test_csv_reads_back(rows):
     table = Table((Column('name', 'x'), Column('boxes', 'y')), tuple(rows))
     read = list(csv.reader(io.StringIO(table.csv(), newline='')))
-    assert read[1:] == [[name, '' if value is None else str(value)] for name, value in rows]
+    assert read[1:] == [[name if name[:1] not in FORMULA else f"'{name}",
+                         '' if value is None else str(value)] for name, value in rows]
     assert len(table.text().splitlines()) == 1 + len(rows)
 
 

@@ -141,3 +141,14 @@ def test_any_text_gives_a_taxonomy_or_one_line(tmp_path_factory, text):
         assert len(str(error).splitlines()) == 1
     else:
         assert Taxonomy.load(taxonomy.to_dict()) == taxonomy
+
+
+@pytest.mark.parametrize('tag', [
+    '!!python/object/apply:os.mkdir [MARKER]', '!!python/object/new:os.mkdir [MARKER]',
+    '!!python/name:os.mkdir', '!!python/module:os', '!!python/object:object {}',
+    '!!python/tuple [a, b]'])
+@pytest.mark.parametrize('place', ['TAG', 'name: TAG', 'groups:\n  top: TAG', '? TAG\n: x'])
+def test_no_object_of_python_is_built(refused, tmp_path, tag, place):
+    marker = tmp_path / 'the code has run'
+    assert 'python/' in refused(place.replace('TAG', tag.replace('MARKER', str(marker))))
+    assert not marker.exists()
