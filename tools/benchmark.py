@@ -13,6 +13,7 @@ import argparse
 import os
 import re
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,13 @@ def parse_args() -> argparse.Namespace:
                         help='default: a GPU if there is one')
     parser.add_argument('--precision', type=_list_of(detector_configs.PRECISIONS),
                         default=('config',), metavar='A,B',
-                        help=f'of {", ".join(detector_configs.PRECISIONS)} (default: config, '
-                             'what each config says)')
+                        help='each config, the reference too, in each of '
+                             f'{", ".join(detector_configs.PRECISIONS)} (default: config, as each '
+                             'says)')
+    parser.add_argument('--speed', type=lambda text: tuple(text.split(',')), default=(),
+                        metavar='A,B+C',
+                        help='each config, not the reference, with these options for faster '
+                             'training, too (docs/speed.md)')
     parser.add_argument('--seed', type=int, default=0, help='of all that is drawn (default: 0)')
     add_cfg_options(parser)
     parser.add_argument('--out', type=Path, metavar='FILE',
@@ -76,7 +82,7 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def _list_of(choices: tuple[str, ...]) -> Any:
+def _list_of(choices: Collection[str]) -> Any:
     """Type of an argument: some of these, with commas between."""
     def parse(text: str) -> tuple[str, ...]:
         values = tuple(text.split(','))
@@ -108,11 +114,10 @@ def _scale(text: str) -> tuple[int, int]:
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
-    """Measure what the command line asks for; a record of it."""
-    if args.device == 'cpu':
-        os.environ['CUDA_VISIBLE_DEVICES'] = ''
+    """Measure what the command line asks for; a record of it, added to that in --out if wanted."""
+    check_device(args.device)
     contenders, shared = detector_configs.load(
-        args.configs, against=args.against, precisions=args.precision,
+        args.configs, against=args.against, precisions=args.precision, speed=args.speed,
         cfg_options=args.cfg_options)
     data = detector_configs.has_data(shared)
     if not data and (args.images == 'dataset' or 'data' in args.what):
@@ -124,36 +129,44 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         images=args.images or ('dataset' if data else 'synthetic'), scale=args.scale,
         batch=args.batch or shared.train_dataloader.batch_size, steps=args.steps,
         loader_workers=args.loader_workers, eval_images=args.eval_images, seed=args.seed)
-    run = detector_record.describe_run()
+    record = detector_record.begin(contenders, plan)
+    before = None
+    if args.append and args.out.exists():
+        before = detector_record.read_record(args.out)
+        detector_record.check_same(before, record, path=args.out)
     with (
         tempfile.TemporaryDirectory(prefix='benchmark_') as folder,
         detector_rounds.workers(contenders, shared, plan, folder) as found,
     ):
-        descriptions = {name: worker.description | {'matmul_flops': worker.ask('matmul_peak')}
-                        for name, worker in found.items()}
-        if args.device == 'cuda' and any(one['device'] == 'cpu' for one in descriptions.values()):
+        detector_record.describe(record, found)
+        if before is not None:
+            detector_record.check_same(before, record, path=args.out)
+        for what in args.what:
+            record['images'][what] = plan.images_of(what)
+            record['measured'][what] = detector_rounds.measure(
+                found, what, repeats=args.repeats, warmup=args.warmup, profiled=args.profiled)
+    return record if before is None else detector_record.joined(before, record)
+
+
+def check_device(device: str) -> None:
+    """Make the workers use a device; a one-line ValueError if there is none."""
+    if device == 'cpu':
+        os.environ['CUDA_VISIBLE_DEVICES'] = ''
+    elif device == 'cuda':
+        import torch
+
+        if not torch.cuda.is_available():
             raise ValueError('--device cuda: PyTorch finds no GPU here')
-        measured = {what: detector_rounds.measure(
-            found, what, repeats=args.repeats, warmup=args.warmup, profiled=args.profiled)
-            for what in args.what}
-    return detector_record.make_record(contenders, plan, run=run, descriptions=descriptions,
-                                       measured=measured)
 
 
 def main() -> None:
     args = parse_args()
     if args.show:
-        print(detector_report.tables(detector_record.read_record(args.show),
-                                     markdown=args.markdown))
-        return
-    before = None
-    if args.append and args.out.exists():
-        before = detector_record.read_record(args.out)
-    record = measure(args)
-    if before is not None:
-        record = detector_record.append(before, record, path=args.out)
-    if args.out:
-        write_whole(args.out, dump_json(record))
+        record = detector_record.read_record(args.show)
+    else:
+        record = measure(args)
+        if args.out:
+            write_whole(args.out, dump_json(record))
     print(detector_report.tables(record, markdown=args.markdown))
 
 

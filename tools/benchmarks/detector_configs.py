@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdet_multigrain.launch import load_config, quiet_imports
+from mmdet_multigrain.speed import lay_over
 from mmdet_multigrain.taxonomy import Taxonomy
 
 STOCK = 'stock'
@@ -27,8 +28,10 @@ _HEAD_ARGUMENTS = (
 # Parts of a config that name data or read it.
 _DATA_KEYS = ('train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator',
               'test_evaluator')
-# `config` keeps what the config says; the others are set by the benchmark.
-PRECISIONS = ('config', 'fp32', 'tf32', 'fp16', 'bf16')
+# Options for faster training that make a precision. 'config' keeps what the config says; fp32
+# keeps TF32 out of convolutions, too, where PyTorch uses it unasked.
+PRECISIONS = {'config': (), 'fp32': (), 'tf32': ('tf32',), 'fp16': ('amp-fp16',),
+              'bf16': ('amp-bf16',)}
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Contender:
         name: As tables show it.
         source: File, or name in the installed mmdet.
         precision: One of ``PRECISIONS``.
+        speed: Options for faster training, joined by '+'.
         reference: Name of the contender that it is compared with.
         cfg: The config, complete.
     """
@@ -46,6 +50,7 @@ class Contender:
     name: str
     source: str
     precision: str
+    speed: str
     reference: str
     cfg: Any
 
@@ -56,8 +61,9 @@ class Contender:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def load(sources: Sequence[str], *, against: str, precisions: Sequence[str],
-         cfg_options: Mapping[str, Any] | None = None) -> tuple[list[Contender], Any]:
+def load(sources: Sequence[str], *, against: str = STOCK, precisions: Sequence[str] = ('config',),
+         speed: Sequence[str] = (), cfg_options: Mapping[str, Any] | None = None,
+         ) -> tuple[list[Contender], Any]:
     """The contenders, each reference first, and the config whose data and classes all share.
 
     That config is the first that is not of the installed mmdet.
@@ -66,7 +72,10 @@ def load(sources: Sequence[str], *, against: str, precisions: Sequence[str],
         sources: Config files; a name like ``mmdet::...`` is one of the installed mmdet.
         against: Config that the others are compared with; 'stock' is the stock detector with the
             body of the shared config.
-        precisions: Of ``PRECISIONS``; each config is a contender in each of them.
+        precisions: Of ``PRECISIONS``; each config is a contender in each, compared with the
+            reference in the same.
+        speed: Options for faster training, several joined by '+'; with each, every config but
+            the reference is one more contender.
         cfg_options: Overrides, for all configs but those of the installed mmdet.
 
     Raises:
@@ -86,16 +95,31 @@ def load(sources: Sequence[str], *, against: str, precisions: Sequence[str],
     if against == STOCK:
         against, reference = stock_of(shared, configs.values(), classes)
         configs.setdefault(against, reference)
-    ordered = [against, *(source for source in wanted if source != against)]
-    stems = [Path(source).stem for source in ordered]
-    if len(set(stems)) < len(stems):
+    stems = {source: Path(source).stem for source in [against, *wanted]}
+    if len(set(stems.values())) < len(stems):
         raise ValueError('two of the configs have the same file name; rename one')
-    suffixes = [f' {precision}' if len(precisions) > 1 else '' for precision in precisions]
-    contenders = [
-        Contender(stem + suffix, source, precision, stems[0] + suffix, configs[source])
-        for precision, suffix in zip(precisions, suffixes, strict=True)
-        for source, stem in zip(ordered, stems, strict=True)]
+    contenders = []
+    for precision in precisions:
+        suffix = f' {precision}' if len(precisions) > 1 else ''
+        for source, stem in stems.items():
+            for option in ('', *speed) if source != against else ('',):
+                names = [*PRECISIONS[precision], *filter(None, option.split('+'))]
+                contenders.append(Contender(
+                    name=stem + (f' {option}' if option else '') + suffix, source=source,
+                    precision=precision, speed=option, reference=stems[against] + suffix,
+                    cfg=_with_options(configs[source], names)))
     return contenders, shared
+
+
+def _with_options(cfg: Any, names: Sequence[str]) -> Any:
+    """The config with options for faster training."""
+    from mmdet_multigrain.datasets.transforms import use_fast_loading
+
+    cfg = copy.deepcopy(cfg)
+    lay_over(cfg, names)
+    if 'fast_loading' in cfg:
+        use_fast_loading(cfg)
+    return cfg
 
 
 def has_data(cfg: Any) -> bool:
@@ -142,6 +166,7 @@ def from_mmdet(name: str, classes: int, data: Any) -> Any:
             for item in set(cfg[key]) - {'type', 'ann_file', 'metric'}:
                 del cfg[key][item]
     _inner(cfg.train_dataloader['dataset'])['pipeline'] = pipeline
+    cfg.custom_imports = data.get('custom_imports')  # that options and data may need
     return cfg
 
 

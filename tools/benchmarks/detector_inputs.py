@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import torch
 from mmdet.structures import DetDataSample
@@ -54,4 +56,4 @@ def _draw_sample(rng: np.random.Generator, width: int, height: int, num_classes:
 
 def fresh(batch: dict[str, list]) -> dict[str, list]:
     """The batch for one step: a step writes to the samples, not to the images."""
-    return dict(batch, data_samples=[sample.clone() for sample in batch['data_samples']])
+    return dict(batch, data_samples=copy.deepcopy(batch['data_samples']))

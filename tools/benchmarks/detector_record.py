@@ -24,7 +24,39 @@ class RecordError(ValueError):
     """A file is no record of a benchmark, or of another one; the message is one line."""
 
 
-def describe_run() -> dict[str, Any]:
+def begin(contenders: Sequence[Contender], plan: Any) -> dict[str, Any]:
+    """A record without timings.
+
+    Args:
+        contenders: What will be measured.
+        plan: What they will do.
+    """
+    # Through JSON, as what is read from a file is: lists, not tuples.
+    return json.loads(json.dumps({
+        'format': FORMAT,
+        'runs': [_describe_run()],
+        'plan': dataclasses.asdict(plan),
+        'configs': {one.name: {
+            'source': one.source, 'precision': one.precision, 'speed': one.speed,
+            'reference': one.reference, 'sha256': one.digest} for one in contenders},
+        'images': {}, 'measured': {}}))
+
+
+def describe(record: dict[str, Any], workers: Mapping[str, Any]) -> None:
+    """Note what the contenders' processes say of themselves, and the peak of matrix products.
+
+    The peak is the machine's, not theirs: it is measured once for each precision.
+    """
+    peaks: dict[tuple[str, str], float] = {}
+    for name, config in record['configs'].items():
+        config.update(workers[name].description)
+        precision = config['precision'], config['dtype']
+        if precision not in peaks:
+            peaks[precision] = workers[name].ask('matmul_peak')
+        config['matmul_flops'] = peaks[precision]
+
+
+def _describe_run() -> dict[str, Any]:
     """The command of now, the code and the machine that it runs on."""
     import mmdet_multigrain
     from mmdet_multigrain.engine.hooks.run_record_hook import git_revision, versions
@@ -46,30 +78,6 @@ def _processor() -> str:
     return next((line.partition(': ')[2] for line in lines if line.startswith('model name')), '')
 
 
-def make_record(contenders: Sequence[Contender], plan: Any, *, run: Mapping[str, Any],
-                descriptions: Mapping[str, Mapping[str, Any]],
-                measured: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything about one run.
-
-    Args:
-        contenders: What was measured.
-        plan: What they did.
-        run: Of ``describe_run``.
-        descriptions: What each contender says of itself, by name.
-        measured: Of ``detector_rounds.measure``, by what was measured.
-    """
-    # Through JSON, as what is read from a file is: lists, not tuples.
-    return json.loads(json.dumps({
-        'format': FORMAT,
-        'runs': [run],
-        'plan': dataclasses.asdict(plan),
-        'configs': {one.name: {
-            'source': one.source, 'precision': one.precision, 'reference': one.reference,
-            'sha256': one.digest, **descriptions[one.name]} for one in contenders},
-        'images': {what: plan.images_of(what) for what in measured},
-        'measured': measured}))
-
-
 def read_record(path: Path) -> dict[str, Any]:
     """A record from its file.
 
@@ -85,50 +93,51 @@ def read_record(path: Path) -> dict[str, Any]:
     return record
 
 
-def append(record: Mapping[str, Any], new: Mapping[str, Any], *, path: Path) -> dict[str, Any]:
-    """A record with the rounds of another one behind its own.
+def check_same(record: Mapping[str, Any], new: Mapping[str, Any], *, path: Path) -> None:
+    """Raise a RecordError if the rounds of a record cannot stand beside those of another.
 
-    Raises:
-        RecordError: They did not measure the same; the message names the record's file.
+    Args:
+        record: The one.
+        new: The other; what it does not know yet is not compared.
+        path: File of the first one, for the message.
     """
     difference = next(_differences(record, new), None)
     if difference is not None:
         raise RecordError(f'{path}: was measured with another {difference}; leave out --append, '
                           'or name another file')
-    configs = {name: {**new['configs'][name], 'matmul_flops': max(
-        one['configs'][name]['matmul_flops'] for one in (record, new))}
-        for name in record['configs']}
-    measured = dict(record['measured'])
-    for what, values in new['measured'].items():
-        measured[what] = _joined(measured[what], values) if what in measured else values
-    return {**record, 'runs': [*record['runs'], *new['runs']], 'configs': configs,
-            'images': {**record['images'], **new['images']}, 'measured': measured}
 
 
 def _differences(record: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     """What makes the timings of two records something else, in words."""
     for key, value in record['plan'].items():
-        if value != new['plan'][key]:
-            yield f'{key} ({value}, now {new["plan"][key]})'
+        if value != new['plan'].get(key):
+            yield f'{key} ({value}, now {new["plan"].get(key)})'
     if list(record['configs']) != list(new['configs']):
         yield f'set of configs ({", ".join(record["configs"])})'
-    for name in record['configs']:
-        for key in ('sha256', 'precision', 'reference', 'device', 'threads'):
-            if record['configs'][name][key] != new['configs'][name][key]:
+    for name, config in record['configs'].items():
+        for key, value in new['configs'][name].items():
+            if key not in ('source', 'matmul_flops') and value != config.get(key):
                 yield f'{name} ({key})'
     for key in ('versions', 'processor', 'cores'):
         if record['runs'][-1][key] != new['runs'][0][key]:
             yield f'machine or installation ({key})'
 
 
+def joined(record: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """A record with the rounds of another one behind its own; see ``check_same``."""
+    configs = {name: config | {'matmul_flops': max(
+        config['matmul_flops'], new['configs'][name]['matmul_flops'])}
+        for name, config in record['configs'].items()}
+    measured = dict(record['measured'])
+    for what, values in new['measured'].items():
+        measured[what] = _joined(measured[what], values) if what in measured else values
+    return {**record, 'runs': [*record['runs'], *new['runs']], 'configs': configs,
+            'images': record['images'] | new['images'], 'measured': measured}
+
+
 def _joined(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """The timings of two runs of one kind."""
-    joined = {'seconds': {name: old['seconds'][name] + new['seconds'][name]
-                          for name in old['seconds']},
-              'peak_mb': {name: max(old['peak_mb'][name], new['peak_mb'][name])
-                          for name in old['peak_mb']}}
-    if 'stages' in old:
-        joined['stages'] = {name: old['stages'][name] + new['stages'][name]
-                            for name in old['stages']}
-        joined['flops'] = new['flops']
-    return joined
+    lists = {key: {name: values + new[key][name] for name, values in old[key].items()}
+             for key in ('seconds', 'stages') if key in old}
+    peaks = {name: max(peak, new['peak_mb'][name]) for name, peak in old['peak_mb'].items()}
+    return {**new, **lists, 'peak_mb': peaks}

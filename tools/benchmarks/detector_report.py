@@ -153,7 +153,7 @@ def _heading(record: Mapping[str, Any], what: str) -> str:
     task = {
         'training': f'Training step, batch of {plan["batch"]}, {images}',
         'inference': f'Inference, one image, {images}',
-        'data': f'Data loading, {record["images"]["data"]} images',
+        'data': f'Data loading, {record["images"][what]} images',
         'evaluation': f'Evaluation of {plan["eval_images"]} images with 100 detections each',
     }[what]
     seconds = record['measured'][what]['seconds']

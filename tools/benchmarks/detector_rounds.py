@@ -42,7 +42,8 @@ class Worker:
         Raises:
             BenchmarkError: It failed, or the process is gone.
         """
-        self._connection.send((method, arguments))
+        with contextlib.suppress(BrokenPipeError):  # told below
+            self._connection.send((method, arguments))
         return self._receive()
 
     def _receive(self) -> Any:
@@ -80,14 +81,11 @@ def workers(contenders: Sequence[Contender], *arguments: Any) -> Iterator[dict[s
             started.append((process, ours))
             found[contender.name] = Worker(contender.name, process, ours)
         yield found
-        for _, connection in started:
-            connection.send(None)
-    finally:
+    finally:  # they hold nothing that must be put in order
         for process, connection in started:
-            connection.close()
-            process.join(timeout=1)
             process.kill()
             process.join()
+            connection.close()
 
 
 def _start_server(context: multiprocessing.context.BaseContext) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from mmdet_multigrain.launch import TRACEBACK_VARIABLE, one_line, quiet_imports
@@ -37,13 +38,12 @@ from torch.utils.data import DataLoader
 from benchmarks import detector_data, detector_inputs, detector_stages
 from benchmarks.detector_configs import Contender, num_classes
 from benchmarks.detector_report import OTHER
+from mmdet_multigrain.engine.autocast_optim_wrapper import AutocastOptimWrapper
 
 # Hooks of a run that look at its data or its checkpoint; there are none here.
 _LEFT_OUT_HOOKS = ('PreflightHook', 'CheckpointReportHook', 'RunRecordHook')
 # Hooks that mmengine adds unless told otherwise: they write logs and checkpoints.
-_DEFAULT_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler',
-                  'checkpoint')
-_AMP_DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}
+_DEFAULT_HOOKS = ('timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Plan:
 
 def serve(connection: Connection, contender: Contender, shared: Any, plan: Plan,
           folder: str) -> None:
-    """Answer requests (method of ``Steps``, arguments) until None comes.
+    """Answer requests (method of ``Steps``, arguments) until the parent is gone.
 
     Args:
         connection: To the parent.
@@ -97,6 +97,8 @@ def serve(connection: Connection, contender: Contender, shared: Any, plan: Plan,
         BenchmarkRunner.of(contender, folder, plan.seed).serve(
             functools.partial(Steps, cfg=contender.cfg, shared=shared, plan=plan,
                               folder=Path(folder), connection=connection))
+    except (BrokenPipeError, EOFError):  # the parent is gone
+        return
     except Exception as error:  # noqa: BLE001 (whatever it is, the parent tells the user)
         if os.environ.get(TRACEBACK_VARIABLE) == '1':
             traceback.print_exc()
@@ -125,7 +127,8 @@ class BenchmarkRunner(Runner):
         for key, value in changes.items():  # ConfigDict.update would merge
             cfg[key] = value
         cfg.model.backbone.pop('init_cfg', None)  # weights are drawn, not downloaded
-        set_precision(cfg, contender.precision)
+        if contender.precision == 'fp32':
+            torch.backends.cudnn.allow_tf32 = False
         # Loaders start as in training, not as this process did.
         warnings.filterwarnings('ignore', message='Multi-processing start method')
         return cls.from_cfg(cfg)
@@ -145,35 +148,15 @@ class BenchmarkRunner(Runner):
         super()._init_model_weights()
 
 
-def set_precision(cfg: Any, precision: str) -> None:
-    """Make a config train in a precision; 'config' leaves it as it is.
-
-    Raises:
-        ValueError: If this machine cannot.
-    """
-    if precision == 'config':
-        return
-    if precision in ('fp16', 'tf32', 'bf16') and not torch.cuda.is_available():
-        raise ValueError(f'--precision {precision} needs a GPU')
-    cfg.optim_wrapper.type = 'OptimWrapper'
-    for key in ('dtype', 'loss_scale'):
-        cfg.optim_wrapper.pop(key, None)
-    if precision in _AMP_DTYPES:
-        cfg.optim_wrapper.update(
-            type='AmpOptimWrapper', dtype=_AMP_DTYPES[precision],
-            loss_scale='dynamic' if precision == 'fp16' else 1.0)
-    torch.backends.cudnn.allow_tf32 = precision != 'fp32'
-    torch.backends.cuda.matmul.allow_tf32 = precision != 'fp32'
-
-
 class Steps(BaseLoop):
     """What can be asked of a contender. Numbers of steps say which batch and which seed."""
 
-    iter, max_iters = 0, 1
+    # What hooks ask a loop for.
+    iter, max_iters, epoch, max_epochs = 0, 1, 0, 1
 
     def __init__(self, runner: Runner, *, cfg: Any, shared: Any, plan: Plan, folder: Path,
                  connection: Connection) -> None:
-        super().__init__(runner, None)
+        super().__init__(runner, SimpleNamespace(dataset=None))
         self.cfg, self.shared, self.plan = cfg, shared, plan
         self.folder, self.connection = folder, connection
         self.model = runner.model
@@ -187,8 +170,8 @@ class Steps(BaseLoop):
         for group in self.runner.optim_wrapper.optimizer.param_groups:
             group['lr'] = 0.0
         self.connection.send(('done', self.describe()))
-        while (request := _receive(self.connection)) is not None:
-            name, arguments = request
+        while True:
+            name, arguments = self.connection.recv()
             self.connection.send(('done', getattr(self, name)(**arguments)))
 
     def describe(self) -> dict[str, Any]:
@@ -245,9 +228,13 @@ class Steps(BaseLoop):
 
     def matmul_peak(self) -> float:
         """FLOP/s of a large matrix product in the contender's precision."""
-        # Convolutions are most of the work; products get the precision that they have.
+        # Convolutions are most of the work: the product gets the precision that they have.
+        before = torch.backends.cuda.matmul.allow_tf32
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32
-        return detector_stages.matmul_peak(self.device, self._dtype)
+        try:
+            return detector_stages.matmul_peak(self.device, self._dtype)
+        finally:
+            torch.backends.cuda.matmul.allow_tf32 = before
 
     def reset_peak(self) -> None:
         """Count peak memory from here on."""
@@ -267,9 +254,9 @@ class Steps(BaseLoop):
     def _dtype(self) -> torch.dtype:
         """That of matrix products."""
         wrapper = self.runner.optim_wrapper
-        if not isinstance(wrapper, AmpOptimWrapper):
-            return torch.float32
-        return wrapper.cast_dtype or torch.float16
+        if isinstance(wrapper, AmpOptimWrapper):
+            return wrapper.cast_dtype or torch.float16
+        return wrapper.dtype if isinstance(wrapper, AutocastOptimWrapper) else torch.float32
 
     def _step(self, what: str, place: int) -> Callable[[], None]:
         """One step, ready to run: the same batch and draws for all contenders."""
@@ -317,14 +304,6 @@ class Steps(BaseLoop):
         return detector_inputs.draw_batches(
             self.plan.batches, batch=batch, width=width, height=height,
             num_classes=num_classes(self.shared), seed=self.plan.seed)
-
-
-def _receive(connection: Connection) -> Any:
-    """The next message; None, the sign to end, if the other side is gone."""
-    try:
-        return connection.recv()
-    except EOFError:
-        return None
 
 
 @contextlib.contextmanager
