@@ -36,6 +36,7 @@ from mmdet_multigrain.engine.checkpoints import (
 )
 from mmdet_multigrain.engine.hooks.preflight_hook import check_heads
 from mmdet_multigrain.files import write_whole
+from mmdet_multigrain.images import file_problem
 from mmdet_multigrain.report.pictures import Mark, draw_marks
 from mmdet_multigrain.taxonomy import Taxonomy, superclass_palette
 
@@ -116,11 +117,13 @@ class Detector:
         Raises:
             ImageError: It is missing or not readable.
         """
+        problem = file_problem(path)
         try:
-            return self._load(dict(img_path=str(path), img_id=0))
+            if problem is None:
+                return self._load(dict(img_path=str(path), img_id=0))
         except (OSError, AssertionError, ValueError, cv2.error):
             problem = 'not a readable image' if Path(path).is_file() else 'no such image'
-            raise ImageError(f'{path}: {problem}') from None
+        raise ImageError(f'{path}: {problem}')
 
     @torch.no_grad()
     def predict(self, samples: Sequence[dict[str, Any]]) -> list[Prediction]:
