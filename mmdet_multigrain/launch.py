@@ -140,7 +140,7 @@ def _is_ours(error: BaseException) -> bool:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     module = '' if trace is None else trace.tb_frame.f_globals.get('__name__', '')
-    return module.partition('.')[0] in ('mmdet_multigrain', '__main__')
+    return module.partition('.')[0] in ('mmdet_multigrain', 'benchmarks', '__main__')
 
 
 def _of_another_process(error: BaseException) -> bool:
