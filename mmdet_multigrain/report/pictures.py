@@ -17,6 +17,7 @@ import numpy as np
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from PIL import Image, ImageDraw, ImageFont
 
+from mmdet_multigrain.images import file_problem
 from mmdet_multigrain.problems import printable
 
 from .errors import ReportError
@@ -54,6 +55,8 @@ def read_photo(path: Path) -> Image.Image:
     Raises:
         ReportError: It is missing or not readable; one line with the path.
     """
+    if problem := file_problem(path):
+        raise ReportError(f'{path}: {problem}')
     try:
         pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
     except FileNotFoundError:
