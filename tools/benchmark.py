@@ -116,6 +116,7 @@ def _scale(text: str) -> tuple[int, int]:
 def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Measure what the command line asks for; a record of it, added to that in --out if wanted."""
     check_device(args.device)
+    detector_rounds.start_server()  # imports while configs are read here
     contenders, shared = detector_configs.load(
         args.configs, against=args.against, precisions=args.precision, speed=args.speed,
         cfg_options=args.cfg_options)

@@ -148,8 +148,9 @@ def test_interrupt_leaves_nothing(tmp_path):
     out, temporary = tmp_path / 'speed.json', tmp_path / 'tmp'
     temporary.mkdir()
     process = subprocess.Popen(
-        [sys.executable, SCRIPT, WGROUP, '--images', 'synthetic', '--scale', '64x80',
-         '--device', 'cpu', '--repeats', '100000', '--out', str(out), '--cfg-options', *BODY],
+        [sys.executable, SCRIPT, WGROUP, '--against', WGROUP, '--images', 'synthetic',
+         '--scale', '64x80', '--device', 'cpu', '--repeats', '100000', '--out', str(out),
+         '--cfg-options', *BODY],
         stderr=subprocess.PIPE, text=True, start_new_session=True,
         env={**os.environ, 'PYTHONPATH': str(REPOSITORY), 'TMPDIR': str(temporary),
              'OMP_NUM_THREADS': '1'})
@@ -169,10 +170,10 @@ def test_interrupt_leaves_nothing(tmp_path):
 
 
 def _group_lives(group: int) -> bool:
-    for folder in Path('/proc').iterdir():
+    for folder in Path('/proc').glob('[0-9]*'):
         try:
             status = (folder / 'stat').read_text().rpartition(')')[2].split()
-        except (NotADirectoryError, FileNotFoundError, ProcessLookupError):
+        except (FileNotFoundError, ProcessLookupError):
             continue
         if int(status[2]) == group and status[0] != 'Z':
             return True

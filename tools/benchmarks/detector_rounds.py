@@ -69,7 +69,6 @@ def workers(contenders: Sequence[Contender], *arguments: Any) -> Iterator[dict[s
         *arguments: Of ``detector_worker.serve``, behind the contender.
     """
     context = multiprocessing.get_context('forkserver')
-    _start_server(context)
     started: list[tuple[BaseProcess, Connection]] = []
     try:
         found = {}
@@ -88,12 +87,13 @@ def workers(contenders: Sequence[Contender], *arguments: Any) -> Iterator[dict[s
             connection.close()
 
 
-def _start_server(context: multiprocessing.context.BaseContext) -> None:
+def start_server() -> None:
     """Start the process that imports once what all need, and forks them without threads or CUDA.
 
-    It takes the folders to import from out of the environment alone.
+    It takes folders to import from, and devices, from the environment alone. Without this call
+    it is started when it is needed, and each worker imports for itself.
     """
-    context.set_forkserver_preload(['benchmarks.detector_worker'])
+    multiprocessing.get_context('forkserver').set_forkserver_preload(['benchmarks.detector_worker'])
     before = os.environ.get('PYTHONPATH')
     os.environ['PYTHONPATH'] = os.pathsep.join(filter(None, sys.path))
     try:
