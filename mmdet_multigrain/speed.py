@@ -1,0 +1,64 @@
+"""Options for faster training, by name: small config files that are laid over a config.
+
+The files lie in configs/_base_/speed of the repository. MMEngine refuses two bases that set the
+same entry, so they cannot stand beside a model and a schedule in `_base_`; `lay_over` merges them.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).resolve().parents[1] / 'configs' / '_base_' / 'speed'
+
+
+def option_names(folder: Path = FOLDER) -> list[str]:
+    """Names of all options, sorted: `channels-last` is channels_last.py."""
+    return sorted(path.stem.replace('_', '-') for path in folder.glob('*.py'))
+
+
+def lay_over(cfg: Any, names: Sequence[str], *, folder: Path = FOLDER) -> None:
+    """Merge options into a config; their hooks join those that it has.
+
+    Args:
+        cfg (mmengine.config.Config): The config, changed in place.
+        names (Sequence[str]): Names of options, as `option_names` gives them.
+        folder (Path): Where the files are. Defaults to configs/_base_/speed.
+
+    Raises:
+        ValueError: If there is no such option, or if two of them contradict each other.
+    """
+    from mmengine.config import Config
+
+    set_by: dict[str, tuple[str, Any]] = {}
+    for name in dict.fromkeys(name.replace('_', '-') for name in names):
+        overlay = Config.fromfile(_file(name, folder)).to_dict()
+        hooks = overlay.pop('custom_hooks', [])
+        for key, value in _leaves(overlay):
+            other, others_value = set_by.setdefault(key, (name, value))
+            if value != others_value:
+                raise ValueError(f'--speed: {other} and {name} both set {key}; choose one')
+        cfg.merge_from_dict(overlay)
+        if hooks:
+            cfg.custom_hooks = [*cfg.get('custom_hooks', ()), *hooks]
+
+
+def _file(name: str, folder: Path) -> Path:
+    path = folder / f'{name.replace("-", "_")}.py'
+    if not path.is_file():
+        known = option_names(folder)
+        close = difflib.get_close_matches(name, known, n=2)
+        hint = f'did you mean {" or ".join(close)}?' if close else f'there are {", ".join(known)}'
+        raise ValueError(f'--speed {name}: no such option; {hint}')
+    return path
+
+
+def _leaves(value: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values of a nested mapping."""
+    for key, item in value.items():
+        if isinstance(item, Mapping):
+            yield from _leaves(item, f'{prefix}{key}.')
+        else:
+            yield prefix + key, item
