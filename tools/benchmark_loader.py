@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmarks import loader_photos, loader_pipelines
+from benchmarks import loader_photos
 
 from mmdet_multigrain.files import dump_json, write_whole
 from mmdet_multigrain.launch import run_tool
@@ -65,8 +65,10 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def measure(args: argparse.Namespace, data: loader_photos.Photos) -> list[dict[str, Any]]:
-    """All figures, by short edge."""
+def measure(args: argparse.Namespace, data: loader_photos.Photos) -> tuple[list, dict]:
+    """All figures, by short edge, and the versions of the libraries."""
+    from benchmarks import loader_pipelines  # mmdet, which nobody awaits for a wrong argument
+
     results = []
     for edge in args.short_edge:
         datasets = {name: loader_pipelines.dataset(name, data, edge)
@@ -81,7 +83,7 @@ def measure(args: argparse.Namespace, data: loader_photos.Photos) -> list[dict[s
             'milliseconds': {name: loader_pipelines.time_steps(datasets[name], seed=args.seed)
                              for name in ('stock', 'fast')},
             'equality': loader_pipelines.compare(data, edge, datasets, seed=args.seed)})
-    return results
+    return results, loader_pipelines.versions()
 
 
 def speed_table(results: list[dict[str, Any]]) -> Table:
@@ -149,12 +151,12 @@ def main() -> None:
         else:
             data = loader_photos.enlarge(args.photos, args.annotations, Path(folder),
                                          count=args.images, edge=args.source_edge)
-        results = measure(args, data)
+        results, versions = measure(args, data)
     print(show(results))
     if args.out:
         write_whole(args.out, dump_json({
             'version': __version__, 'python': platform.python_version(),
-            'versions': loader_pipelines.versions(), 'machine': platform.machine(),
+            'versions': versions, 'machine': platform.machine(),
             'cores': default_workers(), 'load_average': os.getloadavg()[0],
             'command': shlex.join(['python', 'tools/benchmark_loader.py', *sys.argv[1:]]),
             'photos': data.description, 'batch': args.batch, 'rounds': args.rounds,
