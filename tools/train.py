@@ -24,22 +24,28 @@ def parse_args() -> argparse.Namespace:
         help='go on from CKPT, or from the last checkpoint in the work folder',
     )
     parser.add_argument('--seed', type=int, help='seed of all random numbers')
+    launch.add_speed(parser)
     launch.add_common_arguments(parser)
     return parser.parse_args()
+
+
+def check_precision(cfg, what: str) -> None:
+    """Raise a one-line ValueError if loss scaling is wanted where there is no GPU."""
+    from mmengine.device import get_device
+
+    if cfg.optim_wrapper.type == 'AmpOptimWrapper' and get_device() == 'cpu':
+        raise ValueError(f'{what} needs a GPU; leave it out here')
 
 
 def main() -> None:
     args = parse_args()
     launch.set_local_rank(args.local_rank)
-    cfg = launch.load_config(args.config, args.cfg_options)
+    cfg = launch.load_config(args.config, args.cfg_options, speed=args.speed)
     launch.set_work_dir(cfg, config_path=args.config, work_dir=args.work_dir)
     if args.amp:
-        from mmengine.device import get_device
-
-        if get_device() == 'cpu':
-            raise ValueError('--amp needs a GPU; leave it out here')
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.loss_scale = 'dynamic'
+    check_precision(cfg, '--amp' if args.amp else 'fp16 (AmpOptimWrapper)')
     if args.auto_scale_lr:
         cfg.auto_scale_lr.enable = True
     if args.seed is not None:

@@ -1,9 +1,13 @@
 """What surrounds training and testing, registered: hooks, loops, pretrained weights."""
 
+from .autocast_optim_wrapper import AutocastOptimWrapper
 from .hooks import (
+    ChannelsLastHook,
     CheckpointReportHook,
+    CompileHook,
     ExactResumeHook,
     IterationSeedHook,
+    MatmulPrecisionHook,
     PreflightHook,
     RunRecordHook,
     SafeCheckpointHook,
@@ -13,11 +17,15 @@ from .loops import ExactEpochBasedTrainLoop, ExactIterBasedTrainLoop
 from .pretrained_init import PretrainedInit
 
 __all__ = [
+    'AutocastOptimWrapper',
+    'ChannelsLastHook',
     'CheckpointReportHook',
+    'CompileHook',
     'ExactEpochBasedTrainLoop',
     'ExactIterBasedTrainLoop',
     'ExactResumeHook',
     'IterationSeedHook',
+    'MatmulPrecisionHook',
     'PreflightHook',
     'PretrainedInit',
     'RunRecordHook',

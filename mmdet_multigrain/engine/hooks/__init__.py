@@ -1,10 +1,13 @@
 """Hooks, registered in mmdet's `HOOKS`."""
 
 from .bad_image_hook import BadImageHook
+from .channels_last_hook import ChannelsLastHook
 from .checkpoint_report_hook import CheckpointReportHook
+from .compile_hook import CompileHook
 from .exact_resume_hook import ExactResumeHook
 from .finite_loss_hook import FiniteLossHook
 from .iteration_seed_hook import IterationSeedHook
+from .matmul_precision_hook import MatmulPrecisionHook
 from .preflight_hook import PreflightHook
 from .run_record_hook import RunRecordHook
 from .safe_checkpoint_hook import SafeCheckpointHook
@@ -12,10 +15,13 @@ from .same_buffers_hook import SameBuffersHook
 
 __all__ = [
     'BadImageHook',
+    'ChannelsLastHook',
     'CheckpointReportHook',
+    'CompileHook',
     'ExactResumeHook',
     'FiniteLossHook',
     'IterationSeedHook',
+    'MatmulPrecisionHook',
     'PreflightHook',
     'RunRecordHook',
     'SafeCheckpointHook',
