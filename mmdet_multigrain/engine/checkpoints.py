@@ -155,6 +155,32 @@ def other_classes(trained_on: Mapping[str, Any], metainfo: Mapping[str, Any]) ->
     return None
 
 
+def other_groups(trained_on: Mapping[str, Any], metainfo: Mapping[str, Any]) -> str | None:
+    """The first class that a data set groups otherwise than the training data did, in words.
+
+    Names of groups do not count: a head knows groups by number.
+
+    Args:
+        trained_on: What the checkpoint says of its training data.
+        metainfo: The data set's, with the same classes.
+    """
+    if 'taxonomy' not in trained_on or 'taxonomy' not in metainfo:
+        return None
+    there, here = (Taxonomy.load(data['taxonomy']) for data in (trained_on, metainfo))
+    if there.num_levels != here.num_levels:
+        return f'{there.num_levels} levels in the checkpoint but {here.num_levels} in the data'
+    for level in range(here.num_levels - 1):
+        pairs = zip(there.group_index(level), here.group_index(level), strict=True)
+        for label, (old, new) in enumerate(pairs):
+            if old != new:
+                return (
+                    f'{here.classes[label]!r} is in group {old} ({there.group_names(level)[old]!r})'
+                    f' in the checkpoint but in {new} ({here.group_names(level)[new]!r}) in the '
+                    'data'
+                )
+    return None
+
+
 def misfit(path: object, purpose: str, problem: str) -> CheckpointError:
     """The error of a checkpoint that must fit and does not; `purpose` is a verb."""
     return CheckpointError(

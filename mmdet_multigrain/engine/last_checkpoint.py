@@ -5,7 +5,7 @@ Loading one into a model belongs to the runner; writing them to `SafeCheckpointH
 
 from __future__ import annotations
 
-import math
+import contextlib
 import os
 import re
 import zipfile
@@ -18,6 +18,7 @@ from .checkpoints import CheckpointError, loading, read_checkpoint
 from .main_process import on_main_process
 
 POINTER = 'last_checkpoint'  # MMEngine's file with the path of the newest checkpoint
+_ARCHIVE = b'PK\x03\x04'
 _NUMBERED = re.compile(r'(?P<kind>epoch|iter)_(?P<number>\d+)\.pth')
 
 
@@ -46,7 +47,9 @@ def check_whole(path: str | os.PathLike[str]) -> int:
     Raises:
         CheckpointError: It is not whole, or training cannot go on from it.
     """
-    if zipfile.is_zipfile(path):  # torch before 1.6 wrote none; loading tells the rest
+    with loading(str(path)), open(path, 'rb') as file:
+        is_archive = file.read(len(_ARCHIVE)) == _ARCHIVE
+    if is_archive:  # torch before 1.6 wrote none; of those, loading tells what it can
         check_archive(path)
     checkpoint = read_checkpoint(str(path))
     iteration = (checkpoint.get('meta') or {}).get('iter')
@@ -74,36 +77,40 @@ def find_last_checkpoint(
 
     Returns:
         Path of the checkpoint; None if there is none.
+
+    Raises:
+        CheckpointError: There are some, but none is whole.
     """
     work_dir = Path(work_dir)
     noted = _noted(work_dir)
     folder = work_dir
     if noted is not None and not _numbered(work_dir) and not _is_file(work_dir / noted.name):
         folder = noted.parent  # of a hook with an `out_dir`
-    last = None
-    limits = {}
-    if noted is not None:
-        last = folder / noted.name
-        found = _NUMBERED.fullmatch(noted.name)
-        if found:
-            limits[found['kind']] = int(found['number'])
-        if not _is_file(last):
-            warn(f'{work_dir / POINTER}: names {noted.name!r}, which is not there')
-        elif _iteration(last, warn) is not None:
-            return str(last)
-    whole: dict[str, tuple[int, Path]] = {}
+    last = None if noted is None else folder / noted.name
+    if last is not None and not _is_file(last):
+        warn(f'{work_dir / POINTER}: names {last.name!r}, which is not there')
+    elif last is not None and _iteration(last, warn) is not None:
+        return str(last)
+    others = [item for item in _numbered(folder) if item[2] != last]
+    newest = None if noted is None else _NUMBERED.fullmatch(noted.name)
 
-    def newest_first(item: tuple[str, int, Path]) -> tuple[bool, int]:
+    def in_turn(item: tuple[str, int, Path]) -> tuple[bool, int]:
         kind, number, _ = item
-        return number > limits.get(kind, math.inf), -number
+        beyond = newest is not None and (kind == newest['kind'] and number > int(newest['number']))
+        return beyond, -number
 
-    for kind, _, path in sorted(_numbered(folder), key=newest_first):
-        if kind in whole or path == last:
-            continue
-        iteration = _iteration(path, warn)
-        if iteration is not None:
+    whole: dict[str, tuple[int, Path]] = {}  # the first that is, by kind
+    for kind, _, path in sorted(others, key=in_turn):
+        if kind not in whole and (iteration := _iteration(path, warn)) is not None:
             whole[kind] = iteration, path
-    return str(max(whole.values())[1]) if whole else None
+    if whole:
+        return str(max(whole.values())[1])
+    if others or (last is not None and _is_file(last)):
+        raise CheckpointError(
+            f'{folder}: no checkpoint in it is whole; copy one again, or move them away to start '
+            'from the beginning'
+        )
+    return None
 
 
 def _noted(work_dir: Path) -> Path | None:
@@ -129,7 +136,7 @@ def _iteration(path: Path, warn: Callable[[str], None]) -> int | None:
     try:
         return check_whole(path)
     except CheckpointError as error:
-        warn(f'{error}; taking the one before')
+        warn(f'{error}; looking for the one before')
         return None
 
 
@@ -164,8 +171,8 @@ def _choose(runner: Runner, resume: str) -> str | None:
     try:
         check_whole(resume)
     except CheckpointError as error:
-        good = find_last_checkpoint(Path(resume).parent, warn=lambda line: None)
-        if good is None:
-            raise
-        raise CheckpointError(f'{error}; {good} is whole') from None
+        good = None
+        with contextlib.suppress(CheckpointError):
+            good = find_last_checkpoint(Path(resume).parent, warn=lambda line: None)
+        raise CheckpointError(f'{error}; {good} is whole' if good else str(error)) from None
     return resume

@@ -18,6 +18,7 @@ Prints the counts; the exit status is 1 if a round failed.
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import random
 import re
@@ -26,13 +27,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch._dynamo  # noqa: F401 (an optimizer imports it; once here, not in each child)
 from tqdm import tqdm
 
-from mmdet_multigrain.launch import quiet_imports, run_tool
+from mmdet_multigrain.launch import one_line, quiet_imports, run_tool
 
 with quiet_imports():
     import mmdet.models  # noqa: F401
@@ -100,20 +101,29 @@ class Counts:
     worst_intervals: float = 0.0
 
 
-class Failure(Exception):
+class Failure(ValueError):
     """A promise that was not kept, in words."""
 
 
-def run(work_dir: Path, plan: Plan, *, kill_at_piece: int | None = None) -> int:
-    """Start a run in a child that goes on from the last checkpoint; its process id."""
-    pieces = 0
+def run(work_dir: Path, plan: Plan, *, kill_at: tuple[str, int] | None = None) -> int:
+    """Start a run in a child that goes on from the last checkpoint; its process id.
+
+    Args:
+        work_dir: Its folder.
+        plan: What it does.
+        kill_at: ('piece', 7) kills it after the 7th piece that it writes, ('step', 7) at the 7th
+            step by which a file changes, all pieces of a file being one.
+    """
+    counts, before = Counter(), None
 
     def event(stage: str, path: Path) -> None:
-        nonlocal pieces
+        nonlocal before
         if stage == 'write':
-            pieces += 1
             time.sleep(SLOW)
-        if pieces == kill_at_piece:
+        counts['piece'] += stage == 'write'
+        counts['step'] += (stage, path) != before
+        before = stage, path
+        if kill_at is not None and counts[kill_at[0]] == kill_at[1]:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def work() -> None:
@@ -134,8 +144,8 @@ def ended(process: int) -> bool:
 def kill_once(work_dir: Path, plan: Plan, *, rng: random.Random) -> str | None:
     """Run and kill; how, or None if the run came to its end before."""
     if rng.random() < 0.5:
-        piece = rng.randint(1, PIECES * len(plan.saves))
-        return 'at a piece' if ended(run(work_dir, plan, kill_at_piece=piece)) else None
+        piece = 'piece', rng.randint(1, PIECES * len(plan.saves))
+        return 'at a piece' if ended(run(work_dir, plan, kill_at=piece)) else None
     before = len(noted(work_dir, 'trained'))
     process = run(work_dir, plan)
     # The first iteration that it finishes, however long building the run takes.
@@ -151,6 +161,7 @@ def kill_once(work_dir: Path, plan: Plan, *, rng: random.Random) -> str | None:
 
 def check_after_kill(work_dir: Path, plan: Plan, counts: Counts) -> None:
     """What must be true at every moment."""
+    counts.kills['writing'] += any(work_dir.glob('.*.tmp'))
     broken = []
     last = find_last_checkpoint(work_dir, warn=broken.append)
     if broken:
@@ -168,6 +179,7 @@ def check_after_kill(work_dir: Path, plan: Plan, counts: Counts) -> None:
     for path in work_dir.glob('*.pth'):
         check_archive(path)
     check_best(work_dir, plan)
+    counts.survived += 1
 
 
 def check_best(work_dir: Path, plan: Plan) -> None:
@@ -196,7 +208,7 @@ def check_end(work_dir: Path, plan: Plan, expected: torch.Tensor, counts: Counts
         raise Failure(f'the folder holds {sorted(names)}')
 
 
-def play(
+def play_random(
     work_dir: Path, *, hook: str, rng: random.Random, expected: torch.Tensor, counts: Counts
 ) -> None:
     """One round of random kills."""
@@ -211,9 +223,24 @@ def play(
         if how is None:
             break
         counts.kills[how] += 1
-        counts.kills['writing'] += any(work_dir.glob('.*.tmp'))
         check_after_kill(work_dir, plan, counts)
-        counts.survived += 1
+    go_on(work_dir, plan, expected=expected, counts=counts)
+
+
+def play_step(
+    work_dir: Path, *, step: int, plan: Plan, expected: torch.Tensor, counts: Counts
+) -> bool:
+    """Kill a run at one step; False if it has fewer."""
+    if not ended(run(work_dir, plan, kill_at=('step', step))):
+        return False
+    counts.kills['at a step'] += 1
+    check_after_kill(work_dir, plan, counts)
+    go_on(work_dir, plan, expected=expected, counts=counts)
+    return True
+
+
+def go_on(work_dir: Path, plan: Plan, *, expected: torch.Tensor, counts: Counts) -> None:
+    """Resume a run and let it come to its end."""
     if ended(run(work_dir, plan)):
         raise Failure('a run was killed by somebody else')
     check_end(work_dir, plan, expected, counts)
@@ -227,11 +254,11 @@ def undisturbed(work_dir: Path, plan: Plan) -> torch.Tensor:
 
 def report(rounds: int, counts: Counts, failures: list[str]) -> str:
     """The counts as text."""
-    kills = counts.kills['at a piece'] + counts.kills['at a moment']
+    ways = {way: number for way, number in counts.kills.items() if way != 'writing'}
+    how = ', '.join(f'{number} {way}' for way, number in sorted(ways.items()))
     return '\n'.join([
         f'rounds        {rounds}, failed {len(failures)}',
-        f'kills         {kills}: {counts.kills["at a piece"]} after a piece of a file, '
-        f'{counts.kills["at a moment"]} at a moment; {counts.kills["writing"]} left a temporary '
+        f'kills         {sum(ways.values())} ({how}); {counts.kills["writing"]} left a temporary '
         'file',
         f'survived      {counts.survived}',
         f'stray files   {counts.stray}',
@@ -243,8 +270,10 @@ def report(rounds: int, counts: Counts, failures: list[str]) -> str:
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--rounds', type=int, default=50)
+    parser.add_argument('--rounds', type=int, default=50, help='runs that are killed at random')
+    parser.add_argument('--every-step', action='store_true', help='kill at each step instead')
     parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--hook', default='SafeCheckpointHook', help='what saves')
     return parser.parse_args()
 
 
@@ -252,16 +281,25 @@ def main() -> None:
     args = parse_args()
     torch.set_num_threads(1)
     counts, failures = Counts(), []
+    whole = Plan(interval=1, max_keep=1, scores=(1, 2), hook=args.hook)
+    if args.every_step:
+        whole = replace(whole, iterations=2)
     with tempfile.TemporaryDirectory() as folder:
-        expected = undisturbed(Path(folder))
-        for number in tqdm(range(args.rounds), unit='round', disable=None):
+        expected = undisturbed(Path(folder, 'whole'), whole)
+        numbers = itertools.count(1) if args.every_step else range(args.rounds)
+        for number in tqdm(numbers, unit='round', disable=None):
             work_dir = Path(folder, f'round_{number}')
-            rng = random.Random(f'{args.seed} {number}')
+            known = dict(expected=expected, counts=counts)
             try:
-                play(work_dir, rng=rng, expected=expected, counts=counts)
-            except (Failure, CheckpointError) as error:
-                failures.append(f'round {number}: {error}')
-    print(report(args.rounds, counts, failures))
+                if not args.every_step:
+                    rng = random.Random(f'{args.seed} {number}')
+                    play_random(work_dir, hook=args.hook, rng=rng, **known)
+                elif not play_step(work_dir, step=number, plan=whole, **known):
+                    break
+            except (Failure, CheckpointError, OSError) as error:
+                failures.append(f'round {number}: {one_line(error)}')
+    rounds = counts.kills['at a step'] if args.every_step else args.rounds
+    print(report(rounds, counts, failures))
     sys.exit(1 if failures else 0)
 
 

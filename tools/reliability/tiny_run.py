@@ -53,10 +53,17 @@ class Tiny(BaseModel):
 
 
 class Data:
-    """One input, twice."""
+    """One input, many times.
+
+    Args:
+        length: How many times.
+    """
+
+    def __init__(self, length: int) -> None:
+        self._length = length
 
     def __len__(self) -> int:
-        return 2
+        return self._length
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         return dict(inputs=torch.linspace(-1, 1, WIDTH))
@@ -81,8 +88,9 @@ class Score(BaseMetric):
         self.results.append(0)
 
     def compute_metrics(self, results: list[int]) -> dict[str, float]:
-        """The score of the current iteration."""
-        return dict(score=self._scores[min(self.iteration, len(self._scores)) - 1])
+        """The score of the current iteration, and one that is the better the smaller it is."""
+        score = self._scores[min(self.iteration, len(self._scores)) - 1]
+        return dict(score=score, opposite=-score)
 
 
 class NoteHook(Hook):
@@ -119,6 +127,7 @@ def build(
     work_dir: Path,
     *,
     iterations: int = 6,
+    epochs: int | None = None,
     scores: Sequence[float] = (0.1, 0.2, 0.1, 0.4, 0.3, 0.5),
     **checkpoint: Any,
 ) -> Runner:
@@ -127,11 +136,16 @@ def build(
     Args:
         work_dir: Its folder; what it notes goes to a file beside it, see `noted`.
         iterations: After how many it ends.
+        epochs: Instead, after how many epochs, of two iterations each.
         scores: See `Score`.
         **checkpoint: Of the hook, instead of its defaults here.
     """
     torch.manual_seed(0)
-    loader = DataLoader(Data(), batch_size=2)
+    # MMEngine waits for two seconds whenever it begins a loader again.
+    loader = DataLoader(Data(2 if epochs else iterations), batch_size=1)
+    train_cfg = dict(by_epoch=False, max_iters=iterations, val_interval=1)
+    if epochs is not None:
+        train_cfg = dict(by_epoch=True, max_epochs=epochs)
     metric = Score(scores)
     hook = dict(
         type='SafeCheckpointHook', by_epoch=False, interval=1, max_keep_ckpts=1, save_best=METRIC,
@@ -141,7 +155,7 @@ def build(
         model=Tiny(),
         work_dir=str(work_dir),
         train_dataloader=loader,
-        train_cfg=dict(by_epoch=False, max_iters=iterations, val_interval=1),
+        train_cfg=train_cfg,
         val_dataloader=loader,
         val_cfg=dict(),
         val_evaluator=Evaluator(metric),
@@ -218,7 +232,7 @@ def events(event: Event) -> Iterator[None]:
         replace(source, target)
 
     def unlink_(path: Path, missing_ok: bool = False) -> None:
-        if path.suffix != '.tmp':
+        if path.suffix != '.tmp' and path.exists():
             event('remove', path)
         unlink(path, missing_ok=missing_ok)
 
@@ -235,7 +249,7 @@ def in_child(function: Callable[[], object]) -> int:
     """Start a function in a forked process with a silent screen; its process id.
 
     Only for processes that have not trained themselves: what they imported need not be imported
-    again. The status is 0 if the function returns, 1 with a traceback if it raises.
+    again. The status is 0 if the function returns, that of a SystemExit, or 1 with a traceback.
     """
     process = os.fork()
     if process:
@@ -247,6 +261,8 @@ def in_child(function: Callable[[], object]) -> int:
         logging.disable(logging.INFO)
         function()
         status = 0
+    except SystemExit as stop:
+        status = stop.code
     except BaseException:  # noqa: BLE001 (this process must not go on as its parent's copy)
         traceback.print_exc()
     finally:

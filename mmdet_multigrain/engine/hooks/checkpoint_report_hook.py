@@ -17,6 +17,7 @@ from ..checkpoints import (
     keep_what_fits,
     misfit,
     other_classes,
+    other_groups,
     trained_on,
 )
 from .preflight_hook import inner_datasets
@@ -33,7 +34,8 @@ class CheckpointReportHook(Hook):
 
     Starting from another detector (`load_from`) may leave tensors out: those of other shape are
     skipped, not loaded. Testing and resuming must not: every tensor of the model has to come from
-    the checkpoint, and its classes have to be those of the data, label by label.
+    the checkpoint, and its classes have to be those of the data, label by label. To go on training,
+    they have to be in the same groups, too.
 
     Raises:
         CheckpointError: When resuming, or before testing or validating alone, if that is not so.
@@ -88,6 +90,8 @@ class CheckpointReportHook(Hook):
     def _check(self, runner: Runner, purpose: str, dataset: Any) -> None:
         for part in inner_datasets(dataset):
             problem = self._problem or other_classes(self._trained_on, part.metainfo)
+            if problem is None and purpose == 'resume':
+                problem = other_groups(self._trained_on, part.metainfo)
             if problem is not None:
                 raise misfit(_path(runner), purpose, problem)
 

@@ -1,0 +1,39 @@
+"""Runs that are killed (SIGKILL) while they save: nothing is lost, and harm would be noticed."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import pytest
+
+from .conftest import REPOSITORY, start
+
+
+def kill(*arguments):
+    script = REPOSITORY / 'tools' / 'reliability' / 'kill_checkpoint_writes.py'
+    return start(sys.executable, script, *arguments)
+
+
+def counts(out):
+    names = ('rounds', 'kills', 'survived', 'stray files', 'worst loss')
+    return {name: int(re.search(rf'^{name} +(\d+)', out, re.MULTILINE)[1]) for name in names}
+
+
+@pytest.mark.parametrize('arguments', [['--rounds', 6], ['--every-step']], ids=lambda a: a[0])
+def test_every_kill_is_survived(arguments):
+    result = kill(*arguments)
+    assert result.status == 0, result.out + result.err
+    found = counts(result.out)
+    assert ', failed 0' in result.out
+    assert found['kills'] == found['survived'] >= (25 if '--every-step' in arguments else 4)
+    assert found['stray files'] == 0 and 1 <= found['worst loss'] <= 3
+
+
+def test_what_mmengines_hook_loses_is_noticed():
+    result = kill('--every-step', '--hook', 'CheckpointHook')
+    assert result.status == 1
+    assert counts(result.out)['kills'] >= 10
+    assert 'iter_1.pth: not a whole checkpoint' in result.out
+    assert "last_checkpoint: names 'iter_1.pth', which is not there" in result.out
+    assert 'the best checkpoint is gone' in result.out
