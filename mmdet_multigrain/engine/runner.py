@@ -20,4 +20,8 @@ class Runner(mmengine.runner.Runner):
             CheckpointError: It cannot be read or downloaded, or would run code.
         """
         with loading(filename):
-            return super().load_checkpoint(filename, *args, **kwargs)
+            checkpoint = super().load_checkpoint(filename, *args, **kwargs)
+        # Resuming would run this text, to look for numbers of GPUs that only old files have.
+        if isinstance(checkpoint.get('meta'), dict):
+            checkpoint['meta'].pop('config', None)
+        return checkpoint

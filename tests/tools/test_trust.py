@@ -82,6 +82,18 @@ def test_code_in_a_checkpoint_does_not_run(
     assert 'Could not safely load' not in result.out
 
 
+def test_a_config_in_a_checkpoint_is_not_run(config, trained, marker, garment_data, tmp_path):
+    """MMEngine runs it to look for numbers of GPUs, when it resumes."""
+    path = tmp_path / 'old.pth'
+    content = torch.load(trained.checkpoint, weights_only=False)
+    content['meta']['config'] = f'__import__("os").mkdir({str(marker)!r})'
+    torch.save(content, path)
+    more = options(garment_data, 'train_cfg.max_iters=3', 'train_cfg.val_interval=9')
+    result = call('train', config, '--resume', path, '--work-dir', tmp_path / 'out', *more)
+    assert result.status == 0 and result.iterations == [(3, 3)], result.err
+    assert not marker.exists()
+
+
 @pytest.mark.parametrize('way', ['load_from', 'init_cfg', 'test', 'predict', 'export'])
 def test_with_the_flag_it_loads(way, config, bad, marker, garment_data, tmp_path):
     command = arguments(way, config, bad, garment_data, tmp_path / 'out')
