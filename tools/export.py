@@ -1,4 +1,4 @@
-"""Export a detector: python tools/export.py CONFIG CKPT --to mmdet --out DIR [--images FOLDER]
+"""Export a detector: python tools/export.py CONFIG CKPT --to mmdet|onnx --out DIR [--images FOLDER]
 
 Writes files that load without this package, and compares their detections with the original's.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mmdet_multigrain import launch
 
-TARGETS = ('mmdet',)
+TARGETS = ('mmdet', 'onnx')
 
 
 def parse_args() -> argparse.Namespace:
@@ -40,19 +40,21 @@ def main() -> None:
         from mmdet_multigrain.export.compare import made_pictures, read_pictures
         from mmdet_multigrain.export.folder import check_new, whole_folder
         from mmdet_multigrain.export.to_mmdet import export_mmdet
+        from mmdet_multigrain.export.to_onnx import check_packages, export_onnx
         from mmdet_multigrain.inference import Detector
 
     check_new(args.out)
+    if args.to == 'onnx':
+        check_packages()
     pictures = made_pictures() if args.images is None else read_pictures(args.images)
     with trust_checkpoints(args.trust_checkpoint):
         # Building a detector changes its config.
         detector = Detector(copy.deepcopy(cfg), args.checkpoint, device='cpu')
+    export = export_mmdet if args.to == 'mmdet' else export_onnx
     with whole_folder(args.out) as folder:
-        for line in export_mmdet(cfg, detector, pictures, folder):
+        for line in export(cfg, detector, pictures, folder):
             print(line)
-        names = sorted(path.name for path in folder.iterdir())
-    for name in names:
-        path = args.out / name
+    for path in sorted(args.out.iterdir()):
         print(f'{path.stat().st_size / 1e6:8.2f} MB  {path}')
 
 

@@ -1,0 +1,134 @@
+"""An ONNX file of a detector: from a resized image to detections, for any image size."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmcv.transforms import Compose
+from mmdet.utils import get_test_pipeline_cfg
+from mmengine.config import Config
+
+from mmdet_multigrain.files import write_whole
+from mmdet_multigrain.inference import Detector
+
+from .compare import Difference, Found, nearest_difference
+from .errors import ExportError
+from .plain import PlainDetector
+from .to_mmdet import detect
+
+MODEL, DESCRIPTION = 'detector.onnx', 'detector.json'
+TOLERANCE = 1e-3  # pixels, and scores
+_OPSET = 17  # RoiAlign is aligned from 16 on
+
+
+def check_packages() -> None:
+    """Name the command that installs what is missing.
+
+    Raises:
+        ExportError: onnx or onnxruntime is not there.
+    """
+    for name in ('onnx', 'onnxruntime'):
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            raise ExportError(
+                f'--to onnx needs {name}: pip install -r requirements/export.txt'
+            ) from None
+
+
+def export_onnx(cfg: Config, detector: Detector, pictures: list, folder: Path) -> list[str]:
+    """Write `detector.onnx` and `detector.json`, and check that they detect the same.
+
+    Args:
+        cfg: The config that the detector was built from.
+        detector: The trained detector, on the CPU.
+        pictures: Images to compare detections on, (height, width, 3) uint8, blue-green-red.
+        folder: Where to write.
+
+    Returns:
+        Lines that say how it was checked.
+
+    Raises:
+        ExportError: The model has parts that cannot be sent, or the detections differ.
+    """
+    write_whole(folder / MODEL, onnx_bytes(PlainDetector(detector.model)))
+    taxonomy = detector.taxonomy
+    pipeline = get_test_pipeline_cfg(cfg)
+    resize = next((step for step in pipeline if step['type'] == 'Resize'), {})
+    description = dict(
+        classes=taxonomy.classes,
+        superclasses=[taxonomy.superclass_of(label) for label in range(taxonomy.num_classes)],
+        resize={key: value for key, value in resize.items() if key != 'type'},
+        score_thr=detector.model.roi_head.test_cfg.score_thr,
+    )
+    write_whole(folder / DESCRIPTION, json.dumps(description, indent=2).encode())
+    return [f'checked: {check_onnx(cfg, detector, folder, pictures)}']
+
+
+def onnx_bytes(plain: PlainDetector) -> bytes:
+    """The detector as an ONNX model."""
+    # No side is a multiple of the padding, so that the trace holds every step.
+    image = torch.rand(3, 150, 203) * 255
+    content = io.BytesIO()
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter('ignore')  # of the tracer, on shapes that do not vary
+        torch.onnx.export(
+            plain.eval(),
+            (image, torch.ones(2), torch.tensor(0.0)),
+            content,
+            dynamo=False,
+            opset_version=_OPSET,
+            input_names=['image', 'scale_factor', 'score_thr'],
+            output_names=['boxes', 'scores', 'labels'],
+            dynamic_axes=dict(
+                image={1: 'height', 2: 'width'},
+                boxes={0: 'detections'},
+                scores={0: 'detections'},
+                labels={0: 'detections'},
+            ),
+        )
+    return content.getvalue()
+
+
+def check_onnx(cfg: Config, detector: Detector, folder: Path, pictures: list) -> Difference:
+    """Compare the file's detections with those of the detector.
+
+    Raises:
+        ExportError: Boxes or scores differ by more than TOLERANCE.
+    """
+    session = open_session(folder / MODEL)
+    pipeline_cfg = get_test_pipeline_cfg(cfg)
+    pipeline_cfg[0] = dict(type='LoadImageFromNDArray')
+    pipeline = Compose(pipeline_cfg)
+    ours = detect(detector.model, pipeline, pictures)
+    theirs = []
+    for picture in pictures:
+        sample = pipeline(dict(img=picture, img_id=0))
+        boxes, scores, labels = session.run(
+            None,
+            dict(
+                image=sample['inputs'].float().numpy(),
+                scale_factor=np.array(sample['data_samples'].scale_factor, np.float32),
+                score_thr=np.array(0, np.float32),
+            ),
+        )
+        theirs.append(Found(boxes, scores, labels))
+    at_most = detector.model.roi_head.test_cfg.max_per_img
+    seen = nearest_difference(ours, theirs, slack=TOLERANCE, at_most=at_most)
+    if max(seen.box, seen.score) > TOLERANCE:
+        raise ExportError(f'the exported detector does not detect the same here: {seen}')
+    return seen
+
+
+def open_session(path: Path) -> Any:
+    """A session of onnxruntime on the CPU."""
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])

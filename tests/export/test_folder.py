@@ -1,0 +1,44 @@
+"""An output folder is there with everything in it, or not at all."""
+
+from __future__ import annotations
+
+import pytest
+
+from mmdet_multigrain.export.errors import ExportError
+from mmdet_multigrain.export.folder import whole_folder
+
+
+@pytest.mark.parametrize('empty_one', [False, True])
+def test_all_files_appear_at_the_end(tmp_path, empty_one):
+    target = tmp_path / 'a' / 'b'
+    if empty_one:
+        target.mkdir(parents=True)
+    with whole_folder(target) as folder:
+        (folder / 'x').write_text('x')
+        assert not target.exists() or not any(target.iterdir())
+    assert [path.name for path in target.parent.iterdir()] == ['b']
+    assert (target / 'x').read_text() == 'x'
+
+
+@pytest.mark.parametrize('error', [ValueError, KeyboardInterrupt])
+def test_an_error_leaves_nothing(tmp_path, error):
+    with pytest.raises(error), whole_folder(tmp_path / 'a' / 'b') as folder:
+        (folder / 'x').write_text('x')
+        raise error
+    assert not any(tmp_path.iterdir())
+
+
+def test_what_is_there_stays(tmp_path):
+    (tmp_path / 'mine.txt').write_text('x')
+    for target in (tmp_path, tmp_path / 'mine.txt'):
+        with pytest.raises(ExportError, match='is there already; name a new folder'):
+            with whole_folder(target):
+                pass
+    assert [path.name for path in tmp_path.iterdir()] == ['mine.txt']
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / 'file').touch()
+    with pytest.raises(ExportError, match='out: cannot be written'):
+        with whole_folder(tmp_path / 'file' / 'out'):
+            pass

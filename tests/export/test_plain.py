@@ -1,0 +1,130 @@
+"""The restated detector detects what MMDetection detects, and goes to ONNX as it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from mmcv.transforms import Compose
+from mmdet.utils import get_test_pipeline_cfg
+from mmengine.dataset import pseudo_collate
+
+from mmdet_multigrain.export.compare import Found, difference, nearest_difference
+from mmdet_multigrain.export.errors import ExportError
+from mmdet_multigrain.export.plain import PlainDetector
+
+from .conftest import build
+
+HEAD = 'model.roi_head.bbox_head.'
+PIXELS = 1e-4  # MMDetection multiplies by the inverse of the scale, in double precision
+RESIZE = [dict(type='Resize', scale=(160, 96), keep_ratio=True)]
+
+
+def samples(config, pictures):
+    """The pictures as the test pipeline hands them on, resized so that both scales differ."""
+    load, _, *rest = get_test_pipeline_cfg(config)
+    pipeline = Compose([dict(type='LoadImageFromNDArray'), *RESIZE, *rest])
+    return [pipeline(dict(img=picture, img_id=0)) for picture in pictures]
+
+
+@torch.no_grad()
+def detections(model, batch):
+    found = [
+        model.test_step(pseudo_collate([sample]))[0].pred_instances.numpy() for sample in batch
+    ]
+    return [Found(item.bboxes, item.scores, item.labels) for item in found]
+
+
+def inputs(sample, score_thr):
+    scale = sample['data_samples'].scale_factor
+    return sample['inputs'], torch.tensor(scale), torch.tensor(score_thr)
+
+
+@torch.no_grad()
+def restated(plain, batch, score_thr):
+    return [
+        Found(*(value.numpy() for value in plain(*inputs(sample, score_thr)))) for sample in batch
+    ]
+
+
+@pytest.mark.parametrize('score_thr', [0.0, 0.05, 0.3, 1.0])
+@pytest.mark.parametrize('variant', ['wgroup', 'merged', 'baseline'])
+def test_detections_are_those_of_mmdetection(variant, score_thr, small_config, pictures):
+    config = small_config(variant, **{'model.test_cfg.rcnn.score_thr': score_thr})
+    model = build(config.model)
+    batch = samples(config, pictures)
+    expected = detections(model, batch)
+    seen = difference(expected, restated(PlainDetector(model), batch, score_thr))
+    assert seen.box < PIXELS and seen.score == 0
+    assert {0.0: 350, 0.05: 100, 0.3: 10, 1.0: 0}[score_thr] <= seen.detections
+    assert len({label for found in expected for label in found.labels.tolist()}) >= (
+        5 if score_thr < 0.3 else 0
+    )
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        {HEAD + 'reg_class_agnostic': True},
+        {HEAD + 'loss_cls.fine_loss': dict(type='SeesawLoss')},
+        {'model.test_cfg.rpn.nms_pre': 40, 'model.test_cfg.rpn.min_bbox_size': 12},
+        {'model.test_cfg.rcnn.max_per_img': 7, 'model.test_cfg.rpn.max_per_img': 30},
+        {'model.data_preprocessor.bgr_to_rgb': False, 'model.data_preprocessor.pad_value': 3},
+    ],
+    ids=['class-agnostic', 'seesaw', 'few proposals', 'few detections', 'other preprocessing'],
+)
+def test_other_settings(options, small_config, pictures):
+    config = small_config(**{'model.test_cfg.rcnn.score_thr': 0.0}, **options)
+    model = build(config.model)
+    batch = samples(config, pictures)
+    expected = detections(model, batch)
+    seen = difference(expected, restated(PlainDetector(model), batch, 0.0))
+    assert seen.box < PIXELS and seen.score == 0
+    assert seen.detections >= 28
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ({'model.test_cfg.rcnn.nms': dict(type='soft_nms')}, 'test_cfg.rcnn.nms is'),
+        ({'model.rpn_head.loss_cls.use_sigmoid': False}, 'model.rpn_head is no plain RPNHead'),
+        ({'model.roi_head.bbox_roi_extractor.roi_layer.aligned': False}, 'roi_extractor is no'),
+        ({HEAD + 'bbox_coder.clip_border': False}, 'bbox_head.bbox_coder'),
+    ],
+)
+def test_what_is_not_restated_is_refused(options, message, small_config):
+    with pytest.raises(ExportError, match=message):
+        PlainDetector(build(small_config(**options).model))
+
+
+def found(boxes, scores, labels):
+    return Found(
+        np.array(boxes, np.float32).reshape(-1, 4), np.array(scores, np.float32), np.array(labels)
+    )
+
+
+def test_pairs_may_change_places_but_not_vanish():
+    left = found([[0, 0, 9, 9], [20, 20, 30, 30], [0, 0, 9, 9]], [0.9, 0.9, 0.2], [1, 1, 2])
+    right = found(
+        [[20, 20, 30, 30.0005], [0, 0, 9, 9], [0, 0, 9, 9]], [0.9001, 0.9, 0.2], [1, 1, 2]
+    )
+    seen = nearest_difference([left], [right], slack=1e-3, at_most=100)
+    assert seen.detections == 3
+    assert seen.box == pytest.approx(5e-4, rel=0.01)
+    assert seen.score == pytest.approx(1e-4, rel=0.01)
+    other = found(right.boxes, right.scores, [1, 1, 3])
+    fewer = found(right.boxes[:2], right.scores[:2], [1, 1])
+    for wrong in (other, fewer, found([], [], [])):
+        for pair in ((left, wrong), (wrong, left)):
+            with pytest.raises(ExportError, match='has no counterpart'):
+                nearest_difference([pair[0]], [pair[1]], slack=1e-3, at_most=100)
+    with pytest.raises(ExportError, match='sees other objects in picture 0'):
+        difference([left], [fewer])
+
+
+def test_only_the_last_places_of_full_lists_may_differ():
+    boxes = [[0, 0, 9, 9], [20, 20, 30, 30]]
+    left, right = found(boxes, [0.9, 0.3], [0, 1]), found(boxes, [0.9, 0.3], [0, 2])
+    assert nearest_difference([left], [right], slack=1e-3, at_most=2).detections == 1
+    with pytest.raises(ExportError):
+        nearest_difference([left], [right], slack=1e-3, at_most=3)

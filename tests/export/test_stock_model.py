@@ -1,0 +1,125 @@
+"""The fine branch as a stock model: which tensors, which losses, bit-equal outputs, refusals."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from mmdet.models.losses import SeesawLoss
+from mmdet.models.roi_heads.bbox_heads import ConvFCBBoxHead, Shared2FCBBoxHead
+from mmdet.registry import MODELS
+from mmengine.config import ConfigDict
+
+from mmdet_multigrain.export.errors import ExportError
+from mmdet_multigrain.export.stock_model import stock_model
+
+from .conftest import build
+
+HEAD = 'model.roi_head.bbox_head.'
+
+
+def exported(config):
+    model = build(config)
+    stock_config, tensors = stock_model(config.to_dict(), model)
+    stock = MODELS.build(ConfigDict(copy.deepcopy(stock_config)))
+    stock.load_state_dict(tensors)
+    return model, stock.eval(), stock_config, tensors
+
+
+def same_head_outputs(model, stock):
+    features = torch.randn(50, 128, 7, 7)
+    with torch.no_grad():
+        ours, theirs = model.roi_head.bbox_head(features), stock.roi_head.bbox_head(features)
+    assert torch.equal(ours[0], theirs[0]) and torch.equal(ours[1], theirs[1])
+    return ours
+
+
+@pytest.mark.parametrize('variant', ['wgroup', 'wogroup'])
+def test_the_fine_branch_becomes_shared2fc(variant, small_config):
+    model, stock, config, tensors = exported(small_config(variant).model)
+    head, trained = stock.roi_head.bbox_head, model.roi_head.bbox_head
+    assert type(head) is Shared2FCBBoxHead
+    assert config['roi_head']['bbox_head']['num_classes'] == 13
+    assert torch.equal(head.shared_fcs[0].weight, trained.branch_in.weight[32:])
+    assert torch.equal(head.shared_fcs[1].bias, trained.branch_fcs[1][0].bias)
+    same_head_outputs(model, stock)
+    coarse = 32 * 128 * 49 + 32 + 14 * 32 + 14
+    counts = [sum(value.numel() for value in part.parameters()) for part in (model, stock)]
+    assert counts[0] - counts[1] == coarse
+    # A slice of `branch_in` would take its other half along into the file.
+    assert all(value.untyped_storage().nbytes() == value.nbytes for value in tensors.values())
+
+
+def test_the_model_given_stays_as_it_is(small_config):
+    config = small_config().model
+    model = build(config)
+    before, text = {k: v.clone() for k, v in model.state_dict().items()}, str(config)
+    _, tensors = stock_model(config.to_dict(), model)
+    for value in tensors.values():
+        value.zero_()
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert str(config) == text
+
+
+def test_losses_keep_their_weights(small_config):
+    options = {
+        HEAD + 'reg_weights': [0.5, 2.0],
+        HEAD + 'loss_cls.level_weights': [1.0, 3.0],
+        HEAD + 'loss_cls.fine_loss': dict(type='CrossEntropyLoss', loss_weight=0.5),
+    }
+    model, stock, *_ = exported(small_config(**options).model)
+    assert stock.roi_head.bbox_head.loss_cls.loss_weight == 1.5
+    assert stock.roi_head.bbox_head.loss_bbox.loss_weight == 2.0
+    deltas = torch.randn(50, 128, 7, 7)
+    with torch.no_grad():
+        assert model.roi_head.bbox_head(deltas)[1].shape == (50, 52)
+
+
+@pytest.mark.parametrize('depth', [1, 2, 3])
+def test_seesaw_loss_and_other_depths(depth, small_config):
+    options = {
+        HEAD + 'branch_fcs': [1, depth],
+        HEAD + 'loss_cls.fine_loss': dict(type='SeesawLoss'),
+        HEAD + 'reg_class_agnostic': True,
+    }
+    config = small_config(**options).model
+    model = build(config)
+    model.roi_head.bbox_head.loss_cls.fine_loss.cum_samples[:] = torch.arange(14)
+    stock_config, tensors = stock_model(config.to_dict(), model)
+    stock = MODELS.build(ConfigDict(copy.deepcopy(stock_config)))
+    stock.load_state_dict(tensors)
+    head = stock.eval().roi_head.bbox_head
+    assert isinstance(head, ConvFCBBoxHead) and len(head.shared_fcs) == depth
+    assert isinstance(head.loss_cls, SeesawLoss) and head.loss_cls.cum_samples.sum() == 91
+    scores, deltas = same_head_outputs(model, stock)
+    assert scores.shape[1] == 15 and deltas.shape[1] == 4
+    activation = model.roi_head.bbox_head.loss_cls.get_activation(scores)
+    assert torch.equal(activation, head.loss_cls.get_activation(scores))
+
+
+def test_three_levels(small_config, three_levels):
+    options = {
+        HEAD + 'taxonomy': {**three_levels.to_dict(), '_delete_': True},
+        HEAD + 'branch_fcs': [1, 1, 2],
+        HEAD + 'reg_weights': [0, 1, 1],
+        HEAD + 'loss_cls.level_weights': [1.0, 1.0, 1.0],
+    }
+    model, stock, *_ = exported(small_config(**options).model)
+    head = stock.roi_head.bbox_head
+    assert head.num_classes == 5
+    assert torch.equal(head.shared_fcs[0].weight, model.roi_head.bbox_head.branch_in.weight[64:])
+    same_head_outputs(model, stock)
+
+
+def test_stock_models_stay_as_they_are(small_config):
+    model, stock, config, tensors = exported(small_config('baseline').model)
+    assert tensors.keys() == model.state_dict().keys()
+    assert config['roi_head']['bbox_head']['type'] == 'ConvFCBBoxHead'
+
+
+def test_what_has_no_stock_equal_is_refused(small_config):
+    with pytest.raises(ExportError, match='bbox_head is a MergedBBoxHead of mmdet_multigrain'):
+        exported(small_config('merged').model)
+    with pytest.raises(ExportError, match='with_avg_pool=True'):
+        exported(small_config(**{HEAD + 'with_avg_pool': True}).model)

@@ -1,0 +1,53 @@
+"""Detections of an ONNX file in onnxruntime, for image sizes that the trace has not seen."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from mmdet_multigrain.export.compare import Found, nearest_difference
+from mmdet_multigrain.export.plain import PlainDetector
+from mmdet_multigrain.export.to_onnx import TOLERANCE, onnx_bytes, open_session
+
+from .conftest import build
+from .test_plain import detections, inputs, samples
+
+
+@pytest.mark.parametrize('variant', ['wgroup', 'merged', 'baseline'])
+def test_any_size_gives_the_detections_of_mmdetection(variant, small_config, pictures, tmp_path):
+    config = small_config(variant, **{'model.test_cfg.rcnn.score_thr': 0.0})
+    model = build(config.model)
+    path = tmp_path / 'detector.onnx'
+    path.write_bytes(onnx_bytes(PlainDetector(model)))
+    onnx.checker.check_model(path)
+    session = open_session(path)
+    batch = samples(config, pictures)
+    assert len({sample['inputs'].shape for sample in batch}) == len(batch)
+    for score_thr, least in ((0.0, 350), (0.05, 100), (1.0, 0)):
+        model.roi_head.test_cfg.score_thr = score_thr
+        theirs = []
+        for sample in batch:
+            names = ('image', 'scale_factor', 'score_thr')
+            values = (value.float().numpy() for value in inputs(sample, score_thr))
+            theirs.append(Found(*session.run(None, dict(zip(names, values, strict=True)))))
+        seen = nearest_difference(
+            detections(model, batch), theirs, slack=TOLERANCE, at_most=100
+        )
+        assert max(seen.box, seen.score) < TOLERANCE
+        assert seen.detections >= least
+
+
+def test_no_proposal_gives_no_detection(small_config, tmp_path):
+    """A minimal size that no proposal reaches leaves every step without rows."""
+    config = small_config(**{'model.test_cfg.rpn.min_bbox_size': 1000})
+    path = tmp_path / 'detector.onnx'
+    path.write_bytes(onnx_bytes(PlainDetector(build(config.model))))
+    feed = dict(
+        image=torch.zeros(3, 50, 40).numpy(),
+        scale_factor=np.ones(2, np.float32),
+        score_thr=np.array(0, np.float32),
+    )
+    boxes, scores, labels = open_session(path).run(None, feed)
+    assert boxes.shape == (0, 4) and scores.shape == labels.shape == (0,)
