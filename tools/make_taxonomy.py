@@ -19,6 +19,7 @@ from typing import Any
 
 from mmdet_multigrain.files import write_whole
 from mmdet_multigrain.launch import run_tool
+from mmdet_multigrain.problems import printable
 from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError, openimages, yaml_file
 from mmdet_multigrain.taxonomy.errors import error_source, show
 from mmdet_multigrain.taxonomy.files import read_bytes
@@ -48,7 +49,7 @@ def parse_args() -> argparse.Namespace:
 def read_yaml(path: Path) -> Taxonomy:
     """A taxonomy from a YAML file, which may be a list of classes and groups, too."""
     with error_source(path):
-        content = yaml_file.parse(read_bytes(path))
+        content = yaml_file.parse(read_bytes(path, yaml_file.MAX_BYTES))
     if not isinstance(content, list):
         return Taxonomy.from_yaml(path)
     with error_source(path):
@@ -96,7 +97,7 @@ def main() -> None:
         comments = describe_openimages(args.input, args.descriptions, args.node)
     else:
         taxonomy = read_yaml(args.input)
-    head = ''.join(f'# {" ".join(line.split())}\n' for line in comments)
+    head = ''.join(f'# {printable(" ".join(line.split()))}\n' for line in comments)
     text = (f'{head}#\n' if head else '') + taxonomy.to_yaml()
     if args.out:
         write_whole(args.out, text.encode())

@@ -26,6 +26,7 @@ from .names import normalise
 
 RULE = ('the parent on the shortest path from the node; of several, the one with the fewest '
         'leaves below it; then the first in the file')
+MAX_BYTES = 4 << 20  # of a file; those of the release's 600 or 20,000 classes have a part of it
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Hierarchy:
         except KeyError:
             raise TaxonomyError(
                 f'{show(label_name)} is not among the class descriptions; '
-                f'add a line "{label_name},its name" there') from None
+                'add a line with it and its name there') from None
 
     def find(self, node: str | None) -> str:
         """Label name of a node given by display name or label name; None is the root."""
@@ -154,7 +155,7 @@ def read(hierarchy: str | os.PathLike[str],
     names = {} if descriptions is None else read_descriptions(descriptions)
     with error_source(hierarchy):
         try:
-            content = json.loads(read_bytes(hierarchy))
+            content = json.loads(read_bytes(hierarchy, MAX_BYTES))
         except RecursionError:
             raise TaxonomyError('nested too deeply to be a class hierarchy') from None
         except ValueError as error:
@@ -176,7 +177,7 @@ def read_descriptions(path: str | os.PathLike[str]) -> dict[str, str]:
     """Display names by label name, from a CSV of the two; a header line may be there."""
     with error_source(path):
         try:
-            text = read_bytes(path).decode('utf-8-sig')
+            text = read_bytes(path, MAX_BYTES).decode('utf-8-sig')
         except UnicodeDecodeError:
             raise TaxonomyError('this is not UTF-8 text; save it as UTF-8') from None
         names: dict[str, str] = {}

@@ -290,7 +290,7 @@ class Taxonomy:
     def from_yaml(cls, path: str | os.PathLike[str]) -> Taxonomy:
         """Read a YAML file; ``to_yaml`` writes one whose comment explains the keys."""
         with error_source(path):
-            return cls._from_yaml_content(read_bytes(path), Path(path).stem)
+            return cls._from_yaml_content(read_bytes(path, yaml_file.MAX_BYTES), Path(path).stem)
 
     @classmethod
     def _from_yaml_content(cls, content: bytes, name: str) -> Taxonomy:

@@ -25,8 +25,13 @@ _EXPLANATION = """\
 """
 
 
+MAX_BYTES = 4 << 20  # tens of thousands of classes; PyYAML takes up to 10 s for one MiB
+MAX_MERGED = 100_000  # keys; merging (<<) doubles what a line earlier was doubled
+MAX_DIGITS = 100  # PyYAML takes minutes to read a long number of base 60 (1:30:00)
+
+
 class _StrictLoader(yaml.SafeLoader):
-    """A SafeLoader that refuses a mapping with one key twice."""
+    """A SafeLoader that refuses a mapping with one key twice, and what takes it for ever."""
 
     # Checked while nodes are composed: later, merge keys (<<) have put other keys among them.
     def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
@@ -42,6 +47,23 @@ class _StrictLoader(yaml.SafeLoader):
                     f'(first on line {first_line[key.value]}); merge the two')
             first_line[key.value] = line
         return node
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        if len(node.value) > MAX_MERGED:
+            raise TaxonomyError(f'line {node.start_mark.line + 1}: over {MAX_MERGED:,} keys by '
+                                'merging (<<); list classes once')
+
+    def construct_number(self, node: yaml.ScalarNode) -> int | float:
+        """A whole number or a fraction; anything else raises what PyYAML raises."""
+        if len(node.value) > MAX_DIGITS:
+            raise TaxonomyError(f'line {node.start_mark.line + 1}: number {show(node.value)} is '
+                                'too long; quote it if it is a name')
+        return yaml.SafeLoader.yaml_constructors[node.tag](self, node)
+
+
+for _kind in ('int', 'float'):
+    _StrictLoader.add_constructor(f'tag:yaml.org,2002:{_kind}', _StrictLoader.construct_number)
 
 
 class _Dumper(yaml.SafeDumper):

@@ -196,6 +196,22 @@ def test_every_node_of_the_genuine_files_gives_a_taxonomy(genuine):
         assert {taxonomy.aliases[leaf][0] for leaf in taxonomy.classes} == hierarchy.leaves(name)
 
 
+def test_names_of_damaged_files_stand_escaped_in_messages(tmp_path):
+    hierarchy = openimages.read(*write(tmp_path, node('/m/a', '/m/b', 'c\x1b[2J'), NAMES))
+    with pytest.raises(TaxonomyError) as caught:
+        hierarchy.name('c\x1b[2J')
+    assert str(caught.value).isprintable() and repr('c\x1b[2J') in str(caught.value)
+
+
+@pytest.mark.parametrize('name', ['hierarchy.json', 'classes.csv'])
+def test_files_too_large_to_be_such(tmp_path, name):
+    paths = write(tmp_path, descriptions=NAMES)
+    with open(tmp_path / name, 'ab') as file:
+        file.truncate(1 << 40)
+    with pytest.raises(TaxonomyError, match=f'{name}: over 4 MiB, more than a file of its kind'):
+        openimages.read(*paths)
+
+
 @st.composite
 def graphs(draw):
     """Nodes n0... of which each later one has one parent or several before it."""

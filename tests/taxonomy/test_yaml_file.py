@@ -1,5 +1,7 @@
 """The YAML file as text: strict reading, one line for every fault, faithful writing."""
 
+import time
+
 import pytest
 import yaml
 from hypothesis import example, given, settings
@@ -98,6 +100,32 @@ def test_a_billion_repetitions_end_at_once(refused):
                               for i in range(1, 19)]
     assert "a class in group 'a1' is [['x']" not in refused('\n'.join(lists[::-1]))
     assert "a class in group 'a1' is" in refused('\n'.join(lists))
+
+
+def test_a_billion_merged_keys_end_at_once(refused):
+    lines = ['a0: &a0 {x: [y]}'] + [f'a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}]}}'
+                                    for i in range(1, 40)]
+    assert refused('\n'.join(lines)).startswith('line 18: over 100,000 keys by merging')
+
+
+@pytest.mark.parametrize('number', ['1' + ':1' * 200_000, '1' + ':1' * 200_000 + '.5', '9' * 200])
+def test_a_number_that_takes_for_ever_to_read(refused, number):
+    started = time.process_time()
+    assert refused(f'top: [shirt]\nbottom: [{number}]').startswith('line 2: number ')
+    assert time.process_time() - started < 5  # of base 60, it takes PyYAML a minute
+
+
+def test_numbers_of_base_60_are_no_names(refused):
+    assert refused('top: [shirt]\nbottom: [1:30]').startswith("a class in group 'bottom' is 90")
+
+
+def test_a_file_too_large_to_be_one(tmp_path):
+    path = tmp_path / 'x.yaml'
+    path.write_bytes(b'a: [b]\n' + b'#' * yaml_file.MAX_BYTES)
+    with pytest.raises(TaxonomyError, match='x.yaml: over 4 MiB, more than a file of its kind'):
+        Taxonomy.load(path)
+    path.write_bytes(path.read_bytes()[:yaml_file.MAX_BYTES])
+    assert Taxonomy.load(path).classes == ('b', )
 
 
 def test_merge_keys_are_no_repetition(tmp_path):

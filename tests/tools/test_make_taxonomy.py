@@ -79,6 +79,20 @@ def test_a_node_on_the_screen(files):
     assert 'below /m/wear' in result.stdout and 'several parents' not in result.stdout
 
 
+def test_what_yaml_cannot_hold_stands_escaped_in_comments(files):
+    names = (files / 'tree.json').read_text().replace('/m/head', 'he\\u0015ad')
+    (files / 'tree.json').write_text(names)
+    out = files / 'w.yaml'
+    assert run('--from', 'openimages', files / 'tree.json', '--node', '/m/root', '--out', out
+               ).returncode == 2  # as a group it is no name
+    tree = {'LabelName': 'he\x15ad', 'Subcategory': TREE['Subcategory'][0]['Subcategory'] + [
+        {'LabelName': '/m/x', 'Subcategory': [{'LabelName': '/m/hat'}, {'LabelName': '/m/y'}]}]}
+    (files / 'tree.json').write_text(json.dumps(tree))
+    assert run('--from', 'openimages', files / 'tree.json', '--out', out).returncode == 0
+    assert '- /m/hat: he\\x15ad (not /m/x)' in out.read_text()
+    assert Taxonomy.load(out).num_classes == 4
+
+
 def test_from_coco(files):
     result = run('--from', 'coco', files / 'coco.json', '--out', files / 'c.yaml')
     assert result.stderr.startswith('coco.json: 3 classes, 2 groups, 2 levels, 1 classes without')
