@@ -32,18 +32,36 @@ def _reject_constant(name: str) -> None:
     raise ValueError(f'{name} is not JSON')  # as orjson does; the standard library accepts NaN
 
 
-def load_json(path: str | os.PathLike[str], *, allow_nan: bool = False) -> Any:
+def load_json(path: str | os.PathLike[str], *, allow_nan: bool = False,
+              max_bytes: int | None = None) -> Any:
     """Parse a JSON file (UTF-8, with or without byte-order mark).
 
     Args:
         path: The file.
         allow_nan: Read ``NaN`` and ``Infinity``, which Python writes but JSON does not have.
+        max_bytes: Of the largest file that is read; default: what memory holds.
 
     Raises:
-        OSError: The file cannot be read.
+        OSError: The file cannot be read, or is too large.
         ValueError: It is not JSON.
     """
-    raw = Path(path).read_bytes().removeprefix(codecs.BOM_UTF8)
+    try:
+        return _parse_json(_read(path, max_bytes), allow_nan=allow_nan)
+    except MemoryError:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)) from None
+
+
+def _read(path: str | os.PathLike[str], max_bytes: int | None) -> bytes:
+    with open(path, 'rb') as file:
+        content = file.read() if max_bytes is None else file.read(max_bytes + 1)
+    if max_bytes is not None and len(content) > max_bytes:
+        raise OSError(errno.EFBIG, f'over {max_bytes / 2**20:g} MiB, more than a file of its kind '
+                                   'has')
+    return content
+
+
+def _parse_json(raw: bytes, *, allow_nan: bool) -> Any:
+    raw = raw.removeprefix(codecs.BOM_UTF8)
     if orjson is not None:
         try:
             return orjson.loads(raw)

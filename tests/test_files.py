@@ -1,6 +1,8 @@
 """Reading and writing: whole files or none, the same with and without orjson."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -44,6 +46,30 @@ def test_nan_is_read_on_request(tmp_path, parser):
     (tmp_path / 'a.json').write_bytes(b'[NaN')
     with pytest.raises(ValueError):
         load_json(tmp_path / 'a.json', allow_nan=True)
+
+
+def test_a_file_larger_than_those_of_its_kind_is_not_read(tmp_path, parser):
+    path = tmp_path / 'a.json'
+    path.write_bytes(b'[1, 2]')
+    assert load_json(path, max_bytes=6) == [1, 2]
+    with open(path, 'ab') as file:
+        file.truncate(1 << 40)
+    with pytest.raises(OSError) as caught:
+        load_json(path, max_bytes=1 << 20)
+    assert caught.value.strerror == 'over 1 MiB, more than a file of its kind has'
+
+
+def test_too_little_memory_is_an_error_of_the_system(tmp_path):
+    path = tmp_path / 'a.json'
+    with open(path, 'wb') as file:
+        file.truncate(1 << 30)
+    program = ('import resource, sys; from mmdet_multigrain.files import load_json\n'
+               'resource.setrlimit(resource.RLIMIT_AS, (1 << 29, ) * 2)\n'
+               'try: load_json(sys.argv[1])\n'
+               'except OSError as error: print(error.strerror)')
+    done = subprocess.run([sys.executable, '-c', program, path], capture_output=True, text=True,
+                          env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)})
+    assert done.stdout == 'Cannot allocate memory\n', done.stderr
 
 
 def test_write_whole_replaces_and_leaves_nothing_else(tmp_path):

@@ -31,6 +31,8 @@ IMAGE_FIELDS = ('pair_id', 'source')
 
 MAX_COORDINATE = 1e9  # beyond it a number is no coordinate
 READ_BYTES = 1 << 16
+MAX_BYTES = 16 << 20  # of a file; those of the release have some kilobytes
+
 
 class BadItemError(ValueError):
     """An item that cannot be used: the kind of problem, and what was found."""
@@ -164,13 +166,15 @@ def read_annotation(name: str, folder: int) -> dict[str, Any]:
         file = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)  # half of open()'s time
         try:
             content = piece = os.read(file, READ_BYTES)
-            while len(piece) == READ_BYTES:
+            while len(piece) == READ_BYTES and len(content) <= MAX_BYTES:
                 piece = os.read(file, READ_BYTES)
                 content += piece
         finally:
             os.close(file)
     except OSError as error:
         raise ValueError(error.strerror) from None
+    if len(content) > MAX_BYTES:
+        raise ValueError(f'over {MAX_BYTES >> 20} MiB, more than an annotation file has')
     annotation = orjson.loads(content.removeprefix(codecs.BOM_UTF8))
     if type(annotation) is not dict:
         raise ValueError('no JSON object')

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import pickle
 
 import numpy as np
@@ -16,6 +17,7 @@ from mmdet_multigrain.converters.deepfashion2_items import (
     convert_files,
     convert_item,
     item_keys,
+    read_annotation,
     split_polygons,
 )
 from mmdet_multigrain.taxonomy import Taxonomy
@@ -174,6 +176,15 @@ def test_large_file_is_read_to_its_end(folder):
     large = {**GOOD, 'item1': item('vest', landmarks=list(range(100_000)))}
     converted = convert_content(folder, json.dumps(large).encode())
     assert converted == convert_content(folder, json.dumps(GOOD).encode())
+
+
+def test_file_without_end_is_not_read_to_it(folder):
+    with open(folder / 'endless.json', 'wb') as file:
+        file.truncate(1 << 40)
+    descriptor = os.open(folder, os.O_RDONLY)
+    with pytest.raises(ValueError, match='over 16 MiB, more than an annotation file has'):
+        read_annotation('endless.json', descriptor)
+    os.close(descriptor)
 
 
 @pytest.mark.parametrize('where', ['scale', 'pair_id'])
