@@ -10,16 +10,19 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from mmdet_multigrain.files import load_json, write_whole
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.taxonomy.errors import show
 
 from .coco_eval import EvaluationError
 from .summary import Bucket, ClassScore, EvaluationSummary, LevelScore
 
 SCHEMA_VERSION = 2
+MAX_BYTES = 256 << 20  # a hundred times what some thousand classes need
+OVERALL = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl')  # what every level has, beside recall
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def read_result(path: str | os.PathLike[str]) -> Result:
         EvaluationError: One line, if it is missing, of another schema or not whole.
     """
     try:
-        content = load_json(path)
+        content = load_json(path, max_bytes=MAX_BYTES)
     except OSError as error:
         raise EvaluationError(f'{path}: cannot be read ({error.strerror})') from None
     except ValueError as error:
@@ -94,7 +97,7 @@ def read_result(path: str | os.PathLike[str]) -> Result:
         )
     try:
         return from_dict(content)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, ValueError) as error:
         what = f'{error} is missing' if isinstance(error, KeyError) else str(error)
         raise EvaluationError(
             f'{path}: not a whole result ({what}); write it again with tools/test.py'
@@ -129,9 +132,15 @@ def to_dict(result: Result) -> dict[str, Any]:
 
 
 def from_dict(content: Mapping[str, Any]) -> Result:
-    """The result that `to_dict` wrote."""
-    levels = tuple(map(_level_from_dict, [*content['coarse_levels'], content]))
-    taxonomy = Taxonomy.load(content['taxonomy'])
+    """The result that `to_dict` wrote.
+
+    Raises:
+        KeyError: An entry is missing.
+        ValueError: An entry is of another kind, or contradicts others.
+    """
+    levels = tuple(map(_level_from_dict, [*_list(content, 'coarse_levels', dict), content]))
+    taxonomy = Taxonomy.from_mapping(_get(content, 'taxonomy', dict), source='taxonomy')
+    dataset = _get(content, 'dataset', dict)
     if [[row.name for row in level.classes] for level in levels] != [
         [*taxonomy.group_names(level)] for level in range(taxonomy.num_levels)
     ]:
@@ -139,18 +148,35 @@ def from_dict(content: Mapping[str, Any]) -> Result:
     return Result(
         summary=EvaluationSummary(
             levels=levels,
-            tail=_bucket_from_dict(content['tail']),
-            thirds=tuple(map(_bucket_from_dict, content['thirds'])),
-            num_images=content['num_images'],
-            num_detections=content['num_detections'],
-            max_dets=content['max_dets'],
-            engine=content['engine'],
+            tail=_bucket_from_dict(_get(content, 'tail', dict)),
+            thirds=tuple(map(_bucket_from_dict, _list(content, 'thirds', dict))),
+            num_images=_get(content, 'num_images', int),
+            num_detections=_get(content, 'num_detections', int),
+            max_dets=_get(content, 'max_dets', int),
+            engine=_get(content, 'engine', str),
         ),
         taxonomy=taxonomy,
-        ann_file=content['dataset']['ann_file'],
-        train_ann_file=content['dataset']['train_ann_file'],
-        detections_file=content['detections_file'],
-        run=RunRecord(**content['run']),
+        ann_file=_get(dataset, 'ann_file', str, or_none=True),
+        train_ann_file=_get(dataset, 'train_ann_file', str, or_none=True),
+        detections_file=_get(content, 'detections_file', str, or_none=True),
+        run=_run_from_dict(_get(content, 'run', dict)),
+    )
+
+
+def _run_from_dict(content: Mapping[str, Any]) -> RunRecord:
+    # Entries may be missing, as in files of an earlier version.
+    kinds = {
+        entry.name: int if entry.name in ('iteration', 'seed') else str
+        for entry in fields(RunRecord)
+        if entry.name != 'versions'
+    }
+    unknown = content.keys() - kinds.keys() - {'versions'}
+    if unknown:
+        raise EvaluationError(f'run has the unknown entry {show(min(unknown))}')
+    versions = _get({'versions': {}, **content}, 'versions', dict)
+    return RunRecord(
+        **{key: _get(content, key, kinds[key], or_none=True) for key in content.keys() & kinds},
+        versions={key: _get(versions, key, str) for key in versions},
     )
 
 
@@ -173,19 +199,20 @@ def _level_to_dict(level: LevelScore) -> dict[str, Any]:
 
 
 def _level_from_dict(content: Mapping[str, Any]) -> LevelScore:
+    coco = _get(content, 'coco', dict)
     return LevelScore(
-        coco={name: _nan(value) for name, value in content['coco'].items()},
+        coco={name: _fraction(coco, name) for name in (*OVERALL, *coco)},
         classes=tuple(
             ClassScore(
-                name=row['name'],
-                superclasses=tuple(row['superclasses']),
-                train_boxes=row['train_boxes'],
-                val_boxes=row['val_boxes'],
-                ap=_nan(row['AP']),
-                ap50=_nan(row['AP50']),
-                ap75=_nan(row['AP75']),
+                name=_get(row, 'name', str),
+                superclasses=tuple(_list(row, 'superclasses', str)),
+                train_boxes=_get(row, 'train_boxes', int, or_none=True),
+                val_boxes=_get(row, 'val_boxes', int),
+                ap=_fraction(row, 'AP'),
+                ap50=_fraction(row, 'AP50'),
+                ap75=_fraction(row, 'AP75'),
             )
-            for row in content['classes']
+            for row in _list(content, 'classes', dict)
         ),
     )
 
@@ -201,10 +228,10 @@ def _bucket_to_dict(bucket: Bucket) -> dict[str, Any]:
 
 def _bucket_from_dict(content: Mapping[str, Any]) -> Bucket:
     return Bucket(
-        name=content['name'],
-        counted_on=content['counted_on'],
-        classes=tuple(content['classes']),
-        ap=_nan(content['AP']),
+        name=_get(content, 'name', str),
+        counted_on=_get(content, 'counted_on', str),
+        classes=tuple(_list(content, 'classes', str)),
+        ap=_fraction(content, 'AP'),
     )
 
 
@@ -213,5 +240,28 @@ def _none(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _nan(value: float | None) -> float:
-    return math.nan if value is None else float(value)
+def _fraction(content: Mapping[str, Any], key: str) -> float:
+    value = content[key]
+    if value is None:
+        return math.nan
+    if type(value) not in (int, float) or not 0 <= value <= 1 + 1e-9:  # rounding
+        raise EvaluationError(f'{key} is {show(value)}, no fraction from 0 to 1')
+    return float(value)
+
+
+def _get(content: Mapping[str, Any], key: str, kind: type, *, or_none: bool = False) -> Any:
+    """An entry of a kind; whole numbers are counts, so that they are not negative."""
+    value = content[key]
+    if value is None and or_none:
+        return None
+    if type(value) is not kind or kind is int and not 0 <= value < 2**63:
+        raise EvaluationError(f'{key} is {show(value)}')
+    return value
+
+
+def _list(content: Mapping[str, Any], key: str, kind: type) -> list[Any]:
+    values = _get(content, key, list)
+    for value in values:
+        if type(value) is not kind:
+            raise EvaluationError(f'{key} holds {show(value)}')
+    return values

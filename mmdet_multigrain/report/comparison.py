@@ -254,7 +254,7 @@ def _spreads(runs: Sequence[_Scores], frame: Frame) -> dict[str, Spread]:
     rows = [*frame.classes, *(row for level in frame.superclasses for row in level)]
     spreads = {
         number.key: Spread(tuple(mean(run, number.classes) if number.classes else
-                                 run.values[number.key] for run in runs))
+                                 run.values.get(number.key, math.nan) for run in runs))
         for number in frame.numbers}
     spreads.update({row.key: Spread(tuple(run.values[row.key] for run in runs)) for row in rows})
     return spreads

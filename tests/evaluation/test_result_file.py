@@ -99,6 +99,46 @@ def test_another_content_is_one_line(result, tmp_path, change, message):
     assert message in str(caught.value)
 
 
+WRONG = {
+    ('num_images', ): [-1, 1.5, '1', True, None, 2**70, []],
+    ('max_dets', ): ['100', None], ('engine', ): [None, 1],
+    ('detections_file', ): [1, ['x']], ('dataset', ): [[], None], ('dataset', 'ann_file'): [1],
+    ('run', ): [[], None], ('run', 'seed'): ['1', 1.5, -1], ('run', 'config'): [1, {}],
+    ('run', 'versions'): [None, ['torch']], ('run', 'versions', 'python'): [None, 3.11],
+    ('coco', ): [None, []], ('coco', 'AP'): ['0.5', -0.1, 1.5, 1e308, True, [0.5]],
+    ('classes', 0): ['vest', None, []], ('classes', 0, 'name'): [None, 1],
+    ('classes', 0, 'val_boxes'): [None, '5', -1, 1.5],
+    ('classes', 0, 'train_boxes'): ['5', 0.5], ('classes', 0, 'AP50'): ['x', 2],
+    ('classes', 0, 'superclasses'): ['top', None, [1]],
+    ('thirds', 0): [None, 'x'], ('thirds', 0, 'classes'): ['abc', [1], None],
+    ('tail', 'AP'): ['x'], ('taxonomy', ): ['deepfashion2', None, []]}
+
+
+@pytest.mark.parametrize(('place', 'value'), [
+    (place, value) for place, values in WRONG.items() for value in values])
+def test_values_of_another_kind_are_one_line(result, tmp_path, place, value):
+    path = tmp_path / 'a.json'
+    write_result(path, result)
+    content = json.loads(path.read_text())
+    *above, key = place
+    entry = content
+    for step in above:
+        entry = entry[step]
+    entry[key] = value
+    path.write_text(json.dumps(content))
+    with pytest.raises(EvaluationError) as caught:
+        read_result(path)
+    assert str(caught.value).startswith(f'{path}: not a whole result (')
+    assert str(caught.value).isprintable()
+
+
+def test_a_file_too_large_to_be_one(tmp_path):
+    with open(tmp_path / 'a.json', 'wb') as file:
+        file.truncate(1 << 40)
+    with pytest.raises(EvaluationError, match=r'a.json: cannot be read \(over 256 MiB'):
+        read_result(tmp_path / 'a.json')
+
+
 @pytest.mark.parametrize(('raw', 'message'), [
     (b'', 'not valid JSON'), (b'{"schema_version": 2', 'not valid JSON'),
     (b'[]', 'no result of a test'), (b'"x"', 'no result of a test')])

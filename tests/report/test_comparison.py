@@ -128,6 +128,14 @@ def test_the_two_definitions_can_differ():
     assert gains(comparison, 'new', 'all', 'AP') == pytest.approx([0.1, 0.04])
 
 
+def test_a_number_that_only_the_first_run_has_is_unknown_for_the_other():
+    base, new = run('base', 0, [0.1] * 4), run('new', 0, [0.2] * 4)
+    del new.result.summary.fine.coco['APs']
+    comparison = compare([base, new])
+    assert math.isnan(comparison.variant('new').scores['APs'].mean)
+    assert gains(comparison, 'new', 'AP') == pytest.approx([0.1])
+
+
 def test_class_without_boxes_is_in_no_mean():
     comparison = compare([run('base', 0, [0.1, NAN, 0.3, 0.4]),
                           run('new', 0, [0.2, NAN, 0.3, 0.4])])
