@@ -1,0 +1,1 @@
+"""Broken files for every reader: documents, damage, readers, and what counts as a failure."""
