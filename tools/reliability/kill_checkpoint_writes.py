@@ -1,6 +1,6 @@
 """Kill training runs while they save checkpoints, and see what is left:
 
-python tools/reliability/kill_checkpoint_writes.py --rounds 50 --seed 0
+python tools/reliability/kill_checkpoint_writes.py --rounds 50 --every-step
 
 Each round is a run of its own, killed (SIGKILL) one to three times: after a random piece of a file
 that the run writes, or at a random moment. After each kill a whole checkpoint must be found that is
@@ -9,7 +9,7 @@ so far must stand. Then the run goes on from the last checkpoint; at its end its
 those of a run that was never killed, and its folder must hold nothing else than that one's. The
 run trains a linear layer instead of a detector: hook, files and runner are those of a real run.
 
---every-step kills one run at every single step by which a file changes, instead of random rounds.
+--every-step adds a round for every single step by which a short run changes a file.
 --hook CheckpointHook tries the same with MMEngine's own hook, to see that harm would be noticed.
 
 Prints the counts; the exit status is 1 if a round failed.
@@ -27,10 +27,14 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-import torch._dynamo  # noqa: F401 (an optimizer imports it; once here, not in each child)
+import setuptools  # noqa: F401 (what runs import late; once here, not in each child)
+import torch._dynamo
+import yapf  # noqa: F401
 from tqdm import tqdm
 
 from mmdet_multigrain.launch import one_line, quiet_imports, run_tool
@@ -47,9 +51,12 @@ with quiet_imports():
         find_last_checkpoint,
     )
 
-ITERATIONS = 9
+LONG, SHORT = 9, 2  # iterations of a run
 PIECES = 33  # of a checkpoint
 SLOW = 0.0002  # seconds per piece that is written, so that random moments meet writing
+
+
+Expected = Mapping[int, torch.Tensor]  # weights of a whole run, by its iterations
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ class Plan:
     max_keep: int
     scores: tuple[float, ...]
     hook: str = 'SafeCheckpointHook'
-    iterations: int = ITERATIONS
+    iterations: int = LONG
 
     @property
     def options(self) -> dict:
@@ -209,13 +216,13 @@ def check_end(work_dir: Path, plan: Plan, expected: torch.Tensor, counts: Counts
 
 
 def play_random(
-    work_dir: Path, *, hook: str, rng: random.Random, expected: torch.Tensor, counts: Counts
-) -> None:
+    work_dir: Path, *, hook: str, rng: random.Random, expected: Expected, counts: Counts
+) -> bool:
     """One round of random kills."""
     plan = Plan(
         interval=rng.randint(1, 3),
         max_keep=rng.randint(1, 3),
-        scores=tuple(rng.sample(range(1, 100), ITERATIONS)),
+        scores=tuple(rng.sample(range(1, 100), LONG)),
         hook=hook,
     )
     for _ in range(rng.randint(1, 3)):
@@ -225,12 +232,14 @@ def play_random(
         counts.kills[how] += 1
         check_after_kill(work_dir, plan, counts)
     go_on(work_dir, plan, expected=expected, counts=counts)
+    return True
 
 
 def play_step(
-    work_dir: Path, *, step: int, plan: Plan, expected: torch.Tensor, counts: Counts
+    work_dir: Path, *, hook: str, step: int, expected: Expected, counts: Counts
 ) -> bool:
-    """Kill a run at one step; False if it has fewer."""
+    """Kill a short run at one step; False if it has fewer."""
+    plan = Plan(interval=1, max_keep=1, scores=(1, 2), hook=hook, iterations=SHORT)
     if not ended(run(work_dir, plan, kill_at=('step', step))):
         return False
     counts.kills['at a step'] += 1
@@ -239,15 +248,16 @@ def play_step(
     return True
 
 
-def go_on(work_dir: Path, plan: Plan, *, expected: torch.Tensor, counts: Counts) -> None:
+def go_on(work_dir: Path, plan: Plan, *, expected: Expected, counts: Counts) -> None:
     """Resume a run and let it come to its end."""
     if ended(run(work_dir, plan)):
         raise Failure('a run was killed by somebody else')
-    check_end(work_dir, plan, expected, counts)
+    check_end(work_dir, plan, expected[plan.iterations], counts)
 
 
-def undisturbed(work_dir: Path, plan: Plan) -> torch.Tensor:
+def undisturbed(work_dir: Path, *, iterations: int) -> torch.Tensor:
     """Weights of a run that is not killed."""
+    plan = Plan(interval=1, max_keep=1, scores=(1,), iterations=iterations)
     ended(run(work_dir, plan))
     return weights(work_dir, plan.last)
 
@@ -270,8 +280,8 @@ def report(rounds: int, counts: Counts, failures: list[str]) -> str:
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--rounds', type=int, default=50, help='runs that are killed at random')
-    parser.add_argument('--every-step', action='store_true', help='kill at each step instead')
+    parser.add_argument('--rounds', type=int, default=50, help='that are killed at random')
+    parser.add_argument('--every-step', action='store_true', help='kill at each step, too')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--hook', default='SafeCheckpointHook', help='what saves')
     return parser.parse_args()
@@ -280,26 +290,22 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     torch.set_num_threads(1)
-    counts, failures = Counts(), []
-    whole = Plan(interval=1, max_keep=1, scores=(1, 2), hook=args.hook)
+    numbers = range(args.rounds)
+    rounds = [partial(play_random, rng=random.Random(f'{args.seed} {n}')) for n in numbers]
     if args.every_step:
-        whole = replace(whole, iterations=2)
+        rounds = itertools.chain(rounds, (partial(play_step, step=n) for n in itertools.count(1)))
+    counts, failures, number = Counts(), [], 0
     with tempfile.TemporaryDirectory() as folder:
-        expected = undisturbed(Path(folder, 'whole'), whole)
-        numbers = itertools.count(1) if args.every_step else range(args.rounds)
-        for number in tqdm(numbers, unit='round', disable=None):
+        expected = {n: undisturbed(Path(folder, f'whole_{n}'), iterations=n) for n in (LONG, SHORT)}
+        for number, play in enumerate(tqdm(rounds, unit='round', disable=None), start=1):
             work_dir = Path(folder, f'round_{number}')
-            known = dict(expected=expected, counts=counts)
             try:
-                if not args.every_step:
-                    rng = random.Random(f'{args.seed} {number}')
-                    play_random(work_dir, hook=args.hook, rng=rng, **known)
-                elif not play_step(work_dir, step=number, plan=whole, **known):
+                if not play(work_dir, hook=args.hook, expected=expected, counts=counts):
+                    number -= 1
                     break
             except (Failure, CheckpointError, OSError) as error:
                 failures.append(f'round {number}: {one_line(error)}')
-    rounds = counts.kills['at a step'] if args.every_step else args.rounds
-    print(report(rounds, counts, failures))
+    print(report(number, counts, failures))
     sys.exit(1 if failures else 0)
 
 
