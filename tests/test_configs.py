@@ -153,15 +153,24 @@ def test_the_papers_settings():
     assert len(anchors.ratios) == 3
 
 
-def test_iterations_everywhere():
+def test_iterations_everywhere(custom_data):
     """An iteration-based run needs by_epoch=False in loop, hooks and every scheduler."""
-    for path in CONFIGS.glob('*r101*.py'):
+    for path in CONFIGS.glob('*.py'):
         cfg = load(path.stem)
-        assert cfg.train_cfg.type == 'IterBasedTrainLoop'
-        assert cfg.train_dataloader.sampler.type == 'InfiniteSampler'
         assert cfg.default_hooks.checkpoint.by_epoch is False
+        assert cfg.default_hooks.logger.log_metric_by_epoch is False
         assert cfg.log_processor.by_epoch is False
         assert all(scheduler.by_epoch is False for scheduler in cfg.param_scheduler)
+
+
+def test_every_config_resumes_exactly(custom_data):
+    for path in CONFIGS.glob('*.py'):
+        cfg = load(path.stem)
+        assert cfg.train_cfg.type == 'ExactIterBasedTrainLoop'
+        assert cfg.train_dataloader.sampler == dict(type='ExactInfiniteSampler')
+        assert cfg.train_dataloader.batch_sampler == dict(type='ExactAspectRatioBatchSampler')
+        assert cfg.default_hooks.iteration_seed == dict(type='IterationSeedHook')
+        assert cfg.default_hooks.exact_resume.type == 'ExactResumeHook'
 
 
 def test_custom_paths_come_from_environment_or_options(custom_data, monkeypatch):

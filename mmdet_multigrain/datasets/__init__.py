@@ -1,14 +1,22 @@
-"""Data sets with a taxonomy, registered in mmdet's `DATASETS`."""
+"""Data sets with a taxonomy, and orders of training; registered in mmdet's registries."""
 
 from .deepfashion2 import DeepFashion2Dataset
 from .openimages_v4_clothing import OpenImagesV4ClothingDataset
+from .samplers import ExactAspectRatioBatchSampler, ExactInfiniteSampler, ExactSampler
+from .seeded_dataset import SeededDataset
 from .superclass_coco import SuperclassCocoDataset, taxonomy_metainfo
 from .taxonomy_coco import AnnotationError, TaxonomyCOCO
+from .transforms import FastLoading
 
 __all__ = [
     'AnnotationError',
     'DeepFashion2Dataset',
+    'ExactAspectRatioBatchSampler',
+    'ExactInfiniteSampler',
+    'ExactSampler',
+    'FastLoading',
     'OpenImagesV4ClothingDataset',
+    'SeededDataset',
     'SuperclassCocoDataset',
     'TaxonomyCOCO',
     'taxonomy_metainfo',

@@ -1,8 +1,15 @@
-"""MMEngine's Runner where it needs help: it does not name the checkpoint that it cannot read."""
+"""MMEngine's Runner where it needs help: loading checkpoints, and loaders that begin anywhere."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import mmengine.runner
+from mmdet.registry import DATA_SAMPLERS
+from torch.utils.data import DataLoader
+
+from mmdet_multigrain.datasets import ExactSampler, SeededDataset
 
 from .checkpoints import loading
 
@@ -25,3 +32,18 @@ class Runner(mmengine.runner.Runner):
         if isinstance(checkpoint.get('meta'), dict):
             checkpoint['meta'].pop('config', None)
         return checkpoint
+
+    @staticmethod
+    def build_dataloader(dataloader: DataLoader | Mapping[str, Any], **kwargs: Any) -> DataLoader:
+        """Build a loader as MMEngine does; with an exact sampler its data set is a seeded one."""
+        if isinstance(dataloader, Mapping) and _is_exact(dataloader.get('sampler')):
+            dataset = dict(type=SeededDataset, dataset=dataloader['dataset'])
+            dataloader = {**dataloader, 'dataset': dataset}
+        return mmengine.runner.Runner.build_dataloader(dataloader, **kwargs)
+
+
+def _is_exact(sampler: Any) -> bool:
+    """Whether the config of a sampler is one of `ExactSampler` or a subclass."""
+    kind = sampler.get('type') if isinstance(sampler, Mapping) else None
+    kind = DATA_SAMPLERS.get(kind) if isinstance(kind, str) else kind
+    return isinstance(kind, type) and issubclass(kind, ExactSampler)

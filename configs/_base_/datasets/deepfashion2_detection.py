@@ -43,8 +43,8 @@ train_dataloader = dict(
     batch_size=3,
     num_workers=4,
     persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
-    batch_sampler=dict(type='AspectRatioBatchSampler'),
+    sampler=dict(type='ExactInfiniteSampler'),
+    batch_sampler=dict(type='ExactAspectRatioBatchSampler'),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,

@@ -1,7 +1,7 @@
 # The paper's schedule (section 4.1), for all variants: 200,000 iterations of 24 images.
 # Warm-up: Detectron2's default; the paper does not name one.
 max_iters = 200000
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=10000)
+train_cfg = dict(type='ExactIterBasedTrainLoop', max_iters=max_iters, val_interval=10000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 param_scheduler = [

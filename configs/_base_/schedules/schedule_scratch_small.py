@@ -1,6 +1,6 @@
 # Training of a small detector from scratch on a laptop: AdamW, cosine decay, batch 8.
 max_iters = 880
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=440)
+train_cfg = dict(type='ExactIterBasedTrainLoop', max_iters=max_iters, val_interval=440)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 param_scheduler = [

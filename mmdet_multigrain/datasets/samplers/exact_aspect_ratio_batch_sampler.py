@@ -1,0 +1,96 @@
+"""Batches of images of like shape that can begin at any batch.
+
+Stock `AspectRatioBatchSampler` fills a bucket for upright images and one for the others while it
+goes; here a whole epoch is put into batches at once, from the sizes in the annotations, so that a
+resumed run gets to its batch (and to what the buckets held) without loading an image.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterator, Sized
+
+import numpy as np
+from mmdet.datasets.samplers import AspectRatioBatchSampler
+from mmdet.registry import DATA_SAMPLERS
+
+from .exact_sampler import ExactSampler, Share
+from .sample_index import SampleIndex
+
+
+@DATA_SAMPLERS.register_module()
+class ExactAspectRatioBatchSampler(AspectRatioBatchSampler):
+    """MMDetection's `AspectRatioBatchSampler` on an exact sampler; same batches from one order.
+
+    Args:
+        sampler: Where the order comes from.
+        batch_size: Images of a batch.
+        drop_last: Whether to drop an epoch's last batch if it is smaller. Defaults to False.
+
+    Raises:
+        ValueError: The sampler is no exact one.
+    """
+
+    def __init__(self, sampler: ExactSampler, batch_size: int, drop_last: bool = False) -> None:
+        if not isinstance(sampler, ExactSampler):
+            raise ValueError(
+                f'ExactAspectRatioBatchSampler works on an ExactSampler or ExactInfiniteSampler, '
+                f'not on a {type(sampler).__name__}; set train_dataloader.sampler.type'
+            )
+        super().__init__(sampler, batch_size, drop_last)
+        self._skip = 0
+
+    def begin_at(self, *, epoch: int, batch: int) -> None:
+        """Let the next iteration begin anywhere, once.
+
+        Args:
+            epoch: The epoch, from 0.
+            batch: Batches of this process to leave out.
+        """
+        self.sampler.begin_at(epoch=epoch, skip=0)
+        self._skip = batch
+
+    @functools.cached_property
+    def upright(self) -> np.ndarray:
+        """Whether each image of the data set is higher than wide."""
+        return upright_images(self.sampler.dataset)
+
+    def __iter__(self) -> Iterator[list[SampleIndex]]:
+        skip, self._skip = self._skip, 0
+        epochs = itertools.count() if self.sampler.infinite else [self.sampler.epoch]
+        waiting = None
+        for epoch in epochs:
+            share = self.sampler.share(epoch)
+            share = share if waiting is None else waiting.then(share)
+            batches, waiting = self._batches(share)
+            for batch in batches[skip:]:
+                yield self.sampler.samples(share[batch])
+            skip = max(0, skip - len(batches))
+            waiting = share[waiting]
+        for first in range(0, len(waiting), self.batch_size):
+            batch = waiting[first : first + self.batch_size]
+            if skip == 0 and (len(batch) == self.batch_size or not self.drop_last):
+                yield self.sampler.samples(batch)
+            skip = max(0, skip - 1)
+
+    def _batches(self, share: Share) -> tuple[np.ndarray, np.ndarray]:
+        """Full batches in the order in which they get full, (batches, batch size), and the rest.
+
+        Both as places in the share; the rest holds fewer than a batch of either shape, so that it
+        may stand before the next epoch in any order of the shapes.
+        """
+        upright = self.upright[share.indices]
+        batches, rest = [], []
+        for places in (np.flatnonzero(upright), np.flatnonzero(~upright)):
+            full = len(places) // self.batch_size * self.batch_size
+            batches.append(places[:full].reshape(-1, self.batch_size))
+            rest.append(places[full:])
+        batches = np.concatenate(batches)
+        return batches[np.argsort(batches[:, -1])], np.concatenate(rest)
+
+
+def upright_images(dataset: Sized) -> np.ndarray:
+    """Whether each image is higher than wide, from the annotations alone."""
+    sizes = map(dataset.get_data_info, range(len(dataset)))
+    return np.fromiter((info['width'] < info['height'] for info in sizes), bool, len(dataset))

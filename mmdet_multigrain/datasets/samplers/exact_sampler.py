@@ -1,0 +1,149 @@
+"""Samplers whose order is a pure function of seed and position, so they can begin anywhere.
+
+They replace MMEngine's `DefaultSampler` and `InfiniteSampler` in training. The order of an epoch
+is shuffled by (seed, epoch); the processes take turns. What a sampler yields knows its position,
+from which `SeededDataset` derives the augmentation.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sized
+from dataclasses import dataclass
+
+import numpy as np
+from mmdet.registry import DATA_SAMPLERS
+from mmengine.dist import get_dist_info, sync_random_seed
+from torch.utils.data import Sampler
+
+from mmdet_multigrain.seeding import Stream, permutation
+
+from .sample_index import SampleIndex
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one process takes of an epoch, in order.
+
+    Attributes:
+        indices: Indices of the data set, int64.
+        positions: Where they stand in the order of the whole run, counted over all processes and
+            epochs, int64.
+    """
+
+    indices: np.ndarray
+    positions: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, part: slice | np.ndarray) -> Share:
+        return Share(self.indices[part], self.positions[part])
+
+    def then(self, other: Share) -> Share:
+        """This one and another one behind it."""
+        return Share(
+            np.concatenate([self.indices, other.indices]),
+            np.concatenate([self.positions, other.positions]),
+        )
+
+
+@DATA_SAMPLERS.register_module()
+class ExactSampler(Sampler):
+    """Epochs of a shuffled data set, for epoch-based training.
+
+    The epoch is filled up from its beginning so that all processes get equally many samples.
+
+    Args:
+        dataset: The data set.
+        shuffle: Whether to shuffle each epoch. Defaults to True.
+        seed: Seed of the run, the same in all processes. Defaults to None: any.
+    """
+
+    infinite = False
+
+    def __init__(self, dataset: Sized, shuffle: bool = True, seed: int | None = None) -> None:
+        self.dataset = dataset
+        self.shuffle = shuffle
+        self.seed = sync_random_seed() if seed is None else seed
+        self.rank, self.world_size = get_dist_info()
+        self.epoch = 0
+        self._skip = 0
+
+    @property
+    def epoch_size(self) -> int:
+        """Samples of an epoch over all processes."""
+        return -(-len(self.dataset) // self.world_size) * self.world_size
+
+    def begin_at(self, *, epoch: int, skip: int) -> None:
+        """Let the next iteration begin anywhere, once.
+
+        Args:
+            epoch: The epoch, from 0.
+            skip: Samples of this process to leave out.
+        """
+        self.epoch, self._skip = epoch, skip
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch of the next iteration."""
+        self.epoch = epoch
+
+    def share(self, epoch: int) -> Share:
+        """What this process takes of an epoch."""
+        first = epoch * self.epoch_size
+        offset = (self.rank - first) % self.world_size
+        places = np.arange(offset, self.epoch_size, self.world_size)
+        size = len(self.dataset)
+        order = np.arange(size)
+        if self.shuffle:
+            order = permutation(size, (self.seed, Stream.ORDER, epoch))
+        return Share(order[places % size], first + places)
+
+    def sample(self, index: int, position: int) -> SampleIndex:
+        """What is yielded for an index at a position."""
+        return SampleIndex(index, (self.seed, Stream.SAMPLE, position))
+
+    def samples(self, share: Share) -> list[SampleIndex]:
+        """What is yielded for a share."""
+        pairs = zip(share.indices.tolist(), share.positions.tolist(), strict=True)
+        return [self.sample(index, position) for index, position in pairs]
+
+    def take_skip(self) -> int:
+        """What `begin_at` said to leave out, once."""
+        skip, self._skip = self._skip, 0
+        return skip
+
+    def __iter__(self) -> Iterator[SampleIndex]:
+        return iter(self.samples(self.share(self.epoch)[self.take_skip() :]))
+
+    def __len__(self) -> int:
+        """Samples that this process takes of an epoch."""
+        return self.epoch_size // self.world_size
+
+
+@DATA_SAMPLERS.register_module()
+class ExactInfiniteSampler(ExactSampler):
+    """Epoch after epoch of a shuffled data set without end, for iteration-based training.
+
+    The processes take turns through all epochs; nothing is filled up.
+    """
+
+    infinite = True
+
+    @property
+    def epoch_size(self) -> int:
+        """Samples of an epoch over all processes."""
+        return len(self.dataset)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Nothing: the epochs follow one another."""
+
+    def __iter__(self) -> Iterator[SampleIndex]:
+        first = self.rank + self.take_skip() * self.world_size
+        for epoch in itertools.count(first // self.epoch_size):
+            share = self.share(epoch)
+            yield from self.samples(share[share.positions >= first])
+
+    def __len__(self) -> int:
+        """Samples of the data set, as of MMEngine's."""
+        return len(self.dataset)

@@ -1,0 +1,136 @@
+"""Save with each checkpoint what an exact resume depends on; refuse to go on with anything else."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmdet_multigrain.datasets.samplers import ExactAspectRatioBatchSampler
+
+from ..checkpoints import CheckpointError
+from ..positions import VALIDATED, run_seed
+from .preflight_hook import inner_datasets
+
+KEY = 'exact_resume'  # in the 'meta' of a checkpoint
+# Other versions of these may compute or draw other numbers.
+PACKAGES = ('torch', 'numpy', 'mmcv', 'mmdet', 'mmengine')
+
+
+@HOOKS.register_module()
+class ExactResumeHook(Hook):
+    """Save seed, processes, batch and data with a checkpoint; compare them when resuming.
+
+    Other processes or batches see other images in another order, so the resumed run would not be
+    the one that was interrupted. The seed is taken over from the checkpoint.
+
+    Args:
+        allow_world_size_change: Whether to go on with another number of processes or another
+            batch size. The order of the images is then a new one, from the same iteration on.
+            Defaults to False.
+        allow_data_change: Whether to go on with other training images or annotations. Defaults to
+            False.
+
+    Raises:
+        CheckpointError: When resuming, if seed, processes, batch or data are others.
+    """
+
+    def __init__(
+        self, *, allow_world_size_change: bool = False, allow_data_change: bool = False
+    ) -> None:
+        self.allow_world_size_change = allow_world_size_change
+        self.allow_data_change = allow_data_change
+        self._facts: dict[str, Any] | None = None
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: Mapping[str, Any]) -> None:
+        """Compare the run that is to go on with this one."""
+        if not runner._resume:
+            return
+        saved = (checkpoint.get('meta') or {}).get(KEY)
+        path = runner._load_from
+        if saved is None:
+            runner.logger.warning(
+                f'{path}: does not tell the order of its images; the resumed run begins a new one'
+            )
+            return
+        self._facts = self._facts or run_facts(runner)
+        seed = runner._randomness_cfg.get('seed')
+        if seed not in (None, saved['seed']):
+            raise CheckpointError(
+                f'{path}: is of a run with seed {saved["seed"]}, not {seed}; leave out --seed to '
+                'go on with it, or start a new run from it with --cfg-options load_from=...'
+            )
+        for allowed, switch, names in (
+            (self.allow_world_size_change, 'allow_world_size_change', ('processes', 'batch_size')),
+            (self.allow_data_change, 'allow_data_change', ('images', 'shapes', 'annotations')),
+        ):
+            changed = [name for name in names if saved[name] != self._facts[name]]
+            if changed and not allowed:
+                raise CheckpointError(
+                    f'{path}: is of a run with {_told(changed[0], saved, self._facts)}; go on as '
+                    'it was, or give up an exact resume with --cfg-options '
+                    f'default_hooks.exact_resume.{switch}=True'
+                )
+        for name, version in self._facts['versions'].items():
+            if saved['versions'].get(name) != version:
+                runner.logger.warning(
+                    f'{path}: was written with {name} {saved["versions"].get(name)}, this is '
+                    f'{version}; the numbers of the resumed run may differ'
+                )
+
+    def before_train(self, runner: Runner) -> None:
+        """Find out what is saved."""
+        self._facts = self._facts or run_facts(runner)
+
+    def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
+        """Note that the model as it is now is validated; checkpoints keep it."""
+        runner.message_hub.update_info(VALIDATED, runner.iter)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Add what resuming compares."""
+        # The seed may have come from the checkpoint that was resumed.
+        checkpoint['meta'][KEY] = {**self._facts, 'seed': run_seed(runner)}
+
+
+def run_facts(runner: Runner) -> dict[str, Any]:
+    """What must be equal for a run to go on exactly, beside the seed; plain values."""
+    batches = runner.train_dataloader.batch_sampler
+    dataset = runner.train_dataloader.dataset
+    shapes = None
+    if isinstance(batches, ExactAspectRatioBatchSampler):
+        shapes = hashlib.sha256(np.packbits(batches.upright)).hexdigest()
+    files = [getattr(part, 'ann_file', '') for part in inner_datasets(dataset)]
+    return {
+        'processes': runner.world_size,
+        'batch_size': batches.batch_size,
+        'images': len(dataset),
+        'shapes': shapes,
+        'annotations': [file_digest(path) for path in files],
+        'versions': {
+            name: str(importlib.import_module(name).__version__) for name in PACKAGES
+        },
+    }
+
+
+def file_digest(path: str) -> str | None:
+    """SHA-256 of a file's content; None if it is none of this machine."""
+    if not Path(path).is_file():
+        return None
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _told(name: str, saved: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    if name in ('shapes', 'annotations'):
+        return 'other training annotations'
+    return f'{saved[name]} {name.replace("_", " ")}, not {now[name]}'

@@ -1,0 +1,27 @@
+"""Make what the model draws in an iteration a function of seed, iteration and process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmdet_multigrain.seeding import Stream, seed_generators
+
+from ..positions import run_seed
+
+
+@HOOKS.register_module()
+class IterationSeedHook(Hook):
+    """Seed all generators before each training iteration, for samplers of boxes, dropout and such.
+
+    After a restart the model then draws what it would have drawn.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Seed random, NumPy and torch on all devices."""
+        seed_generators((run_seed(runner), Stream.MODEL, runner.iter, runner.rank))

@@ -1,0 +1,93 @@
+"""Training loops that go on exactly where a checkpoint left them, registered in mmengine's `LOOPS`.
+
+MMEngine's load the data of all past iterations again, begin an interrupted epoch from its start,
+and leave out a validation that was interrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine.registry import LOOPS
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
+
+from .positions import begin_at, is_validated, run_seed
+
+
+@LOOPS.register_module()
+class ExactIterBasedTrainLoop(IterBasedTrainLoop):
+    """MMEngine's `IterBasedTrainLoop`, going on exactly; arguments as there.
+
+    The sampler has to be an `ExactInfiniteSampler`.
+    """
+
+    def run(self) -> Any:
+        """Train; returns the model."""
+        self.runner.call_hook('before_train')
+        self.runner.call_hook('before_train_epoch')
+        begin_at(self.dataloader, seed=run_seed(self.runner), epoch=0, batch=self._iter)
+        if self._iter > 0 and not is_validated(self.runner):
+            self._validate_if_due()
+        batches: Iterator[Any] | None = None
+        while self._iter < self._max_iters and not self.stop_training:
+            batches = batches or iter(self.dataloader)
+            self.runner.model.train()
+            self.run_iter(next(batches))
+            self._validate_if_due()
+        self.runner.call_hook('after_train_epoch')
+        self.runner.call_hook('after_train')
+        return self.runner.model
+
+    def _validate_if_due(self) -> None:
+        self._decide_current_val_interval()
+        if (
+            self.runner.val_loop is not None
+            and self._iter >= self.val_begin
+            and (self._iter % self.val_interval == 0 or self._iter == self._max_iters)
+        ):
+            self.runner.val_loop.run()
+
+
+@LOOPS.register_module()
+class ExactEpochBasedTrainLoop(EpochBasedTrainLoop):
+    """MMEngine's `EpochBasedTrainLoop`, going on exactly, within an epoch too; arguments as there.
+
+    The sampler has to be an `ExactSampler`.
+    """
+
+    def run(self) -> Any:
+        """Train; returns the model."""
+        self.runner.call_hook('before_train')
+        if self._iter > 0 and self._batches_done == 0 and not is_validated(self.runner):
+            self._validate_if_due()
+        while self._epoch < self._max_epochs and not self.stop_training:
+            self.run_epoch()
+            self._validate_if_due()
+        self.runner.call_hook('after_train')
+        return self.runner.model
+
+    def run_epoch(self) -> None:
+        """Train for one epoch, or for what is left of it."""
+        self.runner.call_hook('before_train_epoch')
+        self.runner.model.train()
+        done = self._batches_done
+        begin_at(self.dataloader, seed=run_seed(self.runner), epoch=self._epoch, batch=done)
+        for number, batch in enumerate(self.dataloader, start=done):
+            self.run_iter(number, batch)
+        self.runner.call_hook('after_train_epoch')
+        self._epoch += 1
+
+    @property
+    def _batches_done(self) -> int:
+        """Batches of this epoch that the model was trained on."""
+        return self._iter - self._epoch * len(self.dataloader)
+
+    def _validate_if_due(self) -> None:
+        self._decide_current_val_interval()
+        if (
+            self.runner.val_loop is not None
+            and self._epoch >= self.val_begin
+            and (self._epoch % self.val_interval == 0 or self._epoch == self._max_epochs)
+        ):
+            self.runner.val_loop.run()

@@ -1,0 +1,64 @@
+"""Where a run stands: its seed, its loader set to any batch, whether it is validated.
+
+Here belongs what loops and hooks must agree on for a run to go on exactly.
+"""
+
+from __future__ import annotations
+
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+from mmdet_multigrain.datasets.samplers import ExactAspectRatioBatchSampler, ExactSampler
+
+# In the message hub, which a checkpoint keeps: iterations before the last validation.
+VALIDATED = 'iter_of_validation'
+
+
+def begin_at(dataloader: DataLoader, *, seed: int, epoch: int, batch: int) -> None:
+    """Let the next iteration over a loader begin at any of its batches.
+
+    Args:
+        dataloader: A loader with an exact sampler.
+        seed: Seed of the run.
+        epoch: The epoch, from 0; 0 for samplers without end.
+        batch: Batches to leave out.
+
+    Raises:
+        ValueError: Its sampler cannot begin anywhere.
+    """
+    batches = dataloader.batch_sampler
+    sampler = exact_sampler(dataloader)
+    if sampler is None:
+        raise ValueError(
+            f'{type(getattr(batches, "sampler", batches)).__name__} cannot begin at an iteration; '
+            'set train_dataloader.sampler.type=ExactInfiniteSampler (ExactSampler by epoch) and '
+            'batch_sampler.type=ExactAspectRatioBatchSampler, or a loop of MMEngine'
+        )
+    sampler.seed = seed
+    if isinstance(batches, ExactAspectRatioBatchSampler):
+        batches.begin_at(epoch=epoch, batch=batch)
+    else:
+        sampler.begin_at(epoch=epoch, skip=batch * batches.batch_size)
+
+
+def exact_sampler(dataloader: DataLoader) -> ExactSampler | None:
+    """The sampler of a loader, if it is an exact one that its batches are made of as they come."""
+    batches = dataloader.batch_sampler
+    sampler = getattr(batches, 'sampler', None)
+    plain = type(batches).__module__.startswith('torch.')
+    if isinstance(sampler, ExactSampler) and (
+        plain or isinstance(batches, ExactAspectRatioBatchSampler)
+    ):
+        return sampler
+    return None
+
+
+def run_seed(runner: Runner) -> int:
+    """The seed of a run, the same in all processes, also with `diff_rank_seed`."""
+    differs = runner._randomness_cfg.get('diff_rank_seed', False)
+    return runner.seed - (runner.rank if differs else 0)
+
+
+def is_validated(runner: Runner) -> bool:
+    """Whether the last validation saw the model as it is now."""
+    return runner.message_hub.get_info(VALIDATED) == runner.iter

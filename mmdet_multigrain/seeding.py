@@ -1,0 +1,67 @@
+"""Random numbers that depend on where a run is, not on how it came there.
+
+Every draw of a training run comes from one of three streams, each a pure function of the run's
+seed and a place: the order of the images (epoch), the augmentation of an image (its position in
+that order) and what the model draws (iteration, process). Nothing has to be saved or replayed:
+whoever knows the seed and the place has the numbers, in any process and after any restart.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Iterator
+from enum import IntEnum
+
+import numpy as np
+import torch
+
+Entropy = tuple[int, ...]
+
+
+class Stream(IntEnum):
+    """What is drawn; keeps the streams of one seed apart."""
+
+    ORDER = 0
+    SAMPLE = 1
+    MODEL = 2
+
+
+def permutation(size: int, entropy: Entropy) -> np.ndarray:
+    """A permutation of range(size), int64.
+
+    By NumPy's RandomState: its stream never changes between versions (NEP 19).
+    """
+    bits = np.random.MT19937(np.random.SeedSequence(entropy))
+    return np.random.RandomState(bits).permutation(size)
+
+
+def seed_generators(entropy: Entropy, *, devices: bool = True) -> None:
+    """Seed the global generators of random, NumPy and torch.
+
+    Args:
+        entropy: What the numbers depend on: seed, stream and place.
+        devices: Whether to seed the generators of all devices, or the CPU's only. Defaults to
+            True.
+    """
+    words = np.random.SeedSequence(entropy).generate_state(8)
+    random.seed(int(words[0]) << 32 | int(words[1]))
+    np.random.seed(words[2:6])
+    seed = int(words[6]) << 32 | int(words[7])
+    if devices:
+        torch.manual_seed(seed)
+    else:
+        torch.default_generator.manual_seed(seed)
+
+
+@contextlib.contextmanager
+def drawing_from(entropy: Entropy) -> Iterator[None]:
+    """Draw from a stream for a while, on the CPU; afterwards all goes on as if nothing was."""
+    before = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    seed_generators(entropy, devices=False)
+    try:
+        yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])
+        torch.set_rng_state(before[2])

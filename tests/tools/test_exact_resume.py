@@ -1,0 +1,145 @@
+"""tools/train.py --resume: a run that was interrupted ends as one that was not, bit by bit."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+
+from mmdet_multigrain.engine.checkpoints import read_checkpoint
+from mmdet_multigrain.engine.run_equality import differences, log_entries
+
+from .conftest import SMALL, Result, call
+
+# Two epochs of 16 images, two at a time, at random sizes. Every iteration is saved; a validation
+# follows each 8th.
+CONFIG = """
+_base_ = {base!r}
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='RandomChoiceResize', scales=[(96, 64), (120, 80), (144, 96)], keep_ratio=True),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackDetInputs'),
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=4),
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=4, end=16, eta_min_ratio=0.01),
+]
+default_hooks = dict(checkpoint=dict(max_keep_ckpts=2))
+custom_hooks = _base_.custom_hooks + [
+    dict(type='EMAHook'),
+    dict(type='KilledRunsHook', work_dir={work_dir!r}),
+]
+log_processor = dict(window_size=5)
+{loop}
+"""
+BY_ITERATION = "train_cfg = dict(max_iters=16, val_interval=8)"
+BY_EPOCH = """
+train_cfg = dict(_delete_=True, type='ExactEpochBasedTrainLoop', max_epochs=2)
+train_dataloader.update(sampler=dict(type='ExactSampler'))
+"""
+_numbers = itertools.count()
+KILLS = (1, 5, 8, 16)  # 8 and 16: before a validation
+
+
+@HOOKS.register_module()
+class KilledRunsHook(Hook):
+    """Note the samples of each iteration; keep the folder as it is after each one."""
+
+    priority = 'LOWEST'
+
+    def __init__(self, work_dir: str) -> None:
+        self.work_dir = work_dir
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        with open(Path(runner.work_dir, 'samples.txt'), 'a') as notes:
+            for sample in data_batch['data_samples']:
+                print(runner.iter, sample.img_id, sample.img_shape, sample.flip, file=notes)
+        if runner.work_dir == self.work_dir and runner.iter + 1 in KILLS:
+            shutil.copytree(self.work_dir, killed(self.work_dir, after=runner.iter + 1))
+
+
+def killed(work_dir: str | Path, *, after: int) -> Path:
+    """The folder that a kill would have left when that iteration was over."""
+    return Path(f'{work_dir}_killed_after_{after}')
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that was never interrupted."""
+
+    config: Path
+    data: Path
+    work_dir: Path
+
+    def train(self, work_dir: Path, *arguments: object, more: tuple[str, ...] = ()) -> Result:
+        """Train with its config within this process."""
+        small = [option for option in SMALL if not option.startswith('train_cfg.')]
+        name = f'exact{next(_numbers)}'  # runs within one process would share a log
+        return call(
+            'train', self.config, '--work-dir', work_dir, *arguments,
+            '--cfg-options', *small, f'data_root={self.data}', f'experiment_name={name}',
+            f'visualizer.name={name}', *more,
+        )  # fmt: skip
+
+    def resume(self, after: int, work_dir: Path, *more: str) -> Result:
+        """Go on from what a kill left after an iteration."""
+        shutil.copytree(killed(self.work_dir, after=after), work_dir)
+        result = self.train(work_dir, '--resume', more=more)
+        assert result.status == 0, result.err
+        return result
+
+    def differences(self, work_dir: Path) -> list[str]:
+        """All in which the end of another run, its logs and its samples differ."""
+        name = 'iter_16.pth'
+        checkpoints = [read_checkpoint(str(path / name)) for path in (self.work_dir, work_dir)]
+        found = list(differences(*checkpoints))
+        (expected, _), (entries, own) = log_entries(self.work_dir), log_entries(work_dir)
+        assert len(expected) == 16 + 2
+        found += [*own, *differences(expected, entries, place='log')]
+        samples = [(path / 'samples.txt').read_text() for path in (self.work_dir, work_dir)]
+        return found + (['samples'] if samples[0] != samples[1] else [])
+
+
+@pytest.fixture(scope='module')
+def runs(tmp_path_factory, config, garment_data) -> dict[str, Run]:
+    """One run by iteration with the hierarchical head, one by epoch with the flat one."""
+    folder = tmp_path_factory.mktemp('exact')
+    made = {}
+    kinds = ('iteration', 'wgroup', BY_ITERATION), ('epoch', 'baseline', BY_EPOCH)
+    for name, head, loop in kinds:
+        path, work_dir = folder / f'{name}.py', folder / name
+        base = config.with_name(f'{head}_r18_fpn_synthetic.py')
+        path.write_text(CONFIG.format(base=str(base), work_dir=str(work_dir), loop=loop))
+        made[name] = Run(path, garment_data, work_dir)
+        result = made[name].train(work_dir, '--seed', 3)
+        assert result.status == 0, result.err
+    return made
+
+
+@pytest.mark.parametrize(
+    ('name', 'after', 'workers'),
+    [
+        ('iteration', 1, 2),
+        ('iteration', 5, 0),
+        ('iteration', 8, 0),
+        ('iteration', 16, 0),
+        ('epoch', 1, 0),
+        ('epoch', 5, 2),
+        ('epoch', 8, 0),
+        ('epoch', 16, 0),
+    ],
+)
+def test_a_resumed_run_is_the_run_that_was_not_interrupted(runs, tmp_path, name, after, workers):
+    run = runs[name]
+    result = run.resume(after, tmp_path / 'run', f'train_dataloader.num_workers={workers}')
+    assert re.search(rf'resumed epoch: \d, iter: {after}\n', result.out)
+    assert run.differences(tmp_path / 'run') == []
