@@ -109,9 +109,8 @@ WHOLE = ('train_cfg.max_iters=8', 'train_cfg.val_interval=9',
          'default_hooks.checkpoint.interval=99')  # two images at a time: each one once
 
 
-@pytest.mark.parametrize('workers', [0, 2])
-def test_training_stops_at_a_bad_image(data_with_a_bad_image, config, tmp_path, workers):
-    more = (*WHOLE, f'train_dataloader.num_workers={workers}')
+def test_training_stops_at_a_bad_image(data_with_a_bad_image, config, tmp_path):
+    more = (*WHOLE, 'train_dataloader.num_workers=2')
     line = train(config, tmp_path / 'run', data_with_a_bad_image, *more).error()
     assert re.match(r'error: \S+/00000[19]\.jpg: cut off before its end; replace it, or ', line)
 
