@@ -38,10 +38,11 @@ def test_a_run_prints_what_it_does_and_saves(trained, garment_data):
 def test_resume_goes_on_in_a_folder_that_was_moved(trained, garment_data, config, tmp_path):
     work_dir = tmp_path / 'moved'
     shutil.copytree(trained.work_dir, work_dir)
-    # No validation: a better best checkpoint makes MMEngine remove the one in the first folder.
+    before = sorted(path.name for path in trained.work_dir.iterdir())
     more = ['train_cfg.max_iters=3', 'train_cfg.val_interval=9']
     result = train(config, work_dir, garment_data, '--resume', more=more)
     assert result.status == 0, result.err
+    assert before == sorted(path.name for path in trained.work_dir.iterdir())
     assert result.iterations == [(3, 3)]
     assert f'Load checkpoint from {work_dir / "iter_2.pth"}' in result.out
     before, after = (
@@ -49,6 +50,27 @@ def test_resume_goes_on_in_a_folder_that_was_moved(trained, garment_data, config
         for folder, name in ((trained.work_dir, 'iter_2.pth'), (work_dir, 'iter_3.pth'))
     )
     assert (before, after) == (2, 3)
+
+
+def test_resume_takes_the_one_before_a_broken_one(trained, garment_data, config, tmp_path):
+    work_dir = tmp_path / 'run'
+    shutil.copytree(trained.work_dir, work_dir)
+    newest = work_dir / 'iter_2.pth'
+    newest.write_bytes(newest.read_bytes()[:-1000])
+    line = train(config, tmp_path / 'other', garment_data, '--resume', newest).error()
+    assert f'{newest}: not a whole checkpoint' in line
+    assert f'{work_dir / "iter_1.pth"} is whole' in line
+    more = ['train_cfg.val_interval=9']
+    result = train(config, work_dir, garment_data, '--resume', more=more)
+    assert result.status == 0, result.err
+    warning = re.search(r'WARNING - (.*) not a whole checkpoint .*; looking for the one before',
+                        result.out)
+    assert warning[1] == f'{newest}:'
+    assert result.iterations == [(2, 2)]
+    for path in work_dir.glob('iter_*.pth'):
+        path.write_bytes(b'')
+    line = train(config, work_dir, garment_data, '--resume', more=more).error()
+    assert f'{work_dir}: no checkpoint in it is whole' in line
 
 
 def test_resume_needs_more_than_weights(trained, garment_data, config, tmp_path):

@@ -213,6 +213,42 @@ def test_a_renamed_class_is_the_same(build, trained):
     build(load_from=changed(trained, change)).test()
 
 
+GROUPS = {'upper': ['shirt', 'vest'], 'lower': ['skirt']}
+
+
+@pytest.mark.parametrize(('groups', 'problem'), [
+    ({'upper': ['shirt'], 'lower': ['vest', 'skirt']},
+     "'vest' is in group 0 ('upper') in the checkpoint but in 1 ('lower') in the data"),
+    ({'upper': {'long': ['shirt'], 'short': ['vest']}, 'lower': ['skirt']},
+     '2 levels in the checkpoint but 3 in the data'),
+])
+def test_other_groups_of_the_same_classes(build, tmp_path, groups, problem):
+    build(taxonomy=Taxonomy.load(dict(name='garments', groups=GROUPS))).train()
+    trained = str(tmp_path / 'work' / 'iter_2.pth')
+    other = Taxonomy.load(dict(name='garments', groups=groups))
+    assert other.classes == CLASSES
+    with pytest.raises(CheckpointError) as caught:
+        build(load_from=trained, resume=True, taxonomy=other).train()
+    assert str(caught.value).startswith(f'{trained}: cannot resume with this config: {problem};')
+    build(load_from=trained, taxonomy=other).train()  # a start, not a continuation
+    build(load_from=trained, taxonomy=other).test()  # only how the results are told
+
+
+def test_groups_of_other_names_are_the_same(build, tmp_path):
+    build(taxonomy=Taxonomy.load(dict(name='garments', groups=GROUPS))).train()
+    renamed = Taxonomy.load(
+        dict(name='clothes', groups=dict(zip(('top', 'bottom'), GROUPS.values(), strict=True))))
+    trained = str(tmp_path / 'work' / 'iter_2.pth')
+    build(load_from=trained, resume=True, taxonomy=renamed).train()
+
+
+def test_a_checkpoint_without_groups_can_go_on(build, trained):
+    def change(checkpoint):
+        del checkpoint['meta']['dataset_meta']['taxonomy']
+
+    build(load_from=changed(trained, change), resume=True).train()
+
+
 def plain(state_dict):
     return state_dict
 
