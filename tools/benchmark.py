@@ -42,7 +42,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--steps', type=_positive, default=1,
                         help='steps of one timing; more for fast ones (default: %(default)s)')
     parser.add_argument('--profiled', type=_count, default=3,
-                        help='steps of which the stages are timed (default: %(default)s)')
+                        help='steps of which the stages are timed; 0 counts no FLOPs either '
+                             '(default: %(default)s)')
     parser.add_argument('--images', choices=('dataset', 'synthetic'),
                         help='those of the first config, or drawn ones (default: those of the '
                              'config if its data is there)')

@@ -339,8 +339,9 @@ def test_what_is_measured(part):
     # Memory counts from the first step on and before the profiled ones, which hold more.
     methods = [method for name, method, _ in asked if name == 'a']
     assert methods == ['reset_peak', 'time', 'time', 'peak_mb', *['profile'] * 3, 'flops']
-    assert list(part('rounds').measure(found, 'data', repeats=1, warmup=0, profiled=3)) == [
-        'seconds', 'peak_mb']
+    for what, profiled in (('data', 3), ('training', 0)):
+        measured = part('rounds').measure(found, what, repeats=1, warmup=0, profiled=profiled)
+        assert list(measured) == ['seconds', 'peak_mb']
 
 
 def test_errors_of_a_process_name_the_contender(part):
@@ -371,6 +372,16 @@ def test_append(part):
     assert len(training['stages']['a']) == 2 and len(joined['runs']) == 2
     assert joined['configs']['a']['matmul_flops'] == 60e9
     assert first['measured']['training']['seconds'] == {'a': [1], 'b': [2]}  # left as it was
+
+
+def test_append_without_profiles(part):
+    first, second = record_of({'a': [1.0]}), record_of({'a': [3.0]})
+    for key in ('stages', 'flops'):
+        del second['measured']['training'][key]
+    for joined in (part('record').joined(first, second), part('record').joined(second, first)):
+        training = joined['measured']['training']
+        assert len(training['stages']['a']) == 1 and training['flops'] == {'a': 10**10}
+        assert sorted(training['seconds']['a']) == [1, 3]
 
 
 def test_append_of_something_not_measured_before(part):

@@ -138,6 +138,6 @@ def joined(record: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
 def _joined(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """The timings of two runs of one kind."""
     lists = {key: {name: values + new[key][name] for name, values in old[key].items()}
-             for key in ('seconds', 'stages') if key in old}
+             for key in ('seconds', 'stages') if key in old and key in new}
     peaks = {name: max(peak, new['peak_mb'][name]) for name, peak in old['peak_mb'].items()}
-    return {**new, **lists, 'peak_mb': peaks}
+    return {**old, **new, **lists, 'peak_mb': peaks}

@@ -144,18 +144,18 @@ def measure(found: Mapping[str, Worker], what: str, *, repeats: int, warmup: int
         what: 'training', 'inference', 'data' or 'evaluation'.
         repeats: Rounds.
         warmup: Rounds before them that do not count.
-        profiled: Steps of each contender of which the stages are timed.
+        profiled: Steps of each contender of which the stages are timed; 0: no FLOPs either.
 
     Returns:
-        'seconds': a list by contender; 'peak_mb': a number by contender; of training and
-        inference also 'flops': a number by contender, and 'stages': a list by contender with,
+        'seconds': a list by contender; 'peak_mb': a number by contender; of profiled
+        steps also 'flops': a number by contender, and 'stages': a list by contender with,
         for each profiled step, seconds by stage and the RoIs that were sampled.
     """
     for worker in found.values():
         worker.ask('reset_peak')
     measured = {'seconds': time_in_turn(found, what, repeats=repeats, warmup=warmup)}
     measured['peak_mb'] = {name: worker.ask('peak_mb') for name, worker in found.items()}
-    if what in ('data', 'evaluation'):
+    if what in ('data', 'evaluation') or not profiled:
         return measured
     measured['stages'] = {name: [] for name in found}
     with tqdm(total=(profiled + 1) * len(found), desc=f'stages of {what}', unit='step',
