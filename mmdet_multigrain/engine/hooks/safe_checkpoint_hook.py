@@ -22,6 +22,7 @@ from ..last_checkpoint import POINTER, check_archive
 from ..main_process import on_main_process
 
 BEST = 'best_checkpoints.json'
+INTERIM = 'interim_checkpoint'  # in the message hub: iteration of one that was saved in an epoch
 
 
 @HOOKS.register_module()
@@ -72,36 +73,43 @@ class SafeCheckpointHook(CheckpointHook):
     def save(self, runner: Runner) -> None:
         """Save now, in `after_train_iter` of another hook, unless this iteration is saved already.
 
-        A hook that saves by epoch names the file by iteration, too, as the epoch is not over.
+        A hook that saves by epoch names the file by iteration, too, as the epoch is not over; the
+        next regular checkpoint replaces it.
         """
         iteration = runner.iter + 1
         if self._saved_iteration == iteration:
             return
         meta = dict(epoch=runner.epoch, iter=iteration)
         if self.by_epoch:
-            self._save_last(runner, f'iter_{iteration}.pth', meta)
+            runner.message_hub.update_info(INTERIM, iteration)
+            self._save_last(runner, _interim(iteration), meta)
         else:
             self._save_checkpoint_with_step(runner, iteration, meta)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
         """Save, then remove the oldest."""
         kept = [number for number in self.keep_ckpt_ids if number != step] + [step]
-        outdated = kept[: -self.max_keep_ckpts] if self.max_keep_ckpts > 0 else []
+        outdated = []
         if self.max_keep_ckpts > 0:
             # With the outdated ones: if they are not removed below, resuming removes them.
             runner.message_hub.update_info('keep_ckpt_ids', kept)
+            outdated = [self.filename_tmpl.format(n) for n in kept[: -self.max_keep_ckpts]]
+        interim = runner.message_hub.pop_info(INTERIM)
+        if interim is not None:
+            outdated.append(_interim(interim))
         self._save_last(runner, self.filename_tmpl.format(step), meta)
         if self.max_keep_ckpts > 0:
-            self.keep_ckpt_ids = deque(kept[len(outdated) :])
+            self.keep_ckpt_ids = deque(kept[-self.max_keep_ckpts :])
             runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
         if is_main_process():
-            for number in outdated:
-                self._remove(runner, self.filename_tmpl.format(number))
+            for name in outdated:
+                self._remove(runner, name)
 
     def _save_last(self, runner: Runner, name: str, meta: dict[str, Any]) -> None:
         """Save a checkpoint to resume from, and let the pointer name it."""
         path = str(self._path(name))
         runner.message_hub.update_info('last_ckpt', path)
+        runner.call_hook('before_save')  # of this project; here all processes come by
 
         def save() -> None:
             self._save_whole(
@@ -149,6 +157,11 @@ class SafeCheckpointHook(CheckpointHook):
         self._settle_auto(next(iter(metrics)))
         number = runner.epoch if self.by_epoch else runner.iter
         for metric, rule in zip(self.key_indicators, self.rules, strict=True):
+            if metric not in metrics:
+                raise ValueError(
+                    f'default_hooks.checkpoint.save_best is {metric!r}, but the validation gives '
+                    f'{", ".join(map(repr, metrics))}; take one of these'
+                )
             score = metrics[metric]
             so_far, old = self._best.get(metric, (self.init_value_map[rule], None))
             if score is None or not self.is_better_than[metric](score, so_far):
@@ -206,22 +219,24 @@ class SafeCheckpointHook(CheckpointHook):
 
     def _known_best(self, runner: Runner) -> dict[str, list[tuple[float, str]]]:
         """Scores and names of the files that are or were becoming the best, by metric."""
-        path = self._path(BEST)
+        path, hub = self._path(BEST), runner.message_hub
         try:
             content = load_json(path)
+        except FileNotFoundError:  # CheckpointHook saved so far
+            content = {
+                metric: [[hub.get_info(score), Path(hub.get_info(best)).name]]
+                for metric in self.key_indicators
+                for score, best in [self._hub_keys(metric)]
+                if score in hub.runtime_info and best in hub.runtime_info
+            }
+        except (OSError, ValueError):
+            content = None
+        try:
             return {
                 metric: [(float(score), _name_of_best(name)) for score, name in files]
                 for metric, files in content.items()
             }
-        except FileNotFoundError:  # CheckpointHook saved so far
-            hub = runner.message_hub
-            return {
-                metric: [(float(hub.get_info(score)), Path(hub.get_info(path)).name)]
-                for metric in self.key_indicators
-                for score, path in [self._hub_keys(metric)]
-                if score in hub.runtime_info and path in hub.runtime_info
-            }
-        except (OSError, ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError):
             runner.logger.warning(f'{path}: not readable; the next evaluation counts as the best')
             return {}
 
@@ -255,6 +270,10 @@ class SafeCheckpointHook(CheckpointHook):
 
     def _path(self, name: str) -> Path:
         return Path(self.out_dir, name)
+
+
+def _interim(iteration: int) -> str:
+    return f'iter_{int(iteration)}.pth'
 
 
 def _name_of_best(name: str) -> str:

@@ -273,6 +273,11 @@ def test_scores_that_are_no_number_are_never_the_best(tmp_path):
     assert [path.name for path in (tmp_path / 'run').glob('best_*.pth')] == [BEST.format(2)]
 
 
+def test_a_metric_that_is_not_there(tmp_path):
+    with pytest.raises(ValueError, match="save_best is 'coco/mAP', .* gives 'tiny/score', 'tiny/o"):
+        tiny.train(tmp_path / 'run', save_best='coco/mAP')
+
+
 @pytest.mark.parametrize('content', [
     '', '[]', '{"tiny/score": 3}', '{"tiny/score": [[1]]}', '{"tiny/score": [["a", "best_x"]]}',
     '{"tiny/score": [[1, "best_/../../outside.pth"]]}', '{"tiny/score": [[1, "iter_2.pth"]]}',
@@ -359,6 +364,8 @@ def test_saving_on_request_within_an_epoch(tmp_path, monkeypatch):
     last = find_last_checkpoint(folder, warn=pytest.fail)
     assert last == str(folder / 'iter_3.pth') and check_whole(last) == 3
     assert names(folder) == ['epoch_1.pth', 'iter_3.pth', 'last_checkpoint']
+    tiny.train(folder, resume='auto', **options)
+    assert names(folder) == ['epoch_3.pth', 'last_checkpoint']
 
 
 def test_what_killed_runs_left_is_removed_and_nothing_else(tmp_path):
