@@ -14,7 +14,7 @@ import mmcv
 import numpy as np
 from mmcv.image.geometric import rescale_size
 from mmcv.transforms import BaseTransform, LoadImageFromFile, RandomChoiceResize
-from mmdet.datasets.transforms import Resize
+from mmdet.datasets.transforms import LoadAnnotations, Resize
 from mmengine import fileio
 
 from mmdet_multigrain.images import jpeg_size
@@ -113,11 +113,9 @@ class LoadResized(BaseTransform):
     @staticmethod
     def fits(load: object, between: Sequence[object], resize: object) -> bool:
         """Whether the three are stock transforms with settings that it does justice to."""
-        from mmdet.datasets.transforms import LoadAnnotations
-
-        one = resize.resize if type(resize) is RandomChoiceResize else resize
-        scales = resize.scales if type(resize) is RandomChoiceResize else [
-            getattr(resize, 'scale', None)]
+        one, scales = resize, [getattr(resize, 'scale', None)]
+        if type(resize) is RandomChoiceResize:
+            one, scales = resize.resize, resize.scales
         return (
             type(load) is LoadImageFromFile
             and (load.color_type, load.imdecode_backend) == ('color', 'cv2')
