@@ -1,0 +1,78 @@
+"""Options for faster training: what they merge, what they refuse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from mmdet.registry import HOOKS, MODELS, OPTIM_WRAPPERS
+from mmengine.config import Config
+
+from mmdet_multigrain.launch import load_config
+from mmdet_multigrain.models import Float32RPNHead, PlainRoIExtractor
+from mmdet_multigrain.speed import lay_over, option_names
+
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs' / 'multigrain'
+SMALL = CONFIGS / 'wgroup_r18_fpn_synthetic.py'
+ALL = option_names()
+
+
+@pytest.mark.parametrize('name', ALL)
+def test_each_option_changes_a_config_that_still_builds(name):
+    plain, fast = load_config(SMALL), load_config(SMALL, speed=[name])
+    assert fast.to_dict() != plain.to_dict()
+    model = MODELS.build(fast.model)
+    if name.startswith('amp'):
+        assert isinstance(model.rpn_head, Float32RPNHead)
+    if name.startswith('amp') or name == 'channels-last':
+        assert isinstance(model.roi_head.bbox_roi_extractor, PlainRoIExtractor)
+    assert [hook['type'] for hook in fast.custom_hooks[: len(plain.custom_hooks)]] == [
+        hook['type'] for hook in plain.custom_hooks
+    ]
+    assert all(hook['type'] in HOOKS for hook in fast.custom_hooks)
+    assert fast.optim_wrapper.type in OPTIM_WRAPPERS
+    assert fast.optim_wrapper.optimizer.lr == plain.optim_wrapper.optimizer.lr
+
+
+def test_all_that_agree_go_together_and_hooks_add_up():
+    names = [name for name in ALL if name != 'amp-fp16']
+    cfg = load_config(SMALL, speed=names)
+    kinds = [hook['type'] for hook in cfg.custom_hooks]
+    assert {'ChannelsLastHook', 'CompileHook', 'MatmulPrecisionHook'} <= set(kinds)
+    assert cfg.efficient_conv_bn_eval == ['backbone']
+    assert cfg.optim_wrapper.optimizer.fused and cfg.env_cfg.cudnn_benchmark
+    assert cfg.optim_wrapper.type == 'AutocastOptimWrapper'
+    twice = load_config(SMALL, speed=['tf32', 'tf32'])
+    assert [hook['type'] for hook in twice.custom_hooks].count('MatmulPrecisionHook') == 1
+
+
+def test_overrides_come_after_options():
+    cfg = load_config(SMALL, {'optim_wrapper.optimizer.fused': False}, speed=['fused-optimizer'])
+    assert cfg.optim_wrapper.optimizer.fused is False
+
+
+def test_a_config_can_name_its_options(tmp_path):
+    path = tmp_path / 'fast.py'
+    path.write_text(f"_base_ = '{SMALL}'\nspeed = ['tf32', 'channels_last']\n")
+    cfg = load_config(path)
+    assert 'speed' not in cfg
+    assert [hook['type'] for hook in cfg.custom_hooks][-2:] == [
+        'MatmulPrecisionHook',
+        'ChannelsLastHook',
+    ]
+    cfg.dump(tmp_path / 'dumped.py')  # what a run writes into its folder
+    assert load_config(tmp_path / 'dumped.py').custom_hooks == cfg.custom_hooks
+
+
+@pytest.mark.parametrize(
+    ('names', 'message'),
+    [
+        (['amp-bf'], '--speed amp-bf: no such option; did you mean amp-bf16 or amp-fp16?'),
+        (['quick'], 'there are amp-bf16, amp-fp16, channels-last'),
+        (['amp-fp16', 'amp-bf16'], 'amp-fp16 and amp-bf16 both set optim_wrapper.type'),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(names, message):
+    with pytest.raises(ValueError) as error:
+        lay_over(Config(), names)
+    assert message in str(error.value) and '\n' not in str(error.value)
