@@ -147,6 +147,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
             record['images'][what] = plan.images_of(what)
             record['measured'][what] = detector_rounds.measure(
                 found, what, repeats=args.repeats, warmup=args.warmup, profiled=args.profiled)
+        detector_record.add_peaks(record, found)
     return record if before is None else detector_record.joined(before, record)
 
 

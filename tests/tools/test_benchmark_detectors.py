@@ -432,9 +432,8 @@ def test_a_record_begins_with_what_is_known(part):
 def test_the_peak_is_measured_once_for_each_precision(part):
     asked = []
     workers = {name: FakeWorker(name, asked) for name in 'abc'}
-    for worker, dtype in zip(workers.values(), ('float32', 'float32', 'bfloat16'), strict=True):
-        worker.description = {'dtype': dtype}
-    record = {'configs': {name: {'precision': 'config'} for name in 'abc'}}
-    part('record').describe(record, workers)
+    record = {'configs': {name: {'precision': 'config', 'dtype': dtype} for name, dtype in zip(
+        'abc', ('float32', 'float32', 'bfloat16'), strict=True)}}
+    part('record').add_peaks(record, workers)
     assert [name for name, _, _ in asked] == ['a', 'c']
     assert [record['configs'][name]['matmul_flops'] for name in 'abc'] == [5e9, 5e9, 5e9]

@@ -43,13 +43,19 @@ def begin(contenders: Sequence[Contender], plan: Any) -> dict[str, Any]:
 
 
 def describe(record: dict[str, Any], workers: Mapping[str, Any]) -> None:
-    """Note what the contenders' processes say of themselves, and the peak of matrix products.
+    """Note what the contenders' processes say of themselves."""
+    for name, config in record['configs'].items():
+        config.update(workers[name].description)
 
-    The peak is the machine's, not theirs: it is measured once for each precision.
+
+def add_peaks(record: dict[str, Any], workers: Mapping[str, Any]) -> None:
+    """Note the FLOP/s of a large matrix product, measured once for each precision.
+
+    Last of all: the process that has done it would go on with another state of its allocator,
+    which makes inference of small images faster by some percent.
     """
     peaks: dict[tuple[str, str], float] = {}
     for name, config in record['configs'].items():
-        config.update(workers[name].description)
         precision = config['precision'], config['dtype']
         if precision not in peaks:
             peaks[precision] = workers[name].ask('matmul_peak')
