@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from .errors import TaxonomyError, error_source, show
 from .files import read_bytes
-from .names import check_name
+from .names import MAX_LETTERS, check_name
 
 
 class _Category(NamedTuple):
@@ -100,7 +100,8 @@ def _categories(data: Mapping[str, Any]) -> list[_Category]:
 
 
 def _parent_name(value: object, name: str) -> str | None:
-    if value is None or isinstance(value, str) and value.strip().casefold() in ('', 'none'):
+    if value is None or (isinstance(value, str) and len(value) <= MAX_LETTERS
+                         and value.strip().casefold() in ('', 'none')):
         return None
     return check_name(value, f'the supercategory of {show(name)}')
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 _SHOWN = 5  # of a list of names, as many stand in a message
+_COMPARED = 200  # letters of a name
 
 
 class TaxonomyError(ValueError):
@@ -48,7 +49,8 @@ def show_list(values: Iterable[object]) -> str:
 def closest(name: object, known: Iterable[str]) -> str | None:
     """The known name that looks most like ``name`` (case apart), or None when none is near."""
     by_key = {candidate.casefold(): candidate for candidate in known}
-    key = (name if isinstance(name, str) else show(name)).casefold()
+    # Cut, because difflib's memory is a multiple of a name that may be as long as a file.
+    key = (name if isinstance(name, str) else show(name))[:_COMPARED].casefold()
     matches = difflib.get_close_matches(key, by_key, n=1)
     return by_key[matches[0]] if matches else None
 

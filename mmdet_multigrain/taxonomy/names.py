@@ -8,6 +8,7 @@ import unicodedata
 from .errors import TaxonomyError, show
 
 _SEPARATORS = re.compile(r'[\s_-]+')
+MAX_LETTERS = 1000  # of a name; only damaged files have longer ones, of any length
 # Control characters, lone surrogates, line and paragraph separators: a table row, a file and
 # an error message could not hold such a name on one line.
 _UNPRINTABLE = {'Cc', 'Cs', 'Zl', 'Zp'}
@@ -19,6 +20,8 @@ def normalise(name: str) -> str:
     >>> normalise('Short_sleeve  Top') == normalise('short-sleeve top')
     True
     """
+    if len(name) > MAX_LETTERS:
+        return name  # which `check_name` refuses; it may take minutes
     text = unicodedata.normalize('NFKC', unicodedata.normalize('NFKC', name).casefold())
     return _SEPARATORS.sub(' ', text).strip() or name.strip()
 
@@ -38,6 +41,9 @@ def check_name(name: object, what: str) -> str:
             'on or 3 as something else)')
     if not name.strip():
         raise TaxonomyError(f'{what} is empty; name it or remove it')
+    if len(name) > MAX_LETTERS:
+        raise TaxonomyError(f'{what}, {show(name)}, has {len(name):,} letters; '
+                            f'{MAX_LETTERS:,} are enough for a name')
     if any(unicodedata.category(character) in _UNPRINTABLE for character in name):
         raise TaxonomyError(
             f'{what}, {show(name)}, holds a line break or a control character; remove it')

@@ -1,10 +1,13 @@
 """When two names are the same, and which are no names."""
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmdet_multigrain.taxonomy import TaxonomyError
+from mmdet_multigrain.taxonomy.errors import closest
 from mmdet_multigrain.taxonomy.names import check_name, normalise
 
 
@@ -50,9 +53,20 @@ def test_a_name_comes_back_as_it_is():
     ('a\nb', r"a class, 'a\nb', holds a line break"),
     ('a\x07', 'control character'),
     ('a\ud800', 'control character'),
-    ('a\u2028b', 'line break')])
+    ('a\u2028b', 'line break'),
+    ('x' * 1001, 'has 1,001 letters; 1,000 are enough')])
 def test_no_names(value, said):
     with pytest.raises(TaxonomyError) as caught:
         check_name(value, 'a class')
     assert said in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_names_as_long_as_a_file_take_no_time_and_no_memory():
+    name = 'é ' * 50_000_000
+    started = time.process_time()
+    assert normalise(name) is name
+    with pytest.raises(TaxonomyError, match='has 100,000,000 letters'):
+        check_name(name, 'a class')
+    assert closest(name, ['hat']) is None and closest('hta' + ' ' * 10**8, ['hat']) is None
+    assert time.process_time() - started < 1
