@@ -8,6 +8,7 @@ read whole.
 from __future__ import annotations
 
 import contextlib
+import functools
 import gzip
 import json
 import multiprocessing
@@ -25,6 +26,7 @@ from .readers import READERS, as_table
 
 Pieces = Iterator[bytes]
 PIECE = 1 << 20
+DEPTH = 10_000
 BASE_MB = 700  # of a process with all libraries loaded, threads of polars included
 PER_FILE = 5  # times a JSON file that is read whole: text, parsed, parsed again for NaN
 GUARD_MB = 12_000  # of address space; beyond it a reader gets MemoryError
@@ -75,8 +77,8 @@ def _zipped(pieces: Pieces) -> Pieces:
         yield gzip.compress(piece, 1)
 
 
-def _deep(depth: int, before: bytes = b'', after: bytes = b'') -> Pieces:
-    yield before + b'[' * depth + b']' * depth + after
+def _deep(_: int, before: bytes = b'', after: bytes = b'') -> Pieces:
+    yield before + b'[' * DEPTH + b']' * DEPTH + after
 
 
 def _laughs(_: int) -> Pieces:
@@ -98,12 +100,11 @@ def _row_of(columns: int) -> bytes:
 
 
 _BOX_HEAD = b'ImageID,LabelName,XMin,XMax,YMin,YMax\n'
-_DEEP = 10_000
 GIANTS: dict[str, Giant] = {
     'yaml-line': Giant('taxonomy-yaml', 'x.yaml', lambda size: _filled(size, b'a: ')),
     'yaml-full': Giant('taxonomy-yaml', 'x.yaml', lambda _: _filled(3 << 20, b'a: [', b'x, ', b']'),
-                       seconds=120),
-    'yaml-deep': Giant('taxonomy-yaml', 'x.yaml', lambda _: _deep(_DEEP)),
+                       200, 120),
+    'yaml-deep': Giant('taxonomy-yaml', 'x.yaml', _deep),
     'yaml-aliases': Giant('taxonomy-yaml', 'x.yaml', _laughs),
     'yaml-merges': Giant('taxonomy-yaml', 'x.yaml', _merges),
     'yaml-cycle': Giant('taxonomy-yaml', 'x.yaml',
@@ -113,19 +114,22 @@ GIANTS: dict[str, Giant] = {
     'supercategories-line': Giant('taxonomy-coco', 'x.json', lambda size: _filled(
         size, b'{"categories": [{"id": 1, "name": "', b'x', b'"}]}'), PER_FILE),
     **{f'{reader}-{kind}': Giant(reader, name, pieces, per_file, 120)
-       for reader, name in (('coco', 'x.json'), ('check-dataset', 'x.json'),
-                            ('dataset-stats', 'x.json'), ('detections', 'dets.json'))
+       for reader, name, head, tail in (
+           ('coco', 'x.json', b'{"images": ', b'}'),
+           ('check-dataset', 'x.json', b'{"images": ', b'}'),
+           ('dataset-stats', 'x.json', b'{"images": ', b'}'),
+           ('detections', 'dets.json', b'[{"image_id": ', b'}]'))
        for kind, pieces, per_file in (
-           ('line', lambda size: _filled(size, b'[{"images": "', b'x', b'"}]'), PER_FILE),
-           ('cut', lambda size: _filled(size, b'[{"images": "'), PER_FILE),
-           ('deep', lambda _: _deep(_DEEP, b'{"images": ', b'}'), 0))},
+           ('line', functools.partial(_filled, head=head + b'"', tail=b'"' + tail), PER_FILE),
+           ('cut', functools.partial(_filled, head=head + b'"'), PER_FILE),
+           ('deep', functools.partial(_deep, before=head, after=tail), 0))},
     'coco-numbers': Giant('coco', 'x.json', lambda size: _filled(
         size // 10, b'{"images": [', b'1, ' * 99, b'1]}'), 12 * PER_FILE, 300),
     **{f'{reader}-{kind}': Giant(reader, name, pieces)
        for reader, name in (('deepfashion2', '1.json'), ('openimages-hierarchy', 'hierarchy.json'),
                             ('result', 'result.json'))
        for kind, pieces in (('line', lambda size: _filled(size, b'{"a": "', b'x', b'"}')),
-                            ('deep', lambda _: _deep(_DEEP, b'{"a": ', b'}')))},
+                            ('deep', functools.partial(_deep, before=b'{"a": ', after=b'}')))},
     'boxes-line': Giant('openimages-boxes', 'boxes.csv', lambda size: _filled(size, _BOX_HEAD)),
     'boxes-header': Giant('openimages-boxes', 'boxes.csv', _filled),
     'boxes-quote': Giant('openimages-boxes', 'boxes.csv',
