@@ -25,6 +25,7 @@ from .to_mmdet import detect
 
 MODEL, DESCRIPTION = 'detector.onnx', 'detector.json'
 TOLERANCE = 1e-3  # pixels, and scores
+MOST_ALONE = 0.05  # share of detections that ties of scores may change; see nearest_difference
 _OPSET = 17  # RoiAlign is aligned from 16 on
 
 
@@ -101,7 +102,8 @@ def check_onnx(cfg: Config, detector: Detector, folder: Path, pictures: list) ->
     """Compare the file's detections with those of the detector.
 
     Raises:
-        ExportError: Boxes or scores differ by more than TOLERANCE.
+        ExportError: Boxes or scores differ by more than TOLERANCE, or too many detections have no
+            counterpart.
     """
     session = open_session(folder / MODEL)
     pipeline_cfg = get_test_pipeline_cfg(cfg)
@@ -122,13 +124,19 @@ def check_onnx(cfg: Config, detector: Detector, folder: Path, pictures: list) ->
         theirs.append(Found(boxes, scores, labels))
     at_most = detector.model.roi_head.test_cfg.max_per_img
     seen = nearest_difference(ours, theirs, slack=TOLERANCE, at_most=at_most)
-    if max(seen.box, seen.score) > TOLERANCE:
-        raise ExportError(f'the exported detector does not detect the same here: {seen}')
+    share = seen.alone / max(seen.alone + 2 * seen.detections, 1)
+    if max(seen.box, seen.score) > TOLERANCE or share > MOST_ALONE:
+        raise ExportError(
+            f'the exported detector does not detect the same here: {seen}; if it is hardly '
+            'trained yet, its scores may lie too close together to compare'
+        )
     return seen
 
 
 def open_session(path: Path) -> Any:
-    """A session of onnxruntime on the CPU."""
+    """A session of onnxruntime on the CPU, with as many threads as torch has."""
     import onnxruntime
 
-    return onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    return onnxruntime.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
