@@ -119,10 +119,10 @@ def one_line(error: BaseException) -> str:
         if message and name.startswith('mmdet_multigrain.'):
             return message
         return f'{passed_on} ({TRACEBACK_VARIABLE}=1 shows where)'
-    if _of_another_process(error):
-        return 'another process of this run ended; its message says why'
     if isinstance(error, OSError) or (isinstance(error, ValueError) and _is_ours(error)):
         return ' '.join(lines)
+    if _of_another_process(error):
+        return 'another process of this run ended; its message says why'
     return f'{type(error).__name__}: {" ".join(lines)} ({TRACEBACK_VARIABLE}=1 shows where)'
 
 
@@ -146,7 +146,7 @@ def _is_ours(error: BaseException) -> bool:
 def _of_another_process(error: BaseException) -> bool:
     """Whether a collective failed because a peer is gone."""
     cause = error.__cause__ or error
-    return isinstance(cause, RuntimeError) and 'closed by peer' in str(cause)
+    return isinstance(cause, RuntimeError) and 'by peer' in str(cause)
 
 
 @contextlib.contextmanager

@@ -3,18 +3,25 @@
     python tools/dist_launch.py SCRIPT CONFIG GPUS ARGUMENTS...
 
 runs `SCRIPT CONFIG ARGUMENTS... --launcher pytorch` under torchrun. Where the processes meet comes
-from the environment: NNODES, NODE_RANK, MASTER_ADDR, PORT, as in MMDetection's scripts.
+from the environment: NNODES, NODE_RANK, MASTER_ADDR, PORT, as in MMDetection's scripts. So does
+MAX_RESTARTS, how often all processes are started again when one has failed (0): with --resume they
+go on from the last checkpoint.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mmdet_multigrain import launch
+
+if TYPE_CHECKING:
+    from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 DEFAULT_PORT = '29500'
 
@@ -67,8 +74,7 @@ def run(arguments: list[str]) -> int:
     try:
         torchrun.run(torchrun.parse_args(arguments))
     except ChildFailedError as error:
-        # Processes that were ended because another one failed have a negative status.
-        rank, first = max(error.failures.items(), key=lambda item: item[1].exitcode)
+        rank, first = _first_of(error.failures)
         if first.exitcode < 0:
             print(f'error: process {rank} was ended by {first.signal_name()}', file=sys.stderr)
             return 128 - first.exitcode
@@ -76,6 +82,19 @@ def run(arguments: list[str]) -> int:
     except SignalException as error:
         return 128 + error.sigval
     return 0
+
+
+def _first_of(failures: Mapping[int, ProcessFailure]) -> tuple[int, ProcessFailure]:
+    """Rank and failure of the process that the others failed with.
+
+    That is one that was killed; torchrun itself ends the others by SIGTERM. Else it is one with a
+    status of its own.
+    """
+    def certainty(item: tuple[int, ProcessFailure]) -> tuple[bool, int]:
+        status = item[1].exitcode
+        return status < 0 and status != -signal.SIGTERM, status
+
+    return max(failures.items(), key=certainty)
 
 
 def main() -> None:
@@ -89,6 +108,7 @@ def main() -> None:
         run([
             *meeting_point(os.environ),
             f'--nproc-per-node={processes}',
+            f'--max-restarts={os.environ.get("MAX_RESTARTS", "0")}',
             str(Path(__file__).with_name(script)),
             config,
             *arguments,

@@ -23,6 +23,7 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     iteration_seed=dict(type='IterationSeedHook'),
     exact_resume=dict(type='ExactResumeHook', allow_world_size_change=False),
+    graceful_stop=dict(type='GracefulStopHook'),
     visualization=dict(type='DetVisualizationHook'))
 custom_hooks = [
     dict(type='PreflightHook'),

@@ -62,3 +62,8 @@ def run_seed(runner: Runner) -> int:
 def is_validated(runner: Runner) -> bool:
     """Whether the last validation saw the model as it is now."""
     return runner.message_hub.get_info(VALIDATED) == runner.iter
+
+
+def between_steps(runner: Runner, iteration: int) -> bool:
+    """Whether gradients that are not used yet exist after that many iterations."""
+    return iteration % getattr(runner.optim_wrapper, '_accumulative_counts', 1) != 0

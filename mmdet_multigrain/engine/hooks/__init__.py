@@ -6,6 +6,7 @@ from .checkpoint_report_hook import CheckpointReportHook
 from .compile_hook import CompileHook
 from .exact_resume_hook import ExactResumeHook
 from .finite_loss_hook import FiniteLossHook
+from .graceful_stop_hook import GracefulStopHook
 from .iteration_seed_hook import IterationSeedHook
 from .matmul_precision_hook import MatmulPrecisionHook
 from .preflight_hook import PreflightHook
@@ -20,6 +21,7 @@ __all__ = [
     'CompileHook',
     'ExactResumeHook',
     'FiniteLossHook',
+    'GracefulStopHook',
     'IterationSeedHook',
     'MatmulPrecisionHook',
     'PreflightHook',

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,12 +14,13 @@ from mmengine.runner import Runner
 from mmdet_multigrain.datasets.samplers import ExactAspectRatioBatchSampler
 
 from ..checkpoints import CheckpointError
-from ..positions import VALIDATED, run_seed
+from ..fingerprints import file_digest, versions
+from ..positions import VALIDATED, between_steps, run_seed
+from ..process_buffers import Buffers, gather_buffers, set_buffers
 from .preflight_hook import inner_datasets
 
 KEY = 'exact_resume'  # in the 'meta' of a checkpoint
-# Other versions of these may compute or draw other numbers.
-PACKAGES = ('torch', 'numpy', 'mmcv', 'mmdet', 'mmengine')
+BUFFERS = 'process_buffers'  # beside it
 
 
 @HOOKS.register_module()
@@ -48,6 +47,7 @@ class ExactResumeHook(Hook):
         self.allow_world_size_change = allow_world_size_change
         self.allow_data_change = allow_data_change
         self._facts: dict[str, Any] | None = None
+        self._buffers: list[Buffers] = []
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: Mapping[str, Any]) -> None:
         """Compare the run that is to go on with this one."""
@@ -84,19 +84,38 @@ class ExactResumeHook(Hook):
                     f'{path}: was written with {name} {saved["versions"].get(name)}, this is '
                     f'{version}; the numbers of the resumed run may differ'
                 )
+        self._buffers = checkpoint.get(BUFFERS, [])
 
     def before_train(self, runner: Runner) -> None:
-        """Find out what is saved."""
+        """Find out what is saved; give this process its own buffers back."""
         self._facts = self._facts or run_facts(runner)
+        if len(self._buffers) == runner.world_size:
+            set_buffers(runner.model, self._buffers[runner.rank])
+        self._buffers = []
 
     def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
         """Note that the model as it is now is validated; checkpoints keep it."""
         runner.message_hub.update_info(VALIDATED, runner.iter)
 
+    def before_save(self, runner: Runner) -> None:
+        """Collect the buffers of all processes; `SafeCheckpointHook` calls it in each of them."""
+        if runner.world_size > 1:
+            self._buffers = gather_buffers(runner.model)
+
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Add what resuming compares."""
+        """Add what resuming compares, and the buffers of the other processes."""
         # The seed may have come from the checkpoint that was resumed.
         checkpoint['meta'][KEY] = {**self._facts, 'seed': run_seed(runner)}
+        if 'optimizer' not in checkpoint:
+            return
+        if any(self._buffers):
+            checkpoint[BUFFERS] = self._buffers
+        if between_steps(runner, checkpoint['meta']['iter']):
+            runner.logger.warning(
+                'This checkpoint lies between two steps of the optimizer, whose accumulated '
+                'gradients it lacks: a run that goes on from it is not exact; set '
+                'default_hooks.checkpoint.interval to a multiple of accumulative_counts'
+            )
 
 
 def run_facts(runner: Runner) -> dict[str, Any]:
@@ -113,21 +132,8 @@ def run_facts(runner: Runner) -> dict[str, Any]:
         'images': len(dataset),
         'shapes': shapes,
         'annotations': [file_digest(path) for path in files],
-        'versions': {
-            name: str(importlib.import_module(name).__version__) for name in PACKAGES
-        },
+        'versions': versions(),
     }
-
-
-def file_digest(path: str) -> str | None:
-    """SHA-256 of a file's content; None if it is none of this machine."""
-    if not Path(path).is_file():
-        return None
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _told(name: str, saved: Mapping[str, Any], now: Mapping[str, Any]) -> str:

@@ -1,0 +1,82 @@
+"""After SIGTERM finish the iteration, save, and end with status 143."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import Any
+
+import torch
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch import distributed
+
+from ..positions import between_steps
+from .safe_checkpoint_hook import SafeCheckpointHook
+
+
+@HOOKS.register_module()
+class GracefulStopHook(Hook):
+    """Stop a run that was asked to, by SIGTERM, such that `--resume` goes on where it was.
+
+    Several processes stop after the same iteration, whichever of them was asked: in each one they
+    ask one another (one number over gloo, on the CPU) and look at the answer in the next. A
+    validation is finished first. With accumulated gradients the optimizer's next step is waited
+    for.
+    """
+
+    priority = 'LOWEST'
+
+    def __init__(self) -> None:
+        self._group: Any = None
+        self._answer: torch.Tensor | None = None
+        self._pending: Any = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Make the group in which the processes ask."""
+        if runner.world_size > 1:
+            self._group = distributed.new_group(backend='gloo')
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Save and end the process, if that is agreed on.
+
+        Raises:
+            SystemExit: With status 143.
+        """
+        request = getattr(runner, 'stop_request', None)  # MMEngine's own Runner has none
+        wanted = request is not None and request.made
+        stop = wanted if self._group is None else self._agree(wanted)
+        if not stop or between_steps(runner, runner.iter + 1):
+            return
+        self._wait()
+        savers = [hook for hook in runner.hooks if isinstance(hook, SafeCheckpointHook)]
+        for hook in savers:
+            hook.save(runner)
+        if runner.rank == 0:
+            place = 'there' if savers else 'the last checkpoint'
+            line = f'stopped by SIGTERM after iteration {runner.iter + 1}'
+            print(f'{line}; --resume goes on from {place}', file=sys.stderr, flush=True)
+        raise SystemExit(128 + signal.SIGTERM)
+
+    def after_train(self, runner: Runner) -> None:
+        """Take the last answer, which nobody needs any more."""
+        self._wait()
+
+    def _agree(self, wanted: bool) -> bool:
+        """Whether any process wanted to stop one iteration ago; ask for this one."""
+        agreed = self._wait()
+        self._answer = torch.tensor(int(wanted))
+        self._pending = distributed.all_reduce(
+            self._answer, op=distributed.ReduceOp.MAX, group=self._group, async_op=True
+        )
+        return agreed
+
+    def _wait(self) -> bool:
+        if self._pending is None:
+            return False
+        self._pending.wait()
+        self._pending = None
+        return bool(self._answer)
