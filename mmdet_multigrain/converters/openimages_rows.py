@@ -26,7 +26,8 @@ from mmdet_multigrain.taxonomy.errors import show
 from .errors import ConverterError
 
 BLOCK_BYTES = 1 << 22  # with what is made of it, about a processor's cache: larger ones are slower
-BATCH_ROWS = 1 << 17  # rows that are worked on at a time
+BATCH_ROWS = 1 << 17  # rows that are worked on at a time, ...
+BATCH_BYTES = 1 << 25  # ... and their text: three times that of as many usual rows
 MAX_THREADS = 8  # more would wait for the disk
 GZIP_MAGIC = b'\x1f\x8b'
 
@@ -68,14 +69,15 @@ def read_rows(path: str | Path, required: Sequence[str], optional: Sequence[str]
             wanted |= pl.col('text').str.contains_any(list(containing))
         else:
             wanted = pl.lit(True)
-        kept, num_kept, line = [], 0, 2
+        kept, num_kept, num_bytes, line = [], 0, 0, 2
         for lines, count in _sieved(_blocks(file, path), wanted):
             kept.append(lines.with_columns(pl.col('line') + line))
             line, num_kept = line + count, num_kept + len(lines)
+            num_bytes += lines['text'].str.len_bytes().sum()
             bar.update(raw.tell() - bar.n)
-            if num_kept >= BATCH_ROWS:
+            if num_kept >= BATCH_ROWS or num_bytes >= BATCH_BYTES:
                 yield _split(pl.concat(kept), columns, width, path, problems)
-                kept, num_kept = [], 0
+                kept, num_kept, num_bytes = [], 0, 0
         if kept:
             yield _split(pl.concat(kept), columns, width, path, problems)
 
@@ -182,20 +184,32 @@ def _fields(line: str) -> list[str]:
         return []
 
 
+def _counted_fields(line: str, width: int) -> tuple[int, list[str] | None]:
+    """How many fields a line with quotes has, and these if they are as many as there should be."""
+    fields = _fields(line.rstrip('\r'))
+    return len(fields), fields if len(fields) == width else None
+
+
 def _split(lines: pl.DataFrame, columns: dict[str, int], width: int, path: Path,
            problems: Problems) -> pl.DataFrame:
     """Lines -> columns; lines with a wrong number of fields are counted and left out."""
     lines = lines.filter(pl.col('text').str.strip_chars() != '')
     quoted = pl.col('text').str.contains('"', literal=True)
-    rows = lines.filter(~quoted).with_columns(fields=pl.col('text').str.split(','))
+    # A damaged line may have a million fields; they are not told apart where they are too many.
+    lines = lines.with_columns(
+        count=pl.col('text').str.count_matches(',', literal=True).cast(pl.Int64) + 1)
+    whole = pl.col('count') == width
+    rows = lines.filter(~quoted & whole).with_columns(fields=pl.col('text').str.split(','))
+    wrong = lines.filter(~quoted & ~whole)
     odd = lines.filter(quoted)
     if len(odd):
-        fields = [_fields(text.rstrip('\r')) for text in odd['text']]
-        odd = odd.with_columns(fields=pl.Series(fields, dtype=pl.List(pl.String)))
-        rows = pl.concat([rows, odd]).sort('line')
-    whole = pl.col('fields').list.len() == width
-    add_rows(problems, 'row with a wrong number of fields', rows.filter(~whole),
-             lambda row: f'{path.name} line {row["line"]} ({len(row["fields"])}, not {width})')
-    return rows.filter(whole).select('line', *(
+        counts, fields = zip(*(_counted_fields(text, width) for text in odd['text']), strict=True)
+        odd = odd.with_columns(count=pl.Series(counts, dtype=pl.Int64),
+                               fields=pl.Series(fields, dtype=pl.List(pl.String)))
+        rows = pl.concat([rows, odd.filter(whole)]).sort('line')
+        wrong = pl.concat([wrong, odd.filter(~whole).drop('fields')]).sort('line')
+    add_rows(problems, 'row with a wrong number of fields', wrong,
+             lambda row: f'{path.name} line {row["line"]} ({row["count"]}, not {width})')
+    return rows.select('line', *(
         pl.col('fields').list.get(position).str.strip_chars().alias(name)
         for name, position in columns.items()))

@@ -2,6 +2,9 @@
 
 import csv
 import gzip
+import os
+import subprocess
+import sys
 
 import polars as pl
 import pytest
@@ -116,6 +119,26 @@ def test_a_file_without_lines_does_not_fill_the_memory(path, monkeypatch):
     monkeypatch.setattr(module, 'BLOCK_BYTES', 100)
     with pytest.raises(ConverterError, match='a line of over 100 bytes'):
         read(path, b'ID,Name\n' + b'x' * 1000)
+
+
+@pytest.mark.parametrize('row', ['x' + ',' * 50_000, '"x"' + ',' * 50_000])
+def test_rows_of_far_too_many_fields_do_not_fill_the_memory(path, row):
+    # 20 MB of text; told apart, their fields took 16 bytes for each of 20 million commas.
+    content = ('ID,Name\n' + f'{row}\n' * 400).encode()
+    path.write_bytes(content)
+    program = ('import resource, sys; from pathlib import Path\n'
+               'from mmdet_multigrain.converters.openimages_rows import read_rows\n'
+               'from mmdet_multigrain.problems import Problems\n'
+               'peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n'
+               'before, problems = peak(), Problems()\n'
+               'rows = [*read_rows(Path(sys.argv[1]), ["ID"], problems=problems)]\n'
+               'print(sum(map(len, rows)), problems.counts.total(), (peak() - before) // 1024)')
+    done = subprocess.run(
+        [sys.executable, '-c', program, path], capture_output=True, text=True,
+        env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path), 'POLARS_MAX_THREADS': '1'})
+    rows, wrong, grown = map(int, done.stdout.split())
+    assert (rows, wrong) == (0, 400)
+    assert grown < 250  # MB
 
 
 def test_many_batches_give_the_same_rows(path, monkeypatch):
