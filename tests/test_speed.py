@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
+from mmcv.image.geometric import rescale_size
+from mmdet.models.backbones import ResNet
 from mmdet.registry import HOOKS, MODELS, OPTIM_WRAPPERS
 from mmengine.config import Config
+from mmengine.model.efficient_conv_bn_eval import turn_on_efficient_conv_bn_eval
 
 from mmdet_multigrain.launch import load_config
 from mmdet_multigrain.models import Float32RPNHead, PlainRoIExtractor
@@ -76,3 +80,50 @@ def test_what_cannot_be_is_said_in_one_line(names, message):
     with pytest.raises(ValueError) as error:
         lay_over(Config(), names)
     assert message in str(error.value) and '\n' not in str(error.value)
+
+
+def resnet(frozen_stages: int) -> ResNet:
+    """One with all statistics of batch norm fixed, but not the trivial ones."""
+    torch.manual_seed(0)
+    model = ResNet(18, base_channels=4, frozen_stages=frozen_stages, norm_eval=True)
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(std=0.1)
+            module.running_var.uniform_(0.5, 2)
+    model.train()
+    return model
+
+
+def test_frozen_stages_take_no_part_in_the_backward_pass_as_it_is():
+    first, second, *_ = resnet(frozen_stages=1)(torch.randn(1, 3, 64, 64))
+    assert first.grad_fn is None and second.grad_fn is not None
+
+
+def test_batch_norm_in_the_convolution_gives_the_same_to_rounding():
+    plain, other = resnet(frozen_stages=1), resnet(frozen_stages=1)
+    turn_on_efficient_conv_bn_eval(torch.nn.ModuleDict({'backbone': other}), ['backbone'])
+    images = torch.randn(2, 3, 64, 64)
+    results = [model(images) for model in (plain, other)]
+    for left, right in zip(*results, strict=True):
+        torch.testing.assert_close(left, right, rtol=1e-3, atol=1e-4)
+    for outputs in results:
+        sum(output.square().sum() for output in outputs[1:]).backward()
+    for left, right in zip(plain.parameters(), other.parameters(), strict=True):
+        assert (left.grad is None) == (right.grad is None)
+        if left.grad is not None:
+            assert (left.grad - right.grad).norm() <= 1e-3 * left.grad.norm() + 1e-6
+
+
+def test_padding_further_leaves_few_shapes():
+    """Every shape that photos of 1:2 to 2:1 can get from six short edges."""
+    cfg = load_config(CONFIGS / 'wgroup_r101_fpn_df2.py', speed=['cudnn-benchmark'])
+    scales = cfg.train_pipeline[2]['scales']
+    counts = {}
+    for divisor in (32, cfg.model.data_preprocessor.pad_size_divisor):
+        padded = {
+            tuple(-(-edge // divisor) * divisor for edge in rescale_size((width, 1000), scale))
+            for width in range(500, 2001)
+            for scale in scales
+        }
+        counts[divisor] = len(padded)
+    assert counts == {32: 236, 64: 78}  # docs/speed.md

@@ -1,3 +1,3 @@
-# cuDNN tries its algorithms once for each shape; padding to multiples of 128 keeps shapes few.
+# cuDNN tries its algorithms once for each shape; padding to multiples of 64 makes shapes fewer.
 env_cfg = dict(cudnn_benchmark=True)
-model = dict(data_preprocessor=dict(pad_size_divisor=128))
+model = dict(data_preprocessor=dict(pad_size_divisor=64))
