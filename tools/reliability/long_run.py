@@ -1,0 +1,235 @@
+"""Train for long and watch what a run holds on to: python tools/reliability/long_run.py
+
+A small detector is trained on drawn garments through tools/train.py, with validations, checkpoints
+and loader workers, 2,000 iterations by default. Every few iterations memory (of the main process
+and of its workers: what is theirs alone), open files, threads and child processes are counted.
+After a warm-up none of them may grow: of memory the interval of the slope has to lie below
+--limit, of the others no later count may exceed all earlier ones. Nothing may be left at the end.
+
+Prints a table and the verdict; the exit status is 1 if something grows or is left. --out keeps the
+samples (CSV) and a figure (PNG).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import dataclasses
+import io
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+from tqdm import tqdm
+from trend import NONE, trend
+
+from mmdet_multigrain.converters.deepfashion2 import convert
+from mmdet_multigrain.converters.synthetic_deepfashion2 import SyntheticSpec, generate
+from mmdet_multigrain.files import write_whole
+from mmdet_multigrain.launch import run_tool
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+CONFIG = REPOSITORY / 'configs' / 'multigrain' / 'wgroup_r18_fpn_synthetic.py'
+WARM_UP = 0.25  # of the iterations: caches fill, the allocator finds its size
+SHARED_MEMORY = Path('/dev/shm')
+_ITERATION = re.compile(r'Iter\(train\) +\[ *(\d+)/\d+\]')
+_SMALL = (
+    'model.backbone.base_channels=8', 'model.neck.in_channels=[8,16,32,64]',
+    'model.roi_head.bbox_head.fc_out_channels=32', 'train_dataloader.batch_size=2',
+    'default_hooks.checkpoint.max_keep_ckpts=2')  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a run holds at an iteration.
+
+    Attributes:
+        iteration: Of the training.
+        main_mb: Memory of the main process alone (USS), in 10^6 bytes.
+        workers_mb: Of all its children together.
+        rss_mb: Resident memory of the main process, shared parts included.
+        files: Open files of all.
+        threads: Of the main process.
+        children: Processes that it started.
+    """
+
+    iteration: int
+    main_mb: float
+    workers_mb: float
+    rss_mb: float
+    files: int
+    threads: int
+    children: int
+
+
+MEMORY = {'main_mb': 'main process, MB', 'workers_mb': 'loader workers, MB'}
+COUNTS = {'files': 'open files', 'threads': 'threads', 'children': 'child processes'}
+
+
+def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Watch the memory and the files of a long run')
+    parser.add_argument('--iterations', type=int, default=2000, help='default: %(default)s')
+    parser.add_argument('--every', type=int, default=10, metavar='N',
+                        help='iterations between samples (default: %(default)s)')
+    parser.add_argument('--workers', type=int, default=2, help='of the loader')
+    parser.add_argument('--limit', type=float, default=2.0, metavar='MB',
+                        help='per 1,000 iterations; slopes below it are no growth (default: '
+                             '%(default)s)')
+    parser.add_argument('--out', type=Path, metavar='DIR', help='for samples.csv and memory.png')
+    parser.add_argument('--cfg-options', nargs='+', default=[], help='further ones of train.py')
+    return parser.parse_args(arguments)
+
+
+def command(folder: Path, args: argparse.Namespace) -> list[str]:
+    """The call of train.py on data that are drawn in the folder."""
+    generate(folder / 'data', SyntheticSpec(num_train=32, num_val=8, width=64, height=80),
+             progress=False)  # fmt: skip
+    for split in ('train', 'validation'):
+        convert(folder / 'data', split, progress=False)
+    interval = max(args.iterations // 10, 1)
+    return [
+        sys.executable, '-u', str(REPOSITORY / 'tools' / 'train.py'), str(CONFIG), '--seed', '0',
+        '--work-dir', str(folder / 'run'), '--cfg-options', *_SMALL,
+        f'data_root={folder / "data"}', f'train_cfg.max_iters={args.iterations}',
+        f'train_cfg.val_interval={interval}', f'default_hooks.checkpoint.interval={interval}',
+        f'default_hooks.logger.interval={args.every}',
+        f'train_dataloader.num_workers={args.workers}',
+        f'train_dataloader.persistent_workers={args.workers > 0}',
+        f'val_dataloader.num_workers={min(args.workers, 1)}',
+        'val_dataloader.persistent_workers=False', *args.cfg_options]  # fmt: skip
+
+
+def watch(process: subprocess.Popen, children: set[int], log: list[str]) -> Iterator[Sample]:
+    """A sample at each iteration that is told on the screen.
+
+    Args:
+        process: The run.
+        children: The processes that it started are added.
+        log: The lines of its screen are added.
+    """
+    main = psutil.Process(process.pid)
+    for line in process.stdout:
+        log.append(line)
+        if found := _ITERATION.search(line):
+            with contextlib.suppress(psutil.NoSuchProcess):  # a worker that is just ending
+                workers = main.children(recursive=True)
+                children.update(worker.pid for worker in workers)
+                memory = main.memory_full_info()
+                yield Sample(
+                    int(found[1]), memory.uss / 1e6,
+                    sum(worker.memory_full_info().uss for worker in workers) / 1e6,
+                    memory.rss / 1e6, sum(one.num_fds() for one in (main, *workers)),
+                    main.num_threads(), len(workers))
+
+
+def run(folder: Path, args: argparse.Namespace) -> tuple[list[Sample], list[str]]:
+    """Train; the samples, and what is left of the run, one line each.
+
+    Raises:
+        ValueError: The run failed.
+    """
+    paths = [str(REPOSITORY), os.environ.get('PYTHONPATH', '')]
+    environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, paths))}
+    samples: list[Sample] = []
+    children: set[int] = set()
+    log: list[str] = []
+    shared = set(os.listdir(SHARED_MEMORY)) if SHARED_MEMORY.is_dir() else set()
+    process = subprocess.Popen(
+        command(folder, args), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env=environment)
+    try:
+        with tqdm(total=args.iterations, unit='iteration') as bar:
+            for sample in watch(process, children, log):
+                samples.append(sample)
+                bar.update(sample.iteration - bar.n)
+        if process.wait():
+            raise ValueError(f'the run failed: {log[-1].strip() if log else "without a word"}')
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    left = [f'process {pid}' for pid in sorted(children) if psutil.pid_exists(pid)]
+    if SHARED_MEMORY.is_dir():
+        names = {f'torch_{pid}_' for pid in (process.pid, *children)}
+        left += [f'{SHARED_MEMORY}/{name}' for name in set(os.listdir(SHARED_MEMORY)) - shared
+                 if name.startswith(tuple(names))]
+    left += [f'unfinished file {path.name}' for path in (folder / 'run').rglob('*.tmp')]
+    return samples, left
+
+
+def judge(samples: Sequence[Sample], limit: float) -> Iterator[tuple[str, bool]]:
+    """Lines of the table, and whether each is as it should be.
+
+    Args:
+        samples: All of a run.
+        limit: MB per 1,000 iterations.
+    """
+    start = WARM_UP * samples[-1].iteration
+    warm = [sample for sample in samples if sample.iteration > start]
+    steps = [sample.iteration for sample in warm]
+    for key, title in MEMORY.items():
+        values = [getattr(sample, key) for sample in warm]
+        found = trend(steps, values)
+        verdict = found.verdict(limit)
+        yield (f'{title:<20}{values[0]:>9.1f}{values[-1]:>9.1f}{max(values):>9.1f}   '
+               f'{found.slope:+.2f} ({found.low:+.2f} to {found.high:+.2f}) MB per 1,000 '
+               f'iterations: growth {verdict}'), verdict == NONE
+    half = len(warm) // 2
+    for key, title in COUNTS.items():
+        values = [getattr(sample, key) for sample in warm]
+        grown = max(values[half:]) > max(values[:half])
+        yield (f'{title:<20}{values[0]:>9}{values[-1]:>9}{max(values):>9}   '
+               f'{"more in the second half" if grown else "none more in the second half"}',
+               not grown)
+
+
+def save(samples: Sequence[Sample], out: Path) -> None:
+    """The samples as CSV, memory over iterations as a figure."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow([field.name for field in dataclasses.fields(Sample)])
+    writer.writerows(dataclasses.astuple(sample) for sample in samples)
+    write_whole(out / 'samples.csv', text.getvalue().encode())
+
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 3.5), layout='constrained')
+    axes = figure.subplots()
+    steps = np.array([sample.iteration for sample in samples])
+    for key, title in MEMORY.items():
+        axes.plot(steps, [getattr(sample, key) for sample in samples], label=title, linewidth=1)
+    axes.axvspan(0, WARM_UP * steps[-1], alpha=0.1, color='black', label='warm-up')
+    axes.set(xlabel='iteration', ylabel='MB', ylim=(0, None))
+    axes.legend(loc='lower right')
+    image = io.BytesIO()
+    figure.savefig(image, format='png', dpi=120)
+    write_whole(out / 'memory.png', image.getvalue())
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    args = parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix='long_run') as folder:
+        samples, left = run(Path(folder), args)
+    if args.out:
+        save(samples, args.out)
+    print(f'{len(samples)} samples of {samples[-1].iteration:,} iterations; from '
+          f'{WARM_UP:.0%} on:\n{"":<20}{"first":>9}{"last":>9}{"most":>9}')
+    passed = True
+    for line, is_good in judge(samples, args.limit):
+        print(line)
+        passed &= is_good
+    print('left at the end: ' + ('; '.join(left) or 'nothing'))
+    print('passed' if passed and not left else 'FAILED')
+    sys.exit(not passed or bool(left))
+
+
+if __name__ == '__main__':
+    run_tool(main)

@@ -1,0 +1,70 @@
+"""Whether a noisy series grows: a robust slope with an interval that knows of slow swings.
+
+Theil-Sen's slope (the median over all pairs of points) does not mind single peaks. Memory wanders
+(validation, garbage collection, the allocator), so that neighbouring samples are alike and an
+interval for independent ones would be far too narrow: the residuals are resampled in blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import theilslopes
+
+RESAMPLES = 500
+CONFIDENCE = 0.95
+GROWTH, NONE, UNDECIDED = 'growth', 'none', 'undecided'
+
+
+@dataclass(frozen=True)
+class Trend:
+    """A slope per 1,000 steps, and its interval.
+
+    Attributes:
+        slope: Theil-Sen's.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+    """
+
+    slope: float
+    low: float
+    high: float
+
+    def verdict(self, limit: float) -> str:
+        """``none`` if all of the interval is below the limit, ``growth`` if all of it is above.
+
+        Args:
+            limit: Of the slope per 1,000 steps.
+        """
+        if self.high < limit:
+            return NONE
+        return GROWTH if self.low > limit else UNDECIDED
+
+
+def trend(steps: Sequence[float], values: Sequence[float], *, seed: int = 0) -> Trend:
+    """The trend of a series.
+
+    Args:
+        steps: (N,) ascending; N from 8 on.
+        values: (N,)
+        seed: Of the resamples.
+
+    Raises:
+        ValueError: There are too few points.
+    """
+    x, y = np.asarray(steps, float) / 1000, np.asarray(values, float)
+    count = len(x)
+    if count < 8:
+        raise ValueError(f'{count} samples are too few for a trend; sample more often')
+    slope, intercept, *_ = theilslopes(y, x)
+    line = slope * x + intercept
+    residuals = y - line
+    block = max(round(count ** 0.5), 2)
+    rng = np.random.default_rng(seed)
+    starts = rng.integers(0, count - block + 1, (RESAMPLES, -(-count // block)))
+    picked = (starts[:, :, None] + np.arange(block)).reshape(RESAMPLES, -1)[:, :count]
+    slopes = [theilslopes(line + residuals[rows], x)[0] for rows in picked]
+    low, high = np.quantile(slopes, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Trend(float(slope), float(low), float(high))
