@@ -121,8 +121,9 @@ def judge_torch(facts: Facts, needs: Needs) -> Row:
     if 'error' in probe:
         return failed(facts, 'torch', needs.setup)
     version, detail = probe['version'], f'CUDA {probe["cuda"]}' if probe.get('cuda') else 'CPU'
-    if release(version)[:2] < (2, 4):
-        return Row('torch', BROKEN, version, 'torch 2.4 or newer is needed', needs.setup)
+    # The first whose weights-only loader takes a list of names.
+    if release(version)[:2] < (2, 6):
+        return Row('torch', BROKEN, version, 'torch 2.6 or newer is needed', needs.setup)
     if facts.gpu_in_machine and not probe.get('gpu'):
         detail += '; it cannot use the GPU of this machine'
     return Row('torch', OK, version, detail)
@@ -131,26 +132,16 @@ def judge_torch(facts: Facts, needs: Needs) -> Row:
 def judge_openmmlab(facts: Facts, needs: Needs, piece: str) -> Row:
     """mmengine, mmcv or mmdet, of OneDL or of OpenMMLab."""
     found = providers(facts, piece)
-    trouble = {'mmengine': trouble_of_mmengine, 'mmdet': trouble_of_mmdet}
     if len(found) > 1:
         both = ' and '.join(f'{name} {facts.distributions[name]}' for name in found)
         detail = f'two distributions share one folder: {both}'
     else:
-        detail = trouble[piece](facts) if piece in trouble else ''
+        detail = trouble_of_mmdet(facts) if piece == 'mmdet' else ''
     if detail:
         return Row(piece, BROKEN, facts.distributions[found[0]], detail, needs.setup)
     if 'error' in facts.probes[piece]:
         return failed(facts, piece, needs.setup)
     return Row(piece, OK, facts.probes[piece]['version'], ''.join(found))
-
-
-def trouble_of_mmengine(facts: Facts) -> str:
-    """The last official mmengine calls torch.load in a way that torch 2.6 refuses."""
-    version = facts.distributions.get('mmengine')
-    torch = facts.probes.get('torch', {}).get('version', '')
-    if version and release(version) <= (0, 10, 7) and release(torch)[:2] >= (2, 6):
-        return f'mmengine {version} cannot read its own checkpoints with torch {torch}'
-    return ''
 
 
 def trouble_of_mmdet(facts: Facts) -> str:

@@ -7,7 +7,7 @@
 #     --python PYTHON   the Python (3.10 to 3.12) that .venv is made with
 #     --dev             with what the tests need
 #
-#     MULTIGRAIN_TORCH  which torch; unset: any torch >= 2.4 that is there, else torch==2.13.0
+#     MULTIGRAIN_TORCH  which torch; unset: any torch >= 2.6 that is there, else torch==2.13.0
 #     MAX_JOBS          how many compilers run at once; unset: by cores and memory
 #     CUDA_HOME         the CUDA toolkit; unset: the one that is found
 #     FORCE_CUDA=1      CUDA operators on a machine whose GPU is elsewhere (a login node)
