@@ -104,11 +104,16 @@ def main() -> None:
     cores = len(os.sched_getaffinity(0))
     for variable in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS'):  # torchrun and mmengine ask for them
         os.environ.setdefault(variable, str(max(1, cores // processes)))
+    restarts = os.environ.get('MAX_RESTARTS', '0')
+    if restarts != '0':
+        # Else processes that are started again find in the store where the first ones were, and
+        # wait for them (torch 2.13).
+        os.environ.setdefault('TORCH_DISABLE_SHARE_RDZV_TCP_STORE', '1')
     sys.exit(
         run([
             *meeting_point(os.environ),
             f'--nproc-per-node={processes}',
-            f'--max-restarts={os.environ.get("MAX_RESTARTS", "0")}',
+            f'--max-restarts={restarts}',
             str(Path(__file__).with_name(script)),
             config,
             *arguments,

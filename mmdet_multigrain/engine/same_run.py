@@ -50,9 +50,10 @@ def check_same_run(cfg: Config) -> Sequence[Process]:
     Raises:
         ProcessError: One of them differs from the first, in all processes.
     """
+    config = cfg.to_dict()
     facts = {
-        **{f'config entry {key}': repr(value) for key, value in _entries(cfg.to_dict())},
-        **{f'content of {path}': str(file_digest(path)) for path in annotation_files(cfg)},
+        **{f'config entry {key}': repr(value) for key, value in _entries(config)},
+        **{f'content of {path}': str(file_digest(path)) for path in annotation_files(config)},
         **{f'version of {name}': version for name, version in versions().items()},
         'code of mmdet_multigrain': code_digest(),
     }
@@ -69,8 +70,8 @@ def check_same_run(cfg: Config) -> Sequence[Process]:
     return processes
 
 
-def annotation_files(cfg: Mapping[str, Any]) -> list[str]:
-    """Paths of all annotation files that a config names."""
+def annotation_files(config: Mapping[str, Any]) -> list[str]:
+    """Paths of all annotation files that a config names and that are there."""
     found: list[str] = []
 
     def search(value: Any) -> None:
@@ -83,7 +84,7 @@ def annotation_files(cfg: Mapping[str, Any]) -> list[str]:
             for item in value:
                 search(item)
 
-    search(cfg)
+    search(config)
     return sorted({path for path in found if Path(path).is_file()})
 
 

@@ -12,6 +12,7 @@ import pytest
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 
+from mmdet_multigrain.datasets import SeededDataset
 from mmdet_multigrain.engine.checkpoints import read_checkpoint
 from mmdet_multigrain.engine.run_equality import differences, log_entries
 
@@ -41,7 +42,22 @@ custom_hooks = _base_.custom_hooks + [
 log_processor = dict(window_size=5)
 {loop}
 """
-BY_ITERATION = "train_cfg = dict(max_iters=16, val_interval=8)"
+BY_ITERATION = 'train_cfg = dict(max_iters=16, val_interval=8)'
+# Three iterations, to try what happens without one part of the whole.
+SHORT = """
+train_cfg = dict(max_iters=3, val_interval=9)
+"""
+# A hook that changes nothing instead.
+WITHOUT_SEED = """
+default_hooks.update(iteration_seed=dict(_delete_=True, type='DistSamplerSeedHook'))
+"""
+# As MMEngine and MMDetection bring them.
+STOCK = """
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=3, val_interval=9)
+train_dataloader.update(
+    sampler=dict(type='InfiniteSampler', shuffle=True),
+    batch_sampler=dict(type='AspectRatioBatchSampler'))
+"""
 BY_EPOCH = """
 train_cfg = dict(_delete_=True, type='ExactEpochBasedTrainLoop', max_epochs=2)
 train_dataloader.update(sampler=dict(type='ExactSampler'))
@@ -97,32 +113,42 @@ class Run:
         assert result.status == 0, result.err
         return result
 
-    def differences(self, work_dir: Path) -> list[str]:
+    def differences(self, work_dir: Path, *, iterations: int = 16) -> list[str]:
         """All in which the end of another run, its logs and its samples differ."""
-        name = 'iter_16.pth'
-        checkpoints = [read_checkpoint(str(path / name)) for path in (self.work_dir, work_dir)]
-        found = list(differences(*checkpoints))
+        paths = [path / f'iter_{iterations}.pth' for path in (self.work_dir, work_dir)]
+        found = list(differences(*(read_checkpoint(str(path)) for path in paths)))
         (expected, _), (entries, own) = log_entries(self.work_dir), log_entries(work_dir)
-        assert len(expected) == 16 + 2
+        assert sum(kind == 'train' for kind, _ in expected) == iterations
+        assert len(expected) == iterations + (2 if iterations == 16 else 1)
         found += [*own, *differences(expected, entries, place='log')]
         samples = [(path / 'samples.txt').read_text() for path in (self.work_dir, work_dir)]
         return found + (['samples'] if samples[0] != samples[1] else [])
 
 
 @pytest.fixture(scope='module')
-def runs(tmp_path_factory, config, garment_data) -> dict[str, Run]:
-    """One run by iteration with the hierarchical head, one by epoch with the flat one."""
-    folder = tmp_path_factory.mktemp('exact')
-    made = {}
-    kinds = ('iteration', 'wgroup', BY_ITERATION), ('epoch', 'baseline', BY_EPOCH)
-    for name, head, loop in kinds:
-        path, work_dir = folder / f'{name}.py', folder / name
+def make_run(tmp_path_factory, config, garment_data):
+    """Function that trains one run to its end."""
+
+    def make(head: str, loop: str, *arguments: object) -> Run:
+        folder = tmp_path_factory.mktemp('exact')
+        path, work_dir = folder / 'config.py', folder / 'run'
         base = config.with_name(f'{head}_r18_fpn_synthetic.py')
         path.write_text(CONFIG.format(base=str(base), work_dir=str(work_dir), loop=loop))
-        made[name] = Run(path, garment_data, work_dir)
-        result = made[name].train(work_dir, '--seed', 3)
+        run = Run(path, garment_data, work_dir)
+        result = run.train(work_dir, *arguments)
         assert result.status == 0, result.err
-    return made
+        return run
+
+    return make
+
+
+@pytest.fixture(scope='module')
+def runs(make_run) -> dict[str, Run]:
+    """One run by iteration with the hierarchical head, one by epoch with the flat one."""
+    return dict(
+        iteration=make_run('wgroup', BY_ITERATION, '--seed', 3),
+        epoch=make_run('baseline', BY_EPOCH, '--seed', 3),
+    )
 
 
 @pytest.mark.parametrize(
@@ -143,3 +169,68 @@ def test_a_resumed_run_is_the_run_that_was_not_interrupted(runs, tmp_path, name,
     result = run.resume(after, tmp_path / 'run', f'train_dataloader.num_workers={workers}')
     assert re.search(rf'resumed epoch: \d, iter: {after}\n', result.out)
     assert run.differences(tmp_path / 'run') == []
+
+
+def test_a_run_without_a_seed_goes_on_with_the_one_that_was_drawn(make_run, tmp_path):
+    run = make_run('wgroup', SHORT)
+    run.resume(1, tmp_path / 'run')
+    assert run.differences(tmp_path / 'run', iterations=3) == []
+
+
+def unseeded(self, index):
+    return self.dataset[int(index)]
+
+
+@pytest.mark.parametrize(
+    ('loop', 'patches'),
+    [
+        (SHORT + WITHOUT_SEED, {}),
+        (SHORT, {'__getitem__': unseeded}),
+        (STOCK + WITHOUT_SEED, {}),
+    ],
+    ids=['draws of the model', 'augmentation', 'stock'],
+)
+def test_without_one_part_a_resumed_run_is_another_one(
+    make_run, tmp_path, monkeypatch, loop, patches
+):
+    """The tests above can fail. And stock samplers and loops run as ever."""
+    for name, patch in patches.items():
+        monkeypatch.setattr(SeededDataset, name, patch)
+    run = make_run('wgroup', loop, '--seed', 3)
+    result = run.resume(1, tmp_path / 'run')
+    assert ('Advance dataloader' in result.out) == (loop == STOCK + WITHOUT_SEED)
+    found = run.differences(tmp_path / 'run', iterations=3)
+    assert any(place.startswith('state_dict.') for place in found)
+    assert any('.loss_cls' in place for place in found)
+    assert ('samples' in found) == (loop != SHORT + WITHOUT_SEED)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'more', 'message'),
+    [
+        (['--seed', 4], [], 'is of a run with seed 3, not 4; leave out --seed'),
+        ([], ['train_dataloader.batch_size=1'], 'is of a run with 2 batch size, not 1; go on as'),
+        ([], ['train_dataloader.dataset.indices=9'], 'is of a run with 16 images, not 9; go on'),
+    ],
+)
+def test_another_run_is_refused(runs, tmp_path, arguments, more, message):
+    run = runs['iteration']
+    result = run.train(
+        tmp_path / 'run', '--resume', run.work_dir / 'iter_16.pth', *arguments, more=more
+    )
+    assert message in result.error()
+
+
+def test_another_run_can_be_wanted(runs, tmp_path):
+    run = runs['iteration']
+    more = [
+        'train_dataloader.batch_size=1',
+        'train_dataloader.dataset.indices=9',
+        'default_hooks.exact_resume.allow_world_size_change=True',
+        'default_hooks.exact_resume.allow_data_change=True',
+        'train_cfg.max_iters=17',
+    ]
+    path = run.work_dir / 'iter_16.pth'
+    result = run.train(tmp_path / 'run', '--resume', path, '--seed', 3, more=more)
+    assert result.status == 0, result.err
+    assert 'Iter(train) [17/17]' in result.out

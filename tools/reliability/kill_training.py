@@ -157,13 +157,19 @@ class Trainer:
             raise ValueError(f'a run that nobody killed ended with status {status}: {last}')
 
     def interrupt(self, work_dir: Path, chance: random.Random) -> None:
-        """Start a run and kill it at a random moment of its training."""
-        before = screen_of(work_dir).count('Iter(train)')
+        """Start a run and kill it at a random moment of one of the iterations that are left."""
+        before = len(shown_iterations(work_dir))
+        target = None
         with self.started(work_dir) as process:
-            while process.poll() is None and screen_of(work_dir).count('Iter(train)') == before:
-                time.sleep(0.02)
+            while process.poll() is None:
+                shown = shown_iterations(work_dir)[before:]
+                if shown and target is None:
+                    target = chance.randint(shown[0], ITERATIONS)
+                if shown and shown[-1] >= target:
+                    break
+                time.sleep(0.01)
             try:
-                process.wait(timeout=chance.random() * self.seconds)
+                process.wait(timeout=chance.random() * 2 * self.seconds / ITERATIONS)
                 return  # it was over before
             except subprocess.TimeoutExpired:
                 self.kills += 1
@@ -192,6 +198,11 @@ def screen_of(work_dir: Path) -> str:
     """What the runs in a folder have shown so far."""
     path = work_dir / 'screen.txt'
     return path.read_text(errors='replace') if path.is_file() else ''
+
+
+def shown_iterations(work_dir: Path) -> list[int]:
+    """The iterations that the runs in a folder have finished, in the order of their lines."""
+    return [int(number) for number in re.findall(r'Iter\(train\) +\[ *(\d+)/', screen_of(work_dir))]
 
 
 def kill_all(pid: int) -> None:
