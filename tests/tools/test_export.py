@@ -96,7 +96,7 @@ def loaded(config, data, score_thr):
 
 
 def test_stock_mmdetection_alone_detects_the_same(
-    garment_data, config, trained, tested, pictures, tmp_path
+    garment_data, config, trained, pictures, tmp_path
 ):
     out = tmp_path / 'out'
     result = export(
