@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -21,8 +22,12 @@ LEAST = 0.03  # of the cases are whole enough to be accepted, or broken enough t
 
 @pytest.mark.parametrize('name', READERS)
 def test_no_case_fails(name, tmp_path):
-    tally = fuzz(READERS[name], cases=CASES, random_seed=1, keep=tmp_path)
+    open_files = []
+    tally = fuzz(READERS[name], cases=CASES, random_seed=1, keep=tmp_path,
+                 each=lambda _: open_files.append(len(os.listdir('/proc/self/fd'))))
     assert not tally.failures
+    # The first cases import libraries, which may open files for good; after that none stays open.
+    assert open_files[-1] <= open_files[CASES // 4]
     assert tally.cases >= CASES
     # Files that are all accepted, or all refused at the first byte, would prove nothing.
     assert min(tally.accepted, tally.refused) > LEAST * CASES
@@ -102,10 +107,10 @@ def test_accepted_and_refused():
     (lambda folder: refuse(folder, '\ud800'), 'message with line breaks or control'),
     (lambda folder: refuse(folder, 'x' * 3000), 'message of thousands'),
     (leave, "left behind: ['y']"), (leave_and_refuse, "left behind: ['y']"),
-    (lose_time, 'hang: over 0.2 s'), (swallow_the_alarm, 'hang: over 0.2 s'),
+    (lose_time, 'hang: over 1 s'), (swallow_the_alarm, 'hang: over 1 s'),
     (take_memory, 'memory: ')])
 def test_failures(monkeypatch, read, said):
-    monkeypatch.setattr(judge, 'CPU_SECONDS', 0.2)
+    monkeypatch.setattr(judge, 'CPU_SECONDS', 1)
     monkeypatch.setattr(judge, '_peak_mb', current_mb)
     with pytest.raises(Failure) as caught:
         one_case(a_reader(read), {'x': b'12'})
