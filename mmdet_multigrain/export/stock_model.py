@@ -22,6 +22,8 @@ from .errors import ExportError
 
 _HEAD = 'roi_head.bbox_head.'
 _STOCK = ('torch', 'mmdet', 'mmcv', 'mmengine')
+# Parts of the options for speed that are stock on contiguous features in single precision.
+_SAME_AS = {'PlainRoIExtractor': 'SingleRoIExtractor', 'Float32RPNHead': 'RPNHead'}
 # Arguments of MultiGrainedBBoxHead that its fine branch alone has no use for.
 _OURS = ('taxonomy', 'grouped', 'branch_fcs', 'coarse_width', 'reg_weights', 'init_cfg')
 
@@ -40,7 +42,7 @@ def stock_model(config: Mapping[str, Any], model: nn.Module) -> tuple[dict, dict
     Raises:
         ExportError: Stock MMDetection has no model that detects the same.
     """
-    config, tensors = dict(config), dict(model.state_dict())
+    config, tensors = _without_speed(config), dict(model.state_dict())
     roi_head = getattr(model, 'roi_head', None)
     head = getattr(roi_head, 'bbox_head', None)
     if isinstance(head, MultiGrainedBBoxHead):
@@ -60,6 +62,18 @@ def stock_model(config: Mapping[str, Any], model: nn.Module) -> tuple[dict, dict
     _check_stock(stock)
     stock.load_state_dict(tensors)
     return config, {name: tensors[name].clone() for name in stock.state_dict()}
+
+
+def _without_speed(config: Any) -> Any:
+    """The same config with the stock parts in place of those of the options for speed."""
+    if isinstance(config, Mapping):
+        config = {key: _without_speed(value) for key, value in config.items()}
+        kind = config.get('type')
+        if isinstance(kind, str) and kind in _SAME_AS:
+            config['type'] = _SAME_AS[kind]
+    elif isinstance(config, list | tuple):
+        config = type(config)(map(_without_speed, config))
+    return config
 
 
 def _fine_head(config: Mapping[str, Any], head: MultiGrainedBBoxHead) -> dict[str, Any]:

@@ -6,8 +6,10 @@ import copy
 
 import pytest
 import torch
+from mmdet.models.dense_heads import RPNHead
 from mmdet.models.losses import SeesawLoss
 from mmdet.models.roi_heads.bbox_heads import ConvFCBBoxHead, Shared2FCBBoxHead
+from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
 
@@ -116,6 +118,16 @@ def test_stock_models_stay_as_they_are(small_config):
     model, stock, config, tensors = exported(small_config('baseline').model)
     assert tensors.keys() == model.state_dict().keys()
     assert config['roi_head']['bbox_head']['type'] == 'ConvFCBBoxHead'
+
+
+def test_parts_of_the_options_for_speed_become_stock(small_config):
+    config = small_config().model
+    config.roi_head.bbox_roi_extractor.type = 'PlainRoIExtractor'
+    config.rpn_head.type = 'Float32RPNHead'
+    model, stock, _, _ = exported(config)
+    assert type(stock.roi_head.bbox_roi_extractor) is SingleRoIExtractor
+    assert type(stock.rpn_head) is RPNHead
+    same_head_outputs(model, stock)
 
 
 def test_what_has_no_stock_equal_is_refused(small_config):
