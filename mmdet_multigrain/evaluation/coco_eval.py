@@ -59,8 +59,8 @@ class GroundTruth:
             annotations: COCO dictionaries, `area` and `iscrowd` included.
             cat_ids: Category id of each label; annotations of others are left out.
         """
-        # The order decides ties in score; sorted is pycocotools' order.
-        image_ids = tuple(sorted(set(image_ids)))
+        # The order decides ties in score; sorted is pycocotools' order. Text comes after numbers.
+        image_ids = tuple(sorted(set(image_ids), key=lambda key: (isinstance(key, str), key)))
         image_of = {image_id: position for position, image_id in enumerate(image_ids)}
         label_of = {cat_id: label for label, cat_id in enumerate(cat_ids)}
         kept = [

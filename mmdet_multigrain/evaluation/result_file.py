@@ -92,7 +92,7 @@ def read_result(path: str | os.PathLike[str]) -> Result:
     if version != SCHEMA_VERSION:
         raise EvaluationError(
             f'{path}: ' + ('no result of a test' if version is None else
-                           f'of schema version {version!r}, this is {SCHEMA_VERSION}')
+                           f'of schema version {show(version)}, this is {SCHEMA_VERSION}')
             + '; write it again with tools/test.py'
         )
     try:

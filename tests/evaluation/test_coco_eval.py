@@ -224,6 +224,12 @@ def test_from_annotations_maps_ids_and_drops_the_rest():
     assert gt.box_counts(3).tolist() == [1, 0, 0]
 
 
+def test_ids_of_images_may_be_numbers_and_text():
+    # JSON lets a file mix them, and no other reader minds.
+    truth = GroundTruth.from_annotations(['b', 10, '1', 9], [], [])
+    assert truth.image_ids == (9, 10, '1', 'b')
+
+
 def test_from_images_gives_widths_and_image_positions():
     none = np.zeros((0, 4), dtype=np.float32)
     dt = Detections.from_images(
