@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 import shutil
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +72,7 @@ KILLS = (1, 5, 8, 16)  # 8 and 16: before a validation
 class KilledRunsHook(Hook):
     """Note the samples of each iteration; keep the folder as it is after each one."""
 
-    priority = 'LOWEST'
+    priority = 'VERY_LOW'  # behind the checkpoint, before a stop
 
     def __init__(self, work_dir: str) -> None:
         self.work_dir = work_dir
@@ -79,6 +81,8 @@ class KilledRunsHook(Hook):
         with open(Path(runner.work_dir, 'samples.txt'), 'a') as notes:
             for sample in data_batch['data_samples']:
                 print(runner.iter, sample.img_id, sample.img_shape, sample.flip, file=notes)
+        if os.environ.get('STOP_AT') == str(runner.iter + 1):
+            os.kill(os.getpid(), signal.SIGTERM)
         if runner.work_dir == self.work_dir and runner.iter + 1 in KILLS:
             shutil.copytree(self.work_dir, killed(self.work_dir, after=runner.iter + 1))
 
@@ -203,6 +207,36 @@ def test_without_one_part_a_resumed_run_is_another_one(
     assert any(place.startswith('state_dict.') for place in found)
     assert any('.loss_cls' in place for place in found)
     assert ('samples' in found) == (loop != SHORT + WITHOUT_SEED)
+
+
+@pytest.mark.parametrize(('steps', 'last'), [(1, 1), (2, 2)])
+def test_sigterm_stops_between_two_steps_of_the_optimizer(
+    make_run, tmp_path, monkeypatch, steps, last
+):
+    run = make_run('wgroup', f'{SHORT}\noptim_wrapper = dict(accumulative_counts={steps})')
+    more = ['default_hooks.checkpoint.interval=99']
+    seed = read_checkpoint(str(run.work_dir / 'iter_3.pth'))['meta']['seed']
+    with monkeypatch.context() as patch:
+        patch.setenv('STOP_AT', '1')
+        result = run.train(tmp_path / 'run', '--seed', seed, more=more)
+    assert result.status == 128 + signal.SIGTERM
+    line = f'stopped by SIGTERM after iteration {last}; --resume goes on from there\n'
+    assert result.err == line
+    assert {path.name for path in (tmp_path / 'run').glob('*.pth')} == {f'iter_{last}.pth'}
+    result = run.train(tmp_path / 'run', '--resume', more=more)
+    assert result.status == 0, result.err
+    assert 'lies between two steps' not in result.out
+    # It kept fewer checkpoints.
+    found = set(run.differences(tmp_path / 'run', iterations=3))
+    assert found <= {'message_hub.runtime_info.keep_ckpt_ids'}
+
+
+def test_a_checkpoint_without_the_gradients_that_belong_to_it_is_told(make_run, tmp_path):
+    run = make_run('wgroup', f'{SHORT}\noptim_wrapper = dict(accumulative_counts=2)')
+    run.resume(1, tmp_path / 'run')
+    assert run.differences(tmp_path / 'run', iterations=3) != []
+    result = run.train(tmp_path / 'again', more=['train_cfg.max_iters=2'])
+    assert result.out.count('This checkpoint lies between two steps of the optimizer') == 1
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,8 @@ def test_unlike_processes_do_not_start(runs):
     lines = set(result.err.splitlines())
     assert lines == {
         'error: process 1 differs from process 0 in the config entry '
-        'optim_wrapper.clip_grad.max_norm (11, not 10); start all processes with the same config, data and code'
+        'optim_wrapper.clip_grad.max_norm (11, not 10); start all processes with the same config, '
+        'data and code'
     }
     assert not [*(runs.folder / 'unlike').rglob('*')]
 

@@ -1,0 +1,80 @@
+"""GracefulStopHook: how several processes agree on where to stop."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import distributed
+
+from mmdet_multigrain.engine.hooks import GracefulStopHook
+
+
+class Peers:
+    """Several processes, asked one after another; `distributed.all_reduce` of one iteration."""
+
+    def __init__(self, monkeypatch, number):
+        self.hooks = [GracefulStopHook() for _ in range(number)]
+        for hook in self.hooks:
+            hook._group = object()
+        self.tensors = []
+        monkeypatch.setattr(distributed, 'all_reduce', self.all_reduce)
+
+    def all_reduce(self, tensor, *, op, group, async_op):
+        assert op == distributed.ReduceOp.MAX and async_op
+        self.tensors.append(tensor)
+        return SimpleNamespace(wait=lambda: None)
+
+    def iteration(self, wanted, iteration):
+        """Who stops after it."""
+        stopped = []
+        for rank, hook in enumerate(self.hooks):
+            runner = SimpleNamespace(
+                stop_request=SimpleNamespace(made=rank in wanted), iter=iteration, rank=rank,
+                hooks=[], optim_wrapper=SimpleNamespace(_accumulative_counts=1),
+            )  # fmt: skip
+            try:
+                hook.after_train_iter(runner, iteration)
+            except SystemExit as stop:
+                assert stop.code == 143
+                stopped.append(rank)
+        answer = max(tensor.item() for tensor in self.tensors)
+        for tensor in self.tensors:
+            tensor.fill_(answer)
+        self.tensors.clear()
+        return stopped
+
+
+@pytest.mark.parametrize('asked', [{0}, {2}, {0, 1, 2}])
+def test_all_stop_after_the_same_iteration(monkeypatch, capsys, asked):
+    peers = Peers(monkeypatch, 3)
+    assert peers.iteration(set(), 0) == []
+    assert peers.iteration(asked, 1) == []
+    assert peers.iteration(asked, 2) == [0, 1, 2]
+    line = 'stopped by SIGTERM after iteration 3; --resume goes on from the last checkpoint\n'
+    assert capsys.readouterr().err == line
+
+
+def test_one_process_asks_nobody(monkeypatch):
+    def fail(*arguments, **options):
+        raise AssertionError('there is no group')
+
+    monkeypatch.setattr(distributed, 'all_reduce', fail)
+    hook = GracefulStopHook()
+    runner = SimpleNamespace(
+        stop_request=SimpleNamespace(made=False), world_size=1, iter=0, rank=0, hooks=[],
+        optim_wrapper=SimpleNamespace(),
+    )  # fmt: skip
+    hook.before_train(runner)
+    hook.after_train_iter(runner, 0)
+    runner.stop_request.made = True
+    with pytest.raises(SystemExit):
+        hook.after_train_iter(runner, 0)
+    hook.after_train(runner)
+
+
+def test_a_runner_of_mmengine_has_no_request():
+    hook = GracefulStopHook()
+    hook.after_train_iter(SimpleNamespace(iter=0), 0)
+    assert torch.is_tensor(hook._answer) is False
