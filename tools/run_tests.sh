@@ -16,4 +16,10 @@ else
     python=.venv/bin/python
 fi
 "$python" -m ruff check .
-exec "$python" -m pytest --durations=15 "$@"
+if (($#)); then
+    exec "$python" -m pytest --durations=15 "$@"
+fi
+# Runs that must be equal bit by bit are compared in a process that nothing ran in before.
+exact=tests/tools/test_exact_resume.py
+"$python" -m pytest --durations=15 --ignore="$exact"
+exec "$python" -m pytest --durations=15 "$exact"
