@@ -19,7 +19,6 @@ fi
 if (($#)); then
     exec "$python" -m pytest --durations=15 "$@"
 fi
-# Runs that must be equal bit by bit are compared in a process that nothing ran in before.
-exact=tests/tools/test_exact_resume.py
-"$python" -m pytest --durations=15 --ignore="$exact"
-exec "$python" -m pytest --durations=15 "$exact"
+# The command lines run within the process of their tests: one that no other test ran in before.
+"$python" -m pytest --durations=15 --ignore=tests/tools
+exec "$python" -m pytest --durations=15 tests/tools
