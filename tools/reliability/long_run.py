@@ -1,10 +1,13 @@
 """Train for long and watch what a run holds on to: python tools/reliability/long_run.py
 
 A small detector is trained on drawn garments through tools/train.py, with validations, checkpoints
-and loader workers, 2,000 iterations by default. Every few iterations memory (of the main process
-and of its workers: what is theirs alone), open files, threads and child processes are counted.
+and loader workers, 2,000 iterations by default. Every few iterations memory (resident of the main
+process, and what all hold together), open files, threads and child processes are counted.
 After a warm-up none of them may grow: of memory the interval of the slope has to lie below
 --limit, of the others no later count may exceed all earlier ones. Nothing may be left at the end.
+
+The allocator is told to give back at once what is freed: else its own store moves by tens of MB
+at each validation, which hides small leaks.
 
 Prints a table and the verdict; the exit status is 1 if something grows or is left. --out keeps the
 samples (CSV) and a figure (PNG).
@@ -40,6 +43,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIG = REPOSITORY / 'configs' / 'multigrain' / 'wgroup_r18_fpn_synthetic.py'
 WARM_UP = 0.25  # of the iterations: caches fill, the allocator finds its size
 SHARED_MEMORY = Path('/dev/shm')
+_ALLOCATOR = {'MALLOC_ARENA_MAX': '1', 'MALLOC_TRIM_THRESHOLD_': '65536',
+              'MALLOC_MMAP_THRESHOLD_': '65536'}  # of glibc
 _ITERATION = re.compile(r'Iter\(train\) +\[ *(\d+)/\d+\]')
 _SMALL = (
     'model.backbone.base_channels=8', 'model.neck.in_channels=[8,16,32,64]',
@@ -53,9 +58,10 @@ class Sample:
 
     Attributes:
         iteration: Of the training.
-        main_mb: Memory of the main process alone (USS), in 10^6 bytes.
-        workers_mb: Of all its children together.
-        rss_mb: Resident memory of the main process, shared parts included.
+        main_mb: Resident memory (RSS) of the main process, in 10^6 bytes. Its memory alone (USS)
+            would grow by what it stops sharing with forked workers, which is no new memory.
+        all_mb: Of all processes, what they share counted once; without libraries and other mapped
+            files, whose share depends on what else runs on the machine.
         files: Open files of all.
         threads: Of the main process.
         children: Processes that it started.
@@ -63,14 +69,13 @@ class Sample:
 
     iteration: int
     main_mb: float
-    workers_mb: float
-    rss_mb: float
+    all_mb: float
     files: int
     threads: int
     children: int
 
 
-MEMORY = {'main_mb': 'main process, MB', 'workers_mb': 'loader workers, MB'}
+MEMORY = {'main_mb': 'main process, MB', 'all_mb': 'all processes, MB'}
 COUNTS = {'files': 'open files', 'threads': 'threads', 'children': 'child processes'}
 
 
@@ -107,6 +112,13 @@ def command(folder: Path, args: argparse.Namespace) -> list[str]:
         'val_dataloader.persistent_workers=False', *args.cfg_options]  # fmt: skip
 
 
+def own_mb(pid: int) -> float:
+    """Anonymous and shared memory of a process, its proportional part of what others hold too."""
+    lines = Path(f'/proc/{pid}/smaps_rollup').read_text().splitlines()
+    return sum(int(line.split()[1]) * 1024 / 1e6 for line in lines
+               if line.startswith(('Pss_Anon:', 'Pss_Shmem:')))
+
+
 def watch(process: subprocess.Popen, children: set[int], log: list[str]) -> Iterator[Sample]:
     """A sample at each iteration that is told on the screen.
 
@@ -119,15 +131,14 @@ def watch(process: subprocess.Popen, children: set[int], log: list[str]) -> Iter
     for line in process.stdout:
         log.append(line)
         if found := _ITERATION.search(line):
-            with contextlib.suppress(psutil.NoSuchProcess):  # a worker that is just ending
+            with contextlib.suppress(psutil.NoSuchProcess, OSError):  # a worker that just ended
                 workers = main.children(recursive=True)
                 children.update(worker.pid for worker in workers)
-                memory = main.memory_full_info()
                 yield Sample(
-                    int(found[1]), memory.uss / 1e6,
-                    sum(worker.memory_full_info().uss for worker in workers) / 1e6,
-                    memory.rss / 1e6, sum(one.num_fds() for one in (main, *workers)),
-                    main.num_threads(), len(workers))
+                    int(found[1]), main.memory_info().rss / 1e6,
+                    sum(map(own_mb, (main.pid, *(worker.pid for worker in workers)))),
+                    sum(one.num_fds() for one in (main, *workers)), main.num_threads(),
+                    len(workers))
 
 
 def run(folder: Path, args: argparse.Namespace) -> tuple[list[Sample], list[str]]:
@@ -137,7 +148,8 @@ def run(folder: Path, args: argparse.Namespace) -> tuple[list[Sample], list[str]
         ValueError: The run failed.
     """
     paths = [str(REPOSITORY), os.environ.get('PYTHONPATH', '')]
-    environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, paths))}
+    environment = {**_ALLOCATOR, **os.environ,
+                   'PYTHONPATH': os.pathsep.join(filter(None, paths))}
     samples: list[Sample] = []
     children: set[int] = set()
     log: list[str] = []

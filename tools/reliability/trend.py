@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import theilslopes
 
-RESAMPLES = 500
+RESAMPLES = 200
 CONFIDENCE = 0.95
 GROWTH, NONE, UNDECIDED = 'growth', 'none', 'undecided'
 
