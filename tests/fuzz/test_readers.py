@@ -172,7 +172,7 @@ def test_script_tells_failures(fuzz_tool, repository, tmp_path, monkeypatch):
     monkeypatch.setenv('PYTHONPATH', f'{tmp_path}:{repository}')
     done = script(fuzz_tool, 'taxonomy-yaml', '--cases', 20, '--keep', tmp_path / 'kept')
     assert done.returncode == 1
-    assert 'taxonomy-yaml: traceback: TypeError' in done.stdout
+    assert '  traceback: TypeError' in done.stdout
     assert (tmp_path / 'kept' / 'taxonomy-yaml' / '1' / 'x.yaml').is_file()
 
 

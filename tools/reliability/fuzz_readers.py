@@ -92,8 +92,9 @@ def reports(name: str, args: argparse.Namespace, log: Any) -> Iterator[list[Any]
 
 
 def fuzz_all(args: argparse.Namespace) -> int:
-    """Fuzz and print the table; the number of readers that failed."""
-    rows = []
+    """Fuzz and print a line for each reader; the number of those that failed."""
+    failed = 0
+    print(f'{"reader":<25}{"cases":>8}{"accepted":>10}{"refused":>9}{"failures":>10}{"seconds":>9}')
     for name in args.readers or READERS:
         started = time.perf_counter()
         with (tempfile.TemporaryFile('w+') as log,
@@ -101,15 +102,13 @@ def fuzz_all(args: argparse.Namespace) -> int:
             last: list[Any] = [0, 0, {}]
             for last in reports(name, args, log):
                 bar.update(last[0] + last[1] - bar.n)
-        rows.append((name, *last, time.perf_counter() - started))
-    print(f'{"reader":<25}{"cases":>8}{"accepted":>10}{"refused":>9}{"failures":>10}{"seconds":>9}')
-    for name, accepted, refused, failures, seconds in rows:
+        accepted, refused, failures = last
         print(f'{name:<25}{accepted + refused:>8,}{accepted:>10,}{refused:>9,}{len(failures):>10}'
-              f'{seconds:>9.0f}')
-    for name, _, _, failures, _ in rows:
+              f'{time.perf_counter() - started:>9.0f}', flush=True)
         for what, path in failures.items():
-            print(f'{name}: {what} -> {path}')
-    return sum(bool(row[3]) for row in rows)
+            print(f'  {what} -> {path}', flush=True)
+        failed += bool(failures)
+    return failed
 
 
 def giants(args: argparse.Namespace) -> int:
