@@ -194,18 +194,23 @@ import torch.distributed as dist
 sys.path.insert(0, sys.argv[1])
 from mmdet_multigrain.datasets import taxonomy_metainfo
 from mmdet_multigrain.evaluation.multi_grained_coco_metric import MultiGrainedCocoMetric
+from mmdet_multigrain.launch import run_tool
 from mmdet_multigrain.taxonomy import Taxonomy
 folder, rank = sys.argv[2], int(sys.argv[3])
-dist.init_process_group('gloo', init_method=f'file://{folder}/meet', rank=rank, world_size=2)
-samples, taxonomy = torch.load(f'{folder}/samples.pt')
-metric = MultiGrainedCocoMetric(
-    f'{folder}/val.json', result_file=f'{folder}/result.json', collect_device='cpu')
-metric.dataset_meta = taxonomy_metainfo(Taxonomy.load(taxonomy))
-padded = samples + samples[:1]  # an odd number of images for two processes
-metric.process({}, padded[rank::2])
-values = metric.evaluate(size=len(samples))
-assert (metric._coco_api is not None) == (rank == 0)
-torch.save(values, f'{folder}/values{rank}.pt')
+
+def main():
+    dist.init_process_group('gloo', init_method=f'file://{folder}/meet', rank=rank, world_size=2)
+    samples, taxonomy = torch.load(f'{folder}/samples.pt')
+    metric = MultiGrainedCocoMetric(
+        f'{folder}/val.json', result_file=f'{folder}/result.json', collect_device='cpu')
+    metric.dataset_meta = taxonomy_metainfo(Taxonomy.load(taxonomy))
+    padded = samples + samples[:1]  # an odd number of images for two processes
+    metric.process({}, padded[rank::2])
+    values = metric.evaluate(size=len(samples))
+    assert (metric._coco_api is not None) == (rank == 0)
+    torch.save(values, f'{folder}/values{rank}.pt')
+
+run_tool(main)  # ends a process of gloo as the command lines do: without SIGABRT at exit
 '''
 
 
