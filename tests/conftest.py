@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import signal
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -67,3 +71,24 @@ def mmdet_scope() -> None:
 
         init_default_scope('mmdet')
     warnings.filterwarnings('ignore', category=UserWarning, module='mmengine')
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind() -> Iterator[None]:
+    """Fail the test that changes the process for the tests behind it, not those."""
+    before = _process_state()
+    yield
+    assert _process_state() == before
+
+
+def _process_state() -> dict[str, object]:
+    return dict(
+        logging_disabled_up_to=logging.root.manager.disable,
+        working_folder=os.getcwd(),
+        on_sigint=signal.getsignal(signal.SIGINT),
+        on_sigterm=signal.getsignal(signal.SIGTERM),
+        environment={
+            name: value for name, value in os.environ.items()
+            if name.startswith(('MULTIGRAIN_', 'TORCH_', 'OMP_', 'CUDA_'))
+        },
+    )

@@ -16,9 +16,4 @@ else
     python=.venv/bin/python
 fi
 "$python" -m ruff check .
-if (($#)); then
-    exec "$python" -m pytest --durations=15 "$@"
-fi
-# The command lines run within the process of their tests: one that no other test ran in before.
-"$python" -m pytest --durations=15 --ignore=tests/tools
-exec "$python" -m pytest --durations=15 tests/tools
+exec "$python" -m pytest --durations=15 "$@"

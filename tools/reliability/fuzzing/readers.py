@@ -173,12 +173,15 @@ def _read_dataset(folder: Path) -> None:
         from mmdet_multigrain.datasets import SuperclassCocoDataset
 
     logging.disable(logging.INFO)  # it tells what each file holds
-    dataset = SuperclassCocoDataset(
-        'x.json', taxonomy=_garments(), data_root=str(folder), data_prefix=dict(img='./'),
-        pipeline=[], filter_cfg=dict(filter_empty_gt=True, min_size=1),
-        serialize_data=False)  # it collects garbage, which takes most of the time
-    for number in range(len(dataset)):
-        dataset.get_data_info(number)
+    try:
+        dataset = SuperclassCocoDataset(
+            'x.json', taxonomy=_garments(), data_root=str(folder), data_prefix=dict(img='./'),
+            pipeline=[], filter_cfg=dict(filter_empty_gt=True, min_size=1),
+            serialize_data=False)  # it collects garbage, which takes most of the time
+        for number in range(len(dataset)):
+            dataset.get_data_info(number)
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _check_dataset(folder: Path) -> None:
