@@ -10,12 +10,14 @@ import re
 import runpy
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
 import pytest
 import torch
+from yapf.yapflib import yapf_api
 
 from mmdet_multigrain.converters.deepfashion2 import convert
 from mmdet_multigrain.converters.synthetic_deepfashion2 import SyntheticSpec, generate
@@ -115,6 +117,13 @@ def options(data: Path, *more: str) -> list[str]:
 def one_thread() -> None:
     """Same sums in this process as in those that `start` runs; and no fight for cores."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def plain_configs() -> Iterator[None]:
+    """MMEngine formats the config whenever it saves, half of the time of a short run."""
+    with mock.patch.object(yapf_api, 'FormatCode', lambda text, **options: (text, True)):
+        yield
 
 
 @pytest.fixture(scope='session')

@@ -9,12 +9,10 @@ import shutil
 import signal
 from dataclasses import dataclass
 from pathlib import Path
-from unittest import mock
 
 import pytest
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
-from yapf.yapflib import yapf_api
 
 from mmdet_multigrain.datasets import SeededDataset
 from mmdet_multigrain.engine.checkpoints import read_checkpoint
@@ -129,13 +127,6 @@ class Run:
         found += [*own, *differences(expected, entries, place='log')]
         samples = [(path / 'samples.txt').read_text() for path in (self.work_dir, work_dir)]
         return found + (['samples'] if samples[0] != samples[1] else [])
-
-
-@pytest.fixture(scope='module', autouse=True)
-def plain_configs():
-    """MMEngine formats the config whenever it saves; half of the time here."""
-    with mock.patch.object(yapf_api, 'FormatCode', lambda text, **options: (text, True)):
-        yield
 
 
 @pytest.fixture(scope='module')

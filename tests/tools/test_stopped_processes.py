@@ -11,7 +11,7 @@ import pytest
 from mmdet_multigrain.engine.checkpoints import read_checkpoint
 from mmdet_multigrain.engine.run_equality import differences, log_entries
 
-from .conftest import REPOSITORY, SMALL, Result, call, start
+from .conftest import REPOSITORY, Result, call, options, start
 
 # A user's module and config. The second process strikes itself in the fourth iteration, or does
 # not, as the environment says; with it its whole group of processes: the workers of its loader.
@@ -70,7 +70,7 @@ class Runs:
         self.unlike.write_text(text + UNLIKE)
 
     def options(self, *more: str) -> list[str]:
-        return ['--cfg-options', *SMALL, *MORE, f'data_root={self.data}', *more]
+        return options(self.data, *MORE, *more)
 
     def train(self, name: str, *, config: Path | None = None, **environment: str) -> Result:
         return start(
