@@ -66,13 +66,13 @@ def run_tool(main: Callable[[], None], *, interrupted: str = 'interrupted') -> N
     try:
         main()
     except KeyboardInterrupt:
-        print(f'\n{interrupted}', file=sys.stderr)
+        _say(f'\n{interrupted}')
         status = 130
     except BrokenPipeError:  # whoever read our output (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 128 + signal.SIGPIPE
     except Exception as error:  # noqa: BLE001 (the boundary to the user)
-        print(f'error: {one_line(error)}', file=sys.stderr)
+        _say(f'error: {one_line(error)}')
         status = 2
     except SystemExit as stop:
         if not (_is_one_of_several() and isinstance(stop.code, int)):
@@ -82,6 +82,11 @@ def run_tool(main: Callable[[], None], *, interrupted: str = 'interrupted') -> N
         _end_now(status)
     if status:
         sys.exit(status)
+
+
+def _say(line: str) -> None:
+    """Write a line to stderr in one piece: `print` lets another process write before its end."""
+    sys.stderr.write(f'{line}\n')
 
 
 def _is_one_of_several() -> bool:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import warnings
+from unittest import mock
 
 import pytest
 import torch
@@ -76,6 +77,14 @@ def test_error_is_one_line_and_status_2(capsys):
     assert (caught.value.code, out) == (2, '')
     assert err.startswith("error: taxonomy 'deepfashion' is neither built in")
     assert err.count('\n') == 1 and HINT not in err
+
+
+def test_another_process_cannot_write_into_an_error(monkeypatch):
+    pieces = []
+    monkeypatch.setattr(sys, 'stderr', mock.Mock(write=pieces.append))
+    with pytest.raises(SystemExit):
+        launch.run_tool(fail_with(ValueError('x')))
+    assert pieces == [f'error: ValueError: x ({HINT})\n']
 
 
 def test_interrupt_is_status_130(capsys):

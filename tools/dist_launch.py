@@ -76,7 +76,7 @@ def run(arguments: list[str]) -> int:
     except ChildFailedError as error:
         rank, first = _first_of(error.failures)
         if first.exitcode < 0:
-            print(f'error: process {rank} was ended by {first.signal_name()}', file=sys.stderr)
+            sys.stderr.write(f'error: process {rank} was ended by {first.signal_name()}\n')
             return 128 - first.exitcode
         return first.exitcode
     except SignalException as error:
