@@ -1,0 +1,30 @@
+"""Start-up that the command lines share, so that tools/ stays thin.
+
+Here belongs what must happen before a Runner exists: arguments, configs, processes, and errors in
+one line. Nothing in it is registered with MMDetection.
+"""
+
+from .arguments import add_cfg_options, add_common_arguments, add_speed, add_trust_checkpoint
+from .configs import load_config, set_work_dir
+from .errors import TRACEBACK_VARIABLE, escape_unknown_letters, one_line, run_tool
+from .imports import quiet_imports
+from .named_files import check_checkpoint, check_file
+from .processes import set_local_rank, start_processes
+
+__all__ = [
+    'TRACEBACK_VARIABLE',
+    'add_cfg_options',
+    'add_common_arguments',
+    'add_speed',
+    'add_trust_checkpoint',
+    'check_checkpoint',
+    'check_file',
+    'escape_unknown_letters',
+    'load_config',
+    'one_line',
+    'quiet_imports',
+    'run_tool',
+    'set_local_rank',
+    'set_work_dir',
+    'start_processes',
+]

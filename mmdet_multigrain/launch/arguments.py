@@ -1,0 +1,69 @@
+"""Arguments that several command lines share, as MMDetection's users type them."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from mmdet_multigrain.speed import option_names
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments that training and testing share, as MMDetection's users type them."""
+    parser.add_argument('--work-dir', help='folder for logs, checkpoints and results')
+    add_cfg_options(parser)
+    add_trust_checkpoint(parser)
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
+    )
+    # torch.distributed.launch hands it over; torchrun sets the environment variable.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+
+
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    """The argument --cfg-options KEY=VALUE ..., as MMDetection's users type it."""
+    from mmengine.config import DictAction
+
+    class Options(DictAction):
+        @staticmethod
+        def _parse_iterable(val: str) -> Any:
+            # MMEngine takes blanks out of all values; paths may have some.
+            if any(character in val for character in '[(,'):
+                return DictAction._parse_iterable(val)
+            return DictAction._parse_int_float_bool(val.strip('\'"'))
+
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=Options,
+        type=_key_value,
+        metavar='KEY=VALUE',
+        help='override config entries, e.g. train_dataloader.batch_size=4',
+    )
+
+
+def _key_value(text: str) -> str:
+    if not text.partition('=')[1]:
+        raise argparse.ArgumentTypeError(f'{text!r} is not KEY=VALUE')
+    return text
+
+
+def add_trust_checkpoint(parser: argparse.ArgumentParser) -> None:
+    """The argument --trust-checkpoint; `engine.weights_only.trust_checkpoints` acts on it."""
+    parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='load checkpoints and pretrained weights that hold more than weights: they can run '
+        'any code',
+    )
+
+
+def add_speed(parser: argparse.ArgumentParser) -> None:
+    """The argument --speed NAME ..., options for faster training."""
+    parser.add_argument(
+        '--speed',
+        nargs='+',
+        default=(),
+        metavar='NAME',
+        help=f'options for faster training (docs/speed.md): {", ".join(option_names())}',
+    )

@@ -1,0 +1,118 @@
+"""The ends of a command line: errors in one line, exit status, letters that a terminal lacks."""
+
+from __future__ import annotations
+
+import atexit
+import io
+import itertools
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+TRACEBACK_VARIABLE = 'MULTIGRAIN_TRACEBACK'
+
+
+def run_tool(main: Callable[[], None], *, interrupted: str = 'interrupted') -> None:
+    """Run a command line; whatever goes wrong is one line on stderr and a non-zero exit.
+
+    With the environment variable MULTIGRAIN_TRACEBACK=1 errors keep their traceback.
+
+    Args:
+        main (Callable): The command line.
+        interrupted (str): What Ctrl-C prints: how to go on.
+    """
+    if os.environ.get(TRACEBACK_VARIABLE) == '1':
+        main()
+        return
+    status = 0
+    try:
+        main()
+    except KeyboardInterrupt:
+        _say(f'\n{interrupted}')
+        status = 130
+    except BrokenPipeError:  # whoever read our output (head, less) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 128 + signal.SIGPIPE
+    except Exception as error:  # noqa: BLE001 (the boundary to the user)
+        _say(f'error: {one_line(error)}')
+        status = 2
+    except SystemExit as stop:
+        if not (_is_one_of_several() and isinstance(stop.code, int)):
+            raise
+        status = stop.code
+    if _is_one_of_several():
+        _end_now(status)
+    if status:
+        sys.exit(status)
+
+
+def _say(line: str) -> None:
+    """Write a line to stderr in one piece: `print` lets another process write before its end."""
+    sys.stderr.write(f'{line}\n')
+
+
+def _is_one_of_several() -> bool:
+    """Whether this process belongs to a distributed group."""
+    distributed = sys.modules.get('torch.distributed')
+    return distributed is not None and distributed.is_available() and distributed.is_initialized()
+
+
+def _end_now(status: int) -> NoReturn:
+    """End this process without taking the interpreter apart.
+
+    The threads of a process group outlive the interpreter's own state: every so many runs one of
+    them asks for it too late and the process, its work done, is ended by SIGABRT.
+    """
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def escape_unknown_letters() -> None:
+    """Let names that the terminal's encoding lacks stand escaped; they must not end a report."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors='backslashreplace')
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an error in one line, also of one that a loader worker passed on."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return f'{type(error).__name__}; {TRACEBACK_VARIABLE}=1 shows where'
+    if lines[0].startswith('Caught ') and 'DataLoader worker' in lines[0]:
+        passed_on = _after_last_frame(str(error))
+        name, _, message = passed_on.partition(': ')
+        if message and name.startswith('mmdet_multigrain.'):
+            return message
+        return f'{passed_on} ({TRACEBACK_VARIABLE}=1 shows where)'
+    if isinstance(error, OSError) or (isinstance(error, ValueError) and _is_ours(error)):
+        return ' '.join(lines)
+    if _of_another_process(error):
+        return 'another process of this run ended; its message says why'
+    return f'{type(error).__name__}: {" ".join(lines)} ({TRACEBACK_VARIABLE}=1 shows where)'
+
+
+def _after_last_frame(traceback: str) -> str:
+    """The error that a printed traceback ends with, in one line."""
+    lines = traceback.splitlines()
+    start = max((n for n, line in enumerate(lines) if line.startswith('  File ')), default=-1)
+    rest = itertools.dropwhile(lambda line: line.startswith('    '), lines[start + 1 :])
+    return ' '.join(' '.join(rest).split())
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether this package raised it: then the message was written for users."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    module = '' if trace is None else trace.tb_frame.f_globals.get('__name__', '')
+    return module.partition('.')[0] in ('mmdet_multigrain', 'benchmarks', '__main__')
+
+
+def _of_another_process(error: BaseException) -> bool:
+    """Whether a collective failed because a peer is gone."""
+    cause = error.__cause__ or error
+    return isinstance(cause, RuntimeError) and 'by peer' in str(cause)

@@ -1,0 +1,194 @@
+"""What goes wrong is one line and an exit status."""
+
+import os
+import socket
+import subprocess
+import sys
+from unittest import mock
+
+import pytest
+from torch.utils.data import DataLoader
+
+from mmdet_multigrain import launch
+from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError
+
+HINT = 'MULTIGRAIN_TRACEBACK=1 shows where'
+
+
+def fail_with(error):
+    def main():
+        raise error
+
+    return main
+
+
+def raised(error):
+    """The error after it was raised here, as `run_tool` sees it."""
+    try:
+        raise error
+    except type(error) as caught:
+        return caught
+
+
+def of_the_package():
+    try:
+        Taxonomy.load('deepfashion')
+    except TaxonomyError as error:
+        return error
+
+
+def test_success_is_silent(capsys):
+    launch.run_tool(lambda: None)
+    assert capsys.readouterr() == ('', '')
+
+
+def test_error_is_one_line_and_status_2(capsys):
+    with pytest.raises(SystemExit) as caught:
+        launch.run_tool(lambda: Taxonomy.load('deepfashion'))
+    out, err = capsys.readouterr()
+    assert (caught.value.code, out) == (2, '')
+    assert err.startswith("error: taxonomy 'deepfashion' is neither built in")
+    assert err.count('\n') == 1 and HINT not in err
+
+
+def test_another_process_cannot_write_into_an_error(monkeypatch):
+    pieces = []
+    monkeypatch.setattr(sys, 'stderr', mock.Mock(write=pieces.append))
+    with pytest.raises(SystemExit):
+        launch.run_tool(fail_with(ValueError('x')))
+    assert pieces == [f'error: ValueError: x ({HINT})\n']
+
+
+def test_interrupt_is_status_130(capsys):
+    with pytest.raises(SystemExit) as caught:
+        launch.run_tool(fail_with(KeyboardInterrupt()), interrupted='go on with --resume')
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == '\ngo on with --resume\n'
+
+
+def test_exit_of_the_tool_is_kept():
+    with pytest.raises(SystemExit) as caught:
+        launch.run_tool(fail_with(SystemExit(7)))
+    assert caught.value.code == 7
+
+
+def test_traceback_on_request(monkeypatch):
+    monkeypatch.setenv('MULTIGRAIN_TRACEBACK', '1')
+    with pytest.raises(KeyError):
+        launch.run_tool(fail_with(KeyError('x')))
+
+
+def test_command_line(tmp_path):
+    """The whole way once: no traceback, one line, status."""
+    tool = tmp_path / 'tool.py'
+    tool.write_text(
+        'from mmdet_multigrain.launch import check_file, run_tool\n'
+        "run_tool(lambda: check_file('no.pth', 'checkpoint'))\n")
+    done = subprocess.run(
+        [sys.executable, str(tool)], capture_output=True, text=True, timeout=60,
+        env={**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, sys.path))}, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, '')
+    assert done.stderr == 'error: no.pth: no such checkpoint; check the path\n'
+
+
+@pytest.mark.parametrize(
+    ('error', 'message'),
+    [
+        (ValueError('a.json: bad\n  entry 3\n'), 'a.json: bad entry 3'),
+        (OSError(28, 'No space left on device', 'a.pth'),
+         "[Errno 28] No space left on device: 'a.pth'"),
+        (KeyError('model'), f"KeyError: 'model' ({HINT})"),
+        (RuntimeError('shape\nmismatch'), f'RuntimeError: shape mismatch ({HINT})'),
+        (AssertionError(), f'AssertionError; {HINT}'),
+        (RuntimeError('[gloo] Connection closed by peer [127.0.0.1]:1'),
+         'another process of this run ended; its message says why'),
+    ],
+)
+def test_one_line(error, message):
+    error = raised(error)
+    if isinstance(error, ValueError):  # raised in a test, not in the package
+        assert launch.one_line(error) == f'ValueError: {message} ({HINT})'
+    else:
+        assert launch.one_line(error) == message
+
+
+def test_messages_of_the_package_stand_alone():
+    assert launch.one_line(of_the_package()).startswith("taxonomy 'deepfashion' is neither")
+
+
+class Failing:
+    """A data set in which reading fails."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        if self.error is None:
+            Taxonomy.load('deepfashion')
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ('error', 'start', 'end'),
+    [
+        (None, "taxonomy 'deepfashion' is neither", ''),
+        (KeyError('img_path'), "KeyError: 'img_path'", f'({HINT})'),
+        (RuntimeError('no such\n  layer\n'), 'RuntimeError: no such layer', f'({HINT})'),
+    ],
+)
+def test_error_of_a_worker(error, start, end):
+    batches = iter(DataLoader(Failing(error), num_workers=1))
+    with pytest.raises(Exception) as caught:  # noqa: B017 (any type)
+        list(batches)
+    for worker in batches._workers:
+        worker.terminate()  # torch would wait 5 seconds
+    message = launch.one_line(caught.value)
+    assert '\n' not in message and 'Traceback' not in message
+    assert message.startswith(start) and message.endswith(end)
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    code = ('from mmdet_multigrain.launch import run_tool\n'
+            'run_tool(lambda: [print("x" * 1000) for _ in range(10_000)])')
+    process = subprocess.Popen(
+        [sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b''
+    assert process.wait() == 141
+
+
+@pytest.mark.parametrize(
+    ('ending', 'status', 'says'),
+    [
+        ('pass', 0, ''),
+        ('sys.exit(143)', 143, ''),
+        ('raise FileNotFoundError("no such file")', 2, 'error: no such file\n'),
+    ],
+)
+def test_a_process_of_several_ends_at_once(ending, status, says):
+    """Threads of gloo in a half-dismantled interpreter ended some finished runs by SIGABRT."""
+    code = (
+        'import atexit, os, sys, torch\n'
+        'from mmengine.config import Config\n'
+        'from mmdet_multigrain import launch\n'
+        'class Last:\n'
+        '    def __del__(self, write=os.write):\n'
+        '        write(1, b"dismantled")\n'
+        'last = Last()\n'
+        'torch.cuda.is_available = lambda: False\n'
+        'atexit.register(print, "at exit")\n'
+        'def main():\n'
+        '    launch.start_processes(Config(dict()), "pytorch")\n'
+        f'    {ending}\n'
+        'launch.run_tool(main)\n')
+    with socket.socket() as free:
+        free.bind(('localhost', 0))
+        port = str(free.getsockname()[1])
+    meeting = dict(MASTER_ADDR='localhost', MASTER_PORT=port, WORLD_SIZE='1', RANK='0')
+    done = subprocess.run([sys.executable, '-c', code], env={**os.environ, **meeting},
+                          capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (status, 'at exit\n', says)
