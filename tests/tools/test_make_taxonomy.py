@@ -1,20 +1,13 @@
 """tools/make_taxonomy.py: the file it writes, what it prints, and what it refuses."""
 
-import contextlib
-import io
 import json
-import runpy
-import subprocess
-import sys
-from pathlib import Path
-from unittest import mock
 
 import pytest
 
 from mmdet_multigrain.taxonomy import Taxonomy
 
-ROOT = Path(__file__).resolve().parents[2]
-TOOL = str(ROOT / 'tools' / 'make_taxonomy.py')
+from .conftest import call
+
 TREE = {'LabelName': '/m/root', 'Subcategory': [
     {'LabelName': '/m/wear', 'Subcategory': [{'LabelName': '/m/hat'}, {'LabelName': '/m/tie'},
                                              {'LabelName': '/m/sock'}]},
@@ -27,23 +20,15 @@ COCO = {'categories': [{'id': 1, 'name': 'hat', 'supercategory': 'head'},
 
 
 def run(*arguments):
-    """Run the tool within this process: a start of Python for each call would take longer."""
-    out, err, status = io.StringIO(), io.StringIO(), 0
-    with (mock.patch.object(sys, 'argv', [TOOL, *map(str, arguments)]),
-          contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)):
-        try:
-            runpy.run_path(TOOL, run_name='__main__')
-        except SystemExit as ended:
-            status = ended.code
-    return subprocess.CompletedProcess(TOOL, status, out.getvalue(), err.getvalue())
+    return call('make_taxonomy', *arguments)
 
 
 def fails(*arguments):
     """The one line of an error."""
     result = run(*arguments)
-    assert result.returncode == 2 and not result.stdout
-    line = result.stderr.strip().splitlines()[-1]
-    assert 'error: ' in line and 'Traceback' not in result.stderr
+    assert result.status == 2 and not result.out
+    line = result.err.strip().splitlines()[-1]
+    assert 'error: ' in line and 'Traceback' not in result.err
     return line
 
 
@@ -59,8 +44,8 @@ def test_from_openimages(files):
     out = files / 'new' / 'wear.yaml'
     result = run('--from', 'openimages', files / 'tree.json', '--descriptions',
                  files / 'names.csv', '--out', out)
-    assert result.returncode == 0 and result.stdout == ''
-    assert result.stderr == (
+    assert result.status == 0 and result.out == ''
+    assert result.err == (
         f'Open Images: 4 classes, 2 groups, 2 levels, 0 classes without a group -> {out}\n')
     taxonomy = Taxonomy.load(out)
     assert taxonomy == Taxonomy.from_openimages(files / 'tree.json', files / 'names.csv')
@@ -73,10 +58,10 @@ def test_from_openimages(files):
 
 def test_a_node_on_the_screen(files):
     result = run('--from', 'openimages', files / 'tree.json', '--node', '/m/wear')
-    (files / 'w.yaml').write_text(result.stdout)
+    (files / 'w.yaml').write_text(result.out)
     assert Taxonomy.load(files / 'w.yaml').classes == ('/m/hat', '/m/sock', '/m/tie')
-    assert result.stderr == '/m/wear: 3 classes, 0 groups, 1 levels, 3 classes without a group\n'
-    assert 'below /m/wear' in result.stdout and 'several parents' not in result.stdout
+    assert result.err == '/m/wear: 3 classes, 0 groups, 1 levels, 3 classes without a group\n'
+    assert 'below /m/wear' in result.out and 'several parents' not in result.out
 
 
 def test_what_yaml_cannot_hold_stands_escaped_in_comments(files):
@@ -84,18 +69,18 @@ def test_what_yaml_cannot_hold_stands_escaped_in_comments(files):
     (files / 'tree.json').write_text(names)
     out = files / 'w.yaml'
     assert run('--from', 'openimages', files / 'tree.json', '--node', '/m/root', '--out', out
-               ).returncode == 2  # as a group it is no name
+               ).status == 2  # as a group it is no name
     tree = {'LabelName': 'he\x15ad', 'Subcategory': TREE['Subcategory'][0]['Subcategory'] + [
         {'LabelName': '/m/x', 'Subcategory': [{'LabelName': '/m/hat'}, {'LabelName': '/m/y'}]}]}
     (files / 'tree.json').write_text(json.dumps(tree))
-    assert run('--from', 'openimages', files / 'tree.json', '--out', out).returncode == 0
+    assert run('--from', 'openimages', files / 'tree.json', '--out', out).status == 0
     assert '- /m/hat: he\\x15ad (not /m/x)' in out.read_text()
     assert Taxonomy.load(out).num_classes == 4
 
 
 def test_from_coco(files):
     result = run('--from', 'coco', files / 'coco.json', '--out', files / 'c.yaml')
-    assert result.stderr.startswith('coco.json: 3 classes, 2 groups, 2 levels, 1 classes without')
+    assert result.err.startswith('coco.json: 3 classes, 2 groups, 2 levels, 1 classes without')
     assert Taxonomy.load(files / 'c.yaml') == Taxonomy.from_coco(files / 'coco.json')
     assert (files / 'c.yaml').read_text().startswith('# From coco.json.\n#\n# A taxonomy')
 
@@ -110,7 +95,7 @@ def test_from_coco(files):
 def test_from_yaml(tmp_path, text, groups, ungrouped):
     (tmp_path / 'mine.yaml').write_text(text)
     out = tmp_path / 'out.yaml'
-    assert run('--from', 'yaml', tmp_path / 'mine.yaml', '--out', out).returncode == 0
+    assert run('--from', 'yaml', tmp_path / 'mine.yaml', '--out', out).status == 0
     expected = Taxonomy.load({'groups': groups, 'ungrouped': ungrouped})
     taxonomy = Taxonomy.load(out)
     assert taxonomy.name == ('x' if 'name' in text else 'mine')
@@ -127,7 +112,7 @@ def test_nothing_is_replaced_unless_told(files):
     arguments = '--from', 'coco', files / 'coco.json', '--out', out
     assert fails(*arguments) == f'error: {out}: is there already; --force replaces it'
     assert out.read_text() == 'mine'
-    assert run(*arguments, '--force').returncode == 0
+    assert run(*arguments, '--force').status == 0
     assert Taxonomy.load(out).num_classes == 3
 
 

@@ -1,19 +1,17 @@
 """tools/dataset_converters/openimages_v4.py: a release folder, single files, messages."""
 
-import contextlib
-import io
 import json
 import os
-import runpy
 import subprocess
 import sys
 from pathlib import Path
-from unittest import mock
 
 import pytest
 from PIL import Image
 
 from mmdet_multigrain.taxonomy import Taxonomy
+
+from .conftest import call
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = str(ROOT / 'tools' / 'dataset_converters' / 'openimages_v4.py')
@@ -23,22 +21,14 @@ SHIRT, UMBRELLA, CLOTHING = '/m/01n4qj', '/m/0hnnb', '/m/09j2d'
 
 
 def run(*arguments):
-    """Run the tool within this process: a start of Python for each call would take longer."""
-    out, err, status = io.StringIO(), io.StringIO(), 0
-    with (mock.patch.object(sys, 'argv', [TOOL, *map(str, arguments)]),
-          contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)):
-        try:
-            runpy.run_path(TOOL, run_name='__main__')
-        except SystemExit as ended:
-            status = ended.code
-    return subprocess.CompletedProcess(TOOL, status, out.getvalue(), err.getvalue())
+    return call('dataset_converters/openimages_v4', *arguments)
 
 
 def fails(*arguments):
     """The one line of an error."""
     result = run(*arguments)
-    assert result.returncode == 2 and 'Traceback' not in result.stderr
-    line = result.stderr.strip().splitlines()[-1]
+    assert result.status == 2 and 'Traceback' not in result.err
+    line = result.err.strip().splitlines()[-1]
     assert 'error: ' in line
     return line
 
@@ -76,7 +66,7 @@ def read(path):
 
 def test_a_release_folder(release):
     result = run(release)
-    assert result.returncode == 0, result.stderr
+    assert result.status == 0, result.err
     train, validation = (read(release / 'annotations' / f'{split}.json')
                          for split in ('train', 'validation'))
     assert [a['bbox'] for a in train['annotations']] == [[4, 6, 16, 12]] * 3
@@ -84,16 +74,16 @@ def test_a_release_folder(release):
     assert len(validation['annotations']) == 1
     assert [c['name'] for c in train['categories']] == list(
         Taxonomy.load('openimages_v4_clothing').classes)
-    assert 'train: 3 images, 3 boxes' in result.stdout
+    assert 'train: 3 images, 3 boxes' in result.out
     assert '1 x box of a superclass only: train-annotations-bbox.csv line 4 Clothing' in (
-        result.stdout)
+        result.out)
     assert 'boxes of all 40 classes: 3 in the CSV file, 490,777 in the paper: they differ by ' in (
-        result.stdout)
+        result.out)
     assert 'boxes of the 30 grouped classes: 2 in the CSV file, 306,374 in the paper' in (
-        result.stdout)
-    assert 'train-annotations-bbox.csv:' in result.stderr  # progress
+        result.out)
+    assert 'train-annotations-bbox.csv:' in result.err  # progress
     again = run(release)
-    assert again.stdout.count('is there and up to date') == 2
+    assert again.out.count('is there and up to date') == 2
 
 
 def test_other_classes_and_places(release, tmp_path):
@@ -102,9 +92,9 @@ def test_other_classes_and_places(release, tmp_path):
     (tmp_path / 's.csv').write_text('ImageID,Width,Height\n001,10,10\n004,10,10\n')
     result = run(release / 'train-annotations-bbox.csv', '--taxonomy', tmp_path / 't.yaml',
                  '--image-sizes', tmp_path / 's.csv', '--out', out, '--group-of', 'drop')
-    assert result.returncode == 0, result.stderr
+    assert result.status == 0, result.err
     assert [a['category_id'] for a in read(out)['annotations']] == [1]
-    assert 'paper' not in result.stdout
+    assert 'paper' not in result.out
     result = run(release, '--node', 'clothing', '--split', 'validation', '--out', tmp_path / 'n')
     assert os.listdir(tmp_path / 'n') == ['validation.json']
     assert len(read(tmp_path / 'n' / 'validation.json')['categories']) == 40
@@ -127,7 +117,7 @@ def test_images_are_looked_for_before_anything_is_read(release, tmp_path):
     csv.rename(tmp_path / csv.name)
     line = fails(tmp_path / csv.name)
     assert f'{tmp_path / "train"}: no such folder of images; name it (--images DIR)' in line
-    assert run(tmp_path / csv.name, '--images', release).returncode == 0
+    assert run(tmp_path / csv.name, '--images', release).status == 0
     assert (tmp_path / 'annotations' / 'train.json').is_file()
 
 
