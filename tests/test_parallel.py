@@ -158,7 +158,7 @@ def test_ctrl_c_reaches_the_parent_only(tasks):
         env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)}, start_new_session=True)
     process.stdout.readline()
     os.killpg(process.pid, signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=20)
     assert stderr.count('Traceback') == stderr.count('KeyboardInterrupt') == 1
 
 

@@ -172,7 +172,7 @@ def nothing_is_left(process, folder):
 def test_interrupted_conversion_says_so_in_one_line(stuck):
     process, folder = stuck
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=20)
     assert process.returncode == 130 and 'Traceback' not in stderr
     assert stderr.splitlines()[-1] == f'interrupted; {folder}/train.json was not written'
     nothing_is_left(process, folder)
@@ -184,7 +184,7 @@ def test_killed_worker_is_one_line(stuck):
     assert len(workers) == 2
     for worker in workers:
         os.kill(worker, signal.SIGKILL)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=20)
     assert process.returncode == 2 and 'Traceback' not in stderr
     assert stderr.splitlines()[-1].startswith('error: a worker process was killed')
     nothing_is_left(process, folder)
