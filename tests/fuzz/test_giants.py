@@ -41,4 +41,6 @@ def test_script(fuzz_tool, repository, monkeypatch):
                            '1'], capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
     head, row = filter(str.strip, done.stdout.splitlines())
-    assert head.startswith('giant') and 'yaml-merges' in row and 'refused: /x.yaml: ' in row
+    assert head.startswith('giant') and 'yaml-merges' in row
+    # Which of both depends on PyYAML: 6.0.4 merges a key once.
+    assert 'over 100,000 keys' in row or "refused: /x.yaml: class 'y' is in two groups" in row
