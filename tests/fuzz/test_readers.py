@@ -85,7 +85,7 @@ def swallow_the_alarm(folder):
 
 
 def take_memory(folder):
-    assert len(bytearray(b'x' * 300_000_000)) == 300_000_000
+    assert len(bytearray(300_000_000)) == 300_000_000  # untouched: no time
 
 
 def test_accepted_and_refused():
@@ -110,8 +110,7 @@ def test_accepted_and_refused():
     (lose_time, 'hang: over 1 s'), (swallow_the_alarm, 'hang: over 1 s'),
     (take_memory, 'memory: ')])
 def test_failures(monkeypatch, read, said):
-    if said.startswith('hang'):  # taking memory takes a busy machine more than a second, too
-        monkeypatch.setattr(judge, 'CPU_SECONDS', 1)
+    monkeypatch.setattr(judge, 'CPU_SECONDS', 1)
     monkeypatch.setattr(judge, '_peak_mb', current_mb)
     with pytest.raises(Failure) as caught:
         one_case(a_reader(read), {'x': b'12'})
