@@ -26,7 +26,7 @@ _EXPLANATION = """\
 
 
 MAX_BYTES = 4 << 20  # tens of thousands of classes; PyYAML takes up to 10 s for one MiB
-MAX_MERGED = 100_000  # keys; merging (<<) doubles what a line earlier was doubled
+MAX_MERGED = 100_000  # keys; before PyYAML 6.0.4 merging (<<) doubles with each line
 MAX_DIGITS = 100  # PyYAML takes minutes to read a long number of base 60 (1:30:00)
 
 
