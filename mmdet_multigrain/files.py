@@ -32,8 +32,9 @@ def _reject_constant(name: str) -> None:
     raise ValueError(f'{name} is not JSON')  # as orjson does; the standard library accepts NaN
 
 
-def load_json(path: str | os.PathLike[str], *, allow_nan: bool = False,
-              max_bytes: int | None = None) -> Any:
+def load_json(
+    path: str | os.PathLike[str], *, allow_nan: bool = False, max_bytes: int | None = None
+) -> Any:
     """Parse a JSON file (UTF-8, with or without byte-order mark).
 
     Args:
@@ -55,8 +56,9 @@ def _read(path: str | os.PathLike[str], max_bytes: int | None) -> bytes:
     with open(path, 'rb') as file:
         content = file.read() if max_bytes is None else file.read(max_bytes + 1)
     if max_bytes is not None and len(content) > max_bytes:
-        raise OSError(errno.EFBIG, f'over {max_bytes / 2**20:g} MiB, more than a file of its kind '
-                                   'has')
+        raise OSError(
+            errno.EFBIG, f'over {max_bytes / 2**20:g} MiB, more than a file of its kind has'
+        )
     return content
 
 

@@ -96,10 +96,10 @@ def _is_cut_off(path: str | os.PathLike[str]) -> bool:
 def _ends_scan(jpeg: bytes) -> bool:
     """Whether the end marker follows the first scan; earlier there may be that of a thumbnail."""
     position = 2
-    while jpeg[position:position + 1] == b'\xff':
-        if jpeg[position + 1:position + 2] == b'\xda':
+    while jpeg[position : position + 1] == b'\xff':
+        if jpeg[position + 1 : position + 2] == b'\xda':
             return jpeg.find(_JPEG_END, position) >= 0
-        position += 2 + int.from_bytes(jpeg[position + 2:position + 4], 'big')
+        position += 2 + int.from_bytes(jpeg[position + 2 : position + 4], 'big')
     return False
 
 
@@ -131,8 +131,9 @@ def _other_problem(path: str | os.PathLike[str]) -> str | None:
     return f'{width} x {height} are too many pixels' if width * height > SOUND_PIXELS else None
 
 
-def image_sizes(paths: Iterable[str], *, workers: int | None = None,
-                progress: bool = False) -> Iterator[tuple[int, int] | str]:
+def image_sizes(
+    paths: Iterable[str], *, workers: int | None = None, progress: bool = False
+) -> Iterator[tuple[int, int] | str]:
     """The sizes of many images, read in several processes, in the order of the paths.
 
     Args:
@@ -148,9 +149,12 @@ def image_sizes(paths: Iterable[str], *, workers: int | None = None,
     paths = list(paths)
     if workers is None:
         workers = default_workers() if len(paths) > MIN_SHARED else 1
-    with (map_ordered(_sizes, chunked(paths, CHUNK), workers=workers) as chunks,
-          tqdm(total=len(paths), desc='image sizes', unit='file', mininterval=1,
-               disable=not progress) as bar):
+    with (
+        map_ordered(_sizes, chunked(paths, CHUNK), workers=workers) as chunks,
+        tqdm(
+            total=len(paths), desc='image sizes', unit='file', mininterval=1, disable=not progress
+        ) as bar,
+    ):
         for sizes in chunks:
             yield from sizes
             bar.update(len(sizes))
@@ -175,7 +179,7 @@ def jpeg_size(head: bytes) -> tuple[int, int] | None:
                 if marker == _APP1 and turned is None:
                     if end > len(head):
                         return None
-                    turned = _is_turned(head[position + 10:end])
+                    turned = _is_turned(head[position + 10 : end])
                 position = end
             elif marker in _FRAMES:
                 height = head[position + 5] << 8 | head[position + 6]
@@ -234,10 +238,10 @@ def _is_turned(exif: bytes) -> bool:
     if order is None:
         return False
     start = int.from_bytes(exif[4:8], order)
-    entries = int.from_bytes(exif[start:start + 2], order)
+    entries = int.from_bytes(exif[start : start + 2], order)
     for position in range(start + 2, min(start + 2 + 12 * entries, len(exif) - 9), 12):
-        if int.from_bytes(exif[position:position + 2], order) == EXIF_ORIENTATION:
-            return 5 <= int.from_bytes(exif[position + 8:position + 10], order) <= 8
+        if int.from_bytes(exif[position : position + 2], order) == EXIF_ORIENTATION:
+            return 5 <= int.from_bytes(exif[position + 8 : position + 10], order) <= 8
     return False
 
 
@@ -246,7 +250,7 @@ def _size_by_pillow(file: int) -> tuple[int, int]:
     from PIL import Image  # seldom needed, and slow to import
 
     try:
-        with (os.fdopen(os.dup(file), 'rb') as stream, warnings.catch_warnings()):
+        with os.fdopen(os.dup(file), 'rb') as stream, warnings.catch_warnings():
             warnings.simplefilter('ignore')  # of damaged EXIF data, which do not count
             stream.seek(0)
             with Image.open(stream, formats=('JPEG',)) as image:

@@ -51,8 +51,9 @@ class Resampling:
     expected: float
 
 
-def resample(images: np.ndarray, labels: np.ndarray, *, num_classes: int,
-             threshold: float) -> Resampling:
+def resample(
+    images: np.ndarray, labels: np.ndarray, *, num_classes: int, threshold: float
+) -> Resampling:
     """Repeat factors of class-balanced sampling (repeat factor sampling, arXiv 1908.03195).
 
     A class in the fraction f of the images has the factor max(1, sqrt(threshold / f)), an image
@@ -74,8 +75,10 @@ def resample(images: np.ndarray, labels: np.ndarray, *, num_classes: int,
     np.maximum.at(image_factors, images, factors[labels])
     return Resampling(
         threshold=threshold,
-        class_factors=tuple(factor if math.isfinite(factor) else None
-                            for factor in factors.tolist()),
+        class_factors=tuple(
+            factor if math.isfinite(factor) else None for factor in factors.tolist()
+        ),
         num_images=len(numbers),
         epoch=int(np.ceil(image_factors).sum()),
-        expected=float(image_factors.sum()))
+        expected=float(image_factors.sum()),
+    )

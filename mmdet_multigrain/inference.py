@@ -160,16 +160,16 @@ def describe(prediction: Prediction, taxonomy: Taxonomy) -> dict[str, Any]:
         strict=True,
     ):
         x1, y1, x2, y2 = box
-        groups = [
-            taxonomy.superclass_of(label, level) for level in range(taxonomy.num_levels - 1)
-        ]
-        detections.append({
-            'class': taxonomy.classes[label],
-            'superclass': taxonomy.superclass_of(label),
-            **({'superclasses': groups} if len(groups) > 1 else {}),
-            'score': round(score, 4),
-            'box': [round(value, 2) for value in (x1, y1, x2 - x1, y2 - y1)],
-        })
+        groups = [taxonomy.superclass_of(label, level) for level in range(taxonomy.num_levels - 1)]
+        detections.append(
+            {
+                'class': taxonomy.classes[label],
+                'superclass': taxonomy.superclass_of(label),
+                **({'superclasses': groups} if len(groups) > 1 else {}),
+                'score': round(score, 4),
+                'box': [round(value, 2) for value in (x1, y1, x2 - x1, y2 - y1)],
+            }
+        )
     return {'width': width, 'height': height, 'detections': detections}
 
 

@@ -25,8 +25,10 @@ Result = TypeVar('Result')
 
 RESULTS_AHEAD = 4  # per worker: how far the others may run ahead of a slow one
 # A worker's program: where it finds modules as its parent does, then the pipe.
-_PROGRAM = ('import sys; sys.path[:] = sys.argv[2:]; '
-            'from mmdet_multigrain.parallel import _work; _work(int(sys.argv[1]))')
+_PROGRAM = (
+    'import sys; sys.path[:] = sys.argv[2:]; '
+    'from mmdet_multigrain.parallel import _work; _work(int(sys.argv[1]))'
+)
 
 
 class WorkerError(ValueError):
@@ -46,8 +48,9 @@ def chunked(items: Iterable[Task], size: int) -> Iterator[list[Task]]:
 
 
 @contextlib.contextmanager
-def map_ordered(function: Callable[[Task], Result], tasks: Iterable[Task], *,
-                workers: int) -> Iterator[Iterator[Result]]:
+def map_ordered(
+    function: Callable[[Task], Result], tasks: Iterable[Task], *, workers: int
+) -> Iterator[Iterator[Result]]:
     """Iterate over ``function(task)`` for all tasks, in their order.
 
     Leaving the block ends the workers, whatever they are doing; so does the end of this process.
@@ -70,9 +73,13 @@ def map_ordered(function: Callable[[Task], Result], tasks: Iterable[Task], *,
         for _ in range(workers):
             connection, other = Pipe()
             with other, _interrupt_blocked():
-                processes.append(subprocess.Popen(
-                    [sys.executable, '-c', _PROGRAM, str(other.fileno()), *sys.path],
-                    pass_fds=[other.fileno()], stdin=subprocess.DEVNULL))
+                processes.append(
+                    subprocess.Popen(
+                        [sys.executable, '-c', _PROGRAM, str(other.fileno()), *sys.path],
+                        pass_fds=[other.fileno()],
+                        stdin=subprocess.DEVNULL,
+                    )
+                )
             connections.append(connection)
         yield _results(function, iter(tasks), connections)
     finally:
@@ -107,8 +114,9 @@ def _work(descriptor: int) -> None:
             connection.send_bytes(answer)
 
 
-def _results(function: Callable[[Any], Any], tasks: Iterator[Any],
-             connections: list[Connection]) -> Iterator[Any]:
+def _results(
+    function: Callable[[Any], Any], tasks: Iterator[Any], connections: list[Connection]
+) -> Iterator[Any]:
     """Hand tasks to the workers that wait for one; yield results in order.
 
     A worker gets its next task when it has handed over a result, never earlier: so neither side
@@ -144,5 +152,7 @@ def _naming_dead_worker() -> Iterator[None]:
     try:
         yield
     except (EOFError, ConnectionError):
-        raise WorkerError('a worker process was killed (out of memory?); run it again, '
-                          'with fewer workers if it happens again') from None
+        raise WorkerError(
+            'a worker process was killed (out of memory?); run it again, '
+            'with fewer workers if it happens again'
+        ) from None

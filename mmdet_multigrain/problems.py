@@ -13,9 +13,14 @@ EXAMPLES = 3  # of each kind of problem, unless told otherwise
 
 def printable(text: str) -> str:
     """The text on one line: line breaks, control characters and undecodable bytes escaped."""
-    return text if text.isprintable() else ''.join(
-        character if character.isprintable() else character.encode('unicode_escape').decode()
-        for character in text)
+    return (
+        text
+        if text.isprintable()
+        else ''.join(
+            character if character.isprintable() else character.encode('unicode_escape').decode()
+            for character in text
+        )
+    )
 
 
 @dataclass
@@ -43,15 +48,18 @@ class Problems:
         for kind, count in other.counts.items():
             self.counts[kind] += count
             room = self.max_examples - len(self.examples[kind])
-            self.examples[kind] += other.examples[kind][:max(room, 0)]
+            self.examples[kind] += other.examples[kind][: max(room, 0)]
 
     def first(self) -> str:
         """The first kind and example as the end of a message, or nothing."""
-        return next((f'; first problem: {kind}: {examples[0]}'
-                     for kind, examples in self.examples.items()), '')
+        return next(
+            (f'; first problem: {kind}: {examples[0]}' for kind, examples in self.examples.items()),
+            '',
+        )
 
     def __str__(self) -> str:
         return '\n'.join(
             f'  {count:,} x {kind}: {"; ".join(self.examples[kind])}'
             + ('; ...' if count > len(self.examples[kind]) else '')
-            for kind, count in self.counts.items())
+            for kind, count in self.counts.items()
+        )

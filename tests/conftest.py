@@ -88,7 +88,8 @@ def _process_state() -> dict[str, object]:
         on_sigint=signal.getsignal(signal.SIGINT),
         on_sigterm=signal.getsignal(signal.SIGTERM),
         environment={
-            name: value for name, value in os.environ.items()
+            name: value
+            for name, value in os.environ.items()
             if name.startswith(('MULTIGRAIN_', 'TORCH_', 'OMP_', 'CUDA_'))
         },
     )

@@ -31,8 +31,9 @@ def test_byte_order_mark_is_accepted(tmp_path, parser):
     assert load_json(tmp_path / 'a.json') == {'a': 1}
 
 
-@pytest.mark.parametrize('content', [
-    b'', b'{', b'{"a": NaN}', b'[Infinity]', b'\xff\xfe', b'[' * 100_000])
+@pytest.mark.parametrize(
+    'content', [b'', b'{', b'{"a": NaN}', b'[Infinity]', b'\xff\xfe', b'[' * 100_000]
+)
 def test_what_is_no_json_raises_value_error(tmp_path, parser, content):
     (tmp_path / 'a.json').write_bytes(content)
     with pytest.raises(ValueError):
@@ -63,12 +64,18 @@ def test_too_little_memory_is_an_error_of_the_system(tmp_path):
     path = tmp_path / 'a.json'
     with open(path, 'wb') as file:
         file.truncate(1 << 30)
-    program = ('import resource, sys; from mmdet_multigrain.files import load_json\n'
-               'resource.setrlimit(resource.RLIMIT_AS, (1 << 29, ) * 2)\n'
-               'try: load_json(sys.argv[1])\n'
-               'except OSError as error: print(error.strerror)')
-    done = subprocess.run([sys.executable, '-c', program, path], capture_output=True, text=True,
-                          env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)})
+    program = (
+        'import resource, sys; from mmdet_multigrain.files import load_json\n'
+        'resource.setrlimit(resource.RLIMIT_AS, (1 << 29, ) * 2)\n'
+        'try: load_json(sys.argv[1])\n'
+        'except OSError as error: print(error.strerror)'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', program, path],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)},
+    )
     assert done.stdout == 'Cannot allocate memory\n', done.stderr
 
 
@@ -86,7 +93,7 @@ class FailingFile:
         self._file, self._error = open(path, mode), error
 
     def write(self, data):
-        self._file.write(data[:len(data) // 2])
+        self._file.write(data[: len(data) // 2])
         raise self._error
 
     def __getattr__(self, name):
@@ -102,8 +109,9 @@ def test_failure_keeps_the_old_file_and_no_temporary(tmp_path, monkeypatch, erro
         raise error
 
     if step == 'write':
-        monkeypatch.setattr(files, 'open', lambda path, mode: FailingFile(path, mode, error),
-                            raising=False)
+        monkeypatch.setattr(
+            files, 'open', lambda path, mode: FailingFile(path, mode, error), raising=False
+        )
     else:
         monkeypatch.setattr(os, step, fail)
     expected = FileError if isinstance(error, OSError) else KeyboardInterrupt

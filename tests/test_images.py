@@ -33,8 +33,14 @@ def tiff(orientation, order='>', kind=3, first=8, magic=42, before=()):
     """EXIF data: a TIFF header and a directory with some entries, then the orientation."""
     entries = [*before, (0x0112, kind, 1, orientation)]
     packed = b''.join(struct.pack(f'{order}HHIHH', *entry, 0) for entry in entries)
-    return ((b'MM' if order == '>' else b'II') + struct.pack(f'{order}HI', magic, first)
-            + b'\0' * (first - 8) + struct.pack(f'{order}H', len(entries)) + packed + b'\0' * 4)
+    return (
+        (b'MM' if order == '>' else b'II')
+        + struct.pack(f'{order}HI', magic, first)
+        + b'\0' * (first - 8)
+        + struct.pack(f'{order}H', len(entries))
+        + packed
+        + b'\0' * 4
+    )
 
 
 def exif(*args, **options):
@@ -42,8 +48,12 @@ def exif(*args, **options):
 
 
 def chunk(kind, content):
-    return struct.pack('>I', len(content)) + kind + content + struct.pack(
-        '>I', zlib.crc32(kind + content))
+    return (
+        struct.pack('>I', len(content))
+        + kind
+        + content
+        + struct.pack('>I', zlib.crc32(kind + content))
+    )
 
 
 def decoded_size(content):
@@ -65,10 +75,15 @@ FILES = {
     'two EXIF segments, first upright': SOI + exif(1) + exif(6) + BODY,
     'EXIF after JFIF': SOI + BODY[:18] + exif(6) + BODY[18:],
     'EXIF far back': SOI + segment(0xE2, b'x' * 60_000) * 3 + exif(6) + BODY,
-    'EXIF across the first read': SOI + segment(0xE2, b'x' * (images.HEAD_BYTES - 20)) + exif(6)
+    'EXIF across the first read': SOI
+    + segment(0xE2, b'x' * (images.HEAD_BYTES - 20))
+    + exif(6)
     + BODY,
-    'large EXIF': SOI + exif(6)[:2] + struct.pack('>H', 50_000) + (
-        exif(6)[4:] + b'x' * 50_000)[:49_998] + BODY,
+    'large EXIF': SOI
+    + exif(6)[:2]
+    + struct.pack('>H', 50_000)
+    + (exif(6)[4:] + b'x' * 50_000)[:49_998]
+    + BODY,
     'padding between segments': SOI + b'\xff\xff' + exif(6) + b'\xff\xff\xff' + BODY,
     'orientation as long number': SOI + exif(6, kind=4) + BODY,
     'orientation 9': SOI + exif(9) + BODY,
@@ -108,19 +123,41 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp('images')
 
 
-segments = st.lists(st.one_of(
-    st.builds(segment, st.sampled_from([*range(0xE2, 0xEE), 0xEF, 0xFE]), st.binary(max_size=1500)),
-    st.builds(exif, st.integers(0, 10), st.sampled_from('<>'), st.integers(0, 5),
-              st.sampled_from([8, 9, 20]), st.sampled_from([42, 42, 0]),
-              st.lists(st.tuples(st.sampled_from([0x0100, 0x0128, 0x0213]), st.just(3),
-                                 st.just(1), st.integers(0, 9)), max_size=3)),
-    st.builds(segment, st.just(0xE1), st.just(b'http://ns.adobe.com/xap/1.0/\0<x/>')),
-), max_size=4)
+segments = st.lists(
+    st.one_of(
+        st.builds(
+            segment, st.sampled_from([*range(0xE2, 0xEE), 0xEF, 0xFE]), st.binary(max_size=1500)
+        ),
+        st.builds(
+            exif,
+            st.integers(0, 10),
+            st.sampled_from('<>'),
+            st.integers(0, 5),
+            st.sampled_from([8, 9, 20]),
+            st.sampled_from([42, 42, 0]),
+            st.lists(
+                st.tuples(
+                    st.sampled_from([0x0100, 0x0128, 0x0213]),
+                    st.just(3),
+                    st.just(1),
+                    st.integers(0, 9),
+                ),
+                max_size=3,
+            ),
+        ),
+        st.builds(segment, st.just(0xE1), st.just(b'http://ns.adobe.com/xap/1.0/\0<x/>')),
+    ),
+    max_size=4,
+)
 
 
 @settings(deadline=None)  # writes files
-@given(before=segments, width=st.integers(1, 70), height=st.integers(1, 70),
-       options=st.sampled_from([{}, {'progressive': True}, {'mode': 'L'}]))
+@given(
+    before=segments,
+    width=st.integers(1, 70),
+    height=st.integers(1, 70),
+    options=st.sampled_from([{}, {'progressive': True}, {'mode': 'L'}]),
+)
 def test_jpeg_with_any_segments(folder, before, width, height, options):
     content = SOI + b''.join(before) + encode(size=(width, height), **options)[2:]
     (folder / 'a.jpg').write_bytes(content)
@@ -128,8 +165,13 @@ def test_jpeg_with_any_segments(folder, before, width, height, options):
 
 
 @settings(deadline=None)  # writes files
-@given(orientation=st.integers(0, 10), order=st.sampled_from('<>'), late=st.booleans(),
-       width=st.integers(1, 70), height=st.integers(1, 70))
+@given(
+    orientation=st.integers(0, 10),
+    order=st.sampled_from('<>'),
+    late=st.booleans(),
+    width=st.integers(1, 70),
+    height=st.integers(1, 70),
+)
 def test_png_with_exif(folder, orientation, order, late, width, height):
     content = encode('PNG', size=(width, height))
     place = content.index(b'IEND' if late else b'IDAT') - 4
@@ -139,11 +181,15 @@ def test_png_with_exif(folder, orientation, order, late, width, height):
 
 
 @settings(deadline=None)  # writes files
-@given(content=st.one_of(st.binary(max_size=60), st.binary(max_size=60).map(SOI.__add__)),
-       cut=st.integers(0, 700), skip=st.integers(0, 30), base=st.sampled_from(list(FILES)))
+@given(
+    content=st.one_of(st.binary(max_size=60), st.binary(max_size=60).map(SOI.__add__)),
+    cut=st.integers(0, 700),
+    skip=st.integers(0, 30),
+    base=st.sampled_from(list(FILES)),
+)
 @example(content=b'', cut=0, skip=10**9, base='gray')
 def test_damaged_files_give_a_size_or_one_line(folder, content, cut, skip, base):
-    damaged = FILES[base][:cut] + content + FILES[base][cut + skip:]
+    damaged = FILES[base][:cut] + content + FILES[base][cut + skip :]
     (folder / 'a').write_bytes(damaged)
     try:
         width, height = image_size(folder / 'a')
@@ -169,7 +215,8 @@ def test_file_cut_off_anywhere_has_its_size_or_none(tmp_path, content):
 
 def test_size_is_read_without_decoding(tmp_path):
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8)).save(
-        tmp_path / 'a.jpg')
+        tmp_path / 'a.jpg'
+    )
     content = (tmp_path / 'a.jpg').read_bytes()
     (tmp_path / 'a.jpg').write_bytes(content[:1000])  # the header and a little of the picture
     assert image_size(tmp_path / 'a.jpg') == (320, 240)
@@ -186,10 +233,18 @@ def huge_png():
     return PNG[:8] + chunk(b'IHDR', header) + PNG[33:]
 
 
-@pytest.mark.parametrize(('content', 'reason'), [
-    (b'', 'an empty file'), (b'GIF89a', 'neither a JPEG nor a PNG'), (PNG[:20], 'neither'),
-    (b'\xff\xd8\xff', 'without a readable header'), (JPEG[:100], 'without a readable header'),
-    (huge_png(), 'no size that can be read'), (None, 'No such file')])
+@pytest.mark.parametrize(
+    ('content', 'reason'),
+    [
+        (b'', 'an empty file'),
+        (b'GIF89a', 'neither a JPEG nor a PNG'),
+        (PNG[:20], 'neither'),
+        (b'\xff\xd8\xff', 'without a readable header'),
+        (JPEG[:100], 'without a readable header'),
+        (huge_png(), 'no size that can be read'),
+        (None, 'No such file'),
+    ],
+)
 def test_unreadable_files(tmp_path, content, reason):
     if content is not None:
         (tmp_path / 'a.jpg').write_bytes(content)

@@ -132,8 +132,9 @@ with map_ordered(process_id, range(1000), workers=2) as results:
 
 def test_script_without_guard_and_workers_of_a_killed_parent(tasks):
     environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)}
-    process = subprocess.Popen([sys.executable, '-c', SCRIPT], env=environment, text=True,
-                               stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, '-c', SCRIPT], env=environment, text=True, stdout=subprocess.PIPE
+    )
     with process.stdout:
         workers = {int(process.stdout.readline()) for _ in range(6)}
     process.kill()
@@ -154,8 +155,13 @@ def _is_python(process_id):
 
 def test_ctrl_c_reaches_the_parent_only(tasks):
     process = subprocess.Popen(
-        [sys.executable, '-c', SCRIPT], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)}, start_new_session=True)
+        [sys.executable, '-c', SCRIPT],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)},
+        start_new_session=True,
+    )
     process.stdout.readline()
     os.killpg(process.pid, signal.SIGINT)
     _, stderr = process.communicate(timeout=20)

@@ -13,22 +13,51 @@ from mmdet_multigrain.paths import is_absolute, leaves_folder
 PARTS = st.sampled_from(['a', 'b.jpg', '..', '.', '...', '..a', 'a..', ''])
 
 
-@pytest.mark.parametrize('name', [
-    'a.jpg', 'a/b.jpg', './a.jpg', 'a/../b.jpg', '..a.jpg', 'a..jpg', 'x/..y/z.jpg', 'ä b.jpg',
-    'a/b/../../c.jpg', 'c:a.jpg', '~/a.jpg', '', '.', '-rf', '=cmd()', '<script>.jpg'])
+@pytest.mark.parametrize(
+    'name',
+    [
+        'a.jpg',
+        'a/b.jpg',
+        './a.jpg',
+        'a/../b.jpg',
+        '..a.jpg',
+        'a..jpg',
+        'x/..y/z.jpg',
+        'ä b.jpg',
+        'a/b/../../c.jpg',
+        'c:a.jpg',
+        '~/a.jpg',
+        '',
+        '.',
+        '-rf',
+        '=cmd()',
+        '<script>.jpg',
+    ],
+)
 def test_names_below(name):
     assert not leaves_folder(name)
 
 
-@pytest.mark.parametrize('name', [
-    '../a.jpg', '..', 'a/../../b.jpg', './../a.jpg', 'a/b/../../../c.jpg', '..\\a.jpg',
-    'a\\..\\..\\b.jpg', 'a/..\\../b.jpg'])
+@pytest.mark.parametrize(
+    'name',
+    [
+        '../a.jpg',
+        '..',
+        'a/../../b.jpg',
+        './../a.jpg',
+        'a/b/../../../c.jpg',
+        '..\\a.jpg',
+        'a\\..\\..\\b.jpg',
+        'a/..\\../b.jpg',
+    ],
+)
 def test_names_above(name):
     assert leaves_folder(name) and not is_absolute(name)
 
 
-@pytest.mark.parametrize('name', [
-    '/a.jpg', '//host/a.jpg', '\\a.jpg', '\\\\host\\a.jpg', 'C:\\a.jpg', 'c:/a.jpg'])
+@pytest.mark.parametrize(
+    'name', ['/a.jpg', '//host/a.jpg', '\\a.jpg', '\\\\host\\a.jpg', 'C:\\a.jpg', 'c:/a.jpg']
+)
 def test_absolute_names(name):
     assert leaves_folder(name) and is_absolute(name)
 

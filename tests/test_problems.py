@@ -11,8 +11,9 @@ def test_counts_and_first_examples():
     for number in range(5):
         problems.add('empty box', f'item{number}')
     problems.add('unknown class', 'hat', count=1200)
-    assert str(problems) == ('  5 x empty box: item0; item1; item2; ...\n'
-                             '  1,200 x unknown class: hat; ...')
+    assert str(problems) == (
+        '  5 x empty box: item0; item1; item2; ...\n  1,200 x unknown class: hat; ...'
+    )
     assert problems.first() == '; first problem: empty box: item0'
 
 

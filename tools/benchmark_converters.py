@@ -34,13 +34,24 @@ def parse_args() -> argparse.Namespace:
     for name in BENCHMARKS:
         module = importlib.import_module(f'benchmarks.{name}')
         part = subparsers.add_parser(name, help=module.__doc__.splitlines()[0])
-        part.add_argument('--dir', type=Path,
-                          help='folder of the input; kept and used again (default: a temporary '
-                               'one, removed at the end)')
-        part.add_argument('--repeats', type=int, default=5,
-                          help='runs of each kind; medians are printed (default: %(default)s)')
-        part.add_argument('--workers', type=int, default=default_workers(),
-                          help='processes, of the baseline too (default: all cores)')
+        part.add_argument(
+            '--dir',
+            type=Path,
+            help='folder of the input; kept and used again (default: a temporary '
+            'one, removed at the end)',
+        )
+        part.add_argument(
+            '--repeats',
+            type=int,
+            default=5,
+            help='runs of each kind; medians are printed (default: %(default)s)',
+        )
+        part.add_argument(
+            '--workers',
+            type=int,
+            default=default_workers(),
+            help='processes, of the baseline too (default: all cores)',
+        )
         part.add_argument('--out', type=Path, help='JSON file for the figures')
         module.add_arguments(part)
         part.set_defaults(run=module.run)
@@ -62,11 +73,24 @@ def main() -> None:
     with input_folder(args.dir) as folder:
         report = args.run(args, folder)
     if args.out:
-        machine = {'python': platform.python_version(), 'cores': default_workers(),
-                   'machine': platform.machine()}
-        write_whole(args.out, dump_json({
-            'release': args.release, 'version': __version__, 'workers': args.workers,
-            'repeats': args.repeats, **machine, 'results': report}))
+        machine = {
+            'python': platform.python_version(),
+            'cores': default_workers(),
+            'machine': platform.machine(),
+        }
+        write_whole(
+            args.out,
+            dump_json(
+                {
+                    'release': args.release,
+                    'version': __version__,
+                    'workers': args.workers,
+                    'repeats': args.repeats,
+                    **machine,
+                    'results': report,
+                }
+            ),
+        )
 
 
 if __name__ == '__main__':

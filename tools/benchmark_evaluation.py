@@ -46,16 +46,26 @@ BOOTSTRAP_BAR = 60
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Time the evaluation against pycocotools, and the bootstrap of two runs')
+        description='Time the evaluation against pycocotools, and the bootstrap of two runs'
+    )
     parser.add_argument('--images', type=int, default=32_000, help='default: %(default)s')
-    parser.add_argument('--repeats', type=int, default=1,
-                        help='times of each; medians are printed (default: %(default)s)')
+    parser.add_argument(
+        '--repeats',
+        type=int,
+        default=1,
+        help='times of each; medians are printed (default: %(default)s)',
+    )
     parser.add_argument('--resamples', type=int, default=RESAMPLES, help='default: %(default)s')
-    parser.add_argument('--workers', type=int, default=default_workers(),
-                        help='threads of the bootstrap (default: all cores)')
+    parser.add_argument(
+        '--workers',
+        type=int,
+        default=default_workers(),
+        help='threads of the bootstrap (default: all cores)',
+    )
     parser.add_argument('--seed', type=int, default=0, help='of the drawing (default: 0)')
-    parser.add_argument('--no-pycocotools', action='store_true',
-                        help='leave it out, and with it the ratio')
+    parser.add_argument(
+        '--no-pycocotools', action='store_true', help='leave it out, and with it the ratio'
+    )
     parser.add_argument('--out', type=Path, help='JSON file for the figures')
     args = parser.parse_args()
     for name in ('images', 'repeats', 'resamples', 'workers'):
@@ -80,8 +90,12 @@ def draw_truth(rng: np.random.Generator, num_images: int, frequency: np.ndarray)
 
 
 def draw_detections(
-    rng: np.random.Generator, truth: GroundTruth, taxonomy: Taxonomy, frequency: np.ndarray,
-    *, quality: float,
+    rng: np.random.Generator,
+    truth: GroundTruth,
+    taxonomy: Taxonomy,
+    frequency: np.ndarray,
+    *,
+    quality: float,
 ) -> Detections:
     """100 detections on each image, in no order of score.
 
@@ -112,23 +126,43 @@ def draw_detections(
     relatives = [np.flatnonzero(groups == group) for group in groups]
     likely = truth.labels[source]
     mistaken = rng.random(len(images)) < np.where(main, 0.12, 0.6)
-    random_relative = np.array([relatives[label][number % len(relatives[label])] for label, number
-                                in zip(likely, rng.integers(0, 60, len(likely)), strict=True)])
+    random_relative = np.array(
+        [
+            relatives[label][number % len(relatives[label])]
+            for label, number in zip(likely, rng.integers(0, 60, len(likely)), strict=True)
+        ]
+    )
     labels = np.where(mistaken, random_relative, likely)
     labels = np.where(near, labels, rng.choice(len(frequency), len(images), p=frequency))
-    scores = np.where(main, rng.beta(6, 1.5, len(images)),
-                      np.where(near, rng.beta(1, 6, len(images)), rng.beta(0.6, 12, len(images))))
+    scores = np.where(
+        main,
+        rng.beta(6, 1.5, len(images)),
+        np.where(near, rng.beta(1, 6, len(images)), rng.beta(0.6, 12, len(images))),
+    )
     return Detections(images, labels, boxes, scores)
 
 
 def plain_coco(truth: GroundTruth, detections: Detections, num_classes: int) -> tuple[dict, list]:
     """A COCO data set and a list of results, as `json.load` gives them."""
     annotations = [
-        {'id': number, 'image_id': image, 'category_id': label + 1, 'bbox': box, 'area': area,
-         'iscrowd': 0}
+        {
+            'id': number,
+            'image_id': image,
+            'category_id': label + 1,
+            'bbox': box,
+            'area': area,
+            'iscrowd': 0,
+        }
         for number, (image, label, box, area) in enumerate(
-            zip(truth.images.tolist(), truth.labels.tolist(), truth.boxes.tolist(),
-                truth.areas.tolist(), strict=True), start=1)
+            zip(
+                truth.images.tolist(),
+                truth.labels.tolist(),
+                truth.boxes.tolist(),
+                truth.areas.tolist(),
+                strict=True,
+            ),
+            start=1,
+        )
     ]
     dataset = {
         'images': [{'id': image} for image in truth.image_ids],
@@ -138,8 +172,12 @@ def plain_coco(truth: GroundTruth, detections: Detections, num_classes: int) -> 
     results = [
         {'image_id': image, 'category_id': label + 1, 'bbox': box, 'score': score}
         for image, label, box, score in zip(
-            detections.images.tolist(), detections.labels.tolist(), detections.boxes.tolist(),
-            detections.scores.tolist(), strict=True)
+            detections.images.tolist(),
+            detections.labels.tolist(),
+            detections.boxes.tolist(),
+            detections.scores.tolist(),
+            strict=True,
+        )
     ]
     return dataset, results
 
@@ -176,23 +214,32 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     frequency = np.array(train_counts) / sum(train_counts)
     rng = np.random.default_rng(args.seed)
     truth = draw_truth(rng, args.images, frequency)
-    runs = [draw_detections(rng, truth, taxonomy, frequency, quality=quality)
-            for quality in (0.90, 0.92)]
+    runs = [
+        draw_detections(rng, truth, taxonomy, frequency, quality=quality)
+        for quality in (0.90, 0.92)
+    ]
     indices = [taxonomy.group_index(level) for level in range(taxonomy.num_levels)]
 
     parts = {
-        'metric': lambda: summarize(evaluate_levels(truth, runs[0], indices), taxonomy,
-                                    train_counts),
+        'metric': lambda: summarize(
+            evaluate_levels(truth, runs[0], indices), taxonomy, train_counts
+        ),
         'errors': lambda: analyse_errors(truth, runs[0], taxonomy),
-        'bootstrap': lambda: resample_ap(truth, runs, indices, resamples=args.resamples,
-                                         workers=args.workers, progress=True),
+        'bootstrap': lambda: resample_ap(
+            truth, runs, indices, resamples=args.resamples, workers=args.workers, progress=True
+        ),
     }
     if not args.no_pycocotools:
         plain = plain_coco(truth, runs[0], taxonomy.num_classes)
         parts = {'pycocotools': lambda: run_pycocotools(*plain), **parts}
         warm_up = draw_truth(rng, 2, frequency)
-        run_pycocotools(*plain_coco(warm_up, draw_detections(
-            rng, warm_up, taxonomy, frequency, quality=1), taxonomy.num_classes))
+        run_pycocotools(
+            *plain_coco(
+                warm_up,
+                draw_detections(rng, warm_up, taxonomy, frequency, quality=1),
+                taxonomy.num_classes,
+            )
+        )
     import hotcoco  # noqa: F401 (its import is no part of the time)
 
     seconds: dict[str, list[float]] = {name: [] for name in parts}
@@ -205,35 +252,59 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
             cpu_seconds[name].append(cpu)
     ap = values['metric'].fine.coco['AP']
     if 'pycocotools' in values and abs(values['pycocotools'] - ap) > 1e-12:
-        raise ValueError(f"AP differs: pycocotools {values['pycocotools']!r}, metric {ap!r}")
+        raise ValueError(f'AP differs: pycocotools {values["pycocotools"]!r}, metric {ap!r}')
     if abs(values['bootstrap'][0].mean()[0] - ap) > 1e-12:
-        raise ValueError(f"AP differs: bootstrap {values['bootstrap'][0].mean()[0]!r}, {ap!r}")
-    return {'seconds': seconds, 'cpu_seconds': cpu_seconds, 'AP': ap, 'boxes': len(truth.labels),
-            'detections': len(runs[0].scores)}
+        raise ValueError(f'AP differs: bootstrap {values["bootstrap"][0].mean()[0]!r}, {ap!r}')
+    return {
+        'seconds': seconds,
+        'cpu_seconds': cpu_seconds,
+        'AP': ap,
+        'boxes': len(truth.labels),
+        'detections': len(runs[0].scores),
+    }
 
 
 def show(args: argparse.Namespace, report: dict[str, Any]) -> str:
     """The table, and how it compares with the bars."""
-    medians, cpu = ({name: statistics.median(values) for name, values in report[key].items()}
-                    for key in ('seconds', 'cpu_seconds'))
+    medians, cpu = (
+        {name: statistics.median(values) for name, values in report[key].items()}
+        for key in ('seconds', 'cpu_seconds')
+    )
     plain = medians.get('pycocotools')
-    names = {'pycocotools': 'pycocotools, one level', 'metric': 'metric, both levels and summary',
-             'errors': 'error analysis',
-             'bootstrap': f'bootstrap of 2 runs, {args.resamples} resamples'}
-    rows = tuple((names[name], value, cpu[name], plain and value / plain)
-                 for name, value in medians.items())
-    table = Table((Column('part', 'part', left=True), Column('seconds', 'seconds', '.2f'),
-                   Column('cpu_seconds', 'of all cores', '.2f'),
-                   Column('ratio', 'by pycocotools', '.4f')), rows)
-    lines = [f'{args.images} images, {report["boxes"]} boxes, {report["detections"]} detections '
-             f'in each run, AP {100 * report["AP"]:.2f}', table.text()]
+    names = {
+        'pycocotools': 'pycocotools, one level',
+        'metric': 'metric, both levels and summary',
+        'errors': 'error analysis',
+        'bootstrap': f'bootstrap of 2 runs, {args.resamples} resamples',
+    }
+    rows = tuple(
+        (names[name], value, cpu[name], plain and value / plain) for name, value in medians.items()
+    )
+    table = Table(
+        (
+            Column('part', 'part', left=True),
+            Column('seconds', 'seconds', '.2f'),
+            Column('cpu_seconds', 'of all cores', '.2f'),
+            Column('ratio', 'by pycocotools', '.4f'),
+        ),
+        rows,
+    )
+    lines = [
+        f'{args.images} images, {report["boxes"]} boxes, {report["detections"]} detections '
+        f'in each run, AP {100 * report["AP"]:.2f}',
+        table.text(),
+    ]
     if plain:
         both = medians['metric'] + medians['errors']
-        lines.append(f'metric: 1/{plain / medians["metric"]:.1f} of the time of pycocotools, with '
-                     f'the errors 1/{plain / both:.1f} (bar: 1/{1 / METRIC_BAR:.0f})')
-    lines.append(f'bootstrap: {medians["bootstrap"]:.1f} s (bar at 32000 images and 2000 '
-                 f'resamples on 2 cores: {BOOTSTRAP_BAR} s); peak memory of all '
-                 f'{report["peak_mib"]:.0f} MiB')
+        lines.append(
+            f'metric: 1/{plain / medians["metric"]:.1f} of the time of pycocotools, with '
+            f'the errors 1/{plain / both:.1f} (bar: 1/{1 / METRIC_BAR:.0f})'
+        )
+    lines.append(
+        f'bootstrap: {medians["bootstrap"]:.1f} s (bar at 32000 images and 2000 '
+        f'resamples on 2 cores: {BOOTSTRAP_BAR} s); peak memory of all '
+        f'{report["peak_mib"]:.0f} MiB'
+    )
     return '\n'.join(lines)
 
 
@@ -243,11 +314,23 @@ def main() -> None:
     report['peak_mib'] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(show(args, report))
     if args.out:
-        write_whole(args.out, dump_json({
-            'version': __version__, 'python': platform.python_version(),
-            'machine': platform.machine(), 'cores': default_workers(), 'images': args.images,
-            'resamples': args.resamples, 'workers': args.workers, 'repeats': args.repeats,
-            'seed': args.seed, **report}))
+        write_whole(
+            args.out,
+            dump_json(
+                {
+                    'version': __version__,
+                    'python': platform.python_version(),
+                    'machine': platform.machine(),
+                    'cores': default_workers(),
+                    'images': args.images,
+                    'resamples': args.resamples,
+                    'workers': args.workers,
+                    'repeats': args.repeats,
+                    'seed': args.seed,
+                    **report,
+                }
+            ),
+        )
 
 
 if __name__ == '__main__':

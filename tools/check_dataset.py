@@ -31,31 +31,61 @@ exit status:
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Check a COCO data set before training', epilog=EXIT_STATUS,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        description='Check a COCO data set before training',
+        epilog=EXIT_STATUS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument('train', type=Path, help='COCO file')
-    parser.add_argument('val', type=Path, nargs='?',
-                        help='COCO file of the other split; both are compared')
-    parser.add_argument('--images', type=Path, metavar='DIR',
-                        help="folder that 'file_name' is relative to; photos are looked at")
-    parser.add_argument('--val-images', type=Path, metavar='DIR',
-                        help='the same for VAL (default: that of --images)')
-    parser.add_argument('--no-images', action='store_true',
-                        help='do not look at photos, whatever --images says')
-    parser.add_argument('--full-decode', action='store_true',
-                        help='decode the photos, which finds truncated ones (slow)')
-    parser.add_argument('--taxonomy', metavar='NAME|FILE',
-                        help='built-in name, YAML or COCO file '
-                             '(default: the supercategories of TRAIN)')
+    parser.add_argument(
+        'val', type=Path, nargs='?', help='COCO file of the other split; both are compared'
+    )
+    parser.add_argument(
+        '--images',
+        type=Path,
+        metavar='DIR',
+        help="folder that 'file_name' is relative to; photos are looked at",
+    )
+    parser.add_argument(
+        '--val-images',
+        type=Path,
+        metavar='DIR',
+        help='the same for VAL (default: that of --images)',
+    )
+    parser.add_argument(
+        '--no-images', action='store_true', help='do not look at photos, whatever --images says'
+    )
+    parser.add_argument(
+        '--full-decode',
+        action='store_true',
+        help='decode the photos, which finds truncated ones (slow)',
+    )
+    parser.add_argument(
+        '--taxonomy',
+        metavar='NAME|FILE',
+        help='built-in name, YAML or COCO file (default: the supercategories of TRAIN)',
+    )
     parser.add_argument('--json', type=Path, metavar='REPORT.json', help='write the report as JSON')
-    parser.add_argument('--fix', type=Path, metavar='OUT',
-                        help='write a repaired copy: a file, or for two splits a folder with '
-                             'train.json and val.json; the input is never touched')
-    parser.add_argument('--examples', type=int, default=3, metavar='N',
-                        help='of each finding (default: %(default)s)')
+    parser.add_argument(
+        '--fix',
+        type=Path,
+        metavar='OUT',
+        help='write a repaired copy: a file, or for two splits a folder with '
+        'train.json and val.json; the input is never touched',
+    )
+    parser.add_argument(
+        '--examples',
+        type=int,
+        default=3,
+        metavar='N',
+        help='of each finding (default: %(default)s)',
+    )
     parser.add_argument('--strict', action='store_true', help='warnings count as errors')
-    parser.add_argument('--workers', type=int, metavar='N',
-                        help='processes that read photos (default: one for each core)')
+    parser.add_argument(
+        '--workers',
+        type=int,
+        metavar='N',
+        help='processes that read photos (default: one for each core)',
+    )
     args = parser.parse_args()
     if args.full_decode and (args.no_images or not args.images):
         parser.error('--full-decode needs --images DIR')
@@ -71,15 +101,17 @@ def main() -> None:
     escape_unknown_letters()
     inputs = [path for path in (args.train, args.val) if path]
     outputs = fixed_paths(args.fix, inputs) if args.fix else []
-    refuse_overwriting([*inputs, *([Path(args.taxonomy)] if args.taxonomy else [])],
-                       [*outputs, *([args.json] if args.json else [])])
+    refuse_overwriting(
+        [*inputs, *([Path(args.taxonomy)] if args.taxonomy else [])],
+        [*outputs, *([args.json] if args.json else [])],
+    )
     taxonomy = Taxonomy.load(args.taxonomy) if args.taxonomy else None
     files = load_files(inputs, max_examples=args.examples)
     if args.images and not args.no_images:
-        for data, folder in zip(files, (args.images, args.val_images or args.images),
-                                strict=False):
-            data.photos = look_at_photos(data, folder, workers=args.workers,
-                                         full_decode=args.full_decode, progress=True)
+        for data, folder in zip(files, (args.images, args.val_images or args.images), strict=False):
+            data.photos = look_at_photos(
+                data, folder, workers=args.workers, full_decode=args.full_decode, progress=True
+            )
     checked = check_files(files, taxonomy, progress=True)
     print(report.as_text(checked))
     summary = report.as_dict(checked)
@@ -89,8 +121,12 @@ def main() -> None:
         print(f'\n{report.left_text(checked)}')
         summary['repaired'] = {
             'files': [report.fixed_dict(*pair) for pair in zip(outputs, repaired, strict=True)],
-            **{key: value for key, value in report.as_dict(checked).items()
-               if key in ('verdict', 'findings')}}
+            **{
+                key: value
+                for key, value in report.as_dict(checked).items()
+                if key in ('verdict', 'findings')
+            },
+        }
     if args.json:
         write_whole(args.json, dump_json(summary) + b'\n')
     worst = report.verdict(checked)

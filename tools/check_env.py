@@ -30,15 +30,31 @@ PROBE_SECONDS = 300
 
 OK, MISSING, BROKEN, SKIPPED = 'ok', 'missing', 'broken', 'skipped'
 # In the order in which they build on one another.
-PIECES = ('python', 'torch', 'mmengine', 'mmcv', 'mmcv operators', 'CUDA operators', 'mmdet',
-          'cv2', 'pycocotools', 'hotcoco', 'requirements', 'mmdet_multigrain')
+PIECES = (
+    'python',
+    'torch',
+    'mmengine',
+    'mmcv',
+    'mmcv operators',
+    'CUDA operators',
+    'mmdet',
+    'cv2',
+    'pycocotools',
+    'hotcoco',
+    'requirements',
+    'mmdet_multigrain',
+)
 # The distributions that bring a piece: the one we install, then those that share its files.
 PROVIDERS = {
     'mmengine': ('onedl-mmengine', 'mmengine', 'mmengine-lite'),
     'mmcv': ('onedl-mmcv', 'mmcv', 'mmcv-full', 'mmcv-lite'),
     'mmdet': ('onedl-mmdetection', 'mmdet'),
-    'cv2': ('opencv-python-headless', 'opencv-python', 'opencv-contrib-python-headless',
-            'opencv-contrib-python'),
+    'cv2': (
+        'opencv-python-headless',
+        'opencv-python',
+        'opencv-contrib-python-headless',
+        'opencv-contrib-python',
+    ),
 }
 
 
@@ -161,8 +177,13 @@ def judge_mmcv_operators(facts: Facts, needs: Needs) -> Row:
     if not providers(facts, 'mmcv'):
         return Row(piece, MISSING, '', 'mmcv is not installed', needs.setup)
     if probe.get('lacks') == 'mmcv._ext':
-        return Row(piece, MISSING, '', 'mmcv was installed without its operators (no mmcv._ext)',
-                   needs.setup)
+        return Row(
+            piece,
+            MISSING,
+            '',
+            'mmcv was installed without its operators (no mmcv._ext)',
+            needs.setup,
+        )
     detail = probe['error']
     if re.search(r'undefined symbol|lib(torch|c10)\S*: cannot open', detail):
         detail += '; mmcv was compiled for another torch'
@@ -291,9 +312,14 @@ def run_probes(pieces: Sequence[str]) -> dict[str, dict[str, Any]]:
     left = list(pieces)
     with tempfile.TemporaryDirectory() as empty:
         while left:
-            child = subprocess.Popen([sys.executable, str(PROBES_FILE), *left], cwd=empty,
-                                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                     stderr=subprocess.DEVNULL, text=True)
+            child = subprocess.Popen(
+                [sys.executable, str(PROBES_FILE), *left],
+                cwd=empty,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
             try:
                 output = child.communicate(timeout=PROBE_SECONDS)[0]
                 reason = f'its import ended Python (status {child.returncode})'
@@ -370,11 +396,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--json', action='store_true', help='print the rows as JSON')
     parser.add_argument('--quiet', action='store_true', help='print only what is wrong')
-    parser.add_argument('--only', action='append', metavar='PIECE', choices=PIECES,
-                        help='check this piece only (may be given several times)')
+    parser.add_argument(
+        '--only',
+        action='append',
+        metavar='PIECE',
+        choices=PIECES,
+        help='check this piece only (may be given several times)',
+    )
     parser.add_argument('--dev', action='store_true', help='ask for what the tests need, too')
-    parser.add_argument('--cuda', choices=('auto', 'on', 'off'), default='auto',
-                        help='whether CUDA operators are needed (auto: if torch sees a GPU)')
+    parser.add_argument(
+        '--cuda',
+        choices=('auto', 'on', 'off'),
+        default='auto',
+        help='whether CUDA operators are needed (auto: if torch sees a GPU)',
+    )
     args = parser.parse_args()
 
     pieces = args.only or PIECES

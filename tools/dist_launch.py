@@ -90,6 +90,7 @@ def _first_of(failures: Mapping[int, ProcessFailure]) -> tuple[int, ProcessFailu
     That is one that was killed; torchrun itself ends the others by SIGTERM. Else it is one with a
     status of its own.
     """
+
     def certainty(item: tuple[int, ProcessFailure]) -> tuple[bool, int]:
         status = item[1].exitcode
         return status < 0 and status != -signal.SIGTERM, status
@@ -110,15 +111,17 @@ def main() -> None:
         # wait for them (torch 2.13).
         os.environ.setdefault('TORCH_DISABLE_SHARE_RDZV_TCP_STORE', '1')
     sys.exit(
-        run([
-            *meeting_point(os.environ),
-            f'--nproc-per-node={processes}',
-            f'--max-restarts={restarts}',
-            str(Path(__file__).with_name(script)),
-            config,
-            *arguments,
-            '--launcher=pytorch',
-        ])
+        run(
+            [
+                *meeting_point(os.environ),
+                f'--nproc-per-node={processes}',
+                f'--max-restarts={restarts}',
+                str(Path(__file__).with_name(script)),
+                config,
+                *arguments,
+                '--launcher=pytorch',
+            ]
+        )
     )
 
 

@@ -28,8 +28,11 @@ REGISTERED = {
 def torch() -> dict[str, Any]:
     import torch
 
-    return {'version': torch.__version__, 'cuda': torch.version.cuda,
-            'gpu': torch.cuda.is_available()}
+    return {
+        'version': torch.__version__,
+        'cuda': torch.version.cuda,
+        'gpu': torch.cuda.is_available(),
+    }
 
 
 def mmengine() -> dict[str, Any]:
@@ -115,8 +118,10 @@ def mmdet_multigrain() -> dict[str, Any]:
     for registry, name in REGISTERED.items():
         if getattr(registries, registry).get(name) is None:
             raise RuntimeError(f'{name} is not in the registry {registry}')
-    return {'version': mmdet_multigrain.__version__,
-            'place': str(Path(mmdet_multigrain.__file__).resolve().parent.parent)}
+    return {
+        'version': mmdet_multigrain.__version__,
+        'place': str(Path(mmdet_multigrain.__file__).resolve().parent.parent),
+    }
 
 
 PROBES = {

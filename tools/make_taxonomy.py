@@ -29,15 +29,22 @@ SOURCES = ('coco', 'openimages', 'yaml')
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Write a taxonomy as a YAML file to edit')
-    parser.add_argument('--from', dest='source', choices=SOURCES, required=True,
-                        help='coco: the supercategories of a COCO file; openimages: the class '
-                             'hierarchy of Open Images; yaml: a taxonomy, groups or a list')
+    parser.add_argument(
+        '--from',
+        dest='source',
+        choices=SOURCES,
+        required=True,
+        help='coco: the supercategories of a COCO file; openimages: the class '
+        'hierarchy of Open Images; yaml: a taxonomy, groups or a list',
+    )
     parser.add_argument('input', type=Path, help='the JSON or YAML file')
-    parser.add_argument('--descriptions', type=Path, metavar='CSV',
-                        help='openimages: class-descriptions-boxable.csv; without it classes are '
-                             'named /m/...')
-    parser.add_argument('--node', help='openimages: take the classes below this one (default: '
-                                       'all)')
+    parser.add_argument(
+        '--descriptions',
+        type=Path,
+        metavar='CSV',
+        help='openimages: class-descriptions-boxable.csv; without it classes are named /m/...',
+    )
+    parser.add_argument('--node', help='openimages: take the classes below this one (default: all)')
     parser.add_argument('--out', type=Path, help='the YAML file to write (default: the screen)')
     parser.add_argument('--force', action='store_true', help='replace --out if it is there')
     args = parser.parse_args()
@@ -59,10 +66,14 @@ def read_yaml(path: Path) -> Taxonomy:
                 if name in groups:
                     raise TaxonomyError(f'group {show(name)} stands twice; merge the two')
                 groups[name] = children
-        return Taxonomy.from_mapping({
-            'name': path.stem, 'groups': groups,
-            'ungrouped': [entry for entry in content if not isinstance(entry, Mapping)]},
-            source='')
+        return Taxonomy.from_mapping(
+            {
+                'name': path.stem,
+                'groups': groups,
+                'ungrouped': [entry for entry in content if not isinstance(entry, Mapping)],
+            },
+            source='',
+        )
 
 
 def describe_openimages(path: Path, descriptions: Path | None, node: str | None) -> list[str]:
@@ -72,16 +83,20 @@ def describe_openimages(path: Path, descriptions: Path | None, node: str | None)
     choices = hierarchy.choices(node)
     if choices:
         lines.append(f'A node with several parents goes to {openimages.RULE}:')
-        lines += [f'- {name}: {chosen} (not {", ".join(others)})'
-                  for name, (chosen, *others) in choices.items()]
+        lines += [
+            f'- {name}: {chosen} (not {", ".join(others)})'
+            for name, (chosen, *others) in choices.items()
+        ]
     return lines
 
 
 def summarise(taxonomy: Taxonomy) -> str:
     """A line of numbers."""
     groups = {path[:depth] for path in taxonomy.paths for depth in range(1, len(path) + 1)}
-    return (f'{taxonomy.name}: {taxonomy.num_classes} classes, {len(groups)} groups, '
-            f'{taxonomy.num_levels} levels, {taxonomy.paths.count(())} classes without a group')
+    return (
+        f'{taxonomy.name}: {taxonomy.num_classes} classes, {len(groups)} groups, '
+        f'{taxonomy.num_levels} levels, {taxonomy.paths.count(())} classes without a group'
+    )
 
 
 def main() -> None:

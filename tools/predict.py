@@ -127,10 +127,12 @@ def main() -> None:
             found = detector.predict([*samples.values()]) if samples else []
             for name, prediction in zip(samples, found, strict=True):
                 prediction = prediction.above(args.score_thr)
-                images.append({
-                    'file_name': name.as_posix(),
-                    **inference.describe(prediction, detector.taxonomy),
-                })
+                images.append(
+                    {
+                        'file_name': name.as_posix(),
+                        **inference.describe(prediction, detector.taxonomy),
+                    }
+                )
                 if not args.no_pictures:
                     picture = inference.draw(prediction, detector.taxonomy)
                     inference.save_picture(picture, picture_of(name, pictures))

@@ -15,5 +15,6 @@ else
     bash tools/setup.sh --dev
     python=.venv/bin/python
 fi
+"$python" -m ruff format --check .
 "$python" -m ruff check .
 exec "$python" -m pytest --durations=15 "$@"

@@ -7,7 +7,8 @@ custom_imports = dict(
         'mmdet_multigrain.evaluation.multi_grained_coco_metric',
         'mmdet_multigrain.engine',
     ],
-    allow_failed_imports=False)
+    allow_failed_imports=False,
+)
 
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
@@ -19,12 +20,14 @@ default_hooks = dict(
         interval=5000,
         max_keep_ckpts=3,
         save_best='coco/bbox_mAP',
-        rule='greater'),
+        rule='greater',
+    ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     iteration_seed=dict(type='IterationSeedHook'),
     exact_resume=dict(type='ExactResumeHook', allow_world_size_change=False),
     graceful_stop=dict(type='GracefulStopHook'),
-    visualization=dict(type='DetVisualizationHook'))
+    visualization=dict(type='DetVisualizationHook'),
+)
 custom_hooks = [
     dict(type='PreflightHook'),
     dict(type='CheckpointReportHook'),
@@ -35,7 +38,8 @@ custom_hooks = [
 env_cfg = dict(
     cudnn_benchmark=False,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    dist_cfg=dict(backend='nccl'))
+    dist_cfg=dict(backend='nccl'),
+)
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=False)
 vis_backends = [dict(type='LocalVisBackend')]
 visualizer = dict(type='DetLocalVisualizer', vis_backends=vis_backends, name='visualizer')
@@ -45,5 +49,5 @@ resume = False
 
 # tools/test.py --tta
 tta_model = dict(
-    type='DetTTAModel',
-    tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100))
+    type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100)
+)

@@ -16,34 +16,82 @@ MAX_AREA = 1.5  # times the box; a mask is never larger than its box
 MIN_AREA = 0.02  # times the box; a mask may be thin
 
 CORNERS = Kind(
-    'bbox-corners', ERROR, 'boxes that look like corners (x1, y1, x2, y2)',
-    'write x, y, width, height: most leave their image as they are, and fit as corners')
+    'bbox-corners',
+    ERROR,
+    'boxes that look like corners (x1, y1, x2, y2)',
+    'write x, y, width, height: most leave their image as they are, and fit as corners',
+)
 NORMALISED = Kind(
-    'bbox-normalised', ERROR, 'boxes that look like fractions of the image: none exceeds 1',
-    "multiply them by the image's width and height")
-NOT_NUMBERS = Kind('bbox-not-four-numbers', ERROR, 'boxes that are not four numbers',
-                   'write x, y, width, height, or remove them', fixable=True)
-NOT_FINITE = Kind('bbox-not-finite', ERROR, 'boxes with NaN, infinity or enormous numbers',
-                  'remove them', fixable=True)
+    'bbox-normalised',
+    ERROR,
+    'boxes that look like fractions of the image: none exceeds 1',
+    "multiply them by the image's width and height",
+)
+NOT_NUMBERS = Kind(
+    'bbox-not-four-numbers',
+    ERROR,
+    'boxes that are not four numbers',
+    'write x, y, width, height, or remove them',
+    fixable=True,
+)
+NOT_FINITE = Kind(
+    'bbox-not-finite',
+    ERROR,
+    'boxes with NaN, infinity or enormous numbers',
+    'remove them',
+    fixable=True,
+)
 EMPTY = Kind('bbox-empty', ERROR, 'boxes without width or height', 'remove them', fixable=True)
-OUTSIDE = Kind('bbox-outside', ERROR, 'boxes wholly outside their image',
-               'remove them; no detector can find them', fixable=True)
-PARTLY = Kind('bbox-partly-outside', WARNING, 'boxes partly outside their image', 'clip them',
-              fixable=True)
-TINY = Kind('bbox-below-one-pixel', WARNING, 'boxes thinner than a pixel',
-            'remove them: MMDetection leaves them out of training, evaluation counts them')
-DUPLICATE = Kind('bbox-duplicate', WARNING, 'boxes that stand twice: same image, class and box',
-                 'remove the second', fixable=True)
+OUTSIDE = Kind(
+    'bbox-outside',
+    ERROR,
+    'boxes wholly outside their image',
+    'remove them; no detector can find them',
+    fixable=True,
+)
+PARTLY = Kind(
+    'bbox-partly-outside', WARNING, 'boxes partly outside their image', 'clip them', fixable=True
+)
+TINY = Kind(
+    'bbox-below-one-pixel',
+    WARNING,
+    'boxes thinner than a pixel',
+    'remove them: MMDetection leaves them out of training, evaluation counts them',
+)
+DUPLICATE = Kind(
+    'bbox-duplicate',
+    WARNING,
+    'boxes that stand twice: same image, class and box',
+    'remove the second',
+    fixable=True,
+)
 AREA_MISSING = Kind(
-    'area-missing', WARNING, "boxes without 'area'",
-    'write width x height; this project fills it in, other tools fail', fixable=True)
-AREA_WRONG = Kind('area-contradicts-box', WARNING, "boxes whose 'area' cannot be theirs",
-                  'write width x height', fixable=True)
+    'area-missing',
+    WARNING,
+    "boxes without 'area'",
+    'write width x height; this project fills it in, other tools fail',
+    fixable=True,
+)
+AREA_WRONG = Kind(
+    'area-contradicts-box',
+    WARNING,
+    "boxes whose 'area' cannot be theirs",
+    'write width x height',
+    fixable=True,
+)
 CROWD_MISSING = Kind(
-    'iscrowd-missing', WARNING, "boxes without 'iscrowd'",
-    'write 0; this project fills it in, other tools fail', fixable=True)
-CROWD_WRONG = Kind('iscrowd-not-0-or-1', ERROR, "boxes whose 'iscrowd' is not 0 or 1",
-                   'write 1 for a group of objects, else 0')
+    'iscrowd-missing',
+    WARNING,
+    "boxes without 'iscrowd'",
+    'write 0; this project fills it in, other tools fail',
+    fixable=True,
+)
+CROWD_WRONG = Kind(
+    'iscrowd-not-0-or-1',
+    ERROR,
+    "boxes whose 'iscrowd' is not 0 or 1",
+    'write 1 for a group of objects, else 0',
+)
 
 
 def check(data: CocoData) -> Iterator[Finding]:
@@ -111,9 +159,12 @@ def area_wrong(data: CocoData) -> list[int]:
     of_box = np.where(data.usable[:, None], data.boxes[:, 2:], np.nan).prod(1)
     positive = (data.areas > 0) & (data.areas <= MAX_COORDINATE**2) | (data.areas == of_box)
     likely = (data.areas >= MIN_AREA * of_box) & (data.areas <= MAX_AREA * of_box + 1)
-    return [row for row in np.flatnonzero(data.usable & ~(positive & likely)).tolist()
-            if not is_absent(data.annotations[row].get('area'))
-            and not (positive[row] and data.annotations[row].get('segmentation'))]
+    return [
+        row
+        for row in np.flatnonzero(data.usable & ~(positive & likely)).tolist()
+        if not is_absent(data.annotations[row].get('area'))
+        and not (positive[row] and data.annotations[row].get('segmentation'))
+    ]
 
 
 def crowd_missing(data: CocoData) -> list[int]:
@@ -122,8 +173,11 @@ def crowd_missing(data: CocoData) -> list[int]:
 
 
 def _crowd_wrong(data: CocoData) -> list[int]:
-    return [row for row, item in enumerate(data.annotations)
-            if not is_absent(item.get('iscrowd')) and item['iscrowd'] not in (0, 1)]
+    return [
+        row
+        for row, item in enumerate(data.annotations)
+        if not is_absent(item.get('iscrowd')) and item['iscrowd'] not in (0, 1)
+    ]
 
 
 def _box(data: CocoData, row: int) -> str:

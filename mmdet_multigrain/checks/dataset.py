@@ -39,23 +39,36 @@ class Checked:
         return sum(finding.kind.severity == severity for finding in self.findings)
 
 
-def load_files(paths: Sequence[str | os.PathLike[str]], *, max_examples: int = 3
-               ) -> tuple[CocoData, ...]:
+def load_files(
+    paths: Sequence[str | os.PathLike[str]], *, max_examples: int = 3
+) -> tuple[CocoData, ...]:
     """Read one file or two, without their photos.
 
     Raises:
         CheckError: One cannot be read, or both are one file.
     """
-    if len(paths) > 1 and os.path.exists(paths[0]) and os.path.exists(
-            paths[1]) and os.path.samefile(*paths):
+    if (
+        len(paths) > 1
+        and os.path.exists(paths[0])
+        and os.path.exists(paths[1])
+        and os.path.samefile(*paths)
+    ):
         raise CheckError(f'{paths[1]}: the same file as {paths[0]}; name two files, or one')
-    names = SPLITS if len(paths) > 1 else ('', )
-    return tuple(load(path, split=split, max_examples=max_examples)
-                 for path, split in zip(paths, names, strict=True))
+    names = SPLITS if len(paths) > 1 else ('',)
+    return tuple(
+        load(path, split=split, max_examples=max_examples)
+        for path, split in zip(paths, names, strict=True)
+    )
 
 
-def look_at_photos(data: CocoData, folder: str | os.PathLike[str], *, workers: int | None = None,
-                   full_decode: bool = False, progress: bool = False) -> dict[str, Photo]:
+def look_at_photos(
+    data: CocoData,
+    folder: str | os.PathLike[str],
+    *,
+    workers: int | None = None,
+    full_decode: bool = False,
+    progress: bool = False,
+) -> dict[str, Photo]:
     """What is known of the photos of a file; see ``read_photos``.
 
     Raises:
@@ -64,21 +77,27 @@ def look_at_photos(data: CocoData, folder: str | os.PathLike[str], *, workers: i
     folder = Path(folder)
     if not folder.is_dir():
         raise CheckError(f'{folder}: no such folder of images; check the path')
-    stated = {name: (data.images[row].get('width'), data.images[row].get('height'))
-              for row in range(len(data.images))
-              if (name := data.file_name(row)) is not None and not leaves_folder(name)}
-    photos = read_photos(folder, stated, workers=workers, full_decode=full_decode,
-                         progress=progress)
+    stated = {
+        name: (data.images[row].get('width'), data.images[row].get('height'))
+        for row in range(len(data.images))
+        if (name := data.file_name(row)) is not None and not leaves_folder(name)
+    }
+    photos = read_photos(
+        folder, stated, workers=workers, full_decode=full_decode, progress=progress
+    )
     if photos and all(photo.is_absent for photo in photos.values()):
         first = printable(next(iter(photos.values())).path)
-        raise CheckError(f'{folder}: none of the {len(photos):,} photos of {data.path} is there, '
-                         f'not even {first}; name the folder that '
-                         "'file_name' is relative to")
+        raise CheckError(
+            f'{folder}: none of the {len(photos):,} photos of {data.path} is there, '
+            f'not even {first}; name the folder that '
+            "'file_name' is relative to"
+        )
     return photos
 
 
-def check_files(files: Sequence[CocoData], taxonomy: Taxonomy | None = None, *,
-                progress: bool = False) -> Checked:
+def check_files(
+    files: Sequence[CocoData], taxonomy: Taxonomy | None = None, *, progress: bool = False
+) -> Checked:
     """Run all checks.
 
     Args:

@@ -66,11 +66,12 @@ class Check:
     describe: Callable[[CocoData, int], str]
 
 
-def found(kind: Kind, data: CocoData, rows: Sequence[int],
-          describe: Callable[[CocoData, int], str]) -> Iterator[Finding]:
+def found(
+    kind: Kind, data: CocoData, rows: Sequence[int], describe: Callable[[CocoData, int], str]
+) -> Iterator[Finding]:
     """One finding, or none if there are no rows."""
     if len(rows):
-        examples = tuple(describe(data, int(row)) for row in rows[:data.max_examples])
+        examples = tuple(describe(data, int(row)) for row in rows[: data.max_examples])
         yield Finding(kind, data.split, len(rows), examples)
 
 

@@ -49,11 +49,13 @@ class Fixed:
         with contextlib.suppress(TypeError, ValueError):
             return dump_json(self.content)  # NaN becomes null
         try:  # half surrogates, endless numbers, deeply nested
-            return json.dumps(_strict(self.content), ensure_ascii=False, allow_nan=False,
-                              separators=(',', ':')).encode()
+            return json.dumps(
+                _strict(self.content), ensure_ascii=False, allow_nan=False, separators=(',', ':')
+            ).encode()
         except RecursionError:
-            raise CheckError('not repaired, for something in the file is nested too deeply; '
-                             'leave it out') from None
+            raise CheckError(
+                'not repaired, for something in the file is nested too deeply; leave it out'
+            ) from None
 
 
 def repair(data: CocoData) -> Fixed:
@@ -69,11 +71,18 @@ def repair(data: CocoData) -> Fixed:
     for _ in range(MAX_PASSES):
         if data.layout != 'xywh':
             kind = boxes.CORNERS if data.layout == 'corners' else boxes.NORMALISED
-            raise CheckError(f'{data.path}: not repaired, for it has {kind.title}; first '
-                             f'{kind.mend}')
+            raise CheckError(
+                f'{data.path}: not repaired, for it has {kind.title}; first {kind.mend}'
+            )
         new: Counter[tuple[str, str]] = Counter()
-        for step in (_drop_strangers, _mend_images, _mend_categories, _mend_boxes,
-                     _drop_duplicates, _fill_fields):
+        for step in (
+            _drop_strangers,
+            _mend_images,
+            _mend_categories,
+            _mend_boxes,
+            _drop_duplicates,
+            _fill_fields,
+        ):
             before_step = new.total()
             content = step(data, new)
             if new.total() > before_step:  # else what is known of the arrays stays
@@ -81,10 +90,13 @@ def repair(data: CocoData) -> Fixed:
         if not new:
             break
         done += new
-    if any(count and not left for count, left in zip(
-            before, (len(data.images), len(data.annotations)), strict=True)):
-        raise CheckError(f'{data.path}: not repaired, for no image with a box would be left; '
-                         'see the errors')
+    if any(
+        count and not left
+        for count, left in zip(before, (len(data.images), len(data.annotations)), strict=True)
+    ):
+        raise CheckError(
+            f'{data.path}: not repaired, for no image with a box would be left; see the errors'
+        )
     return Fixed(dict(data.content), done)
 
 
@@ -95,8 +107,10 @@ def _count(done: Counter[tuple[str, str]], what: str, kind: Kind, rows: Collecti
 
 def _with(data: CocoData, **lists: list[dict[str, Any]]) -> dict[str, Any]:
     """The content with other lists; one that the file lacks stays away."""
-    return {key: lists[key] if key in lists and isinstance(value, list) else value
-            for key, value in data.content.items()}
+    return {
+        key: lists[key] if key in lists and isinstance(value, list) else value
+        for key, value in data.content.items()
+    }
 
 
 def _without(entries: list[dict[str, Any]], rows: Collection[int]) -> list[dict[str, Any]]:
@@ -113,22 +127,30 @@ def _drop_strangers(data: CocoData, done: Counter[tuple[str, str]]) -> dict[str,
     no_image, no_category = ids.without_image(data), ids.without_category(data)
     _count(done, 'removed', ids.NO_IMAGE, no_image)
     _count(done, 'removed', ids.NO_CATEGORY, np.setdiff1d(no_category, no_image))
-    return _with(data, images=data.images, categories=data.categories,
-                 annotations=_without(data.annotations, [*no_image, *no_category]))
+    return _with(
+        data,
+        images=data.images,
+        categories=data.categories,
+        annotations=_without(data.annotations, [*no_image, *no_category]),
+    )
 
 
 def _mend_images(data: CocoData, done: Counter[tuple[str, str]]) -> dict[str, Any]:
     """Images that cannot be used go, with their boxes; sizes come from the photos."""
     gone: set[int] = set()
-    for kind, rows in ((images.NAME_MISSING, images.unnamed(data)),
-                       (ids.LISTED_TWICE, ids.images_listed_twice(data)),
-                       (images.ABSENT, images.absent(data)),
-                       (images.UNREADABLE, images.unreadable(data))):
+    for kind, rows in (
+        (images.NAME_MISSING, images.unnamed(data)),
+        (ids.LISTED_TWICE, ids.images_listed_twice(data)),
+        (images.ABSENT, images.absent(data)),
+        (images.UNREADABLE, images.unreadable(data)),
+    ):
         _count(done, 'removed', kind, set(rows) - gone)
         gone.update(rows)
     new = list(data.images)
-    for kind, rows in ((images.SIZE_MISSING, images.size_missing(data)),
-                       (images.SIZE_WRONG, images.size_wrong(data))):
+    for kind, rows in (
+        (images.SIZE_MISSING, images.size_missing(data)),
+        (images.SIZE_WRONG, images.size_wrong(data)),
+    ):
         rows = [row for row in rows if row not in gone and np.isfinite(data.seen[row]).all()]
         _count(done, 'corrected', kind, rows)
         for row in rows:
@@ -150,11 +172,19 @@ def _mend_categories(data: CocoData, done: Counter[tuple[str, str]]) -> dict[str
     return _with(data, categories=_without(new, gone), annotations=annotations)
 
 
-def _refer(data: CocoData, name: str, entries: list[dict[str, Any]], gone: Collection[int],
-           done: Counter[tuple[str, str]]) -> list[dict[str, Any]]:
+def _refer(
+    data: CocoData,
+    name: str,
+    entries: list[dict[str, Any]],
+    gone: Collection[int],
+    done: Counter[tuple[str, str]],
+) -> list[dict[str, Any]]:
     """Give ids to the entries that have none of use; the annotations that follow them."""
-    rows = [row for row, entry in enumerate(entries)
-            if row not in gone and not ids.is_good_id(entry.get('id'))]
+    rows = [
+        row
+        for row, entry in enumerate(entries)
+        if row not in gone and not ids.is_good_id(entry.get('id'))
+    ]
     if rows:
         done['numbered', f'{name} ids that are missing or no whole numbers'] += len(rows)
     for row, number in zip(rows, _free_ids(entries), strict=False):
@@ -179,9 +209,12 @@ def _free_ids(entries: list[dict[str, Any]]) -> Iterator[int]:
 def _mend_boxes(data: CocoData, done: Counter[tuple[str, str]]) -> dict[str, Any]:
     """Boxes that are none go; those that leave their image are clipped."""
     gone: list[int] = []
-    for kind, rows in ((boxes.NOT_NUMBERS, boxes.not_numbers(data)),
-                       (boxes.NOT_FINITE, boxes.not_finite(data)),
-                       (boxes.EMPTY, boxes.empty(data)), (boxes.OUTSIDE, boxes.outside(data))):
+    for kind, rows in (
+        (boxes.NOT_NUMBERS, boxes.not_numbers(data)),
+        (boxes.NOT_FINITE, boxes.not_finite(data)),
+        (boxes.EMPTY, boxes.empty(data)),
+        (boxes.OUTSIDE, boxes.outside(data)),
+    ):
         _count(done, 'removed', kind, rows)
         gone += rows.tolist()
     rows = boxes.partly_outside(data)
@@ -192,12 +225,14 @@ def _mend_boxes(data: CocoData, done: Counter[tuple[str, str]]) -> dict[str, Any
     return _with(data, annotations=_without(annotations, gone))
 
 
-def _clipped(item: dict[str, Any], area: float, image_width: float,
-             image_height: float) -> dict[str, Any]:
+def _clipped(
+    item: dict[str, Any], area: float, image_width: float, image_height: float
+) -> dict[str, Any]:
     x, y, width, height = item['bbox']
     # Whole numbers stay whole: a side of an image is, as a rule.
-    right, bottom = (int(side) if side.is_integer() else side
-                     for side in (image_width, image_height))
+    right, bottom = (
+        int(side) if side.is_integer() else side for side in (image_width, image_height)
+    )
     x1, y1, x2, y2 = max(x, 0), max(y, 0), min(x + width, right), min(y + height, bottom)
     new = item | {'bbox': [x1, y1, x2 - x1, y2 - y1]}
     if not item.get('segmentation') and math.isclose(area, width * height, rel_tol=AREA_OF_BOX):
@@ -216,8 +251,9 @@ def _fill_fields(data: CocoData, done: Counter[tuple[str, str]]) -> dict[str, An
     """Area, iscrowd and ids of annotations."""
     annotations = list(data.annotations)
     for kind, what, rows in (
-            (boxes.AREA_MISSING, 'filled in', boxes.area_missing(data)),
-            (boxes.AREA_WRONG, 'corrected', boxes.area_wrong(data))):
+        (boxes.AREA_MISSING, 'filled in', boxes.area_missing(data)),
+        (boxes.AREA_WRONG, 'corrected', boxes.area_wrong(data)),
+    ):
         _count(done, what, kind, rows)
         for row in rows:
             _, _, width, height = annotations[row]['bbox']
@@ -227,11 +263,15 @@ def _fill_fields(data: CocoData, done: Counter[tuple[str, str]]) -> dict[str, An
     for row in rows:
         annotations[row] = annotations[row] | {'iscrowd': 0}
     twice = set(ids.annotations_numbered_twice(data).tolist())
-    rows = [row for row, item in enumerate(annotations)
-            if row in twice or not ids.is_good_id(item.get('id')) or item['id'] < 1]
+    rows = [
+        row
+        for row, item in enumerate(annotations)
+        if row in twice or not ids.is_good_id(item.get('id')) or item['id'] < 1
+    ]
     if rows:
-        done['numbered', 'annotation ids that are missing, below 1, in use or no whole '
-             'numbers'] += len(rows)
+        done[
+            'numbered', 'annotation ids that are missing, below 1, in use or no whole numbers'
+        ] += len(rows)
     for row, number in zip(rows, _free_ids(annotations), strict=False):
         annotations[row] = annotations[row] | {'id': number}
     return _with(data, annotations=annotations)

@@ -13,35 +13,73 @@ from .finding import ERROR, WARNING, Check, Finding, Kind, found, run
 from .model import CocoData, id_key
 
 IMAGE_TEXT = Kind(
-    'image-id-text', WARNING, 'image ids that are text',
-    'number images; this project reads text, other tools may not', fixable=True)
+    'image-id-text',
+    WARNING,
+    'image ids that are text',
+    'number images; this project reads text, other tools may not',
+    fixable=True,
+)
 BELOW_1 = Kind(
-    'annotation-id-below-1', ERROR, 'annotation ids below 1',
-    'number annotations from 1; COCOeval never matches annotation 0', fixable=True)
+    'annotation-id-below-1',
+    ERROR,
+    'annotation ids below 1',
+    'number annotations from 1; COCOeval never matches annotation 0',
+    fixable=True,
+)
 LISTED_TWICE = Kind(
-    'image-listed-twice', ERROR, 'images listed twice, with the same id and file name',
-    'remove the second entry', fixable=True)
+    'image-listed-twice',
+    ERROR,
+    'images listed twice, with the same id and file name',
+    'remove the second entry',
+    fixable=True,
+)
 SHARED = Kind(
-    'image-id-shared', ERROR, 'image ids that stand for several files',
-    'number images apart; nothing tells which file the boxes belong to')
+    'image-id-shared',
+    ERROR,
+    'image ids that stand for several files',
+    'number images apart; nothing tells which file the boxes belong to',
+)
 CATEGORY_TWICE = Kind(
-    'category-listed-twice', ERROR, 'categories listed twice, with the same id and name',
-    'remove the second entry', fixable=True)
+    'category-listed-twice',
+    ERROR,
+    'categories listed twice, with the same id and name',
+    'remove the second entry',
+    fixable=True,
+)
 CATEGORY_SHARED = Kind(
-    'category-id-shared', ERROR, 'category ids that stand for several names',
-    'number categories apart; nothing tells which class the boxes have')
+    'category-id-shared',
+    ERROR,
+    'category ids that stand for several names',
+    'number categories apart; nothing tells which class the boxes have',
+)
 ANNOTATION_TWICE = Kind(
-    'annotation-id-twice', ERROR, 'annotation ids that were used before',
-    'number annotations apart', fixable=True)
+    'annotation-id-twice',
+    ERROR,
+    'annotation ids that were used before',
+    'number annotations apart',
+    fixable=True,
+)
 NO_IMAGE = Kind(
-    'annotation-without-image', ERROR, 'boxes of an image that the file does not list',
-    'remove them, or list the image', fixable=True)
+    'annotation-without-image',
+    ERROR,
+    'boxes of an image that the file does not list',
+    'remove them, or list the image',
+    fixable=True,
+)
 NO_CATEGORY = Kind(
-    'annotation-without-category', ERROR, 'boxes of a category that the file does not list',
-    'remove them, or list the category', fixable=True)
+    'annotation-without-category',
+    ERROR,
+    'boxes of a category that the file does not list',
+    'remove them, or list the category',
+    fixable=True,
+)
 REFERENCE = Kind(
-    'reference-not-integer', ERROR, 'image_id or category_id written as a fraction (1.0)',
-    'write whole numbers', fixable=True)
+    'reference-not-integer',
+    ERROR,
+    'image_id or category_id written as a fraction (1.0)',
+    'write whole numbers',
+    fixable=True,
+)
 
 
 def check(data: CocoData) -> Iterator[Finding]:
@@ -53,18 +91,43 @@ def check(data: CocoData) -> Iterator[Finding]:
 
 def _check_values(data: CocoData, name: str) -> Iterator[Finding]:
     """Ids that are missing or no whole numbers, in one table."""
-    entries = {'image': data.images, 'category': data.categories,
-               'annotation': data.annotations}[name]
+    entries = {'image': data.images, 'category': data.categories, 'annotation': data.annotations}[
+        name
+    ]
     missing = [row for row, entry in enumerate(entries) if entry.get('id') is None]
-    strange = [row for row, entry in enumerate(entries)
-               if entry.get('id') is not None and not is_good_id(entry['id'])
-               and not (name == 'image' and isinstance(entry['id'], str))]
+    strange = [
+        row
+        for row, entry in enumerate(entries)
+        if entry.get('id') is not None
+        and not is_good_id(entry['id'])
+        and not (name == 'image' and isinstance(entry['id'], str))
+    ]
     plural = {'category': 'categories'}.get(name, f'{name}s')
     describe: Callable[[CocoData, int], str] = getattr(CocoData, f'name_{name}')
-    yield from found(Kind(f'{name}-id-missing', ERROR, f'{plural} without an id',
-                          'give each an id of its own', fixable=True), data, missing, describe)
-    yield from found(Kind(f'{name}-id-not-integer', ERROR, f'{name} ids that are no whole numbers',
-                          f'number {plural}', fixable=True), data, strange, describe)
+    yield from found(
+        Kind(
+            f'{name}-id-missing',
+            ERROR,
+            f'{plural} without an id',
+            'give each an id of its own',
+            fixable=True,
+        ),
+        data,
+        missing,
+        describe,
+    )
+    yield from found(
+        Kind(
+            f'{name}-id-not-integer',
+            ERROR,
+            f'{name} ids that are no whole numbers',
+            f'number {plural}',
+            fixable=True,
+        ),
+        data,
+        strange,
+        describe,
+    )
 
 
 def is_good_id(value: object) -> bool:
@@ -76,16 +139,23 @@ def repeated(entries: list[dict[str, Any]]) -> np.ndarray:
     """(rows,) the row where the id stood first, or the own row."""
     first: dict[Any, int] = {}
     return np.fromiter(
-        (row if key is None else first.setdefault(key, row)
-         for row, key in enumerate(id_key(entry.get('id')) for entry in entries)),
-        np.int64, len(entries))
+        (
+            row if key is None else first.setdefault(key, row)
+            for row, key in enumerate(id_key(entry.get('id')) for entry in entries)
+        ),
+        np.int64,
+        len(entries),
+    )
 
 
 def _twice(entries: list[dict[str, Any]], name: str, *, same: bool) -> list[int]:
     """Rows whose id was used before, by an entry of the same name or of another."""
     first = repeated(entries)
-    return [row for row in np.flatnonzero(first != np.arange(len(first)))
-            if (entries[row].get(name) == entries[first[row]].get(name)) == same]
+    return [
+        row
+        for row in np.flatnonzero(first != np.arange(len(first)))
+        if (entries[row].get(name) == entries[first[row]].get(name)) == same
+    ]
 
 
 def images_listed_twice(data: CocoData) -> list[int]:
@@ -106,8 +176,11 @@ def annotations_numbered_twice(data: CocoData) -> np.ndarray:
 
 def annotations_below_1(data: CocoData) -> list[int]:
     """Rows of annotations that COCOeval does not match, or that other tools refuse."""
-    return [row for row, item in enumerate(data.annotations)
-            if is_good_id(item.get('id')) and item['id'] < 1]
+    return [
+        row
+        for row, item in enumerate(data.annotations)
+        if is_good_id(item.get('id')) and item['id'] < 1
+    ]
 
 
 def without_image(data: CocoData) -> np.ndarray:
@@ -122,9 +195,14 @@ def without_category(data: CocoData) -> np.ndarray:
 
 def fractional_references(data: CocoData) -> list[int]:
     """Rows of annotations that refer to 1 as 1.0."""
-    return [row for row, item in enumerate(data.annotations)
-            if type(item.get('image_id')) is float and data.image_of[row] >= 0
-            or type(item.get('category_id')) is float and data.category_of[row] >= 0]
+    return [
+        row
+        for row, item in enumerate(data.annotations)
+        if type(item.get('image_id')) is float
+        and data.image_of[row] >= 0
+        or type(item.get('category_id')) is float
+        and data.category_of[row] >= 0
+    ]
 
 
 def _category_of(data: CocoData, row: int) -> str:
@@ -133,13 +211,21 @@ def _category_of(data: CocoData, row: int) -> str:
 
 
 CHECKS = (
-    Check(IMAGE_TEXT, lambda data: [row for row, image in enumerate(data.images)
-                                    if isinstance(image.get('id'), str)], CocoData.name_image),
+    Check(
+        IMAGE_TEXT,
+        lambda data: [
+            row for row, image in enumerate(data.images) if isinstance(image.get('id'), str)
+        ],
+        CocoData.name_image,
+    ),
     Check(LISTED_TWICE, images_listed_twice, CocoData.name_image),
     Check(SHARED, lambda data: _twice(data.images, 'file_name', same=False), CocoData.name_image),
     Check(CATEGORY_TWICE, categories_listed_twice, CocoData.name_category),
-    Check(CATEGORY_SHARED, lambda data: _twice(data.categories, 'name', same=False),
-          CocoData.name_category),
+    Check(
+        CATEGORY_SHARED,
+        lambda data: _twice(data.categories, 'name', same=False),
+        CocoData.name_category,
+    ),
     Check(BELOW_1, annotations_below_1, CocoData.name_annotation),
     Check(ANNOTATION_TWICE, annotations_numbered_twice, CocoData.name_annotation),
     Check(NO_IMAGE, without_image, CocoData.name_annotation),

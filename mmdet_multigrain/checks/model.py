@@ -42,24 +42,39 @@ class CocoData:
         max_examples: Of each kind of finding.
     """
 
-    def __init__(self, content: Mapping[str, Any], *, path: Path, split: str = '',
-                 photos: Mapping[str, Photo] | None = None, not_strict: str = '',
-                 max_examples: int = 3) -> None:
+    def __init__(
+        self,
+        content: Mapping[str, Any],
+        *,
+        path: Path,
+        split: str = '',
+        photos: Mapping[str, Photo] | None = None,
+        not_strict: str = '',
+        max_examples: int = 3,
+    ) -> None:
         self.content, self.path, self.split = content, path, split
         self.photos, self.not_strict, self.max_examples = photos, not_strict, max_examples
 
     def replaced(self, content: Mapping[str, Any]) -> CocoData:
         """The same with another content; what is known of photos stays."""
-        return CocoData(content, path=self.path, split=self.split, photos=self.photos,
-                        max_examples=self.max_examples)
+        return CocoData(
+            content,
+            path=self.path,
+            split=self.split,
+            photos=self.photos,
+            max_examples=self.max_examples,
+        )
 
     # ------------------------------------------------------------------ tables
 
     def table(self, name: str) -> list[dict[str, Any]]:
         """The usable entries of ``images``, ``annotations`` or ``categories``."""
         entries = self.content.get(name)
-        return [entry for entry in entries if isinstance(entry, dict)
-                ] if isinstance(entries, list) else []
+        return (
+            [entry for entry in entries if isinstance(entry, dict)]
+            if isinstance(entries, list)
+            else []
+        )
 
     @cached_property
     def images(self) -> list[dict[str, Any]]:
@@ -88,8 +103,11 @@ class CocoData:
         for row, entry in enumerate(entries):
             rows.setdefault(id_key(entry.get('id')), row)
         rows.pop(None, None)
-        return np.fromiter((rows.get(id_key(item.get(key)), -1) for item in self.annotations),
-                           np.int64, len(self.annotations))
+        return np.fromiter(
+            (rows.get(id_key(item.get(key)), -1) for item in self.annotations),
+            np.int64,
+            len(self.annotations),
+        )
 
     @cached_property
     def boxes_per_image(self) -> np.ndarray:
@@ -99,22 +117,27 @@ class CocoData:
     @cached_property
     def boxes_per_category(self) -> np.ndarray:
         """(categories,) annotations of each category."""
-        return np.bincount(self.category_of[self.category_of >= 0],
-                           minlength=len(self.categories))
+        return np.bincount(self.category_of[self.category_of >= 0], minlength=len(self.categories))
 
     # ------------------------------------------------------------------ boxes
 
     @cached_property
     def has_numbers(self) -> np.ndarray:
         """(N,) whether ``bbox`` is four numbers, NaN included."""
-        return np.fromiter((_is_box(item.get('bbox')) for item in self.annotations), bool,
-                           len(self.annotations))
+        return np.fromiter(
+            (_is_box(item.get('bbox')) for item in self.annotations), bool, len(self.annotations)
+        )
 
     @cached_property
     def boxes(self) -> np.ndarray:
         """(N, 4) x, y, width, height; NaN where ``bbox`` is not four numbers."""
-        return _array([item['bbox'] if ok else (np.nan, ) * 4
-                       for item, ok in zip(self.annotations, self.has_numbers, strict=True)], 4)
+        return _array(
+            [
+                item['bbox'] if ok else (np.nan,) * 4
+                for item, ok in zip(self.annotations, self.has_numbers, strict=True)
+            ],
+            4,
+        )
 
     @cached_property
     def usable(self) -> np.ndarray:
@@ -132,7 +155,7 @@ class CocoData:
     def areas(self) -> np.ndarray:
         """(N,) ``area`` of each annotation; NaN where it is no number."""
         values = (item.get('area') for item in self.annotations)
-        return _array([(value if is_number(value) else np.nan, ) for value in values], 1)[:, 0]
+        return _array([(value if is_number(value) else np.nan,) for value in values], 1)[:, 0]
 
     @cached_property
     def layout(self) -> str:
@@ -168,16 +191,29 @@ class CocoData:
     @cached_property
     def stated(self) -> np.ndarray:
         """(images, 2) width and height as the file has them; NaN where it has none."""
-        sizes = _array([[image.get(key) if is_number(image.get(key)) else np.nan
-                         for key in ('width', 'height')] for image in self.images], 2)
+        sizes = _array(
+            [
+                [
+                    image.get(key) if is_number(image.get(key)) else np.nan
+                    for key in ('width', 'height')
+                ]
+                for image in self.images
+            ],
+            2,
+        )
         sizes[~((sizes > 0) & (sizes <= MAX_COORDINATE)).all(1)] = np.nan
         return sizes
 
     @cached_property
     def seen(self) -> np.ndarray:
         """(images, 2) width and height of the photos; NaN where not looked at or unreadable."""
-        return _array([photo.size if photo and photo.size else (np.nan, ) * 2
-                       for photo in map(self.photo, range(len(self.images)))], 2)
+        return _array(
+            [
+                photo.size if photo and photo.size else (np.nan,) * 2
+                for photo in map(self.photo, range(len(self.images)))
+            ],
+            2,
+        )
 
     @cached_property
     def differs(self) -> np.ndarray:
@@ -187,9 +223,11 @@ class CocoData:
     @cached_property
     def is_turned(self) -> np.ndarray:
         """(images,) whether the size is stated as before the turn that EXIF asks for."""
-        turned = np.fromiter((bool(photo and photo.turned)
-                              for photo in map(self.photo, range(len(self.images)))), bool,
-                             len(self.images))
+        turned = np.fromiter(
+            (bool(photo and photo.turned) for photo in map(self.photo, range(len(self.images)))),
+            bool,
+            len(self.images),
+        )
         return turned & self.differs & (self.stated == self.seen[:, ::-1]).all(1)
 
     @cached_property
@@ -228,20 +266,25 @@ class CocoData:
 
     def name_image(self, row: int) -> str:
         """An image in a message."""
-        return (f'image {show(self.images[row].get("id"))} '
-                f'({show(self.images[row].get("file_name"))})')
+        return (
+            f'image {show(self.images[row].get("id"))} ({show(self.images[row].get("file_name"))})'
+        )
 
     def name_annotation(self, row: int) -> str:
         """An annotation in a message."""
         item, image = self.annotations[row], self.image_of[row]
-        where = (show(self.images[image].get('file_name')) if image >= 0
-                 else f'image_id {show(item.get("image_id"))}')
+        where = (
+            show(self.images[image].get('file_name'))
+            if image >= 0
+            else f'image_id {show(item.get("image_id"))}'
+        )
         return f'annotation {show(item.get("id"))} ({where})'
 
     def name_category(self, row: int) -> str:
         """A category in a message."""
-        return (f'{show(self.categories[row].get("name"))} '
-                f'(id {show(self.categories[row].get("id"))})')
+        return (
+            f'{show(self.categories[row].get("name"))} (id {show(self.categories[row].get("id"))})'
+        )
 
 
 def load(path: str | os.PathLike[str], **options: Any) -> CocoData:
@@ -270,8 +313,10 @@ def load(path: str | os.PathLike[str], **options: Any) -> CocoData:
     except ValueError as error:
         raise CheckError(f'{path}: not JSON ({one_line(error)}); write it again') from None
     if not isinstance(content, dict):
-        raise CheckError(f'{path}: not a COCO file, its top level is no object '
-                         f'but {type(content).__name__}; name an annotation file')
+        raise CheckError(
+            f'{path}: not a COCO file, its top level is no object '
+            f'but {type(content).__name__}; name an annotation file'
+        )
     return CocoData(content, path=path, not_strict=one_line(not_strict), **options)
 
 

@@ -44,9 +44,14 @@ class Photo:
         return self.size is None and not self.problem
 
 
-def read_photos(folder: str | os.PathLike[str], stated: Mapping[str, tuple[Any, Any]], *,
-                workers: int | None = None, full_decode: bool = False,
-                progress: bool = False) -> dict[str, Photo]:
+def read_photos(
+    folder: str | os.PathLike[str],
+    stated: Mapping[str, tuple[Any, Any]],
+    *,
+    workers: int | None = None,
+    full_decode: bool = False,
+    progress: bool = False,
+) -> dict[str, Photo]:
     """Look at the photos of a file.
 
     Args:
@@ -63,12 +68,22 @@ def read_photos(folder: str | os.PathLike[str], stated: Mapping[str, tuple[Any, 
     if full_decode:
         workers = default_workers() if workers is None else workers
         with map_ordered(_decoded_size, paths, workers=workers) as results:
-            sizes = list(tqdm(results, total=len(paths), desc='decoding', unit='file',
-                              mininterval=1, disable=not progress))
+            sizes = list(
+                tqdm(
+                    results,
+                    total=len(paths),
+                    desc='decoding',
+                    unit='file',
+                    mininterval=1,
+                    disable=not progress,
+                )
+            )
     else:
         sizes = image_sizes(paths, workers=workers, progress=progress)
-    return {name: _photo(path, size, stated[name])
-            for name, path, size in zip(stated, paths, sizes, strict=True)}
+    return {
+        name: _photo(path, size, stated[name])
+        for name, path, size in zip(stated, paths, sizes, strict=True)
+    }
 
 
 def _photo(path: str, size: tuple[int, int] | str, stated: tuple[Any, Any]) -> Photo:
@@ -130,26 +145,37 @@ def _is_turned(path: str, size: tuple[int, int]) -> bool:
 # ------------------------------------------------------------------ equal content
 
 
-def equal_files(first: Iterable[str], second: Iterable[str], *,
-                progress: bool = False) -> Iterator[tuple[str, str]]:
+def equal_files(
+    first: Iterable[str], second: Iterable[str], *, progress: bool = False
+) -> Iterator[tuple[str, str]]:
     """Pairs of files with the same bytes, one of each collection.
 
     Sizes are compared first, then the last bytes of equally large files, then all bytes of those
     that are still alike. A file that stands in both collections is a pair with itself.
     """
     groups = [(list(first), list(second))]
-    for key, name in ((os.path.getsize, 'file sizes'), (_tail, 'file ends'),
-                      (_content, 'file contents')):
-        with tqdm(total=sum(len(a) + len(b) for a, b in groups), desc=name, unit='file',
-                  delay=1, mininterval=1, disable=not progress) as bar:
+    for key, name in (
+        (os.path.getsize, 'file sizes'),
+        (_tail, 'file ends'),
+        (_content, 'file contents'),
+    ):
+        with tqdm(
+            total=sum(len(a) + len(b) for a, b in groups),
+            desc=name,
+            unit='file',
+            delay=1,
+            mininterval=1,
+            disable=not progress,
+        ) as bar:
             groups = [part for group in groups for part in _split(group, key, bar.update)]
     for of_first, of_second in groups:
         # Copies within one collection are no concern here: each is shown with one counterpart.
         yield from ((path, of_second[0]) for path in of_first)
 
 
-def _split(group: tuple[list[str], list[str]], key: Callable[[str], Hashable],
-           update: Callable[[], Any]) -> list[tuple[list[str], list[str]]]:
+def _split(
+    group: tuple[list[str], list[str]], key: Callable[[str], Hashable], update: Callable[[], Any]
+) -> list[tuple[list[str], list[str]]]:
     """Divide a pair of lists by a key; parts without files of both lists drop out."""
     parts: dict[Hashable, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
     for side, paths in enumerate(group):

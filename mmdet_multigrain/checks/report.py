@@ -22,8 +22,7 @@ INDENT = ' ' * 19
 
 def verdict(checked: Checked) -> str:
     """``errors``, ``warnings`` or ``clean``: the gravest that was found."""
-    return ('errors' if checked.count(ERROR) else
-            'warnings' if checked.count(WARNING) else 'clean')
+    return 'errors' if checked.count(ERROR) else 'warnings' if checked.count(WARNING) else 'clean'
 
 
 def as_text(checked: Checked) -> str:
@@ -36,13 +35,17 @@ def as_text(checked: Checked) -> str:
 
 def verdict_line(checked: Checked) -> str:
     """The verdict in words, in one line."""
-    errors, warnings = ([finding for finding in checked.findings
-                         if finding.kind.severity == severity] for severity in (ERROR, WARNING))
+    errors, warnings = (
+        [finding for finding in checked.findings if finding.kind.severity == severity]
+        for severity in (ERROR, WARNING)
+    )
     if not errors and not warnings:
         return 'clean'
-    counts = ' and '.join(f'{len(findings)} kind{"s"[len(findings) == 1:]} of {name}'
-                          for name, findings in (('error', errors), ('warning', warnings))
-                          if findings)
+    counts = ' and '.join(
+        f'{len(findings)} kind{"s"[len(findings) == 1 :]} of {name}'
+        for name, findings in (('error', errors), ('warning', warnings))
+        if findings
+    )
     meaning = 'do not train on it yet' if errors else 'usable; look at the warnings'
     kinds = [finding.kind for finding in errors + warnings]
     fixable = sum(kind.fixable for kind in kinds)
@@ -56,12 +59,16 @@ def _head(checked: Checked) -> Iterator[str]:
         counts = _counts(data)
         photos = f', {counts["photos"]:,} photos looked at' if 'photos' in counts else ''
         split = f'{f"{data.split}:":<7}' if data.split else ''
-        yield (f'{split}{data.path}: {counts["images"]:,} images, {counts["annotations"]:,} boxes, '
-               f'{counts["categories"]:,} categories{photos}')
+        yield (
+            f'{split}{data.path}: {counts["images"]:,} images, {counts["annotations"]:,} boxes, '
+            f'{counts["categories"]:,} categories{photos}'
+        )
     taxonomy = checked.taxonomy
     if isinstance(taxonomy, Taxonomy):
-        yield (f'taxonomy: {taxonomy.name}, {taxonomy.num_classes} classes'
-               + ('' if taxonomy.is_ungrouped else f' in {taxonomy.num_groups(0)} superclasses'))
+        yield (
+            f'taxonomy: {taxonomy.name}, {taxonomy.num_classes} classes'
+            + ('' if taxonomy.is_ungrouped else f' in {taxonomy.num_groups(0)} superclasses')
+        )
 
 
 def heading(finding: Finding) -> str:
@@ -79,14 +86,22 @@ def _finding(finding: Finding) -> Iterator[str]:
     short = '; '.join(examples)
     for example in [short] if len(INDENT + short) <= WIDTH else examples:
         yield INDENT + example
-    yield from textwrap.wrap(f'-> {kind.mend}{" (--fix does)" if kind.fixable else ""}', WIDTH,
-                             initial_indent=INDENT, subsequent_indent=f'{INDENT}   ')
+    yield from textwrap.wrap(
+        f'-> {kind.mend}{" (--fix does)" if kind.fixable else ""}',
+        WIDTH,
+        initial_indent=INDENT,
+        subsequent_indent=f'{INDENT}   ',
+    )
 
 
 def _counts(data: CocoData) -> dict[str, int]:
     photos = {} if data.photos is None else {'photos': len(data.photos)}
-    return {'images': len(data.images), 'annotations': len(data.annotations),
-            'categories': len(data.categories), **photos}
+    return {
+        'images': len(data.images),
+        'annotations': len(data.annotations),
+        'categories': len(data.categories),
+        **photos,
+    }
 
 
 def _text(path: str | os.PathLike[str]) -> str:
@@ -98,15 +113,23 @@ def fixed_text(path: object, fixed: Fixed) -> str:
     """What was mended in a copy."""
     if not fixed.done:
         return f'{path}: written; there was nothing to mend'
-    return '\n'.join([f'{path}: written', *(f'  {what:<10}{count:>9,}  {title}'
-                                             for (what, title), count in fixed.done.items())])
+    return '\n'.join(
+        [
+            f'{path}: written',
+            *(f'  {what:<10}{count:>9,}  {title}' for (what, title), count in fixed.done.items()),
+        ]
+    )
 
 
 def left_text(checked: Checked) -> str:
     """What the repaired copies still have, and the verdict on them in the last line."""
     left = [heading(finding) for finding in checked.findings if finding.kind.severity != NOTE]
-    return '\n'.join([*(['left in the repaired copy:', *left, ''] if left else []),
-                      f'verdict on the repaired copy: {verdict_line(checked)}'])
+    return '\n'.join(
+        [
+            *(['left in the repaired copy:', *left, ''] if left else []),
+            f'verdict on the repaired copy: {verdict_line(checked)}',
+        ]
+    )
 
 
 def as_dict(checked: Checked) -> dict[str, Any]:
@@ -114,17 +137,32 @@ def as_dict(checked: Checked) -> dict[str, Any]:
     return {
         'schema_version': SCHEMA_VERSION,
         'verdict': verdict(checked),
-        'files': [{'split': data.split, 'file': _text(data.path), 'counts': _counts(data)}
-                  for data in checked.files],
-        'findings': [{
-            'kind': finding.kind.code, 'severity': finding.kind.severity,
-            'split': finding.split, 'count': finding.count, 'title': finding.kind.title,
-            'examples': list(finding.examples), 'mend': finding.kind.mend,
-            'fixable': finding.kind.fixable} for finding in checked.findings],
+        'files': [
+            {'split': data.split, 'file': _text(data.path), 'counts': _counts(data)}
+            for data in checked.files
+        ],
+        'findings': [
+            {
+                'kind': finding.kind.code,
+                'severity': finding.kind.severity,
+                'split': finding.split,
+                'count': finding.count,
+                'title': finding.kind.title,
+                'examples': list(finding.examples),
+                'mend': finding.kind.mend,
+                'fixable': finding.kind.fixable,
+            }
+            for finding in checked.findings
+        ],
     }
 
 
 def fixed_dict(path: str | os.PathLike[str], fixed: Fixed) -> dict[str, Any]:
     """What was mended in a copy, for scripts."""
-    return {'file': _text(path), 'done': [{'what': what, 'to': title, 'count': count}
-                                        for (what, title), count in fixed.done.items()]}
+    return {
+        'file': _text(path),
+        'done': [
+            {'what': what, 'to': title, 'count': count}
+            for (what, title), count in fixed.done.items()
+        ],
+    }

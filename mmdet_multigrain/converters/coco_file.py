@@ -26,8 +26,10 @@ MAX_INFO_BYTES = 1 << 16
 
 def coco_categories(taxonomy: Taxonomy) -> list[dict[str, Any]]:
     """All classes as COCO categories: id = label + 1, the superclass as ``supercategory``."""
-    return [{'id': label + 1, 'name': name, 'supercategory': taxonomy.superclass_of(label)}
-            for label, name in enumerate(taxonomy.classes)]
+    return [
+        {'id': label + 1, 'name': name, 'supercategory': taxonomy.superclass_of(label)}
+        for label, name in enumerate(taxonomy.classes)
+    ]
 
 
 class CocoWriter:
@@ -57,8 +59,9 @@ class CocoWriter:
         annotations = list(annotations)
         self.add_all([image], annotations, [len(annotations)])
 
-    def add_all(self, images: Sequence[bytes], annotations: Sequence[bytes],
-                counts: Iterable[int]) -> None:
+    def add_all(
+        self, images: Sequence[bytes], annotations: Sequence[bytes], counts: Iterable[int]
+    ) -> None:
         """Add many images with their annotations.
 
         Args:
@@ -67,20 +70,25 @@ class CocoWriter:
             counts: How many annotations each image has.
         """
         image_ids = range(self.num_images + 1, self.num_images + len(images) + 1)
-        self._images += [b'{"id":%d,%b' % (image_id, image[1:])
-                         for image_id, image in zip(image_ids, images, strict=True)]
+        self._images += [
+            b'{"id":%d,%b' % (image_id, image[1:])
+            for image_id, image in zip(image_ids, images, strict=True)
+        ]
         owners = itertools.chain.from_iterable(map(itertools.repeat, image_ids, counts))
         ids = itertools.count(self.num_annotations + 1)
-        pieces = [b'{"id":%d,"image_id":%d,%b' % (number, owner, annotation[1:])
-                  for annotation, owner, number in zip(annotations, owners, ids, strict=False)]
+        pieces = [
+            b'{"id":%d,"image_id":%d,%b' % (number, owner, annotation[1:])
+            for annotation, owner, number in zip(annotations, owners, ids, strict=False)
+        ]
         if pieces:
             self._file.write((b',\n' if self.num_annotations else b'\n') + b',\n'.join(pieces))
         self.num_annotations += len(pieces)
 
 
 @contextlib.contextmanager
-def open_coco(path: str | os.PathLike[str], info: Mapping[str, Any],
-              taxonomy: Taxonomy) -> Iterator[CocoWriter]:
+def open_coco(
+    path: str | os.PathLike[str], info: Mapping[str, Any], taxonomy: Taxonomy
+) -> Iterator[CocoWriter]:
     """Write a COCO file whole or not at all.
 
     The keys come in the order info, licenses, categories, annotations, images; ``info`` stands
@@ -109,8 +117,9 @@ def read_info(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     return info if isinstance(info, dict) else None
 
 
-def is_up_to_date(path: str | os.PathLike[str], info: Mapping[str, Any],
-                  sources: Iterable[str | os.PathLike[str]]) -> bool:
+def is_up_to_date(
+    path: str | os.PathLike[str], info: Mapping[str, Any], sources: Iterable[str | os.PathLike[str]]
+) -> bool:
     """Whether a file was made with the same ``info`` after the last change of its sources.
 
     A change is one of content, name, or of anything else that the system notes: copying an older
@@ -169,12 +178,16 @@ class ConversionSummary:
         if self.up_to_date:
             return f'{self.split}: {self.out_file} is there and up to date (--force converts anew)'
         width = max(map(len, ('superclass', *self.taxonomy.group_names(0)))) + 2
-        lines = [f'{self.split}: {self.num_images:,} images, {self.boxes.total():,} boxes '
-                 f'-> {self.out_file}',
-                 f'  {"class":<22}{"superclass":<{width}}{"boxes":>9}{"images":>9}']
-        lines += [f'  {name:<22}{self.taxonomy.superclass_of(label):<{width}}'
-                  f'{self.boxes[label]:>9,}{self.images[label]:>9,}'
-                  for label, name in enumerate(self.taxonomy.classes)]
+        lines = [
+            f'{self.split}: {self.num_images:,} images, {self.boxes.total():,} boxes '
+            f'-> {self.out_file}',
+            f'  {"class":<22}{"superclass":<{width}}{"boxes":>9}{"images":>9}',
+        ]
+        lines += [
+            f'  {name:<22}{self.taxonomy.superclass_of(label):<{width}}'
+            f'{self.boxes[label]:>9,}{self.images[label]:>9,}'
+            for label, name in enumerate(self.taxonomy.classes)
+        ]
         if self.problems.counts:
             lines += ['left out:', str(self.problems)]
         return '\n'.join(lines)

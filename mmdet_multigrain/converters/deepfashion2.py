@@ -51,8 +51,9 @@ def find_folders(root: str | Path, split: str) -> tuple[Path, Path]:
     return folders
 
 
-def _files_by_stem(names: Iterable[str], suffixes: Collection[str],
-                   problems: Problems) -> dict[str, str]:
+def _files_by_stem(
+    names: Iterable[str], suffixes: Collection[str], problems: Problems
+) -> dict[str, str]:
     """Names of files by their stems; hidden files, as archivers leave, are left out."""
     endings = tuple(suffixes)
     names = [name for name in names if name.lower().endswith(endings) and name[0] != '.']
@@ -65,13 +66,15 @@ def _files_by_stem(names: Iterable[str], suffixes: Collection[str],
     if len(files) < len(names):
         used = set(files.values())
         for name in sorted(set(names) - used):
-            problems.add('second file of the same name',
-                         f'{name} ({files[name.rpartition(".")[0]]} is used)')
+            problems.add(
+                'second file of the same name', f'{name} ({files[name.rpartition(".")[0]]} is used)'
+            )
     return files
 
 
-def pair_files(image_names: Iterable[str], anno_names: Iterable[str],
-               problems: Problems) -> Iterator[tuple[str, str]]:
+def pair_files(
+    image_names: Iterable[str], anno_names: Iterable[str], problems: Problems
+) -> Iterator[tuple[str, str]]:
     """The names of each annotation file and its image, in order; what stands alone is counted."""
     images = _files_by_stem(image_names, IMAGE_SUFFIXES, problems)
     annos = _files_by_stem(anno_names, {'.json'}, problems)
@@ -91,9 +94,16 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def convert(root: str | Path, split: str, out_file: str | Path | None = None, *,
-            with_segmentation: bool = False, workers: int | None = None, force: bool = False,
-            progress: bool = True) -> ConversionSummary:
+def convert(
+    root: str | Path,
+    split: str,
+    out_file: str | Path | None = None,
+    *,
+    with_segmentation: bool = False,
+    workers: int | None = None,
+    force: bool = False,
+    progress: bool = True,
+) -> ConversionSummary:
     """Convert one split of the release to a COCO file.
 
     Images are in the order of their names, annotation ids count from 1, all 13 categories are
@@ -120,8 +130,11 @@ def convert(root: str | Path, split: str, out_file: str | Path | None = None, *,
     out_file = Path(out_file or Path(root) / 'annotations' / f'{split}.json')
     taxonomy = Taxonomy.load('deepfashion2')
     summary = ConversionSummary(split, out_file, taxonomy)
-    info = {'description': f'DeepFashion2, {split} split', 'format_version': FORMAT_VERSION,
-            'with_segmentation': with_segmentation}
+    info = {
+        'description': f'DeepFashion2, {split} split',
+        'format_version': FORMAT_VERSION,
+        'with_segmentation': with_segmentation,
+    }
     if not force and is_up_to_date(out_file, info, folders):
         summary.up_to_date = True
         return summary
@@ -131,16 +144,21 @@ def convert(root: str | Path, split: str, out_file: str | Path | None = None, *,
     if workers is None:
         workers = default_workers() if count > MIN_SHARED else 1
     work = functools.partial(
-        convert_files, anno_folder=str(anno_folder), image_folder=str(image_folder),
-        ids=CategoryIds(taxonomy.classes), with_segmentation=with_segmentation)
+        convert_files,
+        anno_folder=str(anno_folder),
+        image_folder=str(image_folder),
+        ids=CategoryIds(taxonomy.classes),
+        with_segmentation=with_segmentation,
+    )
     # A generator, first asked within the block: the processes start while this one sorts names.
     names = pair_files(image_names, anno_names, summary.problems)
     boxes: Counter[int] = Counter()
     with_box: Counter[int] = Counter()
-    with (map_ordered(work, chunked(names, CHUNK), workers=workers) as chunks,
-          open_coco(out_file, info, taxonomy) as coco,
-          tqdm(total=count, desc=split, unit='file', mininterval=1,
-               disable=not progress) as bar):
+    with (
+        map_ordered(work, chunked(names, CHUNK), workers=workers) as chunks,
+        open_coco(out_file, info, taxonomy) as coco,
+        tqdm(total=count, desc=split, unit='file', mininterval=1, disable=not progress) as bar,
+    ):
         for converted in chunks:
             coco.add_all(converted.images, converted.annotations, converted.counts)
             boxes.update(converted.boxes)
@@ -148,8 +166,9 @@ def convert(root: str | Path, split: str, out_file: str | Path | None = None, *,
             summary.problems.update(converted.problems)
             bar.update(min(CHUNK, count - bar.n))
         if not coco.num_annotations:
-            raise ConverterError(f'{anno_folder}: no usable box in {count} files'
-                                 + summary.problems.first())
+            raise ConverterError(
+                f'{anno_folder}: no usable box in {count} files' + summary.problems.first()
+            )
     summary.num_images = coco.num_images
     summary.boxes = Counter({number - 1: count for number, count in boxes.items()})
     summary.images = Counter({number - 1: count for number, count in with_box.items()})

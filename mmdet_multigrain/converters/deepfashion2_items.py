@@ -63,8 +63,9 @@ class CategoryIds(dict[str, int | None]):
         return Taxonomy.load('deepfashion2')
 
 
-def convert_item(item: Any, width: int, height: int, ids: Mapping[str, int | None]
-                 ) -> dict[str, Any]:
+def convert_item(
+    item: Any, width: int, height: int, ids: Mapping[str, int | None]
+) -> dict[str, Any]:
     """One item of an annotation file -> a COCO annotation without ids.
 
     Args:
@@ -87,11 +88,17 @@ def convert_item(item: Any, width: int, height: int, ids: Mapping[str, int | Non
     if category_id is None:
         raise BadItemError('unknown category_name', _shown(name))
     if item.get('category_id') != category_id:
-        raise BadItemError('category_id that contradicts category_name',
-                           f'{_shown(item.get("category_id"))}, but {name!r} is {category_id}')
+        raise BadItemError(
+            'category_id that contradicts category_name',
+            f'{_shown(item.get("category_id"))}, but {name!r} is {category_id}',
+        )
     x1, y1, x2, y2 = clip(item.get('bounding_box'), width, height)
-    result = {'category_id': category_id, 'bbox': (x1, y1, x2 - x1, y2 - y1),
-              'area': (x2 - x1) * (y2 - y1), 'iscrowd': 0}
+    result = {
+        'category_id': category_id,
+        'bbox': (x1, y1, x2 - x1, y2 - y1),
+        'area': (x2 - x1) * (y2 - y1),
+        'iscrowd': 0,
+    }
     for key in ITEM_FIELDS:
         if key in item:
             result[key] = item[key]
@@ -107,8 +114,11 @@ def clip(box: Any, width: int, height: int) -> tuple[float, float, float, float]
     if not (type(box) is list and len(box) == 4):
         raise BadItemError('bounding_box that is not four numbers', _shown(box, 60))
     x1, y1, x2, y2 = box
-    if (type(x1) is type(y1) is type(x2) is type(y2) is int
-            and 0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height):
+    if (
+        type(x1) is type(y1) is type(x2) is type(y2) is int
+        and 0 <= x1 < x2 <= width
+        and 0 <= y1 < y2 <= height
+    ):
         return x1, y1, x2, y2  # nearly all boxes; the rest only takes longer
     if not all(map(_is_coordinate, box)):
         raise BadItemError('bounding_box that is not four numbers', _shown(box, 60))
@@ -138,8 +148,12 @@ def split_polygons(segmentation: Any) -> tuple[list[list[float]], list[Any]]:
     parts = segmentation if type(segmentation) is list else [segmentation]
     polygons, others = [], []
     for part in parts:
-        good = (type(part) is list and len(part) >= 6 and len(part) % 2 == 0
-                and all(map(_is_coordinate, part)))
+        good = (
+            type(part) is list
+            and len(part) >= 6
+            and len(part) % 2 == 0
+            and all(map(_is_coordinate, part))
+        )
         (polygons if good else others).append(part)
     return polygons, others
 
@@ -202,8 +216,14 @@ class Converted:
     problems: Problems = field(default_factory=Problems)
 
 
-def convert_files(names: Iterable[tuple[str, str]], *, anno_folder: str, image_folder: str,
-                  ids: Mapping[str, int | None], with_segmentation: bool) -> Converted:
+def convert_files(
+    names: Iterable[tuple[str, str]],
+    *,
+    anno_folder: str,
+    image_folder: str,
+    ids: Mapping[str, int | None],
+    with_segmentation: bool,
+) -> Converted:
     """Convert some annotation files.
 
     Args:
@@ -240,10 +260,13 @@ def convert_files(names: Iterable[tuple[str, str]], *, anno_folder: str, image_f
                     item.update(of_image)
                     if with_segmentation:
                         item['segmentation'], others = split_polygons(
-                            annotation[key].get('segmentation'))
+                            annotation[key].get('segmentation')
+                        )
                         for other in others:
-                            problems.add('part of segmentation that is no polygon',
-                                         f'{anno_name} {key} {_shown(other)}')
+                            problems.add(
+                                'part of segmentation that is no polygon',
+                                f'{anno_name} {key} {_shown(other)}',
+                            )
                     annotations.append(_to_json(item))
                 except BadItemError as error:
                     problems.add(error.kind, f'{anno_name} {key} {error.found}')
@@ -255,8 +278,9 @@ def convert_files(names: Iterable[tuple[str, str]], *, anno_folder: str, image_f
             boxes += found
             with_box += set(found)
             converted.counts.append(len(found))
-            converted.images.append(orjson.dumps(
-                {'file_name': image_name, 'width': width, 'height': height}))
+            converted.images.append(
+                orjson.dumps({'file_name': image_name, 'width': width, 'height': height})
+            )
     converted.boxes.update(boxes)
     converted.with_box.update(with_box)
     return converted

@@ -32,8 +32,13 @@ FORMAT_VERSION = 1  # raise it when the same release no longer gives the same by
 GROUP_OF = ('crowd', 'drop')
 COORDINATES = {'XMin': 'x1', 'XMax': 'x2', 'YMin': 'y1', 'YMax': 'y2'}
 #: Columns of 1, 0 and -1 for "unknown", and what they are called in the COCO file.
-FLAGS = {'IsOccluded': 'is_occluded', 'IsTruncated': 'is_truncated', 'IsGroupOf': 'is_group_of',
-         'IsDepiction': 'is_depiction', 'IsInside': 'is_inside'}
+FLAGS = {
+    'IsOccluded': 'is_occluded',
+    'IsTruncated': 'is_truncated',
+    'IsGroupOf': 'is_group_of',
+    'IsDepiction': 'is_depiction',
+    'IsInside': 'is_inside',
+}
 TEXTS = {'Source': 'source'}
 CONFIDENCE = {'Confidence': 'confidence'}
 REQUIRED = ('ImageID', 'LabelName', *COORDINATES)
@@ -74,21 +79,33 @@ def _compare_with_paper(split: str, taxonomy: Taxonomy, rows: Counter[int]) -> l
     grouped = [label for label, path in enumerate(clothing.paths) if path]
     lines = []
     for what, labels, paper in zip(
-            (f'all {taxonomy.num_classes} classes', f'the {len(grouped)} grouped classes'),
-            (range(taxonomy.num_classes), grouped), PAPER_BOXES[split], strict=True):
+        (f'all {taxonomy.num_classes} classes', f'the {len(grouped)} grouped classes'),
+        (range(taxonomy.num_classes), grouped),
+        PAPER_BOXES[split],
+        strict=True,
+    ):
         if paper is not None:
             count = sum(rows[label] for label in labels)
             verdict = 'they agree' if count == paper else f'they differ by {count - paper:+,}'
-            lines.append(f'boxes of {what}: {count:,} in the CSV file, {paper:,} in the paper: '
-                         f'{verdict}')
+            lines.append(
+                f'boxes of {what}: {count:,} in the CSV file, {paper:,} in the paper: {verdict}'
+            )
     return lines
 
 
-def convert(boxes_csv: str | Path, out_file: str | Path, *, split: str,
-            images: str | Path | None = None, image_sizes: str | Path | None = None,
-            selection: Selection | None = None, group_of: str = 'crowd',
-            workers: int | None = None, force: bool = False,
-            progress: bool = True) -> OpenImagesSummary:
+def convert(
+    boxes_csv: str | Path,
+    out_file: str | Path,
+    *,
+    split: str,
+    images: str | Path | None = None,
+    image_sizes: str | Path | None = None,
+    selection: Selection | None = None,
+    group_of: str = 'crowd',
+    workers: int | None = None,
+    force: bool = False,
+    progress: bool = True,
+) -> OpenImagesSummary:
     """Convert one split of the release to a COCO file.
 
     Images are in the order of their ImageID and only those with boxes; the boxes of an image in
@@ -115,37 +132,49 @@ def convert(boxes_csv: str | Path, out_file: str | Path, *, split: str,
         FileError: The file cannot be written.
     """
     if (images is None) == (image_sizes is None):
-        raise ConverterError('image sizes are needed from one place: a folder of images or a CSV '
-                             'file; give --images or --image-sizes')
+        raise ConverterError(
+            'image sizes are needed from one place: a folder of images or a CSV '
+            'file; give --images or --image-sizes'
+        )
     boxes_csv, out_file = Path(boxes_csv), Path(out_file)
     sizes_from = Path(images if image_sizes is None else image_sizes)
     selection = load_selection() if selection is None else selection
     summary = OpenImagesSummary(split, out_file, selection.taxonomy)
     problems = summary.problems
     started_at = time.time_ns()
-    info = {'description': f'Open Images, {split} split, {selection.taxonomy.name}',
-            'format_version': FORMAT_VERSION, 'boxes': _name_and_size(boxes_csv),
-            'sizes': _name_and_size(sizes_from), 'selection': selection.digest(),
-            'group_of': group_of}
+    info = {
+        'description': f'Open Images, {split} split, {selection.taxonomy.name}',
+        'format_version': FORMAT_VERSION,
+        'boxes': _name_and_size(boxes_csv),
+        'sizes': _name_and_size(sizes_from),
+        'selection': selection.digest(),
+        'group_of': group_of,
+    }
     if not force and is_up_to_date(out_file, info, (boxes_csv, sizes_from)):
         summary.up_to_date = True
         return summary
-    boxes = read_boxes(boxes_csv, selection, group_of=group_of, summary=summary,
-                       progress=progress)
+    boxes = read_boxes(boxes_csv, selection, group_of=group_of, summary=summary, progress=progress)
     image_ids = boxes['ImageID'].unique().sort()
     if image_sizes is None:
-        sizes = sizes_of_files(image_ids, sizes_from, problems=problems, workers=workers,
-                               progress=progress)
+        sizes = sizes_of_files(
+            image_ids, sizes_from, problems=problems, workers=workers, progress=progress
+        )
     else:
         sizes = sizes_of_csv(image_ids, sizes_from, problems=problems, progress=progress)
     boxes = boxes.join(sizes, on='ImageID').sort('ImageID', 'line').with_columns(_in_pixels())
     is_box = (pl.col('w') > 0) & (pl.col('h') > 0)
-    add_rows(problems, f'box narrower than {10 ** -DECIMALS} px', boxes.filter(~is_box),
-             lambda row: f'{boxes_csv.name} line {row["line"]}')
+    add_rows(
+        problems,
+        f'box narrower than {10**-DECIMALS} px',
+        boxes.filter(~is_box),
+        lambda row: f'{boxes_csv.name} line {row["line"]}',
+    )
     boxes = boxes.filter(is_box)
     if not len(boxes):
-        raise ConverterError(f'{sizes_from}: has the size of none of the {len(image_ids):,} '
-                             f'images with boxes{problems.first()}')
+        raise ConverterError(
+            f'{sizes_from}: has the size of none of the {len(image_ids):,} '
+            f'images with boxes{problems.first()}'
+        )
     summary.num_images = _write(boxes, out_file, info, selection.taxonomy, progress=progress)
     per_label = boxes.group_by('label').agg(pl.len(), pl.col('ImageID').n_unique().alias('images'))
     for label, num_boxes, num_images in per_label.iter_rows():
@@ -169,8 +198,14 @@ def _name_and_size(path: Path) -> str:
     return f'{path.name}, {path.stat().st_size if path.exists() else 0} bytes'
 
 
-def read_boxes(path: str | Path, selection: Selection, *, summary: OpenImagesSummary,
-               group_of: str = 'crowd', progress: bool = False) -> pl.DataFrame:
+def read_boxes(
+    path: str | Path,
+    selection: Selection,
+    *,
+    summary: OpenImagesSummary,
+    group_of: str = 'crowd',
+    progress: bool = False,
+) -> pl.DataFrame:
     """Read the wanted boxes; what cannot be used is counted with its line.
 
     Args:
@@ -190,46 +225,68 @@ def read_boxes(path: str | Path, selection: Selection, *, summary: OpenImagesSum
     """
     path = Path(path)
     found, seen = [], Counter()
-    for rows in read_rows(path, REQUIRED, OPTIONAL, problems=summary.problems, progress=progress,
-                          containing={*selection.labels, *selection.inner}):
-        add_rows(summary.problems, 'box of a superclass only',
-                 rows.filter(pl.col('LabelName').is_in(list(selection.inner))),
-                 lambda row: (f'{path.name} line {row["line"]} '
-                              f'{selection.inner[row["LabelName"]]}'))
-        rows = rows.with_columns(label=pl.col('LabelName').replace_strict(
-            dict(selection.labels), default=None, return_dtype=pl.Int32)).drop_nulls('label')
+    for rows in read_rows(
+        path,
+        REQUIRED,
+        OPTIONAL,
+        problems=summary.problems,
+        progress=progress,
+        containing={*selection.labels, *selection.inner},
+    ):
+        add_rows(
+            summary.problems,
+            'box of a superclass only',
+            rows.filter(pl.col('LabelName').is_in(list(selection.inner))),
+            lambda row: f'{path.name} line {row["line"]} {selection.inner[row["LabelName"]]}',
+        )
+        rows = rows.with_columns(
+            label=pl.col('LabelName').replace_strict(
+                dict(selection.labels), default=None, return_dtype=pl.Int32
+            )
+        ).drop_nulls('label')
         summary.rows.update(dict(rows.group_by('label').len().iter_rows()))
         found.append(_usable(rows, path, summary, seen, group_of))
     if seen['reversed'] > seen['boxes'] * WRONG_COLUMNS:
         raise ConverterError(
             f'{path}: {seen["reversed"]:,} of {seen["boxes"]:,} boxes have XMin > XMax or YMin > '
-            'YMax; the columns look swapped: correct their names in the first line')
+            'YMax; the columns look swapped: correct their names in the first line'
+        )
     if seen['beyond'] > seen['boxes'] * WRONG_COLUMNS:
         raise ConverterError(
             f'{path}: {seen["beyond"]:,} of {seen["boxes"]:,} boxes reach beyond 2; they look like '
-            'pixels: divide the coordinates by the width and height of the image')
+            'pixels: divide the coordinates by the width and height of the image'
+        )
     boxes = pl.concat(found) if found else pl.DataFrame()
     if not len(boxes):
         raise ConverterError(
             f'{path}: no usable box of the {selection.taxonomy.num_classes} classes of '
             f'{show(selection.taxonomy.name)}, that is, with LabelName '
-            f'{show_list(selection.labels)}{summary.problems.first()}')
+            f'{show_list(selection.labels)}{summary.problems.first()}'
+        )
     return boxes
 
 
-def _usable(rows: pl.DataFrame, path: Path, summary: OpenImagesSummary, seen: Counter[str],
-            group_of: str) -> pl.DataFrame:
+def _usable(
+    rows: pl.DataFrame, path: Path, summary: OpenImagesSummary, seen: Counter[str], group_of: str
+) -> pl.DataFrame:
     """Numbers in place of texts; rows that cannot be used are counted and left out."""
     flags = {name: new for name, new in FLAGS.items() if name in rows.columns}
     confidence = {name: new for name, new in CONFIDENCE.items() if name in rows.columns}
     rows = rows.with_columns(
         pl.col(name).cast(pl.Float64, strict=False).alias(new)
-        for name, new in {**COORDINATES, **flags, **confidence}.items())
+        for name, new in {**COORDINATES, **flags, **confidence}.items()
+    )
 
     def leave_out(kind: str, bad: pl.Expr, shown: Iterable[str]) -> None:
         nonlocal rows
-        add_rows(summary.problems, kind, rows.filter(bad), lambda row: (
-            f'{path.name} line {row["line"]} {show(",".join(row[name] for name in shown))}'))
+        add_rows(
+            summary.problems,
+            kind,
+            rows.filter(bad),
+            lambda row: (
+                f'{path.name} line {row["line"]} {show(",".join(row[name] for name in shown))}'
+            ),
+        )
         rows = rows.filter(~bad)
 
     def no_number(names: Iterable[str]) -> pl.Expr:
@@ -245,32 +302,48 @@ def _usable(rows: pl.DataFrame, path: Path, summary: OpenImagesSummary, seen: Co
     leave_out('empty or reversed box', (x1 >= x2) | (y1 >= y2), COORDINATES)
     leave_out('box outside the image', (x1 >= 1) | (x2 <= 0) | (y1 >= 1) | (y2 <= 0), COORDINATES)
     for name, new in flags.items():
-        leave_out(f'{name} that is not 1, 0 or -1',
-                  ~pl.col(new).is_in([-1.0, 0.0, 1.0]).fill_null(False), [name])
+        leave_out(
+            f'{name} that is not 1, 0 or -1',
+            ~pl.col(new).is_in([-1.0, 0.0, 1.0]).fill_null(False),
+            [name],
+        )
     for name, new in confidence.items():
         leave_out(f'{name} that is no number', no_number([new]), [name])
     if group_of == 'drop':
         if 'IsGroupOf' not in flags:
-            raise ConverterError(f'{path}: no column IsGroupOf; without it no box is known to be '
-                                 'of a group: leave out --group-of drop')
+            raise ConverterError(
+                f'{path}: no column IsGroupOf; without it no box is known to be '
+                'of a group: leave out --group-of drop'
+            )
         leave_out('box of a group (--group-of drop)', pl.col('is_group_of') == 1, COORDINATES)
     return rows.select(
-        'ImageID', 'line', 'label', pl.col(list(COORDINATES.values())).clip(0, 1),
-        *(pl.col(new).cast(pl.Int8) for new in flags.values()), *confidence.values(),
-        *(pl.col(name).alias(new) for name, new in TEXTS.items() if name in rows.columns))
+        'ImageID',
+        'line',
+        'label',
+        pl.col(list(COORDINATES.values())).clip(0, 1),
+        *(pl.col(new).cast(pl.Int8) for new in flags.values()),
+        *confidence.values(),
+        *(pl.col(name).alias(new) for name, new in TEXTS.items() if name in rows.columns),
+    )
 
 
 def _in_pixels() -> list[pl.Expr]:
     """COCO's x, y, w, h as columns; between corners that are rounded alike, boxes fit together."""
     left, right, top, bottom = (
         (pl.col(corner) * pl.col(side)).round(DECIMALS)
-        for corner, side in (('x1', 'width'), ('x2', 'width'), ('y1', 'height'), ('y2', 'height')))
-    return [left.alias('x'), top.alias('y'), (right - left).round(DECIMALS).alias('w'),
-            (bottom - top).round(DECIMALS).alias('h')]
+        for corner, side in (('x1', 'width'), ('x2', 'width'), ('y1', 'height'), ('y2', 'height'))
+    )
+    return [
+        left.alias('x'),
+        top.alias('y'),
+        (right - left).round(DECIMALS).alias('w'),
+        (bottom - top).round(DECIMALS).alias('h'),
+    ]
 
 
-def _write(boxes: pl.DataFrame, out_file: Path, info: dict[str, Any], taxonomy: Taxonomy, *,
-           progress: bool) -> int:
+def _write(
+    boxes: pl.DataFrame, out_file: Path, info: dict[str, Any], taxonomy: Taxonomy, *, progress: bool
+) -> int:
     """Write boxes that are sorted by image; the number of images."""
     is_crowd = pl.col('is_group_of') == 1 if 'is_group_of' in boxes.columns else pl.lit(False)
     annotation = pl.struct(
@@ -278,19 +351,30 @@ def _write(boxes: pl.DataFrame, out_file: Path, info: dict[str, Any], taxonomy: 
         pl.concat_list('x', 'y', 'w', 'h').alias('bbox'),
         (pl.col('w') * pl.col('h')).round(DECIMALS).alias('area'),
         is_crowd.cast(pl.Int8).alias('iscrowd'),
-        *(new for new in (*FLAGS.values(), *TEXTS.values(), *CONFIDENCE.values())
-          if new in boxes.columns))
+        *(
+            new
+            for new in (*FLAGS.values(), *TEXTS.values(), *CONFIDENCE.values())
+            if new in boxes.columns
+        ),
+    )
     image = pl.struct((pl.col('ImageID') + IMAGE_SUFFIX).alias('file_name'), 'width', 'height')
     images = boxes.group_by('ImageID', maintain_order=True).agg(
-        pl.len().alias('count'), pl.col('width', 'height').first())
+        pl.len().alias('count'), pl.col('width', 'height').first()
+    )
     first = 0
-    with (open_coco(out_file, info, taxonomy) as coco,
-          tqdm(total=len(images), desc='writing', unit='image', mininterval=1,
-               disable=not progress) as bar):
+    with (
+        open_coco(out_file, info, taxonomy) as coco,
+        tqdm(
+            total=len(images), desc='writing', unit='image', mininterval=1, disable=not progress
+        ) as bar,
+    ):
         for part in images.iter_slices(WRITTEN_IMAGES):
             count = part['count'].sum()
-            coco.add_all(_encode(part, image), _encode(boxes[first:first + count], annotation),
-                         part['count'])
+            coco.add_all(
+                _encode(part, image),
+                _encode(boxes[first : first + count], annotation),
+                part['count'],
+            )
             first += count
             bar.update(len(part))
     return len(images)

@@ -29,11 +29,14 @@ def split_of(path: Path) -> str:
     Raises:
         ConverterError: It tells none or several.
     """
-    found = [split for split in SPLITS if re.search(rf'(?<![a-z]){split}(?![a-z])',
-                                                    path.name.casefold())]
+    found = [
+        split for split in SPLITS if re.search(rf'(?<![a-z]){split}(?![a-z])', path.name.casefold())
+    ]
     if len(found) != 1:
-        raise ConverterError(f'{path}: its name does not say which split it is; add --split '
-                             f'{", ".join(SPLITS[:-1])} or {SPLITS[-1]}')
+        raise ConverterError(
+            f'{path}: its name does not say which split it is; add --split '
+            f'{", ".join(SPLITS[:-1])} or {SPLITS[-1]}'
+        )
     return found[0]
 
 
@@ -47,8 +50,10 @@ def find_boxes(root: Path) -> dict[str, Path]:
     for path in _ending(root, BOXES):
         other = found.setdefault(split_of(path), path)
         if other != path:
-            raise ConverterError(f'{path}: {other.name} is of the same split; name the one to '
-                                 'convert in place of the folder')
+            raise ConverterError(
+                f'{path}: {other.name} is of the same split; name the one to '
+                'convert in place of the folder'
+            )
     if not found:
         raise ConverterError(f'{root}: no file *-{BOXES} in it; the release has {LAYOUT}')
     return {split: found[split] for split in SPLITS if split in found}
@@ -62,8 +67,10 @@ def find_one(root: Path, ending: str) -> Path | None:
     """
     found = _ending(root, ending)
     if len(found) > 1:
-        raise ConverterError(f'{found[0]}: {found[1].name} is beside it; say which one is meant '
-                             f'(--{"hierarchy" if ending == HIERARCHY else "descriptions"})')
+        raise ConverterError(
+            f'{found[0]}: {found[1].name} is beside it; say which one is meant '
+            f'(--{"hierarchy" if ending == HIERARCHY else "descriptions"})'
+        )
     return found[0] if found else None
 
 
@@ -75,8 +82,10 @@ def find_images(root: Path, split: str, images: Path | None = None) -> Path:
     """
     if images is None:
         if not (root / split).is_dir():
-            raise ConverterError(f'{root / split}: no such folder of images; name it (--images '
-                                 'DIR), or a file of their sizes (--image-sizes CSV)')
+            raise ConverterError(
+                f'{root / split}: no such folder of images; name it (--images '
+                'DIR), or a file of their sizes (--image-sizes CSV)'
+            )
         return root / split
     if not images.is_dir():
         raise ConverterError(f'{images}: no such folder of images; check --images')
@@ -85,5 +94,9 @@ def find_images(root: Path, split: str, images: Path | None = None) -> Path:
 
 def _ending(root: Path, ending: str) -> list[Path]:
     """Files in a folder whose names end so, compressed ones too."""
-    return sorted(path for path in root.iterdir() if not path.name.startswith('.')
-                  and path.name.casefold().removesuffix('.gz').endswith(ending))
+    return sorted(
+        path
+        for path in root.iterdir()
+        if not path.name.startswith('.')
+        and path.name.casefold().removesuffix('.gz').endswith(ending)
+    )

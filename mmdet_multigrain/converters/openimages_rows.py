@@ -32,9 +32,15 @@ MAX_THREADS = 8  # more would wait for the disk
 GZIP_MAGIC = b'\x1f\x8b'
 
 
-def read_rows(path: str | Path, required: Sequence[str], optional: Sequence[str] = (), *,
-              problems: Problems, containing: Collection[str] | None = None,
-              progress: bool = False) -> Iterator[pl.DataFrame]:
+def read_rows(
+    path: str | Path,
+    required: Sequence[str],
+    optional: Sequence[str] = (),
+    *,
+    problems: Problems,
+    containing: Collection[str] | None = None,
+    progress: bool = False,
+) -> Iterator[pl.DataFrame]:
     """Read columns of a CSV file by the names in its first line, whatever their order and case.
 
     The file may be compressed with gzip, have a byte-order mark, Windows line ends and quotes.
@@ -56,9 +62,17 @@ def read_rows(path: str | Path, required: Sequence[str], optional: Sequence[str]
         ConverterError: The file cannot be read, or a column is missing.
     """
     path = Path(path)
-    with _opened(path) as (raw, file), tqdm(
-            total=path.stat().st_size, desc=path.name, unit='B', unit_scale=True, mininterval=1,
-            disable=not progress) as bar:
+    with (
+        _opened(path) as (raw, file),
+        tqdm(
+            total=path.stat().st_size,
+            desc=path.name,
+            unit='B',
+            unit_scale=True,
+            mininterval=1,
+            disable=not progress,
+        ) as bar,
+    ):
         with _naming(path):
             header = file.readline(BLOCK_BYTES)
         columns, width = _columns(header, required, optional, path)
@@ -103,8 +117,9 @@ def _sieve(block: bytes, wanted: pl.Expr) -> tuple[pl.DataFrame, int]:
     return kept.with_columns(pl.concat_str('text', pl.lit(''))), len(lines)
 
 
-def add_rows(problems: Problems, kind: str, rows: pl.DataFrame,
-             describe: Callable[[dict[str, Any]], str]) -> None:
+def add_rows(
+    problems: Problems, kind: str, rows: pl.DataFrame, describe: Callable[[dict[str, Any]], str]
+) -> None:
     """Count rows as one kind of problem, the first ones as examples."""
     examples = rows.head(problems.max_examples)
     for row in examples.iter_rows(named=True):
@@ -117,8 +132,14 @@ def add_rows(problems: Problems, kind: str, rows: pl.DataFrame,
 def _opened(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
     """The file, and what it holds decompressed."""
     if not path.is_file():
-        raise ConverterError(f'{path}: ' + ('this is a folder; name a CSV file in it'
-                                            if path.is_dir() else 'no such file; check the path'))
+        raise ConverterError(
+            f'{path}: '
+            + (
+                'this is a folder; name a CSV file in it'
+                if path.is_dir()
+                else 'no such file; check the path'
+            )
+        )
     with contextlib.ExitStack() as stack:
         with _naming(path):
             raw = stack.enter_context(open(path, 'rb'))
@@ -134,8 +155,9 @@ def _naming(path: Path) -> Iterator[None]:
         yield
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, 'strerror', None) or error
-        raise ConverterError(f'{path}: cannot be read ({reason}); fetch it again, or correct its '
-                             'permissions') from None
+        raise ConverterError(
+            f'{path}: cannot be read ({reason}); fetch it again, or correct its permissions'
+        ) from None
 
 
 def _blocks(file: BinaryIO, path: Path) -> Iterator[bytes]:
@@ -150,25 +172,30 @@ def _blocks(file: BinaryIO, path: Path) -> Iterator[bytes]:
         if newline:
             yield whole
         elif len(rest) > BLOCK_BYTES:
-            raise ConverterError(f'{path}: a line of over {BLOCK_BYTES:,} bytes; this is no CSV '
-                                 'file with a row on each line')
+            raise ConverterError(
+                f'{path}: a line of over {BLOCK_BYTES:,} bytes; this is no CSV '
+                'file with a row on each line'
+            )
     if rest:
         yield rest
 
 
-def _columns(header: bytes, required: Sequence[str], optional: Sequence[str],
-             path: Path) -> tuple[dict[str, int], int]:
+def _columns(
+    header: bytes, required: Sequence[str], optional: Sequence[str], path: Path
+) -> tuple[dict[str, int], int]:
     """The position of each column, and how many there are in all."""
     text = header.decode('utf-8-sig', 'replace').strip()
     if not text:
-        raise ConverterError(f'{path}: the file or its first line is empty; the first line must '
-                             'name the columns')
+        raise ConverterError(
+            f'{path}: the file or its first line is empty; the first line must name the columns'
+        )
     names = [field.strip().casefold() for field in _fields(text)]
     missing = [name for name in required if name.casefold() not in names]
     if missing:
         raise ConverterError(
             f'{path}: no column {", ".join(missing)}; the first line must name the columns, with '
-            f'commas, as UTF-8 text, but is {show(text)}')
+            f'commas, as UTF-8 text, but is {show(text)}'
+        )
     wanted = [name for name in (*required, *optional) if name.casefold() in names]
     for name in wanted:
         if names.count(name.casefold()) > 1:
@@ -190,26 +217,38 @@ def _counted_fields(line: str, width: int) -> tuple[int, list[str] | None]:
     return len(fields), fields if len(fields) == width else None
 
 
-def _split(lines: pl.DataFrame, columns: dict[str, int], width: int, path: Path,
-           problems: Problems) -> pl.DataFrame:
+def _split(
+    lines: pl.DataFrame, columns: dict[str, int], width: int, path: Path, problems: Problems
+) -> pl.DataFrame:
     """Lines -> columns; lines with a wrong number of fields are counted and left out."""
     lines = lines.filter(pl.col('text').str.strip_chars() != '')
     quoted = pl.col('text').str.contains('"', literal=True)
     # A damaged line may have a million fields; they are not told apart where they are too many.
     lines = lines.with_columns(
-        count=pl.col('text').str.count_matches(',', literal=True).cast(pl.Int64) + 1)
+        count=pl.col('text').str.count_matches(',', literal=True).cast(pl.Int64) + 1
+    )
     whole = pl.col('count') == width
     rows = lines.filter(~quoted & whole).with_columns(fields=pl.col('text').str.split(','))
     wrong = lines.filter(~quoted & ~whole)
     odd = lines.filter(quoted)
     if len(odd):
         counts, fields = zip(*(_counted_fields(text, width) for text in odd['text']), strict=True)
-        odd = odd.with_columns(count=pl.Series(counts, dtype=pl.Int64),
-                               fields=pl.Series(fields, dtype=pl.List(pl.String)))
+        odd = odd.with_columns(
+            count=pl.Series(counts, dtype=pl.Int64),
+            fields=pl.Series(fields, dtype=pl.List(pl.String)),
+        )
         rows = pl.concat([rows, odd.filter(whole)]).sort('line')
         wrong = pl.concat([wrong, odd.filter(~whole).drop('fields')]).sort('line')
-    add_rows(problems, 'row with a wrong number of fields', wrong,
-             lambda row: f'{path.name} line {row["line"]} ({row["count"]}, not {width})')
-    return rows.select('line', *(
-        pl.col('fields').list.get(position).str.strip_chars().alias(name)
-        for name, position in columns.items()))
+    add_rows(
+        problems,
+        'row with a wrong number of fields',
+        wrong,
+        lambda row: f'{path.name} line {row["line"]} ({row["count"]}, not {width})',
+    )
+    return rows.select(
+        'line',
+        *(
+            pl.col('fields').list.get(position).str.strip_chars().alias(name)
+            for name, position in columns.items()
+        ),
+    )

@@ -34,14 +34,19 @@ class Selection:
 
     def digest(self) -> str:
         """A short text that differs when something else is selected."""
-        content = dump_json([self.taxonomy.to_dict(), list(self.labels.items()),
-                             list(self.inner.items())])
+        content = dump_json(
+            [self.taxonomy.to_dict(), list(self.labels.items()), list(self.inner.items())]
+        )
         return hashlib.sha256(content).hexdigest()[:16]
 
 
-def load_selection(taxonomy: Taxonomy | str | os.PathLike[str] | None = None, *,
-                   node: str | None = None, hierarchy: str | os.PathLike[str] | None = None,
-                   descriptions: str | os.PathLike[str] | None = None) -> Selection:
+def load_selection(
+    taxonomy: Taxonomy | str | os.PathLike[str] | None = None,
+    *,
+    node: str | None = None,
+    hierarchy: str | os.PathLike[str] | None = None,
+    descriptions: str | os.PathLike[str] | None = None,
+) -> Selection:
     """The selection that files and names on a command line stand for.
 
     Args:
@@ -60,18 +65,28 @@ def load_selection(taxonomy: Taxonomy | str | os.PathLike[str] | None = None, *,
         if taxonomy is not None:
             raise ConverterError('--node and --taxonomy both say which classes; leave out one')
         if hierarchy is None:
-            raise ConverterError(f'--node {node}: which classes are below it says --hierarchy; '
-                                 'name bbox_labels_600_hierarchy.json')
+            raise ConverterError(
+                f'--node {node}: which classes are below it says --hierarchy; '
+                'name bbox_labels_600_hierarchy.json'
+            )
         taxonomy = Taxonomy.from_openimages(hierarchy, descriptions, node)
     tree = None if hierarchy is None else read(hierarchy, descriptions)
     names = {} if descriptions is None else read_descriptions(descriptions)
-    return select(Taxonomy.load(CLOTHING if taxonomy is None else taxonomy), names=names,
-                  hierarchy=tree, source=descriptions)
+    return select(
+        Taxonomy.load(CLOTHING if taxonomy is None else taxonomy),
+        names=names,
+        hierarchy=tree,
+        source=descriptions,
+    )
 
 
-def select(taxonomy: Taxonomy, *, names: Mapping[str, str] | None = None,
-           hierarchy: Hierarchy | None = None, source: object = 'class descriptions'
-           ) -> Selection:
+def select(
+    taxonomy: Taxonomy,
+    *,
+    names: Mapping[str, str] | None = None,
+    hierarchy: Hierarchy | None = None,
+    source: object = 'class descriptions',
+) -> Selection:
     """Find the label names (``/m/...``) of each class among its aliases, and by its name.
 
     If one of the classes has none, all may go by their names in the CSV file, too.
@@ -86,14 +101,18 @@ def select(taxonomy: Taxonomy, *, names: Mapping[str, str] | None = None,
         ConverterError: A class is not among the display names.
     """
     names = names or {}
-    labels = {known: label for label, name in enumerate(taxonomy.classes)
-              for known in (name, *taxonomy.aliases.get(name, ()))}
+    labels = {
+        known: label
+        for label, name in enumerate(taxonomy.classes)
+        for known in (name, *taxonomy.aliases.get(name, ()))
+    }
     for label_name, name in names.items():
         label = taxonomy.find(name)
         if label is not None:
             labels.setdefault(label_name, label)
-    label_names = {known: label for known, label in labels.items()
-                   if known in names or known.startswith('/')}
+    label_names = {
+        known: label for known, label in labels.items() if known in names or known.startswith('/')
+    }
     found = set(label_names.values())
     if len(found) == taxonomy.num_classes:
         labels = label_names  # nothing else to look for makes reading faster
@@ -101,7 +120,8 @@ def select(taxonomy: Taxonomy, *, names: Mapping[str, str] | None = None,
         if names and label not in found:
             raise ConverterError(
                 f'{source}: no class {show(name)} of taxonomy {show(taxonomy.name)}'
-                + did_you_mean(name, names.values(), 'give its label name (/m/...) as an alias'))
+                + did_you_mean(name, names.values(), 'give its label name (/m/...) as an alias')
+            )
     inner = {}
     if hierarchy is not None:
         for node in hierarchy.children:

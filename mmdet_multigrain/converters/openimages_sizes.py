@@ -22,8 +22,14 @@ MAX_SIDE = 1 << 16  # pixels; a JPEG image has no longer one
 _NO_SIZES = {'ImageID': pl.String, 'width': pl.Int64, 'height': pl.Int64}
 
 
-def sizes_of_files(image_ids: pl.Series, folder: str | Path, *, problems: Problems,
-                   workers: int | None = None, progress: bool = False) -> pl.DataFrame:
+def sizes_of_files(
+    image_ids: pl.Series,
+    folder: str | Path,
+    *,
+    problems: Problems,
+    workers: int | None = None,
+    progress: bool = False,
+) -> pl.DataFrame:
     """Read the sizes of images that are in a folder; the others are counted.
 
     Args:
@@ -43,8 +49,9 @@ def sizes_of_files(image_ids: pl.Series, folder: str | Path, *, problems: Proble
         with os.scandir(folder) as entries:
             there = {entry.name for entry in entries}
     except OSError as error:
-        raise ConverterError(f'{folder}: no folder of images ({error.strerror}); check --images'
-                             ) from None
+        raise ConverterError(
+            f'{folder}: no folder of images ({error.strerror}); check --images'
+        ) from None
     found = []
     for image_id in image_ids:
         if image_id + IMAGE_SUFFIX in there:
@@ -54,7 +61,8 @@ def sizes_of_files(image_ids: pl.Series, folder: str | Path, *, problems: Proble
     paths = [os.path.join(folder, image_id + IMAGE_SUFFIX) for image_id in found]
     sizes = []
     for image_id, size in zip(
-            found, image_sizes(paths, workers=workers, progress=progress), strict=True):
+        found, image_sizes(paths, workers=workers, progress=progress), strict=True
+    ):
         if isinstance(size, str):
             problems.add('unreadable image', f'{image_id}{IMAGE_SUFFIX} ({size})')
         else:
@@ -62,8 +70,9 @@ def sizes_of_files(image_ids: pl.Series, folder: str | Path, *, problems: Proble
     return pl.DataFrame(sizes, schema=_NO_SIZES, orient='row')
 
 
-def sizes_of_csv(image_ids: pl.Series, path: str | Path, *, problems: Problems,
-                 progress: bool = False) -> pl.DataFrame:
+def sizes_of_csv(
+    image_ids: pl.Series, path: str | Path, *, problems: Problems, progress: bool = False
+) -> pl.DataFrame:
     """Look up the sizes of images in a CSV file; those that it does not have are counted.
 
     Args:
@@ -85,20 +94,34 @@ def sizes_of_csv(image_ids: pl.Series, path: str | Path, *, problems: Problems,
         rows = rows.join(wanted, on='ImageID', how='semi').with_columns(
             # By way of floats: a table with a gap in it writes 1024.0.
             pl.col(column).cast(pl.Float64, strict=False).alias(column.lower())
-            for column in ('Width', 'Height'))
+            for column in ('Width', 'Height')
+        )
         usable = pl.all_horizontal(
             pl.col(side).is_between(1, MAX_SIDE) & (pl.col(side) == pl.col(side).round())
-            for side in ('width', 'height')).fill_null(False)
-        add_rows(problems, 'size that is no number of pixels', rows.filter(~usable),
-                 lambda row: f'{path.name} line {row["line"]} {row["Width"]} x {row["Height"]}')
-        found.append(rows.filter(usable).select('line', 'ImageID', pl.col('width', 'height').cast(
-            pl.Int64)))
+            for side in ('width', 'height')
+        ).fill_null(False)
+        add_rows(
+            problems,
+            'size that is no number of pixels',
+            rows.filter(~usable),
+            lambda row: f'{path.name} line {row["line"]} {row["Width"]} x {row["Height"]}',
+        )
+        found.append(
+            rows.filter(usable).select('line', 'ImageID', pl.col('width', 'height').cast(pl.Int64))
+        )
     sizes = pl.concat(found).unique(['ImageID', 'width', 'height'], keep='first').sort('line')
     again = ~pl.col('ImageID').is_first_distinct()
-    add_rows(problems, 'second size of an image', sizes.filter(again),
-             lambda row: f'{path.name} line {row["line"]} {row["ImageID"]}')
+    add_rows(
+        problems,
+        'second size of an image',
+        sizes.filter(again),
+        lambda row: f'{path.name} line {row["line"]} {row["ImageID"]}',
+    )
     sizes = sizes.filter(~again).drop('line')
-    add_rows(problems, f'image without a size in {path.name}',
-             wanted.join(sizes, on='ImageID', how='anti', maintain_order='left'),
-             lambda row: row['ImageID'] + IMAGE_SUFFIX)
+    add_rows(
+        problems,
+        f'image without a size in {path.name}',
+        wanted.join(sizes, on='ImageID', how='anti', maintain_order='left'),
+        lambda row: row['ImageID'] + IMAGE_SUFFIX,
+    )
     return sizes

@@ -16,15 +16,20 @@ import numpy as np
 
 from .synthetic_garments import Garment
 
-OTHER = 255        # owner of a pixel that shows a body or an occluder
-MIN_AREA = 100     # of a garment within the picture, in pixels of the drawing
+OTHER = 255  # owner of a pixel that shows a body or an occluder
+MIN_AREA = 100  # of a garment within the picture, in pixels of the drawing
 MIN_INSIDE = 0.45  # least share of a garment's box that lies within the picture
 
 Colour = tuple[float, float, float]
 
 
-def choose_colour(rng: np.random.Generator, away_from: Sequence[Colour] = (), contrast: float = 0,
-                  *, saturation: float = 0.85) -> Colour:
+def choose_colour(
+    rng: np.random.Generator,
+    away_from: Sequence[Colour] = (),
+    contrast: float = 0,
+    *,
+    saturation: float = 0.85,
+) -> Colour:
     """A colour (BGR) at some distance from others; it says nothing about the class."""
     best, best_distance = (0.0, 0.0, 0.0), -1.0
     for _ in range(12):
@@ -62,8 +67,9 @@ def to_pixels(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return points @ matrix[:, :2].T + matrix[:, 2]
 
 
-def draw_pattern(cloth: np.ndarray, matrix: np.ndarray, unit: float, colour: Colour,
-                 rng: np.random.Generator) -> None:
+def draw_pattern(
+    cloth: np.ndarray, matrix: np.ndarray, unit: float, colour: Colour, rng: np.random.Generator
+) -> None:
     """Plain, stripes, checks or dots, in the frame of the body; any class may have any."""
     pattern = rng.choice(['plain', 'plain', 'plain', 'across', 'along', 'checks', 'dots'])
     step = rng.uniform(0.12, 0.24)
@@ -80,8 +86,15 @@ def draw_pattern(cloth: np.ndarray, matrix: np.ndarray, unit: float, colour: Col
         grid = np.stack(np.meshgrid(ticks[ticks < 1.3], ticks), -1)
         grid[::2, :, 0] += step / 2
         for x, y in np.round(16 * to_pixels(grid.reshape(-1, 2), matrix)).astype(int):
-            cv2.circle(cloth, (int(x), int(y)), round(16 * 0.24 * step * unit), second, -1,
-                       cv2.LINE_AA, shift=4)
+            cv2.circle(
+                cloth,
+                (int(x), int(y)),
+                round(16 * 0.24 * step * unit),
+                second,
+                -1,
+                cv2.LINE_AA,
+                shift=4,
+            )
 
 
 @dataclass
@@ -89,8 +102,8 @@ class Item:
     """A garment in the picture: its class, its whole mask, and its extent beyond the picture."""
 
     name: str
-    mask: np.ndarray       # (H, W) uint8 at drawing size, before occlusion
-    extent: np.ndarray     # ((x1, y1), (x2, y2)) at drawing size, not clipped
+    mask: np.ndarray  # (H, W) uint8 at drawing size, before occlusion
+    extent: np.ndarray  # ((x1, y1), (x2, y2)) at drawing size, not clipped
     worn: bool
 
 
@@ -111,10 +124,12 @@ class Canvas:
         """Paint, and take it back if a garment is then hidden or cut off too much."""
         image, owner, count = self.image.copy(), self.owner.copy(), len(self.items)
         paint()
-        good = all(np.count_nonzero(item.mask) >= MIN_AREA
-                   and self.visible(number) >= min_visible
-                   and inside_share(item.extent, self.owner.shape) >= MIN_INSIDE
-                   for number, item in enumerate(self.items))
+        good = all(
+            np.count_nonzero(item.mask) >= MIN_AREA
+            and self.visible(number) >= min_visible
+            and inside_share(item.extent, self.owner.shape) >= MIN_INSIDE
+            for number, item in enumerate(self.items)
+        )
         if not good:
             self.image, self.owner = image, owner
             del self.items[count:]
@@ -125,8 +140,17 @@ class Canvas:
         fill(self.image, polygons, colour)
         fill(self.owner, polygons, OTHER)
 
-    def paint_garment(self, name: str, garment: Garment, matrix: np.ndarray, colour: Colour,
-                      inner: Colour, rng: np.random.Generator, *, worn: bool) -> None:
+    def paint_garment(
+        self,
+        name: str,
+        garment: Garment,
+        matrix: np.ndarray,
+        colour: Colour,
+        inner: Colour,
+        rng: np.random.Generator,
+        *,
+        worn: bool,
+    ) -> None:
         """Paint one garment with pattern, shading, seams and outline."""
         unit = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
         points = to_pixels(garment.points(), matrix)
@@ -158,8 +182,9 @@ class Canvas:
         dark = tinted(colour, 0.45)
         stroke(cloth, pixels(garment.seams), dark, 0.012 * unit)
         for x, y in pixels([np.array(garment.buttons)])[0] if garment.buttons else ():
-            cv2.circle(cloth, (round(x), round(y)), max(1, round(0.022 * unit)), dark, -1,
-                       cv2.LINE_AA)
+            cv2.circle(
+                cloth, (round(x), round(y)), max(1, round(0.022 * unit)), dark, -1, cv2.LINE_AA
+            )
         contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(cloth, contours, -1, dark, max(1, round(0.012 * unit)))
         shown = mask > 0
@@ -173,8 +198,9 @@ def inside_share(extent: np.ndarray, shape: tuple[int, int]) -> float:
     return float(np.prod(inside[1] - inside[0]) / np.prod(extent[1] - extent[0]))
 
 
-def draw_background(rng: np.random.Generator, width: int, height: int,
-                    clutter: tuple[int, int], boldness: float) -> tuple[np.ndarray, list[Colour]]:
+def draw_background(
+    rng: np.random.Generator, width: int, height: int, clutter: tuple[int, int], boldness: float
+) -> tuple[np.ndarray, list[Colour]]:
     """A wall, a wall over a floor, or blotches; with shapes in it.
 
     Args:
@@ -210,8 +236,15 @@ def draw_background(rng: np.random.Generator, width: int, height: int,
     return image, [base, other]
 
 
-def finish(rng: np.random.Generator, image: np.ndarray, width: int, height: int, *,
-           light: float, noise: int) -> np.ndarray:
+def finish(
+    rng: np.random.Generator,
+    image: np.ndarray,
+    width: int,
+    height: int,
+    *,
+    light: float,
+    noise: int,
+) -> np.ndarray:
     """Average the drawing down to its final size; change brightness and add sensor noise."""
     small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     gain = 1 + rng.uniform(-light, light)

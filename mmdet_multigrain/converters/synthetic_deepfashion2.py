@@ -57,21 +57,33 @@ class SyntheticSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (('num_train', 0), ('num_val', 0), ('seed', 0),
-                            ('width', MIN_SIDE), ('height', MIN_SIDE)):
+        for name, least in (
+            ('num_train', 0),
+            ('num_val', 0),
+            ('seed', 0),
+            ('width', MIN_SIDE),
+            ('height', MIN_SIDE),
+        ):
             if getattr(self, name) < least:
                 raise ConverterError(f'{name} is {getattr(self, name)}; give at least {least}')
         if self.difficulty not in DIFFICULTIES:
-            raise ConverterError(f'there is no difficulty {self.difficulty!r}; '
-                                 f'choose from {", ".join(DIFFICULTIES)}')
+            raise ConverterError(
+                f'there is no difficulty {self.difficulty!r}; choose from {", ".join(DIFFICULTIES)}'
+            )
 
     def counts(self) -> dict[str, int]:
         """Pictures by split, under the release's split names."""
         return {'train': self.num_train, 'validation': self.num_val}
 
 
-def generate(out: str | Path, spec: SyntheticSpec, *, overwrite: bool = False,
-             workers: int = 1, progress: bool = True) -> int:
+def generate(
+    out: str | Path,
+    spec: SyntheticSpec,
+    *,
+    overwrite: bool = False,
+    workers: int = 1,
+    progress: bool = True,
+) -> int:
     """Write the set, or what is still missing of it.
 
     Every file is written whole or not at all, and picture i depends on nothing but ``spec`` and
@@ -96,14 +108,23 @@ def generate(out: str | Path, spec: SyntheticSpec, *, overwrite: bool = False,
     manifest = {'drawing_version': DRAWING_VERSION, **asdict(spec)}
     with _one_line_errors(out):
         _claim_folder(out, manifest, overwrite=overwrite)
-        missing = [(split, index) for split, count in spec.counts().items()
-                   for index in _missing(out / split, count)]
+        missing = [
+            (split, index)
+            for split, count in spec.counts().items()
+            for index in _missing(out / split, count)
+        ]
     if not missing:
         return 0
     write = functools.partial(_write_picture, out, spec)
     with _mapper(workers) as mapper:
-        for _ in tqdm(mapper(write, missing), total=len(missing), desc='drawing', unit='picture',
-                      mininterval=1, disable=not progress):
+        for _ in tqdm(
+            mapper(write, missing),
+            total=len(missing),
+            desc='drawing',
+            unit='picture',
+            mininterval=1,
+            disable=not progress,
+        ):
             pass
     return len(missing)
 
@@ -114,7 +135,8 @@ def _one_line_errors(out: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ConverterError(
-            f'{error.filename or out}: {error.strerror}; name another folder') from None
+            f'{error.filename or out}: {error.strerror}; name another folder'
+        ) from None
 
 
 @contextmanager
@@ -140,14 +162,17 @@ def _claim_folder(out: Path, manifest: dict[str, Any], *, overwrite: bool) -> No
         if overwrite:
             _remove_set(out)
         elif found != manifest:
-            changed = [f'{key} {found.get(key)}' for key in manifest
-                       if found.get(key) != manifest[key]]
+            changed = [
+                f'{key} {found.get(key)}' for key in manifest if found.get(key) != manifest[key]
+            ]
             raise ConverterError(
                 f'{out}: holds a set made with other arguments ({", ".join(changed)}); '
-                'replace it with --overwrite, or name another folder')
+                'replace it with --overwrite, or name another folder'
+            )
     elif out.exists() and any(out.iterdir()):
-        raise ConverterError(f'{out}: holds files that this generator did not write; '
-                             'name another folder')
+        raise ConverterError(
+            f'{out}: holds files that this generator did not write; name another folder'
+        )
     for split in ('train', 'validation'):
         for kind in ('image', 'annos'):
             folder = out / split / kind
@@ -175,15 +200,22 @@ def _remove_set(out: Path) -> None:
 def _missing(folder: Path, count: int) -> list[int]:
     """Numbers of the pictures of which the image or the annotation is not there."""
     images, annos = (set(os.listdir(folder / kind)) for kind in ('image', 'annos'))
-    return [index for index in range(1, count + 1)
-            if f'{index:06d}.jpg' not in images or f'{index:06d}.json' not in annos]
+    return [
+        index
+        for index in range(1, count + 1)
+        if f'{index:06d}.jpg' not in images or f'{index:06d}.json' not in annos
+    ]
 
 
 def _write_picture(out: Path, spec: SyntheticSpec, key: tuple[str, int]) -> None:
     split, index = key
     image, annotation = render_scene(
-        seed=spec.seed, split=split, index=index, size=(spec.width, spec.height),
-        difficulty=DIFFICULTIES[spec.difficulty])
+        seed=spec.seed,
+        split=split,
+        index=index,
+        size=(spec.width, spec.height),
+        difficulty=DIFFICULTIES[spec.difficulty],
+    )
     _, encoded = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 92])
     write_whole(out / split / 'image' / f'{index:06d}.jpg', encoded.tobytes())
     write_whole(out / split / 'annos' / f'{index:06d}.json', dump_json(annotation))

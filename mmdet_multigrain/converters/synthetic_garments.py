@@ -147,14 +147,14 @@ def along(path: Points, fraction: float) -> Points:
     stop = fraction * ends[-1]
     last = int(np.searchsorted(ends, stop - 1e-9))
     rest = (stop - (ends[last] - lengths[last])) / lengths[last]
-    return np.concatenate([path[:last + 1], [path[last] + rest * (path[last + 1] - path[last])]])
+    return np.concatenate([path[: last + 1], [path[last] + rest * (path[last + 1] - path[last])]])
 
 
 def neckline(rng: np.random.Generator, half_width: float) -> list[tuple[float, float]]:
     """Right half of a round or V-shaped neckline, from the middle to the shoulder."""
     depth = rng.uniform(0.10, 0.24)
     power = rng.choice([1.0, 2.0, 2.0])
-    return [(half_width * t, depth * (1 - t ** power)) for t in (0.0, 0.4, 0.8, 1.0)]
+    return [(half_width * t, depth * (1 - t**power)) for t in (0.0, 0.4, 0.8, 1.0)]
 
 
 def upper_outline(detail: str, pose: Pose, rng: np.random.Generator) -> list[tuple[float, float]]:
@@ -185,8 +185,14 @@ def sleeves(detail: str, pose: Pose, rng: np.random.Generator, *, width: float) 
     return pieces
 
 
-def fold_lines(rng: np.random.Generator, top: float, bottom: float, half_width: float,
-               count: int, flare: float = 1.0) -> list[Points]:
+def fold_lines(
+    rng: np.random.Generator,
+    top: float,
+    bottom: float,
+    half_width: float,
+    count: int,
+    flare: float = 1.0,
+) -> list[Points]:
     """Slightly slanted lines from top to bottom, spread over the width."""
     lines = []
     for start in rng.uniform(-0.85, 0.85, count) * half_width:
@@ -195,15 +201,19 @@ def fold_lines(rng: np.random.Generator, top: float, bottom: float, half_width: 
     return lines
 
 
-def make_top(kind: GarmentType, pose: Pose, rng: np.random.Generator,
-             hem: float | None) -> Garment:
+def make_top(kind: GarmentType, pose: Pose, rng: np.random.Generator, hem: float | None) -> Garment:
     """A top that ends at ``hem`` (or where it likes)."""
     if hem is None:
         hem = rng.uniform(0.95, 1.3) if kind.open_front else rng.uniform(0.85, 1.06)
     loose = 0.03 if kind.open_front else rng.uniform(-0.02, 0.03)
     hem_width = np.interp(hem, [0.6, 1.0, 1.4], [0.26, pose.hip - 0.02, pose.hip + 0.04]) + loose
-    outline = [*upper_outline(kind.detail, pose, rng),
-               (0.265 + loose, 0.66), (hem_width, hem - 0.04), (hem_width, hem), (0.0, hem)]
+    outline = [
+        *upper_outline(kind.detail, pose, rng),
+        (0.265 + loose, 0.66),
+        (hem_width, hem - 0.04),
+        (hem_width, hem),
+        (0.0, hem),
+    ]
     arms = sleeves(kind.detail, pose, rng, width=0.14 if kind.open_front else 0.125)
     garment = Garment([smooth(mirrored(outline)), *arms])
     garment.folds = fold_lines(rng, 0.5, hem, 0.28, 3)
@@ -221,8 +231,16 @@ def open_coat(garment: Garment, rng: np.random.Generator, hem: float) -> None:
     """Cut the front open: an inner layer between two edges, lapels, buttons."""
     upper, lower = rng.uniform(0.07, 0.10), rng.uniform(0.09, 0.16)
     garment.inner.append(mirrored([(0.0, 0.06), (0.11, -0.01), (upper, 0.45), (lower, hem)]))
-    lapel = np.array([[0.11, -0.03], [0.19, 0.02], [0.25, 0.2], [0.19, 0.22], [upper, 0.55],
-                      [upper - 0.02, 0.42]])
+    lapel = np.array(
+        [
+            [0.11, -0.03],
+            [0.19, 0.02],
+            [0.25, 0.2],
+            [0.19, 0.22],
+            [upper, 0.55],
+            [upper - 0.02, 0.42],
+        ]
+    )
     garment.trim += [lapel, lapel * (-1, 1)]
     for side in (-1, 1):
         garment.seams.append(np.array([[side * upper, 0.45], [side * lower, hem]]))
@@ -248,8 +266,9 @@ def make_bottom(kind: GarmentType, pose: Pose, rng: np.random.Generator) -> Garm
             garment.fabric.append(limb(path, widths))
             garment.folds.append(path + (0.02 * side, 0.1))
         garment.seams = [np.array([[0, WAIST], [0, CROTCH]])]
-        garment.seams += [np.array([[side * 0.14, WAIST + 0.04], [side * 0.29, WAIST + 0.16]])
-                          for side in (-1, 1)]
+        garment.seams += [
+            np.array([[side * 0.14, WAIST + 0.04], [side * 0.29, WAIST + 0.16]]) for side in (-1, 1)
+        ]
     garment.trim.append(mirrored([(waist, WAIST - 0.01), (waist + 0.015, WAIST + 0.06)]))
     return garment
 
@@ -265,8 +284,9 @@ def make_dress(kind: GarmentType, pose: Pose, rng: np.random.Generator) -> Garme
     """A top that runs on into a skirt of the same cloth."""
     length, flare = rng.uniform(1.5, 2.1), rng.uniform(0.45, 0.68)
     waist = 0.25
-    torso = smooth(mirrored([*upper_outline(kind.detail, pose, rng),
-                             (waist, 0.66), (waist, 0.8), (0.0, 0.8)]))
+    torso = smooth(
+        mirrored([*upper_outline(kind.detail, pose, rng), (waist, 0.66), (waist, 0.8), (0.0, 0.8)])
+    )
     skirt = flared((waist, 0.66), pose.hip, length, flare)
     garment = Garment([torso, skirt, *sleeves(kind.detail, pose, rng, width=0.12)])
     garment.folds = fold_lines(rng, 0.75, length, waist, 5, flare / waist)
@@ -277,8 +297,9 @@ def make_dress(kind: GarmentType, pose: Pose, rng: np.random.Generator) -> Garme
     return garment
 
 
-def make_garment(name: str, pose: Pose, rng: np.random.Generator, *,
-                 hem: float | None = None) -> Garment:
+def make_garment(
+    name: str, pose: Pose, rng: np.random.Generator, *, hem: float | None = None
+) -> Garment:
     """The shapes of one garment.
 
     Args:
@@ -321,8 +342,11 @@ def make_body(pose: Pose, *, upper: bool, lower: bool) -> Body:
     body = Body()
     if upper:
         torso = [(0.09, 0.0), (pose.shoulder - 0.03, 0.1), (0.27, 0.42), (0.235, 0.68), (0.28, 0.9)]
-        body.skin += [smooth(mirrored(torso)), ellipse(0, -0.27, 0.13, 0.17),
-                      limb(np.array([[0, -0.2], [0, 0.1]]), (0.075, 0.085))]
+        body.skin += [
+            smooth(mirrored(torso)),
+            ellipse(0, -0.27, 0.13, 0.17),
+            limb(np.array([[0, -0.2], [0, 0.1]]), (0.075, 0.085)),
+        ]
         body.hair += [ellipse(0, -0.31, 0.16, 0.18)]
         for side in (-1, 1):
             arm = pose.arm(side)

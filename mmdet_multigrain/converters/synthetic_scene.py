@@ -27,14 +27,24 @@ from .synthetic_garments import GARMENT_TYPES, Garment, Pose, ellipse, make_body
 
 #: Training boxes per class in the release (paper, table 3), in the order of the category ids.
 TRAIN_BOXES = {
-    'short sleeve top': 71645, 'long sleeve top': 36064, 'short sleeve outwear': 543,
-    'long sleeve outwear': 13457, 'vest': 16095, 'sling': 1985, 'shorts': 36616,
-    'trousers': 55387, 'skirt': 30835, 'short sleeve dress': 17211, 'long sleeve dress': 7907,
-    'vest dress': 17949, 'sling dress': 6492,
+    'short sleeve top': 71645,
+    'long sleeve top': 36064,
+    'short sleeve outwear': 543,
+    'long sleeve outwear': 13457,
+    'vest': 16095,
+    'sling': 1985,
+    'shorts': 36616,
+    'trousers': 55387,
+    'skirt': 30835,
+    'short sleeve dress': 17211,
+    'long sleeve dress': 7907,
+    'vest dress': 17949,
+    'sling dress': 6492,
 }
 #: Landmarks per class in the release (294 in all), in the order of the category ids.
-NUM_LANDMARKS = dict(zip(
-    TRAIN_BOXES, (25, 33, 31, 39, 15, 15, 10, 14, 8, 29, 37, 19, 19), strict=True))
+NUM_LANDMARKS = dict(
+    zip(TRAIN_BOXES, (25, 33, 31, 39, 15, 15, 10, 14, 8, 29, 37, 19, 19), strict=True)
+)
 CATEGORY_IDS = {name: number for number, name in enumerate(TRAIN_BOXES, start=1)}
 #: How often the first pictures of a split go once through all classes.
 GUARANTEED_ROUNDS = {'train': 3, 'validation': 1}
@@ -89,19 +99,65 @@ class Difficulty:
 
 DIFFICULTIES = {
     'easy': Difficulty(
-        frequency_exponent=0.4, figures=(1.0,), pairs=0.35, worn=0.5, fill=(0.85, 0.98),
-        spill=0.0, crop=0.0, rotation=8, lean=0.06, arm_raise=0.8, hem_overlap=0.05, contrast=90,
-        clutter=(0, 4), boldness=0.3, occluders=0.1, min_visible=0.7, noise=6, light=0.15),
+        frequency_exponent=0.4,
+        figures=(1.0,),
+        pairs=0.35,
+        worn=0.5,
+        fill=(0.85, 0.98),
+        spill=0.0,
+        crop=0.0,
+        rotation=8,
+        lean=0.06,
+        arm_raise=0.8,
+        hem_overlap=0.05,
+        contrast=90,
+        clutter=(0, 4),
+        boldness=0.3,
+        occluders=0.1,
+        min_visible=0.7,
+        noise=6,
+        light=0.15,
+    ),
     'medium': Difficulty(
-        frequency_exponent=0.75, figures=(0.5, 0.35, 0.15), pairs=0.5, worn=0.6,
-        fill=(0.5, 0.98), spill=0.15, crop=0.15, rotation=15, lean=0.12, arm_raise=1.2,
-        hem_overlap=0.12, contrast=50, clutter=(3, 12), boldness=0.6, occluders=0.6,
-        min_visible=0.5, noise=12, light=0.3),
+        frequency_exponent=0.75,
+        figures=(0.5, 0.35, 0.15),
+        pairs=0.5,
+        worn=0.6,
+        fill=(0.5, 0.98),
+        spill=0.15,
+        crop=0.15,
+        rotation=15,
+        lean=0.12,
+        arm_raise=1.2,
+        hem_overlap=0.12,
+        contrast=50,
+        clutter=(3, 12),
+        boldness=0.6,
+        occluders=0.6,
+        min_visible=0.5,
+        noise=12,
+        light=0.3,
+    ),
     'hard': Difficulty(
-        frequency_exponent=1.0, figures=(0.35, 0.35, 0.2, 0.1), pairs=0.6, worn=0.7,
-        fill=(0.35, 0.98), spill=0.35, crop=0.3, rotation=25, lean=0.2, arm_raise=1.8,
-        hem_overlap=0.2, contrast=20, clutter=(8, 25), boldness=1.0, occluders=1.5,
-        min_visible=0.35, noise=20, light=0.45),
+        frequency_exponent=1.0,
+        figures=(0.35, 0.35, 0.2, 0.1),
+        pairs=0.6,
+        worn=0.7,
+        fill=(0.35, 0.98),
+        spill=0.35,
+        crop=0.3,
+        rotation=25,
+        lean=0.2,
+        arm_raise=1.8,
+        hem_overlap=0.2,
+        contrast=20,
+        clutter=(8, 25),
+        boldness=1.0,
+        occluders=1.5,
+        min_visible=0.35,
+        noise=20,
+        light=0.45,
+    ),
 }
 
 
@@ -110,19 +166,24 @@ def class_weights(difficulty: Difficulty, names: list[str]) -> np.ndarray:
     return np.array([TRAIN_BOXES[name] for name in names]) ** difficulty.frequency_exponent
 
 
-def choose_outfit(rng: np.random.Generator, difficulty: Difficulty,
-                  lead: str | None) -> list[str]:
+def choose_outfit(rng: np.random.Generator, difficulty: Difficulty, lead: str | None) -> list[str]:
     """The garments of one figure: a dress, a top, a bottom, or a bottom under a top.
 
     Tops and bottoms are drawn independently, and a pair counts for both; so the expected class
     frequencies are exactly those of :func:`class_weights`.
     """
-    by_silhouette = {s: [n for n, t in GARMENT_TYPES.items() if t.silhouette == s]
-                     for s in ('bottom', 'top', 'dress')}
+    by_silhouette = {
+        s: [n for n, t in GARMENT_TYPES.items() if t.silhouette == s]
+        for s in ('bottom', 'top', 'dress')
+    }
     mass = {s: class_weights(difficulty, names).sum() for s, names in by_silhouette.items()}
     pairs = difficulty.pairs * min(mass['top'], mass['bottom'])
-    outfits = {('bottom', 'top'): pairs, ('top',): mass['top'] - pairs,
-               ('bottom',): mass['bottom'] - pairs, ('dress',): mass['dress']}
+    outfits = {
+        ('bottom', 'top'): pairs,
+        ('top',): mass['top'] - pairs,
+        ('bottom',): mass['bottom'] - pairs,
+        ('dress',): mass['dress'],
+    }
     if lead is not None:
         outfits = {o: m for o, m in outfits.items() if GARMENT_TYPES[lead].silhouette in o}
     share = np.array(list(outfits.values()))
@@ -138,12 +199,17 @@ def choose_outfit(rng: np.random.Generator, difficulty: Difficulty,
 
 def choose_pose(rng: np.random.Generator, difficulty: Difficulty) -> Pose:
     """Where arms and legs are."""
+
     def arm() -> tuple[float, float]:
         raised = rng.uniform(0.25, difficulty.arm_raise)
         return raised, rng.uniform(-0.3, 0.25) * difficulty.arm_raise
 
-    return Pose(arms=(arm(), arm()), legs=tuple(rng.uniform(0.02, 0.16, 2)),
-                shoulder=rng.uniform(0.35, 0.40), hip=rng.uniform(0.31, 0.35))
+    return Pose(
+        arms=(arm(), arm()),
+        legs=tuple(rng.uniform(0.02, 0.16, 2)),
+        shoulder=rng.uniform(0.35, 0.40),
+        hip=rng.uniform(0.31, 0.35),
+    )
 
 
 @dataclass
@@ -179,9 +245,13 @@ def choose_figure(rng: np.random.Generator, difficulty: Difficulty, lead: str | 
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     lean = rng.uniform(-1, 1) * difficulty.lean
     aside = 1 - rng.uniform(0, difficulty.lean)
-    return Figure(names, [make_garment(name, pose, rng, hem=hem) for name in names], pose,
-                  worn=bool(rng.random() < difficulty.worn),
-                  turn=rotation @ np.array([[aside, lean], [0, 1]]))
+    return Figure(
+        names,
+        [make_garment(name, pose, rng, hem=hem) for name in names],
+        pose,
+        worn=bool(rng.random() < difficulty.worn),
+        turn=rotation @ np.array([[aside, lean], [0, 1]]),
+    )
 
 
 def choose_rooms(figures: list[Figure], size: np.ndarray) -> list[np.ndarray]:
@@ -195,8 +265,14 @@ def choose_rooms(figures: list[Figure], size: np.ndarray) -> list[np.ndarray]:
     return [np.stack([corner, corner + room]) for corner in corners]
 
 
-def place(rng: np.random.Generator, figure: Figure, room: np.ndarray, *,
-          fill_range: tuple[float, float], spill: float) -> np.ndarray:
+def place(
+    rng: np.random.Generator,
+    figure: Figure,
+    room: np.ndarray,
+    *,
+    fill_range: tuple[float, float],
+    spill: float,
+) -> np.ndarray:
     """The 2x3 matrix from the body frame into a room; a fill above 1 reaches beyond it."""
     extent = figure.extent()
     grown = room + spill * 0.5 * np.diff(room, axis=0) * [[-1], [1]]
@@ -207,14 +283,19 @@ def place(rng: np.random.Generator, figure: Figure, room: np.ndarray, *,
     return np.column_stack([scale * figure.turn, corner - scale * extent[0]])
 
 
-def paint_figure(rng: np.random.Generator, canvas: Canvas, figure: Figure, matrix: np.ndarray,
-                 backdrop: list[Colour], contrast: float) -> None:
+def paint_figure(
+    rng: np.random.Generator,
+    canvas: Canvas,
+    figure: Figure,
+    matrix: np.ndarray,
+    backdrop: list[Colour],
+    contrast: float,
+) -> None:
     """Paint a body (if there is one) and the garments over it."""
     taken = list(backdrop)
     if figure.worn:
         silhouettes = {GARMENT_TYPES[name].silhouette for name in figure.names}
-        body = make_body(figure.pose, upper=silhouettes != {'bottom'},
-                         lower=silhouettes != {'top'})
+        body = make_body(figure.pose, upper=silhouettes != {'bottom'}, lower=silhouettes != {'top'})
         skin = tinted((150, 185, 235), rng.uniform(0.35, 1.1))
         taken.append(skin)
         dark = tinted(choose_colour(rng), 0.5)
@@ -237,8 +318,16 @@ def paint_occluder(rng: np.random.Generator, canvas: Canvas) -> None:
         ahead = np.array([np.cos(angle), np.sin(angle)])
         aside = ahead[::-1] * (-1, 1) * rng.uniform(0.02, 0.06) * size[0]
         reach = ahead * size.sum()
-        shapes = [np.stack([middle - reach - aside, middle + reach - aside,
-                            middle + reach + aside, middle - reach + aside])]
+        shapes = [
+            np.stack(
+                [
+                    middle - reach - aside,
+                    middle + reach - aside,
+                    middle + reach + aside,
+                    middle - reach + aside,
+                ]
+            )
+        ]
     else:
         width, height = rng.uniform(0.06, 0.16, 2) * size[0]
         shapes = [ellipse(*middle, width, height)]
@@ -256,8 +345,9 @@ def describe(canvas: Canvas, number: int) -> dict[str, Any]:
     mask = cv2.resize(item.mask, (width, height), interpolation=cv2.INTER_AREA) >= 128
     columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
     x1, y1, x2, y2 = (int(v) for v in (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1))
-    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL,
-                                   cv2.CHAIN_APPROX_SIMPLE)
+    contours, _ = cv2.findContours(
+        mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
+    )
     share = (x2 - x1) * (y2 - y1) / (width * height)
     hidden = 1 - canvas.visible(number)
     outside = 1 - inside_share(item.extent, item.mask.shape)
@@ -275,8 +365,9 @@ def describe(canvas: Canvas, number: int) -> dict[str, Any]:
     }
 
 
-def render_scene(*, seed: int, split: str, index: int, size: tuple[int, int],
-                 difficulty: Difficulty) -> tuple[np.ndarray, dict[str, Any]]:
+def render_scene(
+    *, seed: int, split: str, index: int, size: tuple[int, int], difficulty: Difficulty
+) -> tuple[np.ndarray, dict[str, Any]]:
     """Draw one picture; a pure function of its arguments.
 
     Args:
@@ -292,8 +383,7 @@ def render_scene(*, seed: int, split: str, index: int, size: tuple[int, int],
     splits = list(GUARANTEED_ROUNDS)
     rng = np.random.default_rng([seed, splits.index(split), index])
     drawing_size = SUPERSAMPLING * np.array(size)
-    image, backdrop = draw_background(rng, *drawing_size, difficulty.clutter,
-                                      difficulty.boldness)
+    image, backdrop = draw_background(rng, *drawing_size, difficulty.clutter, difficulty.boldness)
     canvas = Canvas(image)
     guaranteed = index <= GUARANTEED_ROUNDS[split] * len(TRAIN_BOXES)
     lead = list(TRAIN_BOXES)[(index - 1) % len(TRAIN_BOXES)] if guaranteed else None
@@ -303,9 +393,12 @@ def render_scene(*, seed: int, split: str, index: int, size: tuple[int, int],
         cropped = rng.random() < difficulty.crop
         for fill_range in ((1.1, 1.7) if cropped else difficulty.fill, difficulty.fill):
             matrix = place(rng, figure, room, fill_range=fill_range, spill=difficulty.spill)
-            if canvas.attempt(lambda f=figure, m=matrix: paint_figure(
-                    rng, canvas, f, m, backdrop, difficulty.contrast),
-                    min_visible=difficulty.min_visible):
+            if canvas.attempt(
+                lambda f=figure, m=matrix: paint_figure(
+                    rng, canvas, f, m, backdrop, difficulty.contrast
+                ),
+                min_visible=difficulty.min_visible,
+            ):
                 break
     for _ in range(rng.poisson(difficulty.occluders)):
         canvas.attempt(lambda: paint_occluder(rng, canvas), min_visible=difficulty.min_visible)

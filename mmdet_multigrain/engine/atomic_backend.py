@@ -29,8 +29,6 @@ class AtomicLocalBackend(LocalBackend):
         """
         write_whole(filepath, obj, sync=True)
 
-    def put_text(
-        self, obj: str, filepath: str | os.PathLike[str], encoding: str = 'utf-8'
-    ) -> None:
+    def put_text(self, obj: str, filepath: str | os.PathLike[str], encoding: str = 'utf-8') -> None:
         """Write a text file; as `put`."""
         self.put(obj.encode(encoding), filepath)

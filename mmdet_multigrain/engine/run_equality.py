@@ -15,10 +15,19 @@ import torch
 from mmengine.logging import HistoryBuffer
 
 # Last parts of the names of what depends on clock, folder, machine or checkout.
-IGNORED = frozenset({
-    'time', 'data_time', 'eta', 'memory', 'cfg', 'experiment_name', 'mmengine_version',
-    'last_ckpt', 'best_ckpt',
-})
+IGNORED = frozenset(
+    {
+        'time',
+        'data_time',
+        'eta',
+        'memory',
+        'cfg',
+        'experiment_name',
+        'mmengine_version',
+        'last_ckpt',
+        'best_ckpt',
+    }
+)
 
 
 def differences(left: Any, right: Any, *, place: str = '') -> Iterator[str]:

@@ -152,25 +152,28 @@ def resample_ap(
     with tqdm(total=len(runs) + resamples + 1, disable=not progress, desc='bootstrap') as bar:
         with ThreadPoolExecutor(workers) as pool:
             curves_of = pool.map(
-                lambda run: rank_curves(ground_truth, run, group_indices, iou_thrs=iou_thrs,
-                                        max_dets=max_dets), runs)
+                lambda run: rank_curves(
+                    ground_truth, run, group_indices, iou_thrs=iou_thrs, max_dets=max_dets
+                ),
+                runs,
+            )
             for run_curves in curves_of:
                 curves.append(run_curves)
                 bar.update()
-        largest = max((curve.size for run in curves for level in run for curve in level),
-                      default=0)
+        largest = max((curve.size for run in curves for level in run for curve in level), default=0)
         width = max(1, min(MAX_WIDTH, MAX_CELLS // max(largest, num_images)))
         numbers = range(resamples + 1)
-        chunks = [numbers[start:start + width] for start in numbers[::width]]
-        tables = [[np.empty((len(numbers), len(iou_thrs), len(level))) for level in run]
-                  for run in curves]
+        chunks = [numbers[start : start + width] for start in numbers[::width]]
+        tables = [
+            [np.empty((len(numbers), len(iou_thrs), len(level))) for level in run] for run in curves
+        ]
 
         def fill(chunk: range) -> int:
             weights = image_weights(num_images, chunk, seed=seed)
             for run, run_tables in zip(curves, tables, strict=True):
                 for level, table in zip(run, run_tables, strict=True):
                     for label, curve in enumerate(level):
-                        table[chunk.start:chunk.stop, :, label] = curve.ap(weights)
+                        table[chunk.start : chunk.stop, :, label] = curve.ap(weights)
             return len(chunk)
 
         pool = ThreadPoolExecutor(workers)

@@ -87,8 +87,9 @@ class Confusion:
     def mistaken_by_level(self) -> np.ndarray:
         """(L,) of these, how many are taken for a class that shares 0, 1, ... coarse levels."""
         return np.bincount(
-            self.shared_levels.ravel(), weights=self.mistaken.ravel(),
-            minlength=len(self.blocks) + 1
+            self.shared_levels.ravel(),
+            weights=self.mistaken.ravel(),
+            minlength=len(self.blocks) + 1,
         ).astype(np.int64)
 
     @property
@@ -116,8 +117,13 @@ class Confusion:
         mistaken, shares = self.mistaken, self.shares
         order = np.argsort(-mistaken, axis=None, kind='stable')[:limit]
         return tuple(
-            ConfusedPair(self.names[row], self.names[column], int(mistaken[row, column]),
-                         float(shares[row, column]), int(self.shared_levels[row, column]))
+            ConfusedPair(
+                self.names[row],
+                self.names[column],
+                int(mistaken[row, column]),
+                float(shares[row, column]),
+                int(self.shared_levels[row, column]),
+            )
             for row, column in zip(*np.unravel_index(order, mistaken.shape), strict=True)
             if mistaken[row, column]
         )
@@ -181,8 +187,10 @@ def order_by_superclass(taxonomy: Taxonomy) -> tuple[np.ndarray, tuple[tuple[Blo
         starts = np.flatnonzero(np.diff(groups, prepend=-1)).tolist()
         stops = [*starts[1:], len(groups)]
         names = taxonomy.group_names(level)
-        blocks.append(tuple(
-            Block(names[groups[start]], start, stop)
-            for start, stop in zip(starts, stops, strict=True)
-        ))
+        blocks.append(
+            tuple(
+                Block(names[groups[start]], start, stop)
+                for start, stop in zip(starts, stops, strict=True)
+            )
+        )
     return labels, tuple(blocks)

@@ -334,7 +334,7 @@ class _Costs:
         moving, destinations = self._moving[moving], self._destinations[moving]
         values = np.full(len(num_gt), np.nan)
         for label in np.flatnonzero(self._num_gt):
-            part = slice(*self._bounds[label:label + 2])
+            part = slice(*self._bounds[label : label + 2])
             here = hits[part][kept[part]]
             new = np.sort(self._minus_scores[moving[destinations == label]])
             if len(new):

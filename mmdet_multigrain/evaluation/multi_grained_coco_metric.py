@@ -205,13 +205,15 @@ class MultiGrainedCocoMetric(CocoMetric):
         for gt in gts:
             for instance in gt['anns']:
                 x1, y1, x2, y2 = map(float, instance['bbox'])
-                annotations.append({
-                    'image_id': gt['img_id'],
-                    'category_id': int(instance['bbox_label']),
-                    'bbox': [x1, y1, x2 - x1, y2 - y1],
-                    'area': (x2 - x1) * (y2 - y1),
-                    'iscrowd': instance.get('ignore_flag', 0),
-                })
+                annotations.append(
+                    {
+                        'image_id': gt['img_id'],
+                        'category_id': int(instance['bbox_label']),
+                        'bbox': [x1, y1, x2 - x1, y2 - y1],
+                        'area': (x2 - x1) * (y2 - y1),
+                        'iscrowd': instance.get('ignore_flag', 0),
+                    }
+                )
         image_ids = [gt['img_id'] for gt in gts]
         return GroundTruth.from_annotations(image_ids, annotations, range(taxonomy.num_classes))
 

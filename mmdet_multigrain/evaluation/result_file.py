@@ -91,8 +91,12 @@ def read_result(path: str | os.PathLike[str]) -> Result:
     version = content.get('schema_version') if isinstance(content, dict) else None
     if version != SCHEMA_VERSION:
         raise EvaluationError(
-            f'{path}: ' + ('no result of a test' if version is None else
-                           f'of schema version {show(version)}, this is {SCHEMA_VERSION}')
+            f'{path}: '
+            + (
+                'no result of a test'
+                if version is None
+                else f'of schema version {show(version)}, this is {SCHEMA_VERSION}'
+            )
             + '; write it again with tools/test.py'
         )
     try:

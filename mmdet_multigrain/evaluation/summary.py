@@ -127,8 +127,7 @@ def summarize(
     fine = results[-1]
     counts = fine.num_gt if train_counts is None else np.asarray(train_counts)
     levels = tuple(
-        _score_level(result, taxonomy, level, train_counts)
-        for level, result in enumerate(results)
+        _score_level(result, taxonomy, level, train_counts) for level, result in enumerate(results)
     )
     counted_on = 'validation' if train_counts is None else 'training'
     return EvaluationSummary(
@@ -213,9 +212,7 @@ def render_text(summary: EvaluationSummary) -> str:
     ]
     lines[-1] += f'  ({summary.tail.counted_on} boxes: {", ".join(summary.tail.classes)})'
     if summary.without_ground_truth:
-        lines.append(
-            'without ground truth, in no mean: ' + ', '.join(summary.without_ground_truth)
-        )
+        lines.append('without ground truth, in no mean: ' + ', '.join(summary.without_ground_truth))
     tables = [_class_table('class', summary.fine)]
     tables += [_class_table(title, level) for title, _, level in coarse]
     return '\n\n'.join([*tables, '\n'.join(lines)])

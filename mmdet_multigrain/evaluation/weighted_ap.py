@@ -91,21 +91,26 @@ def rank_curves(
     for index in group_indices:
         truth, found = ground_truth.relabel(index), detections.relabel(index)
         counted = within_limit(found, max_dets)
-        own = pairs[counted[pairs.detections]
-                    & (truth.labels[pairs.truths] == found.labels[pairs.detections])]
+        own = pairs[
+            counted[pairs.detections]
+            & (truth.labels[pairs.truths] == found.labels[pairs.detections])
+        ]
         crowd = truth.crowd[own.truths]
         regular, on_crowd = own[~crowd], own[crowd]
         hits, ignored = [], []
         for iou in iou_thrs:
             least = min(iou, 1 - 1e-10)  # as pycocotools: an IoU of 1 may come out lower
-            claimed = match_greedily(
-                regular[regular.ious >= least], found, num_truths=len(truth.labels)) >= 0
+            claimed = (
+                match_greedily(regular[regular.ious >= least], found, num_truths=len(truth.labels))
+                >= 0
+            )
             beside = np.zeros_like(claimed)
             beside[on_crowd.detections[on_crowd.ious >= least]] = True
             hits.append(np.flatnonzero(claimed))
             ignored.append(np.flatnonzero(beside & ~claimed))
-        curves.append(list(_curves_of_level(truth, found, counted, hits, ignored,
-                                            num_classes=max(index) + 1)))
+        curves.append(
+            list(_curves_of_level(truth, found, counted, hits, ignored, num_classes=max(index) + 1))
+        )
     return curves
 
 
@@ -131,8 +136,10 @@ def _curves_of_level(
         yield _curve(
             truth.images[own],
             found.images[order[start:stop]],
-            *([part[slice(*np.searchsorted(part, (start, stop)))] - start for part in side]
-              for side in (hits, ignored)),
+            *(
+                [part[slice(*np.searchsorted(part, (start, stop)))] - start for part in side]
+                for side in (hits, ignored)
+            ),
             num_images=num_images,
         )
 
@@ -162,12 +169,15 @@ def _curve(
     return RankCurve(
         truths=_sums([len(truths) - 1] if len(truths) else [], truths, num_images, rows=1),
         counts=_sums(steps, images, num_images),
-        hits=tuple(_sums(np.searchsorted(hit, end), images[hit], num_images)
-                   for hit, end in zip(hits, ends, strict=True)),
+        hits=tuple(
+            _sums(np.searchsorted(hit, end), images[hit], num_images)
+            for hit, end in zip(hits, ends, strict=True)
+        ),
         rows=tuple(np.searchsorted(steps, end) for end in ends),
         ignored=tuple(
             _sums(np.searchsorted(beside, end) - 1, images[beside], num_images)
-            if len(beside) else None
+            if len(beside)
+            else None
             for beside, end in zip(ignored, ends, strict=True)
         ),
     )
@@ -178,11 +188,13 @@ def _sums(
 ) -> csr_array:
     """(len(ends), I) how often each image occurs after one end, up to and with the next."""
     starts = np.zeros((len(ends) if rows is None else rows) + 1, dtype=np.int32)
-    starts[1:len(ends) + 1] = np.asarray(ends, dtype=np.int64) + 1
-    images = images[:starts[-1]].astype(np.int32)
+    starts[1 : len(ends) + 1] = np.asarray(ends, dtype=np.int64) + 1
+    images = images[: starts[-1]].astype(np.int32)
     # Built of its parts: an image may stand twice in a row, which the product adds up.
-    return csr_array((np.ones(len(images), dtype=np.float32), images, starts),
-                     shape=(len(starts) - 1, num_images))
+    return csr_array(
+        (np.ones(len(images), dtype=np.float32), images, starts),
+        shape=(len(starts) - 1, num_images),
+    )
 
 
 def _running_sums(table: csr_array, weights: np.ndarray) -> np.ndarray:

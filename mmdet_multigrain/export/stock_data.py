@@ -120,7 +120,6 @@ def _stock_order(categories: list[dict[str, Any]], classes: tuple[str, ...]) -> 
 
 def _write_in_order(file: AnnotationFile, classes: tuple[str, ...], path: Path) -> None:
     categories = [
-        dict(id=number, name=name)
-        for number, name in zip(file.category_ids, classes, strict=True)
+        dict(id=number, name=name) for number, name in zip(file.category_ids, classes, strict=True)
     ]
     write_whole(path, dump_json({**file.dataset, 'categories': categories}))

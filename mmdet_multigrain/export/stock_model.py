@@ -53,10 +53,9 @@ def stock_model(config: Mapping[str, Any], model: nn.Module) -> tuple[dict, dict
             )
         head_config = _fine_head(config['roi_head']['bbox_head'], head)
         config['roi_head'] = {**config['roi_head'], 'bbox_head': head_config}
-        tensors = {
-            _HEAD + name: value
-            for name, value in _fine_tensors(head).items()
-        } | {name: value for name, value in tensors.items() if not name.startswith(_HEAD)}
+        tensors = {_HEAD + name: value for name, value in _fine_tensors(head).items()} | {
+            name: value for name, value in tensors.items() if not name.startswith(_HEAD)
+        }
     # A copy: detectors hand parts of their config on to others within it.
     stock = MODELS.build(ConfigDict(copy.deepcopy(config)))
     _check_stock(stock)

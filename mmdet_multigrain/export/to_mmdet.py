@@ -25,12 +25,12 @@ from .stock_data import stock_data
 from .stock_model import stock_model
 
 CONFIG, CHECKPOINT = 'detector.py', 'detector.pth'
-_HEADER = '''\
+_HEADER = """\
 # A stock Faster R-CNN of MMDetection: it needs nothing but mmdet, mmcv and mmengine.
 #     model = mmdet.apis.init_detector('{config}', '{checkpoint}', device='cpu')
 # Labels are the classes of metainfo, in that order. CocoDataset numbers labels in the order of the
 # categories in the annotation file: a file of your own has to list the same names in this order.
-'''
+"""
 
 
 def export_mmdet(cfg: Config, detector: Detector, pictures: list, folder: Path) -> list[str]:
@@ -50,19 +50,19 @@ def export_mmdet(cfg: Config, detector: Detector, pictures: list, folder: Path) 
     """
     classes, palette = detector.taxonomy.classes, superclass_palette(detector.taxonomy)
     model_config, tensors = stock_model(cfg.model.to_dict(), detector.model)
-    data = stock_data(
-        cfg.to_dict(), taxonomy=detector.taxonomy, palette=palette, folder=folder
+    data = stock_data(cfg.to_dict(), taxonomy=detector.taxonomy, palette=palette, folder=folder)
+    stock_cfg = Config(
+        dict(
+            default_scope='mmdet',
+            model=model_config,
+            **data.entries,
+            visualizer=dict(
+                type='DetLocalVisualizer',
+                vis_backends=[dict(type='LocalVisBackend')],
+                name='visualizer',
+            ),
+        )
     )
-    stock_cfg = Config(dict(
-        default_scope='mmdet',
-        model=model_config,
-        **data.entries,
-        visualizer=dict(
-            type='DetLocalVisualizer',
-            vis_backends=[dict(type='LocalVisBackend')],
-            name='visualizer',
-        ),
-    ))
     text = _HEADER.format(config=CONFIG, checkpoint=CHECKPOINT) + stock_cfg.pretty_text
     write_whole(folder / CONFIG, text.encode())
     content = io.BytesIO()

@@ -113,30 +113,48 @@ def box_columns(coco: Mapping[str, Any], taxonomy: Taxonomy, source: object) -> 
     kept = _usable(columns, sizes, places, problems)
     labels, images, crowd, areas = columns[kept, :4].T
     if crowd.all():
-        raise ReportError(f'{source}: none of its {len(coco["annotations"]):,} annotations is a '
-                          f'usable box that is no crowd{problems.first()}')
+        raise ReportError(
+            f'{source}: none of its {len(coco["annotations"]):,} annotations is a '
+            f'usable box that is no crowd{problems.first()}'
+        )
     listed = np.zeros(taxonomy.num_classes, dtype=bool)
     listed[list(labels_of.values())] = True
-    return BoxColumns(taxonomy, listed, labels.astype(int), images.astype(int), areas,
-                      crowd.astype(bool), sizes[:, 0] * sizes[:, 1], problems)
+    return BoxColumns(
+        taxonomy,
+        listed,
+        labels.astype(int),
+        images.astype(int),
+        areas,
+        crowd.astype(bool),
+        sizes[:, 0] * sizes[:, 1],
+        problems,
+    )
 
 
-def _match_categories(coco: Mapping[str, Any], taxonomy: Taxonomy, source: object,
-                      ) -> dict[Any, int]:
+def _match_categories(
+    coco: Mapping[str, Any],
+    taxonomy: Taxonomy,
+    source: object,
+) -> dict[Any, int]:
     """Label of each category id."""
     names: dict[int, str] = {}
     for place, category in enumerate(coco['categories']):
-        id, name = (category.get(key) if isinstance(category, dict) else None
-                    for key in ('id', 'name'))
+        id, name = (
+            category.get(key) if isinstance(category, dict) else None for key in ('id', 'name')
+        )
         if type(id) is not int or not isinstance(name, str):
-            raise ReportError(f'{source}: categories[{place}] is {show(category)}; '
-                              'give it a whole number as id, and a name')
+            raise ReportError(
+                f'{source}: categories[{place}] is {show(category)}; '
+                'give it a whole number as id, and a name'
+            )
         if id in names:
             raise ReportError(f'{source}: category id {id} stands twice; number them apart')
         names[id] = name
     annotated = Counter(
-        item['category_id'] for item in coco['annotations']
-        if isinstance(item, dict) and isinstance(item.get('category_id'), int))
+        item['category_id']
+        for item in coco['annotations']
+        if isinstance(item, dict) and isinstance(item.get('category_id'), int)
+    )
     used = [id for id, name in names.items() if annotated[id] or taxonomy.find(name) is not None]
     labels = taxonomy.match_categories([names[id] for id in used], source, allow_missing=True)
     return dict(zip(used, labels, strict=True))
@@ -156,13 +174,15 @@ def _read_images(images: list[Any], problems: Problems) -> tuple[dict[Any, int],
             continue
         position_of[id] = len(sizes)
         size = image.get('width'), image.get('height')
-        sizes.append(size if all(_is_number(side) and side > 0 for side in size)
-                     else (np.nan, np.nan))
+        sizes.append(
+            size if all(_is_number(side) and side > 0 for side in size) else (np.nan, np.nan)
+        )
     return position_of, np.array(sizes, dtype=float).reshape(-1, 2)
 
 
-def _usable(columns: np.ndarray, sizes: np.ndarray, places: list[int],
-            problems: Problems) -> np.ndarray:
+def _usable(
+    columns: np.ndarray, sizes: np.ndarray, places: list[int], problems: Problems
+) -> np.ndarray:
     """Which boxes training uses: at least a pixel wide and high, and partly in their image."""
     x, y, width, height = columns[:, 4:].T
     image_width, image_height = sizes[columns[:, 1].astype(int)].T
@@ -170,18 +190,25 @@ def _usable(columns: np.ndarray, sizes: np.ndarray, places: list[int],
     # Comparisons with NaN, an unknown size, are false.
     outside = ~tiny & (
         (np.minimum(x + width, image_width) <= np.maximum(x, 0))
-        | (np.minimum(y + height, image_height) <= np.maximum(y, 0)))
-    for kind, found in (('box narrower or lower than a pixel', tiny),
-                        ('box outside its image', outside)):
+        | (np.minimum(y + height, image_height) <= np.maximum(y, 0))
+    )
+    for kind, found in (
+        ('box narrower or lower than a pixel', tiny),
+        ('box outside its image', outside),
+    ):
         if found.any():
             first = int(found.argmax())
-            problems.add(kind, f'annotations[{places[first]}] {columns[first, 4:].tolist()}',
-                         int(found.sum()))
+            problems.add(
+                kind,
+                f'annotations[{places[first]}] {columns[first, 4:].tolist()}',
+                int(found.sum()),
+            )
     return ~(tiny | outside)
 
 
-def _why_unusable(item: Any, place: int, labels_of: Mapping[Any, int],
-                  position_of: Mapping[Any, int]) -> tuple[str, str]:
+def _why_unusable(
+    item: Any, place: int, labels_of: Mapping[Any, int], position_of: Mapping[Any, int]
+) -> tuple[str, str]:
     """The kind of problem of an annotation without class, image or box, and where it stands."""
     where = f'annotations[{place}]'
     if not isinstance(item, dict):

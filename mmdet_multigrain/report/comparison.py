@@ -41,8 +41,18 @@ from .numbers import (
 from .paper import Paper
 from .runs import TOLERANCE, Run
 
-__all__ = ['DIFFERENCE', 'MEAN_OF_GAINS', 'ComparedClass', 'Comparison', 'Gain', 'Number', 'Spread',
-           'Variant', 'compare', 'compare_paper']
+__all__ = [
+    'DIFFERENCE',
+    'MEAN_OF_GAINS',
+    'ComparedClass',
+    'Comparison',
+    'Gain',
+    'Number',
+    'Spread',
+    'Variant',
+    'compare',
+    'compare_paper',
+]
 
 
 @dataclass(frozen=True)
@@ -168,21 +178,29 @@ def compare(
     names = list(dict.fromkeys(run.variant for run in runs))
     baseline = _choose_baseline(names, baseline)
     resampled = {}
-    complete = [name for name in names
-                if all(run.has_detections for run in runs if run.variant == name)]
+    complete = [
+        name for name in names if all(run.has_detections for run in runs if run.variant == name)
+    ]
     if resamples and baseline in complete and len(complete) > 1:
-        resampled = _resample([run for run in runs if run.variant in complete], resamples, seed,
-                              workers, progress)
+        resampled = _resample(
+            [run for run in runs if run.variant in complete], resamples, seed, workers, progress
+        )
     scores = [_Scores(run.name, run.variant, values_of_run(run)) for run in runs]
-    return _compare(scores, frame_of_runs(runs), baseline, resampled,
-                    resamples=resamples if resampled else 0)
+    return _compare(
+        scores, frame_of_runs(runs), baseline, resampled, resamples=resamples if resampled else 0
+    )
 
 
 def compare_paper(paper: Paper, *, baseline: str = 'baseline') -> Comparison:
     """The variants of the paper, by what it prints."""
     scores = [_Scores(name, name, values) for name, values in values_of_paper(paper).items()]
-    return _compare(scores, frame_of_paper(paper), _choose_baseline(list(paper.overall), baseline),
-                    {}, resamples=0)
+    return _compare(
+        scores,
+        frame_of_paper(paper),
+        _choose_baseline(list(paper.overall), baseline),
+        {},
+        resamples=0,
+    )
 
 
 def _choose_baseline(names: Sequence[str], wanted: str | None) -> str:
@@ -190,8 +208,9 @@ def _choose_baseline(names: Sequence[str], wanted: str | None) -> str:
         likely = [name for name in names if name.lower().startswith('baseline')]
         return likely[0] if len(likely) == 1 else names[0]
     if wanted not in names:
-        raise ReportError(f'no variant is called {show(wanted)}; the baseline can be one of '
-                          f'{show_list(names)}')
+        raise ReportError(
+            f'no variant is called {show(wanted)}; the baseline can be one of {show_list(names)}'
+        )
     return wanted
 
 
@@ -204,13 +223,19 @@ def _resample(
         runs[0].ground_truth,
         [run.detections for run in runs],
         [taxonomy.group_index(level) for level in range(taxonomy.num_levels)],
-        resamples=resamples, seed=seed, max_dets=runs[0].result.summary.max_dets,
-        workers=workers, progress=progress)
+        resamples=resamples,
+        seed=seed,
+        max_dets=runs[0].result.summary.max_dets,
+        workers=workers,
+        progress=progress,
+    )
     for run, values in zip(runs, found, strict=True):
         ours, theirs = values.mean()[0], run.result.summary.fine.coco['AP']
         if abs(ours - theirs) > TOLERANCE:
-            raise ReportError(f'{run.source}: its AP is {theirs:.6f}, but its detections give '
-                              f'{ours:.6f}; test it again, so that both are of one test')
+            raise ReportError(
+                f'{run.source}: its AP is {theirs:.6f}, but its detections give '
+                f'{ours:.6f}; test it again, so that both are of one test'
+            )
     return {run.name: values for run, values in zip(runs, found, strict=True)}
 
 
@@ -228,8 +253,7 @@ def _compare(
     scores = {name: _spreads(own, frame) for name, own in members.items()}
 
     def gain(variant: str, key: str) -> Gain:
-        sides = [[resampled.get(run.run) for run in members[name]]
-                 for name in (baseline, variant)]
+        sides = [[resampled.get(run.run) for run in members[name]] for name in (baseline, variant)]
         known = key in frame.resampled and all(run is not None for side in sides for run in side)
         value = scores[variant][key].mean - scores[baseline][key].mean
         return Gain(value, difference(*sides, frame.resampled[key]) if known else None)
@@ -239,22 +263,34 @@ def _compare(
         gains = {} if name == baseline else {key: gain(name, key) for key in scores[name]}
         variants.append(Variant(name, tuple(run.run for run in own), scores[name], gains))
     return Comparison(
-        baseline=baseline, variants=tuple(variants), numbers=frame.numbers,
-        classes=frame.classes, superclasses=frame.superclasses, counted_on=frame.counted_on,
-        resamples=resamples)
+        baseline=baseline,
+        variants=tuple(variants),
+        numbers=frame.numbers,
+        classes=frame.classes,
+        superclasses=frame.superclasses,
+        counted_on=frame.counted_on,
+        resamples=resamples,
+    )
 
 
 def _spreads(runs: Sequence[_Scores], frame: Frame) -> dict[str, Spread]:
     """All scores of a variant by key."""
+
     def mean(run: _Scores, classes: Sequence[str]) -> float:
-        known = [value for name in classes
-                 if not math.isnan(value := run.values[class_key(name)])]
+        known = [value for name in classes if not math.isnan(value := run.values[class_key(name)])]
         return sum(known) / len(known) if known else math.nan
 
     rows = [*frame.classes, *(row for level in frame.superclasses for row in level)]
     spreads = {
-        number.key: Spread(tuple(mean(run, number.classes) if number.classes else
-                                 run.values.get(number.key, math.nan) for run in runs))
-        for number in frame.numbers}
+        number.key: Spread(
+            tuple(
+                mean(run, number.classes)
+                if number.classes
+                else run.values.get(number.key, math.nan)
+                for run in runs
+            )
+        )
+        for number in frame.numbers
+    }
     spreads.update({row.key: Spread(tuple(run.values[row.key] for run in runs)) for row in rows})
     return spreads

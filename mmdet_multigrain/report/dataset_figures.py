@@ -39,27 +39,50 @@ def class_counts(figure: Figure, stats: DatasetStats) -> None:
     axes.axhspan(shaded - 0.5, len(order) - 0.4, color=_SHADE, zorder=0, linewidth=0)
     _class_names(axes, [stats.taxonomy.classes[label] for label in order])
     colours = style.superclass_colours(stats.taxonomy)
-    axes.barh(range(len(order)), [max(count - low, 0) for count in counts], left=low, height=0.72,
-              color=[colours[name] for name in names])
+    axes.barh(
+        range(len(order)),
+        [max(count - low, 0) for count in counts],
+        left=low,
+        height=0.72,
+        color=[colours[name] for name in names],
+    )
     for number, split in enumerate(stats.splits[1:]):
-        axes.plot([split.counts[label] or None for label in order], range(len(order)),
-                  **_marker(number))
+        axes.plot(
+            [split.counts[label] or None for label in order], range(len(order)), **_marker(number)
+        )
     for row, (label, text) in enumerate(zip(order, words, strict=True)):
         # A background, because grid lines would run through the letters.
         box = {'facecolor': style.PAPER if row < shaded else _SHADE, 'linewidth': 0, 'pad': 0.6}
         value = axes.annotate(
-            f'{counts[row]:,}', (max(low, _end(stats, label)), row), (5, 0), va='center',
-            fontsize=8, textcoords='offset points', bbox=box)
-        axes.annotate(text, (1, 0.5), (5, 0), xycoords=value, textcoords='offset points',
-                      va='center', fontsize=8, color=MUTED, bbox=box if text else None)
+            f'{counts[row]:,}',
+            (max(low, _end(stats, label)), row),
+            (5, 0),
+            va='center',
+            fontsize=8,
+            textcoords='offset points',
+            bbox=box,
+        )
+        axes.annotate(
+            text,
+            (1, 0.5),
+            (5, 0),
+            xycoords=value,
+            textcoords='offset points',
+            va='center',
+            fontsize=8,
+            color=MUTED,
+            bbox=box if text else None,
+        )
     _legend(axes, stats)
     style.heading(axes, 'Boxes per class', summary(stats))
 
 
 def box_sizes(figure: Figure, stats: DatasetStats) -> None:
     """Sizes of the boxes of each class: box plots on a log axis, one superclass after another."""
-    groups = [(name, colour, [label for label in labels if stats.train.counts[label]])
-              for name, colour, labels in superclass_groups(stats)]
+    groups = [
+        (name, colour, [label for label in labels if stats.train.counts[label]])
+        for name, colour, labels in superclass_groups(stats)
+    ]
     order = [label for *_, labels in groups for label in labels]
     colours = [colour for _, colour, labels in groups for _ in labels]
     quantiles = [stats.train.classes[label].sizes.pixels for label in order]
@@ -68,21 +91,40 @@ def box_sizes(figure: Figure, stats: DatasetStats) -> None:
     low, high = min(row[0] for row in quantiles) / 1.25, max(row[-1] for row in quantiles) * 1.25
     style.log_axis(axes, low, high)
     axes.set_xlabel('size of a box: square root of its area in pixels (log scale)')
-    _class_names(axes, [stats.taxonomy.classes[label] for label in order],
-                 [stats.train.counts[label] for label in order])
+    _class_names(
+        axes,
+        [stats.taxonomy.classes[label] for label in order],
+        [stats.train.counts[label] for label in order],
+    )
     lowest, lower, middle, upper, highest = zip(*quantiles, strict=True)
     axes.hlines(rows, lowest, highest, colors=colours, linewidth=1.3, zorder=2)
-    axes.barh(rows, [end - start for start, end in zip(lower, upper, strict=True)], left=lower,
-              height=0.62, color=[style.tint(colour, 0.6) for colour in colours],
-              edgecolor=colours, zorder=3)
-    axes.vlines(middle, [row - 0.31 for row in rows], [row + 0.31 for row in rows], colors=INK,
-                linewidth=1.7, zorder=4)
+    axes.barh(
+        rows,
+        [end - start for start, end in zip(lower, upper, strict=True)],
+        left=lower,
+        height=0.62,
+        color=[style.tint(colour, 0.6) for colour in colours],
+        edgecolor=colours,
+        zorder=3,
+    )
+    axes.vlines(
+        middle,
+        [row - 0.31 for row in rows],
+        [row + 0.31 for row in rows],
+        colors=INK,
+        linewidth=1.7,
+        zorder=4,
+    )
     _coco_ranges(axes, low, high)
     if stats.is_grouped:
         _group_names(axes, groups)
-    style.heading(axes, 'Box sizes per class',
-                  f'{stats.train.name} (how many boxes in brackets): box from 25 to 75 %, line at '
-                  'the median, whiskers from 5 to 95 %', above=14)
+    style.heading(
+        axes,
+        'Box sizes per class',
+        f'{stats.train.name} (how many boxes in brackets): box from 25 to 75 %, line at '
+        'the median, whiskers from 5 to 95 %',
+        above=14,
+    )
 
 
 def superclass_groups(stats: DatasetStats) -> list[tuple[str, str, tuple[int, ...]]]:
@@ -95,26 +137,35 @@ def superclass_groups(stats: DatasetStats) -> list[tuple[str, str, tuple[int, ..
     for label in stats.by_count:
         name = stats.taxonomy.superclass_of(label) if stats.taxonomy.paths[label] else None
         groups.setdefault(name, []).append(label)
-    boxes = {name: sum(stats.train.counts[label] for label in labels)
-             for name, labels in groups.items()}
-    return [(name or NO_SUPERCLASS, colours[stats.taxonomy.superclass_of(groups[name][0])],
-             tuple(groups[name]))
-            for name in sorted(groups, key=lambda name: (name is None, -boxes[name]))]
+    boxes = {
+        name: sum(stats.train.counts[label] for label in labels) for name, labels in groups.items()
+    }
+    return [
+        (
+            name or NO_SUPERCLASS,
+            colours[stats.taxonomy.superclass_of(groups[name][0])],
+            tuple(groups[name]),
+        )
+        for name in sorted(groups, key=lambda name: (name is None, -boxes[name]))
+    ]
 
 
 def summary(stats: DatasetStats) -> str:
     """The training set in a line."""
     train = stats.train
-    return (f'{train.name}: {train.boxes:,} boxes in {train.num_images:,} images, '
-            f'{stats.taxonomy.num_classes} classes, imbalance {train.imbalance:,.0f} : 1')
+    return (
+        f'{train.name}: {train.boxes:,} boxes in {train.num_images:,} images, '
+        f'{stats.taxonomy.num_classes} classes, imbalance {train.imbalance:,.0f} : 1'
+    )
 
 
 def _rows(figure: Figure, count: int) -> Axes:
     """Axes with one row for each class, the first on top."""
     height = _ROW * count
     figure.set_size_inches(_WIDTH + 2, height + 1)
-    axes = figure.add_axes((1.5 / (_WIDTH + 2), 0.6 / (height + 1), _WIDTH / (_WIDTH + 2),
-                            height / (height + 1)))
+    axes = figure.add_axes(
+        (1.5 / (_WIDTH + 2), 0.6 / (height + 1), _WIDTH / (_WIDTH + 2), height / (height + 1))
+    )
     axes.set_ylim(count - 0.4, -0.6)
     axes.tick_params(axis='y', length=0)
     axes.grid(axis='x')
@@ -138,8 +189,10 @@ def _count_axis(axes: Axes, stats: DatasetStats, words: Sequence[str]) -> float:
         style.log_axis(axes, low, low * (most / low) ** stretch, last=2 * most)
     else:
         style.linear_axis(axes, most * stretch, last=1.1 * most)
-    axes.set_xlabel(f'boxes{" (log scale)" * logarithmic};  shaded: the rarest 30 %, '
-                    f'{len(stats.rarest)} of {stats.taxonomy.num_classes} classes')
+    axes.set_xlabel(
+        f'boxes{" (log scale)" * logarithmic};  shaded: the rarest 30 %, '
+        f'{len(stats.rarest)} of {stats.taxonomy.num_classes} classes'
+    )
     return low
 
 
@@ -154,8 +207,11 @@ def _words(stats: DatasetStats, label: int) -> str:
     if stats.is_grouped and stats.taxonomy.paths[label]:
         words.append(shorten(stats.taxonomy.superclass_of(label), _SUPERCLASS_NAME))
     if len(stats.splits) > 1:
-        words += [f'none in {shorten(split.name, _SPLIT_NAME)}' for split in stats.splits
-                  if not split.counts[label]]
+        words += [
+            f'none in {shorten(split.name, _SPLIT_NAME)}'
+            for split in stats.splits
+            if not split.counts[label]
+        ]
     return ', '.join(words)
 
 
@@ -168,8 +224,14 @@ def _class_names(axes: Axes, names: Sequence[str], counts: Sequence[int] | None 
 
 def _marker(number: int) -> dict[str, object]:
     """Look of the counts of a further file."""
-    return {'linestyle': 'none', 'marker': _MARKERS[number % len(_MARKERS)], 'markersize': 4,
-            'markerfacecolor': style.PAPER, 'markeredgecolor': INK, 'markeredgewidth': 0.9}
+    return {
+        'linestyle': 'none',
+        'marker': _MARKERS[number % len(_MARKERS)],
+        'markersize': 4,
+        'markerfacecolor': style.PAPER,
+        'markeredgecolor': INK,
+        'markeredgewidth': 0.9,
+    }
 
 
 def _legend(axes: Axes, stats: DatasetStats) -> None:
@@ -177,14 +239,30 @@ def _legend(axes: Axes, stats: DatasetStats) -> None:
     entries = []
     if stats.is_grouped:
         for name, colour, labels in superclass_groups(stats):
-            entries.append((Patch(facecolor=colour), f'{shorten(name, _SUPERCLASS_NAME)} '
-                            f'({sum(stats.train.counts[label] for label in labels):,})'))
+            entries.append(
+                (
+                    Patch(facecolor=colour),
+                    f'{shorten(name, _SUPERCLASS_NAME)} '
+                    f'({sum(stats.train.counts[label] for label in labels):,})',
+                )
+            )
     for number, split in enumerate(stats.splits[1:]):
-        entries.append((Line2D([], [], **_marker(number)),
-                        f'{shorten(split.name, _SPLIT_NAME)} ({split.boxes:,})'))
+        entries.append(
+            (
+                Line2D([], [], **_marker(number)),
+                f'{shorten(split.name, _SPLIT_NAME)} ({split.boxes:,})',
+            )
+        )
     if entries:
-        axes.legend(*zip(*entries, strict=True), loc='upper left', bbox_to_anchor=(1.01, 1.0),
-                    fontsize=8, handlelength=1.2, labelspacing=0.6, borderaxespad=0)
+        axes.legend(
+            *zip(*entries, strict=True),
+            loc='upper left',
+            bbox_to_anchor=(1.01, 1.0),
+            fontsize=8,
+            handlelength=1.2,
+            labelspacing=0.6,
+            borderaxespad=0,
+        )
 
 
 def _coco_ranges(axes: Axes, low: float, high: float) -> None:
@@ -192,13 +270,23 @@ def _coco_ranges(axes: Axes, low: float, high: float) -> None:
     for bound in (SMALL, LARGE):
         if low < bound < high:
             axes.axvline(bound, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
-    for name, start, end in (('small', low, SMALL), ('medium', SMALL, LARGE),
-                             ('large', LARGE, high)):
+    for name, start, end in (
+        ('small', low, SMALL),
+        ('medium', SMALL, LARGE),
+        ('large', LARGE, high),
+    ):
         start, end = max(start, low), min(end, high)
         if end > start * (high / low) ** 0.1:
-            axes.annotate(name, ((start * end) ** 0.5, 1), (0, 4),
-                          xycoords=('data', 'axes fraction'), textcoords='offset points',
-                          ha='center', fontsize=8, color=MUTED)
+            axes.annotate(
+                name,
+                ((start * end) ** 0.5, 1),
+                (0, 4),
+                xycoords=('data', 'axes fraction'),
+                textcoords='offset points',
+                ha='center',
+                fontsize=8,
+                color=MUTED,
+            )
 
 
 def _group_names(axes: Axes, groups: Sequence[tuple[str, str, Sequence[int]]]) -> None:
@@ -210,9 +298,22 @@ def _group_names(axes: Axes, groups: Sequence[tuple[str, str, Sequence[int]]]) -
         end = start + len(labels)
         if start:
             axes.axhline(start - 0.5, color=FAINT, linewidth=0.8, zorder=0.5)
-        axes.plot([1.006, 1.006], [start - 0.35, end - 0.65], color=colour, linewidth=3,
-                  transform=axes.get_yaxis_transform(), clip_on=False, solid_capstyle='butt')
-        axes.annotate(shorten(name, _SUPERCLASS_NAME), (1, (start + end - 1) / 2), (8, 0),
-                      xycoords=('axes fraction', 'data'), textcoords='offset points',
-                      va='center', fontsize=8)
+        axes.plot(
+            [1.006, 1.006],
+            [start - 0.35, end - 0.65],
+            color=colour,
+            linewidth=3,
+            transform=axes.get_yaxis_transform(),
+            clip_on=False,
+            solid_capstyle='butt',
+        )
+        axes.annotate(
+            shorten(name, _SUPERCLASS_NAME),
+            (1, (start + end - 1) / 2),
+            (8, 0),
+            xycoords=('axes fraction', 'data'),
+            textcoords='offset points',
+            va='center',
+            fontsize=8,
+        )
         start = end

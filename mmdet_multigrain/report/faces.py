@@ -35,8 +35,10 @@ def find_faces(photo: Image.Image) -> list[Face]:
     grey = cv2.equalizeHist(np.asarray(photo.convert('L').resize(size)))
     found = [*_search(grey, _FRONT), *_search(grey, _SIDEWAYS)]
     mirrored = np.ascontiguousarray(grey[:, ::-1])  # the one from the side knows one side
-    found += [(size[0] - x - width, y, width, height)
-              for x, y, width, height in _search(mirrored, _SIDEWAYS)]
+    found += [
+        (size[0] - x - width, y, width, height)
+        for x, y, width, height in _search(mirrored, _SIDEWAYS)
+    ]
     return [_widened(face, scale, photo.size) for face in sorted(found)]
 
 
@@ -57,7 +59,8 @@ def blur(photo: Image.Image, faces: list[Face]) -> Image.Image:
 
 def _search(grey: np.ndarray, name: str) -> list[Face]:
     found = _cascade(name).detectMultiScale(
-        grey, scaleFactor=1.1, minNeighbors=3, minSize=(_SMALLEST, _SMALLEST))
+        grey, scaleFactor=1.1, minNeighbors=3, minSize=(_SMALLEST, _SMALLEST)
+    )
     return [tuple(map(int, face)) for face in found]
 
 
@@ -65,8 +68,10 @@ def _search(grey: np.ndarray, name: str) -> list[Face]:
 def _cascade(name: str) -> cv2.CascadeClassifier:
     path = Path(getattr(getattr(cv2, 'data', None), 'haarcascades', ''), f'{name}.xml')
     if not path.is_file():
-        raise ReportError(f'{path}: this OpenCV comes without its face detectors; install '
-                          'opencv-python-headless, or leave --blur-faces out')
+        raise ReportError(
+            f'{path}: this OpenCV comes without its face detectors; install '
+            'opencv-python-headless, or leave --blur-faces out'
+        )
     return cv2.CascadeClassifier(str(path))
 
 

@@ -78,28 +78,44 @@ def judge(
         By photo; the detections of one by falling score, then what is missed.
     """
     kept = detections.scores >= score_thr
-    detections = Detections(detections.images[kept], detections.labels[kept],
-                            detections.boxes[kept], detections.scores[kept])
+    detections = Detections(
+        detections.images[kept],
+        detections.labels[kept],
+        detections.boxes[kept],
+        detections.scores[kept],
+    )
     table = analyse_errors(ground_truth, detections, taxonomy, pos_thr=iou_thr).detections
     order = np.lexsort((-detections.scores, detections.images))
     cases = []
     for number in order[table.kinds[order] < Kind.MISSED].tolist():
         truth = int(table.truths[number])
         found = truth >= 0
-        cases.append(Case(
-            kind=Kind(table.kinds[number]),
-            image=int(detections.images[number]),
-            predicted=int(detections.labels[number]),
-            true=int(ground_truth.labels[truth]) if found else None,
-            score=float(detections.scores[number]),
-            iou=float(table.ious[number]) if found else None,
-            box=tuple(detections.boxes[number].tolist()),
-            true_box=tuple(ground_truth.boxes[truth].tolist()) if found else None,
-        ))
+        cases.append(
+            Case(
+                kind=Kind(table.kinds[number]),
+                image=int(detections.images[number]),
+                predicted=int(detections.labels[number]),
+                true=int(ground_truth.labels[truth]) if found else None,
+                score=float(detections.scores[number]),
+                iou=float(table.ious[number]) if found else None,
+                box=tuple(detections.boxes[number].tolist()),
+                true_box=tuple(ground_truth.boxes[truth].tolist()) if found else None,
+            )
+        )
     for truth in table.missed.tolist():
         box = tuple(ground_truth.boxes[truth].tolist())
-        cases.append(Case(Kind.MISSED, int(ground_truth.images[truth]), None,
-                          int(ground_truth.labels[truth]), None, None, box, box))
+        cases.append(
+            Case(
+                Kind.MISSED,
+                int(ground_truth.images[truth]),
+                None,
+                int(ground_truth.labels[truth]),
+                None,
+                None,
+                box,
+                box,
+            )
+        )
     return sorted(cases, key=lambda case: case.image)
 
 
@@ -116,11 +132,14 @@ def choose_cases(
         file_names: Of the photos.
         count: How many at most.
     """
+
     def weight(case: Case) -> float:
         return case.box[2] * case.box[3] if case.score is None else case.score
 
-    ranked = sorted((case for case in cases if case.kind == kind),
-                    key=lambda case: (-weight(case), file_names[case.image]))
+    ranked = sorted(
+        (case for case in cases if case.kind == kind),
+        key=lambda case: (-weight(case), file_names[case.image]),
+    )
     times: Counter[int] = Counter()
     turns = []
     for case in ranked:

@@ -64,8 +64,10 @@ class Photos:
         """Raise a ``ReportError`` if there are some to read and none of them is there."""
         names = sorted(set(names))
         if names and not any((self.folder / name).is_file() for name in names):
-            raise ReportError(f'{self.folder}: none of the {len(names)} photos to show is there '
-                              f'(first: {names[0]}); name their folder (--images)')
+            raise ReportError(
+                f'{self.folder}: none of the {len(names)} photos to show is there '
+                f'(first: {names[0]}); name their folder (--images)'
+            )
 
     def read(self, name: str) -> Image.Image | None:
         """A photo, or None."""
@@ -137,8 +139,9 @@ class PictureFolder:
         """How many pictures were written, contact sheets included."""
         return len(self._written)
 
-    def draw_photo(self, number: int, image: int, runs: Mapping[str, Sequence[Case]]
-                   ) -> list[Picture]:
+    def draw_photo(
+        self, number: int, image: int, runs: Mapping[str, Sequence[Case]]
+    ) -> list[Picture]:
         """Write one photo side by side; nothing if it cannot be read.
 
         Args:
@@ -176,20 +179,30 @@ class PictureFolder:
                 detail = f'{case.box[2]:.0f} x {case.box[3]:.0f} pixels'
                 if case.iou is not None:
                     detail = f'IoU {case.iou:.2f}, {detail}'
-                self._write(path, draw_case(
-                    photo, case, self._look, width=self._width,
-                    caption=[name, f'{run}: {kind}. {detail}']))
-                cells.append(draw_cell(
-                    photo, case, self._look, caption=[f'{number}: {name}', detail]))
+                self._write(
+                    path,
+                    draw_case(
+                        photo,
+                        case,
+                        self._look,
+                        width=self._width,
+                        caption=[name, f'{run}: {kind}. {detail}'],
+                    ),
+                )
+                cells.append(
+                    draw_cell(photo, case, self._look, caption=[f'{number}: {name}', detail])
+                )
                 self._list(case, run, path)
-                pictures.append(Picture(
-                    path, f'{number}: {words(case, self._look)}. {detail}. {name}'))
+                pictures.append(
+                    Picture(path, f'{number}: {words(case, self._look)}. {detail}. {name}')
+                )
             done()
         if not cells:
             return []
         sheet = Picture(folder / SHEET, f'{run}: {kind}')
         whole, areas = contact_sheet(
-            cells, caption=[sheet.caption, f'{len(cells)} of {gallery.total}'])
+            cells, caption=[sheet.caption, f'{len(cells)} of {gallery.total}']
+        )
         self._write(sheet.path, whole)
         return [GalleryPage(kind, gallery.total, sheet, tuple(zip(pictures, areas, strict=True)))]
 
@@ -209,9 +222,16 @@ class PictureFolder:
         self._written.add(str(path))
 
     def _list(self, case: Case, run: str, picture: PurePosixPath) -> None:
-        self._rows.append(case_row(
-            case, self._look, run=run, file_name=self._names[case.image],
-            image_id=self._truth.image_ids[case.image], picture=picture))
+        self._rows.append(
+            case_row(
+                case,
+                self._look,
+                run=run,
+                file_name=self._names[case.image],
+                image_id=self._truth.image_ids[case.image],
+                picture=picture,
+            )
+        )
 
 
 def slug(name: str) -> str:

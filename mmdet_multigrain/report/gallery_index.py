@@ -18,8 +18,21 @@ from .galleries import Case
 from .gallery_pictures import Area, Look
 from .table import Column, Table
 
-CSV_COLUMNS = ('file', 'kind', 'run', 'image_id', 'predicted', 'true', 'score', 'iou', 'picture',
-               'x', 'y', 'width', 'height')
+CSV_COLUMNS = (
+    'file',
+    'kind',
+    'run',
+    'image_id',
+    'predicted',
+    'true',
+    'score',
+    'iou',
+    'picture',
+    'x',
+    'y',
+    'width',
+    'height',
+)
 
 
 @dataclass(frozen=True)
@@ -76,21 +89,33 @@ class Page:
 
 def render_page(page: Page) -> str:
     """The HTML page; it loads nothing but the pictures beside it."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined,
-                                     trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     source = (resources.files(__package__) / 'templates' / 'browse.html.j2').read_text('utf-8')
     return environment.from_string(source).render(page=page)
 
 
-def case_row(case: Case, look: Look, *, run: str, file_name: str, image_id: Any,
-             picture: PurePosixPath) -> tuple[Any, ...]:
+def case_row(
+    case: Case, look: Look, *, run: str, file_name: str, image_id: Any, picture: PurePosixPath
+) -> tuple[Any, ...]:
     """The row of index.csv for one case on one picture."""
+
     def name(label: int | None) -> str | None:
         return None if label is None else look.name(label)
 
-    return (file_name, case.kind.label, run, image_id, name(case.predicted), name(case.true),
-            _rounded(case.score, 4), _rounded(case.iou, 4), str(picture),
-            *(_rounded(value, 2) for value in case.box))
+    return (
+        file_name,
+        case.kind.label,
+        run,
+        image_id,
+        name(case.predicted),
+        name(case.true),
+        _rounded(case.score, 4),
+        _rounded(case.iou, 4),
+        str(picture),
+        *(_rounded(value, 2) for value in case.box),
+    )
 
 
 def case_table(rows: Sequence[tuple[Any, ...]]) -> Table:

@@ -49,8 +49,10 @@ class Look:
     @cached_property
     def _colours(self) -> list[Colour]:
         by_name = superclass_colours(self.taxonomy)
-        return [rgb(by_name[self.taxonomy.superclass_of(label)])
-                for label in range(self.taxonomy.num_classes)]
+        return [
+            rgb(by_name[self.taxonomy.superclass_of(label)])
+            for label in range(self.taxonomy.num_classes)
+        ]
 
 
 def rgb(colour: str) -> Colour:
@@ -77,14 +79,14 @@ def marks_of(case: Case, look: Look) -> list[Mark]:
     return marks
 
 
-def draw_case(photo: Image.Image, case: Case, look: Look, *, width: int,
-              caption: Sequence[str]) -> Image.Image:
+def draw_case(
+    photo: Image.Image, case: Case, look: Look, *, width: int, caption: Sequence[str]
+) -> Image.Image:
     """The whole photo with one case."""
     return captioned(draw_marks(photo, marks_of(case, look), size=_size(photo, width)), caption)
 
 
-def draw_cell(photo: Image.Image, case: Case, look: Look, *, caption: Sequence[str]
-              ) -> Image.Image:
+def draw_cell(photo: Image.Image, case: Case, look: Look, *, caption: Sequence[str]) -> Image.Image:
     """The part of the photo around one case, in the size of a contact sheet's cell."""
     boxes = [box for box in (case.box, case.true_box) if box is not None]
     region = around(boxes, photo.size, shape=CELL[1] / CELL[0])
@@ -95,18 +97,23 @@ def draw_cell(photo: Image.Image, case: Case, look: Look, *, caption: Sequence[s
     return captioned(cell, caption)
 
 
-def contact_sheet(cells: Sequence[Image.Image], *, caption: Sequence[str]
-                  ) -> tuple[Image.Image, list[Area]]:
+def contact_sheet(
+    cells: Sequence[Image.Image], *, caption: Sequence[str]
+) -> tuple[Image.Image, list[Area]]:
     """Cells in rows below a heading, and where each is on the sheet."""
     rows = on_sheet(cells, columns=SHEET_COLUMNS, gap=GAP)
     sheet = captioned(rows, caption)
     width, height = cells[0].width + GAP, cells[0].height + GAP
     top = sheet.height - rows.height + GAP
     return sheet, [
-        ((GAP + number % SHEET_COLUMNS * width) / sheet.width,
-         (top + number // SHEET_COLUMNS * height) / sheet.height,
-         cells[0].width / sheet.width, cells[0].height / sheet.height)
-        for number in range(len(cells))]
+        (
+            (GAP + number % SHEET_COLUMNS * width) / sheet.width,
+            (top + number // SHEET_COLUMNS * height) / sheet.height,
+            cells[0].width / sheet.width,
+            cells[0].height / sheet.height,
+        )
+        for number in range(len(cells))
+    ]
 
 
 def side_by_side(
@@ -127,13 +134,19 @@ def side_by_side(
         width: Of each column in pixels.
     """
     size = _size(photo, width)
-    columns = [captioned(draw_marks(photo, truth, size=size),
-                         ['ground truth', f'{len(truth)} box{"es" * (len(truth) != 1)}'])]
+    columns = [
+        captioned(
+            draw_marks(photo, truth, size=size),
+            ['ground truth', f'{len(truth)} box{"es" * (len(truth) != 1)}'],
+        )
+    ]
     for name, cases in runs.items():
-        marks = [Mark(case.box, _judged(case, look), MISSED, dashed=True)
-                 if case.kind == Kind.MISSED else
-                 Mark(case.box, _judged(case, look), look.colour(case.predicted))
-                 for case in cases]
+        marks = [
+            Mark(case.box, _judged(case, look), MISSED, dashed=True)
+            if case.kind == Kind.MISSED
+            else Mark(case.box, _judged(case, look), look.colour(case.predicted))
+            for case in cases
+        ]
         columns.append(captioned(draw_marks(photo, marks, size=size), [name, tally(cases)]))
     rows = math.ceil(len(columns) / MOST_COLUMNS)
     return on_sheet(columns, columns=math.ceil(len(columns) / rows), gap=GAP)
@@ -148,8 +161,11 @@ def truth_marks(
 ) -> list[Mark]:
     """The ground truth of a photo that is of these classes."""
     return [
-        Mark(tuple(ground_truth.boxes[number].tolist()),
-             look.name(label) + ' (crowd)' * bool(ground_truth.crowd[number]), look.colour(label))
+        Mark(
+            tuple(ground_truth.boxes[number].tolist()),
+            look.name(label) + ' (crowd)' * bool(ground_truth.crowd[number]),
+            look.colour(label),
+        )
         for number in (ground_truth.images == image).nonzero()[0].tolist()
         if (label := int(ground_truth.labels[number])) in labels
     ]
@@ -157,8 +173,10 @@ def truth_marks(
 
 def tally(cases: Sequence[Case]) -> str:
     """How many are right, wrong and missed, in words."""
-    counts = Counter('right' if case.kind == Kind.HIT else
-                     'missed' if case.kind == Kind.MISSED else 'wrong' for case in cases)
+    counts = Counter(
+        'right' if case.kind == Kind.HIT else 'missed' if case.kind == Kind.MISSED else 'wrong'
+        for case in cases
+    )
     return ', '.join(f'{counts[name]} {name}' for name in ('right', 'wrong', 'missed'))
 
 

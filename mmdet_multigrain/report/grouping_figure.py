@@ -35,18 +35,38 @@ def grouping(figure: Figure, stats: DatasetStats) -> None:
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     axes.set(xlim=(0, width), ylim=(height, 0))
-    axes.text(0, 0.12, 'Superclasses and their classes', fontsize=12, fontweight='bold',
-              va='center')
+    axes.text(
+        0, 0.12, 'Superclasses and their classes', fontsize=12, fontweight='bold', va='center'
+    )
     style.fit(axes.text(0, 0.36, summary(stats), color=MUTED, va='center'), width)
     scale = ', log scale' if stats.train.imbalance > LOG_FROM else ''
-    style.fit(axes.text(0, height - 0.1, f'cells filled by boxes{scale};  * among the rarest 30 %',
-                        fontsize=8, color=MUTED, va='center'), width)
+    style.fit(
+        axes.text(
+            0,
+            height - 0.1,
+            f'cells filled by boxes{scale};  * among the rarest 30 %',
+            fontsize=8,
+            color=MUTED,
+            va='center',
+        ),
+        width,
+    )
     for number, column in enumerate(columns):
         left, top = number * (wide + _BETWEEN), _HEAD
         if len(stats.splits) > 1:
             for place, split in enumerate(stats.splits):
-                style.fit(axes.text(_right(left, place), _HEAD - 0.12, split.name, fontsize=8,
-                                    color=MUTED, ha='right', va='center'), _COUNT - 0.05)
+                style.fit(
+                    axes.text(
+                        _right(left, place),
+                        _HEAD - 0.12,
+                        split.name,
+                        fontsize=8,
+                        color=MUTED,
+                        ha='right',
+                        va='center',
+                    ),
+                    _COUNT - 0.05,
+                )
         for block in column:
             _draw_block(axes, stats, block, left, top)
             for row, label in enumerate(block.labels):
@@ -72,8 +92,10 @@ def into_columns(blocks: Sequence[Block]) -> list[list[Block]]:
     """Spread blocks, in their order, so that the highest column is as low as can be."""
     rows = sum(len(block.labels) for block in blocks)
     number = min(len(blocks), _MOST_COLUMNS, math.ceil(rows / _ROWS_OF_A_COLUMN))
-    spreads = ([list(blocks[start:end]) for start, end in pairwise((0, *cuts, len(blocks)))]
-               for cuts in combinations(range(1, len(blocks)), number - 1))
+    spreads = (
+        [list(blocks[start:end]) for start, end in pairwise((0, *cuts, len(blocks)))]
+        for cuts in combinations(range(1, len(blocks)), number - 1)
+    )
     return min(spreads, key=lambda columns: max(map(_height, columns)))
 
 
@@ -82,8 +104,11 @@ def _height(column: Sequence[Block]) -> float:
 
 
 def _draw_block(axes: Axes, stats: DatasetStats, block: Block, left: float, top: float) -> None:
-    axes.add_patch(Rectangle((left, top), _BLOCK - 0.03, block.height - 0.02, linewidth=0,
-                             facecolor=block.colour))
+    axes.add_patch(
+        Rectangle(
+            (left, top), _BLOCK - 0.03, block.height - 0.02, linewidth=0, facecolor=block.colour
+        )
+    )
     boxes = sum(stats.train.counts[label] for label in block.labels)
     lines = []
     if len(block.labels) > 1:
@@ -94,26 +119,44 @@ def _draw_block(axes: Axes, stats: DatasetStats, block: Block, left: float, top:
     ink = style.ink_on(block.colour)
     y = top + block.height / 2 - _LINE * len(lines) / 2 - 0.01
     x = left + _PADDING
-    style.fit(axes.text(x, y, block.name, fontweight='bold', color=ink, va='center'),
-         _BLOCK - 2 * _PADDING)
+    style.fit(
+        axes.text(x, y, block.name, fontweight='bold', color=ink, va='center'),
+        _BLOCK - 2 * _PADDING,
+    )
     for number, line in enumerate(lines, start=1):
-        style.fit(axes.text(x, y + number * _LINE, line, fontsize=8, color=ink, va='center'),
-             _BLOCK - 2 * _PADDING)
+        style.fit(
+            axes.text(x, y + number * _LINE, line, fontsize=8, color=ink, va='center'),
+            _BLOCK - 2 * _PADDING,
+        )
 
 
-def _draw_class(axes: Axes, stats: DatasetStats, colour: str, label: int, left: float,
-                top: float) -> None:
+def _draw_class(
+    axes: Axes, stats: DatasetStats, colour: str, label: int, left: float, top: float
+) -> None:
     x, middle = left + _BLOCK, top + _ROW / 2 - 0.01
-    for share, width in ((0.13, _NAMES + _COUNT * len(stats.splits)),
-                         (0.42, _NAMES * _filled(stats, label))):
-        axes.add_patch(Rectangle((x, top), width, _ROW - 0.02, linewidth=0,
-                                 facecolor=style.tint(colour, share)))
-    style.fit(axes.text(x + _PADDING, middle, stats.taxonomy.classes[label],
-                        va='center_baseline'), _NAMES - _PADDING)
+    for share, width in (
+        (0.13, _NAMES + _COUNT * len(stats.splits)),
+        (0.42, _NAMES * _filled(stats, label)),
+    ):
+        axes.add_patch(
+            Rectangle(
+                (x, top), width, _ROW - 0.02, linewidth=0, facecolor=style.tint(colour, share)
+            )
+        )
+    style.fit(
+        axes.text(x + _PADDING, middle, stats.taxonomy.classes[label], va='center_baseline'),
+        _NAMES - _PADDING,
+    )
     for place, split in enumerate(stats.splits):
-        axes.text(_right(left, place), middle,
-                  f'{split.counts[label]:,}' if split.classes[label].listed else '-', fontsize=8.5,
-                  ha='right', va='center_baseline', color=MUTED if place else INK)
+        axes.text(
+            _right(left, place),
+            middle,
+            f'{split.counts[label]:,}' if split.classes[label].listed else '-',
+            fontsize=8.5,
+            ha='right',
+            va='center_baseline',
+            color=MUTED if place else INK,
+        )
     if label in stats.rarest:
         axes.text(_right(left, 0) + 0.02, middle, '*', fontsize=8.5, va='center_baseline')
 

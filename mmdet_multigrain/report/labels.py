@@ -47,9 +47,7 @@ def place_labels(
     return [(int(x), int(y)) for x, y, *_ in placed]
 
 
-def _places(
-    box: np.ndarray, width: int, height: int, picture: tuple[int, int]
-) -> np.ndarray:
+def _places(box: np.ndarray, width: int, height: int, picture: tuple[int, int]) -> np.ndarray:
     """(P, 2) corners to choose from: at the box, most usual first, then everywhere."""
     x1, y1, x2, y2 = box
     left, right = x1, x2 - width

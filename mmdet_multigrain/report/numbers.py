@@ -87,45 +87,77 @@ def frame_of_runs(runs: Sequence[Run]) -> Frame:
     summary = runs[0].result.summary
     taxonomy = runs[0].result.taxonomy
     # Detections of other frameworks come without training counts.
-    levels = next((run.result.summary.levels for run in runs
-                   if all(row.train_boxes is not None for row in run.result.summary.fine.classes)),
-                  summary.levels)
+    levels = next(
+        (
+            run.result.summary.levels
+            for run in runs
+            if all(row.train_boxes is not None for row in run.result.summary.fine.classes)
+        ),
+        summary.levels,
+    )
     counted_on = 'validation' if levels[-1].classes[0].train_boxes is None else 'training'
-    counts = [row.val_boxes if row.train_boxes is None else row.train_boxes
-              for row in levels[-1].classes]
+    counts = [
+        row.val_boxes if row.train_boxes is None else row.train_boxes for row in levels[-1].classes
+    ]
     order = np.argsort(counts, kind='stable').tolist()
     classes = tuple(
-        ComparedClass(class_key(row.name), row.name, row.superclasses, row.train_boxes,
-                      row.val_boxes)
-        for row in (levels[-1].classes[label] for label in order))
+        ComparedClass(
+            class_key(row.name), row.name, row.superclasses, row.train_boxes, row.val_boxes
+        )
+        for row in (levels[-1].classes[label] for label in order)
+    )
     coarse = _grouped_levels(taxonomy)
     superclasses = tuple(
-        tuple(ComparedClass(class_key(row.name, level), row.name, row.superclasses,
-                            row.train_boxes, row.val_boxes) for row in levels[level].classes)
-        for level in coarse)
+        tuple(
+            ComparedClass(
+                class_key(row.name, level),
+                row.name,
+                row.superclasses,
+                row.train_boxes,
+                row.val_boxes,
+            )
+            for row in levels[level].classes
+        )
+        for level in coarse
+    )
     means = _class_means(classes)
     resampled: dict[str, Callable[[ResampledAP], np.ndarray]] = {
         'AP': lambda run: run.mean(),
         'AP50': lambda run: run.mean(iou=0.5),
-        'AP75': lambda run: run.mean(iou=0.75)}
+        'AP75': lambda run: run.mean(iou=0.75),
+    }
     for level in coarse:
         resampled[_level_key(level, coarse)] = lambda run, level=level: run.mean(level=level)
     for mean in means:
         labels = sorted(taxonomy.classes.index(name) for name in mean.classes)
         resampled[mean.key] = lambda run, labels=labels: run.mean(labels)
-    for level, rows in [(taxonomy.num_levels - 1, classes),
-                        *zip(coarse, superclasses, strict=True)]:
+    for level, rows in [
+        (taxonomy.num_levels - 1, classes),
+        *zip(coarse, superclasses, strict=True),
+    ]:
         for row in rows:
             label = taxonomy.group_names(level).index(row.name)
-            resampled[row.key] = (
-                lambda run, level=level, label=label: run.classes(level=level)[:, label])
+            resampled[row.key] = lambda run, level=level, label=label: run.classes(level=level)[
+                :, label
+            ]
     return Frame(
         numbers=(
             *(Number(key, key, DIFFERENCE) for key in summary.fine.coco),
-            *(Number(_level_key(level, coarse), _level_key(level, coarse).replace('_', ' '),
-                     DIFFERENCE) for level in coarse),
-            *means),
-        classes=classes, superclasses=superclasses, counted_on=counted_on, resampled=resampled)
+            *(
+                Number(
+                    _level_key(level, coarse),
+                    _level_key(level, coarse).replace('_', ' '),
+                    DIFFERENCE,
+                )
+                for level in coarse
+            ),
+            *means,
+        ),
+        classes=classes,
+        superclasses=superclasses,
+        counted_on=counted_on,
+        resampled=resampled,
+    )
 
 
 def _class_means(classes: Sequence[ComparedClass]) -> tuple[Number, ...]:
@@ -133,37 +165,61 @@ def _class_means(classes: Sequence[ComparedClass]) -> tuple[Number, ...]:
     names = [row.name for row in classes]
     total = len(names)
     k = len(rarest_labels(range(total)))
-    chosen = [('all', f'all {total} classes', names),
-              (f'rarest_{k}', f'rarest {k} of {total} (30 %, rounded down)', names[:k])]
+    chosen = [
+        ('all', f'all {total} classes', names),
+        (f'rarest_{k}', f'rarest {k} of {total} (30 %, rounded down)', names[:k]),
+    ]
     if k != PAPER_RAREST < total:
-        chosen.append((f'rarest_{PAPER_RAREST}',
-                       f"rarest {PAPER_RAREST} of {total} (the paper's choice)",
-                       names[:PAPER_RAREST]))
+        chosen.append(
+            (
+                f'rarest_{PAPER_RAREST}',
+                f"rarest {PAPER_RAREST} of {total} (the paper's choice)",
+                names[:PAPER_RAREST],
+            )
+        )
     thirds = [part.tolist() for part in np.array_split(np.arange(total), len(THIRDS))]
-    chosen += [(title.replace(' ', '_'), f'{title} ({len(part)} of {total})',
-                [names[place] for place in part])
-               for title, part in zip(THIRDS, thirds, strict=True) if part]
-    return tuple(Number(key, title, MEAN_OF_GAINS, tuple(members))
-                 for key, title, members in chosen)
+    chosen += [
+        (
+            title.replace(' ', '_'),
+            f'{title} ({len(part)} of {total})',
+            [names[place] for place in part],
+        )
+        for title, part in zip(THIRDS, thirds, strict=True)
+        if part
+    ]
+    return tuple(
+        Number(key, title, MEAN_OF_GAINS, tuple(members)) for key, title, members in chosen
+    )
 
 
 def frame_of_paper(paper: Paper) -> Frame:
     """What the paper prints."""
     classes = tuple(
-        ComparedClass(class_key(row.name), row.name, (paper.taxonomy.superclass_of(row.name), ),
-                      row.train_boxes, None)
-        for row in paper.classes)
+        ComparedClass(
+            class_key(row.name),
+            row.name,
+            (paper.taxonomy.superclass_of(row.name),),
+            row.train_boxes,
+            None,
+        )
+        for row in paper.classes
+    )
     printed = next(iter(paper.overall.values()))
-    return Frame(numbers=(*(Number(key, key, DIFFERENCE) for key in printed),
-                          *_class_means(classes)), classes=classes)
+    return Frame(
+        numbers=(*(Number(key, key, DIFFERENCE) for key in printed), *_class_means(classes)),
+        classes=classes,
+    )
 
 
 def values_of_paper(paper: Paper) -> dict[str, dict[str, float]]:
     """For each variant, what it prints by key."""
     return {
-        name: {**{key: value / 100 for key, value in printed.items()},
-               **{class_key(row.name): row.ap[name] / 100 for row in paper.classes}}
-        for name, printed in paper.overall.items()}
+        name: {
+            **{key: value / 100 for key, value in printed.items()},
+            **{class_key(row.name): row.ap[name] / 100 for row in paper.classes},
+        }
+        for name, printed in paper.overall.items()
+    }
 
 
 def values_of_run(run: Run) -> dict[str, float]:
@@ -172,15 +228,17 @@ def values_of_run(run: Run) -> dict[str, float]:
     values = {**summary.fine.coco, **{class_key(row.name): row.ap for row in summary.fine.classes}}
     for level in coarse:
         values[_level_key(level, coarse)] = summary.levels[level].coco['AP']
-        values.update({class_key(row.name, level): row.ap
-                       for row in summary.levels[level].classes})
+        values.update({class_key(row.name, level): row.ap for row in summary.levels[level].classes})
     return values
 
 
 def _grouped_levels(taxonomy: Taxonomy) -> list[int]:
     """The coarse levels but those that repeat the classes."""
-    return [level for level in range(taxonomy.num_levels - 1)
-            if taxonomy.group_names(level) != taxonomy.classes]
+    return [
+        level
+        for level in range(taxonomy.num_levels - 1)
+        if taxonomy.group_names(level) != taxonomy.classes
+    ]
 
 
 def _level_key(level: int, coarse: Sequence[int]) -> str:

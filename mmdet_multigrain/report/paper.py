@@ -68,9 +68,14 @@ def load_paper(dataset: str) -> Paper:
         val_boxes=figures['val_boxes'],
         overall=figures['overall'],
         classes=tuple(
-            PaperClass(taxonomy.classes[taxonomy.label_of(name)], train_boxes,
-                       dict(zip(variants, aps, strict=True)))
-            for name, (train_boxes, *aps) in figures['classes'].items()))
+            PaperClass(
+                taxonomy.classes[taxonomy.label_of(name)],
+                train_boxes,
+                dict(zip(variants, aps, strict=True)),
+            )
+            for name, (train_boxes, *aps) in figures['classes'].items()
+        ),
+    )
 
 
 @dataclass(frozen=True)
@@ -121,13 +126,19 @@ class CountComparison:
     def table(self) -> Table:
         """One row for each class."""
         return Table(
-            (Column('class', 'class', left=True), Column('boxes', 'boxes', ',d'),
-             Column('paper', 'paper', ',d'), Column('ratio', 'ratio', '.3f')),
-            tuple((row.name, row.boxes, row.paper, row.ratio) for row in self.classes))
+            (
+                Column('class', 'class', left=True),
+                Column('boxes', 'boxes', ',d'),
+                Column('paper', 'paper', ',d'),
+                Column('ratio', 'ratio', '.3f'),
+            ),
+            tuple((row.name, row.boxes, row.paper, row.ratio) for row in self.classes),
+        )
 
 
-def compare_counts(paper: Paper, taxonomy: Taxonomy, boxes: Sequence[int],
-                   crowds: Sequence[int], *, source: object) -> CountComparison:
+def compare_counts(
+    paper: Paper, taxonomy: Taxonomy, boxes: Sequence[int], crowds: Sequence[int], *, source: object
+) -> CountComparison:
     """Set box counts beside the paper's; classes are matched by name and alias on both sides.
 
     Args:
@@ -143,29 +154,44 @@ def compare_counts(paper: Paper, taxonomy: Taxonomy, boxes: Sequence[int],
     label_of = {name: _find(name, paper.taxonomy, taxonomy) for name in paper.taxonomy.classes}
     label_of = {name: label for name, label in label_of.items() if label is not None}
     if not label_of:
-        raise ReportError(f'{source}: none of its classes is one of {paper.dataset}, which the '
-                          f'paper counts; name the file of that data set')
+        raise ReportError(
+            f'{source}: none of its classes is one of {paper.dataset}, which the '
+            f'paper counts; name the file of that data set'
+        )
     printed = {row.name: row.train_boxes for row in paper.classes}
-    rows = [ClassCount(name, boxes[label_of[name]] if name in label_of else None,
-                       printed.get(name))
-            for name in (*printed, *(name for name in label_of if name not in printed))]
+    rows = [
+        ClassCount(name, boxes[label_of[name]] if name in label_of else None, printed.get(name))
+        for name in (*printed, *(name for name in label_of if name not in printed))
+    ]
     sums = []
-    for title, counts in (('', boxes), (' with crowds', [one + other for one, other in
-                                                         zip(boxes, crowds, strict=True)])):
+    for title, counts in (
+        ('', boxes),
+        (' with crowds', [one + other for one, other in zip(boxes, crowds, strict=True)]),
+    ):
         if title and not any(crowds):
             break
-        sums.append(SumCheck(f'all {len(paper.taxonomy.classes)} classes{title}',
-                             sum(counts[label] for label in label_of.values()),
-                             paper.train_boxes))
+        sums.append(
+            SumCheck(
+                f'all {len(paper.taxonomy.classes)} classes{title}',
+                sum(counts[label] for label in label_of.values()),
+                paper.train_boxes,
+            )
+        )
         if len(printed) < paper.taxonomy.num_classes:
-            sums.append(SumCheck(f'the {len(printed)} classes that the paper lists{title}',
-                                 sum(counts[label] for name, label in label_of.items()
-                                     if name in printed),
-                                 sum(printed.values())))
+            sums.append(
+                SumCheck(
+                    f'the {len(printed)} classes that the paper lists{title}',
+                    sum(counts[label] for name, label in label_of.items() if name in printed),
+                    sum(printed.values()),
+                )
+            )
     matched = set(label_of.values())
     return CountComparison(
-        paper.dataset, tuple(rows), tuple(sums),
-        tuple(name for label, name in enumerate(taxonomy.classes) if label not in matched))
+        paper.dataset,
+        tuple(rows),
+        tuple(sums),
+        tuple(name for label, name in enumerate(taxonomy.classes) if label not in matched),
+    )
 
 
 def _find(name: str, theirs: Taxonomy, ours: Taxonomy) -> int | None:

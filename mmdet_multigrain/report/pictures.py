@@ -106,8 +106,9 @@ def draw_marks(
     font_size = max(11, round(min(size) / 36))
     labelled = [number for number, mark in enumerate(marks) if mark.text]
     plates = [_plate(marks[number].text, font_size, size) for number in labelled]
-    places = place_labels([plate.size for plate in plates],
-                          [corners[number] for number in labelled], picture=size)
+    places = place_labels(
+        [plate.size for plate in plates], [corners[number] for number in labelled], picture=size
+    )
     for number, plate, place in zip(labelled, plates, places, strict=True):
         _tie(canvas, corners[number], (*place, *plate.size), marks[number].colour)
     for number, plate, place in zip(labelled, plates, places, strict=True):
@@ -131,12 +132,16 @@ def captioned(picture: Image.Image, lines: Sequence[str], *, bold: bool = True) 
 
 def on_sheet(pictures: Sequence[Image.Image], *, columns: int, gap: int) -> Image.Image:
     """Pictures in rows on light grey; each row as high and each column as wide as need be."""
-    rows = [pictures[start:start + columns] for start in range(0, len(pictures), columns)]
-    widths = [max(row[place].width for row in rows if place < len(row))
-              for place in range(len(rows[0]))]
+    rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
+    widths = [
+        max(row[place].width for row in rows if place < len(row)) for place in range(len(rows[0]))
+    ]
     heights = [max(picture.height for picture in row) for row in rows]
-    sheet = Image.new('RGB', (sum(widths) + gap * (len(widths) + 1),
-                              sum(heights) + gap * (len(heights) + 1)), _GROUND)
+    sheet = Image.new(
+        'RGB',
+        (sum(widths) + gap * (len(widths) + 1), sum(heights) + gap * (len(heights) + 1)),
+        _GROUND,
+    )
     top = gap
     for row, height in zip(rows, heights, strict=True):
         left = gap
@@ -147,8 +152,13 @@ def on_sheet(pictures: Sequence[Image.Image], *, columns: int, gap: int) -> Imag
     return sheet
 
 
-def around(boxes: Iterable[tuple[float, float, float, float]], photo: tuple[int, int], *,
-           shape: float, least: float = 0.35) -> tuple[float, float, float, float]:
+def around(
+    boxes: Iterable[tuple[float, float, float, float]],
+    photo: tuple[int, int],
+    *,
+    shape: float,
+    least: float = 0.35,
+) -> tuple[float, float, float, float]:
     """The part of a photo to look at boxes: x1, y1, x2, y2.
 
     Args:
@@ -161,8 +171,10 @@ def around(boxes: Iterable[tuple[float, float, float, float]], photo: tuple[int,
     x1, y1, x2, y2 = x.min(), y.min(), (x + widths).max(), (y + heights).max()
     width = max(1.5 * (x2 - x1), 1.5 * (y2 - y1) / shape, least * min(photo))
     sides = min(width, photo[0]), min(width * shape, photo[1])
-    starts = [min(max((low + high - side) / 2, 0), limit - side)
-              for low, high, side, limit in zip((x1, y1), (x2, y2), sides, photo, strict=True)]
+    starts = [
+        min(max((low + high - side) / 2, 0), limit - side)
+        for low, high, side, limit in zip((x1, y1), (x2, y2), sides, photo, strict=True)
+    ]
     return starts[0], starts[1], starts[0] + sides[0], starts[1] + sides[1]
 
 
@@ -188,6 +200,7 @@ def shorten_to(
 
 def font_for(text: str, size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
     """Our font in that size, or an installed one that has more of the letters."""
+
     def lacking(path: str) -> int:
         return sum(not get_font(path).get_char_index(ord(letter)) for letter in text)
 
@@ -196,8 +209,10 @@ def font_for(text: str, size: int, *, bold: bool = False) -> ImageFont.FreeTypeF
 
 @cache
 def _font_files(bold: bool) -> list[str]:
-    return [findfont(FontProperties(family=name, weight='bold' if bold else 'normal'))
-            for name in _fonts()]
+    return [
+        findfont(FontProperties(family=name, weight='bold' if bold else 'normal'))
+        for name in _fonts()
+    ]
 
 
 @cache
@@ -231,13 +246,12 @@ def _write_plate(
     x, y = place
     canvas.rectangle((x, y, x + plate.size[0] - 1, y + plate.size[1] - 1), fill=colour)
     ink = ink_on(tuple(part / 255 for part in colour))
-    canvas.text((x + plate.start[0], y + plate.start[1]), plate.text, fill=ink, font=plate.font,
-                anchor='ls')
+    canvas.text(
+        (x + plate.start[0], y + plate.start[1]), plate.text, fill=ink, font=plate.font, anchor='ls'
+    )
 
 
-def _outline(
-    canvas: ImageDraw.ImageDraw, box: Sequence[int], mark: Mark, line: int
-) -> None:
+def _outline(canvas: ImageDraw.ImageDraw, box: Sequence[int], mark: Mark, line: int) -> None:
     x1, y1, x2, y2 = box
     line += mark.dashed  # as there is less of it
     canvas.rectangle((x1 - 1, y1 - 1, x2 + 1, y2 + 1), outline=_CASING, width=line + 2)
@@ -255,7 +269,8 @@ def _outline(
                 first, last = sorted((across, inner))
                 canvas.rectangle(
                     (start, first, end, last) if axis == 0 else (first, start, last, end),
-                    fill=mark.colour)
+                    fill=mark.colour,
+                )
 
 
 def _tie(

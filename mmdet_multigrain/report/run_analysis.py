@@ -85,10 +85,16 @@ def analyse_variants(runs: Sequence[Run], *, progress: bool = False) -> list[Var
     members: dict[str, list[Run]] = {}
     for run in runs:
         members.setdefault(run.variant, []).append(run)
-    complete = {name: own for name, own in members.items()
-                if all(run.has_detections for run in own)}
-    with tqdm(total=sum(map(len, complete.values())), desc='errors', unit='run', leave=False,
-              disable=not progress) as bar:
+    complete = {
+        name: own for name, own in members.items() if all(run.has_detections for run in own)
+    }
+    with tqdm(
+        total=sum(map(len, complete.values())),
+        desc='errors',
+        unit='run',
+        leave=False,
+        disable=not progress,
+    ) as bar:
         return [_analyse_variant(name, own, bar) for name, own in complete.items()]
 
 
@@ -101,10 +107,14 @@ def _analyse_variant(variant: str, runs: Sequence[Run], bar: tqdm) -> VariantAna
         _check_ap50(run, found.ap)
         errors.append(found)
         try:
-            confusions.append(measure_confusion(run.ground_truth, run.detections, taxonomy,
-                                                max_dets=max_dets))
-            calibrations.append(measure_calibration(run.detections, found.detections,
-                                                    num_classes=taxonomy.num_classes))
+            confusions.append(
+                measure_confusion(run.ground_truth, run.detections, taxonomy, max_dets=max_dets)
+            )
+            calibrations.append(
+                measure_calibration(
+                    run.detections, found.detections, num_classes=taxonomy.num_classes
+                )
+            )
         except EvaluationError as error:  # no hotcoco, or scores that are no probabilities
             remarks[f'{run.source}: {error}'] = None
         bar.update()
@@ -116,9 +126,11 @@ def _analyse_variant(variant: str, runs: Sequence[Run], bar: tqdm) -> VariantAna
         losses=tuple(map(_mean_loss, zip(*(one.losses for one in errors), strict=True))),
         confusion=_sum_confusions(confusions) if len(confusions) == whole else None,
         score_ranges=_join_ranges(calibrations) if len(calibrations) == whole else (),
-        calibration_error=(_mean([one.ece for one in calibrations])
-                           if len(calibrations) == whole else math.nan),
-        remarks=tuple(remarks))
+        calibration_error=(
+            _mean([one.ece for one in calibrations]) if len(calibrations) == whole else math.nan
+        ),
+        remarks=tuple(remarks),
+    )
 
 
 def _check_ap50(run: Run, ap50: float) -> None:
@@ -127,7 +139,8 @@ def _check_ap50(run: Run, ap50: float) -> None:
     if abs(ap50 - written) > TOLERANCE:
         raise ReportError(
             f'{run.source}: its AP50 is {written:.6f}, but its detections on {run.test_set.path} '
-            f'give {ap50:.6f}; name the file that it was tested on, or test it again')
+            f'give {ap50:.6f}; name the file that it was tested on, or test it again'
+        )
 
 
 def _mean_loss(losses: Sequence[Loss]) -> KindLoss:
@@ -136,7 +149,8 @@ def _mean_loss(losses: Sequence[Loss]) -> KindLoss:
         count=_mean([loss.count for loss in losses]),
         gain=_mean([loss.gain for loss in losses]),
         class_counts=np.mean([loss.class_counts for loss in losses], axis=0),
-        class_gains=np.mean([loss.class_gains for loss in losses], axis=0))
+        class_gains=np.mean([loss.class_gains for loss in losses], axis=0),
+    )
 
 
 def _sum_confusions(confusions: Sequence[Confusion]) -> Confusion:
@@ -150,8 +164,13 @@ def _join_ranges(calibrations: Sequence[Calibration]) -> tuple[ScoreRange, ...]:
         known = [one for one in bins if one.count]
         count = sum(one.count for one in known)
         if count:
-            ranges.append(ScoreRange(count, sum(one.count * one.score for one in known) / count,
-                                     sum(one.count * one.precision for one in known) / count))
+            ranges.append(
+                ScoreRange(
+                    count,
+                    sum(one.count * one.score for one in known) / count,
+                    sum(one.count * one.precision for one in known) / count,
+                )
+            )
     return tuple(ranges)
 
 

@@ -44,16 +44,22 @@ class TestSet:
     @functools.cached_property
     def annotations(self) -> AnnotationFile:
         """The checked file."""
-        return AnnotationFile(self.path, taxonomy=self.taxonomy, allow_missing=self.lenient,
-                              allow_unknown=self.lenient)
+        return AnnotationFile(
+            self.path,
+            taxonomy=self.taxonomy,
+            allow_missing=self.lenient,
+            allow_unknown=self.lenient,
+        )
 
     @functools.cached_property
     def ground_truth(self) -> GroundTruth:
         """Its boxes."""
         dataset = self.annotations.dataset
         return GroundTruth.from_annotations(
-            (image['id'] for image in dataset['images']), dataset['annotations'],
-            self.annotations.category_ids)
+            (image['id'] for image in dataset['images']),
+            dataset['annotations'],
+            self.annotations.category_ids,
+        )
 
     @functools.cached_property
     def file_names(self) -> Mapping[Hashable, str]:
@@ -115,22 +121,28 @@ def read_detections(path: str | os.PathLike[str], test_set: TestSet) -> Detectio
             raise ValueError
     except (KeyError, TypeError, ValueError):
         raise ReportError(f'{path}: {_first_damage(content)}') from None
-    for what, ids, found in (('image', image_ids, images >= 0),
-                             ('category', category_ids, labels >= -1)):
+    for what, ids, found in (
+        ('image', image_ids, images >= 0),
+        ('category', category_ids, labels >= -1),
+    ):
         if not found.all():
             raise ReportError(
                 f'{path}: {np.count_nonzero(~found)} of {len(found)} detections have an {what} id '
                 f'that {test_set.path} lacks (first: {show(ids[int(found.argmin())])}); name the '
-                'annotation file that they were made on'.replace('an category', 'a category'))
+                'annotation file that they were made on'.replace('an category', 'a category')
+            )
     negative = (boxes.reshape(-1, 4)[:, 2:] < 0).any(axis=1)
     if negative.any():
         first = int(negative.argmax())
-        raise ReportError(f'{path}: entry {first} has bbox {show(content[first]["bbox"])}, with a '
-                          'width or height below 0; write x, y, width, height')
+        raise ReportError(
+            f'{path}: entry {first} has bbox {show(content[first]["bbox"])}, with a '
+            'width or height below 0; write x, y, width, height'
+        )
     labelled = labels >= 0
     try:
-        return Detections(images[labelled], labels[labelled], boxes.reshape(-1, 4)[labelled],
-                          scores[labelled])
+        return Detections(
+            images[labelled], labels[labelled], boxes.reshape(-1, 4)[labelled], scores[labelled]
+        )
     except EvaluationError as error:
         raise ReportError(f'{path}: {error}') from None
 
@@ -153,10 +165,15 @@ def _first_damage(content: list) -> str:
         for key in ('image_id', 'category_id', 'bbox', 'score'):
             value = item.get(key) if isinstance(item, dict) else None
             numbers = value if key == 'bbox' and isinstance(value, list) else [value]
-            fits = (isinstance(value, (int, str)) if key.endswith('_id') else
-                    len(numbers) == (4 if key == 'bbox' else 1)
-                    and all(isinstance(one, (int, float)) for one in numbers))
+            fits = (
+                isinstance(value, (int, str))
+                if key.endswith('_id')
+                else len(numbers) == (4 if key == 'bbox' else 1)
+                and all(isinstance(one, (int, float)) for one in numbers)
+            )
             if not fits:
-                return (f'entry {number} has {key} {show(value)}; each needs image_id, '
-                        'category_id, bbox [x, y, width, height] and score')
+                return (
+                    f'entry {number} has {key} {show(value)}; each needs image_id, '
+                    'category_id, bbox [x, y, width, height] and score'
+                )
     return "not in COCO's results format; write it again"

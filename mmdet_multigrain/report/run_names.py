@@ -20,10 +20,15 @@ def shorten_variants(runs: Sequence[Run]) -> tuple[Run, ...]:
     """
     names = list(dict.fromkeys(run.variant for run in runs))
     short = dict(zip(names, without_common_end(names), strict=True))
-    return tuple(dataclasses.replace(
-        run, variant=short[run.variant],
-        # A run's own name begins with its variant.
-        name=short[run.variant] + run.name.removeprefix(run.variant)) for run in runs)
+    return tuple(
+        dataclasses.replace(
+            run,
+            variant=short[run.variant],
+            # A run's own name begins with its variant.
+            name=short[run.variant] + run.name.removeprefix(run.variant),
+        )
+        for run in runs
+    )
 
 
 def without_common_end(names: Sequence[str]) -> list[str]:
@@ -34,7 +39,7 @@ def without_common_end(names: Sequence[str]) -> list[str]:
         least = min(map(len, words))
         while common < least - 1 and len({name[-common - 1] for name in words}) == 1:
             common += 1
-    return [_SEPARATOR.join(name[:len(name) - common]) for name in words]
+    return [_SEPARATOR.join(name[: len(name) - common]) for name in words]
 
 
 def find_variant(wanted: str, runs: Sequence[Run], short: Sequence[Run]) -> str:
@@ -52,6 +57,8 @@ def find_variant(wanted: str, runs: Sequence[Run], short: Sequence[Run]) -> str:
     known |= {run.variant: run.variant for run in short}
     if wanted not in known:
         variants = list(dict.fromkeys(run.variant for run in short))
-        raise ReportError(f'no variant is called {show(wanted)}'
-                          + did_you_mean(wanted, known, f'there are {show_list(variants)}'))
+        raise ReportError(
+            f'no variant is called {show(wanted)}'
+            + did_you_mean(wanted, known, f'there are {show_list(variants)}')
+        )
     return known[wanted]

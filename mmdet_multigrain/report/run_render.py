@@ -28,8 +28,10 @@ _PAGE, _WORDS, _BLANK = 112, 24, 2  # letters: of a page, of a column of words, 
 
 def render_files(document: Document) -> dict[str, bytes]:
     """Content of all files by their path in the report's folder."""
-    files = {'report.html': render_html(document).encode(),
-             'report.md': render_markdown(document).encode()}
+    files = {
+        'report.html': render_html(document).encode(),
+        'report.md': render_markdown(document).encode(),
+    }
     for block in blocks_of(document):
         if isinstance(block, TableBlock):
             files[f'tables/{block.name}.csv'] = (block.data or block.table).csv().encode()
@@ -51,13 +53,18 @@ def blocks_of(document: Document) -> Iterator[Any]:
 def render_html(document: Document) -> str:
     """One HTML page that needs no other file."""
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
         keep_trailing_newline=True,
         # "95 %" must not be torn apart.
-        finalize=lambda value: value.replace(' %', '\u00a0%') if isinstance(value, str) else value)
+        finalize=lambda value: value.replace(' %', '\u00a0%') if isinstance(value, str) else value,
+    )
     environment.filters['kind'] = lambda block: type(block).__name__
     environment.filters['inline'] = lambda block: inline_svg(
-        block.contents['svg'].decode(), prefix=block.name, title=block.title)
+        block.contents['svg'].decode(), prefix=block.name, title=block.title
+    )
     environment.filters['lines'] = table_lines
     environment.filters['breaks'] = allow_breaks
     environment.tests['wide'] = is_wide
@@ -67,19 +74,39 @@ def render_html(document: Document) -> str:
 
 def table_lines(table: Table) -> list[list[tuple[str, str]]]:
     """Text and classes (HTML's) of each cell of each row."""
-    return [[(column.show(cell), ' '.join(
-        name for name, holds in (('words', column.left),
-                                 ('bold', isinstance(cell, Cell) and cell.bold)) if holds))
-             for column, cell in zip(table.columns, row, strict=True)] for row in table.rows]
+    return [
+        [
+            (
+                column.show(cell),
+                ' '.join(
+                    name
+                    for name, holds in (
+                        ('words', column.left),
+                        ('bold', isinstance(cell, Cell) and cell.bold),
+                    )
+                    if holds
+                ),
+            )
+            for column, cell in zip(table.columns, row, strict=True)
+        ]
+        for row in table.rows
+    ]
 
 
 def is_wide(table: Table) -> bool:
     """Whether a page takes the table in small print only."""
-    lines = [[column.title for column in table.columns],
-             *([text for text, _ in line] for line in table_lines(table))]
+    lines = [
+        [column.title for column in table.columns],
+        *([text for text, _ in line] for line in table_lines(table)),
+    ]
     # A column of words may be broken into lines, up to a point.
-    return sum(_BLANK + min(max(map(display_width, cells)), _WORDS if column.left else 99)
-               for column, *cells in zip(table.columns, *lines, strict=True)) > _PAGE
+    return (
+        sum(
+            _BLANK + min(max(map(display_width, cells)), _WORDS if column.left else 99)
+            for column, *cells in zip(table.columns, *lines, strict=True)
+        )
+        > _PAGE
+    )
 
 
 def allow_breaks(text: str) -> Markup:
@@ -95,7 +122,7 @@ def inline_svg(text: str, *, prefix: str, title: str) -> Markup:
         prefix: Put before its ids, which must differ from those of other figures on the page.
         title: What it shows, for those who cannot see it.
     """
-    text = text[text.index('<svg'):]
+    text = text[text.index('<svg') :]
     text = re.sub(r'\s*(<metadata>.*?</metadata>|<!--.*?-->)', '', text, flags=re.DOTALL)
     text = re.sub(r'(\bid="|href="#|url\(#)', rf'\g<1>{prefix}-', text)
     label = Markup('<svg role="img" aria-label="{}"').format(title)
@@ -116,8 +143,12 @@ def _markdown(block: Any) -> list[str]:
     if isinstance(block, Paragraph):
         return [escape_markdown(block.text)]
     if isinstance(block, Points):
-        return ['\n'.join(f'- **{escape_markdown(lead)}**: {escape_markdown(text)}'
-                          for lead, text in block.items)]
+        return [
+            '\n'.join(
+                f'- **{escape_markdown(lead)}**: {escape_markdown(text)}'
+                for lead, text in block.items
+            )
+        ]
     if isinstance(block, Command):
         return ['\n'.join(f'    {line}' for line in block.text.splitlines())]
     title = escape_markdown(block.title)

@@ -15,8 +15,10 @@ from .run_analysis import VariantAnalysis
 
 NOISE = '°'  # marks a difference whose interval contains 0
 INTERVAL = f'{CONFIDENCE:.0%}'.replace('%', ' %') + ' interval'
-LEGEND = (f'In brackets the {INTERVAL} of a paired bootstrap over the images; {NOISE} it contains '
-          '0: the difference may be noise; in bold: it does not.')
+LEGEND = (
+    f'In brackets the {INTERVAL} of a paired bootstrap over the images; {NOISE} it contains '
+    '0: the difference may be noise; in bold: it does not.'
+)
 
 
 def percent(value: float) -> float | None:
@@ -54,14 +56,20 @@ def summary_points(comparison: Comparison) -> list[tuple[str, str]]:
     """The comparison in a few points: AP, then what each variant gains."""
     baseline = comparison.variant(comparison.baseline)
     others = [variant for variant in comparison.variants if variant is not baseline]
-    text = ', '.join(
-        f'{variant.name} {plain(variant.scores["AP"].mean)} ({_runs(len(variant.runs))})'
-        for variant in comparison.variants) + '.'
+    text = (
+        ', '.join(
+            f'{variant.name} {plain(variant.scores["AP"].mean)} ({_runs(len(variant.runs))})'
+            for variant in comparison.variants
+        )
+        + '.'
+    )
     if others:
         text += _highest(comparison.variants)
     points = [('AP', text)]
-    points += [(f'{variant.name} over {baseline.name}', gain_sentences(comparison, variant))
-               for variant in others]
+    points += [
+        (f'{variant.name} over {baseline.name}', gain_sentences(comparison, variant))
+        for variant in others
+    ]
     if others:
         points.append(('Seeds', _seed_sentence(comparison)))
     return points
@@ -69,9 +77,13 @@ def summary_points(comparison: Comparison) -> list[tuple[str, str]]:
 
 def gain_sentences(comparison: Comparison, variant: Variant) -> str:
     """What a variant gains in AP, on the rarest classes, and on how many classes."""
-    return ' '.join((
-        _gains_in_ap(comparison, variant), _gains_of_the_rarest(comparison, variant),
-        _class_sentence(comparison, variant))).strip()
+    return ' '.join(
+        (
+            _gains_in_ap(comparison, variant),
+            _gains_of_the_rarest(comparison, variant),
+            _class_sentence(comparison, variant),
+        )
+    ).strip()
 
 
 def error_points(analyses: Sequence[VariantAnalysis]) -> list[tuple[str, str]]:
@@ -81,8 +93,10 @@ def error_points(analyses: Sequence[VariantAnalysis]) -> list[tuple[str, str]]:
         known = [loss for loss in one.losses if loss.gain > 0]
         if known:
             first, *rest = sorted(known, key=lambda loss: -loss.gain)
-            text = (f'AP50 {plain(one.ap50)}; most would be won by fixing "{first.name}" '
-                    f'({signed(first.gain)})')
+            text = (
+                f'AP50 {plain(one.ap50)}; most would be won by fixing "{first.name}" '
+                f'({signed(first.gain)})'
+            )
             text += f', then "{rest[0].name}" ({signed(rest[0].gain)}).' if rest else '.'
             points.append((f'Errors of {one.variant}', text))
     return points
@@ -90,6 +104,7 @@ def error_points(analyses: Sequence[VariantAnalysis]) -> list[tuple[str, str]]:
 
 def best_of(variants: Sequence[Variant]) -> Variant:
     """The variant of highest AP; of equal ones, the first."""
+
     def ap(variant: Variant) -> float:
         value = variant.scores['AP'].mean
         return -math.inf if math.isnan(value) else value
@@ -134,8 +149,11 @@ def _gains_in_ap(comparison: Comparison, variant: Variant) -> str:
 
 
 def _gains_of_the_rarest(comparison: Comparison, variant: Variant) -> str:
-    text = '; '.join(f'{number.title} {verdict(variant.gains[number.key])}'
-                     for number in comparison.numbers if number.key.startswith('rarest_'))
+    text = '; '.join(
+        f'{number.title} {verdict(variant.gains[number.key])}'
+        for number in comparison.numbers
+        if number.key.startswith('rarest_')
+    )
     return f'{text[:1].upper()}{text[1:]}.'
 
 
@@ -149,20 +167,29 @@ def _class_sentence(comparison: Comparison, variant: Variant) -> str:
     if any(gain.interval is not None for gain in known):
         sure = [gain for gain in known if gain.contains_zero is False]
         rises = sum(gain.value > 0 for gain in sure)
-        text += (f'; the interval lies above 0 for {rises}, below 0 for {len(sure) - rises}, and '
-                 f'contains 0 for {len(known) - len(sure)}')
+        text += (
+            f'; the interval lies above 0 for {rises}, below 0 for {len(sure) - rises}, and '
+            f'contains 0 for {len(known) - len(sure)}'
+        )
     return f'{text}.'
 
 
 def _seed_sentence(comparison: Comparison) -> str:
     counts = [len(variant.runs) for variant in comparison.variants]
-    text = (f'Intervals speak of other photos, not of training again; a gain marked {NOISE} may be '
-            'noise.' if comparison.resamples else 'Without intervals, noise is not ruled out.')
+    text = (
+        f'Intervals speak of other photos, not of training again; a gain marked {NOISE} may be '
+        'noise.'
+        if comparison.resamples
+        else 'Without intervals, noise is not ruled out.'
+    )
     if max(counts) == 1:
-        return (f'A single run of each variant: how much training again would change the numbers '
-                f'is not known, and a difference may come from the seed alone. {text}').strip()
-    parts = [f'{variant.name} {_deviation(variant.scores["AP"])}'
-             for variant in comparison.variants]
+        return (
+            f'A single run of each variant: how much training again would change the numbers '
+            f'is not known, and a difference may come from the seed alone. {text}'
+        ).strip()
+    parts = [
+        f'{variant.name} {_deviation(variant.scores["AP"])}' for variant in comparison.variants
+    ]
     parts = [f'standard deviation of AP over the runs: {", ".join(parts)}.']
     baseline = comparison.variant(comparison.baseline)
     for variant in comparison.variants:

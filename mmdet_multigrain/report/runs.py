@@ -36,8 +36,20 @@ RESULT_NAME = 'result.json'
 TOLERANCE = 1e-6  # between the AP of a result and what its detections give
 _SEED = re.compile(r'(?:^|[-_. ])seed[-_ ]?(\d+)$')
 # Names of files that say nothing of the run; its folder's name does.
-_PLAIN_NAMES = {'', 'bbox', 'coco', 'detections', 'dets', 'predictions', 'preds', 'result',
-                'results', 'test', 'val', 'validation'}
+_PLAIN_NAMES = {
+    '',
+    'bbox',
+    'coco',
+    'detections',
+    'dets',
+    'predictions',
+    'preds',
+    'result',
+    'results',
+    'test',
+    'val',
+    'validation',
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +89,10 @@ class Run:
             ReportError: There is no such file, or it is not what the result was made on.
         """
         if self.test_set is None:
-            raise ReportError(f'{self.source}: its annotation file {self.result.ann_file} is not '
-                              'there; name it (--ann-file)')
+            raise ReportError(
+                f'{self.source}: its annotation file {self.result.ann_file} is not '
+                'there; name it (--ann-file)'
+            )
         truth = self.test_set.ground_truth
         summary = self.result.summary
         boxes = truth.box_counts(self.result.taxonomy.num_classes).tolist()
@@ -87,7 +101,8 @@ class Run:
             raise ReportError(
                 f'{self.test_set.path}: {len(truth.image_ids)} images with {sum(boxes)} boxes, '
                 f'but {self.source} was made on {summary.num_images} with {sum(expected)} (by '
-                'class, too, they must agree); name the file that it was tested on')
+                'class, too, they must agree); name the file that it was tested on'
+            )
         return truth
 
     @property
@@ -99,14 +114,17 @@ class Run:
         """
         self.ground_truth  # noqa: B018 (a mismatch shows here whose fault it is)
         if self.detections_file is None:
-            raise ReportError(f'{self.source}: its detections ({self.result.detections_file}) are '
-                              'not there; test it again with tools/test.py')
+            raise ReportError(
+                f'{self.source}: its detections ({self.result.detections_file}) are '
+                'not there; test it again with tools/test.py'
+            )
         found, summary = self.detections_file.detections, self.result.summary
         if len(found.scores) != summary.num_detections:
             raise ReportError(
                 f'{self.detections_file.path}: {len(found.scores)} detections, but {self.source} '
                 f'was made of {summary.num_detections}; test it again, so that both are of one '
-                'test')
+                'test'
+            )
         return found
 
 
@@ -137,11 +155,14 @@ def load_runs(
         ValueError: One line, if a run cannot be read or does not compare with the first.
     """
     sources = [_Source.parse(spec, ann_file) for spec in specs]
-    results = {source.path: read_result(source.path)
-               for source in sources if not source.is_detections}
+    results = {
+        source.path: read_result(source.path) for source in sources if not source.is_detections
+    }
     if train_ann_file is not None and len(results) == len(sources):
-        raise ReportError(f'{train_ann_file}: not used, as each result holds the training boxes '
-                          'of its run; leave --train-ann-file out')
+        raise ReportError(
+            f'{train_ann_file}: not used, as each result holds the training boxes '
+            'of its run; leave --train-ann-file out'
+        )
     if taxonomy is None and results:
         taxonomy = next(iter(results.values())).taxonomy
     test_sets: dict[tuple, TestSet] = {}
@@ -154,24 +175,33 @@ def load_runs(
     for source in sources:
         if source.is_detections:
             of = Taxonomy.load(source.truth if taxonomy is None else taxonomy)
-            runs.append(_run_of_detections(
-                source, test_set(source.truth, of, False), train_ann_file=train_ann_file,
-                image_folder=image_folder, engine=engine))
+            runs.append(
+                _run_of_detections(
+                    source,
+                    test_set(source.truth, of, False),
+                    train_ann_file=train_ann_file,
+                    image_folder=image_folder,
+                    engine=engine,
+                )
+            )
             continue
         result = results[source.path]
         truth = source.truth or _find(result.ann_file, source.path.parent)
         tested_on = truth and test_set(truth, result.taxonomy, True)
         found = _find(result.detections_file, source.path.parent, near_only=True)
         folder = image_folder or result.run.image_folder
-        runs.append(Run(
-            name='',
-            variant=source.variant or _variant(result.run.config, source.path),
-            seed=result.run.seed if result.run.seed is not None else _seed(source.path),
-            source=source.path,
-            result=result,
-            test_set=tested_on,
-            detections_file=tested_on and found and DetectionsFile(found, tested_on),
-            image_folder=None if folder is None else Path(folder)))
+        runs.append(
+            Run(
+                name='',
+                variant=source.variant or _variant(result.run.config, source.path),
+                seed=result.run.seed if result.run.seed is not None else _seed(source.path),
+                source=source.path,
+                result=result,
+                test_set=tested_on,
+                detections_file=tested_on and found and DetectionsFile(found, tested_on),
+                image_folder=None if folder is None else Path(folder),
+            )
+        )
     runs = _name_runs(runs)
     check_comparable(runs)
     return runs
@@ -183,27 +213,37 @@ def check_comparable(runs: Sequence[Run]) -> None:
         first = runs[0]
         one, other = first.result, run.result
         if one.taxonomy.classes != other.taxonomy.classes:
-            raise ReportError(f'{run.source}: {_class_difference(first, run)}; compare runs on '
-                              'the same classes')
+            raise ReportError(
+                f'{run.source}: {_class_difference(first, run)}; compare runs on the same classes'
+            )
         # Names of taxonomies do not matter, nor aliases.
-        levels = [[(taxonomy.group_names(level), taxonomy.group_index(level))
-                   for level in range(taxonomy.num_levels)]
-                  for taxonomy in (one.taxonomy, other.taxonomy)]
+        levels = [
+            [
+                (taxonomy.group_names(level), taxonomy.group_index(level))
+                for level in range(taxonomy.num_levels)
+            ]
+            for taxonomy in (one.taxonomy, other.taxonomy)
+        ]
         if levels[0] != levels[1]:
-            raise ReportError(f'{run.source}: its classes are grouped in another way than those '
-                              f'of {first.source}; test both with one taxonomy')
-        counts = [(result.summary.num_images, *(row.val_boxes for row in
-                                                result.summary.fine.classes))
-                  for result in (one, other)]
+            raise ReportError(
+                f'{run.source}: its classes are grouped in another way than those '
+                f'of {first.source}; test both with one taxonomy'
+            )
+        counts = [
+            (result.summary.num_images, *(row.val_boxes for row in result.summary.fine.classes))
+            for result in (one, other)
+        ]
         if counts[0] != counts[1] or (
-            first.test_set is not None and run.test_set is not None
+            first.test_set is not None
+            and run.test_set is not None
             and first.test_set is not run.test_set
             and first.test_set.digest != run.test_set.digest
         ):
             images, boxes = ([count[0] for count in counts], [sum(count[1:]) for count in counts])
             raise ReportError(
                 f'{run.source}: on other ground truth ({images[1]} images, {boxes[1]} boxes) than '
-                f'{first.source} ({images[0]}, {boxes[0]}); compare runs tested on one file')
+                f'{first.source} ({images[0]}, {boxes[0]}); compare runs tested on one file'
+            )
 
 
 @dataclass(frozen=True)
@@ -216,8 +256,9 @@ class _Source:
     is_detections: bool
 
     @classmethod
-    def parse(cls, spec: str | os.PathLike[str], ann_file: str | os.PathLike[str] | None
-              ) -> _Source:
+    def parse(
+        cls, spec: str | os.PathLike[str], ann_file: str | os.PathLike[str] | None
+    ) -> _Source:
         text, variant, truth = os.fspath(spec), None, ann_file and _existing(Path(ann_file))
         if not Path(text).exists() and '=' in text:
             variant, text = text.split('=', 1)
@@ -228,12 +269,16 @@ class _Source:
         if path.is_dir():
             path = path / RESULT_NAME
             if not path.is_file():
-                raise ReportError(f'{text}: no {RESULT_NAME} in this folder; write it with '
-                                  'tools/test.py, or name the file')
+                raise ReportError(
+                    f'{text}: no {RESULT_NAME} in this folder; write it with '
+                    'tools/test.py, or name the file'
+                )
         is_detections = _begins_list(_existing(path))
         if is_detections and truth is None:
-            raise ReportError(f'{path}: detections need their ground truth; write '
-                              f'{path}:GROUND_TRUTH.json, or name it (--ann-file)')
+            raise ReportError(
+                f'{path}: detections need their ground truth; write '
+                f'{path}:GROUND_TRUTH.json, or name it (--ann-file)'
+            )
         return cls(path, variant, truth, is_detections)
 
 
@@ -267,8 +312,11 @@ def _run_of_detections(
         train = TestSet(Path(train_ann_file), taxonomy, False)
         counts = train.ground_truth.box_counts(taxonomy.num_classes).tolist()
     levels = evaluate_levels(
-        test_set.ground_truth, file.detections,
-        [taxonomy.group_index(level) for level in range(taxonomy.num_levels)], engine=engine)
+        test_set.ground_truth,
+        file.detections,
+        [taxonomy.group_index(level) for level in range(taxonomy.num_levels)],
+        engine=engine,
+    )
     folder = None if image_folder is None else str(image_folder)
     return Run(
         name='',
@@ -276,13 +324,17 @@ def _run_of_detections(
         seed=_seed(source.path),
         source=source.path,
         result=Result(
-            summary=summarize(levels, taxonomy, counts), taxonomy=taxonomy,
+            summary=summarize(levels, taxonomy, counts),
+            taxonomy=taxonomy,
             ann_file=str(test_set.path),
             train_ann_file=None if counts is None else str(train_ann_file),
-            detections_file=source.path.name, run=RunRecord(image_folder=folder)),
+            detections_file=source.path.name,
+            run=RunRecord(image_folder=folder),
+        ),
         test_set=test_set,
         detections_file=file,
-        image_folder=None if folder is None else Path(folder))
+        image_folder=None if folder is None else Path(folder),
+    )
 
 
 def _find(name: str | None, folder: Path, *, near_only: bool = False) -> Path | None:
@@ -297,8 +349,14 @@ def _variant(config: str | None, source: Path) -> str:
     """Name of the config, else of the file or the folders above it; without the seed."""
     names = [] if config is None else [Path(config).stem]
     names += _names(source)
-    return next((name for name in (_SEED.sub('', name) for name in names)
-                 if name.lower() not in _PLAIN_NAMES), source.stem)
+    return next(
+        (
+            name
+            for name in (_SEED.sub('', name) for name in names)
+            if name.lower() not in _PLAIN_NAMES
+        ),
+        source.stem,
+    )
 
 
 def _seed(source: Path) -> int | None:
@@ -323,7 +381,8 @@ def _name_runs(runs: Sequence[Run]) -> tuple[Run, ...]:
         if run.seed is not None and seeds.setdefault(key, run) is not run:
             raise ReportError(
                 f'{run.source}: {run.variant} with seed {run.seed}, as is {seeds[key].source}; '
-                'tell them apart with NAME=RUN, or leave one out')
+                'tell them apart with NAME=RUN, or leave one out'
+            )
     counts = Counter(run.variant for run in runs)
 
     def name(run: Run) -> str:
@@ -338,7 +397,13 @@ def _class_difference(first: Run, run: Run) -> str:
     ours, theirs = run.result.taxonomy.classes, first.result.taxonomy.classes
     lacks = [name for name in theirs if name not in ours]
     more = [name for name in ours if name not in theirs]
-    parts = [f'{word} {show_list(names)}' for word, names in (('lacks', lacks), ('has also', more))
-             if names]
-    return (f'{" and ".join(parts)}, unlike {first.source}' if parts
-            else f'its classes are in another order than in {first.source}')
+    parts = [
+        f'{word} {show_list(names)}'
+        for word, names in (('lacks', lacks), ('has also', more))
+        if names
+    ]
+    return (
+        f'{" and ".join(parts)}, unlike {first.source}'
+        if parts
+        else f'its classes are in another order than in {first.source}'
+    )

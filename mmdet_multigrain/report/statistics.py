@@ -138,8 +138,9 @@ class DatasetStats:
         return tuple(reversed(np.argsort(self.train.counts, kind='stable').tolist()))
 
 
-def dataset_stats(files: Sequence[tuple[str, BoxColumns]],
-                  thresholds: Sequence[float] = THRESHOLDS) -> DatasetStats:
+def dataset_stats(
+    files: Sequence[tuple[str, BoxColumns]], thresholds: Sequence[float] = THRESHOLDS
+) -> DatasetStats:
     """Statistics of several files of one taxonomy.
 
     Args:
@@ -153,8 +154,15 @@ def dataset_stats(files: Sequence[tuple[str, BoxColumns]],
         splits=splits,
         rarest=rarest_labels(splits[0].counts),
         resamplings=tuple(
-            resample(train.images, train.labels, num_classes=train.taxonomy.num_classes,
-                     threshold=threshold) for threshold in thresholds))
+            resample(
+                train.images,
+                train.labels,
+                num_classes=train.taxonomy.num_classes,
+                threshold=threshold,
+            )
+            for threshold in thresholds
+        ),
+    )
 
 
 def split_stats(name: str, columns: BoxColumns) -> SplitStats:
@@ -167,18 +175,32 @@ def split_stats(name: str, columns: BoxColumns) -> SplitStats:
         name=name,
         num_images=num_images,
         classes=_group_stats(
-            columns, columns.labels, taxonomy.classes,
-            [path[0] if path else None for path in taxonomy.paths], columns.listed),
+            columns,
+            columns.labels,
+            taxonomy.classes,
+            [path[0] if path else None for path in taxonomy.paths],
+            columns.listed,
+        ),
         superclasses=_group_stats(
-            columns, groups[columns.labels], group_names, [None] * len(group_names),
-            np.bincount(groups, weights=columns.listed) > 0),
+            columns,
+            groups[columns.labels],
+            group_names,
+            [None] * len(group_names),
+            np.bincount(groups, weights=columns.listed) > 0,
+        ),
         boxes_per_image=tuple(np.bincount(per_image).tolist()),
         left_out=dict(columns.problems.counts),
-        remarks=str(columns.problems))
+        remarks=str(columns.problems),
+    )
 
 
-def _group_stats(columns: BoxColumns, labels: np.ndarray, names: Sequence[str],
-                 superclasses: Sequence[str | None], listed: np.ndarray) -> tuple[GroupStats, ...]:
+def _group_stats(
+    columns: BoxColumns,
+    labels: np.ndarray,
+    names: Sequence[str],
+    superclasses: Sequence[str | None],
+    listed: np.ndarray,
+) -> tuple[GroupStats, ...]:
     """Statistics for each value of ``labels``, whose names are given."""
     count = len(names)
     crowds = np.bincount(labels[columns.crowd], minlength=count)
@@ -192,16 +214,28 @@ def _group_stats(columns: BoxColumns, labels: np.ndarray, names: Sequence[str],
     order = np.argsort(labels, kind='stable')
     ends = np.cumsum(np.bincount(labels, minlength=count))
     return tuple(
-        GroupStats(name=names[label], superclass=superclasses[label], listed=bool(listed[label]),
-                   boxes=len(rows), images=int(num_images[label]), crowds=int(crowds[label]),
-                   sizes=_sizes(pixels[rows], relative[rows]))
-        for label, rows in enumerate(np.split(order, ends[:-1])))
+        GroupStats(
+            name=names[label],
+            superclass=superclasses[label],
+            listed=bool(listed[label]),
+            boxes=len(rows),
+            images=int(num_images[label]),
+            crowds=int(crowds[label]),
+            sizes=_sizes(pixels[rows], relative[rows]),
+        )
+        for label, rows in enumerate(np.split(order, ends[:-1]))
+    )
 
 
 def _sizes(pixels: np.ndarray, relative: np.ndarray) -> Sizes:
     small, large = int((pixels < SMALL).sum()), int((pixels > LARGE).sum())
-    return Sizes(small, len(pixels) - small - large, large,
-                 _quantiles(pixels), _quantiles(relative[~np.isnan(relative)]))
+    return Sizes(
+        small,
+        len(pixels) - small - large,
+        large,
+        _quantiles(pixels),
+        _quantiles(relative[~np.isnan(relative)]),
+    )
 
 
 def _quantiles(values: np.ndarray) -> tuple[float, ...] | None:

@@ -31,11 +31,30 @@ NO_SUPERCLASS = '#8a8a8a'
 # Chosen one after the other to lie farthest apart for normal, red-blind and green-blind eyes, and
 # to alternate in lightness for printing in grey. The even hues of `superclass_palette` are for
 # boxes on photos; ten of them are two greens and two blues to most eyes.
-COLOURS = ('#0072b2', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', '#d55e00', '#880077', '#b5c563',
-           '#773322', '#6f6fe8', '#d81b60', '#005b4f')
+COLOURS = (
+    '#0072b2',
+    '#e69f00',
+    '#009e73',
+    '#cc79a7',
+    '#56b4e9',
+    '#d55e00',
+    '#880077',
+    '#b5c563',
+    '#773322',
+    '#6f6fe8',
+    '#d81b60',
+    '#005b4f',
+)
 _FONT = 'DejaVu Sans'  # comes with matplotlib: the same widths everywhere
-_EAST_ASIAN_FONTS = ('Noto Sans CJK SC', 'Noto Sans CJK JP', 'Source Han Sans SC',
-                     'WenQuanYi Micro Hei', 'Microsoft YaHei', 'PingFang SC', 'Arial Unicode MS')
+_EAST_ASIAN_FONTS = (
+    'Noto Sans CJK SC',
+    'Noto Sans CJK JP',
+    'Source Han Sans SC',
+    'WenQuanYi Micro Hei',
+    'Microsoft YaHei',
+    'PingFang SC',
+    'Arial Unicode MS',
+)
 _SETTINGS = {
     'font.size': 9,
     'text.color': INK,
@@ -86,8 +105,10 @@ def render(draw: Callable[..., None], *arguments: Any) -> dict[str, bytes]:
     with drawing() as figure:
         draw(figure, *arguments)
         dpi = min(PNG_DPI, _MOST_PIXELS / max(figure.get_size_inches()))
-        for kind, options in (('png', {'dpi': dpi, 'metadata': {'Software': None}}),
-                              ('svg', {'metadata': {'Date': None, 'Creator': None}})):
+        for kind, options in (
+            ('png', {'dpi': dpi, 'metadata': {'Software': None}}),
+            ('svg', {'metadata': {'Date': None, 'Creator': None}}),
+        ):
             file = io.BytesIO()
             figure.savefig(file, format=kind, bbox_inches='tight', pad_inches=0.12, **options)
             contents[kind] = file.getvalue()
@@ -120,8 +141,10 @@ def tint(colour: str, share: float) -> tuple[float, float, float]:
 
 def ink_on(colour: Any) -> str:
     """Black or white, whichever reads better on the colour."""
-    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
-                        for part in to_rgb(colour))
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+        for part in to_rgb(colour)
+    )
     luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
     # The contrast of two colours is (lighter + 0.05) / (darker + 0.05); white has 1, black 0.
     return 'black' if (luminance + 0.05) / 0.05 > 1.05 / (luminance + 0.05) else 'white'
@@ -137,10 +160,12 @@ def log_axis(axes: Axes, low: float, high: float, *, last: float | None = None) 
         last: No number beyond this one. Default: ``high``.
     """
     last = high if last is None else last
-    steps = (1, 2, 5) if last / low < 2000 else (1, )
-    ticks = [step * 10.0 ** power
-             for power in range(math.floor(math.log10(low)), math.ceil(math.log10(last)) + 1)
-             for step in steps]
+    steps = (1, 2, 5) if last / low < 2000 else (1,)
+    ticks = [
+        step * 10.0**power
+        for power in range(math.floor(math.log10(low)), math.ceil(math.log10(last)) + 1)
+        for step in steps
+    ]
     axes.set_xscale('log')
     _plain_ticks(axes, [tick for tick in ticks if low <= tick <= min(last, high)])
     axes.set_xlim(low, high)
@@ -162,10 +187,18 @@ def heading(axes: Axes, title: str, detail: str, *, above: float = 0) -> None:
         detail: The line below it.
         above: Room for something between heading and axes, in points.
     """
-    for text, height, look in ((title, 24, {'fontsize': 12, 'fontweight': 'bold'}),
-                               (detail, 9, {'color': MUTED})):
-        axes.annotate(text, (0, 1), (0, height + above), xycoords='axes fraction',
-                      textcoords='offset points', **look)
+    for text, height, look in (
+        (title, 24, {'fontsize': 12, 'fontweight': 'bold'}),
+        (detail, 9, {'color': MUTED}),
+    ):
+        axes.annotate(
+            text,
+            (0, 1),
+            (0, height + above),
+            xycoords='axes fraction',
+            textcoords='offset points',
+            **look,
+        )
 
 
 def fit(text: Text, width: float) -> None:
@@ -183,9 +216,16 @@ def fit(text: Text, width: float) -> None:
 def missing_letters(texts: Iterable[str]) -> str:
     """The letters that no font here has; figures show boxes in their place."""
     fonts = [get_font(findfont(name)) for name in _fonts()]
-    return ''.join(sorted({
-        letter for text in texts for letter in text
-        if not any(font.get_char_index(ord(letter)) for font in fonts)}))
+    return ''.join(
+        sorted(
+            {
+                letter
+                for text in texts
+                for letter in text
+                if not any(font.get_char_index(ord(letter)) for font in fonts)
+            }
+        )
+    )
 
 
 def _plain_ticks(axes: Axes, ticks: Sequence[float]) -> None:

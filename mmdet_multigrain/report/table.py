@@ -16,10 +16,20 @@ from typing import Any
 _FORMULA = ('=', '+', '-', '@', '\t')  # at its beginning, a text is one for a spreadsheet
 _MARKDOWN_MARKUP = frozenset('\\|*_`<[$&~')
 _LATEX = {letter: f'\\{letter}' for letter in '&%$#_{}'} | {
-    '\\': r'\textbackslash{}', '~': r'\textasciitilde{}', '^': r'\textasciicircum{}',
-    '<': r'\textless{}', '>': r'\textgreater{}', '|': r'\textbar{}',
-    '[': '{[}', ']': '{]}',  # after a line's end, a bracket would be its option
-    '±': r'$\pm$', '−': '$-$', '°': r'$^{\circ}$', '–': '--', '…': r'\ldots{}'}
+    '\\': r'\textbackslash{}',
+    '~': r'\textasciitilde{}',
+    '^': r'\textasciicircum{}',
+    '<': r'\textless{}',
+    '>': r'\textgreater{}',
+    '|': r'\textbar{}',
+    '[': '{[}',
+    ']': '{]}',  # after a line's end, a bracket would be its option
+    '±': r'$\pm$',
+    '−': '$-$',
+    '°': r'$^{\circ}$',
+    '–': '--',
+    '…': r'\ldots{}',
+}
 
 
 @dataclass(frozen=True)
@@ -84,50 +94,69 @@ class Table:
         """The columns with these keys, in this order."""
         position = {column.key: place for place, column in enumerate(self.columns)}
         places = [position[key] for key in keys]
-        return Table(tuple(self.columns[place] for place in places),
-                     tuple(tuple(row[place] for place in places) for row in self.rows),
-                     self.rules)
+        return Table(
+            tuple(self.columns[place] for place in places),
+            tuple(tuple(row[place] for place in places) for row in self.rows),
+            self.rules,
+        )
 
     @property
     def groups(self) -> tuple[tuple[str, int], ...]:
         """Headings above the columns' own and how many columns each spans; none without any."""
         if not any(column.group for column in self.columns):
             return ()
-        return tuple((group, len(list(columns)))
-                     for group, columns in groupby(column.group for column in self.columns))
+        return tuple(
+            (group, len(list(columns)))
+            for group, columns in groupby(column.group for column in self.columns)
+        )
 
     def text(self) -> str:
         """Aligned plain text, also with letters two columns wide; no line ends with a blank."""
         cells = self._cells()
         widths = [max(map(display_width, column)) for column in zip(*cells, strict=True)]
-        return '\n'.join('  '.join(
-            _pad(cell, width, column.left)
-            for cell, width, column in zip(line, widths, self.columns, strict=True)).rstrip()
-            for line in cells)
+        return '\n'.join(
+            '  '.join(
+                _pad(cell, width, column.left)
+                for cell, width, column in zip(line, widths, self.columns, strict=True)
+            ).rstrip()
+            for line in cells
+        )
 
     def markdown(self) -> str:
         """A Markdown table; what Markdown would take for markup stands escaped."""
-        head = [escape_markdown(f'{column.group}: {column.title}' if column.group else
-                                column.title) for column in self.columns]
+        head = [
+            escape_markdown(f'{column.group}: {column.title}' if column.group else column.title)
+            for column in self.columns
+        ]
         rule = [':--' if column.left else '--:' for column in self.columns]
         body = self._marked(escape_markdown, '**{}**')
         return '\n'.join(f'| {" | ".join(line)} |' for line in (head, rule, *body))
 
     def latex(self) -> str:
         """A LaTeX tabular in the style of the package booktabs; all text stands escaped."""
-        lines = [rf'\begin{{tabular}}{{{"".join("rl"[column.left] for column in self.columns)}}}',
-                 r'\toprule']
+        lines = [
+            rf'\begin{{tabular}}{{{"".join("rl"[column.left] for column in self.columns)}}}',
+            r'\toprule',
+        ]
         if self.groups:
-            lines.append(' & '.join(
-                rf'\multicolumn{{{span}}}{{c}}{{{escape_latex(group)}}}' if group else
-                ' & ' * (span - 1) for group, span in self.groups) + r' \\')
+            lines.append(
+                ' & '.join(
+                    rf'\multicolumn{{{span}}}{{c}}{{{escape_latex(group)}}}'
+                    if group
+                    else ' & ' * (span - 1)
+                    for group, span in self.groups
+                )
+                + r' \\'
+            )
             start = 1
             for group, span in self.groups:
                 if group:
                     lines.append(rf'\cmidrule(lr){{{start}-{start + span - 1}}}')
                 start += span
-        lines += [' & '.join(escape_latex(column.title) for column in self.columns) + r' \\',
-                  r'\midrule']
+        lines += [
+            ' & '.join(escape_latex(column.title) for column in self.columns) + r' \\',
+            r'\midrule',
+        ]
         for number, line in enumerate(self._marked(escape_latex, r'\textbf{{{}}}')):
             lines += [r'\midrule'] * (number in self.rules)
             lines.append(' & '.join(line) + r' \\')
@@ -143,19 +172,28 @@ class Table:
         writer.writerow(column.key for column in self.columns)
         writer.writerows(
             [_csv_value(cell.value if isinstance(cell, Cell) else cell) for cell in row]
-            for row in self.rows)
+            for row in self.rows
+        )
         return file.getvalue()
 
     def _cells(self) -> list[list[str]]:
-        return [[column.title for column in self.columns],
-                *([column.show(value) for column, value in zip(self.columns, row, strict=True)]
-                  for row in self.rows)]
+        return [
+            [column.title for column in self.columns],
+            *(
+                [column.show(value) for column, value in zip(self.columns, row, strict=True)]
+                for row in self.rows
+            ),
+        ]
 
     def _marked(self, escape: Callable[[str], str], bold: str) -> list[list[str]]:
         """Texts of the rows, escaped; those that stand out in the form for bold."""
-        return [[bold.format(escape(text)) if isinstance(cell, Cell) and cell.bold else
-                 escape(text) for cell, text in zip(row, texts, strict=True)]
-                for row, texts in zip(self.rows, self._cells()[1:], strict=True)]
+        return [
+            [
+                bold.format(escape(text)) if isinstance(cell, Cell) and cell.bold else escape(text)
+                for cell, text in zip(row, texts, strict=True)
+            ]
+            for row, texts in zip(self.rows, self._cells()[1:], strict=True)
+        ]
 
 
 def _csv_value(value: Any) -> Any:
@@ -179,8 +217,14 @@ def escape_latex(text: str) -> str:
 
 def display_width(text: str) -> int:
     """How many columns of a terminal a text takes: East Asian letters two, accents none."""
-    return sum(0 if unicodedata.combining(letter) or unicodedata.category(letter) in ('Cf', 'Me')
-               else 2 if unicodedata.east_asian_width(letter) in 'WF' else 1 for letter in text)
+    return sum(
+        0
+        if unicodedata.combining(letter) or unicodedata.category(letter) in ('Cf', 'Me')
+        else 2
+        if unicodedata.east_asian_width(letter) in 'WF'
+        else 1
+        for letter in text
+    )
 
 
 def shorten(text: str, width: int) -> str:

@@ -13,9 +13,13 @@ _SUFFIX = '.yaml'
 
 def names() -> tuple[str, ...]:
     """Names of the built-in taxonomies, in alphabetical order."""
-    return tuple(sorted(
-        entry.name.removesuffix(_SUFFIX) for entry in _folder().iterdir()
-        if entry.name.endswith(_SUFFIX)))
+    return tuple(
+        sorted(
+            entry.name.removesuffix(_SUFFIX)
+            for entry in _folder().iterdir()
+            if entry.name.endswith(_SUFFIX)
+        )
+    )
 
 
 def content(name: str) -> bytes:

@@ -35,7 +35,8 @@ def read(path: str | os.PathLike[str]) -> Any:
         return json.loads(content)
     except json.JSONDecodeError as error:
         raise TaxonomyError(
-            f'line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}') from None
+            f'line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}'
+        ) from None
     except UnicodeDecodeError:
         raise TaxonomyError('this is not UTF-8 text; save it as UTF-8') from None
     except (ValueError, RecursionError):
@@ -47,8 +48,11 @@ def parse(data: Mapping[str, Any]) -> dict[str, Any]:
     categories = _categories(data)
     parents = _parents(categories, data)
     # Paths of the parents too: a circle among them must not pass unseen.
-    paths = {category: path for category, path in zip(categories, _paths(categories), strict=True)
-             if category.id not in parents}
+    paths = {
+        category: path
+        for category, path in zip(categories, _paths(categories), strict=True)
+        if category.id not in parents
+    }
     return {
         'classes': [category.name for category in paths],
         'paths': _strip_roots(list(paths.values())),
@@ -73,8 +77,9 @@ def _categories(data: Mapping[str, Any]) -> list[_Category]:
     """The checked categories of a COCO file, by id."""
     entries = data.get('categories') if isinstance(data, Mapping) else None
     if not isinstance(entries, (list, tuple)):
-        raise TaxonomyError("not a COCO file: it has no list of 'categories'; "
-                            'name an annotation file')
+        raise TaxonomyError(
+            "not a COCO file: it has no list of 'categories'; name an annotation file"
+        )
     if not entries:
         raise TaxonomyError("'categories' is empty; list the classes in it")
     categories: dict[int, _Category] = {}
@@ -82,26 +87,35 @@ def _categories(data: Mapping[str, Any]) -> list[_Category]:
     for position, entry in enumerate(entries):
         if not isinstance(entry, Mapping) or 'id' not in entry or 'name' not in entry:
             raise TaxonomyError(
-                f'categories[{position}] is {show(entry)}; give it an id and a name')
+                f'categories[{position}] is {show(entry)}; give it an id and a name'
+            )
         id, what = entry['id'], f'the category with id {show(entry["id"])}'
         if isinstance(id, bool) or not isinstance(id, int):
             raise TaxonomyError(
-                f'categories[{position}] has the id {show(id)}; give it a whole number')
+                f'categories[{position}] has the id {show(id)}; give it a whole number'
+            )
         name = check_name(entry['name'], what)
         if id in categories:
-            raise TaxonomyError(f'categories {show(categories[id].name)} and {show(name)} '
-                                f'both have id {id}; number them apart')
+            raise TaxonomyError(
+                f'categories {show(categories[id].name)} and {show(name)} '
+                f'both have id {id}; number them apart'
+            )
         if name in ids_by_name:
-            raise TaxonomyError(f'categories {ids_by_name[name]} and {id} are both named '
-                                f'{show(name)}; merge or rename one')
+            raise TaxonomyError(
+                f'categories {ids_by_name[name]} and {id} are both named '
+                f'{show(name)}; merge or rename one'
+            )
         ids_by_name[name] = id
         categories[id] = _Category(id, name, _parent_name(entry.get('supercategory'), name))
     return [categories[id] for id in sorted(categories)]
 
 
 def _parent_name(value: object, name: str) -> str | None:
-    if value is None or (isinstance(value, str) and len(value) <= MAX_LETTERS
-                         and value.strip().casefold() in ('', 'none')):
+    if value is None or (
+        isinstance(value, str)
+        and len(value) <= MAX_LETTERS
+        and value.strip().casefold() in ('', 'none')
+    ):
         return None
     return check_name(value, f'the supercategory of {show(name)}')
 
@@ -111,13 +125,19 @@ def _parents(categories: Iterable[_Category], data: Mapping[str, Any]) -> set[in
     annotations = data.get('annotations', ())
     if not isinstance(annotations, (list, tuple)):
         raise TaxonomyError(f"'annotations' is {show(annotations)}; it must be a list")
-    annotated = {annotation['category_id'] for annotation in annotations
-                 if isinstance(annotation, Mapping)
-                 and isinstance(annotation.get('category_id'), int)}
+    annotated = {
+        annotation['category_id']
+        for annotation in annotations
+        if isinstance(annotation, Mapping) and isinstance(annotation.get('category_id'), int)
+    }
     # A category that names itself says that it is a class; the others may lack boxes by chance.
-    return {category.id for category in categories
-            if category.name in named and category.id not in annotated
-            and category.parent != category.name}
+    return {
+        category.id
+        for category in categories
+        if category.name in named
+        and category.id not in annotated
+        and category.parent != category.name
+    }
 
 
 def _named_by_others(categories: Iterable[_Category]) -> set[str | None]:
@@ -126,8 +146,10 @@ def _named_by_others(categories: Iterable[_Category]) -> set[str | None]:
 
 def _paths(categories: list[_Category]) -> list[tuple[str, ...]]:
     """The groups that each category is in, coarsest first."""
-    above = {category.name: None if category.parent == category.name else category.parent
-             for category in categories}
+    above = {
+        category.name: None if category.parent == category.name else category.parent
+        for category in categories
+    }
     named = _named_by_others(categories)
     paths = []
     for category in categories:
@@ -135,7 +157,7 @@ def _paths(categories: list[_Category]) -> list[tuple[str, ...]]:
         group = category.name if category.name in named else above[category.name]
         while group is not None:
             if group in path:
-                circle = ' -> '.join(map(show, [*path[path.index(group):], group]))
+                circle = ' -> '.join(map(show, [*path[path.index(group) :], group]))
                 raise TaxonomyError(f'supercategories run in a circle: {circle}; break it')
             path.append(group)
             group = above.get(group)
@@ -150,6 +172,7 @@ def _strip_roots(paths: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
             raise TaxonomyError(
                 f'all {len(paths)} classes have the supercategory {show(paths[0][0])}: one group '
                 'teaches nothing, since every object has the same superclass; edit supercategory, '
-                'or give a taxonomy as a YAML file')
+                'or give a taxonomy as a YAML file'
+            )
         paths = [path[1:] for path in paths]
     return paths

@@ -27,6 +27,7 @@ def read_bytes(path: str | os.PathLike[str], max_bytes: int | None = None) -> by
     except MemoryError:
         raise TaxonomyError('cannot be read (there is too little memory)') from None
     if max_bytes is not None and len(content) > max_bytes:
-        raise TaxonomyError(f'over {max_bytes / 2**20:g} MiB, more than a file of its kind has; '
-                            'check the path')
+        raise TaxonomyError(
+            f'over {max_bytes / 2**20:g} MiB, more than a file of its kind has; check the path'
+        )
     return content

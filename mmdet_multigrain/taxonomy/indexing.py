@@ -21,22 +21,27 @@ def index_names(
         other = labels.setdefault(normalise(check_name(name, 'a class')), label)
         if other != label:
             raise TaxonomyError(
-                f'class {show(name)} is listed twice; remove one' if classes[other] == name else
-                f'classes {show(classes[other])} and {show(name)} differ only in case, blanks, '
-                "'_' or '-'; merge or rename one")
+                f'class {show(name)} is listed twice; remove one'
+                if classes[other] == name
+                else f'classes {show(classes[other])} and {show(name)} differ only in case, blanks, '
+                "'_' or '-'; merge or rename one"
+            )
     for name, others in aliases.items():
         if name not in classes:
             raise TaxonomyError(
                 f'aliases are given for {show(name)}, which is not a class'
-                + did_you_mean(name, classes, 'remove them'))
+                + did_you_mean(name, classes, 'remove them')
+            )
         label = classes.index(name)
         for alias in others:
-            other = labels.setdefault(normalise(check_name(alias, f'an alias of {show(name)}')),
-                                      label)
+            other = labels.setdefault(
+                normalise(check_name(alias, f'an alias of {show(name)}')), label
+            )
             if other != label:
                 raise TaxonomyError(
                     f'alias {show(alias)} of class {show(name)} also means class '
-                    f'{show(classes[other])}; remove it from one of them')
+                    f'{show(classes[other])}; remove it from one of them'
+                )
     return labels
 
 
@@ -52,15 +57,20 @@ def build_level(
     index: list[int] = []
     for leaf, path in zip(classes, paths, strict=True):
         # A class that has no group here stands alone; its own name (not a tuple) is its identity.
-        node = path[:level + 1] if level < len(path) else leaf
+        node = path[: level + 1] if level < len(path) else leaf
         if node not in groups:
             name = leaf if node is leaf else check_name(path[level], 'a group')
             other = owners.setdefault(normalise(name), node)
             if other != node:
                 raise TaxonomyError(
                     f'at level {level}, {_describe(other)} and {_describe(node)} have one name; '
-                    'rename one' + (', or put the class into that group'
-                                    if isinstance(node, str) or isinstance(other, str) else ''))
+                    'rename one'
+                    + (
+                        ', or put the class into that group'
+                        if isinstance(node, str) or isinstance(other, str)
+                        else ''
+                    )
+                )
             groups[node] = len(names)
             names.append(name)
         index.append(groups[node])

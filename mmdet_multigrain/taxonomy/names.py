@@ -38,13 +38,17 @@ def check_name(name: object, what: str) -> str:
     if not isinstance(name, str):
         raise TaxonomyError(
             f'{what} is {show(name)}, not text; quote it if it is a name (YAML reads a bare no, '
-            'on or 3 as something else)')
+            'on or 3 as something else)'
+        )
     if not name.strip():
         raise TaxonomyError(f'{what} is empty; name it or remove it')
     if len(name) > MAX_LETTERS:
-        raise TaxonomyError(f'{what}, {show(name)}, has {len(name):,} letters; '
-                            f'{MAX_LETTERS:,} are enough for a name')
+        raise TaxonomyError(
+            f'{what}, {show(name)}, has {len(name):,} letters; '
+            f'{MAX_LETTERS:,} are enough for a name'
+        )
     if any(unicodedata.category(character) in _UNPRINTABLE for character in name):
         raise TaxonomyError(
-            f'{what}, {show(name)}, holds a line break or a control character; remove it')
+            f'{what}, {show(name)}, holds a line break or a control character; remove it'
+        )
     return name

@@ -24,8 +24,10 @@ from .errors import TaxonomyError, did_you_mean, error_source, show
 from .files import read_bytes
 from .names import normalise
 
-RULE = ('the parent on the shortest path from the node; of several, the one with the fewest '
-        'leaves below it; then the first in the file')
+RULE = (
+    'the parent on the shortest path from the node; of several, the one with the fewest '
+    'leaves below it; then the first in the file'
+)
 MAX_BYTES = 4 << 20  # of a file; those of the release's 600 or 20,000 classes have a part of it
 
 
@@ -52,7 +54,8 @@ class Hierarchy:
         except KeyError:
             raise TaxonomyError(
                 f'{show(label_name)} is not among the class descriptions; '
-                'add a line with it and its name there') from None
+                'add a line with it and its name there'
+            ) from None
 
     def find(self, node: str | None) -> str:
         """Label name of a node given by display name or label name; None is the root."""
@@ -60,14 +63,22 @@ class Hierarchy:
             return self.root
         if node in self.children:
             return node
-        found = {normalise(self.names.get(label_name, label_name)): label_name
-                 for label_name in self.children}
+        found = {
+            normalise(self.names.get(label_name, label_name)): label_name
+            for label_name in self.children
+        }
         if normalise(node) not in found:
             known = [self.names.get(label_name, label_name) for label_name in self.children]
             raise TaxonomyError(
                 f'the hierarchy has no node {show(node)}'
-                + did_you_mean(node, known, 'without class descriptions nodes are named as in '
-                               'the hierarchy' if not self.names else 'check the name'))
+                + did_you_mean(
+                    node,
+                    known,
+                    'without class descriptions nodes are named as in the hierarchy'
+                    if not self.names
+                    else 'check the name',
+                )
+            )
         return found[normalise(node)]
 
     def is_leaf(self, label_name: str) -> bool:
@@ -101,15 +112,18 @@ class Hierarchy:
         if self.is_leaf(top):
             raise TaxonomyError(
                 f'{show(self.names.get(top, top))} is a leaf of the hierarchy; name a node with '
-                'subcategories')
+                'subcategories'
+            )
         parents = self._parents(top)
         leaves: dict[str, str] = {}
         paths = {}
         for leaf in filter(self.is_leaf, parents):
             name, path, above = self.name(leaf), [], parents[leaf][0]
             if leaves.setdefault(name, leaf) != leaf:
-                raise TaxonomyError(f'{show(leaves[name])} and {show(leaf)} are both named '
-                                    f'{show(name)}; rename one in the class descriptions')
+                raise TaxonomyError(
+                    f'{show(leaves[name])} and {show(leaf)} are both named '
+                    f'{show(name)}; rename one in the class descriptions'
+                )
             while above != top:
                 path.append(self.name(above))
                 above = parents[above][0]
@@ -124,8 +138,11 @@ class Hierarchy:
 
     def choices(self, node: str | None = None) -> dict[str, tuple[str, ...]]:
         """The names of the parents of each node below one that has several, the chosen first."""
-        return {self.names.get(child, child): tuple(self.names.get(p, p) for p in parents)
-                for child, parents in self._parents(self.find(node)).items() if len(parents) > 1}
+        return {
+            self.names.get(child, child): tuple(self.names.get(p, p) for p in parents)
+            for child, parents in self._parents(self.find(node)).items()
+            if len(parents) > 1
+        }
 
     def _parents(self, top: str) -> dict[str, list[str]]:
         """The parents of each node below one, the chosen one first."""
@@ -141,8 +158,9 @@ class Hierarchy:
         return found
 
 
-def read(hierarchy: str | os.PathLike[str],
-         descriptions: str | os.PathLike[str] | None = None) -> Hierarchy:
+def read(
+    hierarchy: str | os.PathLike[str], descriptions: str | os.PathLike[str] | None = None
+) -> Hierarchy:
     """Read the release's ``bbox_labels_600_hierarchy.json`` or another of its form.
 
     Args:
@@ -162,15 +180,17 @@ def read(hierarchy: str | os.PathLike[str],
             if isinstance(error, TaxonomyError):
                 raise
             raise TaxonomyError(
-                f'not valid JSON ({str(error)[:120]}); fetch the file again') from None
+                f'not valid JSON ({str(error)[:120]}); fetch the file again'
+            ) from None
         children: dict[str, dict[str, None]] = {}
         for label_name, parent in _edges(content):
             children.setdefault(label_name, {})
             if parent is not None:
                 children[parent][label_name] = None
         _refuse_circles(children)
-        return Hierarchy(next(iter(children)),
-                         {node: tuple(below) for node, below in children.items()}, names)
+        return Hierarchy(
+            next(iter(children)), {node: tuple(below) for node, below in children.items()}, names
+        )
 
 
 def read_descriptions(path: str | os.PathLike[str]) -> dict[str, str]:
@@ -187,13 +207,16 @@ def read_descriptions(path: str | os.PathLike[str]) -> dict[str, str]:
                 if not row or row == ['LabelName', 'DisplayName']:
                     continue
                 if len(row) != 2 or not all(field.strip() for field in row):
-                    raise TaxonomyError(f'line {reader.line_num} is {show(",".join(row))}, not '
-                                        'a label name and a display name; mend the line')
+                    raise TaxonomyError(
+                        f'line {reader.line_num} is {show(",".join(row))}, not '
+                        'a label name and a display name; mend the line'
+                    )
                 label_name, name = (field.strip() for field in row)
                 if names.setdefault(label_name, name) != name:
                     raise TaxonomyError(
                         f'line {reader.line_num} names {show(label_name)} {show(name)}, but an '
-                        f'earlier one {show(names[label_name])}; remove one')
+                        f'earlier one {show(names[label_name])}; remove one'
+                    )
         except csv.Error as error:
             raise TaxonomyError(f'line {reader.line_num}: not CSV ({error})') from None
         if not names:
@@ -207,8 +230,10 @@ def _edges(content: Any) -> Iterator[tuple[str, str | None]]:
     while stack:
         node, parent, place = stack.pop()
         if not isinstance(node, Mapping) or not isinstance(node.get('LabelName'), str):
-            raise TaxonomyError(f'{place} is {show(node)}, not an object with a LabelName; '
-                                "name Open Images' hierarchy file")
+            raise TaxonomyError(
+                f'{place} is {show(node)}, not an object with a LabelName; '
+                "name Open Images' hierarchy file"
+            )
         label_name = node['LabelName']
         yield label_name, parent
         below = []
@@ -216,8 +241,14 @@ def _edges(content: Any) -> Iterator[tuple[str, str | None]]:
             entries = node.get(key, [])
             if not isinstance(entries, list):
                 raise TaxonomyError(f'{key} of {show(label_name)} is {show(entries)}, not a list')
-            below += [(entry, label_name if key == 'Subcategory' else None,
-                       f'an entry of {key} of {show(label_name)}') for entry in entries]
+            below += [
+                (
+                    entry,
+                    label_name if key == 'Subcategory' else None,
+                    f'an entry of {key} of {show(label_name)}',
+                )
+                for entry in entries
+            ]
         stack += reversed(below)
 
 
@@ -230,7 +261,7 @@ def _refuse_circles(children: Mapping[str, Iterable[str]]) -> None:
         while following is not None:
             if following in path:
                 nodes = list(path)
-                circle = [*nodes[nodes.index(following):], following]
+                circle = [*nodes[nodes.index(following) :], following]
                 shown = ' -> '.join(map(show, circle[:6])) + (' ...' if len(circle) > 6 else '')
                 raise TaxonomyError(f'subcategories run in a circle: {shown}; break it')
             path[following] = iter(children[following])

@@ -28,8 +28,8 @@ def parse(mapping: Mapping[str, Any], default_name: str) -> dict[str, Any]:
     """
     if not isinstance(mapping, Mapping):
         raise TaxonomyError(
-            f'a taxonomy is a mapping such as "groups: {{top: [shirt, coat]}}", '
-            f'not {show(mapping)}')
+            f'a taxonomy is a mapping such as "groups: {{top: [shirt, coat]}}", not {show(mapping)}'
+        )
     # A single group would teach nothing, so a single key that looks like ours is a slip in it.
     slip = len(mapping) == 1 and closest(next(iter(mapping)), KEYS)
     if not slip and not any(key in KEYS for key in mapping):
@@ -38,7 +38,8 @@ def parse(mapping: Mapping[str, Any], default_name: str) -> dict[str, Any]:
         if key not in KEYS:
             raise TaxonomyError(
                 f'unknown key {show(key)}'
-                + did_you_mean(key, KEYS, f'the keys are {", ".join(KEYS)}'))
+                + did_you_mean(key, KEYS, f'the keys are {", ".join(KEYS)}')
+            )
     given = {key: value for key, value in mapping.items() if value is not None}
 
     tree = _Leaves()
@@ -97,8 +98,10 @@ def _dump_children(node: dict[str, Any]) -> list[Any] | dict[str, Any]:
     """A list where there are leaves, with subgroups as mappings of one key; else a mapping."""
     if all(children is not None for children in node.values()):
         return {name: _dump_children(children) for name, children in node.items()}
-    return [name if children is None else {name: _dump_children(children)}
-            for name, children in node.items()]
+    return [
+        name if children is None else {name: _dump_children(children)}
+        for name, children in node.items()
+    ]
 
 
 class _Leaves:
@@ -115,7 +118,8 @@ class _Leaves:
         if not isinstance(groups, Mapping):
             raise TaxonomyError(
                 f'groups is {show(groups)}; write a mapping of each group to its classes, '
-                'such as {top: [shirt, coat], bottom: [jeans]}')
+                'such as {top: [shirt, coat], bottom: [jeans]}'
+            )
         self._add_mapping(groups, ())
 
     def _add_mapping(self, groups: Mapping[str, Any], parent: tuple[str, ...]) -> None:
@@ -127,7 +131,8 @@ class _Leaves:
             if len(path) > MAX_DEPTH:
                 raise TaxonomyError(
                     f'group {show(path[0])} nests more than {MAX_DEPTH} groups; '
-                    'flatten it, or remove a reference to itself')
+                    'flatten it, or remove a reference to itself'
+                )
             self._groups.add(path)
             self._add_children(children, path)
 
@@ -146,7 +151,8 @@ class _Leaves:
         else:
             raise TaxonomyError(
                 f'group {name} is {show(children)}; write a list of its classes, such as '
-                '[shirt, coat]')
+                '[shirt, coat]'
+            )
 
     def add_leaf(self, leaf: object, path: tuple[str, ...]) -> None:
         place = f'group {show(path[-1])}' if path else 'ungrouped'
@@ -154,10 +160,12 @@ class _Leaves:
         if name in self.paths:
             before = self.paths[name]
             raise TaxonomyError(
-                f'class {show(name)} is listed twice in {place}; remove one' if before == path else
-                f'class {show(name)} is in two groups, '
+                f'class {show(name)} is listed twice in {place}; remove one'
+                if before == path
+                else f'class {show(name)} is in two groups, '
                 f'{show(" / ".join(before) or "ungrouped")} and '
-                f'{show(" / ".join(path) or "ungrouped")}; remove it from one')
+                f'{show(" / ".join(path) or "ungrouped")}; remove it from one'
+            )
         self.paths[name] = path
 
 
@@ -175,19 +183,22 @@ def _check_order(classes: list[str], paths: Mapping[str, object]) -> None:
         if name not in paths:
             raise TaxonomyError(
                 f'classes lists {show(name)}, which is neither in a group nor in ungrouped'
-                + did_you_mean(name, paths, 'add it there or remove it here'))
+                + did_you_mean(name, paths, 'add it there or remove it here')
+            )
         seen.add(name)
     for name in paths:
         if name not in seen:
             raise TaxonomyError(
                 f'classes lacks {show(name)}, which is in a group or in ungrouped; '
-                'add it there, or leave out classes to take the order of appearance')
+                'add it there, or leave out classes to take the order of appearance'
+            )
 
 
 def _aliases(value: object) -> dict[str, list[str]]:
     if not isinstance(value, Mapping):
         raise TaxonomyError(
-            f'aliases is {show(value)}; write a mapping of each class to a list of other names')
+            f'aliases is {show(value)}; write a mapping of each class to a list of other names'
+        )
     return {name: _names(others, f'aliases of {show(name)}') for name, others in value.items()}
 
 

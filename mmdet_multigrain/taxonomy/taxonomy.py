@@ -43,8 +43,16 @@ class Taxonomy:
         TaxonomyError: If names are empty, clash or are unknown, or if one group holds everything.
     """
 
-    __slots__ = ('name', 'classes', 'paths', 'aliases', 'num_levels', 'description', '_levels',
-                 '_labels')
+    __slots__ = (
+        'name',
+        'classes',
+        'paths',
+        'aliases',
+        'num_levels',
+        'description',
+        '_levels',
+        '_labels',
+    )
 
     name: str
     classes: tuple[str, ...]
@@ -64,7 +72,7 @@ class Taxonomy:
         description: str = '',
     ) -> None:
         classes = tuple(classes)
-        paths = ((), ) * len(classes) if paths is None else tuple(tuple(path) for path in paths)
+        paths = ((),) * len(classes) if paths is None else tuple(tuple(path) for path in paths)
         aliases = {key: tuple(value) for key, value in (aliases or {}).items() if value}
         check_name(name, "the taxonomy's name")
         if not classes:
@@ -74,12 +82,12 @@ class Taxonomy:
         needed = 1 + max(map(len, paths))
         num_levels = needed if num_levels is None else num_levels
         if needed > MAX_LEVELS:
-            raise TaxonomyError(
-                f'groups nest more than {schema.MAX_DEPTH} deep; flatten them')
+            raise TaxonomyError(f'groups nest more than {schema.MAX_DEPTH} deep; flatten them')
         if not needed <= num_levels <= MAX_LEVELS:
             raise TaxonomyError(
                 f'levels is {num_levels}, but the groups make {needed} with the classes; '
-                f'give {needed} to {MAX_LEVELS}')
+                f'give {needed} to {MAX_LEVELS}'
+            )
         values = {
             'name': name,
             'classes': classes,
@@ -96,7 +104,8 @@ class Taxonomy:
             raise TaxonomyError(
                 f'one group, {show(self.group_names(0)[0])}, holds all {len(classes)} classes: one '
                 'group teaches nothing, since every object has the same superclass; split it, or '
-                'remove it so that its subgroups come first')
+                'remove it so that its subgroups come first'
+            )
 
     # ------------------------------------------------------------------ levels and groups
 
@@ -137,7 +146,8 @@ class Taxonomy:
             if not 0 <= label < self.num_classes:
                 raise TaxonomyError(
                     f'label {label} is not in taxonomy {show(self.name)}; '
-                    f'its labels are 0 to {self.num_classes - 1}')
+                    f'its labels are 0 to {self.num_classes - 1}'
+                )
         names, index = self._level(level)
         return names[index[label]]
 
@@ -151,7 +161,8 @@ class Taxonomy:
             self.classes,
             aliases=self.aliases,
             num_levels=max(2, self.num_levels),
-            description=self.description)
+            description=self.description,
+        )
 
     def _level(self, level: int) -> tuple[tuple[str, ...], tuple[int, ...]]:
         try:
@@ -159,7 +170,8 @@ class Taxonomy:
         except IndexError:
             raise IndexError(
                 f'level {level} is not in taxonomy {show(self.name)}; '
-                f'its levels are 0 to {self.num_levels - 1}') from None
+                f'its levels are 0 to {self.num_levels - 1}'
+            ) from None
 
     # ------------------------------------------------------------------ names and labels
 
@@ -182,8 +194,10 @@ class Taxonomy:
             with error_source(source):
                 raise TaxonomyError(
                     f'class {show(name)} is not in taxonomy {show(self.name)}'
-                    + did_you_mean(name, self._known_names(self.classes),
-                                   'add it there or use another name'))
+                    + did_you_mean(
+                        name, self._known_names(self.classes), 'add it there or use another name'
+                    )
+                )
         return label
 
     def match_categories(
@@ -216,7 +230,8 @@ class Taxonomy:
                     raise TaxonomyError(
                         f'categories {show(first[label])} and {show(name)} are both class '
                         f'{show(self.classes[label])} of taxonomy {show(self.name)}; '
-                        'merge them in the file or correct the aliases')
+                        'merge them in the file or correct the aliases'
+                    )
                 if label is not None:
                     first[label] = name
             missing = [name for label, name in enumerate(self.classes) if label not in first]
@@ -227,15 +242,21 @@ class Taxonomy:
                     f'{show(self.name)}: {show_list(unknown)}'
                     + did_you_mean(
                         # A class that the file has is no likely meaning of another name in it.
-                        unknown, self._known_names(missing),
-                        'add a class or an alias to the taxonomy, or take another taxonomy'))
+                        unknown,
+                        self._known_names(missing),
+                        'add a class or an alias to the taxonomy, or take another taxonomy',
+                    )
+                )
             if missing and not allow_missing:
                 raise TaxonomyError(
                     f'{len(missing)} of {self.num_classes} classes of taxonomy {show(self.name)} '
                     f'not among the categories: {show_list(missing)}'
                     + did_you_mean(
-                        missing, [name for name in unknown if isinstance(name, str)],
-                        'add the categories, or take a taxonomy without these classes'))
+                        missing,
+                        [name for name in unknown if isinstance(name, str)],
+                        'add the categories, or take a taxonomy without these classes',
+                    )
+                )
         return labels
 
     def _known_names(self, classes: Iterable[str]) -> list[str]:
@@ -261,7 +282,8 @@ class Taxonomy:
         if not isinstance(spec, (str, os.PathLike)):
             raise TaxonomyError(
                 f'a taxonomy cannot be read from {show(spec)}; '
-                'give a built-in name, a .yaml or COCO .json file, or a mapping')
+                'give a built-in name, a .yaml or COCO .json file, or a mapping'
+            )
         if spec in builtin.names():
             with error_source(spec):
                 return cls._from_yaml_content(builtin.content(spec), spec)
@@ -273,8 +295,8 @@ class Taxonomy:
             return cls.from_coco(path)
         raise TaxonomyError(
             f'taxonomy {show(str(spec))} is neither built in ({", ".join(builtin.names())}) nor '
-            'a .yaml, .yml or COCO .json file'
-            + did_you_mean(spec, builtin.names()))
+            'a .yaml, .yml or COCO .json file' + did_you_mean(spec, builtin.names())
+        )
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], source: object = 'mapping') -> Taxonomy:
@@ -367,7 +389,7 @@ class Taxonomy:
         return hash(self._key())
 
     def __reduce__(self) -> tuple:
-        return Taxonomy.from_mapping, (self.to_dict(), )
+        return Taxonomy.from_mapping, (self.to_dict(),)
 
     def __repr__(self) -> str:
         sizes = ' > '.join(str(self.num_groups(level)) for level in range(self.num_levels))

@@ -44,21 +44,26 @@ class _StrictLoader(yaml.SafeLoader):
             if key.value in first_line:
                 raise TaxonomyError(
                     f'line {line}: key {show(key.value)} stands twice '
-                    f'(first on line {first_line[key.value]}); merge the two')
+                    f'(first on line {first_line[key.value]}); merge the two'
+                )
             first_line[key.value] = line
         return node
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         super().flatten_mapping(node)
         if len(node.value) > MAX_MERGED:
-            raise TaxonomyError(f'line {node.start_mark.line + 1}: over {MAX_MERGED:,} keys by '
-                                'merging (<<); list classes once')
+            raise TaxonomyError(
+                f'line {node.start_mark.line + 1}: over {MAX_MERGED:,} keys by '
+                'merging (<<); list classes once'
+            )
 
     def construct_number(self, node: yaml.ScalarNode) -> int | float:
         """A whole number or a fraction; anything else raises what PyYAML raises."""
         if len(node.value) > MAX_DIGITS:
-            raise TaxonomyError(f'line {node.start_mark.line + 1}: number {show(node.value)} is '
-                                'too long; quote it if it is a name')
+            raise TaxonomyError(
+                f'line {node.start_mark.line + 1}: number {show(node.value)} is '
+                'too long; quote it if it is a name'
+            )
         return yaml.SafeLoader.yaml_constructors[node.tag](self, node)
 
 
@@ -70,7 +75,10 @@ class _Dumper(yaml.SafeDumper):
     """A SafeDumper that writes short lists of names on one line, others one item a line."""
 
     def represent_sequence(
-        self, tag: str, sequence: list[Any], flow_style: bool | None = None,
+        self,
+        tag: str,
+        sequence: list[Any],
+        flow_style: bool | None = None,
     ) -> yaml.SequenceNode:
         short = all(isinstance(item, str) for item in sequence) and sum(map(len, sequence)) <= 60
         return super().represent_sequence(tag, sequence, flow_style=short)
@@ -102,8 +110,9 @@ def parse(content: bytes) -> Any:
 
 def dump(mapping: Mapping[str, Any]) -> str:
     """The text of a YAML file with the keys of ``schema`` and the comment that explains them."""
-    body = yaml.dump(mapping, Dumper=_Dumper, sort_keys=False, allow_unicode=True,
-                     width=float('inf'))
+    body = yaml.dump(
+        mapping, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=float('inf')
+    )
     return f'{_EXPLANATION}\n{body}'
 
 

@@ -12,22 +12,32 @@ from mmdet_multigrain.checks.model import CocoData
 
 
 def data(annotations, *, width=100, height=80):
-    return CocoData({
-        'images': [{'id': n, 'file_name': f'{n}.jpg', 'width': width, 'height': height}
-                   for n in (1, 2)],
-        'annotations': [{'id': n, 'image_id': 1, 'category_id': 1, 'iscrowd': 0, **annotation}
-                        for n, annotation in enumerate(annotations, start=1)],
-        'categories': [{'id': n, 'name': f'class {n}'} for n in (1, 2)],
-    }, path=Path('x.json'))
+    return CocoData(
+        {
+            'images': [
+                {'id': n, 'file_name': f'{n}.jpg', 'width': width, 'height': height} for n in (1, 2)
+            ],
+            'annotations': [
+                {'id': n, 'image_id': 1, 'category_id': 1, 'iscrowd': 0, **annotation}
+                for n, annotation in enumerate(annotations, start=1)
+            ],
+            'categories': [{'id': n, 'name': f'class {n}'} for n in (1, 2)],
+        },
+        path=Path('x.json'),
+    )
 
 
 def found(*annotations, **size):
     """Ids of the annotations by code."""
-    checked = data([{'area': math.prod(a['bbox'][2:]) if _has_sides(a) else 1, **a}
-                    for a in annotations], **size)
+    checked = data(
+        [{'area': math.prod(a['bbox'][2:]) if _has_sides(a) else 1, **a} for a in annotations],
+        **size,
+    )
     checked.max_examples = 100
-    return {finding.kind.code: [int(example.split()[1]) for example in finding.examples]
-            for finding in boxes.check(checked)}
+    return {
+        finding.kind.code: [int(example.split()[1]) for example in finding.examples]
+        for finding in boxes.check(checked)
+    }
 
 
 def _has_sides(annotation):
@@ -45,17 +55,46 @@ def test_nothing_to_find():
     assert found(box(0, 0, 100, 80), box(10, 10, 1, 1), box(99, 79, 1.04, 1)) == {}
 
 
-@pytest.mark.parametrize('code, bad', [
-    ('bbox-not-four-numbers', [[], [1, 2, 3], [1, 2, 3, 4, 5], [1, 2, 3, '4'], [1, 2, None, 4],
-                               [True, 1, 2, 3], None, 'box', {'x': 1}, 7]),
-    ('bbox-not-finite', [[math.nan, 1, 2, 3], [1, 2, math.inf, 4], [1, 2, 3, 10**400],
-                         [-1e10, 0, 5, 5], [0, 0, 1e308, 1e308]]),
-    ('bbox-empty', [[1, 2, 0, 4], [1, 2, 3, 0], [5, 5, -3, 4], [200, 0, 0, 0]]),
-    ('bbox-outside', [[100, 0, 5, 5], [0, 80, 5, 5], [-5, 0, 5, 5], [0, -9, 50, 8],
-                      [500, 1, 2, 3]]),
-    ('bbox-partly-outside', [[-1, 0, 5, 5], [0, 0, 100.06, 5], [99, 70, 50, 50],
-                             [-5, -5, 999, 999], [0, 75, 5, 9]]),
-    ('bbox-below-one-pixel', [[0, 0, 0.5, 5], [0, 0, 5, 0.99]])])
+@pytest.mark.parametrize(
+    'code, bad',
+    [
+        (
+            'bbox-not-four-numbers',
+            [
+                [],
+                [1, 2, 3],
+                [1, 2, 3, 4, 5],
+                [1, 2, 3, '4'],
+                [1, 2, None, 4],
+                [True, 1, 2, 3],
+                None,
+                'box',
+                {'x': 1},
+                7,
+            ],
+        ),
+        (
+            'bbox-not-finite',
+            [
+                [math.nan, 1, 2, 3],
+                [1, 2, math.inf, 4],
+                [1, 2, 3, 10**400],
+                [-1e10, 0, 5, 5],
+                [0, 0, 1e308, 1e308],
+            ],
+        ),
+        ('bbox-empty', [[1, 2, 0, 4], [1, 2, 3, 0], [5, 5, -3, 4], [200, 0, 0, 0]]),
+        (
+            'bbox-outside',
+            [[100, 0, 5, 5], [0, 80, 5, 5], [-5, 0, 5, 5], [0, -9, 50, 8], [500, 1, 2, 3]],
+        ),
+        (
+            'bbox-partly-outside',
+            [[-1, 0, 5, 5], [0, 0, 100.06, 5], [99, 70, 50, 50], [-5, -5, 999, 999], [0, 75, 5, 9]],
+        ),
+        ('bbox-below-one-pixel', [[0, 0, 0.5, 5], [0, 0, 5, 0.99]]),
+    ],
+)
 def test_each_kind(code, bad):
     good = box(10, 10, 20, 20)
     result = found(good, *({'bbox': value} for value in bad))
@@ -69,32 +108,53 @@ def test_a_box_of_an_unknown_image_has_no_place():
 
 
 def test_area():
-    assert found(box(0, 0, 10, 10, area=151), box(1, 0, 10, 10, area=1.9),
-                 box(2, 0, 10, 10, area=0), box(3, 0, 10, 10, area='100'),
-                 box(4, 0, 10, 10, area=152), box(5, 0, 10, 10, area=2),
-                 box(6, 0, 10, 10, area=1000, segmentation=[[0] * 6]),
-                 box(7, 0, 10, 10, area=-1, segmentation=[[0] * 6]),
-                 box(8, 0, 10, 10, area=10**400)) == {
-                     'area-contradicts-box': [2, 3, 4, 5, 8, 9]}
+    assert found(
+        box(0, 0, 10, 10, area=151),
+        box(1, 0, 10, 10, area=1.9),
+        box(2, 0, 10, 10, area=0),
+        box(3, 0, 10, 10, area='100'),
+        box(4, 0, 10, 10, area=152),
+        box(5, 0, 10, 10, area=2),
+        box(6, 0, 10, 10, area=1000, segmentation=[[0] * 6]),
+        box(7, 0, 10, 10, area=-1, segmentation=[[0] * 6]),
+        box(8, 0, 10, 10, area=10**400),
+    ) == {'area-contradicts-box': [2, 3, 4, 5, 8, 9]}
     assert found(box(0, 0, 10, 10, area=None), box(1, 0, 10, 10, area=math.nan)) == {
-        'area-missing': [1, 2]}
+        'area-missing': [1, 2]
+    }
 
 
 def test_iscrowd():
-    assert found(*(box(n, 0, 9, 9, iscrowd=value) for n, value in enumerate(
-        [0, 1, None, True, 2, '1', [], math.nan]))) == {
-            'iscrowd-missing': [3, 8], 'iscrowd-not-0-or-1': [5, 6, 7]}
+    assert found(
+        *(
+            box(n, 0, 9, 9, iscrowd=value)
+            for n, value in enumerate([0, 1, None, True, 2, '1', [], math.nan])
+        )
+    ) == {'iscrowd-missing': [3, 8], 'iscrowd-not-0-or-1': [5, 6, 7]}
 
 
 def test_duplicates_are_of_one_image_class_and_box():
     same = box(1, 2, 3, 4)
-    assert found(same, {**same, 'image_id': 2}, {**same, 'category_id': 2}, box(1, 2, 3, 5), same,
-                 box(1.0, 2, 3, 4), {**same, 'image_id': 2}, {**same, 'image_id': 9},
-                 {**same, 'image_id': 9}) == {'bbox-duplicate': [5, 6, 7]}
+    assert found(
+        same,
+        {**same, 'image_id': 2},
+        {**same, 'category_id': 2},
+        box(1, 2, 3, 5),
+        same,
+        box(1.0, 2, 3, 4),
+        {**same, 'image_id': 2},
+        {**same, 'image_id': 9},
+        {**same, 'image_id': 9},
+    ) == {'bbox-duplicate': [5, 6, 7]}
 
 
-CORNERS = [box(60, 50, 90, 70), box(40, 30, 80, 60), box(10, 40, 95, 80), box(5, 5, 20, 20),
-           box(55, 10, 100, 75)]
+CORNERS = [
+    box(60, 50, 90, 70),
+    box(40, 30, 80, 60),
+    box(10, 40, 95, 80),
+    box(5, 5, 20, 20),
+    box(55, 10, 100, 75),
+]
 
 
 def test_corners_are_named_as_one_fault():
@@ -116,7 +176,7 @@ def test_fractions_of_the_image_are_named_as_one_fault():
 
 def test_examples_name_image_and_box():
     [finding] = [f for f in boxes.check(data([box(90, 0, 20, 5, area=100)]))]
-    assert finding.examples == ("annotation 1 ('1.jpg'): [90, 0, 20, 5] in 100 x 80", )
+    assert finding.examples == ("annotation 1 ('1.jpg'): [90, 0, 20, 5] in 100 x 80",)
 
 
 sides = st.one_of(st.integers(-30, 120), st.floats(-30, 120).map(lambda v: round(v, 1)))
@@ -131,7 +191,7 @@ def test_places_are_those_of_a_slow_reference(many):
             code = 'bbox-empty'
         elif x >= 100 or y >= 80 or x + width <= 0 or y + height <= 0:
             code = 'bbox-outside'
-        elif x < -.05 or y < -.05 or x + width > 100.05 or y + height > 80.05:
+        elif x < -0.05 or y < -0.05 or x + width > 100.05 or y + height > 80.05:
             code = 'bbox-partly-outside'
         else:
             continue

@@ -8,29 +8,42 @@ from mmdet_multigrain.checks import classes
 from mmdet_multigrain.checks.model import CocoData
 from mmdet_multigrain.taxonomy import Taxonomy
 
-GARMENTS = Taxonomy.load({'name': 'garments', 'groups': {'top': ['vest', 'coat'],
-                                                         'bottom': ['skirt', 'shorts']},
-                          'aliases': {'coat': ['overcoat']}})
+GARMENTS = Taxonomy.load(
+    {
+        'name': 'garments',
+        'groups': {'top': ['vest', 'coat'], 'bottom': ['skirt', 'shorts']},
+        'aliases': {'coat': ['overcoat']},
+    }
+)
 
 
 def data(boxes, split='', groups=None):
     """A file with the number of boxes by category name."""
-    return CocoData({
-        'images': [{'id': 1, 'file_name': 'a.jpg', 'width': 9, 'height': 9}],
-        'categories': [{'id': n, 'name': name, 'supercategory': (groups or {}).get(name, '')}
-                       for n, name in enumerate(boxes, start=1)],
-        'annotations': [{'id': 1, 'image_id': 1, 'category_id': category}
-                        for category, count in enumerate(boxes.values(), start=1)
-                        for _ in range(count)],
-    }, path=Path('x.json'), split=split)
+    return CocoData(
+        {
+            'images': [{'id': 1, 'file_name': 'a.jpg', 'width': 9, 'height': 9}],
+            'categories': [
+                {'id': n, 'name': name, 'supercategory': (groups or {}).get(name, '')}
+                for n, name in enumerate(boxes, start=1)
+            ],
+            'annotations': [
+                {'id': 1, 'image_id': 1, 'category_id': category}
+                for category, count in enumerate(boxes.values(), start=1)
+                for _ in range(count)
+            ],
+        },
+        path=Path('x.json'),
+        split=split,
+    )
 
 
 def codes(findings):
     return {finding.kind.code: finding.examples for finding in findings}
 
 
-@pytest.mark.parametrize('names', [
-    ('vest', 'coat', 'skirt', 'shorts'), ('Shorts', 'overcoat', 'SKIRT', ' vest')])
+@pytest.mark.parametrize(
+    'names', [('vest', 'coat', 'skirt', 'shorts'), ('Shorts', 'overcoat', 'SKIRT', ' vest')]
+)
 def test_classes_as_the_taxonomy_has_them(names):
     assert codes(classes.check(data(dict.fromkeys(names, 1)), GARMENTS)) == {}
 
@@ -38,16 +51,19 @@ def test_classes_as_the_taxonomy_has_them(names):
 def test_unknown_and_missing_classes_with_what_may_be_meant():
     boxes = {'vest': 1, 'overcoat': 2, 'skrit': 1200, 'group': 0}
     assert codes(classes.check(data(boxes), GARMENTS)) == {
-        'class-unknown': ("'skrit' (id 3), 1,200 boxes; did you mean 'skirt'?", ),
-        'class-not-listed': ("'skirt'; did you mean 'skrit'?", "'shorts'")}
+        'class-unknown': ("'skrit' (id 3), 1,200 boxes; did you mean 'skirt'?",),
+        'class-not-listed': ("'skirt'; did you mean 'skrit'?", "'shorts'"),
+    }
 
 
 def test_categories_that_are_one_class():
     boxes = {'vest': 1, 'coat': 1, 'Over-Coat': 0, 'overcoat': 1, 'skirt': 1, 'shorts': 1}
     assert codes(classes.check(data(boxes), GARMENTS)) == {
-        'categories-one-class': ("'overcoat' (id 4) and 'coat' (id 2)", )}
+        'categories-one-class': ("'overcoat' (id 4) and 'coat' (id 2)",)
+    }
     assert codes(classes.check(data({'hat': 1, 'Hat': 1}), 'no taxonomy')) == {
-        'categories-one-class': ("'Hat' (id 2) and 'hat' (id 1)", )}
+        'categories-one-class': ("'Hat' (id 2) and 'hat' (id 1)",)
+    }
 
 
 @pytest.mark.parametrize('name', [None, '', ' ', 3, ['hat']])
@@ -58,19 +74,22 @@ def test_categories_without_a_name(name):
 
 
 def test_supercategories_make_the_taxonomy():
-    file = data({'vest': 1, 'coat': 1, 'skirt': 1}, groups={
-        'vest': 'top', 'coat': 'top', 'skirt': 'bottom'})
+    file = data(
+        {'vest': 1, 'coat': 1, 'skirt': 1}, groups={'vest': 'top', 'coat': 'top', 'skirt': 'bottom'}
+    )
     taxonomy = classes.load_taxonomy(file)
     assert taxonomy.name == 'supercategories of x.json'
-    assert codes(classes.check_taxonomy(file, taxonomy)) == {'single-class-group': ("'bottom'", )}
+    assert codes(classes.check_taxonomy(file, taxonomy)) == {'single-class-group': ("'bottom'",)}
     assert codes(classes.check(file, taxonomy)) == {}
 
 
 def test_one_group_is_no_taxonomy():
     file = data({'vest': 1, 'coat': 1}, groups=dict.fromkeys(('vest', 'coat'), 'garment'))
     why = classes.load_taxonomy(file)
-    assert 'one group teaches nothing' in codes(classes.check_taxonomy(file, why))[
-        'taxonomy-unusable'][0]
+    assert (
+        'one group teaches nothing'
+        in codes(classes.check_taxonomy(file, why))['taxonomy-unusable'][0]
+    )
 
 
 def test_without_groups_none_is_of_one_class():
@@ -80,20 +99,26 @@ def test_without_groups_none_is_of_one_class():
 
 def test_classes_without_boxes():
     assert codes(classes.check_boxes([data({'vest': 1, 'coat': 0, 'hat': 0})], GARMENTS)) == {
-        'class-without-boxes': ("'coat'", )}
+        'class-without-boxes': ("'coat'",)
+    }
 
 
 def test_classes_in_one_file_only():
     train = data({'vest': 5, 'coat': 0, 'skirt': 0, 'shorts': 2}, 'train')
     val = data({'shorts': 0, 'overcoat': 3, 'skirt': 0, 'vest': 1}, 'val')
     assert codes(classes.check_boxes([train, val], GARMENTS)) == {
-        'class-without-boxes': ("'skirt'", ), 'class-only-in-val': ("'coat' (3 boxes)", ),
-        'class-only-in-train': ("'shorts' (2 boxes)", )}
-    assert codes(classes.check_boxes([val, val], GARMENTS))[
-        'class-without-boxes'] == ("'shorts'", "'skirt'")
+        'class-without-boxes': ("'skirt'",),
+        'class-only-in-val': ("'coat' (3 boxes)",),
+        'class-only-in-train': ("'shorts' (2 boxes)",),
+    }
+    assert codes(classes.check_boxes([val, val], GARMENTS))['class-without-boxes'] == (
+        "'shorts'",
+        "'skirt'",
+    )
 
 
 def test_extreme_ratios_are_noted():
     assert codes(classes.check_boxes([data({'vest': 198, 'coat': 2, 'skirt': 3})], GARMENTS)) == {}
     assert codes(classes.check_boxes([data({'vest': 200, 'coat': 2, 'skirt': 3})], GARMENTS)) == {
-        'class-imbalance': ("200 boxes of 'vest' and 2 boxes of 'coat'", )}
+        'class-imbalance': ("200 boxes of 'vest' and 2 boxes of 'coat'",)
+    }

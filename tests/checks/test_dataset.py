@@ -15,12 +15,16 @@ from mmdet_multigrain.taxonomy import Taxonomy
 
 CONTENT = {
     'images': [{'id': 1, 'file_name': '1.jpg', 'width': 100, 'height': 80}],
-    'categories': [{'id': 1, 'name': 'vest', 'supercategory': 'top'},
-                   {'id': 2, 'name': 'coat', 'supercategory': 'top'},
-                   {'id': 3, 'name': 'skirt', 'supercategory': 'bottom'},
-                   {'id': 4, 'name': 'shorts', 'supercategory': 'bottom'}],
-    'annotations': [{'id': n, 'image_id': 1, 'category_id': n, 'bbox': [n, n, 5, 5], 'area': 25,
-                     'iscrowd': 0} for n in (1, 2, 3, 4)],
+    'categories': [
+        {'id': 1, 'name': 'vest', 'supercategory': 'top'},
+        {'id': 2, 'name': 'coat', 'supercategory': 'top'},
+        {'id': 3, 'name': 'skirt', 'supercategory': 'bottom'},
+        {'id': 4, 'name': 'shorts', 'supercategory': 'bottom'},
+    ],
+    'annotations': [
+        {'id': n, 'image_id': 1, 'category_id': n, 'bbox': [n, n, 5, 5], 'area': 25, 'iscrowd': 0}
+        for n in (1, 2, 3, 4)
+    ],
 }
 
 
@@ -38,8 +42,10 @@ def test_a_clean_file(path):
 
 
 def test_another_taxonomy(path):
-    kinds = [finding.kind.code for finding in
-             check_files(load_files([path]), Taxonomy.load('deepfashion2')).findings]
+    kinds = [
+        finding.kind.code
+        for finding in check_files(load_files([path]), Taxonomy.load('deepfashion2')).findings
+    ]
     assert kinds == ['class-unknown', 'class-not-listed']
 
 
@@ -49,10 +55,14 @@ def test_findings_come_by_severity_and_name_their_file(path, tmp_path):
     content['images'].append({'id': 2, 'file_name': '2.jpg', 'width': 10, 'height': 10})
     (tmp_path / 'b.json').write_text(json.dumps(content))
     checked = check_files(load_files([path, tmp_path / 'b.json']))
-    assert [(finding.kind.severity, finding.kind.code, finding.split)
-            for finding in checked.findings] == [
-        ('error', 'annotation-id-below-1', 'val'), ('warning', 'area-missing', 'val'),
-        ('warning', 'file-name-in-both-splits', ''), ('note', 'image-without-boxes', 'val')]
+    assert [
+        (finding.kind.severity, finding.kind.code, finding.split) for finding in checked.findings
+    ] == [
+        ('error', 'annotation-id-below-1', 'val'),
+        ('warning', 'area-missing', 'val'),
+        ('warning', 'file-name-in-both-splits', ''),
+        ('note', 'image-without-boxes', 'val'),
+    ]
 
 
 def test_one_file_is_not_two(path, tmp_path):
@@ -92,18 +102,48 @@ def test_real_photos_are_clean(ccp):
 
 
 values = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(-2, 3), st.floats(), st.text(max_size=3),
-              st.sampled_from(['1.jpg', 'vest', 10**30])),
-    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(
-        st.sampled_from(['id', 'image_id', 'category_id', 'bbox', 'area', 'iscrowd', 'name',
-                         'file_name', 'width', 'height', 'supercategory', 'segmentation']),
-        inner, max_size=6)), max_leaves=25)
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-2, 3),
+        st.floats(),
+        st.text(max_size=3),
+        st.sampled_from(['1.jpg', 'vest', 10**30]),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4),
+        st.dictionaries(
+            st.sampled_from(
+                [
+                    'id',
+                    'image_id',
+                    'category_id',
+                    'bbox',
+                    'area',
+                    'iscrowd',
+                    'name',
+                    'file_name',
+                    'width',
+                    'height',
+                    'supercategory',
+                    'segmentation',
+                ]
+            ),
+            inner,
+            max_size=6,
+        ),
+    ),
+    max_leaves=25,
+)
 
 
 @settings(max_examples=300, deadline=None)
-@given(content=st.dictionaries(
-    st.sampled_from(['images', 'annotations', 'categories', 'info']),
-    st.one_of(st.lists(values, max_size=4), values)))
+@given(
+    content=st.dictionaries(
+        st.sampled_from(['images', 'annotations', 'categories', 'info']),
+        st.one_of(st.lists(values, max_size=4), values),
+    )
+)
 def test_whatever_a_file_holds_is_checked(tmp_path_factory, content):
     path = tmp_path_factory.mktemp('any') / 'a.json'
     checked = check_files([CocoData(content, path=path)])
@@ -120,9 +160,13 @@ def test_no_photo_outside_the_folder_is_read(tmp_path, monkeypatch, full_decode)
     for path in (secret, folder / '1.jpg'):
         Image.new('RGB', (100, 80)).save(path)
     names = ['1.jpg', str(secret), '../../secret.jpg', 'x/../../../secret.jpg']
-    content = {**CONTENT, 'images': [
-        {'id': n, 'file_name': name, 'width': 100, 'height': 80}
-        for n, name in enumerate(names, 1)]}
+    content = {
+        **CONTENT,
+        'images': [
+            {'id': n, 'file_name': name, 'width': 100, 'height': 80}
+            for n, name in enumerate(names, 1)
+        ],
+    }
     (tmp_path / 'b.json').write_text(json.dumps(content))
     [data] = load_files([tmp_path / 'b.json'])
     data.photos = look_at_photos(data, folder, workers=1, full_decode=full_decode)

@@ -16,8 +16,10 @@ from mmdet_multigrain.checks.fix import repair
 from mmdet_multigrain.checks.model import CocoData
 from mmdet_multigrain.checks.photos import Photo
 
-CATEGORIES = [{'id': 1, 'name': 'vest', 'supercategory': 'top'},
-              {'id': 2, 'name': 'skirt', 'supercategory': 'bottom'}]
+CATEGORIES = [
+    {'id': 1, 'name': 'vest', 'supercategory': 'top'},
+    {'id': 2, 'name': 'skirt', 'supercategory': 'bottom'},
+]
 
 
 def image(number=1, **fields):
@@ -25,14 +27,24 @@ def image(number=1, **fields):
 
 
 def box(number=1, x=10, y=20, width=30, height=40, **fields):
-    return {'id': number, 'image_id': 1, 'category_id': 1, 'bbox': [x, y, width, height],
-            'area': width * height, 'iscrowd': 0, **fields}
+    return {
+        'id': number,
+        'image_id': 1,
+        'category_id': 1,
+        'bbox': [x, y, width, height],
+        'area': width * height,
+        'iscrowd': 0,
+        **fields,
+    }
 
 
 def data(annotations, images=None, categories=None, photos=None):
-    content = {'info': {'year': 2026}, 'images': [image()] if images is None else images,
-               'annotations': annotations,
-               'categories': CATEGORIES if categories is None else categories}
+    content = {
+        'info': {'year': 2026},
+        'images': [image()] if images is None else images,
+        'annotations': annotations,
+        'categories': CATEGORIES if categories is None else categories,
+    }
     return CocoData(content, path=Path('x.json'), photos=photos)
 
 
@@ -50,8 +62,19 @@ def test_what_is_well_stays():
 
 
 def test_ids_are_given_where_there_is_none_of_use():
-    content, done = mended([box(3), box(0, 11), box(None, 12), box(3, 13), box('1', 14), box(1, 15),
-                            box(2.0, 16), box(-5, 17), box(10**30, 18)])
+    content, done = mended(
+        [
+            box(3),
+            box(0, 11),
+            box(None, 12),
+            box(3, 13),
+            box('1', 14),
+            box(1, 15),
+            box(2.0, 16),
+            box(-5, 17),
+            box(10**30, 18),
+        ]
+    )
     assert [item['id'] for item in content['annotations']] == [3, 2, 4, 5, 6, 1, 7, 8, 9]
     assert done == {'numbered': 7}
 
@@ -59,15 +82,17 @@ def test_ids_are_given_where_there_is_none_of_use():
 def test_new_image_ids_take_their_boxes_along():
     content, _ = mended(
         [box(1, image_id='a'), box(2, image_id=1), box(3, image_id=1.0, x=0)],
-        [image(1), image('a'), image(None)])
+        [image(1), image('a'), image(None)],
+    )
     assert [entry['id'] for entry in content['images']] == [1, 2, 3]
     assert [item['image_id'] for item in content['annotations']] == [2, 1, 1]
     assert all(type(item['image_id']) is int for item in content['annotations'])
 
 
 def test_a_new_id_is_not_one_that_a_lost_box_names():
-    content, done = mended([box(1, image_id=2), box(2, image_id=1)],
-                           [image(1), image(None, file_name='b.jpg')])
+    content, done = mended(
+        [box(1, image_id=2), box(2, image_id=1)], [image(1), image(None, file_name='b.jpg')]
+    )
     assert [(item['id'], item['image_id']) for item in content['annotations']] == [(2, 1)]
     assert content['images'][1]['id'] == 2
     assert done == {'removed': 1, 'numbered': 1}
@@ -86,11 +111,18 @@ def test_ids_of_two_files_or_names_stay():
 
 
 def test_boxes_are_clipped_and_their_area_follows():
-    content, done = mended([
-        box(1, -5, 70, 20, 30), box(2, 90, 0, 20.5, 10),
-        box(3, -5, 0, 10, 10, area=30, segmentation=[[0, 0, 5, 0, 5, 6]])])
+    content, done = mended(
+        [
+            box(1, -5, 70, 20, 30),
+            box(2, 90, 0, 20.5, 10),
+            box(3, -5, 0, 10, 10, area=30, segmentation=[[0, 0, 5, 0, 5, 6]]),
+        ]
+    )
     assert [(item['bbox'], item['area']) for item in content['annotations']] == [
-        ([0, 70, 15, 10], 150), ([90, 0, 10, 10], 100), ([0, 0, 5, 10], 30)]
+        ([0, 70, 15, 10], 150),
+        ([90, 0, 10, 10], 100),
+        ([0, 0, 5, 10], 30),
+    ]
     assert done == {'clipped': 3}
     assert all(type(v) is int for v in content['annotations'][0]['bbox'])
 
@@ -105,25 +137,48 @@ def test_rounding_is_no_reason_to_clip():
     assert mended([box(1, 66.67, 0, 33.34, 80)])[1] == {}
 
 
-@pytest.mark.parametrize('bbox', [
-    None, [], [1, 2, 3], [1, 2, 3, '4'], [1, 2, 3, True], 'box', [1, 2, math.nan, 4],
-    [1, 2, math.inf, 4], [1, 2, 10**400, 4], [1, 2, 0, 4], [1, 2, 3, -4], [100, 0, 5, 5],
-    [-9, 0, 9, 5], {'x': 1}])
+@pytest.mark.parametrize(
+    'bbox',
+    [
+        None,
+        [],
+        [1, 2, 3],
+        [1, 2, 3, '4'],
+        [1, 2, 3, True],
+        'box',
+        [1, 2, math.nan, 4],
+        [1, 2, math.inf, 4],
+        [1, 2, 10**400, 4],
+        [1, 2, 0, 4],
+        [1, 2, 3, -4],
+        [100, 0, 5, 5],
+        [-9, 0, 9, 5],
+        {'x': 1},
+    ],
+)
 def test_boxes_that_are_none_go(bbox):
     content, done = mended([box(1), box(2, bbox=bbox)])
     assert content['annotations'] == [box(1)] and done == {'removed': 1}
 
 
 def test_boxes_without_an_image_or_a_category_go():
-    for fields in ({'image_id': 9}, {'image_id': None}, {'category_id': 9}, {'image_id': [1]},
-                   {'category_id': True}, {'image_id': 9, 'category_id': 9}):
+    for fields in (
+        {'image_id': 9},
+        {'image_id': None},
+        {'category_id': 9},
+        {'image_id': [1]},
+        {'category_id': True},
+        {'image_id': 9, 'category_id': 9},
+    ):
         content, done = mended([box(1), box(2, **fields)])
         assert content['annotations'] == [box(1)] and done == {'removed': 1}
 
 
 def test_equal_boxes_go_but_not_those_of_another_class_or_image():
-    content, _ = mended([box(1), box(2, category_id=2), box(3), box(4, image_id=2), box(5, 10.0)],
-                        [image(1), image(2)])
+    content, _ = mended(
+        [box(1), box(2, category_id=2), box(3), box(4, image_id=2), box(5, 10.0)],
+        [image(1), image(2)],
+    )
     assert [item['id'] for item in content['annotations']] == [1, 2, 4]
 
 
@@ -142,18 +197,27 @@ def test_fields_are_filled_in():
 
 def test_sizes_come_from_photos():
     photos = {'1.jpg': Photo('1.jpg', (60, 50)), '2.jpg': Photo('2.jpg', (100, 80))}
-    content, _ = mended([box()], [image(1, width=100, height=None), image(2, width=104)],
-                        photos=photos)
+    content, _ = mended(
+        [box()], [image(1, width=100, height=None), image(2, width=104)], photos=photos
+    )
     assert [(entry['width'], entry['height']) for entry in content['images']] == [
-        (60, 50), (100, 80)]
+        (60, 50),
+        (100, 80),
+    ]
     assert content['annotations'][0]['bbox'] == [10, 20, 30, 30]  # in the photo
 
 
 def test_images_without_a_photo_go_with_their_boxes():
-    photos = {'1.jpg': Photo('1.jpg', (100, 80)), '2.jpg': Photo('2.jpg'),
-              '3.jpg': Photo('3.jpg', problem='an empty file')}
-    content, done = mended([box(n, image_id=n) for n in (1, 2, 3, 4)],
-                           [image(1), image(2), image(3), image(4, file_name='')], photos=photos)
+    photos = {
+        '1.jpg': Photo('1.jpg', (100, 80)),
+        '2.jpg': Photo('2.jpg'),
+        '3.jpg': Photo('3.jpg', problem='an empty file'),
+    }
+    content, done = mended(
+        [box(n, image_id=n) for n in (1, 2, 3, 4)],
+        [image(1), image(2), image(3), image(4, file_name='')],
+        photos=photos,
+    )
     assert (content['images'], content['annotations']) == ([image()], [box()])
     assert done == {'removed': 3 + 3}
 
@@ -206,11 +270,16 @@ def test_deeply_nested_fields_are_written_or_refused_in_one_line(depth):
 
 odd = st.sampled_from([None, 0, 1, 2, 3, -1, 1.0, 2.5, '1', 'a', True, [], {}, math.nan, 10**30])
 ids = st.one_of(st.integers(1, 4), odd)
-sides = st.one_of(st.integers(0, 120), st.floats(-20, 130), st.sampled_from(
-    [math.nan, math.inf, 1e308, 10**400, '7', None, 1e-300, -1e-9]))
-boxes = st.one_of(st.lists(st.integers(1, 60), min_size=4, max_size=4),
-                  st.lists(sides, min_size=4, max_size=4),
-                  st.sampled_from([None, [], [1, 2, 3], 'x']))
+sides = st.one_of(
+    st.integers(0, 120),
+    st.floats(-20, 130),
+    st.sampled_from([math.nan, math.inf, 1e308, 10**400, '7', None, 1e-300, -1e-9]),
+)
+boxes = st.one_of(
+    st.lists(st.integers(1, 60), min_size=4, max_size=4),
+    st.lists(sides, min_size=4, max_size=4),
+    st.sampled_from([None, [], [1, 2, 3], 'x']),
+)
 sizes = st.one_of(st.sampled_from([100, 80, 50]), odd)
 
 
@@ -218,37 +287,83 @@ def nearly(entry, **faults):
     """An entry that is as a rule well, or with some fields of other values or left out."""
     faulty = st.fixed_dictionaries({}, optional=faults)
     left_out = st.sets(st.sampled_from(sorted(faults)), max_size=1)
-    damaged = st.builds(lambda entry, faults, gone: {
-        key: value for key, value in {**entry, **faults}.items() if key not in gone},
-        entry, faulty, left_out)
+    damaged = st.builds(
+        lambda entry, faults, gone: {
+            key: value for key, value in {**entry, **faults}.items() if key not in gone
+        },
+        entry,
+        faulty,
+        left_out,
+    )
     return st.one_of(entry, entry, damaged, damaged, st.sampled_from([None, 3]))
 
 
 known_names = ('1.jpg', '2.jpg', '3.jpg', '4.jpg', 'A.jpg', 'a.jpg', '/c.jpg', '../d.jpg', '1', 'a')
 names = st.sampled_from([*known_names, ''])
 photo_of = st.one_of(
-    st.builds(Photo, st.just('p'), st.sampled_from(
-        [(100, 80), (80, 100), (50, 40), (104, 80), (60, 80), (101, 80)]), turned=st.booleans()),
-    st.just(Photo('p')), st.just(Photo('p', problem='broken')), st.just(Photo('p', (100, 80))))
+    st.builds(
+        Photo,
+        st.just('p'),
+        st.sampled_from([(100, 80), (80, 100), (50, 40), (104, 80), (60, 80), (101, 80)]),
+        turned=st.booleans(),
+    ),
+    st.just(Photo('p')),
+    st.just(Photo('p', problem='broken')),
+    st.just(Photo('p', (100, 80))),
+)
 numbers = st.integers(1, 4)
-contents = st.fixed_dictionaries({
-    'images': st.lists(nearly(numbers.map(image), id=ids, file_name=st.one_of(names, odd),
-                              width=sizes, height=sizes), max_size=5).map(
-        lambda entries: [*entries, image(9)]),  # there is something to keep
-    'annotations': st.lists(nearly(
-        st.builds(box, st.integers(1, 9), st.integers(-20, 99), st.integers(-20, 79),
-                  st.integers(1, 60), st.integers(1, 60), image_id=numbers,
-                  category_id=st.integers(1, 2)),
-        id=ids, image_id=ids, category_id=ids, bbox=boxes, area=sides,
-        iscrowd=st.one_of(st.sampled_from([0, 1]), odd), segmentation=st.just([[1] * 6])),
-        max_size=8).map(lambda entries: [*entries, box(90, 40, 0, image_id=9)]),
-    'categories': st.lists(nearly(
-        st.sampled_from(CATEGORIES), id=ids, name=st.sampled_from(['vest', 'coat', 'Vest', None]),
-        supercategory=st.sampled_from(['top', 'vest', None])), max_size=4).map(
-        lambda entries: [CATEGORIES[0], *entries]),
-}, optional={'info': odd})
-photos = st.one_of(st.none(), st.fixed_dictionaries(
-    {name: photo_of for name in known_names} | {'9.jpg': st.just(Photo('p', (100, 80)))}))
+contents = st.fixed_dictionaries(
+    {
+        'images': st.lists(
+            nearly(
+                numbers.map(image),
+                id=ids,
+                file_name=st.one_of(names, odd),
+                width=sizes,
+                height=sizes,
+            ),
+            max_size=5,
+        ).map(lambda entries: [*entries, image(9)]),  # there is something to keep
+        'annotations': st.lists(
+            nearly(
+                st.builds(
+                    box,
+                    st.integers(1, 9),
+                    st.integers(-20, 99),
+                    st.integers(-20, 79),
+                    st.integers(1, 60),
+                    st.integers(1, 60),
+                    image_id=numbers,
+                    category_id=st.integers(1, 2),
+                ),
+                id=ids,
+                image_id=ids,
+                category_id=ids,
+                bbox=boxes,
+                area=sides,
+                iscrowd=st.one_of(st.sampled_from([0, 1]), odd),
+                segmentation=st.just([[1] * 6]),
+            ),
+            max_size=8,
+        ).map(lambda entries: [*entries, box(90, 40, 0, image_id=9)]),
+        'categories': st.lists(
+            nearly(
+                st.sampled_from(CATEGORIES),
+                id=ids,
+                name=st.sampled_from(['vest', 'coat', 'Vest', None]),
+                supercategory=st.sampled_from(['top', 'vest', None]),
+            ),
+            max_size=4,
+        ).map(lambda entries: [CATEGORIES[0], *entries]),
+    },
+    optional={'info': odd},
+)
+photos = st.one_of(
+    st.none(),
+    st.fixed_dictionaries(
+        {name: photo_of for name in known_names} | {'9.jpg': st.just(Photo('p', (100, 80)))}
+    ),
+)
 
 
 def checked(content, photos, not_strict=''):

@@ -11,14 +11,25 @@ from mmdet_multigrain.checks.photos import Photo
 
 def found(entries, photos=None, boxes=()):
     """Image numbers by code; an image without boxes is no matter here."""
-    data = CocoData({
-        'images': [{'id': n, 'width': 100, 'height': 80, **entry}
-                   for n, entry in enumerate(entries, start=1)],
-        'annotations': [{'id': n, 'image_id': 1, 'category_id': 1, 'bbox': bbox}
-                        for n, bbox in enumerate(boxes, start=1)],
-        'categories': [{'id': 1, 'name': 'coat'}]}, path=Path('x.json'), photos=photos)
-    result = {finding.kind.code: [int(example.split()[1]) for example in finding.examples]
-              for finding in images.check(data)}
+    data = CocoData(
+        {
+            'images': [
+                {'id': n, 'width': 100, 'height': 80, **entry}
+                for n, entry in enumerate(entries, start=1)
+            ],
+            'annotations': [
+                {'id': n, 'image_id': 1, 'category_id': 1, 'bbox': bbox}
+                for n, bbox in enumerate(boxes, start=1)
+            ],
+            'categories': [{'id': 1, 'name': 'coat'}],
+        },
+        path=Path('x.json'),
+        photos=photos,
+    )
+    result = {
+        finding.kind.code: [int(example.split()[1]) for example in finding.examples]
+        for finding in images.check(data)
+    }
     result.pop('image-without-boxes', None)
     return result
 
@@ -37,35 +48,51 @@ def test_names_that_are_none():
 
 def test_names_of_two_images():
     assert named('a.jpg', 'b.jpg', 'a.jpg', 'A.jpg', 'a.JPG') == {
-        'file-name-twice': [3], 'file-name-case': [4, 5]}
+        'file-name-twice': [3],
+        'file-name-case': [4, 5],
+    }
     assert found([{'file_name': 'a.jpg'}, {'file_name': 'a.jpg', 'id': 1}]) == {}  # ids says so
 
 
 def test_names_that_leave_the_folder():
-    assert named('/data/a.jpg', 'C:\\a.jpg', '\\\\host\\a.jpg', '../a.jpg', 'x/../../b.jpg',
-                 '..\\c.jpg') == {
-                     'file-name-absolute': [1, 2, 3], 'file-name-above-folder': [4, 5, 6]}
+    assert named(
+        '/data/a.jpg', 'C:\\a.jpg', '\\\\host\\a.jpg', '../a.jpg', 'x/../../b.jpg', '..\\c.jpg'
+    ) == {'file-name-absolute': [1, 2, 3], 'file-name-above-folder': [4, 5, 6]}
     assert images.NAME_ABSOLUTE.severity == images.NAME_ABOVE.severity == 'error'
 
 
-@pytest.mark.parametrize('size', [
-    {'width': None}, {'height': 0}, {'width': -1}, {'width': '100'}, {'height': float('nan')},
-    {'width': True}, {'height': 10**400}])
+@pytest.mark.parametrize(
+    'size',
+    [
+        {'width': None},
+        {'height': 0},
+        {'width': -1},
+        {'width': '100'},
+        {'height': float('nan')},
+        {'width': True},
+        {'height': 10**400},
+    ],
+)
 def test_sizes_that_are_none(size):
     assert found([{'file_name': 'a.jpg', **size}]) == {'image-size-missing': [1]}
 
 
 def test_only_photos_tell_a_missing_size():
     for photos, fixable in ((None, False), ({'a.jpg': Photo('a.jpg', (3, 4))}, True)):
-        data = CocoData({'images': [{'id': 1, 'file_name': 'a.jpg'}]}, path=Path('x'),
-                        photos=photos)
-        assert [finding.kind.fixable for finding in images.check(data)
-                if finding.kind.code == 'image-size-missing'] == [fixable]
+        data = CocoData(
+            {'images': [{'id': 1, 'file_name': 'a.jpg'}]}, path=Path('x'), photos=photos
+        )
+        assert [
+            finding.kind.fixable
+            for finding in images.check(data)
+            if finding.kind.code == 'image-size-missing'
+        ] == [fixable]
 
 
 def of_photo(size, *boxes, turned=False, **stated):
-    return found([{'file_name': 'a.jpg', **stated}],
-                 {'a.jpg': Photo('a.jpg', size, turned=turned)}, boxes)
+    return found(
+        [{'file_name': 'a.jpg', **stated}], {'a.jpg': Photo('a.jpg', size, turned=turned)}, boxes
+    )
 
 
 def test_a_photo_of_the_stated_size():
@@ -75,7 +102,9 @@ def test_a_photo_of_the_stated_size():
 def test_photos_that_are_not_there_or_damaged():
     photos = {'a.jpg': Photo('dir/a.jpg'), 'b.jpg': Photo('dir/b.jpg', problem='an empty file')}
     assert found([{'file_name': 'a.jpg'}, {'file_name': 'b.jpg'}], photos) == {
-        'photo-absent': [1], 'photo-unreadable': [2]}
+        'photo-absent': [1],
+        'photo-unreadable': [2],
+    }
 
 
 def test_a_size_that_boxes_do_not_speak_for_is_wrong():
@@ -99,8 +128,12 @@ def test_a_photo_that_exif_turns():
 
 
 def test_images_without_boxes_are_noted():
-    data = CocoData({'images': [{'id': 1, 'file_name': 'a.jpg', 'width': 1, 'height': 1}]},
-                    path=Path('x'))
+    data = CocoData(
+        {'images': [{'id': 1, 'file_name': 'a.jpg', 'width': 1, 'height': 1}]}, path=Path('x')
+    )
     [finding] = images.check(data)
     assert (finding.kind.code, finding.kind.severity, finding.examples) == (
-        'image-without-boxes', 'note', ("image 1 ('a.jpg')", ))
+        'image-without-boxes',
+        'note',
+        ("image 1 ('a.jpg')",),
+    )

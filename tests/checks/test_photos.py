@@ -18,8 +18,10 @@ def picture():
 
 
 def read(folder, stated, **options):
-    return {name: (photo.size, photo.problem, photo.turned)
-            for name, photo in read_photos(folder, stated, workers=1, **options).items()}
+    return {
+        name: (photo.size, photo.problem, photo.turned)
+        for name, photo in read_photos(folder, stated, workers=1, **options).items()
+    }
 
 
 @pytest.mark.parametrize('full_decode', [False, True])
@@ -28,7 +30,8 @@ def test_sizes_of_whole_photos(tmp_path, picture, full_decode):
     for name in names:
         picture.save(tmp_path / name)
     assert read(tmp_path, dict.fromkeys(names, (40, 24)), full_decode=full_decode) == {
-        name: ((40, 24), '', False) for name in names}
+        name: ((40, 24), '', False) for name in names
+    }
 
 
 @pytest.mark.parametrize('full_decode', [False, True])
@@ -36,14 +39,21 @@ def test_what_is_no_photo(tmp_path, full_decode):
     (tmp_path / 'empty.jpg').touch()
     (tmp_path / 'text.png').write_text('not a picture')
     (tmp_path / 'folder.jpg').mkdir()
-    photos = read_photos(tmp_path, dict.fromkeys(
-        ('empty.jpg', 'text.png', 'folder.jpg', 'none.jpg', 'nul\0.jpg'), (1, 1)), workers=1,
-        full_decode=full_decode)
-    assert {name: (photo.size, bool(photo.problem), photo.is_absent)
-            for name, photo in photos.items()} == {
-        'empty.jpg': (None, True, False), 'text.png': (None, True, False),
-        'folder.jpg': (None, True, False), 'none.jpg': (None, False, True),
-        'nul\0.jpg': (None, False, True)}
+    photos = read_photos(
+        tmp_path,
+        dict.fromkeys(('empty.jpg', 'text.png', 'folder.jpg', 'none.jpg', 'nul\0.jpg'), (1, 1)),
+        workers=1,
+        full_decode=full_decode,
+    )
+    assert {
+        name: (photo.size, bool(photo.problem), photo.is_absent) for name, photo in photos.items()
+    } == {
+        'empty.jpg': (None, True, False),
+        'text.png': (None, True, False),
+        'folder.jpg': (None, True, False),
+        'none.jpg': (None, False, True),
+        'nul\0.jpg': (None, False, True),
+    }
     assert all('\n' not in photo.problem for photo in photos.values())
 
 
@@ -66,7 +76,8 @@ def test_photos_that_exif_turns(tmp_path, picture, orientation, turned, full_dec
     picture.save(tmp_path / 'a.jpg', exif=exif)
     height, width = cv2.imread(str(tmp_path / 'a.jpg')).shape[:2]
     assert read(tmp_path, {'a.jpg': (40, 24)}, full_decode=full_decode) == {
-        'a.jpg': ((width, height), '', turned)}
+        'a.jpg': ((width, height), '', turned)
+    }
 
 
 def test_other_processes_see_the_same(tmp_path, picture):
@@ -75,7 +86,8 @@ def test_other_processes_see_the_same(tmp_path, picture):
     stated = dict.fromkeys(('a.jpg', 'none.jpg', 'b.jpg'), (40, 24))
     for full_decode in (False, True):
         assert read_photos(tmp_path, stated, workers=2, full_decode=full_decode) == read_photos(
-            tmp_path, stated, workers=1, full_decode=full_decode)
+            tmp_path, stated, workers=1, full_decode=full_decode
+        )
 
 
 def test_absent_is_not_unreadable():
@@ -93,12 +105,16 @@ def test_equal_contents_under_other_names(tmp_path):
     first = [str(tmp_path / name) for name in 'abd'] + [str(tmp_path / 'none')]
     second = [str(tmp_path / name) for name in ('c', 'e', 'f', 'copy', 'd')]
     assert sorted(equal_files(first, second)) == [
-        (str(tmp_path / 'a'), str(tmp_path / 'copy')), (str(tmp_path / 'd'), ) * 2]
+        (str(tmp_path / 'a'), str(tmp_path / 'copy')),
+        (str(tmp_path / 'd'),) * 2,
+    ]
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.sampled_from([b'', b'a', b'b', b'aa', b'ab']), max_size=5),
-       st.lists(st.sampled_from([b'', b'a', b'b', b'aa', b'ab']), max_size=5))
+@given(
+    st.lists(st.sampled_from([b'', b'a', b'b', b'aa', b'ab']), max_size=5),
+    st.lists(st.sampled_from([b'', b'a', b'b', b'aa', b'ab']), max_size=5),
+)
 def test_equal_files_are_those_of_a_slow_reference(tmp_path_factory, first, second):
     folder = tmp_path_factory.mktemp('files')
     paths = {}
@@ -109,5 +125,6 @@ def test_equal_files_are_those_of_a_slow_reference(tmp_path_factory, first, seco
                 file.write(content)
     pairs = list(equal_files(paths['1'], paths['2']))
     assert sorted(path for path, _ in pairs) == [
-        path for path, content in zip(paths['1'], first, strict=True) if content in second]
+        path for path, content in zip(paths['1'], first, strict=True) if content in second
+    ]
     assert all(open(a, 'rb').read() == open(b, 'rb').read() for a, b in pairs)

@@ -11,8 +11,9 @@ from mmdet_multigrain.checks.fix import Fixed
 from mmdet_multigrain.checks.model import CocoData
 from mmdet_multigrain.taxonomy import Taxonomy
 
-TAXONOMY = Taxonomy.load({'name': 'garments',
-                          'groups': {'top': ['vest', 'coat'], 'low': ['skirt']}})
+TAXONOMY = Taxonomy.load(
+    {'name': 'garments', 'groups': {'top': ['vest', 'coat'], 'low': ['skirt']}}
+)
 EMPTY = Kind('bbox-empty', 'error', 'boxes without width', 'remove them', fixable=True)
 LEAK = Kind('leak', 'error', 'photos in both', 'remove them from one')
 CASE = Kind('case', 'warning', 'names in two cases', 'rename one')
@@ -20,15 +21,24 @@ ALONE = Kind('alone', 'note', 'groups of one class', 'nothing')
 
 
 def checked(*findings, splits=('train', 'val')):
-    files = tuple(CocoData({'images': [{}] * 1200, 'annotations': [], 'categories': [{}]},
-                           path=Path(f'{split}.json'), split=split) for split in splits)
+    files = tuple(
+        CocoData(
+            {'images': [{}] * 1200, 'annotations': [], 'categories': [{}]},
+            path=Path(f'{split}.json'),
+            split=split,
+        )
+        for split in splits
+    )
     return Checked(files, TAXONOMY, findings)
 
 
 def test_text():
-    text = report.as_text(checked(
-        Finding(EMPTY, 'train', 1200, ('annotation 1 ' + 'x' * 60, 'annotation 2')),
-        Finding(ALONE, '', 1, ("'low'", ))))
+    text = report.as_text(
+        checked(
+            Finding(EMPTY, 'train', 1200, ('annotation 1 ' + 'x' * 60, 'annotation 2')),
+            Finding(ALONE, '', 1, ("'low'",)),
+        )
+    )
     assert text.splitlines() == [
         'train: train.json: 1,200 images, 0 boxes, 1 categories',
         'val:   val.json: 1,200 images, 0 boxes, 1 categories',
@@ -44,16 +54,22 @@ def test_text():
         "                   'low'",
         '                   -> nothing',
         '',
-        'verdict: 1 kind of error: do not train on it yet (--fix OUT mends 1 of them)']
+        'verdict: 1 kind of error: do not train on it yet (--fix OUT mends 1 of them)',
+    ]
 
 
 def test_verdicts():
     error, warning, note = (Finding(kind, '', 1, ()) for kind in (LEAK, CASE, ALONE))
     for findings, word, line in (
-            ((), 'clean', 'clean'), ((note, ), 'clean', 'clean'),
-            ((warning, note), 'warnings', '1 kind of warning: usable; look at the warnings'),
-            ((error, error, warning), 'errors',
-             '2 kinds of error and 1 kind of warning: do not train on it yet')):
+        ((), 'clean', 'clean'),
+        ((note,), 'clean', 'clean'),
+        ((warning, note), 'warnings', '1 kind of warning: usable; look at the warnings'),
+        (
+            (error, error, warning),
+            'errors',
+            '2 kinds of error and 1 kind of warning: do not train on it yet',
+        ),
+    ):
         assert report.verdict(checked(*findings)) == word
         assert report.verdict_line(checked(*findings)) == line
 
@@ -64,29 +80,50 @@ def test_no_repair_is_offered_for_another_layout():
 
 
 def test_json():
-    result = report.as_dict(checked(Finding(EMPTY, '', 7, ('annotation 1', )), splits=('', )))
+    result = report.as_dict(checked(Finding(EMPTY, '', 7, ('annotation 1',)), splits=('',)))
     assert result == {
-        'schema_version': 1, 'verdict': 'errors',
-        'files': [{'split': '', 'file': '.json',
-                   'counts': {'images': 1200, 'annotations': 0, 'categories': 1}}],
-        'findings': [{'kind': 'bbox-empty', 'severity': 'error', 'split': '', 'count': 7,
-                      'title': 'boxes without width', 'examples': ['annotation 1'],
-                      'mend': 'remove them', 'fixable': True}]}
+        'schema_version': 1,
+        'verdict': 'errors',
+        'files': [
+            {
+                'split': '',
+                'file': '.json',
+                'counts': {'images': 1200, 'annotations': 0, 'categories': 1},
+            }
+        ],
+        'findings': [
+            {
+                'kind': 'bbox-empty',
+                'severity': 'error',
+                'split': '',
+                'count': 7,
+                'title': 'boxes without width',
+                'examples': ['annotation 1'],
+                'mend': 'remove them',
+                'fixable': True,
+            }
+        ],
+    }
 
 
 def test_what_was_mended():
     fixed = Fixed({}, Counter({('removed', 'boxes without width'): 1200}))
     assert report.fixed_text('out.json', fixed) == (
-        'out.json: written\n  removed       1,200  boxes without width')
+        'out.json: written\n  removed       1,200  boxes without width'
+    )
     assert report.fixed_dict('out.json', fixed) == {
         'file': 'out.json',
-        'done': [{'what': 'removed', 'to': 'boxes without width', 'count': 1200}]}
+        'done': [{'what': 'removed', 'to': 'boxes without width', 'count': 1200}],
+    }
     assert 'nothing to mend' in report.fixed_text('out.json', Fixed({}, Counter()))
 
 
 def test_what_is_left():
     left = report.left_text(checked(Finding(LEAK, '', 2, ()), Finding(ALONE, '', 1, ())))
     assert left.splitlines() == [
-        'left in the repaired copy:', 'error           2  photos in both (leak)', '',
-        'verdict on the repaired copy: 1 kind of error: do not train on it yet']
+        'left in the repaired copy:',
+        'error           2  photos in both (leak)',
+        '',
+        'verdict on the repaired copy: 1 kind of error: do not train on it yet',
+    ]
     assert report.left_text(checked()) == 'verdict on the repaired copy: clean'

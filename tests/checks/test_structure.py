@@ -11,8 +11,9 @@ from mmdet_multigrain.checks.model import CocoData, load
 
 def found(content, **options):
     data = CocoData(content, path=Path('x.json'), **options)
-    return {finding.kind.code: (finding.count, finding.examples)
-            for finding in structure.check(data)}
+    return {
+        finding.kind.code: (finding.count, finding.examples) for finding in structure.check(data)
+    }
 
 
 def test_a_whole_file():
@@ -22,22 +23,33 @@ def test_a_whole_file():
 def test_lists_that_are_not_there_or_empty():
     assert found({'images': {'1': {}}, 'categories': []}) == {
         'list-missing': (2, ('images: dict instead of a list', 'annotations: not there')),
-        'list-empty': (1, ('categories', ))}
+        'list-empty': (1, ('categories',)),
+    }
 
 
 def test_entries_that_are_no_objects():
     content = {'images': [{}, None, 3], 'annotations': ['box', {}], 'categories': [{}]}
-    assert found(content) == {'entry-not-object': (
-        3, ('images[1]: None', 'images[2]: 3', "annotations[0]: 'box'"))}
+    assert found(content) == {
+        'entry-not-object': (3, ('images[1]: None', 'images[2]: 3', "annotations[0]: 'box'"))
+    }
     data = CocoData(content, path=Path('x.json'))
     assert (len(data.images), len(data.annotations), len(data.categories)) == (1, 1, 1)
 
 
-@pytest.mark.parametrize('content, reason', [
-    (b'', 'not JSON'), (b'{"images": [', 'not JSON'), (b'[' * 10_000, 'not JSON'),
-    (b'{"a":' * 10_000 + b'1' + b'}' * 10_000, 'not JSON'), (b'\xff\xfe{}', 'not JSON'),
-    (b'id,x\r\n1,2\r\n', 'line 1 column 1'), (b'[]', 'top level is no object but list'),
-    (b'null', 'no object'), (b'{"images": [' + b'9' * 5000 + b']}', 'not JSON')])
+@pytest.mark.parametrize(
+    'content, reason',
+    [
+        (b'', 'not JSON'),
+        (b'{"images": [', 'not JSON'),
+        (b'[' * 10_000, 'not JSON'),
+        (b'{"a":' * 10_000 + b'1' + b'}' * 10_000, 'not JSON'),
+        (b'\xff\xfe{}', 'not JSON'),
+        (b'id,x\r\n1,2\r\n', 'line 1 column 1'),
+        (b'[]', 'top level is no object but list'),
+        (b'null', 'no object'),
+        (b'{"images": [' + b'9' * 5000 + b']}', 'not JSON'),
+    ],
+)
 def test_what_cannot_be_checked_is_one_line(tmp_path, content, reason):
     path = tmp_path / 'a b.json'
     path.write_bytes(content)
@@ -55,8 +67,9 @@ def test_what_is_not_there_is_one_line(tmp_path):
 
 
 def test_what_other_readers_refuse_is_found_with_its_place(tmp_path):
-    (tmp_path / 'a.json').write_bytes(b'{"images": [{"a": NaN}], "annotations": [{}], '
-                                      b'"categories": [{}]}')
+    (tmp_path / 'a.json').write_bytes(
+        b'{"images": [{"a": NaN}], "annotations": [{}], "categories": [{}]}'
+    )
     data = load(tmp_path / 'a.json')
     [finding] = structure.check(data)
     assert (finding.kind.code, finding.count) == ('json-not-strict', 1)
@@ -65,6 +78,7 @@ def test_what_other_readers_refuse_is_found_with_its_place(tmp_path):
 
 def test_byte_order_mark_and_windows_line_ends_are_no_findings(tmp_path):
     (tmp_path / 'a.json').write_bytes(
-        b'\xef\xbb\xbf{"images": [{}],\r\n"annotations": [{}],\r\n"categories": [{}]}\r\n')
+        b'\xef\xbb\xbf{"images": [{}],\r\n"annotations": [{}],\r\n"categories": [{}]}\r\n'
+    )
     data = load(tmp_path / 'a.json')
     assert not data.not_strict and list(structure.check(data)) == []

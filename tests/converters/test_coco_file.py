@@ -34,18 +34,27 @@ def write(path, *images):
 
 
 def test_numbers_images_and_annotations_from_1(tmp_path):
-    coco = write(tmp_path / 'a.json', ('1.jpg', [0]), ('2.jpg', ), ('3.jpg', [1], [2]))
+    coco = write(tmp_path / 'a.json', ('1.jpg', [0]), ('2.jpg',), ('3.jpg', [1], [2]))
     assert (coco.num_images, coco.num_annotations) == (3, 3)
     assert load_json(tmp_path / 'a.json') == {
-        'info': {'description': 'x'}, 'licenses': [],
-        'categories': [{'id': 1, 'name': 'vest', 'supercategory': 'top'},
-                       {'id': 2, 'name': 'coat', 'supercategory': 'top'},
-                       {'id': 3, 'name': 'hat', 'supercategory': 'hat'}],
-        'annotations': [{'id': 1, 'image_id': 1, 'bbox': [0]},
-                        {'id': 2, 'image_id': 3, 'bbox': [1]},
-                        {'id': 3, 'image_id': 3, 'bbox': [2]}],
-        'images': [{'id': 1, 'file_name': '1.jpg'}, {'id': 2, 'file_name': '2.jpg'},
-                   {'id': 3, 'file_name': '3.jpg'}]}
+        'info': {'description': 'x'},
+        'licenses': [],
+        'categories': [
+            {'id': 1, 'name': 'vest', 'supercategory': 'top'},
+            {'id': 2, 'name': 'coat', 'supercategory': 'top'},
+            {'id': 3, 'name': 'hat', 'supercategory': 'hat'},
+        ],
+        'annotations': [
+            {'id': 1, 'image_id': 1, 'bbox': [0]},
+            {'id': 2, 'image_id': 3, 'bbox': [1]},
+            {'id': 3, 'image_id': 3, 'bbox': [2]},
+        ],
+        'images': [
+            {'id': 1, 'file_name': '1.jpg'},
+            {'id': 2, 'file_name': '2.jpg'},
+            {'id': 3, 'file_name': '3.jpg'},
+        ],
+    }
     with open(tmp_path / 'a.json') as file:
         assert json.loads(file.readline().rstrip(',\n') + '}') == {'info': {'description': 'x'}}
 
@@ -76,15 +85,19 @@ def test_adding_many_is_like_adding_one_by_one(folder, parts):
             coco.add(b'{"width":1}', [dump_json({'bbox': box}) for box in boxes])
     with open_coco(folder / 'many.json', {}, TAXONOMY) as coco:
         for part in parts:
-            coco.add_all([b'{"width":1}'] * len(part),
-                         [dump_json({'bbox': box}) for boxes in part for box in boxes],
-                         map(len, part))
+            coco.add_all(
+                [b'{"width":1}'] * len(part),
+                [dump_json({'bbox': box}) for boxes in part for box in boxes],
+                map(len, part),
+            )
     assert (folder / 'many.json').read_bytes() == (folder / 'one.json').read_bytes()
     content = load_json(folder / 'many.json')
     assert [image['id'] for image in content['images']] == list(range(1, coco.num_images + 1))
     assert [(a['image_id'], a['bbox']) for a in content['annotations']] == [
-        (number, box) for number, boxes in enumerate(itertools.chain.from_iterable(parts), 1)
-        for box in boxes]
+        (number, box)
+        for number, boxes in enumerate(itertools.chain.from_iterable(parts), 1)
+        for box in boxes
+    ]
 
 
 def test_info_is_read_from_the_first_line(tmp_path):
@@ -93,13 +106,25 @@ def test_info_is_read_from_the_first_line(tmp_path):
         pass
     assert read_info(tmp_path / 'a.json') == info
     content = (tmp_path / 'a.json').read_bytes()
-    (tmp_path / 'a.json').write_bytes(content[:content.index(b'\n') + 1] + b'not looked at')
+    (tmp_path / 'a.json').write_bytes(content[: content.index(b'\n') + 1] + b'not looked at')
     assert read_info(tmp_path / 'a.json') == info
 
 
-@pytest.mark.parametrize('content', [
-    None, b'', b'\0' * 100_000, b'{"info":', b'{"images":[],\n', b'[1,\n', b'{"info":1\n',
-    b'{"info":{"a":1},"images":[]}', b'[' * 100_000, b'{"info":"\xff"},\n'])
+@pytest.mark.parametrize(
+    'content',
+    [
+        None,
+        b'',
+        b'\0' * 100_000,
+        b'{"info":',
+        b'{"images":[],\n',
+        b'[1,\n',
+        b'{"info":1\n',
+        b'{"info":{"a":1},"images":[]}',
+        b'[' * 100_000,
+        b'{"info":"\xff"},\n',
+    ],
+)
 def test_files_without_such_a_line(tmp_path, content):
     if content is not None:
         (tmp_path / 'a.json').write_bytes(content)

@@ -22,15 +22,28 @@ from mmdet_multigrain.files import FileError
 from mmdet_multigrain.taxonomy import Taxonomy
 
 TAXONOMY = Taxonomy.load('deepfashion2')
-GENUINE = (Path(__file__).resolve().parents[2] / '..' / 'shared' / 'formats'
-           / 'deepfashion2_train_000001.json')
+GENUINE = (
+    Path(__file__).resolve().parents[2]
+    / '..'
+    / 'shared'
+    / 'formats'
+    / 'deepfashion2_train_000001.json'
+)
 
 
 def item(name='vest', box=(10, 20, 60, 90), **changes):
-    return {'segmentation': [[10, 20, 60, 20, 60, 90]], 'scale': 2, 'viewpoint': 2, 'zoom_in': 1,
-            'landmarks': [0] * 45, 'style': 1, 'bounding_box': list(box), 'occlusion': 1,
-            'category_id': TAXONOMY.classes.index(name) + 1 if name in TAXONOMY.classes else 1,
-            'category_name': name} | changes
+    return {
+        'segmentation': [[10, 20, 60, 20, 60, 90]],
+        'scale': 2,
+        'viewpoint': 2,
+        'zoom_in': 1,
+        'landmarks': [0] * 45,
+        'style': 1,
+        'bounding_box': list(box),
+        'occlusion': 1,
+        'category_id': TAXONOMY.classes.index(name) + 1 if name in TAXONOMY.classes else 1,
+        'category_name': name,
+    } | changes
 
 
 def write(root, number, annotation, *, split='train', size=(100, 120), suffix='.jpg'):
@@ -55,25 +68,63 @@ def run(root, **options):
 
 def test_golden_file(tmp_path):
     write(tmp_path, 2, annotation_of(item('trousers', (5, 6, 50, 66), style=0)))
-    write(tmp_path, 1, {'item2': item('sling dress', (-3, 0, 40, 500)),
-                        'source': 'shop', 'pair_id': 3, 'item1': item('vest')})
+    write(
+        tmp_path,
+        1,
+        {
+            'item2': item('sling dress', (-3, 0, 40, 500)),
+            'source': 'shop',
+            'pair_id': 3,
+            'item1': item('vest'),
+        },
+    )
     summary, coco = run(tmp_path)
     assert summary.out_file == tmp_path / 'annotations' / 'train.json'
     assert coco['images'] == [
         {'id': 1, 'file_name': '000001.jpg', 'width': 100, 'height': 120},
-        {'id': 2, 'file_name': '000002.jpg', 'width': 100, 'height': 120}]
+        {'id': 2, 'file_name': '000002.jpg', 'width': 100, 'height': 120},
+    ]
     rest = {'iscrowd': 0, 'scale': 2, 'occlusion': 1, 'zoom_in': 1, 'viewpoint': 2}
     assert coco['annotations'] == [
-        {'id': 1, 'image_id': 1, 'category_id': 5, 'bbox': [10, 20, 50, 70], 'area': 3500,
-         **rest, 'style': 1, 'pair_id': 3, 'source': 'shop'},
-        {'id': 2, 'image_id': 1, 'category_id': 13, 'bbox': [0, 0, 40, 120], 'area': 4800,
-         **rest, 'style': 1, 'pair_id': 3, 'source': 'shop'},
-        {'id': 3, 'image_id': 2, 'category_id': 8, 'bbox': [5, 6, 45, 60], 'area': 2700,
-         **rest, 'style': 0, 'pair_id': 7, 'source': 'user'}]
+        {
+            'id': 1,
+            'image_id': 1,
+            'category_id': 5,
+            'bbox': [10, 20, 50, 70],
+            'area': 3500,
+            **rest,
+            'style': 1,
+            'pair_id': 3,
+            'source': 'shop',
+        },
+        {
+            'id': 2,
+            'image_id': 1,
+            'category_id': 13,
+            'bbox': [0, 0, 40, 120],
+            'area': 4800,
+            **rest,
+            'style': 1,
+            'pair_id': 3,
+            'source': 'shop',
+        },
+        {
+            'id': 3,
+            'image_id': 2,
+            'category_id': 8,
+            'bbox': [5, 6, 45, 60],
+            'area': 2700,
+            **rest,
+            'style': 0,
+            'pair_id': 7,
+            'source': 'user',
+        },
+    ]
     assert [c['id'] for c in coco['categories']] == list(range(1, 14))
     assert [c['name'] for c in coco['categories']] == list(TAXONOMY.classes)
     assert [c['supercategory'] for c in coco['categories']] == (
-        ['top'] * 6 + ['bottom'] * 3 + ['one-piece dress'] * 4)
+        ['top'] * 6 + ['bottom'] * 3 + ['one-piece dress'] * 4
+    )
     assert not summary.problems.counts
 
 
@@ -87,13 +138,35 @@ def test_genuine_annotation(tmp_path):
     polygons = [len(a.pop('segmentation')) for a in (first, second)]
     assert polygons == [3, 3]
     assert first == {
-        'id': 1, 'image_id': 1, 'category_id': 1, 'bbox': [0, 29, 466, 593], 'area': 276338,
-        'iscrowd': 0, 'scale': 3, 'occlusion': 2, 'zoom_in': 2, 'viewpoint': 2, 'style': 1,
-        'pair_id': 1, 'source': 'user'}
+        'id': 1,
+        'image_id': 1,
+        'category_id': 1,
+        'bbox': [0, 29, 466, 593],
+        'area': 276338,
+        'iscrowd': 0,
+        'scale': 3,
+        'occlusion': 2,
+        'zoom_in': 2,
+        'viewpoint': 2,
+        'style': 1,
+        'pair_id': 1,
+        'source': 'user',
+    }
     assert second == {
-        'id': 2, 'image_id': 1, 'category_id': 8, 'bbox': [249, 423, 217, 200], 'area': 43400,
-        'iscrowd': 0, 'scale': 2, 'occlusion': 2, 'zoom_in': 3, 'viewpoint': 2, 'style': 0,
-        'pair_id': 1, 'source': 'user'}
+        'id': 2,
+        'image_id': 1,
+        'category_id': 8,
+        'bbox': [249, 423, 217, 200],
+        'area': 43400,
+        'iscrowd': 0,
+        'scale': 2,
+        'occlusion': 2,
+        'zoom_in': 3,
+        'viewpoint': 2,
+        'style': 0,
+        'pair_id': 1,
+        'source': 'user',
+    }
     assert summary.boxes == {0: 1, 7: 1}
 
 
@@ -118,11 +191,21 @@ def test_same_bytes_with_any_number_of_processes(tmp_path, monkeypatch, with_seg
     monkeypatch.setattr(module, 'CHUNK', 7)
     names = itertools.cycle([*TAXONOMY.classes, 'hat'])
     for number in range(50):
-        write(tmp_path, number, annotation_of(*(item(next(names), (number / 4, 0, 90, 90))
-                                                for _ in range(number % 4))))
+        write(
+            tmp_path,
+            number,
+            annotation_of(*(item(next(names), (number / 4, 0, 90, 90)) for _ in range(number % 4))),
+        )
     write(tmp_path, 20, b'{')
-    summaries = [run(tmp_path, out_file=tmp_path / f'{workers}.json', workers=workers,
-                     with_segmentation=with_segmentation)[0] for workers in (1, 2, 3)]
+    summaries = [
+        run(
+            tmp_path,
+            out_file=tmp_path / f'{workers}.json',
+            workers=workers,
+            with_segmentation=with_segmentation,
+        )[0]
+        for workers in (1, 2, 3)
+    ]
     first, *others = [summary.out_file.read_bytes() for summary in summaries]
     assert others == [first, first]
     assert summaries[0].problems.counts['unknown category_name'] > 3
@@ -159,17 +242,26 @@ def test_bad_item_is_counted_and_left_out(tmp_path, kind):
     assert '000001.json item1' in summary.problems.examples[kind][0]
     assert [image['file_name'] for image in coco['images']] == ['000001.jpg', '000002.jpg']
     assert [(a['id'], a['image_id'], a['category_id']) for a in coco['annotations']] == [
-        (1, 1, 6), (2, 2, 5)]
+        (1, 1, 6),
+        (2, 2, 5),
+    ]
 
 
-@pytest.mark.parametrize(('kind', 'content'), [
-    ('item that is no JSON object', '%s'),
-    ('unknown category_name', '{"category_name": %s}'),
-    ('category_id that contradicts category_name',
-     '{"category_name": "vest", "category_id": %s}'),
-    ('bounding_box that is not four numbers',
-     '{"category_name": "vest", "category_id": 5, "bounding_box": %s}'),
-])
+@pytest.mark.parametrize(
+    ('kind', 'content'),
+    [
+        ('item that is no JSON object', '%s'),
+        ('unknown category_name', '{"category_name": %s}'),
+        (
+            'category_id that contradicts category_name',
+            '{"category_name": "vest", "category_id": %s}',
+        ),
+        (
+            'bounding_box that is not four numbers',
+            '{"category_name": "vest", "category_id": 5, "bounding_box": %s}',
+        ),
+    ],
+)
 def test_values_nested_too_deeply_to_be_shown_are_counted(tmp_path, kind, content):
     write(tmp_path, 1, annotation_of(item('vest')))
     write(tmp_path, 2, annotation_of(item('vest')))
@@ -183,11 +275,11 @@ def test_values_nested_too_deeply_to_be_shown_are_counted(tmp_path, kind, conten
 def test_bad_files_are_counted_and_left_out(tmp_path):
     good = annotation_of(item('vest'))
     write(tmp_path, 1, good)
-    write(tmp_path, 2, json.dumps(good).encode()[:-9])          # truncated
-    write(tmp_path, 3, b'')                                     # empty
-    write(tmp_path, 4, b'[1]')                                  # no object
-    write(tmp_path, 5, good, size=None)                         # no image
-    write(tmp_path, 6, None)                                    # no annotation
+    write(tmp_path, 2, json.dumps(good).encode()[:-9])  # truncated
+    write(tmp_path, 3, b'')  # empty
+    write(tmp_path, 4, b'[1]')  # no object
+    write(tmp_path, 5, good, size=None)  # no image
+    write(tmp_path, 6, None)  # no annotation
     write(tmp_path, 7, good)
     (tmp_path / 'train' / 'image' / '000007.jpg').write_bytes(b'no image')
     write(tmp_path, 8, b'\xef\xbb\xbf' + json.dumps(good, indent=1).replace('\n', '\r\n').encode())
@@ -195,8 +287,11 @@ def test_bad_files_are_counted_and_left_out(tmp_path):
     (tmp_path / 'train' / 'image' / 'Thumbs.db').write_bytes(b'\0')
     summary, coco = run(tmp_path)
     assert summary.problems.counts == {
-        'unreadable annotation file': 3, 'annotation file without image': 1,
-        'image without annotation file': 1, 'unreadable image': 1}
+        'unreadable annotation file': 3,
+        'annotation file without image': 1,
+        'image without annotation file': 1,
+        'unreadable image': 1,
+    }
     assert [image['file_name'] for image in coco['images']] == ['000001.jpg', '000008.jpg']
     assert [image['id'] for image in coco['images']] == [1, 2]
     text = str(summary)
@@ -249,8 +344,11 @@ def test_missing_folder_names_the_layout(tmp_path, missing):
 
 def test_no_box_left_is_an_error_with_the_first_problem(tmp_path):
     write(tmp_path, 1, annotation_of(item('hat')))
-    with pytest.raises(ConverterError, match="no usable box in 1 files; first problem: unknown "
-                                             "category_name: 000001.json item1 'hat'"):
+    with pytest.raises(
+        ConverterError,
+        match='no usable box in 1 files; first problem: unknown '
+        "category_name: 000001.json item1 'hat'",
+    ):
         run(tmp_path)
     assert not (tmp_path / 'annotations').exists()
 
@@ -314,7 +412,8 @@ def test_second_file_of_the_same_name_is_counted(tmp_path):
     summary, coco = run(tmp_path)
     assert [image['file_name'] for image in coco['images']] == ['000001.jpg']
     assert summary.problems.examples == {
-        'second file of the same name': ['000001.png (000001.jpg is used)']}
+        'second file of the same name': ['000001.png (000001.jpg is used)']
+    }
 
 
 def test_name_that_is_not_utf8_is_counted(tmp_path):
@@ -338,7 +437,8 @@ def test_folders_named_like_files_are_counted(tmp_path):
     summary, _ = run(tmp_path)
     assert summary.problems.examples == {
         'unreadable image': ['000002.jpg (Is a directory)'],
-        'unreadable annotation file': ['000003.json (Is a directory)']}
+        'unreadable annotation file': ['000003.json (Is a directory)'],
+    }
 
 
 @pytest.fixture
@@ -371,10 +471,12 @@ CHANGES = {
     'image replaced by an older one': _replace_by_older_image,
     'picture added': lambda root: write(root, 3, annotation_of(item('skirt'))),
     'annotation removed': lambda root: (root / 'train' / 'annos' / '000002.json').unlink(),
-    'image renamed': lambda root: os.rename(root / 'train' / 'image' / '000002.jpg',
-                                            root / 'train' / 'image' / '000002.png'),
+    'image renamed': lambda root: os.rename(
+        root / 'train' / 'image' / '000002.jpg', root / 'train' / 'image' / '000002.png'
+    ),
     'output cut off in its first line': lambda root: os.truncate(
-        root / 'annotations' / 'train.json', 20),
+        root / 'annotations' / 'train.json', 20
+    ),
     'output of another tool': lambda root: (root / 'annotations' / 'train.json').write_text('[]'),
     'output removed': lambda root: (root / 'annotations' / 'train.json').unlink(),
 }
@@ -414,7 +516,9 @@ def test_what_changes_during_a_conversion_is_noticed_by_the_next(tmp_path, monke
 
 @pytest.mark.parametrize('name', ['deepfashion2', 'synthetic_deepfashion2'])
 def test_imports_without_torch_and_mmdet(name):
-    code = (f'import sys, mmdet_multigrain.converters.{name}; '
-            'sys.exit(bool({"torch", "mmcv", "mmengine", "mmdet"} & set(sys.modules)))')
+    code = (
+        f'import sys, mmdet_multigrain.converters.{name}; '
+        'sys.exit(bool({"torch", "mmcv", "mmengine", "mmdet"} & set(sys.modules)))'
+    )
     root = Path(__file__).resolve().parents[2]
     subprocess.run([sys.executable, '-c', code], cwd=root, check=True)

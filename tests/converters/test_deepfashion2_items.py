@@ -28,10 +28,18 @@ WIDTH, HEIGHT = 100, 120
 
 
 def item(name='vest', box=(10, 20, 60, 90), **changes):
-    return {'segmentation': [[10, 20, 60, 20, 60, 90]], 'scale': 2, 'viewpoint': 2, 'zoom_in': 1,
-            'landmarks': [0] * 45, 'style': 1, 'bounding_box': list(box), 'occlusion': 1,
-            'category_id': TAXONOMY.classes.index(name) + 1 if name in TAXONOMY.classes else 1,
-            'category_name': name} | changes
+    return {
+        'segmentation': [[10, 20, 60, 20, 60, 90]],
+        'scale': 2,
+        'viewpoint': 2,
+        'zoom_in': 1,
+        'landmarks': [0] * 45,
+        'style': 1,
+        'bounding_box': list(box),
+        'occlusion': 1,
+        'category_id': TAXONOMY.classes.index(name) + 1 if name in TAXONOMY.classes else 1,
+        'category_name': name,
+    } | changes
 
 
 def convert(value):
@@ -40,14 +48,27 @@ def convert(value):
 
 def test_fields_and_box():
     assert convert(item('skirt', (1, 2, 31, 42))) == {
-        'category_id': 9, 'bbox': (1, 2, 30, 40), 'area': 1200, 'iscrowd': 0, 'scale': 2,
-        'occlusion': 1, 'zoom_in': 1, 'viewpoint': 2, 'style': 1}
+        'category_id': 9,
+        'bbox': (1, 2, 30, 40),
+        'area': 1200,
+        'iscrowd': 0,
+        'scale': 2,
+        'occlusion': 1,
+        'zoom_in': 1,
+        'viewpoint': 2,
+        'style': 1,
+    }
 
 
 def test_fields_that_an_item_lacks_are_left_out():
     value = {'category_id': 5, 'category_name': 'vest', 'bounding_box': [0, 0, 2, 3], 'style': 0}
     assert convert(value) == {
-        'category_id': 5, 'bbox': (0, 0, 2, 3), 'area': 6, 'iscrowd': 0, 'style': 0}
+        'category_id': 5,
+        'bbox': (0, 0, 2, 3),
+        'area': 6,
+        'iscrowd': 0,
+        'style': 0,
+    }
 
 
 @pytest.mark.parametrize('alias', ['short_sleeved_shirt', 'Short Sleeve Top', 'short sleeve shirt'])
@@ -62,47 +83,81 @@ def test_other_spellings_load_the_taxonomy_and_the_usual_ones_do_not():
     assert (ids['Sling_Dress'], ids['hat']) == (13, None) and '_taxonomy' in vars(ids)
 
 
-@pytest.mark.parametrize('box', [
-    [1, 2, 3, None], [1, 2, 3, '4'], [True, 0, 5, 5], 'box', None, {}, [1, 2, 3, 1e300],
-    [0, 0, 10**400, 5], [math.nan, 0, 5, 5], [0, 0, math.inf, 5], [1, 2, 3], [1, 2, 3, 4, 5]])
+@pytest.mark.parametrize(
+    'box',
+    [
+        [1, 2, 3, None],
+        [1, 2, 3, '4'],
+        [True, 0, 5, 5],
+        'box',
+        None,
+        {},
+        [1, 2, 3, 1e300],
+        [0, 0, 10**400, 5],
+        [math.nan, 0, 5, 5],
+        [0, 0, math.inf, 5],
+        [1, 2, 3],
+        [1, 2, 3, 4, 5],
+    ],
+)
 def test_boxes_that_are_no_numbers(box):
     with pytest.raises(BadItemError, match='four numbers'):
         convert(item(bounding_box=box))
 
 
-@pytest.mark.parametrize(('box', 'kind'), [
-    ([5, 5, 5, 9], 'empty'), ([5, 5, 9, 5], 'empty'), ([9, 5, 5, 9], 'reversed'),
-    ([-9, 0, 0, 9], 'outside'), ([0, 120, 9, 130], 'outside')])
+@pytest.mark.parametrize(
+    ('box', 'kind'),
+    [
+        ([5, 5, 5, 9], 'empty'),
+        ([5, 5, 9, 5], 'empty'),
+        ([9, 5, 5, 9], 'reversed'),
+        ([-9, 0, 0, 9], 'outside'),
+        ([0, 120, 9, 130], 'outside'),
+    ],
+)
 def test_boxes_without_area(box, kind):
     with pytest.raises(BadItemError, match=kind):
         convert(item(bounding_box=box))
 
 
-@given(x=st.integers(-20, 90), y=st.integers(-20, 110), w=st.integers(1, 60), h=st.integers(1, 60),
-       name=st.sampled_from(TAXONOMY.classes), kind=st.sampled_from([int, float]))
+@given(
+    x=st.integers(-20, 90),
+    y=st.integers(-20, 110),
+    w=st.integers(1, 60),
+    h=st.integers(1, 60),
+    name=st.sampled_from(TAXONOMY.classes),
+    kind=st.sampled_from([int, float]),
+)
 def test_a_box_that_meets_the_image_is_clipped_to_their_intersection(x, y, w, h, name, kind):
     inside = np.zeros((HEIGHT, WIDTH), bool)
-    inside[max(y, 0):max(y + h, 0), max(x, 0):max(x + w, 0)] = True
+    inside[max(y, 0) : max(y + h, 0), max(x, 0) : max(x + w, 0)] = True
     value = item(name, map(kind, (x, y, x + w, y + h)))
     if not inside.any():
         with pytest.raises(BadItemError, match='outside'):
             convert(value)
         return
     bx, by, bw, bh = map(int, convert(value)['bbox'])
-    assert inside[by:by + bh, bx:bx + bw].all() and inside.sum() == bw * bh
+    assert inside[by : by + bh, bx : bx + bw].all() and inside.sum() == bw * bh
 
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner,
-                                                                max_size=4), max_leaves=8)
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
 numbers = st.integers(-50, 200) | st.floats(-50, 200)
 items = st.fixed_dictionaries(
-    {}, optional={
+    {},
+    optional={
         'category_name': st.sampled_from([*TAXONOMY.classes, 'hat']) | json_values,
         'category_id': st.integers(0, 14) | json_values,
         'bounding_box': st.lists(numbers, min_size=4, max_size=4) | json_values,
-        'segmentation': json_values, 'scale': json_values})
+        'segmentation': json_values,
+        'scale': json_values,
+    },
+)
 
 
 @given(value=items | json_values, width=st.integers(1, 150), height=st.integers(1, 150))
@@ -142,29 +197,54 @@ def folder(tmp_path_factory):
 
 def convert_content(folder, content, with_segmentation=True):
     (folder / 'a.json').write_bytes(content)
-    return convert_files([('a.json', 'a.jpg')], anno_folder=str(folder),
-                         image_folder=str(folder), ids=IDS, with_segmentation=with_segmentation)
+    return convert_files(
+        [('a.json', 'a.jpg')],
+        anno_folder=str(folder),
+        image_folder=str(folder),
+        ids=IDS,
+        with_segmentation=with_segmentation,
+    )
 
 
-GOOD = {'source': 'user', 'pair_id': 7, 'item1': item('vest'), 'item2': item('hat'),
-        'item3': item('skirt', (-5, 0, 300, 30), segmentation=[[1, 2]])}
+GOOD = {
+    'source': 'user',
+    'pair_id': 7,
+    'item1': item('vest'),
+    'item2': item('hat'),
+    'item3': item('skirt', (-5, 0, 300, 30), segmentation=[[1, 2]]),
+}
 
 
-@pytest.mark.parametrize('rewrite', [
-    lambda raw: raw, lambda raw: b'\xef\xbb\xbf' + raw, lambda raw: raw + b'\r\n',
-    lambda raw: json.dumps(json.loads(raw), indent=1).replace('\n', '\r\n').encode()])
+@pytest.mark.parametrize(
+    'rewrite',
+    [
+        lambda raw: raw,
+        lambda raw: b'\xef\xbb\xbf' + raw,
+        lambda raw: raw + b'\r\n',
+        lambda raw: json.dumps(json.loads(raw), indent=1).replace('\n', '\r\n').encode(),
+    ],
+)
 def test_byte_order_mark_and_line_ends_do_not_matter(folder, rewrite):
     converted = convert_content(folder, rewrite(json.dumps(GOOD).encode()))
     assert converted == convert_content(folder, json.dumps(GOOD).encode())
     assert converted.counts == [2] and converted.boxes == {5: 1, 9: 1}
 
 
-@pytest.mark.parametrize(('content', 'reason'), [
-    (b'', 'empty document'), (b'\xef\xbb\xbf', 'empty document'), (b'[1]', 'no JSON object'),
-    (b'[' * 10_000, 'column'), (b'{"a":' * 10_000 + b'1' + b'}' * 10_000, 'column'),
-    (b'{"pair_id": NaN}', 'column'), (b'{"pair_id": 1e999}', 'infinity'),
-    (b'{"pair_id": 1}' + b' ' * 200_000 + b'x', 'column'), (b'\xff\xfe{\0}\0', 'UTF-8'),
-    (b'{"source": "\\ud800"}', 'surrogate')])
+@pytest.mark.parametrize(
+    ('content', 'reason'),
+    [
+        (b'', 'empty document'),
+        (b'\xef\xbb\xbf', 'empty document'),
+        (b'[1]', 'no JSON object'),
+        (b'[' * 10_000, 'column'),
+        (b'{"a":' * 10_000 + b'1' + b'}' * 10_000, 'column'),
+        (b'{"pair_id": NaN}', 'column'),
+        (b'{"pair_id": 1e999}', 'infinity'),
+        (b'{"pair_id": 1}' + b' ' * 200_000 + b'x', 'column'),
+        (b'\xff\xfe{\0}\0', 'UTF-8'),
+        (b'{"source": "\\ud800"}', 'surrogate'),
+    ],
+)
 def test_unreadable_files_are_counted_with_the_reason(folder, content, reason):
     converted = convert_content(folder, content)
     assert converted.problems.counts == {'unreadable annotation file': 1}
@@ -190,8 +270,11 @@ def test_file_without_end_is_not_read_to_it(folder):
 @pytest.mark.parametrize('where', ['scale', 'pair_id'])
 def test_deep_nesting_that_can_be_read_but_not_written(folder, where):
     deep = json.loads('[' * 400 + ']' * 400)
-    content = {**GOOD, 'pair_id': deep} if where == 'pair_id' else {
-        **GOOD, 'item1': item('vest', scale=deep)}
+    content = (
+        {**GOOD, 'pair_id': deep}
+        if where == 'pair_id'
+        else {**GOOD, 'item1': item('vest', scale=deep)}
+    )
     converted = convert_content(folder, json.dumps(content).encode())
     left = {'pair_id': 2, 'scale': 1}[where]
     assert converted.problems.counts['item nested too deeply'] == left
@@ -209,7 +292,7 @@ def test_huge_numbers_in_fields_are_written_as_json(folder):
 @example(cut=0, insert=b'', skip=0)
 def test_damaged_files_are_converted_or_counted(folder, cut, insert, skip):
     raw = json.dumps(GOOD).encode()
-    content = raw[:cut] + insert + raw[cut + skip:]
+    content = raw[:cut] + insert + raw[cut + skip :]
     converted = convert_content(folder, content)
     assert converted.images or converted.problems.counts
     assert sum(converted.counts) == len(converted.annotations) == converted.boxes.total()
@@ -219,8 +302,11 @@ def test_damaged_files_are_converted_or_counted(folder, cut, insert, skip):
 
 
 @settings(deadline=None)  # writes files
-@given(value=st.dictionaries(st.sampled_from(['item1', 'item2', 'pair_id', 'source', 'x']),
-                             items | json_values))
+@given(
+    value=st.dictionaries(
+        st.sampled_from(['item1', 'item2', 'pair_id', 'source', 'x']), items | json_values
+    )
+)
 def test_any_json_object_is_converted_or_counted(folder, value):
     converted = convert_content(folder, json.dumps(value).encode())
     assert len(converted.images) + len(converted.problems.counts) >= 1
@@ -233,9 +319,13 @@ def test_any_json_object_is_converted_or_counted(folder, value):
 def test_unreadable_image_is_counted(folder, content):
     (folder / 'bad.jpg').write_bytes(content)
     (folder / 'a.json').write_bytes(json.dumps(GOOD).encode())
-    converted = convert_files([('a.json', 'bad.jpg'), ('a.json', 'a.jpg')], ids=IDS,
-                              anno_folder=str(folder), image_folder=str(folder),
-                              with_segmentation=False)
+    converted = convert_files(
+        [('a.json', 'bad.jpg'), ('a.json', 'a.jpg')],
+        ids=IDS,
+        anno_folder=str(folder),
+        image_folder=str(folder),
+        with_segmentation=False,
+    )
     assert converted.problems.counts['unreadable image'] == 1
     assert converted.problems.examples['unreadable image'][0].startswith('bad.jpg (')
     assert converted.counts == [2]

@@ -21,13 +21,26 @@ from mmdet_multigrain.files import FileError
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.taxonomy.openimages import Hierarchy
 
-GENUINE = (Path(__file__).resolve().parents[2].parent / 'shared' / 'formats'
-           / 'openimages_v4_train_rows.csv')
-HEADER = ('ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,'
-          'IsGroupOf,IsDepiction,IsInside')
-SELECTION = select(Taxonomy.load({
-    'name': 'small', 'groups': {'top': ['shirt', 'coat']}, 'ungrouped': ['hat'],
-    'aliases': {'shirt': ['/m/shirt'], 'coat': ['/m/coat'], 'hat': ['/m/hat']}}))
+GENUINE = (
+    Path(__file__).resolve().parents[2].parent
+    / 'shared'
+    / 'formats'
+    / 'openimages_v4_train_rows.csv'
+)
+HEADER = (
+    'ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,'
+    'IsGroupOf,IsDepiction,IsInside'
+)
+SELECTION = select(
+    Taxonomy.load(
+        {
+            'name': 'small',
+            'groups': {'top': ['shirt', 'coat']},
+            'ungrouped': ['hat'],
+            'aliases': {'shirt': ['/m/shirt'], 'coat': ['/m/coat'], 'hat': ['/m/hat']},
+        }
+    )
+)
 
 
 def row(image='a', label='/m/shirt', box=(0.1, 0.5, 0.2, 0.4), flags=(0, 0, 0, 0, 0)):
@@ -43,9 +56,13 @@ def write(folder, *rows, header=HEADER, sizes='ImageID,Width,Height\na,100,200\n
 def run(folder, *rows, selection=SELECTION, header=HEADER, **options):
     if rows:
         write(folder, *rows, header=header)
-    summary = convert(folder / 'train.csv', folder / 'out' / 'train.json',
-                      selection=selection, progress=False,
-                      **{'split': 'train', 'image_sizes': folder / 'sizes.csv'} | options)
+    summary = convert(
+        folder / 'train.csv',
+        folder / 'out' / 'train.json',
+        selection=selection,
+        progress=False,
+        **{'split': 'train', 'image_sizes': folder / 'sizes.csv'} | options,
+    )
     return summary, json.loads(summary.out_file.read_bytes())
 
 
@@ -63,23 +80,62 @@ def test_golden_file(tmp_path):
         row('b', '/m/hat', (0, 1, 0.5, 1), (1, 0, 1, 0, -1)),
         row('a', '/m/coat', (0.1, 0.35, 0.2, 0.4), (-1, 1, 0, 1, 0)),
         row('a', '/m/dog'),
-        row('b', '/m/shirt', (-0.5, 0.123456, 0.9, 7)))
-    assert coco['images'] == [{'id': 1, 'file_name': 'a.jpg', 'width': 100, 'height': 200},
-                              {'id': 2, 'file_name': 'b.jpg', 'width': 50, 'height': 50}]
-    assert coco['categories'] == [{'id': 1, 'name': 'shirt', 'supercategory': 'top'},
-                                  {'id': 2, 'name': 'coat', 'supercategory': 'top'},
-                                  {'id': 3, 'name': 'hat', 'supercategory': 'hat'}]
+        row('b', '/m/shirt', (-0.5, 0.123456, 0.9, 7)),
+    )
+    assert coco['images'] == [
+        {'id': 1, 'file_name': 'a.jpg', 'width': 100, 'height': 200},
+        {'id': 2, 'file_name': 'b.jpg', 'width': 50, 'height': 50},
+    ]
+    assert coco['categories'] == [
+        {'id': 1, 'name': 'shirt', 'supercategory': 'top'},
+        {'id': 2, 'name': 'coat', 'supercategory': 'top'},
+        {'id': 3, 'name': 'hat', 'supercategory': 'hat'},
+    ]
     rest = {'confidence': 1.0, 'source': 'xclick'}
     assert coco['annotations'] == [
-        {'id': 1, 'image_id': 1, 'category_id': 2, 'bbox': [10, 40, 25, 40], 'area': 1000,
-         'iscrowd': 0, 'is_occluded': -1, 'is_truncated': 1, 'is_group_of': 0,
-         'is_depiction': 1, 'is_inside': 0, **rest},
-        {'id': 2, 'image_id': 2, 'category_id': 3, 'bbox': [0, 25, 50, 25], 'area': 1250,
-         'iscrowd': 1, 'is_occluded': 1, 'is_truncated': 0, 'is_group_of': 1,
-         'is_depiction': 0, 'is_inside': -1, **rest},
-        {'id': 3, 'image_id': 2, 'category_id': 1, 'bbox': [0, 45, 6.173, 5], 'area': 30.865,
-         'iscrowd': 0, 'is_occluded': 0, 'is_truncated': 0, 'is_group_of': 0,
-         'is_depiction': 0, 'is_inside': 0, **rest}]
+        {
+            'id': 1,
+            'image_id': 1,
+            'category_id': 2,
+            'bbox': [10, 40, 25, 40],
+            'area': 1000,
+            'iscrowd': 0,
+            'is_occluded': -1,
+            'is_truncated': 1,
+            'is_group_of': 0,
+            'is_depiction': 1,
+            'is_inside': 0,
+            **rest,
+        },
+        {
+            'id': 2,
+            'image_id': 2,
+            'category_id': 3,
+            'bbox': [0, 25, 50, 25],
+            'area': 1250,
+            'iscrowd': 1,
+            'is_occluded': 1,
+            'is_truncated': 0,
+            'is_group_of': 1,
+            'is_depiction': 0,
+            'is_inside': -1,
+            **rest,
+        },
+        {
+            'id': 3,
+            'image_id': 2,
+            'category_id': 1,
+            'bbox': [0, 45, 6.173, 5],
+            'area': 30.865,
+            'iscrowd': 0,
+            'is_occluded': 0,
+            'is_truncated': 0,
+            'is_group_of': 0,
+            'is_depiction': 0,
+            'is_inside': 0,
+            **rest,
+        },
+    ]
     assert (summary.boxes, summary.images) == ({0: 1, 1: 1, 2: 1}, {0: 1, 1: 1, 2: 1})
     assert summary.num_images == 2 and not summary.problems.counts
     assert os.listdir(tmp_path / 'out') == ['train.json']
@@ -91,7 +147,8 @@ def test_genuine_rows(tmp_path):
     shutil.copy(GENUINE, tmp_path / 'train.csv')
     ids = sorted({line.split(',')[0] for line in GENUINE.read_text().splitlines()[1:]})
     (tmp_path / 'sizes.csv').write_text(
-        'ImageID,Width,Height\n' + ''.join(f'{name},1024,768\n' for name in ids))
+        'ImageID,Width,Height\n' + ''.join(f'{name},1024,768\n' for name in ids)
+    )
     label_name = GENUINE.read_text().splitlines()[1].split(',')[2]
     tree = Taxonomy.load({'name': 'one', 'classes': ['it'], 'aliases': {'it': [label_name]}})
     summary, coco = run(tmp_path, selection=select(tree))
@@ -101,18 +158,31 @@ def test_genuine_rows(tmp_path):
     assert coco['annotations'][0]['bbox'] == [249.387, 618.397, 195.543, 74.531]
 
 
-@pytest.mark.parametrize('header', [
-    'XMax,YMin,ImageID,XMin,LabelName,YMax',
-    'imageid,LABELNAME,xmin,xmax,ymin,ymax',
-    'ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,'
-    'IsDepiction,IsInside,XClick1X,XClick2X,XClick3X,XClick4X,XClick1Y,XClick2Y',
-])
+@pytest.mark.parametrize(
+    'header',
+    [
+        'XMax,YMin,ImageID,XMin,LabelName,YMax',
+        'imageid,LABELNAME,xmin,xmax,ymin,ymax',
+        'ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,'
+        'IsDepiction,IsInside,XClick1X,XClick2X,XClick3X,XClick4X,XClick1Y,XClick2Y',
+    ],
+)
 def test_columns_are_found_by_name(tmp_path, header):
-    values = {'imageid': 'a', 'labelname': '/m/hat', 'xmin': '0.25', 'xmax': '0.5',
-              'ymin': '0', 'ymax': '1', 'isgroupof': '1'}
-    _, coco = run(tmp_path, ','.join(values.get(name.lower(), '0') for name in header.split(',')),
-                  header=header)
-    (annotation, ) = coco['annotations']
+    values = {
+        'imageid': 'a',
+        'labelname': '/m/hat',
+        'xmin': '0.25',
+        'xmax': '0.5',
+        'ymin': '0',
+        'ymax': '1',
+        'isgroupof': '1',
+    }
+    _, coco = run(
+        tmp_path,
+        ','.join(values.get(name.lower(), '0') for name in header.split(',')),
+        header=header,
+    )
+    (annotation,) = coco['annotations']
     assert annotation['bbox'] == [25, 0, 25, 200] and annotation['category_id'] == 3
     assert annotation['iscrowd'] == ('IsGroupOf' in header)
     assert ('source' in annotation) == ('Source' in header)
@@ -122,16 +192,25 @@ def test_windows_line_ends_byte_order_mark_and_quotes_change_nothing(tmp_path):
     write(tmp_path, row(), row('b', '/m/hat'))
     plain = run(tmp_path)[1]
     content = (tmp_path / 'train.csv').read_text()
-    for changed in (content.replace('\n', '\r\n'), '\ufeff' + content, content.rstrip(),
-                    '\n'.join(','.join(f'"{field}"' for field in line.split(','))
-                              for line in content.splitlines())):
+    for changed in (
+        content.replace('\n', '\r\n'),
+        '\ufeff' + content,
+        content.rstrip(),
+        '\n'.join(
+            ','.join(f'"{field}"' for field in line.split(',')) for line in content.splitlines()
+        ),
+    ):
         (tmp_path / 'train.csv').write_bytes(changed.encode())
         assert run(tmp_path)[1] | {'info': plain['info']} == plain
 
 
 def test_boxes_of_groups_can_be_left_out(tmp_path):
-    rows = [row('a'), row('a', flags=(0, 0, 1, 0, 0)), row('b', flags=(0, 0, 1, 0, 0)),
-            row('a', flags=(0, 0, -1, 0, 0))]
+    rows = [
+        row('a'),
+        row('a', flags=(0, 0, 1, 0, 0)),
+        row('b', flags=(0, 0, 1, 0, 0)),
+        row('a', flags=(0, 0, -1, 0, 0)),
+    ]
     summary, coco = run(tmp_path, *rows, group_of='drop')
     assert [a['is_group_of'] for a in coco['annotations']] == [0, -1]
     assert len(coco['images']) == 1 and not any(a['iscrowd'] for a in coco['annotations'])
@@ -146,11 +225,26 @@ def test_groups_cannot_be_left_out_where_they_are_not_known(tmp_path):
 
 
 def test_boxes_of_superclasses_are_counted(tmp_path):
-    tree = Hierarchy('/m/all', {'/m/all': ('/m/top', '/m/hat', '/m/dog'),
-                                '/m/top': ('/m/shirt', '/m/coat'), '/m/shirt': (), '/m/coat': (),
-                                '/m/hat': (), '/m/dog': ()}, {'/m/top': 'Top'})
-    summary, coco = run(tmp_path, row(), row('b', '/m/top'), row('a', '/m/top'), row('a', '/m/all'),
-                        selection=select(SELECTION.taxonomy, hierarchy=tree))
+    tree = Hierarchy(
+        '/m/all',
+        {
+            '/m/all': ('/m/top', '/m/hat', '/m/dog'),
+            '/m/top': ('/m/shirt', '/m/coat'),
+            '/m/shirt': (),
+            '/m/coat': (),
+            '/m/hat': (),
+            '/m/dog': (),
+        },
+        {'/m/top': 'Top'},
+    )
+    summary, coco = run(
+        tmp_path,
+        row(),
+        row('b', '/m/top'),
+        row('a', '/m/top'),
+        row('a', '/m/all'),
+        selection=select(SELECTION.taxonomy, hierarchy=tree),
+    )
     assert len(coco['annotations']) == 1
     assert summary.problems.counts == {'box of a superclass only': 2}
     assert summary.problems.examples['box of a superclass only'][0] == 'train.csv line 3 Top'
@@ -162,13 +256,22 @@ BAD_ROWS = {
     'ImageID that is no file name': [row('../../x'), row('/etc/x'), row('..\\x'), row('a/b')],
     'coordinate that is no number': [
         row(box=(value, 0.5, 0.2, 0.4))
-        for value in ('nan', 'inf', '-inf', '', 'x', '1e999', '0.1.2', '\x00', '0.1 0.2')],
-    'empty or reversed box': [row(box=(0.5, 0.1, 0.2, 0.4)), row(box=(0.1, 0.1, 0.2, 0.4)),
-                              row(box=(0.1, 0.5, 0.4, 0.4))],
-    'box outside the image': [row(box=(1, 1.5, 0, 1)), row(box=(-0.5, 0, 0, 1)),
-                              row(box=(0, 1, -2, -1)), row(box=(0, 1, 1, 1.1))],
-    'IsTruncated that is not 1, 0 or -1': [row(flags=(0, value, 0, 0, 0)) for value in
-                                           ('2', '', 'x', 'nan', '0.5')],
+        for value in ('nan', 'inf', '-inf', '', 'x', '1e999', '0.1.2', '\x00', '0.1 0.2')
+    ],
+    'empty or reversed box': [
+        row(box=(0.5, 0.1, 0.2, 0.4)),
+        row(box=(0.1, 0.1, 0.2, 0.4)),
+        row(box=(0.1, 0.5, 0.4, 0.4)),
+    ],
+    'box outside the image': [
+        row(box=(1, 1.5, 0, 1)),
+        row(box=(-0.5, 0, 0, 1)),
+        row(box=(0, 1, -2, -1)),
+        row(box=(0, 1, 1, 1.1)),
+    ],
+    'IsTruncated that is not 1, 0 or -1': [
+        row(flags=(0, value, 0, 0, 0)) for value in ('2', '', 'x', 'nan', '0.5')
+    ],
     'Confidence that is no number': [row().replace(',1,', ',high,'), row().replace(',1,', ',,')],
     'box narrower than 0.001 px': [row(box=(0.5, 0.500001, 0.1, 0.2))],
 }
@@ -195,7 +298,8 @@ def test_a_cut_file_loses_its_last_row_only(tmp_path):
     summary, coco = run(tmp_path)
     assert len(coco['annotations']) == 2
     assert summary.problems.examples == {
-        'row with a wrong number of fields': ['train.csv line 4 (6, not 13)']}
+        'row with a wrong number of fields': ['train.csv line 4 (6, not 13)']
+    }
 
 
 def test_swapped_columns_are_refused(tmp_path):
@@ -220,9 +324,11 @@ def test_files_without_a_wanted_box_are_refused(tmp_path):
     assert 'first line is empty' in fails(tmp_path)
     write(tmp_path)
     assert "no usable box of the 3 classes of 'small', that is, with LabelName '/m/shirt'" in (
-        fails(tmp_path))
+        fails(tmp_path)
+    )
     assert 'first problem: empty or reversed box: train.csv line 2' in fails(
-        tmp_path, row(box=(0.1, 0.1, 0, 1)))
+        tmp_path, row(box=(0.1, 0.1, 0, 1))
+    )
 
 
 def test_one_place_for_image_sizes_is_needed(tmp_path):
@@ -244,7 +350,9 @@ def test_sizes_of_images_in_a_folder(tmp_path):
     rows = [row(name) for name in 'abcde']
     summary, coco = run(tmp_path, *rows, image_sizes=None, images=tmp_path / 'train')
     assert [(i['file_name'], i['width'], i['height']) for i in coco['images']] == [
-        ('a.jpg', 100, 200), ('b.jpg', 30, 40)]
+        ('a.jpg', 100, 200),
+        ('b.jpg', 30, 40),
+    ]
     assert summary.problems.counts == {'image that is not in the folder': 2, 'unreadable image': 1}
     assert summary.rows == {0: 5} and summary.boxes == {0: 2}
 
@@ -256,7 +364,10 @@ def test_images_that_are_missing_are_listed(tmp_path):
     assert summary.missing_file == listed and str(listed) in str(summary)
     assert summary.problems.counts == {'image without a size in sizes.csv': 5}
     assert summary.problems.examples['image without a size in sizes.csv'] == [
-        'v.jpg', 'w.jpg', 'x.jpg']
+        'v.jpg',
+        'w.jpg',
+        'x.jpg',
+    ]
     summary, coco = run(tmp_path, *(row(name) for name in 'zyab'))
     assert summary.missing_file is None and not listed.exists()  # the examples show both
 
@@ -272,18 +383,35 @@ def test_no_image_at_all_is_refused(tmp_path):
 # ---------------------------------------------------------------------------- the paper
 
 
-@pytest.mark.parametrize(('split', 'counts', 'lines'), [
-    ('train', (30, 12), ['boxes of all 40 classes: 42 in the CSV file, 42 in the paper: they agree',
-                         'boxes of the 30 grouped classes: 30 in the CSV file, 31 in the paper: '
-                         'they differ by -1']),
-    ('validation', (2, 1), ['boxes of all 40 classes: 3 in the CSV file, 4 in the paper: they '
-                            'differ by -1']),
-    ('test', (2, 1), [])])
+@pytest.mark.parametrize(
+    ('split', 'counts', 'lines'),
+    [
+        (
+            'train',
+            (30, 12),
+            [
+                'boxes of all 40 classes: 42 in the CSV file, 42 in the paper: they agree',
+                'boxes of the 30 grouped classes: 30 in the CSV file, 31 in the paper: '
+                'they differ by -1',
+            ],
+        ),
+        (
+            'validation',
+            (2, 1),
+            ['boxes of all 40 classes: 3 in the CSV file, 4 in the paper: they differ by -1'],
+        ),
+        ('test', (2, 1), []),
+    ],
+)
 def test_comparison_with_the_paper(tmp_path, monkeypatch, split, counts, lines):
     monkeypatch.setattr(module, 'PAPER_BOXES', {'train': (42, 31), 'validation': (4, None)})
-    summary, _ = run(tmp_path, *[row('a', '/m/01n4qj')] * counts[0],
-                     *[row('missing', '/m/0hnnb')] * counts[1],  # umbrella has no group
-                     selection=load_selection(), split=split)
+    summary, _ = run(
+        tmp_path,
+        *[row('a', '/m/01n4qj')] * counts[0],
+        *[row('missing', '/m/0hnnb')] * counts[1],  # umbrella has no group
+        selection=load_selection(),
+        split=split,
+    )
     assert [line for line in str(summary).splitlines() if 'in the paper' in line] == lines
 
 
@@ -336,8 +464,14 @@ def test_an_older_file_of_the_same_name_is_another_one(tmp_path):
     write(tmp_path / 'old', row(), row('b'))
     out = run(tmp_path, row())[0].out_file
     assert run(tmp_path)[0].up_to_date
-    summary = convert(tmp_path / 'old' / 'train.csv', out, split='train', selection=SELECTION,
-                      image_sizes=tmp_path / 'sizes.csv', progress=False)
+    summary = convert(
+        tmp_path / 'old' / 'train.csv',
+        out,
+        split='train',
+        selection=SELECTION,
+        image_sizes=tmp_path / 'sizes.csv',
+        progress=False,
+    )
     assert summary.num_images == 2
 
 
@@ -364,8 +498,14 @@ def test_a_file_among_the_images_is_no_change_of_them(tmp_path, out):
     write(tmp_path, row(), row('b'))
 
     def again():
-        return convert(tmp_path / 'train.csv', tmp_path / out, split='train', images=tmp_path,
-                       selection=SELECTION, progress=False)
+        return convert(
+            tmp_path / 'train.csv',
+            tmp_path / out,
+            split='train',
+            images=tmp_path,
+            selection=SELECTION,
+            progress=False,
+        )
 
     Image.new('RGB', (8, 8)).save(tmp_path / 'a.jpg')
     assert again().num_images == 1
@@ -393,7 +533,8 @@ def test_full_disk_and_interrupt_keep_the_old_file(tmp_path, monkeypatch, error)
         run(tmp_path, force=True)
     if isinstance(error, OSError):
         assert str(caught.value) == (
-            f'{summary.out_file}: cannot be written (No space left on device)')
+            f'{summary.out_file}: cannot be written (No space left on device)'
+        )
     assert summary.out_file.read_bytes() == old
     assert os.listdir(tmp_path / 'out') == ['train.json']
 
@@ -433,36 +574,62 @@ def reference(rows, sizes, group_of):
             x1, x2, y1, y2 = map(float, box)
         except ValueError:
             continue
-        if (label is None or image not in sizes or not all(map(math.isfinite, (x1, x2, y1, y2)))
-                or x1 >= x2 or y1 >= y2 or x2 <= 0 or y2 <= 0 or x1 >= 1 or y1 >= 1
-                or flags[2] not in (-1, 0, 1) or group_of == 'drop' and flags[2] == 1):
+        if (
+            label is None
+            or image not in sizes
+            or not all(map(math.isfinite, (x1, x2, y1, y2)))
+            or x1 >= x2
+            or y1 >= y2
+            or x2 <= 0
+            or y2 <= 0
+            or x1 >= 1
+            or y1 >= 1
+            or flags[2] not in (-1, 0, 1)
+            or group_of == 'drop'
+            and flags[2] == 1
+        ):
             continue
         width, height = sizes[image]
         x1, x2 = (min(max(value, 0), 1) * width for value in (x1, x2))
         y1, y2 = (min(max(value, 0), 1) * height for value in (y1, y2))
         if x2 - x1 > 0.002 and y2 - y1 > 0.002:  # the tests' boxes are larger or empty
             result.setdefault(image, []).append(
-                (label + 1, (x1, y1, x2 - x1, y2 - y1), int(flags[2] == 1), flags))
+                (label + 1, (x1, y1, x2 - x1, y2 - y1), int(flags[2] == 1), flags)
+            )
     return dict(sorted(result.items()))
 
 
 COORDINATE = st.sampled_from(['-0.5', '0', '0.0', '0.25', '0.5', '0.75', '1', '1.5', '']) | (
-    st.integers(0, 100).map(lambda n: str(n / 100)))
-ROWS = st.lists(st.tuples(
-    st.sampled_from('abcd'), st.sampled_from(['/m/shirt', '/m/coat', '/m/hat', '/m/dog', '']),
-    st.tuples(*[COORDINATE] * 4) | st.just(('0.1', '0.9', '0.2', '0.8')),
-    st.tuples(*[st.sampled_from([-1, 0, 1])] * 2, st.sampled_from([-1, 0, 1, 1, 2]),
-              *[st.sampled_from([-1, 0, 1])] * 2)), max_size=25)
+    st.integers(0, 100).map(lambda n: str(n / 100))
+)
+ROWS = st.lists(
+    st.tuples(
+        st.sampled_from('abcd'),
+        st.sampled_from(['/m/shirt', '/m/coat', '/m/hat', '/m/dog', '']),
+        st.tuples(*[COORDINATE] * 4) | st.just(('0.1', '0.9', '0.2', '0.8')),
+        st.tuples(
+            *[st.sampled_from([-1, 0, 1])] * 2,
+            st.sampled_from([-1, 0, 1, 1, 2]),
+            *[st.sampled_from([-1, 0, 1])] * 2,
+        ),
+    ),
+    max_size=25,
+)
 
 
 @given(ROWS, st.sampled_from(['crowd', 'drop']))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None,
-          max_examples=80)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=80
+)
 def test_same_as_a_naive_reference(tmp_path, monkeypatch, rows, group_of):
     sizes = {'a': (100, 200), 'b': (50, 50), 'c': (1024, 683)}
     expected = reference(rows, sizes, group_of)
-    write(tmp_path, *(row(*values) for values in rows), sizes='Height,ImageID,Width\n' + ''.join(
-        f'{height},{name},{width}\n' for name, (width, height) in sizes.items()))
+    write(
+        tmp_path,
+        *(row(*values) for values in rows),
+        sizes='Height,ImageID,Width\n'
+        + ''.join(f'{height},{name},{width}\n' for name, (width, height) in sizes.items()),
+    )
     with monkeypatch.context() as patch:
         patch.setattr(module, 'WRONG_COLUMNS', 1)
         try:
@@ -477,14 +644,20 @@ def test_same_as_a_naive_reference(tmp_path, monkeypatch, rows, group_of):
     for a in coco['annotations']:
         assert a['area'] == pytest.approx(a['bbox'][2] * a['bbox'][3], abs=1e-3)
         found.setdefault(names[a['image_id']], []).append(
-            (a['category_id'], pytest.approx(tuple(a['bbox']), abs=2e-3), a['iscrowd'],
-             tuple(a[name] for name in module.FLAGS.values())))
+            (
+                a['category_id'],
+                pytest.approx(tuple(a['bbox']), abs=2e-3),
+                a['iscrowd'],
+                tuple(a[name] for name in module.FLAGS.values()),
+            )
+        )
     assert found == expected
 
 
 @given(st.lists(st.text('aX/m/shirt0123.-,"\n\r\x00é', max_size=30), max_size=6))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None,
-          max_examples=60)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
+)
 def test_any_text_gives_a_file_or_one_line(tmp_path, lines):
     shutil.rmtree(tmp_path / 'out', ignore_errors=True)
     write(tmp_path, row(), *lines)

@@ -20,10 +20,16 @@ def touch(folder, *names):
         (folder / name).touch()
 
 
-@pytest.mark.parametrize(('name', 'split'), [
-    ('train-annotations-bbox.csv', 'train'), ('validation-annotations-bbox.csv', 'validation'),
-    ('test-annotations-bbox.csv.gz', 'test'), ('oidv6-train-annotations-bbox.csv', 'train'),
-    ('my_TRAIN_boxes.csv', 'train')])
+@pytest.mark.parametrize(
+    ('name', 'split'),
+    [
+        ('train-annotations-bbox.csv', 'train'),
+        ('validation-annotations-bbox.csv', 'validation'),
+        ('test-annotations-bbox.csv.gz', 'test'),
+        ('oidv6-train-annotations-bbox.csv', 'train'),
+        ('my_TRAIN_boxes.csv', 'train'),
+    ],
+)
 def test_split_of_a_name(name, split):
     assert split_of(Path(name)) == split
 
@@ -35,11 +41,19 @@ def test_names_that_tell_no_split(name):
 
 
 def test_files_of_a_release(tmp_path):
-    touch(tmp_path, 'validation-annotations-bbox.csv', 'oidv6-train-annotations-bbox.csv.gz',
-          '.train-annotations-bbox.csv', 'train-images.csv', 'oidv7-class-descriptions-boxable.csv',
-          'bbox_labels_600_hierarchy.json')
-    assert find_boxes(tmp_path) == {'train': tmp_path / 'oidv6-train-annotations-bbox.csv.gz',
-                                    'validation': tmp_path / 'validation-annotations-bbox.csv'}
+    touch(
+        tmp_path,
+        'validation-annotations-bbox.csv',
+        'oidv6-train-annotations-bbox.csv.gz',
+        '.train-annotations-bbox.csv',
+        'train-images.csv',
+        'oidv7-class-descriptions-boxable.csv',
+        'bbox_labels_600_hierarchy.json',
+    )
+    assert find_boxes(tmp_path) == {
+        'train': tmp_path / 'oidv6-train-annotations-bbox.csv.gz',
+        'validation': tmp_path / 'validation-annotations-bbox.csv',
+    }
     assert list(find_boxes(tmp_path)) == ['train', 'validation']
     assert find_one(tmp_path, HIERARCHY).name == 'bbox_labels_600_hierarchy.json'
     assert find_one(tmp_path, DESCRIPTIONS).name == 'oidv7-class-descriptions-boxable.csv'
@@ -49,8 +63,13 @@ def test_nothing_and_too_much(tmp_path):
     assert find_one(tmp_path, HIERARCHY) is None
     with pytest.raises(ConverterError, match='no file [*]-annotations-bbox.csv in it'):
         find_boxes(tmp_path)
-    touch(tmp_path, 'a_hierarchy.json', 'b_hierarchy.json', 'train-annotations-bbox.csv',
-          'train-annotations-bbox.csv.gz')
+    touch(
+        tmp_path,
+        'a_hierarchy.json',
+        'b_hierarchy.json',
+        'train-annotations-bbox.csv',
+        'train-annotations-bbox.csv.gz',
+    )
     with pytest.raises(ConverterError, match='a_hierarchy.json: b_hierarchy.json is beside it'):
         find_one(tmp_path, HIERARCHY)
     with pytest.raises(ConverterError, match='is of the same split'):

@@ -33,17 +33,20 @@ def path(tmp_path):
     return tmp_path / 'a.csv'
 
 
-@pytest.mark.parametrize('content', [
-    b'ID,Name\na,b\nc,d\n',
-    b'ID,Name\na,b\nc,d',
-    b'ID,Name\r\na,b\r\nc,d\r\n',
-    b'\xef\xbb\xbfID,Name\na,b\nc,d\n',
-    b'Name,x,ID\nb,1,a\nd,2,c\n',
-    b' id , NAME \n a, b\nc ,d\n',
-    b'"ID","Name"\n"a","b"\n"c","d"\n',
-    b'ID,Name,x\na,b,"1,2"\nc,d,""\n',
-    gzip.compress(b'ID,Name\na,b\nc,d\n'),
-])
+@pytest.mark.parametrize(
+    'content',
+    [
+        b'ID,Name\na,b\nc,d\n',
+        b'ID,Name\na,b\nc,d',
+        b'ID,Name\r\na,b\r\nc,d\r\n',
+        b'\xef\xbb\xbfID,Name\na,b\nc,d\n',
+        b'Name,x,ID\nb,1,a\nd,2,c\n',
+        b' id , NAME \n a, b\nc ,d\n',
+        b'"ID","Name"\n"a","b"\n"c","d"\n',
+        b'ID,Name,x\na,b,"1,2"\nc,d,""\n',
+        gzip.compress(b'ID,Name\na,b\nc,d\n'),
+    ],
+)
 def test_dialects(path, content):
     rows, problems = read(path, content)
     assert rows == [(2, 'a', 'b'), (3, 'c', 'd')] and not problems.counts
@@ -69,7 +72,10 @@ def test_wrong_numbers_of_fields_are_counted_with_their_lines(path):
     assert [line for line, *_ in rows] == [2, 6]
     assert problems.counts == {'row with a wrong number of fields': 3}
     assert problems.examples['row with a wrong number of fields'] == [
-        'a.csv line 3 (1, not 2)', 'a.csv line 4 (3, not 2)', 'a.csv line 5 (1, not 2)']
+        'a.csv line 3 (1, not 2)',
+        'a.csv line 4 (3, not 2)',
+        'a.csv line 5 (1, not 2)',
+    ]
 
 
 def test_what_is_no_text_stays_within_its_field(path):
@@ -87,20 +93,23 @@ def test_header_only_gives_no_row(path):
     assert read(path, b'ID,Name\n')[0] == read(path, b'ID,Name')[0] == []
 
 
-@pytest.mark.parametrize(('content', 'message'), [
-    (b'', 'first line is empty'),
-    (b'\n\nID,Name\n', 'first line is empty'),
-    (b'\xef\xbb\xbf\r\n', 'first line is empty'),
-    (b'a,b\nc,d\n', "no column ID, Name; the first line must name the columns"),
-    (b'ID;Name\na;b\n', "but is 'ID;Name'"),
-    (b'ID,Nam\na,b\n', 'no column Name;'),
-    (b'ID,Name,id\na,b,c\n', 'two columns are named ID'),
-    ('ID,Name\na,b\n'.encode('utf-16'), 'as UTF-8 text'),
-    (b'ID,Name\r' + b'a,b\r' * 9, 'no column'),  # line ends of old times
-    (gzip.compress(b'ID,Name\n' + bytes(range(256)) * 99)[:60], 'cannot be read'),
-    (gzip.compress(b'ID,Name\na,b\n')[:-5] + b'xxxxx', 'cannot be read'),
-    (b'\x1f\x8bnothing', 'cannot be read'),
-])
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (b'', 'first line is empty'),
+        (b'\n\nID,Name\n', 'first line is empty'),
+        (b'\xef\xbb\xbf\r\n', 'first line is empty'),
+        (b'a,b\nc,d\n', 'no column ID, Name; the first line must name the columns'),
+        (b'ID;Name\na;b\n', "but is 'ID;Name'"),
+        (b'ID,Nam\na,b\n', 'no column Name;'),
+        (b'ID,Name,id\na,b,c\n', 'two columns are named ID'),
+        ('ID,Name\na,b\n'.encode('utf-16'), 'as UTF-8 text'),
+        (b'ID,Name\r' + b'a,b\r' * 9, 'no column'),  # line ends of old times
+        (gzip.compress(b'ID,Name\n' + bytes(range(256)) * 99)[:60], 'cannot be read'),
+        (gzip.compress(b'ID,Name\na,b\n')[:-5] + b'xxxxx', 'cannot be read'),
+        (b'\x1f\x8bnothing', 'cannot be read'),
+    ],
+)
 def test_what_cannot_be_read_is_one_line(path, content, message):
     with pytest.raises(ConverterError) as caught:
         read(path, content)
@@ -126,16 +135,21 @@ def test_rows_of_far_too_many_fields_do_not_fill_the_memory(path, row):
     # 20 MB of text; told apart, their fields took 16 bytes for each of 20 million commas.
     content = ('ID,Name\n' + f'{row}\n' * 400).encode()
     path.write_bytes(content)
-    program = ('import resource, sys; from pathlib import Path\n'
-               'from mmdet_multigrain.converters.openimages_rows import read_rows\n'
-               'from mmdet_multigrain.problems import Problems\n'
-               'peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n'
-               'before, problems = peak(), Problems()\n'
-               'rows = [*read_rows(Path(sys.argv[1]), ["ID"], problems=problems)]\n'
-               'print(sum(map(len, rows)), problems.counts.total(), (peak() - before) // 1024)')
+    program = (
+        'import resource, sys; from pathlib import Path\n'
+        'from mmdet_multigrain.converters.openimages_rows import read_rows\n'
+        'from mmdet_multigrain.problems import Problems\n'
+        'peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n'
+        'before, problems = peak(), Problems()\n'
+        'rows = [*read_rows(Path(sys.argv[1]), ["ID"], problems=problems)]\n'
+        'print(sum(map(len, rows)), problems.counts.total(), (peak() - before) // 1024)'
+    )
     done = subprocess.run(
-        [sys.executable, '-c', program, path], capture_output=True, text=True,
-        env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path), 'POLARS_MAX_THREADS': '1'})
+        [sys.executable, '-c', program, path],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path), 'POLARS_MAX_THREADS': '1'},
+    )
     rows, wrong, grown = map(int, done.stdout.split())
     assert (rows, wrong) == (0, 400)
     assert grown < 250  # MB
@@ -169,13 +183,17 @@ def test_problem_examples_and_counts():
 FIELDS = st.text('ab,"\r \t;é\x00', max_size=4)
 
 
-@given(lines=st.lists(st.lists(FIELDS, max_size=4).map(','.join), max_size=12),
-       block=st.integers(40, 80), batch=st.integers(1, 5), end=st.sampled_from(['', '\n', '\r\n']),
-       containing=st.none() | st.just(['a', 'é']))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150,
-          deadline=None)
-def test_same_as_a_csv_reader_line_by_line(path, monkeypatch, lines, block, batch, end,
-                                           containing):
+@given(
+    lines=st.lists(st.lists(FIELDS, max_size=4).map(','.join), max_size=12),
+    block=st.integers(40, 80),
+    batch=st.integers(1, 5),
+    end=st.sampled_from(['', '\n', '\r\n']),
+    containing=st.none() | st.just(['a', 'é']),
+)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None
+)
+def test_same_as_a_csv_reader_line_by_line(path, monkeypatch, lines, block, batch, end, containing):
     expected, wrong = [], 0
     for number, line in enumerate(lines, start=2):
         fields = line.split(',')
@@ -195,8 +213,12 @@ def test_same_as_a_csv_reader_line_by_line(path, monkeypatch, lines, block, batc
     with monkeypatch.context() as patch:
         patch.setattr(module, 'BLOCK_BYTES', block)
         patch.setattr(module, 'BATCH_ROWS', batch)
-        rows, problems = read(path, '\n'.join(['x,y,z', *lines]).encode() + end.encode(),
-                              required=('x', 'y', 'z'), containing=containing)
+        rows, problems = read(
+            path,
+            '\n'.join(['x,y,z', *lines]).encode() + end.encode(),
+            required=('x', 'y', 'z'),
+            containing=containing,
+        )
     assert rows == expected
     assert problems.counts.total() == wrong
 

@@ -9,10 +9,14 @@ from mmdet_multigrain.converters.openimages_selection import load_selection, sel
 from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError
 
 NAMES = {'/m/01': 'Shirt', '/m/02_': 'Coat', '/g/03': 'Sun hat', '/m/04': 'Dog', '/m/05': 'Top'}
-TREE = {'LabelName': '/m/00', 'Subcategory': [
-    {'LabelName': '/m/05', 'Subcategory': [{'LabelName': '/m/01'}, {'LabelName': '/m/02_'}]},
-    {'LabelName': '/m/06', 'Subcategory': [{'LabelName': '/m/01'}, {'LabelName': '/m/04'}]},
-    {'LabelName': '/g/03'}]}
+TREE = {
+    'LabelName': '/m/00',
+    'Subcategory': [
+        {'LabelName': '/m/05', 'Subcategory': [{'LabelName': '/m/01'}, {'LabelName': '/m/02_'}]},
+        {'LabelName': '/m/06', 'Subcategory': [{'LabelName': '/m/01'}, {'LabelName': '/m/04'}]},
+        {'LabelName': '/g/03'},
+    ],
+}
 
 
 @pytest.fixture
@@ -31,10 +35,14 @@ def test_clothing_needs_no_files():
 
 
 def test_label_names_by_alias_and_by_description():
-    taxonomy = Taxonomy.load({'groups': {'top': ['shirt', 'jacket']}, 'ungrouped': ['SUN-HAT'],
-                              'aliases': {'jacket': ['/m/02_', 'coat'], 'shirt': ['/m/99']}})
-    assert select(taxonomy, names=NAMES).labels == {
-        '/m/99': 0, '/m/01': 0, '/m/02_': 1, '/g/03': 2}
+    taxonomy = Taxonomy.load(
+        {
+            'groups': {'top': ['shirt', 'jacket']},
+            'ungrouped': ['SUN-HAT'],
+            'aliases': {'jacket': ['/m/02_', 'coat'], 'shirt': ['/m/99']},
+        }
+    )
+    assert select(taxonomy, names=NAMES).labels == {'/m/99': 0, '/m/01': 0, '/m/02_': 1, '/g/03': 2}
 
 
 def test_names_are_looked_for_where_label_names_are_not_known():
@@ -65,13 +73,18 @@ def test_what_does_not_go_together_is_refused(files):
         load_selection(node='Topp', **files)
     with pytest.raises(ConverterError) as caught:
         load_selection({'classes': ['shirt', 'cot']}, **files)
-    assert str(caught.value) == (f"{files['descriptions']}: no class 'cot' of taxonomy 'custom'; "
-                                 "did you mean 'Coat'?")
+    assert str(caught.value) == (
+        f"{files['descriptions']}: no class 'cot' of taxonomy 'custom'; did you mean 'Coat'?"
+    )
 
 
 def test_digests_tell_selections_apart(files):
     one = Taxonomy.load({'classes': ['shirt', 'coat']})
-    selections = [select(one), select(one.load({'classes': ['coat', 'shirt']})),
-                  load_selection(one, **files), load_selection(one, **files | {'hierarchy': None})]
+    selections = [
+        select(one),
+        select(one.load({'classes': ['coat', 'shirt']})),
+        load_selection(one, **files),
+        load_selection(one, **files | {'hierarchy': None}),
+    ]
     assert len({selection.digest() for selection in selections}) == 4
     assert select(one).digest() == selections[0].digest()

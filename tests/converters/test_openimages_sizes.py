@@ -21,12 +21,15 @@ def path(tmp_path):
     return tmp_path / 's.csv'
 
 
-@pytest.mark.parametrize('text', [
-    'ImageID,Width,Height\na,10,20\nb,30,40\nc,1,1\n',
-    'height,x,IMAGEID,width\r\n20,,a,10\r\n40,,b,30\r\n',
-    '\ufeff"ImageID","Width","Height"\n"b","30.0","40"\n"a",1e1,20\n',
-    'ImageID,Width,Height\na,10,20\na,10,20\nb,30,40\n',  # the same again
-])
+@pytest.mark.parametrize(
+    'text',
+    [
+        'ImageID,Width,Height\na,10,20\nb,30,40\nc,1,1\n',
+        'height,x,IMAGEID,width\r\n20,,a,10\r\n40,,b,30\r\n',
+        '\ufeff"ImageID","Width","Height"\n"b","30.0","40"\n"a",1e1,20\n',
+        'ImageID,Width,Height\na,10,20\na,10,20\nb,30,40\n',  # the same again
+    ],
+)
 def test_columns_in_any_order_and_case(path, text):
     sizes, problems = of_csv(path, text, 'a', 'b')
     assert sizes == {'a': (10, 20), 'b': (30, 40)} and not problems.counts
@@ -37,8 +40,10 @@ def test_unusable_sizes_are_counted_with_their_lines(path):
     text = 'ImageID,Width,Height\na,1,2\n' + ''.join(f'b,{size}\n' for size in bad)
     sizes, problems = of_csv(path, text, 'a', 'b')
     assert sizes == {'a': (1, 2)}
-    assert problems.counts == {'size that is no number of pixels': len(bad),
-                               'image without a size in s.csv': 1}
+    assert problems.counts == {
+        'size that is no number of pixels': len(bad),
+        'image without a size in s.csv': 1,
+    }
     assert problems.examples['size that is no number of pixels'][0] == 's.csv line 3 0 x 5'
     assert problems.examples['image without a size in s.csv'] == ['b.jpg']
 
@@ -68,8 +73,10 @@ def test_sizes_of_a_folder(tmp_path):
     problems = Problems()
     sizes = sizes_of_files(pl.Series(['a b', 'c', 'd', '../x', 'ü']), tmp_path, problems=problems)
     assert sizes.rows() == [('a b', 7, 5), ('ü', 6, 4)]
-    assert problems.examples == {'image that is not in the folder': ['c.jpg', '../x.jpg'],
-                                 'unreadable image': ['d.jpg (an empty file)']}
+    assert problems.examples == {
+        'image that is not in the folder': ['c.jpg', '../x.jpg'],
+        'unreadable image': ['d.jpg (an empty file)'],
+    }
 
 
 def test_many_files_in_several_processes(tmp_path):

@@ -19,16 +19,21 @@ def make(out, spec=SPEC, **options):
 
 
 def contents(folder):
-    return {str(path.relative_to(folder)): path.read_bytes()
-            for path in folder.rglob('*') if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob('*')
+        if path.is_file()
+    }
 
 
 def test_layout(tmp_path):
     assert make(tmp_path / 'set') == 8
     expected = {'synthetic.json'} | {
         os.path.join(split, kind, f'{n:06d}.{suffix}')
-        for split, count in (('train', 5), ('validation', 3)) for n in range(1, count + 1)
-        for kind, suffix in (('image', 'jpg'), ('annos', 'json'))}
+        for split, count in (('train', 5), ('validation', 3))
+        for n in range(1, count + 1)
+        for kind, suffix in (('image', 'jpg'), ('annos', 'json'))
+    }
     assert set(contents(tmp_path / 'set')) == expected
     image = cv2.imread(str(tmp_path / 'set' / 'train' / 'image' / '000001.jpg'))
     assert image.shape == (80, 64, 3)
@@ -129,9 +134,17 @@ def test_output_that_is_a_file_is_one_line(tmp_path):
     assert '\n' not in str(caught.value)
 
 
-@pytest.mark.parametrize('wrong', [
-    {'num_train': -1}, {'num_val': -1}, {'width': 63}, {'height': 0}, {'seed': -1},
-    {'difficulty': 'impossible'}])
+@pytest.mark.parametrize(
+    'wrong',
+    [
+        {'num_train': -1},
+        {'num_val': -1},
+        {'width': 63},
+        {'height': 0},
+        {'seed': -1},
+        {'difficulty': 'impossible'},
+    ],
+)
 def test_arguments_out_of_range(wrong):
     with pytest.raises(ConverterError, match=str(next(iter(wrong.values())))):
         SyntheticSpec(**wrong)
@@ -143,7 +156,8 @@ def test_round_trip_through_the_converter(tmp_path):
     assert not summary.problems.counts
     coco = json.loads(summary.out_file.read_bytes())
     assert [(i['id'], i['width'], i['height']) for i in coco['images']] == [
-        (n, 64, 80) for n in range(1, 31)]
+        (n, 64, 80) for n in range(1, 31)
+    ]
     converted = [(a['image_id'], a['category_id'], *a['bbox']) for a in coco['annotations']]
     drawn = []
     for number in range(1, 31):

@@ -20,14 +20,16 @@ SCALE, ORIGIN = 100, np.array([150, 60])
 
 
 def names(**wanted):
-    return [name for name, kind in GARMENT_TYPES.items()
-            if all(getattr(kind, key) == value for key, value in wanted.items())]
+    return [
+        name
+        for name, kind in GARMENT_TYPES.items()
+        if all(getattr(kind, key) == value for key, value in wanted.items())
+    ]
 
 
 def mask_of(name, seed, part='all'):
     garment = make_garment(name, POSE, np.random.default_rng(seed))
-    polygons = garment.inner if part == 'inner' else (
-        garment.fabric + garment.inner + garment.trim)
+    polygons = garment.inner if part == 'inner' else (garment.fabric + garment.inner + garment.trim)
     mask = np.zeros((340, 300), np.uint8)
     for polygon in polygons:
         cv2.fillPoly(mask, [np.round(polygon * SCALE + ORIGIN).astype(np.int32)], 1)

@@ -23,17 +23,27 @@ from mmdet_multigrain.converters.synthetic_scene import (
 )
 from mmdet_multigrain.taxonomy import Taxonomy
 
-TABLE = (Path(__file__).resolve().parents[2] / '..' / 'shared' / 'paper'
-         / 'table3_df2_per_class.csv')
-RELEASE_KEYS = {'segmentation', 'scale', 'viewpoint', 'zoom_in', 'landmarks', 'style',
-                'bounding_box', 'category_id', 'occlusion', 'category_name'}
+TABLE = Path(__file__).resolve().parents[2] / '..' / 'shared' / 'paper' / 'table3_df2_per_class.csv'
+RELEASE_KEYS = {
+    'segmentation',
+    'scale',
+    'viewpoint',
+    'zoom_in',
+    'landmarks',
+    'style',
+    'bounding_box',
+    'category_id',
+    'occlusion',
+    'category_name',
+}
 
 each_difficulty = pytest.mark.parametrize('difficulty', DIFFICULTIES)
 
 
 def scene(index=1, *, seed=0, split='train', size=(96, 120), difficulty='easy'):
-    return render_scene(seed=seed, split=split, index=index, size=size,
-                        difficulty=DIFFICULTIES[difficulty])
+    return render_scene(
+        seed=seed, split=split, index=index, size=size, difficulty=DIFFICULTIES[difficulty]
+    )
 
 
 def items_of(annotation):
@@ -53,8 +63,10 @@ def test_counts_are_those_of_table_3():
         pytest.skip('the tables of the paper are not on this machine')
     taxonomy = Taxonomy.load('deepfashion2')
     with open(TABLE, newline='') as file:
-        rows = {taxonomy.classes[taxonomy.find(row['category'])]: int(row['train_boxes'])
-                for row in csv.DictReader(file)}
+        rows = {
+            taxonomy.classes[taxonomy.find(row['category'])]: int(row['train_boxes'])
+            for row in csv.DictReader(file)
+        }
     assert rows == TRAIN_BOXES
 
 
@@ -64,8 +76,11 @@ def test_pure_in_its_arguments(difficulty):
     scene(6, difficulty=difficulty)  # no state is carried over
     again, same = scene(5, difficulty=difficulty)
     assert image.tobytes() == again.tobytes() and annotation == same
-    for other in (scene(6, difficulty=difficulty), scene(5, seed=1, difficulty=difficulty),
-                  scene(5, split='validation', difficulty=difficulty)):
+    for other in (
+        scene(6, difficulty=difficulty),
+        scene(5, seed=1, difficulty=difficulty),
+        scene(5, split='validation', difficulty=difficulty),
+    ):
         assert other[0].tobytes() != image.tobytes()
 
 
@@ -87,8 +102,9 @@ def test_annotations_have_the_form_of_the_release(difficulty, size):
             assert all(type(v) is int for v in item['bounding_box'])
             x1, y1, x2, y2 = item['bounding_box']
             assert 0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height
-            assert all(item[key] in (1, 2, 3)
-                       for key in ('scale', 'viewpoint', 'zoom_in', 'occlusion'))
+            assert all(
+                item[key] in (1, 2, 3) for key in ('scale', 'viewpoint', 'zoom_in', 'occlusion')
+            )
             points = np.concatenate([np.reshape(p, (-1, 2)) for p in item['segmentation']])
             assert (points.min(0) >= (x1, y1)).all() and (points.max(0) < (x2, y2)).all()
 
@@ -113,8 +129,15 @@ def test_box_ignores_occluders_and_is_cut_at_the_border():
     pose = Pose(arms=((0.6, 0.1), (0.5, 0.3)), legs=(0.1, 0.05))
     canvas = Canvas(np.zeros((320, 256, 3), np.uint8))
     matrix = np.array([[120.0, 0, 128], [0, 120, 70]])
-    canvas.paint_garment('trousers', make_garment('trousers', pose, rng), matrix,
-                         (9, 9, 9), (0, 0, 0), rng, worn=True)
+    canvas.paint_garment(
+        'trousers',
+        make_garment('trousers', pose, rng),
+        matrix,
+        (9, 9, 9),
+        (0, 0, 0),
+        rng,
+        worn=True,
+    )
     before = describe(canvas, 0)
     assert before['bounding_box'][3] == 160 and before['zoom_in'] == 2
     assert before['occlusion'] == 1 and before['viewpoint'] == 2
@@ -122,7 +145,8 @@ def test_box_ignores_occluders_and_is_cut_at_the_border():
     after = describe(canvas, 0)
     assert after['occlusion'] == 3
     assert {k: v for k, v in after.items() if k != 'occlusion'} == {
-        k: v for k, v in before.items() if k != 'occlusion'}
+        k: v for k, v in before.items() if k != 'occlusion'
+    }
 
 
 def test_attempt_takes_back_what_hides_too_much():
@@ -132,8 +156,9 @@ def test_attempt_takes_back_what_hides_too_much():
     matrix = np.array([[60.0, 0, 120], [0, 60, 70]])
 
     def paint():
-        canvas.paint_garment('vest', make_garment('vest', pose, rng), matrix, (200, 9, 9),
-                             (0, 0, 0), rng, worn=False)
+        canvas.paint_garment(
+            'vest', make_garment('vest', pose, rng), matrix, (200, 9, 9), (0, 0, 0), rng, worn=False
+        )
 
     def cover():
         canvas.paint_shapes([np.array([[0, 0], [256, 0], [256, 320], [0, 320]])], (0, 0, 255))
@@ -173,9 +198,12 @@ def test_class_frequencies_follow_table_3(difficulty):
 def test_outfits_are_a_dress_a_top_a_bottom_or_a_bottom_under_a_top(difficulty):
     rng = np.random.default_rng(1)
     outfits = Counter(
-        tuple(GARMENT_TYPES[name].silhouette
-              for name in choose_outfit(rng, DIFFICULTIES[difficulty], None))
-        for _ in range(300))
+        tuple(
+            GARMENT_TYPES[name].silhouette
+            for name in choose_outfit(rng, DIFFICULTIES[difficulty], None)
+        )
+        for _ in range(300)
+    )
     assert set(outfits) == {('dress',), ('top',), ('bottom',), ('bottom', 'top')}
     for lead in GARMENT_TYPES:
         assert lead in choose_outfit(rng, DIFFICULTIES[difficulty], lead)
@@ -184,10 +212,16 @@ def test_outfits_are_a_dress_a_top_a_bottom_or_a_bottom_under_a_top(difficulty):
 def test_difficulties_differ_as_they_say():
     found = {}
     for name in DIFFICULTIES:
-        items = [item for index in range(100, 180) for item in
-                 items_of(scene(index, size=(64, 80), difficulty=name)[1])]
-        found[name] = (len(items), sum(item['occlusion'] > 1 for item in items) / len(items),
-                       sum(item['zoom_in'] > 1 for item in items) / len(items))
+        items = [
+            item
+            for index in range(100, 180)
+            for item in items_of(scene(index, size=(64, 80), difficulty=name)[1])
+        ]
+        found[name] = (
+            len(items),
+            sum(item['occlusion'] > 1 for item in items) / len(items),
+            sum(item['zoom_in'] > 1 for item in items) / len(items),
+        )
     for easier, harder in (('easy', 'medium'), ('medium', 'hard')):
         assert all(a < b for a, b in zip(found[easier], found[harder], strict=True))
 
@@ -198,8 +232,9 @@ def test_colours_carry_no_class():
     for lead, offset in (('vest', 4), ('skirt', 8)):
         hues[lead] = []
         for seed in range(30):
-            image, annotation = render_scene(seed=seed, split='train', index=1 + offset,
-                                             size=(64, 80), difficulty=plain)
+            image, annotation = render_scene(
+                seed=seed, split='train', index=1 + offset, size=(64, 80), difficulty=plain
+            )
             x1, y1, x2, y2 = annotation['item1']['bounding_box']
             assert annotation['item1']['category_name'] == lead
             middle = image[(y1 + y2) // 2, (x1 + x2) // 2]

@@ -32,10 +32,17 @@ def content() -> dict:
                 for number, name in enumerate(('shirt', 'skirt', 'vest', 'hat', 'shorts'), 1)
             ],
             'annotations': [
-                {'id': number, 'image_id': image, 'category_id': category, 'bbox': box,
-                 'area': box[2] * box[3], 'iscrowd': 0}
+                {
+                    'id': number,
+                    'image_id': image,
+                    'category_id': category,
+                    'bbox': box,
+                    'area': box[2] * box[3],
+                    'iscrowd': 0,
+                }
                 for number, (image, (category, *box)) in enumerate(
-                    ((image, box) for image, boxes in BOXES.items() for box in boxes), 1)
+                    ((image, box) for image, boxes in BOXES.items() for box in boxes), 1
+                )
             ],
         }
     )

@@ -113,19 +113,24 @@ def build(tmp_path, garments):
                 {'id': n, 'file_name': f'{n}.jpg', 'width': size[0], 'height': size[1]}
                 for n in range(8)
             ],
-            'categories': [
-                {'id': n, 'name': name} for n, name in enumerate(garments.classes, 1)
-            ],
+            'categories': [{'id': n, 'name': name} for n, name in enumerate(garments.classes, 1)],
             'annotations': [
-                {'id': n + 1, 'image_id': n, 'category_id': 1,
-                 'bbox': [0, 0, min(20, size[0]), min(10, size[1])]}
+                {
+                    'id': n + 1,
+                    'image_id': n,
+                    'category_id': 1,
+                    'bbox': [0, 0, min(20, size[0]), min(10, size[1])],
+                }
                 for n in range(8)
             ],
         }
         (tmp_path / 'train.json').write_text(json.dumps(entries))
         return SuperclassCocoDataset(
-            'train.json', data_root=str(tmp_path), data_prefix=dict(img='photos/'),
-            taxonomy=garments, **{'pipeline': PIPELINE, **options},
+            'train.json',
+            data_root=str(tmp_path),
+            data_prefix=dict(img='photos/'),
+            taxonomy=garments,
+            **{'pipeline': PIPELINE, **options},
         )
 
     return build_dataset
@@ -148,8 +153,12 @@ def test_what_loads_well_trains(build, kind):
 @pytest.mark.parametrize('size', [(1, 36), (48, 1), (1, 1), (20000, 2), (2, 20000)])
 def test_narrow_and_wide_images_train(build, size):
     content = encoded(photo(*size), 'PNG')
-    wide = [dict(PIPELINE[0]), dict(PIPELINE[1]),
-            dict(type='Resize', scale=(20000, 400), keep_ratio=True), *PIPELINE[3:]]
+    wide = [
+        dict(PIPELINE[0]),
+        dict(PIPELINE[1]),
+        dict(type='Resize', scale=(20000, 400), keep_ratio=True),
+        *PIPELINE[3:],
+    ]
     sample = build(dict.fromkeys(range(8), content), size=size, pipeline=wide)[0]
     assert sample['data_samples'].ori_shape == size[::-1]
     assert sample['inputs'].numel() > 0
@@ -203,10 +212,16 @@ def test_the_replacement_depends_on_the_generators_alone(build):
     for workers in (0, 2, 3):
         loader = DataLoader(dataset, batch_size=2, num_workers=workers, collate_fn=pseudo_collate)
         samples = [sample for batch in loader for sample in batch['data_samples']]
-        seen.append([
-            (Path(sample.img_path).name, sample.flip, sorted(map(Path, sample.get(SKIPPED, ()))))
-            for sample in samples
-        ])
+        seen.append(
+            [
+                (
+                    Path(sample.img_path).name,
+                    sample.flip,
+                    sorted(map(Path, sample.get(SKIPPED, ()))),
+                )
+                for sample in samples
+            ]
+        )
     assert seen[0] == seen[1] == seen[2]
     names = [name for name, _, _ in seen[0]]
     assert len(names) == 8 and not {'0.jpg', '1.jpg', '3.jpg', '6.jpg'} & {*names}

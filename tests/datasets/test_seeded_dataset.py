@@ -126,8 +126,9 @@ def unchanged(loader):
 def test_by_epoch():
     whole = samples(loader('plain', sampler='ExactSampler'), 9, epoch=1)
     assert len(whole) == 4
-    assert samples(loader('plain', sampler='ExactSampler', workers=1), 9, skip=3, epoch=1) == (
-        whole[3:]
+    assert (
+        samples(loader('plain', sampler='ExactSampler', workers=1), 9, skip=3, epoch=1)
+        == (whole[3:])
     )
     assert samples(loader('plain', sampler='ExactSampler'), 9, epoch=0) != whole
 

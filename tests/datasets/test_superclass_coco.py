@@ -55,7 +55,8 @@ def test_labels_boxes_and_counts_by_hand(content, build, garments, log):
     assert samples(dataset) == {
         11: [(0, 0, 0, 10, 20), (2, 5, 5, 13, 13)],
         12: [(1, 1, 2, 31, 6), (4, 1, 1, 4, 4), (4, 9, 9, 13, 13)],
-        13: [(3, 2, 2, 22, 22)]}
+        13: [(3, 2, 2, 22, 22)],
+    }
     assert dataset.box_counts == [1, 1, 1, 1, 2]
     assert dataset.taxonomy == garments
     assert log == [f'{dataset.ann_file}: 3 images, 6 boxes of 5 classes']
@@ -78,8 +79,9 @@ def test_scrambled_file_gives_the_same_samples(content, build):
 def test_stock_data_set_gets_scrambled_files_wrong(content, write, garments):
     """What the class is for: with stock, labels follow the file's order."""
     content['categories'].reverse()
-    stock = CocoDataset(ann_file=write(content), metainfo=dict(classes=garments.classes),
-                        data_prefix=dict(img=''))
+    stock = CocoDataset(
+        ann_file=write(content), metainfo=dict(classes=garments.classes), data_prefix=dict(img='')
+    )
     assert stock.get_cat_ids(0) == [4, 2]  # shirt and vest
 
 
@@ -94,9 +96,9 @@ def test_missing_and_unknown_classes(content, build, log):
     assert dataset.box_counts == [0, 1, 1, 1, 2]
     assert samples(dataset)[11] == [(2, 5, 5, 13, 13)]
     assert log == [
-        f"{dataset.ann_file}: left out 1 boxes of classes that taxonomy 'garments' lacks: "
-        "'blouse'",
-        f'{dataset.ann_file}: 3 images, 5 boxes of 5 classes']
+        f"{dataset.ann_file}: left out 1 boxes of classes that taxonomy 'garments' lacks: 'blouse'",
+        f'{dataset.ann_file}: 3 images, 5 boxes of 5 classes',
+    ]
 
 
 def test_what_is_left_out_is_counted_once(content, build, log):
@@ -113,10 +115,14 @@ def test_what_is_left_out_is_counted_once(content, build, log):
     assert log == [
         f'{dataset.ann_file}: 2 images, 2 boxes of 5 classes; left out 1 images (without usable '
         'boxes, or smaller than filter_cfg.min_size); left out 3 boxes (outside the image, '
-        'smaller than a pixel, or marked ignore)']
+        'smaller than a pixel, or marked ignore)'
+    ]
     assert list(samples(build(content))) == [11, 12, 13]
-    assert list(samples(build(content, test_mode=True,
-                              filter_cfg=dict(filter_empty_gt=True)))) == [11, 12, 13]
+    assert list(samples(build(content, test_mode=True, filter_cfg=dict(filter_empty_gt=True)))) == [
+        11,
+        12,
+        13,
+    ]
 
 
 def test_filters_by_size_and_boxes(content, build):
@@ -162,7 +168,8 @@ def test_wrong_arguments(content, build, garments, write):
 def test_taxonomy_from_the_file_itself(content, build, tmp_path):
     for row in content['categories']:
         row['supercategory'] = {'shirt': 'top', 'vest': 'top', 'hat': 'none'}.get(
-            row['name'], 'bottom')
+            row['name'], 'bottom'
+        )
     dataset = build(content, taxonomy=str(tmp_path / 'train.json'), lazy_init=True)
     assert dataset.taxonomy.group_names(0) == ('top', 'bottom', 'hat')
     assert dataset.get_cat_ids(0) == [0, 2]
@@ -208,11 +215,17 @@ def test_wrappers(content, build):
 @pytest.mark.parametrize('context', ['fork', 'spawn'])
 def test_loader_workers(content, build, context):
     dataset = build(content, pipeline=PIPELINE)
-    loader = DataLoader(dataset, batch_size=2, num_workers=1, collate_fn=pseudo_collate,
-                        multiprocessing_context=context)
+    loader = DataLoader(
+        dataset,
+        batch_size=2,
+        num_workers=1,
+        collate_fn=pseudo_collate,
+        multiprocessing_context=context,
+    )
     batches = list(loader)
-    labels = [sample.gt_instances.labels.tolist()
-              for batch in batches for sample in batch['data_samples']]
+    labels = [
+        sample.gt_instances.labels.tolist() for batch in batches for sample in batch['data_samples']
+    ]
     assert labels == [[0, 2], [1, 4, 4], [3]]
 
 
@@ -220,14 +233,17 @@ BROKEN = {
     'missing': (None, 'no such image'),
     'empty': (b'', 'not a readable image (an empty file)'),
     'text': (b'<html>not found</html>', 'not a readable image (neither a JPEG nor a PNG)'),
-    'truncated': (b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x28\0\0\0\x1e\x08\x02\0\0\0'
-                  + bytes(20), 'cut off before its end'),
+    'truncated': (
+        b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x28\0\0\0\x1e\x08\x02\0\0\0' + bytes(20),
+        'cut off before its end',
+    ),
     'folder': ('folder', 'no such image'),
 }
 
 
 @pytest.mark.parametrize(
-    ('kind', 'workers'), [*((kind, 0) for kind in BROKEN), ('missing', 2), ('empty', 2)])
+    ('kind', 'workers'), [*((kind, 0) for kind in BROKEN), ('missing', 2), ('empty', 2)]
+)
 def test_image_that_cannot_be_read_is_named(content, build, tmp_path, kind, workers):
     dataset = build(content, pipeline=PIPELINE)
     path = tmp_path / 'photos' / '12.png'
@@ -242,7 +258,8 @@ def test_image_that_cannot_be_read_is_named(content, build, tmp_path, kind, work
     for worker in getattr(batches, '_workers', ()):
         worker.terminate()  # torch would wait 5 seconds for each
     assert one_line(caught.value) == (
-        f'{path}: {BROKEN[kind][1]}; replace it, or remove its entry from {tmp_path}/train.json')
+        f'{path}: {BROKEN[kind][1]}; replace it, or remove its entry from {tmp_path}/train.json'
+    )
 
 
 def test_other_errors_of_a_pipeline_are_left_alone(content, build):
@@ -260,20 +277,28 @@ def test_images_elsewhere_are_not_looked_for(content, build, write, tmp_path):
     def fail(results):
         raise OSError('bucket is gone')
 
-    config = dict(lazy_init=True, backend_args=dict(backend='local'),
-                  data_prefix=dict(img='nowhere'), pipeline=[fail])
+    config = dict(
+        lazy_init=True,
+        backend_args=dict(backend='local'),
+        data_prefix=dict(img='nowhere'),
+        pipeline=[fail],
+    )
     with pytest.raises(OSError, match='bucket is gone'):
         build(content, **config)[0]
 
 
-@pytest.mark.parametrize(
-    ('split', 'images', 'boxes'), [('train', 704, 3708), ('val', 150, 768)])
+@pytest.mark.parametrize(('split', 'images', 'boxes'), [('train', 704, 3708), ('val', 150, 768)])
 def test_real_photos(ccp, split, images, boxes):
     taxonomy = Taxonomy.load(ccp / 'train.json')
     dataset = SuperclassCocoDataset(
-        f'{split}.json', taxonomy=taxonomy, data_root=str(ccp), data_prefix=dict(img='photos/'),
-        filter_cfg=dict(filter_empty_gt=True, min_size=32), test_mode=split == 'val',
-        pipeline=PIPELINE)
+        f'{split}.json',
+        taxonomy=taxonomy,
+        data_root=str(ccp),
+        data_prefix=dict(img='photos/'),
+        filter_cfg=dict(filter_empty_gt=True, min_size=32),
+        test_mode=split == 'val',
+        pipeline=PIPELINE,
+    )
     assert (len(dataset), sum(dataset.box_counts), taxonomy.num_classes) == (images, boxes, 44)
     assert taxonomy.num_groups(0) == 11
     if split == 'train':

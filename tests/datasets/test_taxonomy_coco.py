@@ -52,9 +52,13 @@ def test_labels_by_hand(content, read):
     coco = read(content)
     assert coco.category_ids == [1, 2, 3, 4, 5]
     assert labelled(coco) == [
-        (11, 0, 0, 0, 10, 20), (11, 2, 5, 5, 8, 8),
-        (12, 1, 1, 2, 30, 4), (12, 4, 1, 1, 3, 3), (12, 4, 9, 9, 4, 4),
-        (13, 3, 2, 2, 20, 20)]
+        (11, 0, 0, 0, 10, 20),
+        (11, 2, 5, 5, 8, 8),
+        (12, 1, 1, 2, 30, 4),
+        (12, 4, 1, 1, 3, 3),
+        (12, 4, 9, 9, 4, 4),
+        (13, 3, 2, 2, 20, 20),
+    ]
 
 
 @pytest.mark.parametrize('seed', range(4))
@@ -109,7 +113,8 @@ def test_unknown_class(content, read, log):
     coco = read(content, allow_unknown=True)
     assert [row[1] for row in labelled(coco)] == [0, 2, 1, 3]
     assert [line for line in log if 'left out' in line] == [
-        f"{coco.path}: left out 2 boxes of classes that taxonomy 'custom' lacks: 'shotrs'"]
+        f"{coco.path}: left out 2 boxes of classes that taxonomy 'custom' lacks: 'shotrs'"
+    ]
 
 
 def test_misspelt_class_gets_a_suggestion(content, read):
@@ -269,10 +274,30 @@ def test_byte_order_mark(content, write):
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(
-        st.sampled_from(['id', 'name', 'bbox', 'image_id', 'category_id', 'images', 'annotations',
-                         'categories', 'file_name', 'width', 'height', 'area', 'iscrowd']),
-        inner, max_size=6),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    'id',
+                    'name',
+                    'bbox',
+                    'image_id',
+                    'category_id',
+                    'images',
+                    'annotations',
+                    'categories',
+                    'file_name',
+                    'width',
+                    'height',
+                    'area',
+                    'iscrowd',
+                ]
+            ),
+            inner,
+            max_size=6,
+        )
+    ),
     max_leaves=30,
 )
 
@@ -312,8 +337,12 @@ def test_a_large_file_takes_seconds(tmp_path):
                 ],
                 'categories': [{'id': n, 'name': name} for n, name in enumerate(GARMENTS.classes)],
                 'annotations': [
-                    {'id': n + 1, 'image_id': rng.randrange(count // 2),
-                     'category_id': n % 5, 'bbox': [1.5, 2.5, 100.0, 200.0]}
+                    {
+                        'id': n + 1,
+                        'image_id': rng.randrange(count // 2),
+                        'category_id': n % 5,
+                        'bbox': [1.5, 2.5, 100.0, 200.0],
+                    }
                     for n in range(count)
                 ],
             }

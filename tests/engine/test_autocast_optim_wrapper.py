@@ -12,9 +12,7 @@ from mmdet_multigrain.engine import AutocastOptimWrapper
 
 def wrapper(model, **arguments):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    return OPTIM_WRAPPERS.build(
-        dict(type='AutocastOptimWrapper', optimizer=optimizer, **arguments)
-    )
+    return OPTIM_WRAPPERS.build(dict(type='AutocastOptimWrapper', optimizer=optimizer, **arguments))
 
 
 def test_layers_run_in_bfloat16_and_weights_stay():

@@ -105,13 +105,20 @@ def mmengine_checkpoint() -> dict:
     hub.update_info('cfg', 'model = dict()')
     numpy_state = np.random.RandomState(0).get_state()
     return dict(
-        meta=dict(cfg='x = 1', seed=0, time='20261124_000000', iter=2, epoch=0,
-                  dataset_meta=dict(classes=('a', 'b'), palette=[(0, 0, 0)])),
+        meta=dict(
+            cfg='x = 1',
+            seed=0,
+            time='20261124_000000',
+            iter=2,
+            epoch=0,
+            dataset_meta=dict(classes=('a', 'b'), palette=[(0, 0, 0)]),
+        ),
         state_dict=model.state_dict(),
         optimizer=optimizer.state_dict(),
         message_hub=hub.state_dict(),
-        random=dict(python=random.Random(0).getstate(), numpy=numpy_state,
-                    torch=torch.get_rng_state()),
+        random=dict(
+            python=random.Random(0).getstate(), numpy=numpy_state, torch=torch.get_rng_state()
+        ),
         scalars=[np.dtype(code).type(1) for code in '?bhilqBHILQefd'],
         texts=np.array(['a', 'b']),
     )
@@ -133,8 +140,13 @@ def test_what_mmengine_saves_loads(tmp_path, legacy):
 def test_files_of_older_numpy_load(tmp_path):
     """NumPy 2 renamed `numpy.core`; COCO weights of the model zoo are older."""
     content = dict(
-        meta=dict(mmdet_version='2.0.0', CLASSES=('person',), time='Thu Jan 30 00:00:00 2020',
-                  hook_msgs=dict(best_score=np.float64(0.394)), ids=np.arange(3)),
+        meta=dict(
+            mmdet_version='2.0.0',
+            CLASSES=('person',),
+            time='Thu Jan 30 00:00:00 2020',
+            hook_msgs=dict(best_score=np.float64(0.394)),
+            ids=np.arange(3),
+        ),
         state_dict=OrderedDict(weight=torch.ones(2)),
     )
     path = save(tmp_path / 'zoo.pth', content, legacy=True)
@@ -241,8 +253,10 @@ def test_downloads_are_loaded_as_weights_only(tmp_path, marker, monkeypatch):
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))
     cache = tmp_path / 'hub' / 'checkpoints'
     cache.mkdir(parents=True)
-    names = {'https://localhost:1/bad.pth': 'bad.pth',
-             'open-mmlab://resnext50_32x4d': 'resnext50-32x4d-0ab1a123.pth'}
+    names = {
+        'https://localhost:1/bad.pth': 'bad.pth',
+        'open-mmlab://resnext50_32x4d': 'resnext50-32x4d-0ab1a123.pth',
+    }
     for url, name in names.items():
         for legacy in (False, True):
             save(cache / name, hide(Evaluate(marker), 'state_dict'), legacy=legacy)

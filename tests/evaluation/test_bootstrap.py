@@ -32,23 +32,31 @@ def draw_truth(rng, num_images, frequency=(0.5, 0.4, 0.1)):
     second = np.diff(images, prepend=-1) == 0
     boxes = np.full((len(images), 4), 40.0)
     boxes[:, :2] = np.where(second, 200, 0)[:, None]
-    return GroundTruth(tuple(range(num_images)), images, rng.choice(3, len(images), p=frequency),
-                       boxes, np.full(len(images), 1600.0), np.zeros(len(images), dtype=bool))
+    return GroundTruth(
+        tuple(range(num_images)),
+        images,
+        rng.choice(3, len(images), p=frequency),
+        boxes,
+        np.full(len(images), 1600.0),
+        np.zeros(len(images), dtype=bool),
+    )
 
 
 def draw_run(rng, truth, hard, quality):
     """Detections of most boxes, fewer on hard images; and two on nothing on each image."""
     found = rng.random(len(truth.labels)) < quality * np.where(hard[truth.images], 0.5, 1)
     num_images = len(truth.image_ids)
-    labels = np.where(rng.random(found.sum()) < 0.85, truth.labels[found],
-                      rng.integers(0, 3, found.sum()))
+    labels = np.where(
+        rng.random(found.sum()) < 0.85, truth.labels[found], rng.integers(0, 3, found.sum())
+    )
     boxes = truth.boxes[found] + rng.normal(0, 3, (found.sum(), 4))
     nothing = np.repeat(np.arange(num_images), 2)
     return Detections(
         np.concatenate([truth.images[found], nothing]),
         np.concatenate([labels, rng.integers(0, 3, len(nothing))]),
         np.concatenate([boxes, np.full((len(nothing), 4), 500.0)]),
-        np.concatenate([rng.beta(4, 2, found.sum()), rng.beta(2, 4, len(nothing))]))
+        np.concatenate([rng.beta(4, 2, found.sum()), rng.beta(2, 4, len(nothing))]),
+    )
 
 
 def draw_case(rng, num_images, qualities=(0.7, 0.8)):
@@ -84,11 +92,15 @@ def test_a_resample_is_cocos_evaluation_of_copied_images(case):
         chosen = np.repeat(np.arange(40), row)
 
         def copy(values, chosen=chosen):
-            new = [(place, old) for place, image in enumerate(chosen)
-                   for old in np.flatnonzero(values.images == image)]
+            new = [
+                (place, old)
+                for place, image in enumerate(chosen)
+                for old in np.flatnonzero(values.images == image)
+            ]
             places, old = np.array(new).T
-            columns = {field.name: getattr(values, field.name)
-                       for field in dataclasses.fields(values)}
+            columns = {
+                field.name: getattr(values, field.name) for field in dataclasses.fields(values)
+            }
             columns = {key: column[old] for key, column in columns.items() if key != 'image_ids'}
             if isinstance(values, GroundTruth):
                 columns['image_ids'] = tuple(range(40))
@@ -99,10 +111,14 @@ def test_a_resample_is_cocos_evaluation_of_copied_images(case):
             for level, result in enumerate(results):
                 for iou in (None, 0.5, 0.75):
                     np.testing.assert_allclose(
-                        values.classes(level=level, iou=iou)[number], result.class_ap(iou=iou),
-                        rtol=0, atol=1e-12)
+                        values.classes(level=level, iou=iou)[number],
+                        result.class_ap(iou=iou),
+                        rtol=0,
+                        atol=1e-12,
+                    )
                     assert values.mean(level=level, iou=iou)[number] == pytest.approx(
-                        result.mean_ap(iou=iou), abs=1e-12)
+                        result.mean_ap(iou=iou), abs=1e-12
+                    )
 
 
 def test_equal_runs_differ_by_nothing(case):
@@ -125,8 +141,11 @@ def test_seed_threads_and_pieces(case, monkeypatch):
     truth, runs = case
 
     def values(**kwargs):
-        return [level for run in resample_ap(truth, runs, LEVELS, resamples=30, **kwargs)
-                for level in run.levels]
+        return [
+            level
+            for run in resample_ap(truth, runs, LEVELS, resamples=30, **kwargs)
+            for level in run.levels
+        ]
 
     first = values(seed=1, workers=1)
     monkeypatch.setattr(bootstrap, 'MAX_WIDTH', 7)
@@ -141,15 +160,25 @@ def test_seed_threads_and_pieces(case, monkeypatch):
 def test_percentiles_by_hand():
     # Differences 0, 1, ..., 100 in some order; the 2.5th percentile is 2.5.
     steps = np.random.default_rng(0).permutation(np.arange(101.0))
-    runs = [ResampledAP((np.concatenate([[50.0], values])[:, None, None],), np.array([0.5]))
-            for values in (np.zeros(101), steps)]
+    runs = [
+        ResampledAP((np.concatenate([[50.0], values])[:, None, None],), np.array([0.5]))
+        for values in (np.zeros(101), steps)
+    ]
     assert difference(runs[:1], runs[1:], all_ap) == Interval(0.0, 2.5, 97.5, 101)
     assert difference(runs[:1], runs[1:], all_ap, confidence=0.5) == Interval(0.0, 25, 75, 101)
 
 
-@pytest.mark.parametrize(('low', 'high', 'expected'), [
-    (-1, 1, True), (0, 1, True), (-1, 0, True), (0.1, 1, False), (-1, -0.1, False),
-    (np.nan, np.nan, True)])
+@pytest.mark.parametrize(
+    ('low', 'high', 'expected'),
+    [
+        (-1, 1, True),
+        (0, 1, True),
+        (-1, 0, True),
+        (0.1, 1, False),
+        (-1, -0.1, False),
+        (np.nan, np.nan, True),
+    ],
+)
 def test_contains_zero(low, high, expected):
     assert Interval(0.5, low, high, 9).contains_zero is expected
 
@@ -162,7 +191,8 @@ def test_mean_over_seeds(case):
     interval = difference([a], [b, c], all_ap)
     assert interval.value == pytest.approx(values[0], abs=1e-15)
     assert (interval.low, interval.high) == pytest.approx(
-        tuple(np.percentile(values[1:], [2.5, 97.5])), abs=1e-15)
+        tuple(np.percentile(values[1:], [2.5, 97.5])), abs=1e-15
+    )
 
 
 def test_class_that_is_missing_in_resamples():
@@ -193,7 +223,7 @@ def test_class_without_boxes_has_no_interval(case):
 def test_no_detections_is_zero(case):
     truth, runs = case
     empty = Detections(np.zeros(0, int), np.zeros(0, int), np.zeros((0, 4)), np.zeros(0))
-    values, = resample_ap(truth, [empty], LEVELS, resamples=10)
+    (values,) = resample_ap(truth, [empty], LEVELS, resamples=10)
     assert np.nanmax(values.levels[-1]) == 0
 
 
@@ -211,8 +241,12 @@ def test_interval_covers_the_true_difference():
     """Of intervals from small samples, about 95 % hold the difference in the population."""
     rng = np.random.default_rng(7)
     truth, runs = draw_case(rng, 60_000)
-    true = np.subtract(*(evaluate_detections(truth, run, num_classes=3, iou_thrs=[0.5]).mean_ap()
-                         for run in runs[::-1]))
+    true = np.subtract(
+        *(
+            evaluate_detections(truth, run, num_classes=3, iou_thrs=[0.5]).mean_ap()
+            for run in runs[::-1]
+        )
+    )
     assert true > 0.03
     intervals = []
     for _ in range(150):

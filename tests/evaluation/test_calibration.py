@@ -28,11 +28,16 @@ def measure(rows, **kwargs):
 
 
 def test_gap_between_score_and_share_of_hits():
-    result = measure([
-        (0, 0.9, Kind.HIT), (0, 0.7, Kind.BACKGROUND),  # mean score 0.8, half of them hit
-        (1, 0.1, Kind.BOX),
-        (1, 0.2, Kind.ON_CROWD), (1, 0.3, Kind.BEYOND_LIMIT),  # do not count
-    ], num_bins=2)
+    result = measure(
+        [
+            (0, 0.9, Kind.HIT),
+            (0, 0.7, Kind.BACKGROUND),  # mean score 0.8, half of them hit
+            (1, 0.1, Kind.BOX),
+            (1, 0.2, Kind.ON_CROWD),
+            (1, 0.3, Kind.BEYOND_LIMIT),  # do not count
+        ],
+        num_bins=2,
+    )
     assert [(row.lower, row.upper, row.count) for row in result.bins] == [(0, 0.5, 1), (0.5, 1, 2)]
     assert [row.score for row in result.bins] == pytest.approx([0.1, 0.8])
     assert [row.precision for row in result.bins] == [0, 0.5]
@@ -45,8 +50,7 @@ def test_no_detections():
     result = measure([])
     assert np.isnan([result.ece, result.mce, *result.class_ece]).all()
     assert len(result.bins) == 10
-    assert all(row.count == 0 and np.isnan([row.score, row.precision]).all()
-               for row in result.bins)
+    assert all(row.count == 0 and np.isnan([row.score, row.precision]).all() for row in result.bins)
 
 
 def test_scores_that_are_no_probabilities():
@@ -58,13 +62,19 @@ def test_same_as_hotcoco():
     rng = np.random.default_rng(0)
     boxes = rng.uniform(10, 40, (60, 4))
     gt = GroundTruth(
-        tuple(range(4)), rng.integers(0, 4, 60), rng.integers(0, 3, 60), boxes,
-        boxes[:, 2] * boxes[:, 3], rng.random(60) < 0.2,
+        tuple(range(4)),
+        rng.integers(0, 4, 60),
+        rng.integers(0, 3, 60),
+        boxes,
+        boxes[:, 2] * boxes[:, 3],
+        rng.random(60) < 0.2,
     )
     source = rng.integers(0, 60, 300)
     dt = Detections(
-        gt.images[source], np.where(rng.random(300) < 0.7, gt.labels[source], 0),
-        np.abs(boxes[source] + rng.normal(0, 3, (300, 4))), rng.random(300),
+        gt.images[source],
+        np.where(rng.random(300) < 0.7, gt.labels[source], 0),
+        np.abs(boxes[source] + rng.normal(0, 3, (300, 4))),
+        rng.random(300),
     )
     evaluator = hotcoco_evaluator(gt, dt, 3, [0.5], [20])
     theirs = evaluator.calibration(n_bins=10, iou_threshold=0.5)

@@ -37,19 +37,19 @@ def ground_truth(rows, num_images=1):
 def detections(rows):
     """Rows: image, label, x, y, width, height, score."""
     rows = np.array(rows, dtype=float).reshape(-1, 7)
-    return Detections(
-        rows[:, 0].astype(int), rows[:, 1].astype(int), rows[:, 2:6], rows[:, 6]
-    )
+    return Detections(rows[:, 0].astype(int), rows[:, 1].astype(int), rows[:, 2:6], rows[:, 6])
 
 
 @BOTH
 def test_half_of_the_boxes_found(engine):
     gt = ground_truth([(0, 0, 0, 0, 10, 10), (0, 1, 50, 0, 10, 10), (0, 1, 80, 0, 10, 10)])
-    dt = detections([
-        (0, 0, 0, 0, 10, 10, 0.9),
-        (0, 1, 50, 0, 10, 10, 0.8),  # one of two; the other is missed
-        (0, 1, 0, 50, 10, 10, 0.7),  # on nothing, ranked after
-    ])
+    dt = detections(
+        [
+            (0, 0, 0, 0, 10, 10, 0.9),
+            (0, 1, 50, 0, 10, 10, 0.8),  # one of two; the other is missed
+            (0, 1, 0, 50, 10, 10, 0.7),  # on nothing, ranked after
+        ]
+    )
     result = evaluate_detections(gt, dt, num_classes=2, engine=engine)
     # Precision is 1 at the recall thresholds 0.00, 0.01, ..., 0.50 and 0 at the other 50.
     assert result.class_ap() == pytest.approx([1, 51 / 101], abs=1e-12)
@@ -87,12 +87,14 @@ def test_false_positive_ranked_first_halves_precision(engine):
 @BOTH
 def test_crowd_neither_rewards_nor_punishes(engine):
     gt = ground_truth([(0, 0, 0, 0, 10, 10), (0, 0, 50, 50, 40, 40, 1), (0, 1, 0, 0, 9, 9, 1)])
-    dt = detections([
-        (0, 0, 55, 55, 10, 10, 0.9),
-        (0, 0, 60, 60, 10, 10, 0.8),
-        (0, 0, 0, 0, 10, 10, 0.7),
-        (0, 1, 0, 0, 9, 9, 0.9),
-    ])
+    dt = detections(
+        [
+            (0, 0, 55, 55, 10, 10, 0.9),
+            (0, 0, 60, 60, 10, 10, 0.8),
+            (0, 0, 0, 0, 10, 10, 0.7),
+            (0, 1, 0, 0, 9, 9, 0.9),
+        ]
+    )
     result = evaluate_detections(gt, dt, num_classes=2, engine=engine)
     assert result.class_ap() == pytest.approx([1, np.nan], abs=1e-12, nan_ok=True)
     assert result.num_gt.tolist() == [1, 0]
@@ -130,12 +132,8 @@ def test_at_most_100_detections_per_image_count(engine):
 def test_swapped_inside_the_group(engine):
     boxes = [(0, 0, 0, 0, 10, 10), (0, 1, 50, 0, 10, 10), (0, 2, 0, 50, 10, 10)]
     labels = (1, 0, 2)
-    dt = detections([
-        (0, label, *box[2:], 0.9) for label, box in zip(labels, boxes, strict=True)
-    ])
-    coarse, fine = evaluate_levels(
-        ground_truth(boxes), dt, [(0, 0, 1), (0, 1, 2)], engine=engine
-    )
+    dt = detections([(0, label, *box[2:], 0.9) for label, box in zip(labels, boxes, strict=True)])
+    coarse, fine = evaluate_levels(ground_truth(boxes), dt, [(0, 0, 1), (0, 1, 2)], engine=engine)
     assert fine.class_ap() == pytest.approx([0, 0, 1], abs=1e-12)
     assert coarse.class_ap() == pytest.approx([1, 1], abs=1e-12)
     assert coarse.num_gt.tolist() == [2, 1]
@@ -198,8 +196,16 @@ def test_engines_give_identical_arrays(seed, num_classes, **kwargs):
 
 def test_order_of_images_and_boxes_does_not_matter_without_ties():
     rng = np.random.default_rng(3)
-    gt, dt = random_case(rng, num_images=5, num_classes=3, max_gt=60, max_dt=300, on_grid=False,
-                         ties=False, crowd_share=0.1)
+    gt, dt = random_case(
+        rng,
+        num_images=5,
+        num_classes=3,
+        max_gt=60,
+        max_dt=300,
+        on_grid=False,
+        ties=False,
+        crowd_share=0.1,
+    )
     order = rng.permutation(len(dt.scores))
     shuffled = Detections(dt.images[order], dt.labels[order], dt.boxes[order], dt.scores[order])
     results = [evaluate_detections(gt, d, num_classes=3) for d in (dt, shuffled)]
@@ -235,8 +241,12 @@ def test_from_images_gives_widths_and_image_positions():
     dt = Detections.from_images(
         (10, 20, 30),
         [
-            (30, np.array([1, 0]), np.array([[1, 2, 4, 8], [0, 0, 5, 6]], np.float32),
-             np.array([0.5, 0.25], np.float32)),
+            (
+                30,
+                np.array([1, 0]),
+                np.array([[1, 2, 4, 8], [0, 0, 5, 6]], np.float32),
+                np.array([0.5, 0.25], np.float32),
+            ),
             (10, np.zeros(0, int), none, none[:, 0]),
         ],
     )
@@ -259,7 +269,8 @@ def test_engine_choice(monkeypatch):
     with pytest.raises(EvaluationError, match="'fast' is unknown; use auto, hotcoco or pycoco"):
         evaluate_detections(*case, num_classes=1, engine='fast')
     monkeypatch.setattr(
-        coco_eval.importlib.util, 'find_spec', lambda name: None if name == 'hotcoco' else name)
+        coco_eval.importlib.util, 'find_spec', lambda name: None if name == 'hotcoco' else name
+    )
     assert evaluate_detections(*case, num_classes=1).engine == 'pycocotools'
     with pytest.raises(EvaluationError, match='hotcoco not installed; pip install hotcoco'):
         evaluate_detections(*case, num_classes=1, engine='hotcoco')
@@ -290,11 +301,11 @@ def test_labels_must_be_in_range():
 
 def test_needs_neither_torch_nor_mmdet():
     code = (
-        "import sys\n"
+        'import sys\n'
         "sys.modules.update(dict.fromkeys(('torch', 'mmengine', 'mmcv', 'mmdet')))\n"
-        "from mmdet_multigrain import evaluation\n"
+        'from mmdet_multigrain import evaluation\n'
         "assert not hasattr(evaluation, 'MultiGrainedCocoMetric')\n"
-        "assert callable(evaluation.evaluate_detections) and callable(evaluation.summarize)\n"
+        'assert callable(evaluation.evaluate_detections) and callable(evaluation.summarize)\n'
     )
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run([sys.executable, '-c', code], cwd=root, capture_output=True, text=True)

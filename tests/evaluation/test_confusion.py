@@ -16,13 +16,12 @@ pytest.importorskip('hotcoco')
 
 # In label order the groups are mixed: top, bottom, top, bottom, and a hat of its own.
 MIXED = Taxonomy(
-    'mixed', ['shirt', 'jeans', 'coat', 'skirt', 'hat'],
+    'mixed',
+    ['shirt', 'jeans', 'coat', 'skirt', 'hat'],
     [['top'], ['bottom'], ['top'], ['bottom'], []],
 )
 ORDER = ('shirt', 'coat', 'jeans', 'skirt', 'hat')
-DEEP = Taxonomy(
-    'deep', ['a', 'd', 'c', 'b'], [['x', 'y'], ['w', 'v'], ['x', 'z'], ['x', 'y']]
-)
+DEEP = Taxonomy('deep', ['a', 'd', 'c', 'b'], [['x', 'y'], ['w', 'v'], ['x', 'z'], ['x', 'y']])
 
 
 def place(number):
@@ -57,9 +56,7 @@ def test_rows_are_ordered_by_superclass():
     result = measure([], [])
     assert result.names == ORDER
     assert result.labels.tolist() == [0, 2, 1, 3, 4]
-    assert result.blocks == (
-        (Block('top', 0, 2), Block('bottom', 2, 4), Block('hat', 4, 5)),
-    )
+    assert result.blocks == ((Block('top', 0, 2), Block('bottom', 2, 4), Block('hat', 4, 5)),)
     assert result.counts.shape == (6, 6) and not result.counts.any()
     assert np.isnan(result.shares).all()
     assert np.isnan(result.share_within) and np.isnan(result.chance_within)
@@ -101,7 +98,8 @@ def test_each_box_counts_once():
     # A shirt and a coat have one sibling each among four other classes.
     assert result.chance_within == pytest.approx(1 / 4)
     assert result.most_confused() == (
-        ConfusedPair('shirt', 'coat', 1, 0.5, 1), ConfusedPair('coat', 'skirt', 1, 1, 0)
+        ConfusedPair('shirt', 'coat', 1, 0.5, 1),
+        ConfusedPair('coat', 'skirt', 1, 1, 0),
     )
 
 
@@ -122,7 +120,8 @@ def test_most_confused_first():
     predictions = [(label, n, 0.9) for n, label in enumerate((1, 1, 2, 2, 3))]
     pairs = measure(truths, predictions).most_confused(limit=2)
     assert [(pair.predicted, pair.count, pair.share) for pair in pairs] == [
-        ('coat', 2, 0.4), ('jeans', 2, 0.4)
+        ('coat', 2, 0.4),
+        ('jeans', 2, 0.4),
     ]
 
 
@@ -154,12 +153,11 @@ def test_one_class():
 def test_order_of_boxes_does_not_matter_without_ties():
     rng = np.random.default_rng(0)
     truths = [(int(rng.integers(5)), n) for n in range(30)]
-    predictions = [
-        (int(rng.integers(5)), int(rng.integers(35)), score) for score in rng.random(80)
-    ]
+    predictions = [(int(rng.integers(5)), int(rng.integers(35)), score) for score in rng.random(80)]
     plain = measure(truths, predictions)
-    mixed = measure([truths[i] for i in rng.permutation(30)],
-                    [predictions[i] for i in rng.permutation(80)])
+    mixed = measure(
+        [truths[i] for i in rng.permutation(30)], [predictions[i] for i in rng.permutation(80)]
+    )
     np.testing.assert_array_equal(plain.counts, mixed.counts)
     rows = np.bincount([label for label, _ in truths], minlength=5)[plain.labels]
     np.testing.assert_array_equal(plain.counts[:-1].sum(axis=1), rows)

@@ -83,15 +83,20 @@ def test_kind_of_one_detection(row, kind, truth, iou):
 
 def test_order_of_the_kinds():
     gt = ground_truth([SHIRT, (0, 1, 0, 0, 10, 6)])  # a coat on the lower part of the shirt
-    dt = detections([
-        (0, 0, 0, 0, 10, 10, 0.9),  # hits the shirt
-        (0, 0, 0, 0, 10, 9, 0.8),  # repeats it, but is on the coat too: IoU 6/9
-        (0, 0, 0, 0, 10, 5, 0.7),  # exactly pos_thr with its own class, claimed: a poor box
-        (0, 2, 0, 0, 10, 7, 0.6),  # on both: the better IoU decides, 6/7 with the coat
-    ])
+    dt = detections(
+        [
+            (0, 0, 0, 0, 10, 10, 0.9),  # hits the shirt
+            (0, 0, 0, 0, 10, 9, 0.8),  # repeats it, but is on the coat too: IoU 6/9
+            (0, 0, 0, 0, 10, 5, 0.7),  # exactly pos_thr with its own class, claimed: a poor box
+            (0, 2, 0, 0, 10, 7, 0.6),  # on both: the better IoU decides, 6/7 with the coat
+        ]
+    )
     found = analyse_errors(gt, dt, CLOTHES).detections
     assert [Kind(kind) for kind in found.kinds] == [
-        Kind.HIT, Kind.CLASS_WITHIN, Kind.BOX, Kind.CLASS_ACROSS
+        Kind.HIT,
+        Kind.CLASS_WITHIN,
+        Kind.BOX,
+        Kind.CLASS_ACROSS,
     ]
     assert found.truths.tolist() == [0, 1, 0, 1]
     assert found.missed.tolist() == []
@@ -141,8 +146,9 @@ def test_wrong_class_costs_the_class_that_is_there():
 
 
 def test_missed_box_leaves_the_count():
-    result = analyse_errors(ground_truth([SHIRT, (0, 0, 50, 50, 9, 9)]),
-                            detections([(*SHIRT, 0.9)]), CLOTHES)
+    result = analyse_errors(
+        ground_truth([SHIRT, (0, 0, 50, 50, 9, 9)]), detections([(*SHIRT, 0.9)]), CLOTHES
+    )
     loss = result.loss(Kind.MISSED)
     assert (loss.count, result.detections.missed.tolist()) == (1, [1])
     assert loss.gain == pytest.approx(50 / 101)
@@ -151,11 +157,13 @@ def test_missed_box_leaves_the_count():
 
 def test_best_score_on_a_box_is_put_right_and_the_others_go():
     gt = ground_truth([SHIRT])
-    dt = detections([
-        (0, 0, 80, 80, 5, 5, 0.9),  # background, above all
-        (0, 1, *SHIRT[2:], 0.8),  # class: wins the shirt
-        (0, 0, *POOR, 0.7),  # box: only goes
-    ])
+    dt = detections(
+        [
+            (0, 0, 80, 80, 5, 5, 0.9),  # background, above all
+            (0, 1, *SHIRT[2:], 0.8),  # class: wins the shirt
+            (0, 0, *POOR, 0.7),  # box: only goes
+        ]
+    )
     result = analyse_errors(gt, dt, CLOTHES)
     assert result.ap == 0
     gains = {loss.name: loss.gain for loss in result.tide}
@@ -164,14 +172,16 @@ def test_best_score_on_a_box_is_put_right_and_the_others_go():
 
 def test_crowd_box_takes_detections_out_of_the_count():
     gt = ground_truth([SHIRT, (0, 0, 50, 50, 40, 40, 1), (0, 2, 0, 0, 10, 10, 1)])
-    dt = detections([
-        (0, 0, 55, 55, 10, 10, 0.9),  # inside the crowd
-        (0, 0, 45, 50, 10, 10, 0.8),  # half inside it
-        (0, 0, 43, 50, 10, 10, 0.7),  # less than half: nothing is there
-        (0, 1, 50, 50, 40, 40, 0.6),  # another class on the crowd: nothing is there
-        (0, 2, 0, 0, 10, 10, 0.5),  # a crowd and a shirt: on the crowd
-        (*SHIRT, 0.4),
-    ])
+    dt = detections(
+        [
+            (0, 0, 55, 55, 10, 10, 0.9),  # inside the crowd
+            (0, 0, 45, 50, 10, 10, 0.8),  # half inside it
+            (0, 0, 43, 50, 10, 10, 0.7),  # less than half: nothing is there
+            (0, 1, 50, 50, 40, 40, 0.6),  # another class on the crowd: nothing is there
+            (0, 2, 0, 0, 10, 10, 0.5),  # a crowd and a shirt: on the crowd
+            (*SHIRT, 0.4),
+        ]
+    )
     result = analyse_errors(gt, dt, CLOTHES)
     crowd, nothing = Kind.ON_CROWD, Kind.BACKGROUND
     assert result.detections.kinds.tolist() == [crowd, crowd, nothing, nothing, crowd, Kind.HIT]
@@ -184,9 +194,9 @@ def test_crowd_box_takes_detections_out_of_the_count():
 
 def test_limit_on_detections_is_for_each_image_and_class():
     gt = ground_truth([SHIRT, (0, 1, 50, 50, 9, 9)])
-    dt = detections([
-        (0, 0, 80, 80, 5, 5, 0.5), (*SHIRT, 0.4), (*SHIRT, 0.9), (0, 1, 50, 50, 9, 9, 0.1)
-    ])
+    dt = detections(
+        [(0, 0, 80, 80, 5, 5, 0.5), (*SHIRT, 0.4), (*SHIRT, 0.9), (0, 1, 50, 50, 9, 9, 0.1)]
+    )
     result = analyse_errors(gt, dt, CLOTHES, max_dets=1)
     limit = Kind.BEYOND_LIMIT
     assert result.detections.kinds.tolist() == [limit, limit, Kind.HIT, Kind.HIT]
@@ -196,9 +206,7 @@ def test_limit_on_detections_is_for_each_image_and_class():
 
 
 def test_deepest_level_on_which_the_classes_agree():
-    assert shared_levels(DEEP).tolist() == [
-        [2, 2, 1, 0], [2, 2, 1, 0], [1, 1, 2, 0], [0, 0, 0, 2]
-    ]
+    assert shared_levels(DEEP).tolist() == [[2, 2, 1, 0], [2, 2, 1, 0], [1, 1, 2, 0], [0, 0, 0, 2]]
     gt = ground_truth([SHIRT])
     for label, expected in ((1, [0, 0, 1]), (2, [0, 1, 0]), (3, [1, 0, 0])):
         for box, kind in ((SHIRT[2:], 'class_by_level'), (POOR, 'both_by_level')):
@@ -213,9 +221,7 @@ def test_deepest_level_on_which_the_classes_agree():
 def test_one_level_only_is_always_across():
     taxonomy = Taxonomy('plain', ['a', 'b', 'c'])
     assert taxonomy.num_levels == 1
-    result = analyse_errors(
-        ground_truth([SHIRT]), detections([(0, 1, *SHIRT[2:], 0.9)]), taxonomy
-    )
+    result = analyse_errors(ground_truth([SHIRT]), detections([(0, 1, *SHIRT[2:], 0.9)]), taxonomy)
     assert [loss.count for loss in result.class_by_level] == [1]
     assert result.loss(Kind.CLASS_ACROSS).gain == 1
 
@@ -300,9 +306,11 @@ def naive_kinds(gt, dt, related, pos, bg, max_dets):
     found, claimed, rank = {}, set(), Counter()
     by_score = sorted(range(len(dt.scores)), key=lambda d: -dt.scores[d])
     rows = {
-        d: [(naive_iou(dt.boxes[d], gt.boxes[g], gt.crowd[g]), g)
+        d: [
+            (naive_iou(dt.boxes[d], gt.boxes[g], gt.crowd[g]), g)
             for g in sorted(range(len(gt.labels)), key=lambda g: gt.labels[g])
-            if gt.images[g] == dt.images[d]]
+            if gt.images[g] == dt.images[d]
+        ]
         for d in by_score
     }
     for d in by_score:
@@ -324,8 +332,9 @@ def naive_kinds(gt, dt, related, pos, bg, max_dets):
         rows[d] = [(iou, g) for iou, g in rows[d] if not gt.crowd[g]]
         own = [(iou, g) for iou, g in rows[d] if gt.labels[g] == dt.labels[d]]
         other = [(iou, g) for iou, g in rows[d] if gt.labels[g] != dt.labels[d]]
-        (iou, g), (iou2, g2) = (max(side, key=lambda pair: pair[0], default=(0, None))
-                                for side in (own, other))
+        (iou, g), (iou2, g2) = (
+            max(side, key=lambda pair: pair[0], default=(0, None)) for side in (own, other)
+        )
         within = g2 is not None and related[dt.labels[d]][gt.labels[g2]]
         if bg <= iou <= pos:
             found[d] = Kind.BOX, g
@@ -352,10 +361,12 @@ def naive_ap(ranked, num_gt):
     for place, hit in enumerate(ranked, start=1):
         hits += hit
         points.append((hits / num_gt, hits / place))
-    return np.mean([
-        max((precision for recall, precision in points if recall >= threshold), default=0)
-        for threshold in np.linspace(0, 1, 101)
-    ])
+    return np.mean(
+        [
+            max((precision for recall, precision in points if recall >= threshold), default=0)
+            for threshold in np.linspace(0, 1, 101)
+        ]
+    )
 
 
 def naive_class_ap(gt, dt, num_classes, found, winners, fixed=(), gone=()):
@@ -415,8 +426,9 @@ def test_same_as_one_detection_after_the_other(seed, taxonomy, max_dets, **kwarg
     base = naive_class_ap(gt, dt, 4, found, winners)
     np.testing.assert_allclose(result.class_ap, base, atol=1e-12)
     for kind, loss in zip(ERRORS, result.losses, strict=True):
-        ap = naive_class_ap(gt, dt, 4, found, winners, {kind},
-                            missed if kind is Kind.MISSED else ())
+        ap = naive_class_ap(
+            gt, dt, 4, found, winners, {kind}, missed if kind is Kind.MISSED else ()
+        )
         np.testing.assert_allclose(loss.class_gains, ap - base, atol=1e-12)
         assert loss.count == loss.class_counts.sum() == len(table.of_kind(kind))
         if not np.isnan(base).all():
@@ -427,7 +439,9 @@ def without_partly_on_crowd(gt, dt):
     """Where definitions differ: IoU from 0.1 to 0.5 with a crowd box of the same class."""
     kept = [
         not any(
-            gt.crowd[g] and gt.images[g] == dt.images[d] and gt.labels[g] == dt.labels[d]
+            gt.crowd[g]
+            and gt.images[g] == dt.images[d]
+            and gt.labels[g] == dt.labels[d]
             and 0.1 <= naive_iou(dt.boxes[d], gt.boxes[g], crowd=True) < 0.5
             for g in range(len(gt.labels))
         )
@@ -481,8 +495,14 @@ def test_parts_agree_with_hotcoco(seed, taxonomy, pos_thr, **kwargs):
 
 def test_ap_is_that_of_the_engines():
     gt, dt = random_case(
-        np.random.default_rng(1), num_images=5, num_classes=4, max_gt=60, max_dt=400,
-        on_grid=False, ties=True, crowd_share=0.2,
+        np.random.default_rng(1),
+        num_images=5,
+        num_classes=4,
+        max_gt=60,
+        max_dt=400,
+        on_grid=False,
+        ties=True,
+        crowd_share=0.2,
     )
     for engine in coco_eval.ENGINES:
         pytest.importorskip(engine)
@@ -494,7 +514,8 @@ def test_ap_is_that_of_the_engines():
 
 def assert_same_losses(a, b):
     for mine, other in zip(
-        (*a.losses, *a.tide, *a.class_by_level), (*b.losses, *b.tide, *b.class_by_level),
+        (*a.losses, *a.tide, *a.class_by_level),
+        (*b.losses, *b.tide, *b.class_by_level),
         strict=True,
     ):
         assert mine.count == other.count
@@ -507,14 +528,21 @@ def assert_same_losses(a, b):
 def test_order_of_images_and_boxes_does_not_matter_without_ties(seed):
     rng = np.random.default_rng(seed)
     gt, dt = random_case(
-        rng, num_images=6, num_classes=4, max_gt=40, max_dt=200, on_grid=False, ties=False,
+        rng,
+        num_images=6,
+        num_classes=4,
+        max_gt=40,
+        max_dt=200,
+        on_grid=False,
+        ties=False,
         crowd_share=0.2,
     )
     images = rng.permutation(6)
     g, d = rng.permutation(len(gt.labels)), rng.permutation(len(dt.labels))
     shuffled = analyse_errors(
-        GroundTruth(gt.image_ids, images[gt.images][g], gt.labels[g], gt.boxes[g], gt.areas[g],
-                    gt.crowd[g]),
+        GroundTruth(
+            gt.image_ids, images[gt.images][g], gt.labels[g], gt.boxes[g], gt.areas[g], gt.crowd[g]
+        ),
         Detections(images[dt.images][d], dt.labels[d], dt.boxes[d], dt.scores[d]),
         DEEP,
     )
@@ -526,8 +554,14 @@ def test_order_of_images_and_boxes_does_not_matter_without_ties(seed):
 @pytest.mark.parametrize('chunk', [1, 7, 64])
 def test_size_of_the_chunks_does_not_matter(chunk, monkeypatch):
     gt, dt = random_case(
-        np.random.default_rng(5), num_images=3, num_classes=4, max_gt=30, max_dt=90,
-        on_grid=True, ties=True, crowd_share=0.2,
+        np.random.default_rng(5),
+        num_images=3,
+        num_classes=4,
+        max_gt=30,
+        max_dt=90,
+        on_grid=True,
+        ties=True,
+        crowd_share=0.2,
     )
     whole = analyse_errors(gt, dt, CLOTHES)
     monkeypatch.setattr(matching, 'CHUNK', chunk)

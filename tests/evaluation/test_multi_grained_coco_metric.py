@@ -32,8 +32,12 @@ def coco_content(boxes, num_images, cat_ids=(1, 2, 3, 4, 5), names=TAXONOMY.clas
         'categories': [{'id': cat_ids[label], 'name': name} for label, name in enumerate(names)],
         'annotations': [
             {
-                'id': number, 'image_id': image, 'category_id': cat_ids[label],
-                'bbox': [float(v) for v in box], 'area': float(box[2] * box[3]), 'iscrowd': 0,
+                'id': number,
+                'image_id': image,
+                'category_id': cat_ids[label],
+                'bbox': [float(v) for v in box],
+                'area': float(box[2] * box[3]),
+                'iscrowd': 0,
             }
             for number, (image, label, *box) in enumerate(boxes, start=1)
         ],
@@ -52,8 +56,7 @@ def sample(image_id, rows):
     return {
         'img_id': image_id,
         'ori_shape': (480, 640),
-        'pred_instances': {
-            'bboxes': corners, 'scores': rows[:, 5], 'labels': rows[:, 0].long()},
+        'pred_instances': {'bboxes': corners, 'scores': rows[:, 5], 'labels': rows[:, 0].long()},
     }
 
 
@@ -73,8 +76,12 @@ def run(samples, ann_file=None, kind=MultiGrainedCocoMetric, taxonomy=TAXONOMY, 
 
 
 BOXES = [
-    (1, 0, 10, 10, 20, 20), (1, 1, 100, 10, 50, 50), (2, 2, 10, 10, 120, 120),
-    (2, 3, 200, 200, 40, 60), (3, 4, 300, 50, 60, 60), (3, 0, 20, 30, 100, 110),
+    (1, 0, 10, 10, 20, 20),
+    (1, 1, 100, 10, 50, 50),
+    (2, 2, 10, 10, 120, 120),
+    (2, 3, 200, 200, 40, 60),
+    (3, 4, 300, 50, 60, 60),
+    (3, 0, 20, 30, 100, 110),
 ]
 
 
@@ -96,8 +103,9 @@ def random_case():
             boxes.append((image, label, *box))
             for _ in range(rng.integers(0, 3)):
                 near = np.abs(box + rng.normal(0, 0.06 * box[2:].mean(), 4))
-                rows.append((label if rng.random() < 0.7 else rng.integers(0, 5), *near,
-                             rng.random()))
+                rows.append(
+                    (label if rng.random() < 0.7 else rng.integers(0, 5), *near, rng.random())
+                )
         samples.append(sample(image, rows))
     return boxes, samples
 
@@ -111,8 +119,10 @@ def test_perfect_detections(ann_file):
     values = run(perfect(BOXES, 3), ann_file)
     assert set(values) == {
         *(f'coco/bbox_{item}' for item in SIX),
-        'coco/bbox_mAP_tail30', 'coco/bbox_superclass_mAP',
-        *(f'coco/{name}_precision' for name in TAXONOMY.classes)}
+        'coco/bbox_mAP_tail30',
+        'coco/bbox_superclass_mAP',
+        *(f'coco/{name}_precision' for name in TAXONOMY.classes),
+    }
     assert all(value == pytest.approx(1, abs=1e-12) for value in values.values())
 
 
@@ -149,7 +159,8 @@ def test_ground_truth_from_the_samples_equals_the_file(random_case, tmp_path):
             **item,
             'instances': [
                 dict(bbox=[x, y, x + w, y + h], bbox_label=label, ignore_flag=0)
-                for image, label, x, y, w, h in boxes if image == item['img_id']
+                for image, label, x, y, w, h in boxes
+                if image == item['img_id']
             ],
         }
         for item in samples
@@ -188,7 +199,7 @@ def test_padded_images_count_once(random_case, tmp_path):
     assert metric.evaluate(size=30) == expected  # what MMEngine cuts off
 
 
-WORKER = '''
+WORKER = """
 import sys, torch
 import torch.distributed as dist
 sys.path.insert(0, sys.argv[1])
@@ -211,7 +222,7 @@ def main():
     torch.save(values, f'{folder}/values{rank}.pt')
 
 run_tool(main)  # ends a process of gloo as the command lines do: without SIGABRT at exit
-'''
+"""
 
 
 def test_two_processes_equal_one(random_case, tmp_path):
@@ -224,8 +235,12 @@ def test_two_processes_equal_one(random_case, tmp_path):
     workers = [
         subprocess.Popen(
             [sys.executable, script, ROOT, tmp_path, str(rank)],
-            cwd=tmp_path, env={**os.environ, 'OMP_NUM_THREADS': '1'},
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            cwd=tmp_path,
+            env={**os.environ, 'OMP_NUM_THREADS': '1'},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         for rank in range(2)
     ]
     try:
@@ -260,8 +275,9 @@ def test_result_file(tmp_path, ann_file):
 
 def test_training_file_that_is_not_here(ann_file, tmp_path):
     path = tmp_path / 'result.json'
-    run(perfect(BOXES, 3), ann_file, train_ann_file=str(tmp_path / 'no.json'),
-        result_file=str(path))
+    run(
+        perfect(BOXES, 3), ann_file, train_ann_file=str(tmp_path / 'no.json'), result_file=str(path)
+    )
     assert json.loads(path.read_text())['tail']['counted_on'] == 'validation'
 
 
@@ -281,18 +297,25 @@ def test_no_detections_at_all(ann_file):
 
 def test_each_level_of_a_deeper_taxonomy(ann_file):
     deep = Taxonomy.load(
-        {'top': ['vest', 'sling'], 'bottom': {'short': ['shorts', 'skirt'], 'long': ['jeans']}})
+        {'top': ['vest', 'sling'], 'bottom': {'short': ['shorts', 'skirt'], 'long': ['jeans']}}
+    )
     values = run(perfect(BOXES, 3), ann_file, taxonomy=deep, classwise=False)
     assert set(values) == {
         *(f'coco/bbox_{item}' for item in SIX),
-        'coco/bbox_mAP_tail30', 'coco/bbox_level0_mAP', 'coco/bbox_level1_mAP'}
+        'coco/bbox_mAP_tail30',
+        'coco/bbox_level0_mAP',
+        'coco/bbox_level1_mAP',
+    }
 
 
 def test_metric_items(ann_file):
     values = run(perfect(BOXES, 3), ann_file, metric_items=['mAP', 'AR@1'], classwise=False)
     assert values == {
-        'coco/bbox_mAP': pytest.approx(1), 'coco/bbox_AR@1': pytest.approx(1),
-        'coco/bbox_mAP_tail30': pytest.approx(1), 'coco/bbox_superclass_mAP': pytest.approx(1)}
+        'coco/bbox_mAP': pytest.approx(1),
+        'coco/bbox_AR@1': pytest.approx(1),
+        'coco/bbox_mAP_tail30': pytest.approx(1),
+        'coco/bbox_superclass_mAP': pytest.approx(1),
+    }
     with pytest.raises(EvaluationError, match="'AR@1000' is unknown; use some of mAP, "):
         MultiGrainedCocoMetric(ann_file, metric_items=['AR@1000'])
 
@@ -332,7 +355,8 @@ def test_detections_file(ann_file, tmp_path):
         assert [item.name for item in prefix.parent.iterdir()] == ['run.bbox.json']
         written = json.loads(Path(f'{prefix}.bbox.json').read_text())
         assert [(d['image_id'], d['category_id'], d['bbox']) for d in written] == [
-            (a['image_id'], a['category_id'], a['bbox']) for a in expected]
+            (a['image_id'], a['category_id'], a['bbox']) for a in expected
+        ]
         Path(f'{prefix}.bbox.json').unlink()
 
 
@@ -348,8 +372,12 @@ def test_errors_are_one_line(ann_file, tmp_path):
         (AnnotationError, 'no such annotation file', samples, dict(ann_file='nowhere.json')),
         (EvaluationError, 'image id 9', [*samples, sample(9, [])], dict(ann_file=ann_file)),
         (EvaluationError, 'no image was evaluated', [], dict(ann_file=ann_file)),
-        (EvaluationError, 'labels run from 5 to 5', [sample(1, [(5, 0, 0, 9, 9, 0.5)])],
-         dict(ann_file=ann_file)),
+        (
+            EvaluationError,
+            'labels run from 5 to 5',
+            [sample(1, [(5, 0, 0, 9, 9, 0.5)])],
+            dict(ann_file=ann_file),
+        ),
     ]
     for kind, message, case, kwargs in cases:
         with pytest.raises(kind, match=message) as caught:

@@ -31,12 +31,18 @@ def result():
     """One image: a vest that is found, a skirt that is not, no sling and no shorts."""
     truth = GroundTruth.from_annotations(
         [7],
-        [dict(image_id=7, category_id=label, bbox=[10 * label, 0, 9, 9], area=81, iscrowd=0)
-         for label in (0, 3)],
-        range(4))
+        [
+            dict(image_id=7, category_id=label, bbox=[10 * label, 0, 9, 9], area=81, iscrowd=0)
+            for label in (0, 3)
+        ],
+        range(4),
+    )
     found = Detections(
-        images=np.array([0]), labels=np.array([0]), boxes=np.array([[0, 0, 9, 8.0]]),
-        scores=np.array([0.5]))
+        images=np.array([0]),
+        labels=np.array([0]),
+        boxes=np.array([[0, 0, 9, 8.0]]),
+        scores=np.array([0.5]),
+    )
     levels = evaluate_levels(truth, found, [TAXONOMY.group_index(level) for level in (0, 1)])
     return Result(
         summary=summarize(levels, TAXONOMY, [10, 1, 30, 20]),
@@ -68,28 +74,43 @@ def test_content(result, tmp_path):
     assert sling['AP'] is None and sling['superclasses'] == ['top']
     assert content['without_ground_truth'] == ['sling', 'shorts']
     assert content['tail'] == {
-        'name': 'rarest 30%', 'counted_on': 'training', 'classes': ['sling'], 'AP': None}
+        'name': 'rarest 30%',
+        'counted_on': 'training',
+        'classes': ['sling'],
+        'AP': None,
+    }
     assert [row['name'] for row in content['thirds']] == [
-        'rare third', 'middle third', 'frequent third']
+        'rare third',
+        'middle third',
+        'frequent third',
+    ]
     assert [row['name'] for row in content['coarse_levels'][0]['classes']] == ['top', 'bottom']
     assert content['run']['seed'] == 3 and content['run']['checkpoint'] is None
     assert content['dataset'] == {'ann_file': 'val.json', 'train_ann_file': None}
 
 
-@pytest.mark.parametrize(('change', 'message'), [
-    (dict(schema_version=1), 'of schema version 1, this is 2; write it again with tools/test.py'),
-    (dict(schema_version='2'), "of schema version '2', this is 2"),
-    (dict(schema_version='x' * 9999), "xxx', this is 2"),
-    (dict(schema_version=None), 'no result of a test'),
-    (dict(thirds=None), 'not a whole result'),
-    (dict(tail={}), "not a whole result ('name' is missing)"),
-    (dict(run=dict(colour='red')), 'not a whole result'),
-    (dict(taxonomy=dict(groups={'a': ['b', 'b']})), 'not a whole result'),
-    (dict(classes=[{}]), "not a whole result ('name' is missing)"),
-    (dict(taxonomy=dict(top=['vest', 'sling'], bottom=['shorts', 'skirt', 'hat'])),
-     'not a whole result (its classes are not those of its taxonomy)'),
-    (dict(coarse_levels=[]), 'not a whole result (its classes are not those of its taxonomy)'),
-])
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (
+            dict(schema_version=1),
+            'of schema version 1, this is 2; write it again with tools/test.py',
+        ),
+        (dict(schema_version='2'), "of schema version '2', this is 2"),
+        (dict(schema_version='x' * 9999), "xxx', this is 2"),
+        (dict(schema_version=None), 'no result of a test'),
+        (dict(thirds=None), 'not a whole result'),
+        (dict(tail={}), "not a whole result ('name' is missing)"),
+        (dict(run=dict(colour='red')), 'not a whole result'),
+        (dict(taxonomy=dict(groups={'a': ['b', 'b']})), 'not a whole result'),
+        (dict(classes=[{}]), "not a whole result ('name' is missing)"),
+        (
+            dict(taxonomy=dict(top=['vest', 'sling'], bottom=['shorts', 'skirt', 'hat'])),
+            'not a whole result (its classes are not those of its taxonomy)',
+        ),
+        (dict(coarse_levels=[]), 'not a whole result (its classes are not those of its taxonomy)'),
+    ],
+)
 def test_another_content_is_one_line(result, tmp_path, change, message):
     path = tmp_path / 'a.json'
     write_result(path, result)
@@ -101,22 +122,35 @@ def test_another_content_is_one_line(result, tmp_path, change, message):
 
 
 WRONG = {
-    ('num_images', ): [-1, 1.5, '1', True, None, 2**70, []],
-    ('max_dets', ): ['100', None], ('engine', ): [None, 1],
-    ('detections_file', ): [1, ['x']], ('dataset', ): [[], None], ('dataset', 'ann_file'): [1],
-    ('run', ): [[], None], ('run', 'seed'): ['1', 1.5, -1], ('run', 'config'): [1, {}],
-    ('run', 'versions'): [None, ['torch']], ('run', 'versions', 'python'): [None, 3.11],
-    ('coco', ): [None, []], ('coco', 'AP'): ['0.5', -0.1, 1.5, 1e308, True, [0.5]],
-    ('classes', 0): ['vest', None, []], ('classes', 0, 'name'): [None, 1],
+    ('num_images',): [-1, 1.5, '1', True, None, 2**70, []],
+    ('max_dets',): ['100', None],
+    ('engine',): [None, 1],
+    ('detections_file',): [1, ['x']],
+    ('dataset',): [[], None],
+    ('dataset', 'ann_file'): [1],
+    ('run',): [[], None],
+    ('run', 'seed'): ['1', 1.5, -1],
+    ('run', 'config'): [1, {}],
+    ('run', 'versions'): [None, ['torch']],
+    ('run', 'versions', 'python'): [None, 3.11],
+    ('coco',): [None, []],
+    ('coco', 'AP'): ['0.5', -0.1, 1.5, 1e308, True, [0.5]],
+    ('classes', 0): ['vest', None, []],
+    ('classes', 0, 'name'): [None, 1],
     ('classes', 0, 'val_boxes'): [None, '5', -1, 1.5],
-    ('classes', 0, 'train_boxes'): ['5', 0.5], ('classes', 0, 'AP50'): ['x', 2],
+    ('classes', 0, 'train_boxes'): ['5', 0.5],
+    ('classes', 0, 'AP50'): ['x', 2],
     ('classes', 0, 'superclasses'): ['top', None, [1]],
-    ('thirds', 0): [None, 'x'], ('thirds', 0, 'classes'): ['abc', [1], None],
-    ('tail', 'AP'): ['x'], ('taxonomy', ): ['deepfashion2', None, []]}
+    ('thirds', 0): [None, 'x'],
+    ('thirds', 0, 'classes'): ['abc', [1], None],
+    ('tail', 'AP'): ['x'],
+    ('taxonomy',): ['deepfashion2', None, []],
+}
 
 
-@pytest.mark.parametrize(('place', 'value'), [
-    (place, value) for place, values in WRONG.items() for value in values])
+@pytest.mark.parametrize(
+    ('place', 'value'), [(place, value) for place, values in WRONG.items() for value in values]
+)
 def test_values_of_another_kind_are_one_line(result, tmp_path, place, value):
     path = tmp_path / 'a.json'
     write_result(path, result)
@@ -140,9 +174,15 @@ def test_a_file_too_large_to_be_one(tmp_path):
         read_result(tmp_path / 'a.json')
 
 
-@pytest.mark.parametrize(('raw', 'message'), [
-    (b'', 'not valid JSON'), (b'{"schema_version": 2', 'not valid JSON'),
-    (b'[]', 'no result of a test'), (b'"x"', 'no result of a test')])
+@pytest.mark.parametrize(
+    ('raw', 'message'),
+    [
+        (b'', 'not valid JSON'),
+        (b'{"schema_version": 2', 'not valid JSON'),
+        (b'[]', 'no result of a test'),
+        (b'"x"', 'no result of a test'),
+    ],
+)
 def test_another_file_is_one_line(tmp_path, raw, message):
     (tmp_path / 'a.json').write_bytes(raw)
     with pytest.raises(EvaluationError, match=message):

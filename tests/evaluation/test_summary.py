@@ -46,18 +46,38 @@ def test_means_leave_out_classes_without_boxes(results, taxonomy):
     assert summary.levels[0].coco['AP50'] == pytest.approx(0.6)
     assert summary.without_ground_truth == ('sling',)
     assert list(summary.fine.coco) == [
-        'AP', 'AP50', 'AP75', 'APs', 'APm', 'APl', 'AR1', 'AR10', 'AR100', 'ARs', 'ARm', 'ARl']
+        'AP',
+        'AP50',
+        'AP75',
+        'APs',
+        'APm',
+        'APl',
+        'AR1',
+        'AR10',
+        'AR100',
+        'ARs',
+        'ARm',
+        'ARl',
+    ]
 
 
 def test_rows_have_superclass_and_counts(results, taxonomy):
     summary = summarize(results, taxonomy, [10, 1, 30, 20])
     skirt = summary.fine.classes[3]
     assert (skirt.name, skirt.superclasses, skirt.train_boxes, skirt.val_boxes) == (
-        'skirt', ('bottom',), 20, 1)
+        'skirt',
+        ('bottom',),
+        20,
+        1,
+    )
     assert skirt.ap50 == pytest.approx(0.9)
     bottom = summary.levels[0].classes[1]
     assert (bottom.name, bottom.superclasses, bottom.train_boxes, bottom.val_boxes) == (
-        'bottom', (), 50, 3)
+        'bottom',
+        (),
+        50,
+        3,
+    )
 
 
 def test_rarest_are_chosen_by_training_boxes_among_all_classes():
@@ -79,7 +99,8 @@ def test_rarest_are_chosen_by_training_boxes_among_all_classes():
 
 
 @pytest.mark.parametrize(
-    'num_classes, k', [(1, 1), (2, 1), (3, 1), (7, 2), (10, 3), (13, 3), (20, 6), (30, 9)])
+    'num_classes, k', [(1, 1), (2, 1), (3, 1), (7, 2), (10, 3), (13, 3), (20, 6), (30, 9)]
+)
 def test_number_of_rarest(num_classes, k):
     taxonomy = Taxonomy('flat', [f'c{n}' for n in range(num_classes)])
     flat = summarize([result([0.5] * num_classes, [1] * num_classes)], taxonomy)
@@ -97,7 +118,10 @@ def test_thirds_hold_each_class_once():
     results = [result(aps, [5, 5, 0, 5, 5, 5, 5, 5])]
     thirds = summarize(results, Taxonomy('flat', names), [80, 70, 60, 50, 40, 30, 20, 10]).thirds
     assert [third.classes for third in thirds] == [
-        ('c7', 'c6', 'c5'), ('c4', 'c3', 'c2'), ('c1', 'c0')]
+        ('c7', 'c6', 'c5'),
+        ('c4', 'c3', 'c2'),
+        ('c1', 'c0'),
+    ]
     assert [third.ap for third in thirds] == pytest.approx([0.7, 0.45, 0.15])
     assert [third.name for third in thirds] == ['rare third', 'middle third', 'frequent third']
 
@@ -109,7 +133,9 @@ def test_two_classes_leave_a_third_empty():
 
 
 def test_text(results, taxonomy):
-    assert render_text(summarize(results, taxonomy, [10, 1, 30, 20])) == '''\
+    assert (
+        render_text(summarize(results, taxonomy, [10, 1, 30, 20]))
+        == """\
 class   superclass  train  val     AP   AP50   AP75
 vest    top            10    5  20.00  20.00  20.00
 sling   top             1    0      -      -      -
@@ -124,7 +150,8 @@ bottom         50    3  70.00  70.00  70.00
 2 superclasses         AP  60.00  AP50  60.00  AP75  60.00
 thirds by boxes        rare  20.00  middle  90.00  frequent  40.00
 rarest 30% of classes  AP      -  (training boxes: sling)
-without ground truth, in no mean: sling'''
+without ground truth, in no mean: sling"""
+    )
 
 
 def test_text_of_three_levels_and_of_none():

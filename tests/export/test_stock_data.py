@@ -86,9 +86,7 @@ def test_labels_are_those_of_the_classes(names, copied, garments, tmp_path):
     assert (folder / ANNOTATIONS).exists() == copied
     assert ('a copy' in data.note) == copied
     dataset, seen = labels_as_read(folder, data.entries)
-    expected = {
-        (label, len(name)) for label, name in enumerate(garments.classes) if name in names
-    }
+    expected = {(label, len(name)) for label, name in enumerate(garments.classes) if name in names}
     assert seen == expected
     assert type(dataset).__name__ == 'CocoDataset' and dataset.metainfo['classes'] == (
         garments.classes

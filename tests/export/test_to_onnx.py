@@ -32,9 +32,7 @@ def test_any_size_gives_the_detections_of_mmdetection(variant, small_config, pic
             names = ('image', 'scale_factor', 'score_thr')
             values = (value.float().numpy() for value in inputs(sample, score_thr))
             theirs.append(Found(*session.run(None, dict(zip(names, values, strict=True)))))
-        seen = nearest_difference(
-            detections(model, batch), theirs, slack=TOLERANCE, at_most=100
-        )
+        seen = nearest_difference(detections(model, batch), theirs, slack=TOLERANCE, at_most=100)
         assert max(seen.box, seen.score) < TOLERANCE and seen.alone == 0
         assert seen.detections >= least
 

@@ -37,8 +37,12 @@ def test_memory_and_time_are_measured_in_a_process_of_its_own(monkeypatch):
 
 def test_script(fuzz_tool, repository, monkeypatch):
     monkeypatch.setenv('PYTHONPATH', str(repository))
-    done = subprocess.run([sys.executable, str(fuzz_tool), '--giants', 'yaml-merges', '--size-mb',
-                           '1'], capture_output=True, text=True, timeout=100)
+    done = subprocess.run(
+        [sys.executable, str(fuzz_tool), '--giants', 'yaml-merges', '--size-mb', '1'],
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
     assert done.returncode == 0, done.stderr
     head, row = filter(str.strip, done.stdout.splitlines())
     assert head.startswith('giant') and 'yaml-merges' in row

@@ -23,8 +23,13 @@ LEAST = 0.03  # of the cases are whole enough to be accepted, or broken enough t
 @pytest.mark.parametrize('name', READERS)
 def test_no_case_fails(name, tmp_path):
     open_files = []
-    tally = fuzz(READERS[name], cases=CASES, random_seed=1, keep=tmp_path,
-                 each=lambda _: open_files.append(len(os.listdir('/proc/self/fd'))))
+    tally = fuzz(
+        READERS[name],
+        cases=CASES,
+        random_seed=1,
+        keep=tmp_path,
+        each=lambda _: open_files.append(len(os.listdir('/proc/self/fd'))),
+    )
     assert not tally.failures
     # The first cases import libraries, which may open files for good; after that none stays open.
     assert open_files[-1] <= open_files[CASES // 4]
@@ -36,9 +41,15 @@ def test_no_case_fails(name, tmp_path):
 def test_the_same_seed_draws_the_same_files():
     def drawn(seed):
         seen = []
-        fuzz(Reader('', READERS['taxonomy-yaml'].files,
-                    lambda folder: seen.append((folder / 'x.yaml').read_bytes())),
-             cases=20, random_seed=seed)
+        fuzz(
+            Reader(
+                '',
+                READERS['taxonomy-yaml'].files,
+                lambda folder: seen.append((folder / 'x.yaml').read_bytes()),
+            ),
+            cases=20,
+            random_seed=seed,
+        )
         return seen
 
     assert drawn(3) == drawn(3) != drawn(4)
@@ -94,21 +105,27 @@ def test_accepted_and_refused():
     assert one_case(a_reader(leave, outputs=['y']), {'x': b'1'}) is True
 
 
-@pytest.mark.parametrize(('read', 'said'), [
-    (raises(KeyError('name')), 'traceback: KeyError'),
-    (raises(ValueError('int("x")')), 'traceback: ValueError'),
-    (raises(RecursionError()), 'traceback: RecursionError'),
-    (raises(MemoryError()), 'traceback: MemoryError'),
-    (raises(OSError(5, 'broken')), 'traceback: OSError'),
-    (raises(SystemExit(2)), 'traceback: SystemExit'),
-    (raises(FileError('x: broken')), 'message without the file'),
-    (lambda folder: refuse(folder, '\nline'), 'message with line breaks'),
-    (lambda folder: refuse(folder, '\x1b[31m'), 'message with line breaks or control'),
-    (lambda folder: refuse(folder, '\ud800'), 'message with line breaks or control'),
-    (lambda folder: refuse(folder, 'x' * 3000), 'message of thousands'),
-    (leave, "left behind: ['y']"), (leave_and_refuse, "left behind: ['y']"),
-    (lose_time, 'hang: over 1 s'), (swallow_the_alarm, 'hang: over 1 s'),
-    (take_memory, 'memory: ')])
+@pytest.mark.parametrize(
+    ('read', 'said'),
+    [
+        (raises(KeyError('name')), 'traceback: KeyError'),
+        (raises(ValueError('int("x")')), 'traceback: ValueError'),
+        (raises(RecursionError()), 'traceback: RecursionError'),
+        (raises(MemoryError()), 'traceback: MemoryError'),
+        (raises(OSError(5, 'broken')), 'traceback: OSError'),
+        (raises(SystemExit(2)), 'traceback: SystemExit'),
+        (raises(FileError('x: broken')), 'message without the file'),
+        (lambda folder: refuse(folder, '\nline'), 'message with line breaks'),
+        (lambda folder: refuse(folder, '\x1b[31m'), 'message with line breaks or control'),
+        (lambda folder: refuse(folder, '\ud800'), 'message with line breaks or control'),
+        (lambda folder: refuse(folder, 'x' * 3000), 'message of thousands'),
+        (leave, "left behind: ['y']"),
+        (leave_and_refuse, "left behind: ['y']"),
+        (lose_time, 'hang: over 1 s'),
+        (swallow_the_alarm, 'hang: over 1 s'),
+        (take_memory, 'memory: '),
+    ],
+)
 def test_failures(monkeypatch, read, said):
     monkeypatch.setattr(judge, 'CPU_SECONDS', 1)
     monkeypatch.setattr(judge, '_peak_mb', current_mb)
@@ -136,7 +153,7 @@ def test_the_smallest_files_of_a_failure_are_kept(tmp_path):
 
     letters = st.text('abc', max_size=50).map(lambda text: {'x': text.encode()})
     tally = fuzz(Reader('', letters, read), cases=500, random_seed=0, keep=tmp_path)
-    ((what, folder), ) = tally.failures.items()
+    ((what, folder),) = tally.failures.items()
     assert what.startswith('traceback: KeyError')
     assert (folder / 'x').read_bytes() == b'a'
     assert 'raise KeyError' in (folder / 'failure.txt').read_text()
@@ -146,18 +163,27 @@ def test_the_smallest_files_of_a_failure_are_kept(tmp_path):
 
 
 def script(tool, *arguments, **options):
-    return subprocess.run([sys.executable, str(tool), *map(str, arguments)], capture_output=True,
-                          text=True, timeout=200, **options)
+    return subprocess.run(
+        [sys.executable, str(tool), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        **options,
+    )
 
 
 def test_script(fuzz_tool, repository, tmp_path, monkeypatch):
     monkeypatch.setenv('PYTHONPATH', str(repository))
-    done = script(fuzz_tool, 'taxonomy-yaml', 'openimages-hierarchy', '--cases', 60, '--keep',
-                  tmp_path)
+    done = script(
+        fuzz_tool, 'taxonomy-yaml', 'openimages-hierarchy', '--cases', 60, '--keep', tmp_path
+    )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert [line.split()[0] for line in lines] == ['reader', 'taxonomy-yaml',
-                                                   'openimages-hierarchy']
+    assert [line.split()[0] for line in lines] == [
+        'reader',
+        'taxonomy-yaml',
+        'openimages-hierarchy',
+    ]
     for line in lines[1:]:
         _, cases, accepted, refused, failures, _ = line.split()
         assert int(cases) == int(accepted) + int(refused) >= 60 and failures == '0'
@@ -167,8 +193,9 @@ def test_script(fuzz_tool, repository, tmp_path, monkeypatch):
 def test_script_tells_failures(fuzz_tool, repository, tmp_path, monkeypatch):
     # A package of the same name that comes first: its reader fails.
     broken = tmp_path / 'sitecustomize.py'
-    broken.write_text('import mmdet_multigrain.taxonomy.yaml_file as y\n'
-                      'y.parse = lambda content: content["x"]\n')
+    broken.write_text(
+        'import mmdet_multigrain.taxonomy.yaml_file as y\ny.parse = lambda content: content["x"]\n'
+    )
     monkeypatch.setenv('PYTHONPATH', f'{tmp_path}:{repository}')
     done = script(fuzz_tool, 'taxonomy-yaml', '--cases', 20, '--keep', tmp_path / 'kept')
     assert done.returncode == 1
@@ -186,7 +213,8 @@ def test_json_is_as_broken_writers_leave_it():
     from fuzzing.damage import as_json
 
     assert as_json({'a': float('nan'), 'b': '@@exponent@@', 'a@@twice@@': 1}) == (
-        b'{"a": NaN, "b": 1e999, "a": 1}')
+        b'{"a": NaN, "b": 1e999, "a": 1}'
+    )
     assert json.loads(as_json({'deep': '@@deep@@'}).decode())['deep'] != []
     with pytest.raises(RecursionError):
         json.loads(as_json('@@abyss@@').decode())

@@ -16,12 +16,25 @@ def parse(*arguments):
 def test_arguments():
     args = parse()
     assert (args.work_dir, args.cfg_options, args.launcher, args.local_rank) == (
-        None, None, 'none', 0)
-    args = parse('--launcher', 'slurm', '--local-rank', '3', '--cfg-options', 'a.lr=1e-3',
-                 'b=[1,2]', 'c=my folder/x', 'd=True', 'e="1.5"')
+        None,
+        None,
+        'none',
+        0,
+    )
+    args = parse(
+        '--launcher',
+        'slurm',
+        '--local-rank',
+        '3',
+        '--cfg-options',
+        'a.lr=1e-3',
+        'b=[1,2]',
+        'c=my folder/x',
+        'd=True',
+        'e="1.5"',
+    )
     assert (args.launcher, args.local_rank) == ('slurm', 3)
-    assert args.cfg_options == {
-        'a.lr': 0.001, 'b': [1, 2], 'c': 'my folder/x', 'd': True, 'e': 1.5}
+    assert args.cfg_options == {'a.lr': 0.001, 'b': [1, 2], 'c': 'my folder/x', 'd': True, 'e': 1.5}
 
 
 def test_arguments_that_are_none(capsys):

@@ -23,18 +23,26 @@ def coco(tmp_path):
     folder = tmp_path / 'my data'
     folder.mkdir()
     for name in ('train.json', 'first.json'):
-        (folder / name).write_text(json.dumps({
-            'images': [], 'annotations': [],
-            'categories': [
-                {'id': 1, 'name': 'shirt', 'supercategory': 'top'},
-                {'id': 2, 'name': 'vest', 'supercategory': 'top'},
-                {'id': 3, 'name': 'skirt', 'supercategory': 'bottom'}]}))
+        (folder / name).write_text(
+            json.dumps(
+                {
+                    'images': [],
+                    'annotations': [],
+                    'categories': [
+                        {'id': 1, 'name': 'shirt', 'supercategory': 'top'},
+                        {'id': 2, 'name': 'vest', 'supercategory': 'top'},
+                        {'id': 3, 'name': 'skirt', 'supercategory': 'bottom'},
+                    ],
+                }
+            )
+        )
     return folder
 
 
 def test_a_config_with_overrides(configs):
     cfg = launch.load_config(
-        configs / 'wgroup_r101_fpn_df2.py', {'optim_wrapper.optimizer.lr': 0.25, 'work_dir': 'w'})
+        configs / 'wgroup_r101_fpn_df2.py', {'optim_wrapper.optimizer.lr': 0.25, 'work_dir': 'w'}
+    )
     assert cfg.optim_wrapper.optimizer.lr == 0.25 and cfg.work_dir == 'w'
     assert cfg.model.roi_head.bbox_head.type == 'MultiGrainedBBoxHead'
 
@@ -60,8 +68,10 @@ def test_no_such_config(configs, path, message):
         (b'model = dict(\n', "SyntaxError: '(' was never closed"),
         (b"_base_ = './nowhere.py'\n", 'FileNotFoundError: '),
         (b'a = b\n', "NameError: name 'b' is not defined"),
-        (b"custom_imports = dict(imports=['no_such_module'], allow_failed_imports=False)\n",
-         'ImportError: Failed to import no_such_module'),
+        (
+            b"custom_imports = dict(imports=['no_such_module'], allow_failed_imports=False)\n",
+            'ImportError: Failed to import no_such_module',
+        ),
         (b'\xff\xfe', "UnicodeDecodeError: 'utf-8' codec"),
     ],
 )
@@ -86,8 +96,13 @@ def test_custom_data_by_options(configs, coco):
     before = dict(os.environ)
     cfg = launch.load_config(
         configs / 'wgroup_r18_fpn_custom.py',
-        {'data_root': coco, 'train_ann': 'first.json', 'images': 'pictures',
-         'train_dataloader.batch_size': 2})
+        {
+            'data_root': coco,
+            'train_ann': 'first.json',
+            'images': 'pictures',
+            'train_dataloader.batch_size': 2,
+        },
+    )
     assert dict(os.environ) == before
     assert Taxonomy.load(cfg.taxonomy).classes == ('shirt', 'vest', 'skirt')
     train, val = cfg.train_dataloader.dataset, cfg.val_dataloader.dataset
@@ -162,7 +177,9 @@ def test_configs_are_python(tmp_path, suffix):
 
 def test_work_dir():
     for given, in_config, expected in (
-        ('a', 'b', 'a'), (None, 'b', 'b'), (None, None, 'work_dirs/wgroup')
+        ('a', 'b', 'a'),
+        (None, 'b', 'b'),
+        (None, None, 'work_dirs/wgroup'),
     ):
         cfg = Config({} if in_config is None else dict(work_dir=in_config))
         launch.set_work_dir(cfg, config_path='configs/x/wgroup.py', work_dir=given)

@@ -83,10 +83,16 @@ def test_command_line(tmp_path):
     tool = tmp_path / 'tool.py'
     tool.write_text(
         'from mmdet_multigrain.launch import check_file, run_tool\n'
-        "run_tool(lambda: check_file('no.pth', 'checkpoint'))\n")
+        "run_tool(lambda: check_file('no.pth', 'checkpoint'))\n"
+    )
     done = subprocess.run(
-        [sys.executable, str(tool)], capture_output=True, text=True, timeout=60,
-        env={**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, sys.path))}, cwd=tmp_path)
+        [sys.executable, str(tool)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, sys.path))},
+        cwd=tmp_path,
+    )
     assert (done.returncode, done.stdout) == (2, '')
     assert done.stderr == 'error: no.pth: no such checkpoint; check the path\n'
 
@@ -95,13 +101,17 @@ def test_command_line(tmp_path):
     ('error', 'message'),
     [
         (ValueError('a.json: bad\n  entry 3\n'), 'a.json: bad entry 3'),
-        (OSError(28, 'No space left on device', 'a.pth'),
-         "[Errno 28] No space left on device: 'a.pth'"),
+        (
+            OSError(28, 'No space left on device', 'a.pth'),
+            "[Errno 28] No space left on device: 'a.pth'",
+        ),
         (KeyError('model'), f"KeyError: 'model' ({HINT})"),
         (RuntimeError('shape\nmismatch'), f'RuntimeError: shape mismatch ({HINT})'),
         (AssertionError(), f'AssertionError; {HINT}'),
-        (RuntimeError('[gloo] Connection closed by peer [127.0.0.1]:1'),
-         'another process of this run ended; its message says why'),
+        (
+            RuntimeError('[gloo] Connection closed by peer [127.0.0.1]:1'),
+            'another process of this run ended; its message says why',
+        ),
     ],
 )
 def test_one_line(error, message):
@@ -151,10 +161,13 @@ def test_error_of_a_worker(error, start, end):
 
 
 def test_a_reader_that_has_seen_enough_is_no_error():
-    code = ('from mmdet_multigrain.launch import run_tool\n'
-            'run_tool(lambda: [print("x" * 1000) for _ in range(10_000)])')
+    code = (
+        'from mmdet_multigrain.launch import run_tool\n'
+        'run_tool(lambda: [print("x" * 1000) for _ in range(10_000)])'
+    )
     process = subprocess.Popen(
-        [sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        [sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     process.stdout.readline()
     process.stdout.close()
     assert process.stderr.read() == b''
@@ -184,11 +197,13 @@ def test_a_process_of_several_ends_at_once(ending, status, says):
         'def main():\n'
         '    launch.start_processes(Config(dict()), "pytorch")\n'
         f'    {ending}\n'
-        'launch.run_tool(main)\n')
+        'launch.run_tool(main)\n'
+    )
     with socket.socket() as free:
         free.bind(('localhost', 0))
         port = str(free.getsockname()[1])
     meeting = dict(MASTER_ADDR='localhost', MASTER_PORT=port, WORLD_SIZE='1', RANK='0')
-    done = subprocess.run([sys.executable, '-c', code], env={**os.environ, **meeting},
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, '-c', code], env={**os.environ, **meeting}, capture_output=True, text=True
+    )
     assert (done.returncode, done.stdout, done.stderr) == (status, 'at exit\n', says)

@@ -14,7 +14,8 @@ def groups(monkeypatch):
     """Process groups that were asked for."""
     calls = []
     monkeypatch.setattr(
-        torch.distributed, 'init_process_group', lambda **kwargs: calls.append(kwargs))
+        torch.distributed, 'init_process_group', lambda **kwargs: calls.append(kwargs)
+    )
     return calls
 
 
@@ -41,8 +42,11 @@ def test_processes_on_cpus(groups, monkeypatch):
     launch.start_processes(cfg, 'pytorch')
     assert groups == [dict(backend='gloo')]
     assert cfg.model_wrapper_cfg == dict(
-        type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False,
-        find_unused_parameters=True)
+        type='MMDistributedDataParallel',
+        device_ids=None,
+        broadcast_buffers=False,
+        find_unused_parameters=True,
+    )
 
 
 @pytest.mark.parametrize('launcher', ['slurm', 'mpi'])

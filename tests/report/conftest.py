@@ -23,24 +23,50 @@ BOXES = {
 @pytest.fixture
 def taxonomy() -> Taxonomy:
     """Four classes: two tops, one bottom, one without superclass that has no boxes."""
-    return Taxonomy.load({'name': 'few', 'groups': {'top': ['shirt', 'vest'], 'bottom': ['skirt']},
-                          'ungrouped': ['hat'], 'aliases': {'vest': ['Weste']}})
+    return Taxonomy.load(
+        {
+            'name': 'few',
+            'groups': {'top': ['shirt', 'vest'], 'bottom': ['skirt']},
+            'ungrouped': ['hat'],
+            'aliases': {'vest': ['Weste']},
+        }
+    )
 
 
 @pytest.fixture
 def content() -> dict:
     """A COCO content of these classes; the vest stands under its alias, the hat is missing."""
-    return copy.deepcopy({
-        'images': [{'id': n, 'file_name': f'{n}.jpg', 'width': 100 if n == 1 else 400,
-                    'height': 100 if n == 1 else 400} for n in BOXES],
-        'categories': [{'id': 1, 'name': 'shirt', 'supercategory': 'top'},
-                       {'id': 2, 'name': 'Weste', 'supercategory': 'top'},
-                       {'id': 3, 'name': 'skirt', 'supercategory': 'bottom'}],
-        'annotations': [
-            {'id': number, 'image_id': image, 'category_id': category, 'bbox': box,
-             'area': box[2] * box[3], 'iscrowd': 0}
-            for number, (image, (category, *box)) in enumerate(
-                ((image, box) for image, boxes in BOXES.items() for box in boxes), 1)]})
+    return copy.deepcopy(
+        {
+            'images': [
+                {
+                    'id': n,
+                    'file_name': f'{n}.jpg',
+                    'width': 100 if n == 1 else 400,
+                    'height': 100 if n == 1 else 400,
+                }
+                for n in BOXES
+            ],
+            'categories': [
+                {'id': 1, 'name': 'shirt', 'supercategory': 'top'},
+                {'id': 2, 'name': 'Weste', 'supercategory': 'top'},
+                {'id': 3, 'name': 'skirt', 'supercategory': 'bottom'},
+            ],
+            'annotations': [
+                {
+                    'id': number,
+                    'image_id': image,
+                    'category_id': category,
+                    'bbox': box,
+                    'area': box[2] * box[3],
+                    'iscrowd': 0,
+                }
+                for number, (image, (category, *box)) in enumerate(
+                    ((image, box) for image, boxes in BOXES.items() for box in boxes), 1
+                )
+            ],
+        }
+    )
 
 
 @pytest.fixture
@@ -49,7 +75,12 @@ def stats_of(taxonomy):
 
     def compute(*contents, taxonomy=taxonomy, **kwargs):
         names = ('train', 'val', 'test')
-        return dataset_stats([(name, box_columns(content, taxonomy, name))
-                              for name, content in zip(names, contents, strict=False)], **kwargs)
+        return dataset_stats(
+            [
+                (name, box_columns(content, taxonomy, name))
+                for name, content in zip(names, contents, strict=False)
+            ],
+            **kwargs,
+        )
 
     return compute

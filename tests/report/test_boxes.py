@@ -36,8 +36,9 @@ def test_order_and_ids_do_not_matter(content, taxonomy):
     for item in other['annotations']:
         item['category_id'] += 70
         del item['id'], item['iscrowd']
-    assert (columns_of(other, taxonomy).labels.tolist()
-            == columns_of(content, taxonomy).labels.tolist())
+    assert (
+        columns_of(other, taxonomy).labels.tolist() == columns_of(content, taxonomy).labels.tolist()
+    )
 
 
 def test_area_is_the_annotations_else_the_boxs(content, taxonomy):
@@ -47,27 +48,30 @@ def test_area_is_the_annotations_else_the_boxs(content, taxonomy):
     assert columns_of(content, taxonomy).areas.tolist()[:3] == [60, 400, 10000]
 
 
-@pytest.mark.parametrize(('change', 'kind'), [
-    ({'bbox': [0, 0, 0.5, 20]}, 'narrower or lower than a pixel'),
-    ({'bbox': [0, 0, 20, -3]}, 'narrower or lower than a pixel'),
-    ({'bbox': [100, 0, 20, 20]}, 'outside its image'),
-    ({'bbox': [0, -20, 20, 20]}, 'outside its image'),
-    ({'bbox': [0, 0, 20]}, 'bbox that is not'),
-    ({'bbox': 'long'}, 'bbox that is not'),
-    ({'bbox': None}, 'bbox that is not'),
-    ({'bbox': [0, 0, float('nan'), 9]}, 'bbox that is not'),
-    ({'bbox': [0, 0, 10**400, 9]}, 'bbox that is not'),
-    ({'bbox': [0, 0, True, 9]}, 'bbox that is not'),
-    ({'image_id': 99}, 'unknown image_id'),
-    ({'image_id': [1]}, 'unknown image_id'),
-    ({'category_id': 'shirt'}, 'unknown category_id'),
-    ({'category_id': None}, 'unknown category_id'),
-    ({'ignore': 1}, 'marked "ignore"'),
-])
+@pytest.mark.parametrize(
+    ('change', 'kind'),
+    [
+        ({'bbox': [0, 0, 0.5, 20]}, 'narrower or lower than a pixel'),
+        ({'bbox': [0, 0, 20, -3]}, 'narrower or lower than a pixel'),
+        ({'bbox': [100, 0, 20, 20]}, 'outside its image'),
+        ({'bbox': [0, -20, 20, 20]}, 'outside its image'),
+        ({'bbox': [0, 0, 20]}, 'bbox that is not'),
+        ({'bbox': 'long'}, 'bbox that is not'),
+        ({'bbox': None}, 'bbox that is not'),
+        ({'bbox': [0, 0, float('nan'), 9]}, 'bbox that is not'),
+        ({'bbox': [0, 0, 10**400, 9]}, 'bbox that is not'),
+        ({'bbox': [0, 0, True, 9]}, 'bbox that is not'),
+        ({'image_id': 99}, 'unknown image_id'),
+        ({'image_id': [1]}, 'unknown image_id'),
+        ({'category_id': 'shirt'}, 'unknown category_id'),
+        ({'category_id': None}, 'unknown category_id'),
+        ({'ignore': 1}, 'marked "ignore"'),
+    ],
+)
 def test_a_box_that_cannot_be_used_is_counted_and_left_out(content, taxonomy, change, kind):
     content['annotations'][0].update(change)
     columns = columns_of(content, taxonomy)
-    (found, count), = columns.problems.counts.items()
+    ((found, count),) = columns.problems.counts.items()
     assert kind in found and count == 1
     assert 'annotations[0]' in columns.problems.examples[found][0]
     assert columns.areas.tolist() == [400, 10000, 1600, 1024, 9216]
@@ -90,8 +94,10 @@ def test_images_without_id_or_size_or_with_one_id(content, taxonomy):
     content['images'] += [{'file_name': 'x'}, {'id': 1, 'width': 5, 'height': 5}, 'image']
     columns = columns_of(content, taxonomy)
     assert np.isnan(columns.image_areas[0]) and len(columns.image_areas) == 4
-    assert dict(columns.problems.counts) == {'image without id': 2,
-                                             'image whose id stands before': 1}
+    assert dict(columns.problems.counts) == {
+        'image without id': 2,
+        'image whose id stands before': 1,
+    }
 
 
 def test_crowds_are_kept_apart(content, taxonomy):
@@ -107,12 +113,15 @@ def test_annotated_classes_that_the_taxonomy_lacks_are_refused(content, taxonomy
         columns_of(content, taxonomy)
 
 
-@pytest.mark.parametrize(('category', 'message'), [
-    ({'id': 1, 'name': 'coat'}, 'category id 1 stands twice'),
-    ({'id': '4', 'name': 'coat'}, 'give it a whole number as id'),
-    ({'id': 4}, 'give it a whole number as id'),
-    (None, r'categories\[3\] is None'),
-])
+@pytest.mark.parametrize(
+    ('category', 'message'),
+    [
+        ({'id': 1, 'name': 'coat'}, 'category id 1 stands twice'),
+        ({'id': '4', 'name': 'coat'}, 'give it a whole number as id'),
+        ({'id': 4}, 'give it a whole number as id'),
+        (None, r'categories\[3\] is None'),
+    ],
+)
 def test_broken_categories_are_refused(content, taxonomy, category, message):
     content['categories'].append(category)
     with pytest.raises(ReportError, match=f'f.json: .*{message}'):
@@ -130,12 +139,17 @@ def test_nothing_usable_is_an_error_that_says_why(content, taxonomy):
         columns_of(content, taxonomy)
 
 
-@pytest.mark.parametrize(('text', 'message'), [
-    ('', 'not valid JSON'), ('{"images": [', 'not valid JSON'), ('[1]', "no list 'images'"),
-    ('{"images": [], "categories": []}', "no list 'annotations'"),
-    ('{"images": [], "categories": [], "annotations": {}}', "no list 'annotations'"),
-    ('{"images": [], "categories": [], "annotations": []}', 'it has no annotations'),
-])
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('', 'not valid JSON'),
+        ('{"images": [', 'not valid JSON'),
+        ('[1]', "no list 'images'"),
+        ('{"images": [], "categories": []}', "no list 'annotations'"),
+        ('{"images": [], "categories": [], "annotations": {}}', "no list 'annotations'"),
+        ('{"images": [], "categories": [], "annotations": []}', 'it has no annotations'),
+    ],
+)
 def test_files_that_are_refused(tmp_path, text, message):
     path = tmp_path / 'a b.json'
     path.write_text(text)
@@ -159,18 +173,25 @@ def test_byte_order_mark_and_nan_are_read(tmp_path, content):
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(
-        st.sampled_from(['id', 'name', 'bbox', 'image_id', 'category_id', 'width']), inner),
-    max_leaves=6)
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(['id', 'name', 'bbox', 'image_id', 'category_id', 'width']), inner
+        )
+    ),
+    max_leaves=6,
+)
 
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_whatever_stands_in_a_file_gives_boxes_or_one_line(data):
     taxonomy = Taxonomy('t', ['a', 'b'])
-    content = {'images': [{'id': 1, 'width': 9, 'height': 9}],
-               'categories': [{'id': 1, 'name': 'a'}],
-               'annotations': [{'image_id': 1, 'category_id': 1, 'bbox': [0, 0, 5, 5]}]}
+    content = {
+        'images': [{'id': 1, 'width': 9, 'height': 9}],
+        'categories': [{'id': 1, 'name': 'a'}],
+        'annotations': [{'image_id': 1, 'category_id': 1, 'bbox': [0, 0, 5, 5]}],
+    }
     key = data.draw(st.sampled_from(sorted(content)))
     entry = dict(content[key][0])
     if data.draw(st.booleans()):

@@ -32,15 +32,30 @@ def run(variant, seed, aps, *, train=COUNTS, ap=None, superclass_ap=0.5):
     known = [value for value in aps if not math.isnan(value)]
     level = LevelScore(
         {'AP': sum(known) / len(known) if ap is None else ap, 'AP50': 0.8, 'APs': NAN},
-        tuple(ClassScore(name, ('top' if name in 'ab' else 'bottom',), boxes, 5, value, 0.8, 0.3)
-              for name, boxes, value in zip('abcd', train or [None] * 4, aps, strict=True)))
-    coarse = LevelScore({'AP': superclass_ap}, tuple(
-        ClassScore(name, (), None, 10, value, 0.9, 0.4)
-        for name, value in (('top', superclass_ap), ('bottom', superclass_ap + 0.1))))
+        tuple(
+            ClassScore(name, ('top' if name in 'ab' else 'bottom',), boxes, 5, value, 0.8, 0.3)
+            for name, boxes, value in zip('abcd', train or [None] * 4, aps, strict=True)
+        ),
+    )
+    coarse = LevelScore(
+        {'AP': superclass_ap},
+        tuple(
+            ClassScore(name, (), None, 10, value, 0.9, 0.4)
+            for name, value in (('top', superclass_ap), ('bottom', superclass_ap + 0.1))
+        ),
+    )
     bucket = Bucket('', '', (), NAN)
     summary = EvaluationSummary((coarse, level), bucket, (bucket,) * 3, 3, 9, 100, 'hotcoco')
-    return Run(f'{variant} {seed}', variant, seed, f'{variant}{seed}.json',
-               Result(summary, TAXONOMY), None, None, None)
+    return Run(
+        f'{variant} {seed}',
+        variant,
+        seed,
+        f'{variant}{seed}.json',
+        Result(summary, TAXONOMY),
+        None,
+        None,
+        None,
+    )
 
 
 def gains(comparison, name, *keys):
@@ -51,10 +66,13 @@ def class_gain(comparison, name, one):
     return comparison.variant(name).gains[f'class:{one}']
 
 
-@pytest.mark.parametrize(('dataset', 'mean', 'rarest', 'last', 'overall'), [
-    ('df2', 2.278, {'rarest_3': 3.647, 'rarest_9': 2.552}, 9, 2.00),
-    ('oiv4c', 2.492, {'rarest_9': 4.59}, 9, 1.62),
-])
+@pytest.mark.parametrize(
+    ('dataset', 'mean', 'rarest', 'last', 'overall'),
+    [
+        ('df2', 2.278, {'rarest_3': 3.647, 'rarest_9': 2.552}, 9, 2.00),
+        ('oiv4c', 2.492, {'rarest_9': 4.59}, 9, 1.62),
+    ],
+)
 def test_the_papers_gains(dataset, mean, rarest, last, overall):
     comparison = compare_paper(load_paper(dataset))
     gain = comparison.variant('wgroup').gains
@@ -63,7 +81,8 @@ def test_the_papers_gains(dataset, mean, rarest, last, overall):
         assert 100 * gain[key].value == pytest.approx(value, abs=5e-4)
         assert comparison.number(key).definition == MEAN_OF_GAINS
     assert [number.key for number in comparison.numbers if number.key.startswith('rarest')] == [
-        *rarest]
+        *rarest
+    ]
     assert 100 * gain['AP'].value == pytest.approx(overall, abs=1e-9)
     assert comparison.number('AP').definition == DIFFERENCE
     assert all(one.interval is None and one.contains_zero is None for one in gain.values())
@@ -75,10 +94,16 @@ def test_the_papers_gains(dataset, mean, rarest, last, overall):
 def test_the_papers_scores_and_other_baselines():
     comparison = compare_paper(load_paper('df2'), baseline='merged')
     assert [variant.name for variant in comparison.variants] == [
-        'baseline', 'wogroup', 'merged', 'wgroup']
+        'baseline',
+        'wogroup',
+        'merged',
+        'wgroup',
+    ]
     scores = comparison.variant('merged').scores
     # Column means of table 3 differ from table 1 (68.80 is there, too, by chance).
-    assert 100 * comparison.variant('baseline').scores['all'].mean == pytest.approx(66.79, abs=.005)
+    assert 100 * comparison.variant('baseline').scores['all'].mean == pytest.approx(
+        66.79, abs=0.005
+    )
     assert 100 * comparison.variant('baseline').scores['AP'].mean == pytest.approx(67.02)
     assert scores['AP'].values == pytest.approx([0.688]) and math.isnan(scores['AP'].std)
     assert gains(comparison, 'wgroup', 'AP') == pytest.approx([0.0022])
@@ -109,22 +134,25 @@ def test_seeds_by_hand():
     assert [row.name for row in comparison.classes] == ['b', 'c', 'a', 'd']
     assert [row.train_boxes for row in comparison.classes] == [10, 20, 30, 40]
     assert [class_gain(comparison, 'new', name).value for name in 'bcad'] == pytest.approx(
-        [0.3, 0, 0, -0.1])
+        [0.3, 0, 0, -0.1]
+    )
     assert gains(comparison, 'new', 'all', 'AP', 'superclass_AP') == pytest.approx(
-        [0.05, 0.05, 0.1])
+        [0.05, 0.05, 0.1]
+    )
     assert comparison.number('rarest_1').classes == ('b',)  # floor(0.3 * 4)
     assert gains(comparison, 'new', 'rarest_1', 'rare_third', 'middle_third', 'frequent_third') == (
-        pytest.approx([0.3, 0.15, 0, -0.1]))
+        pytest.approx([0.3, 0.15, 0, -0.1])
+    )
     assert math.isnan(new.gains['APs'].value)
     assert comparison.counted_on == 'training'
-    assert [[row.name for row in level] for level in comparison.superclasses] == [
-        ['top', 'bottom']]
+    assert [[row.name for row in level] for level in comparison.superclasses] == [['top', 'bottom']]
     assert new.gains['class:b'].interval is None and comparison.resamples == 0
 
 
 def test_the_two_definitions_can_differ():
-    comparison = compare([run('base', 0, [0.1, 0.2, 0.3, 0.4], ap=0.3),
-                          run('new', 0, [0.2, 0.3, 0.4, 0.5], ap=0.34)])
+    comparison = compare(
+        [run('base', 0, [0.1, 0.2, 0.3, 0.4], ap=0.3), run('new', 0, [0.2, 0.3, 0.4, 0.5], ap=0.34)]
+    )
     assert gains(comparison, 'new', 'all', 'AP') == pytest.approx([0.1, 0.04])
 
 
@@ -137,8 +165,9 @@ def test_a_number_that_only_the_first_run_has_is_unknown_for_the_other():
 
 
 def test_class_without_boxes_is_in_no_mean():
-    comparison = compare([run('base', 0, [0.1, NAN, 0.3, 0.4]),
-                          run('new', 0, [0.2, NAN, 0.3, 0.4])])
+    comparison = compare(
+        [run('base', 0, [0.1, NAN, 0.3, 0.4]), run('new', 0, [0.2, NAN, 0.3, 0.4])]
+    )
     assert math.isnan(class_gain(comparison, 'new', 'b').value)
     assert gains(comparison, 'new', 'all', 'rare_third') == pytest.approx([0.1 / 3, 0])
     assert math.isnan(gains(comparison, 'new', 'rarest_1')[0])
@@ -200,8 +229,16 @@ def real_run(variant, seed, truth, detections):
     test_set = _TestSet(truth)
     file = DetectionsFile('dets.json', test_set)
     file.__dict__['detections'] = detections
-    return Run(f'{variant} {seed}', variant, seed, f'{variant}{seed}.json',
-               Result(summarize(levels, TAXONOMY, COUNTS), TAXONOMY), test_set, file, None)
+    return Run(
+        f'{variant} {seed}',
+        variant,
+        seed,
+        f'{variant}{seed}.json',
+        Result(summarize(levels, TAXONOMY, COUNTS), TAXONOMY),
+        test_set,
+        file,
+        None,
+    )
 
 
 @pytest.fixture(scope='module')
@@ -209,8 +246,14 @@ def real_runs():
     """Two seeds of each of two variants; class a is found much better by the second."""
     rng = np.random.default_rng(0)
     num = 120
-    truth = GroundTruth(tuple(range(num)), np.arange(num), np.arange(num) % 4,
-                        np.full((num, 4), 30.0), np.full(num, 900.0), np.zeros(num, bool))
+    truth = GroundTruth(
+        tuple(range(num)),
+        np.arange(num),
+        np.arange(num) % 4,
+        np.full((num, 4), 30.0),
+        np.full(num, 900.0),
+        np.zeros(num, bool),
+    )
 
     def detections(quality):
         found = rng.random(num) < np.where(truth.labels == 0, quality, 0.6)
@@ -218,16 +261,24 @@ def real_runs():
         boxes[~found] += 300
         return Detections(truth.images, truth.labels, boxes, rng.random(num))
 
-    return [real_run(variant, seed, truth, detections(quality))
-            for variant, quality in (('baseline', 0.3), ('wgroup', 0.95)) for seed in (0, 1)]
+    return [
+        real_run(variant, seed, truth, detections(quality))
+        for variant, quality in (('baseline', 0.3), ('wgroup', 0.95))
+        for seed in (0, 1)
+    ]
 
 
 def test_intervals(real_runs):
     comparison = compare(real_runs, resamples=200, seed=3)
     gain = comparison.variant('wgroup').gains
     assert comparison.resamples == 200
-    found = resample_ap(real_runs[0].ground_truth, [one.detections for one in real_runs],
-                        [(0, 0, 1, 1), (0, 1, 2, 3)], resamples=200, seed=3)
+    found = resample_ap(
+        real_runs[0].ground_truth,
+        [one.detections for one in real_runs],
+        [(0, 0, 1, 1), (0, 1, 2, 3)],
+        resamples=200,
+        seed=3,
+    )
     numbers = {
         'AP': lambda one: one.mean(),
         'AP50': lambda one: one.mean(iou=0.5),
@@ -251,7 +302,16 @@ def test_intervals(real_runs):
         assert gain[key].interval is None
     # Every class and superclass, every mean and AP, AP50, AP75 have one.
     assert {key for key, one in gain.items() if one.interval is None} == {
-        'APs', 'APm', 'APl', 'AR1', 'AR10', 'AR100', 'ARs', 'ARm', 'ARl'}
+        'APs',
+        'APm',
+        'APl',
+        'AR1',
+        'AR10',
+        'AR100',
+        'ARs',
+        'ARm',
+        'ARl',
+    }
 
 
 def test_same_seed_same_intervals(real_runs):

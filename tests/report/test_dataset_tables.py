@@ -22,8 +22,11 @@ from mmdet_multigrain.taxonomy import Taxonomy
 @pytest.fixture
 def other(content):
     """A second file: one shirt, no vest, the skirt no category."""
-    return {'images': content['images'], 'categories': content['categories'][:2],
-            'annotations': content['annotations'][:1]}
+    return {
+        'images': content['images'],
+        'categories': content['categories'][:2],
+        'annotations': content['annotations'][:1],
+    }
 
 
 def read_csv(table):
@@ -39,10 +42,14 @@ def test_class_table_by_hand(content, stats_of):
     assert float(shirt['small_share']) == pytest.approx(2 / 3)
     assert float(shirt['size_px_q50']) == 20 and float(shirt['size_relative_q50']) == 0.2
     # In 2 of the 3 images with boxes.
-    assert float(vest['repeat_1']) == pytest.approx(1.5 ** 0.5)
+    assert float(vest['repeat_1']) == pytest.approx(1.5**0.5)
     # No category of that name: unknown, not 0.
     assert (hat['superclass'], hat['boxes'], hat['size_px_q50'], hat['rare']) == (
-        '', '', '', 'true')
+        '',
+        '',
+        '',
+        'true',
+    )
 
 
 def test_several_files_stand_side_by_side(content, other, stats_of):
@@ -59,9 +66,9 @@ def test_several_files_stand_side_by_side(content, other, stats_of):
 
 def test_superclasses(content, other, stats_of):
     rows = read_csv(superclass_table(stats_of(content, other)))
-    assert [(row['superclass'], row['classes'], row['train_boxes'], row['val_boxes'])
-            for row in rows] == [('top', '2', '5', '1'), ('bottom', '1', '1', '0'),
-                                 ('hat', '1', '0', '0')]
+    assert [
+        (row['superclass'], row['classes'], row['train_boxes'], row['val_boxes']) for row in rows
+    ] == [('top', '2', '5', '1'), ('bottom', '1', '1', '0'), ('hat', '1', '0', '0')]
     assert float(rows[0]['train_share']) == pytest.approx(5 / 6)
 
 
@@ -81,7 +88,8 @@ def test_lines_by_hand(content, stats_of):
         '  not among its categories: hat',
         '  left out:',
         '    1 x annotation with unknown category_id: annotations[6] has None',
-        'rarest 30 % (1 of 4 classes, by boxes in train), marked *: hat']
+        'rarest 30 % (1 of 4 classes, by boxes in train), marked *: hat',
+    ]
 
 
 def test_few_images_are_not_shown_as_none(content, stats_of):
@@ -105,12 +113,25 @@ def test_json_holds_everything(content, other, stats_of, taxonomy):
     value = json.loads(json.dumps(to_dict(stats, counts), allow_nan=False))
     assert [split['boxes'] for split in value['splits']] == [6, 1]
     assert value['splits'][0]['classes'][3] == {
-        'name': 'hat', 'superclass': None, 'listed': False, 'boxes': 0, 'images': 0, 'crowds': 0,
-        'small': 0, 'medium': 0, 'large': 0, 'size_px': None, 'size_relative': None}
+        'name': 'hat',
+        'superclass': None,
+        'listed': False,
+        'boxes': 0,
+        'images': 0,
+        'crowds': 0,
+        'small': 0,
+        'medium': 0,
+        'large': 0,
+        'size_px': None,
+        'size_relative': None,
+    }
     assert value['splits'][0]['superclasses'][0]['boxes'] == 5
     assert value['rarest'] == {'counted_on': 'train', 'classes': ['hat']}
     assert [each['oversample_thr'] for each in value['class_balanced_sampling']] == [
-        0.001, 0.01, 0.1]
+        0.001,
+        0.01,
+        0.1,
+    ]
     assert value['paper']['sums'][0]['difference'] == 3 - 312_186  # 2 vests, 1 skirt
 
 
@@ -118,8 +139,13 @@ def test_markdown_has_every_part(content, stats_of, taxonomy):
     stats = stats_of(content)
     counts = compare_counts(load_paper('df2'), taxonomy, stats.train.counts, [0] * 4, source='f')
     text = render_markdown(stats, counts)
-    for heading in ('# Statistics: train', '## Classes', '## Superclasses',
-                    '## Class-balanced sampling', '## Beside the paper (df2, "Num")'):
+    for heading in (
+        '# Statistics: train',
+        '## Classes',
+        '## Superclasses',
+        '## Class-balanced sampling',
+        '## Beside the paper (df2, "Num")',
+    ):
         assert f'{heading}\n' in text
     assert '| shirt | top |  | 3 | 2 | 67% | 0% | 33% |' in text
     assert text.endswith('```\n') and '\n\n\n' not in text

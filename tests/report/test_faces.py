@@ -46,8 +46,9 @@ def test_without_the_detectors(monkeypatch):
 
 def test_faces_of_real_photos(ccp):
     """Most of those portrayed; the whole of what was seen is written in faces.py."""
-    names = sorted(image['file_name']
-                   for image in json.loads((ccp / 'val.json').read_bytes())['images'])[:4]
+    names = sorted(
+        image['file_name'] for image in json.loads((ccp / 'val.json').read_bytes())['images']
+    )[:4]
     found = 0
     for name in names:
         photo = read_photo(ccp / 'photos' / name)
@@ -55,9 +56,11 @@ def test_faces_of_real_photos(ccp):
         for x, y, width, height in boxes:
             assert 0 <= x and 0 <= y and x + width <= photo.width and y + height <= photo.height
         # Their heads are in the upper third, near the middle.
-        found += any(y + height / 2 < photo.height / 3
-                     and abs(x + width / 2 - photo.width / 2) < photo.width / 4
-                     for x, y, width, height in boxes)
+        found += any(
+            y + height / 2 < photo.height / 3
+            and abs(x + width / 2 - photo.width / 2) < photo.width / 4
+            for x, y, width, height in boxes
+        )
     assert found >= 3
 
 
@@ -66,5 +69,6 @@ def test_a_large_photo_is_searched_reduced(ccp):
     photo = read_photo(ccp / 'photos' / name)
     large = photo.resize((3 * photo.width, 3 * photo.height))
     (x, y, *_), *_ = sorted(find_faces(photo), key=lambda face: face[1])
-    assert any(abs(x - other[0] / 3) < 30 and abs(y - other[1] / 3) < 30
-               for other in find_faces(large))
+    assert any(
+        abs(x - other[0] / 3) < 30 and abs(y - other[1] / 3) < 30 for other in find_faces(large)
+    )

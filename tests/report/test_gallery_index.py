@@ -11,9 +11,18 @@ from mmdet_multigrain.report.gallery_files import slug
 from mmdet_multigrain.report.gallery_index import GalleryPage, Page, Picture, render_page
 
 HOSTILE = (
-    '<script>alert(1)</script>', '"><img src=x onerror=alert(1)>', "' onmouseover='alert(1)",
-    'javascript:alert(1)', '</title><svg onload=alert(1)>', '&lt;b&gt;', '{{ 7 * 7 }}',
-    '"onfocus="alert(1)" autofocus x="', '--><!--', 'x\u202egpj.<b>', '../../x', '%3Cscript%3E',
+    '<script>alert(1)</script>',
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)",
+    'javascript:alert(1)',
+    '</title><svg onload=alert(1)>',
+    '&lt;b&gt;',
+    '{{ 7 * 7 }}',
+    '"onfocus="alert(1)" autofocus x="',
+    '--><!--',
+    'x\u202egpj.<b>',
+    '../../x',
+    '%3Cscript%3E',
 )
 
 
@@ -34,9 +43,10 @@ class Elements(HTMLParser):
 def page_of(name: str) -> Page:
     picture = Picture(PurePosixPath(slug(name), f'001_{slug(name)}.jpg'), f'1: {name}')
     sheet = Picture(PurePosixPath(slug(name), 'sheet.jpg'), f'{name}: {name}')
-    gallery = GalleryPage(name, 3, sheet, ((picture, (0.1, 0.2, 0.3, 0.4)), ))
-    return Page(detail=[name], legend=[(name, '#aabbcc')], photos=[picture],
-                runs=[(name, [gallery])])
+    gallery = GalleryPage(name, 3, sheet, ((picture, (0.1, 0.2, 0.3, 0.4)),))
+    return Page(
+        detail=[name], legend=[(name, '#aabbcc')], photos=[picture], runs=[(name, [gallery])]
+    )
 
 
 @pytest.mark.parametrize('name', HOSTILE)
@@ -48,7 +58,8 @@ def test_names_stay_text(name):
     hostile, harmless = pages['hostile'], pages['harmless']
     assert [tag for tag, _ in hostile.found] == [tag for tag, _ in harmless.found]
     assert [[*attributes] for _, attributes in hostile.found] == [
-        [*attributes] for _, attributes in harmless.found]
+        [*attributes] for _, attributes in harmless.found
+    ]
     assert hostile.text.count(name) == harmless.text.count('a name')
     for _, attributes in hostile.found:
         for link in (attributes.get('href'), attributes.get('src')):

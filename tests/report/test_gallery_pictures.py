@@ -44,24 +44,37 @@ def photo():
 
 def test_words(look):
     assert [words(case, look) for case in (CONFUSED, BACKGROUND, LOST, HIT)] == [
-        'skirt (shirt) 0.88', 'hat 0.50', 'missed: vest', 'vest 1.00']
+        'skirt (shirt) 0.88',
+        'hat 0.50',
+        'missed: vest',
+        'vest 1.00',
+    ]
 
 
 def test_marks(look, taxonomy):
     colours = {name: rgb(colour) for name, colour in superclass_colours(taxonomy).items()}
     assert marks_of(CONFUSED, look) == [
         Mark(BOX, 'skirt (shirt) 0.88', colours['bottom']),
-        Mark(OTHER, '', colours['top'], dashed=True)]
+        Mark(OTHER, '', colours['top'], dashed=True),
+    ]
     assert marks_of(BACKGROUND, look) == [Mark(BOX, 'hat 0.50', colours['hat'])]
     assert marks_of(LOST, look) == [Mark(BOX, 'missed: vest', MISSED, dashed=True)]
     assert len(set(colours.values()) | {MISSED}) == 4
 
 
 def test_marks_of_the_ground_truth(look):
-    truth = GroundTruth((5, 6), np.array([0, 1, 1]), np.array([0, 1, 2]),
-                        np.array([BOX, BOX, OTHER]), np.ones(3), np.array([False, True, False]))
+    truth = GroundTruth(
+        (5, 6),
+        np.array([0, 1, 1]),
+        np.array([0, 1, 2]),
+        np.array([BOX, BOX, OTHER]),
+        np.ones(3),
+        np.array([False, True, False]),
+    )
     assert [mark.text for mark in truth_marks(truth, 1, look, labels={0, 1, 2})] == [
-        'vest (crowd)', 'skirt']
+        'vest (crowd)',
+        'skirt',
+    ]
     assert [mark.box for mark in truth_marks(truth, 1, look, labels={0, 2})] == [OTHER]
 
 
@@ -77,8 +90,10 @@ def test_columns(photo, look, runs, columns):
 
 
 def test_a_sheet_says_where_its_cells_are(photo, look):
-    cells = [draw_cell(photo, case, look, caption=[str(n)])
-             for n, case in enumerate([HIT, LOST, CONFUSED, BACKGROUND, HIT])]
+    cells = [
+        draw_cell(photo, case, look, caption=[str(n)])
+        for n, case in enumerate([HIT, LOST, CONFUSED, BACKGROUND, HIT])
+    ]
     for cell in cells:
         cell.putpixel((0, 0), (1, 2, 3))
     sheet, areas = contact_sheet(cells, caption=['all', '5 of 5'])

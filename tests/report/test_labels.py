@@ -18,20 +18,24 @@ def shared(one, other):
 
 
 def rectangles(sizes, places):
-    return [(x, y, x + width, y + height)
-            for (x, y), (width, height) in zip(places, sizes, strict=True)]
+    return [
+        (x, y, x + width, y + height) for (x, y), (width, height) in zip(places, sizes, strict=True)
+    ]
 
 
 def test_a_label_stands_on_its_box():
     assert place_labels([(60, 16)], [(100, 100, 300, 200)], picture=PICTURE) == [(100, 84)]
 
 
-@pytest.mark.parametrize(('box', 'expected'), [
-    ((0, 0, 300, 200), (0, 200)),  # no room above: below
-    ((440, 100, 470, 200), (420, 84)),  # not beyond the right side
-    ((0, 0, 480, 360), (0, 0)),  # no room outside: inside
-    ((10, 4, 20, 14), (10, 14)),  # inside it would hide the box: below
-])
+@pytest.mark.parametrize(
+    ('box', 'expected'),
+    [
+        ((0, 0, 300, 200), (0, 200)),  # no room above: below
+        ((440, 100, 470, 200), (420, 84)),  # not beyond the right side
+        ((0, 0, 480, 360), (0, 0)),  # no room outside: inside
+        ((10, 4, 20, 14), (10, 14)),  # inside it would hide the box: below
+    ],
+)
 def test_a_label_at_the_border(box, expected):
     assert place_labels([(60, 16)], [box], picture=PICTURE) == [expected]
 
@@ -55,7 +59,8 @@ def test_nothing_to_place():
 
 coordinate = st.integers(-50, 600)
 box = st.tuples(coordinate, coordinate, st.integers(0, 500), st.integers(0, 500)).map(
-    lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3]))
+    lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3])
+)
 label = st.tuples(st.integers(1, 480), st.integers(8, 40))
 
 

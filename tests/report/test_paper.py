@@ -35,8 +35,10 @@ def test_shape(paper):
     variants = ['baseline', 'wogroup', 'merged', 'wgroup']
     assert list(paper.overall) == variants
     assert all(list(row.ap) == variants for row in paper.classes)
-    assert all(list(scores) == ['AP', 'AP50', 'AP75', 'APs', 'APm', 'APl']
-               for scores in paper.overall.values())
+    assert all(
+        list(scores) == ['AP', 'AP50', 'AP75', 'APs', 'APm', 'APl']
+        for scores in paper.overall.values()
+    )
     boxes = [row.train_boxes for row in paper.classes]
     assert boxes == sorted(boxes)
     assert len({row.name for row in paper.classes}) == len(boxes)
@@ -48,7 +50,8 @@ def test_the_papers_own_counts_agree():
     counts = counts_of(paper, paper.taxonomy)
     result = compare_counts(paper, paper.taxonomy, counts, [0] * 13, source='f')
     assert [str(check) for check in result.sums] == [
-        'all 13 classes: 312,186, the paper 312,186: agrees']
+        'all 13 classes: 312,186, the paper 312,186: agrees'
+    ]
     assert all(row.ratio == 1 for row in result.classes) and not result.others
 
 
@@ -64,25 +67,33 @@ def test_both_sums_of_open_images():
         'the 30 classes that the paper lists: 306,374, the paper 306,374: agrees',
         'all 40 classes with crowds: 490,784, the paper 490,777: differs by +7',
         'the 30 classes that the paper lists with crowds: 306,376, the paper 306,374: '
-        'differs by +2']
+        'differs by +2',
+    ]
     assert [row.paper for row in result.classes[30:]] == [None] * 10
 
 
 def test_names_of_either_side_match():
     paper = load_paper('df2')
     # A name of the release's own converter, a name of the paper, an alias, a class of neither.
-    taxonomy = Taxonomy.load({
-        'groups': {'top': ['short_sleeved_shirt', 'Long Sleeve Shirt', 'tank'], 'feet': ['boot']},
-        'aliases': {'tank': ['vest']}})
+    taxonomy = Taxonomy.load(
+        {
+            'groups': {
+                'top': ['short_sleeved_shirt', 'Long Sleeve Shirt', 'tank'],
+                'feet': ['boot'],
+            },
+            'aliases': {'tank': ['vest']},
+        }
+    )
     result = compare_counts(paper, taxonomy, [10, 20, 30, 40], [0] * 4, source='f')
     found = {row.name: row.boxes for row in result.classes if row.boxes is not None}
     assert found == {'short sleeve top': 10, 'long sleeve top': 20, 'vest': 30}
-    assert result.others == ('boot', )
+    assert result.others == ('boot',)
     assert result.sums[0].boxes == 60
     assert '-' in result.table().text()
 
 
 def test_another_data_set_is_refused():
     with pytest.raises(ReportError, match='f.json: none of its classes is one of df2'):
-        compare_counts(load_paper('df2'), Taxonomy('t', ['car', 'bus']), [1, 2], [0, 0],
-                       source='f.json')
+        compare_counts(
+            load_paper('df2'), Taxonomy('t', ['car', 'bus']), [1, 2], [0, 0], source='f.json'
+        )

@@ -55,8 +55,9 @@ def test_a_box_is_enlarged_with_its_photo():
 
 
 def test_a_part_of_a_photo():
-    picture = draw_marks(grey(), [Mark((20, 30, 100, 50), colour=BLUE)], size=(480, 320),
-                         region=(10, 20, 130, 100))
+    picture = draw_marks(
+        grey(), [Mark((20, 30, 100, 50), colour=BLUE)], size=(480, 320), region=(10, 20, 130, 100)
+    )
     rows, columns = pixels(picture, BLUE)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (40, 240, 40, 440)
 
@@ -88,16 +89,20 @@ def test_a_label_has_a_plate_of_the_boxs_colour_and_stays_off_it():
     plain = draw_marks(grey(), [Mark((50, 60, 20, 20), '', BLUE)])
     changed = np.nonzero((np.asarray(picture) != np.asarray(plain)).any(axis=-1))
     assert changed[0].max() < 60  # above the box
-    plate = np.asarray(picture)[changed[0].min():changed[0].max() + 1, 50:100]
+    plate = np.asarray(picture)[changed[0].min() : changed[0].max() + 1, 50:100]
     assert (plate == BLUE).all(axis=-1).mean() > 0.4
     assert (plate > 200).all(axis=-1).any()  # white letters
 
 
-@pytest.mark.parametrize(('plate', 'point'), [
-    ((60, 20, 30, 10), (50, 25)),  # to the right: a level line
-    ((20, 60, 30, 10), (30, 50)),  # below: an upright one
-    ((60, 60, 30, 10), (50, 50)),  # from corner to corner
-    ((41, 20, 30, 10), None)])  # they touch
+@pytest.mark.parametrize(
+    ('plate', 'point'),
+    [
+        ((60, 20, 30, 10), (50, 25)),  # to the right: a level line
+        ((20, 60, 30, 10), (30, 50)),  # below: an upright one
+        ((60, 60, 30, 10), (50, 50)),  # from corner to corner
+        ((41, 20, 30, 10), None),
+    ],
+)  # they touch
 def test_a_label_that_had_to_move_is_tied_to_its_box(plate, point):
     picture = grey()
     _tie(ImageDraw.Draw(picture, 'RGBA'), (20, 20, 40, 40), plate, BLUE)
@@ -125,8 +130,12 @@ def test_long_labels_are_shortened():
 
 numbers = st.floats(-1e12, 1e12) | st.integers(-50, 300)
 any_mark = st.builds(
-    Mark, st.tuples(numbers, numbers, st.floats(0, 1e12) | st.integers(0, 300), st.integers(0, 9)),
-    st.sampled_from(['', 'skirt 0.91', 'юбка', 'x' * 99, '\n']), st.just(BLUE), st.booleans())
+    Mark,
+    st.tuples(numbers, numbers, st.floats(0, 1e12) | st.integers(0, 300), st.integers(0, 9)),
+    st.sampled_from(['', 'skirt 0.91', 'юбка', 'x' * 99, '\n']),
+    st.just(BLUE),
+    st.booleans(),
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -177,7 +186,8 @@ def test_a_caption_stands_above():
     picture = captioned(grey(300, 50), ['a name', 'more'])
     assert picture.width == 300
     assert picture.crop((0, picture.height - 50, 300, picture.height)).tobytes() == (
-        grey(300, 50).tobytes())
+        grey(300, 50).tobytes()
+    )
     assert picture.getpixel((299, 0)) == (255, 255, 255)
     assert len(set(picture.crop((0, 0, 300, picture.height - 50)).tobytes())) > 10
 
@@ -199,9 +209,15 @@ def test_photos_of_other_kinds_become_rgb(tmp_path, mode):
     assert read_photo(tmp_path / 'photo.png').mode == 'RGB'
 
 
-@pytest.mark.parametrize(('content', 'message'), [
-    (None, 'no such photo'), (b'', 'not a readable photo'), (b'text', 'not a readable photo'),
-    (b'\x89PNG\r\n\x1a\n\0\0', 'not a readable photo')])
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (None, 'no such photo'),
+        (b'', 'not a readable photo'),
+        (b'text', 'not a readable photo'),
+        (b'\x89PNG\r\n\x1a\n\0\0', 'not a readable photo'),
+    ],
+)
 def test_unreadable_photos(tmp_path, content, message):
     path = tmp_path / 'photo.png'
     if content is not None:

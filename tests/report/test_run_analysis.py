@@ -22,7 +22,10 @@ def runs(tmp_path_factory):
 def test_variants_come_together(runs):
     found = analyse_variants(runs)
     assert [(one.variant, one.num_runs) for one in found] == [
-        ('wgroup_r18_made', 2), ('baseline_r18_made', 2), ('merged_r18_made', 2)]
+        ('wgroup_r18_made', 2),
+        ('baseline_r18_made', 2),
+        ('merged_r18_made', 2),
+    ]
     own = [run for run in runs if run.variant == 'baseline_r18_made']
     errors = [analyse_errors(run.ground_truth, run.detections, TAXONOMY) for run in own]
     for kind, loss in zip(ERRORS, found[1].losses, strict=True):
@@ -30,8 +33,9 @@ def test_variants_come_together(runs):
         assert loss.name == kind.label
         assert loss.count == sum(one.count for one in each) / 2
         assert loss.gain == pytest.approx(sum(one.gain for one in each) / 2)
-        np.testing.assert_allclose(loss.class_gains,
-                                   (each[0].class_gains + each[1].class_gains) / 2)
+        np.testing.assert_allclose(
+            loss.class_gains, (each[0].class_gains + each[1].class_gains) / 2
+        )
         assert loss.class_counts.sum() == loss.count
     assert found[1].ap50 == pytest.approx(sum(one.ap for one in errors) / 2)
     counts = [measure_confusion(run.ground_truth, run.detections, TAXONOMY).counts for run in own]
@@ -45,7 +49,9 @@ def test_a_run_without_detections_leaves_its_variant_out(runs, tmp_path):
     folders = write_runs(tmp_path)
     (folders[0] / 'result.bbox.json').unlink()
     assert [one.variant for one in analyse_variants(load_runs(folders))] == [
-        'baseline_r18_made', 'merged_r18_made']
+        'baseline_r18_made',
+        'merged_r18_made',
+    ]
 
 
 def test_ground_truth_of_another_test_shows_without_a_bootstrap(tmp_path):
@@ -55,6 +61,9 @@ def test_ground_truth_of_another_test_shows_without_a_bootstrap(tmp_path):
         item['bbox'][0] += 30  # as many boxes of each class, at other places
     (tmp_path / 'moved.json').write_text(json.dumps(content))
     runs = load_runs(folders[:1], ann_file=tmp_path / 'moved.json')
-    with pytest.raises(ReportError, match=r'result\.json: its AP50 is 0\.\d+, but its detections '
-                                          r'on .*moved\.json give 0\.\d+; name the file'):
+    with pytest.raises(
+        ReportError,
+        match=r'result\.json: its AP50 is 0\.\d+, but its detections '
+        r'on .*moved\.json give 0\.\d+; name the file',
+    ):
         analyse_variants(runs)

@@ -55,17 +55,21 @@ def test_whiskers_and_pale_bars():
     colours = style.superclass_colours(paper.taxonomy)
     baseline, _, _, variant = comparison.variants
     keys = [row.key for row in comparison.classes]
-    gains = {**variant.gains, keys[0]: Gain(0.02, Interval(0.02, -0.01, 0.09, 9)),
-             keys[1]: Gain(0.02, Interval(0.02, 0.01, 0.03, 9)),
-             keys[2]: Gain(math.nan, Interval(math.nan, math.nan, math.nan, 0))}
+    gains = {
+        **variant.gains,
+        keys[0]: Gain(0.02, Interval(0.02, -0.01, 0.09, 9)),
+        keys[1]: Gain(0.02, Interval(0.02, 0.01, 0.03, 9)),
+        keys[2]: Gain(math.nan, Interval(math.nan, math.nan, math.nan, 0)),
+    }
     comparison = dataclasses.replace(
-        comparison, variants=(baseline, dataclasses.replace(variant, gains=gains)))
+        comparison, variants=(baseline, dataclasses.replace(variant, gains=gains))
+    )
     with style.drawing() as figure:
         run_figures.class_gains(figure, comparison, colours)
-        axes, = figure.axes
+        (axes,) = figure.axes
         whiskers = [list(line.get_xdata()) for line in axes.lines if len(line.get_xdata()) == 2]
         assert [pytest.approx([-1, 9]), pytest.approx([1, 3])] == whiskers[-2:]
-        assert axes.patches[0].get_facecolor()[:3] == pytest.approx(style.tint(colours['top'], .3))
+        assert axes.patches[0].get_facecolor()[:3] == pytest.approx(style.tint(colours['top'], 0.3))
         assert axes.patches[1].get_facecolor()[:3] == to_rgb(colours['top'])
         assert len(axes.patches) == 12 and 'no boxes' in [text.get_text() for text in axes.texts]
         assert axes.get_xlim()[0] < -1 and axes.get_xlim()[1] > 9
@@ -74,7 +78,7 @@ def test_whiskers_and_pale_bars():
 def test_error_kinds(analyses):
     with style.drawing() as figure:
         run_figures.error_kinds(figure, analyses)
-        axes, = figure.axes
+        (axes,) = figure.axes
         assert labels(axes) == ['wgroup_r18_made', 'baseline_r18_made', 'merged_r18_made']
         widths = np.array([bar.get_width() for bar in axes.patches]).reshape(3, 8)
         expected = [[max(0, 100 * loss.gain) for loss in one.losses] for one in analyses]
@@ -82,19 +86,22 @@ def test_error_kinds(analyses):
         starts = np.array([bar.get_x() for bar in axes.patches]).reshape(3, 8)
         np.testing.assert_allclose(starts[:, 1:], np.cumsum(widths, axis=1)[:, :-1])
         assert [text.get_text() for text in axes.get_legend().get_texts()] == [
-            loss.name for loss in analyses[0].losses]
+            loss.name for loss in analyses[0].losses
+        ]
 
 
 def test_confusion_matrix(runs):
     confusion = measure_confusion(runs[2].ground_truth, runs[2].detections, TAXONOMY)
     with style.drawing() as figure:
         run_figures.confusion_matrix(figure, confusion)
-        axes, = figure.axes
+        (axes,) = figure.axes
         np.testing.assert_array_equal(axes.images[0].get_array(), confusion.shares[:-1])
         assert labels(axes) == list(confusion.names)
         # A frame around each superclass of more than one class.
         assert [(frame.get_x(), frame.get_width()) for frame in axes.patches] == [
-            (-0.5, 2), (1.5, 2)]
+            (-0.5, 2),
+            (1.5, 2),
+        ]
         shown = sorted(int(text.get_text()) for text in axes.texts)
         shares = confusion.shares[:-1]
         assert shown == sorted(round(100 * share) for share in shares[shares >= 0.005])
@@ -105,8 +112,7 @@ def test_calibration(analyses):
         run_figures.calibration(figure, analyses)
         diagonal, *lines = figure.axes[0].lines
         assert len(lines) == 3 and list(diagonal.get_xdata()) == [0, 1]
-        assert list(lines[0].get_ydata()) == [
-            part.precision for part in analyses[0].score_ranges]
+        assert list(lines[0].get_ydata()) == [part.precision for part in analyses[0].score_ranges]
 
 
 @pytest.mark.parametrize('kind', ['png', 'svg'])

@@ -10,15 +10,18 @@ from mmdet_multigrain.report.errors import ReportError
 from mmdet_multigrain.report.run_names import find_variant, without_common_end
 
 
-@pytest.mark.parametrize(('names', 'short'), [
-    (['wgroup_r18_fpn', 'baseline_r18_fpn'], ['wgroup', 'baseline']),
-    (['wgroup_r18_df2', 'wgroup_r101_df2'], ['wgroup_r18', 'wgroup_r101']),
-    (['df2', 'wgroup_df2'], ['df2', 'wgroup_df2']),  # nothing would be left of the first
-    (['a_b_x', 'b_x'], ['a_b', 'b']),
-    (['only_one_x'], ['only_one_x']),
-    (['xa', 'ya'], ['xa', 'ya']),  # whole words only
-    ([], []),
-])
+@pytest.mark.parametrize(
+    ('names', 'short'),
+    [
+        (['wgroup_r18_fpn', 'baseline_r18_fpn'], ['wgroup', 'baseline']),
+        (['wgroup_r18_df2', 'wgroup_r101_df2'], ['wgroup_r18', 'wgroup_r101']),
+        (['df2', 'wgroup_df2'], ['df2', 'wgroup_df2']),  # nothing would be left of the first
+        (['a_b_x', 'b_x'], ['a_b', 'b']),
+        (['only_one_x'], ['only_one_x']),
+        (['xa', 'ya'], ['xa', 'ya']),  # whole words only
+        ([], []),
+    ],
+)
 def test_common_end(names, short):
     assert without_common_end(names) == short
 
@@ -27,9 +30,10 @@ def test_common_end(names, short):
 def test_short_names_differ(names):
     short = without_common_end(names)
     assert len(set(short)) == len(names)
-    ends = {name[len(other):] for name, other in zip(names, short, strict=True)}
-    assert len(ends) <= 1 and all(name.startswith(other) for name, other in zip(names, short,
-                                                                                strict=True))
+    ends = {name[len(other) :] for name, other in zip(names, short, strict=True)}
+    assert len(ends) <= 1 and all(
+        name.startswith(other) for name, other in zip(names, short, strict=True)
+    )
 
 
 def test_find_variant():

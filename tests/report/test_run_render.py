@@ -37,20 +37,34 @@ def draw(figure):
 
 @pytest.fixture(scope='module')
 def document():
-    table = Table((Column('class', SCRIPT, left=True), Column('ap', AND, '.2f')),
-                  ((SCRIPT, Cell(1.5, bold=True)), (AND, None)), rules=(1, ))
+    table = Table(
+        (Column('class', SCRIPT, left=True), Column('ap', AND, '.2f')),
+        ((SCRIPT, Cell(1.5, bold=True)), (AND, None)),
+        rules=(1,),
+    )
     figure = style.render(draw)
     return Document(
-        title=f'Title {SCRIPT}', detail=AND,
+        title=f'Title {SCRIPT}',
+        detail=AND,
         sections=(
-            Section('one', f'First {AND}', (
-                Paragraph(SCRIPT), Points(((SCRIPT, AND), )), Command(f'tool {SCRIPT}\nnext'),
-                TableBlock('things', f'Things {SCRIPT}', AND, table),
-                FigureBlock('drawing', f'Drawing {SCRIPT}', '', figure),
-                FigureBlock('again', 'The same', AND, figure))),
-            Section('two', 'Second', (TableBlock(
-                'other', 'Other', '', table, table.select(['class'])), ))),
-        data={'all': table.select(['ap'])})
+            Section(
+                'one',
+                f'First {AND}',
+                (
+                    Paragraph(SCRIPT),
+                    Points(((SCRIPT, AND),)),
+                    Command(f'tool {SCRIPT}\nnext'),
+                    TableBlock('things', f'Things {SCRIPT}', AND, table),
+                    FigureBlock('drawing', f'Drawing {SCRIPT}', '', figure),
+                    FigureBlock('again', 'The same', AND, figure),
+                ),
+            ),
+            Section(
+                'two', 'Second', (TableBlock('other', 'Other', '', table, table.select(['class'])),)
+            ),
+        ),
+        data={'all': table.select(['ap'])},
+    )
 
 
 class Page(HTMLParser):
@@ -92,8 +106,11 @@ def test_html_is_whole_and_takes_names_literally(document):
 
 def test_html_needs_nothing_from_elsewhere(document):
     page = Page(render_html(document))
-    asks = [value for name, value in page.attributes
-            if name in ('src', 'href', 'xlink:href', 'data', 'srcset')]
+    asks = [
+        value
+        for name, value in page.attributes
+        if name in ('src', 'href', 'xlink:href', 'data', 'srcset')
+    ]
     assert asks and all(value.startswith('#') for value in asks)
     style_sheet = re.search('<style>(.*?)</style>', render_html(document), re.DOTALL)[1]
     assert 'url(' not in style_sheet and '@import' not in style_sheet
@@ -123,24 +140,40 @@ def test_markdown(document):
 def test_files(document):
     files = render_files(document)
     assert sorted(files) == [
-        'figures/again.png', 'figures/again.svg', 'figures/drawing.png', 'figures/drawing.svg',
-        'report.html', 'report.md', 'tables/all.csv', 'tables/other.csv', 'tables/other.tex',
-        'tables/things.csv', 'tables/things.tex']
+        'figures/again.png',
+        'figures/again.svg',
+        'figures/drawing.png',
+        'figures/drawing.svg',
+        'report.html',
+        'report.md',
+        'tables/all.csv',
+        'tables/other.csv',
+        'tables/other.tex',
+        'tables/things.csv',
+        'tables/things.tex',
+    ]
     assert files['tables/other.csv'].decode().splitlines() == ['class', SCRIPT, AND]
     assert files['tables/all.csv'].decode() == 'ap\n1.5\n""\n'
     lines = files['tables/things.tex'].decode().splitlines()
     title = r'Things \textless{}script\textgreater{}alert(1)\textless{}/script\textgreater{}'
-    assert lines[:4] == [f'% {title}', r'% a \& b\_c\%', r'% Needs \usepackage{booktabs}.',
-                         r'\begin{tabular}{lr}']
+    assert lines[:4] == [
+        f'% {title}',
+        r'% a \& b\_c\%',
+        r'% Needs \usepackage{booktabs}.',
+        r'\begin{tabular}{lr}',
+    ]
     assert files == render_files(document)
 
 
 def test_inline_svg():
-    text = ('<?xml version="1.0"?>\n<!DOCTYPE svg>\n<svg width="9pt">\n <metadata>m\n</metadata>\n'
-            '<!-- note --><defs id="a"/><use href="#a" clip-path="url(#b)"/></svg>')
+    text = (
+        '<?xml version="1.0"?>\n<!DOCTYPE svg>\n<svg width="9pt">\n <metadata>m\n</metadata>\n'
+        '<!-- note --><defs id="a"/><use href="#a" clip-path="url(#b)"/></svg>'
+    )
     assert inline_svg(text, prefix='p', title='"T" & <') == (
         '<svg role="img" aria-label="&#34;T&#34; &amp; &lt;" width="9pt">'
-        '<defs id="p-a"/><use href="#p-a" clip-path="url(#p-b)"/></svg>')
+        '<defs id="p-a"/><use href="#p-a" clip-path="url(#p-b)"/></svg>'
+    )
 
 
 def test_paths_may_be_broken():
@@ -149,6 +182,6 @@ def test_paths_may_be_broken():
 
 
 def test_wide_tables():
-    narrow = Table((Column('a', 'a', left=True), Column('b', 'b')), (('x' * 200, 1), ))
+    narrow = Table((Column('a', 'a', left=True), Column('b', 'b')), (('x' * 200, 1),))
     assert not is_wide(narrow)  # words go into lines
-    assert is_wide(Table(tuple(Column(str(n), 'n') for n in range(12)), (('12.34 ± 5', ) * 12, )))
+    assert is_wide(Table(tuple(Column(str(n), 'n') for n in range(12)), (('12.34 ± 5',) * 12,)))

@@ -29,17 +29,33 @@ def document(runs):
 
 
 def named(document, name):
-    return next(block for section in document.sections for block in section.blocks
-                if getattr(block, 'name', None) == name)
+    return next(
+        block
+        for section in document.sections
+        for block in section.blocks
+        if getattr(block, 'name', None) == name
+    )
 
 
-@pytest.mark.parametrize(('dataset', 'difference', 'means'), [
-    ('df2', '+2.00', {'All 13 classes': '+2.28',
-                      'Rarest 3 of 13 (30 %, rounded down)': '+3.65',
-                      "Rarest 9 of 13 (the paper's choice)": '+2.55'}),
-    ('oiv4c', '+1.62', {'All 30 classes': '+2.49',
-                        'Rarest 9 of 30 (30 %, rounded down)': '+4.59'}),
-])
+@pytest.mark.parametrize(
+    ('dataset', 'difference', 'means'),
+    [
+        (
+            'df2',
+            '+2.00',
+            {
+                'All 13 classes': '+2.28',
+                'Rarest 3 of 13 (30 %, rounded down)': '+3.65',
+                "Rarest 9 of 13 (the paper's choice)": '+2.55',
+            },
+        ),
+        (
+            'oiv4c',
+            '+1.62',
+            {'All 30 classes': '+2.49', 'Rarest 9 of 30 (30 %, rounded down)': '+4.59'},
+        ),
+    ],
+)
 def test_the_paper_alone(dataset, difference, means):
     """Golden: the gains of its method (the last column), each under its definition."""
     text = render_markdown(paper_document(load_paper(dataset)))
@@ -55,15 +71,27 @@ def test_the_paper_alone(dataset, difference, means):
 
 def test_sections(document, runs):
     assert [section.name for section in document.sections] == [
-        'summary', 'runs', 'overall', 'gains', 'classes', 'errors', 'confusion', 'calibration',
-        'reading']
+        'summary',
+        'runs',
+        'overall',
+        'gains',
+        'classes',
+        'errors',
+        'confusion',
+        'calibration',
+        'reading',
+    ]
     assert document.title == 'Report: baseline, wgroup, merged'  # the baseline first
     assert document.detail.startswith('6 runs on 24 images with 48 boxes of 5 classes;')
     assert [row[0] for row in named(document, 'overall').table.rows] == [
-        'baseline', 'wgroup', 'merged']
+        'baseline',
+        'wgroup',
+        'merged',
+    ]
     rows = named(document, 'classes').table.rows
     assert [row[0] for row in rows[:-1]] == [
-        name for _, name in sorted(zip((40, 10, 30, 50, 20), TAXONOMY.classes, strict=True))]
+        name for _, name in sorted(zip((40, 10, 30, 50, 20), TAXONOMY.classes, strict=True))
+    ]
     assert [row[0] for row in named(document, 'runs').table.rows[:2]] == ['baseline'] * 2
     assert {'scores', 'gains_all', 'errors_all'} == set(document.data)
 
@@ -93,14 +121,25 @@ def test_one_variant_gains_nothing(runs):
 
 def test_missing_detections_name_the_command(tmp_path):
     truth = write_ground_truth(tmp_path / 'val.json')
-    folders = [write_run(tmp_path / name, truth, wrong=0.3, seed=1, config=f'my configs/{name}.py',
-                         detections=name != 'b') for name in ('a', 'b')]
+    folders = [
+        write_run(
+            tmp_path / name,
+            truth,
+            wrong=0.3,
+            seed=1,
+            config=f'my configs/{name}.py',
+            detections=name != 'b',
+        )
+        for name in ('a', 'b')
+    ]
     runs = load_runs(folders)
     comparison = compare(runs)
     text = render_markdown(runs_document(runs, comparison, analyse_variants(runs)))
     assert comparison.resamples == 0 and 'resamples' not in text
-    assert (f"    python tools/test.py 'my configs/b.py' iter_9.pth --out {folders[1]}/result.json"
-            in text)
+    assert (
+        f"    python tools/test.py 'my configs/b.py' iter_9.pth --out {folders[1]}/result.json"
+        in text
+    )
     truth.unlink()
     runs = load_runs(folders)
     text = render_markdown(runs_document(runs, compare(runs), analyse_variants(runs)))
@@ -121,13 +160,16 @@ def test_scores_that_are_no_probabilities(runs):
 
 
 def test_the_papers_numbers_beside(tmp_path):
-    taxonomy = Taxonomy.load({'groups': {'top': ['vest', 'sling'], 'bottom': ['skirt', 'shorts']},
-                              'ungrouped': ['hat']})
+    taxonomy = Taxonomy.load(
+        {'groups': {'top': ['vest', 'sling'], 'bottom': ['skirt', 'shorts']}, 'ungrouped': ['hat']}
+    )
     truth = write_ground_truth(tmp_path / 'val.json', taxonomy=taxonomy)
-    runs = load_runs([write_run(tmp_path / 'run', truth, wrong=0.3, seed=1, config='c.py',
-                                taxonomy=taxonomy)])
-    document = runs_document(runs, compare(runs, resamples=0), analyse_variants(runs),
-                             paper=load_paper('df2'))
+    runs = load_runs(
+        [write_run(tmp_path / 'run', truth, wrong=0.3, seed=1, config='c.py', taxonomy=taxonomy)]
+    )
+    document = runs_document(
+        runs, compare(runs, resamples=0), analyse_variants(runs), paper=load_paper('df2')
+    )
     vest = next(row for row in named(document, 'classes').table.rows if row[0] == 'vest')
     assert [cell.value for cell in vest[3:]] == pytest.approx([66.93, 67.47, 68.68, 68.28])
     assert 'paper' in [section.name for section in document.sections]
@@ -140,7 +182,11 @@ def test_the_papers_numbers_beside(tmp_path):
 def test_runs_without_any_detection_are_named(tmp_path):
     truth = write_ground_truth(tmp_path / 'val.json')
     (tmp_path / 'none.json').write_text('[]')
-    runs = load_runs([write_run(tmp_path / 'a', truth, wrong=0.1, seed=0, config='a.py'),
-                      f'silent={tmp_path}/none.json:{truth}'])
+    runs = load_runs(
+        [
+            write_run(tmp_path / 'a', truth, wrong=0.1, seed=0, config='a.py'),
+            f'silent={tmp_path}/none.json:{truth}',
+        ]
+    )
     text = render_markdown(runs_document(runs, compare(runs, resamples=0), []))
     assert '- **Without any detection**: silent\n' in text

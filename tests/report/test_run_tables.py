@@ -29,9 +29,13 @@ def df2():
 
 def shown(table):
     """Texts of the rows, those in bold with stars."""
-    return [[f'*{column.show(cell)}*' if isinstance(cell, Cell) and cell.bold else
-             column.show(cell) for column, cell in zip(table.columns, row, strict=True)]
-            for row in table.rows]
+    return [
+        [
+            f'*{column.show(cell)}*' if isinstance(cell, Cell) and cell.bold else column.show(cell)
+            for column, cell in zip(table.columns, row, strict=True)
+        ]
+        for row in table.rows
+    ]
 
 
 def read(table):
@@ -41,22 +45,51 @@ def read(table):
 def test_overall_is_the_papers_table_1(df2):
     table = run_tables.overall_table(df2)
     assert [column.title for column in table.columns[2:]] == [
-        'AP', 'AP50', 'AP75', 'APs', 'APm', 'APl']
-    assert shown(table)[0] == ['baseline', '1', '67.02', '79.90', '75.61', '*40.05*', '47.09',
-                               '67.23']
-    assert shown(table)[3] == ['wgroup', '1', '*69.02*', '*81.60*', '*78.12*', '31.75', '*51.16*',
-                               '*69.23*']
+        'AP',
+        'AP50',
+        'AP75',
+        'APs',
+        'APm',
+        'APl',
+    ]
+    assert shown(table)[0] == [
+        'baseline',
+        '1',
+        '67.02',
+        '79.90',
+        '75.61',
+        '*40.05*',
+        '47.09',
+        '67.23',
+    ]
+    assert shown(table)[3] == [
+        'wgroup',
+        '1',
+        '*69.02*',
+        '*81.60*',
+        '*78.12*',
+        '31.75',
+        '*51.16*',
+        '*69.23*',
+    ]
 
 
 def test_classes_are_the_papers_table_3(df2):
     table = run_tables.class_table(df2)
     assert [column.key for column in table.columns] == [
-        'class', 'superclass', 'boxes', 'baseline', 'wogroup', 'merged', 'wgroup']
+        'class',
+        'superclass',
+        'boxes',
+        'baseline',
+        'wogroup',
+        'merged',
+        'wgroup',
+    ]
     rows = shown(table)
     assert rows[0] == ['short sleeve outwear', 'top', '543', '42.45', '44.29', '46.11', '*46.51*']
     assert rows[-2] == ['short sleeve top', 'top', '71,645', '81.12', '81.82', '82.18', '*82.65*']
     assert rows[-1] == ['mean over the classes', '', '-', '66.79', '67.54', '68.80', '*69.07*']
-    assert table.rules == (13, )
+    assert table.rules == (13,)
 
 
 def test_best_is_bold_as_it_is_shown():
@@ -64,9 +97,13 @@ def test_best_is_bold_as_it_is_shown():
     comparison = compare_paper(load_paper('df2'))
 
     def with_ap(*values):
-        return dataclasses.replace(comparison, variants=tuple(
-            dataclasses.replace(variant, scores={**variant.scores, 'AP': Spread((value, ))})
-            for variant, value in zip(comparison.variants, values, strict=True)))
+        return dataclasses.replace(
+            comparison,
+            variants=tuple(
+                dataclasses.replace(variant, scores={**variant.scores, 'AP': Spread((value,))})
+                for variant, value in zip(comparison.variants, values, strict=True)
+            ),
+        )
 
     def ap(*values):
         return [row[2] for row in shown(run_tables.overall_table(with_ap(*values)))]
@@ -78,15 +115,17 @@ def test_best_is_bold_as_it_is_shown():
 
 def test_several_runs_show_their_spread(df2):
     first, *others = df2.variants
-    first = dataclasses.replace(first, runs=('a', 'b', 'c'), scores={
-        **first.scores, 'AP': Spread((0.25, 0.375, 0.5))})
+    first = dataclasses.replace(
+        first, runs=('a', 'b', 'c'), scores={**first.scores, 'AP': Spread((0.25, 0.375, 0.5))}
+    )
     comparison = dataclasses.replace(df2, variants=(first, *others))
     table = run_tables.overall_table(comparison)
     assert shown(table)[0][1:3] == ['3', '37.50 ± 12.50']
     assert read(table)[0]['AP'] == '37.5'
     assert shown(run_tables.seed_table(comparison))[:2] == [
         ['baseline', '3', '37.50', '12.50', '25.00', '37.50', '50.00'],
-        ['wogroup', '1', '67.54', '-', '67.54', '-', '-']]
+        ['wogroup', '1', '67.54', '-', '67.54', '-', '-'],
+    ]
 
 
 def test_gains_by_both_definitions(df2):
@@ -101,20 +140,32 @@ def test_gains_by_both_definitions(df2):
 
 def test_gains_with_intervals(df2):
     first, second, *_ = df2.variants
-    gains = {**second.gains, 'AP': Gain(0.02, Interval(0.02, -0.01, 0.04, 99)),
-             'AP50': Gain(-0.03, Interval(-0.03, -0.05, -0.01, 100)),
-             'AP75': Gain(math.nan, Interval(math.nan, math.nan, math.nan, 0))}
+    gains = {
+        **second.gains,
+        'AP': Gain(0.02, Interval(0.02, -0.01, 0.04, 99)),
+        'AP50': Gain(-0.03, Interval(-0.03, -0.05, -0.01, 100)),
+        'AP75': Gain(math.nan, Interval(math.nan, math.nan, math.nan, 0)),
+    }
     comparison = dataclasses.replace(
-        df2, variants=(first, dataclasses.replace(second, gains=gains)))
+        df2, variants=(first, dataclasses.replace(second, gains=gains))
+    )
     rows = dict(shown(run_tables.gain_table(comparison, DIFFERENCE)))
     assert rows['AP'] == '+2.00° [−1.00, +4.00]'
     assert rows['AP50'] == '*−3.00 [−5.00, −1.00]*'
     assert rows['AP75'] == '-'
     data = {row['key']: row for row in read(run_tables.gains_data(comparison))}
     assert data['AP'] == {
-        'variant': 'wogroup', 'baseline': 'baseline', 'key': 'AP', 'what': 'AP',
-        'definition': DIFFERENCE, 'gain': '2.0', 'low': '-1.0', 'high': '4.0',
-        'contains_zero': 'true', 'resamples': '99'}
+        'variant': 'wogroup',
+        'baseline': 'baseline',
+        'key': 'AP',
+        'what': 'AP',
+        'definition': DIFFERENCE,
+        'gain': '2.0',
+        'low': '-1.0',
+        'high': '4.0',
+        'contains_zero': 'true',
+        'resamples': '99',
+    }
     assert data['AP50']['contains_zero'] == 'false'
     assert data['APs']['low'] == data['APs']['contains_zero'] == ''
     assert float(data['all']['gain']) == pytest.approx(9.74 / 13)  # not rounded
@@ -127,19 +178,31 @@ def test_the_papers_numbers_beside(df2):
     taxonomy = Taxonomy('t', ['short_sleeved_shirt', 'tank'])
     side = beside(paper, taxonomy, source='f')
     assert side.keys == {'class:short_sleeved_shirt': 'class:short sleeve top'}
-    rows = tuple(dataclasses.replace(df2.classes[0], key=f'class:{name}', name=name)
-                 for name in taxonomy.classes)
-    scores = {**df2.variants[0].scores, **{row.key: Spread((0.5, )) for row in rows}}
-    ours = dataclasses.replace(df2, classes=rows, variants=(
-        dataclasses.replace(df2.variants[0], name='mine', scores=scores), ))
+    rows = tuple(
+        dataclasses.replace(df2.classes[0], key=f'class:{name}', name=name)
+        for name in taxonomy.classes
+    )
+    scores = {**df2.variants[0].scores, **{row.key: Spread((0.5,)) for row in rows}}
+    ours = dataclasses.replace(
+        df2,
+        classes=rows,
+        variants=(dataclasses.replace(df2.variants[0], name='mine', scores=scores),),
+    )
     table = run_tables.class_table(ours, side)
     assert table.groups == (('', 2), ('these runs', 1), ('the paper', 4))
-    assert shown(table)[0] == ['short_sleeved_shirt', '543', '50.00', '81.12', '81.82', '82.18',
-                               '*82.65*']
+    assert shown(table)[0] == [
+        'short_sleeved_shirt',
+        '543',
+        '50.00',
+        '81.12',
+        '81.82',
+        '82.18',
+        '*82.65*',
+    ]
     assert shown(table)[1][3:] == ['-'] * 4
     overall = run_tables.overall_table(ours, side)
     assert [row[0] for row in overall.rows][:2] == ['mine', "the paper's baseline"]
-    assert overall.rules == (1, )
+    assert overall.rules == (1,)
 
 
 def test_every_score_is_in_the_data(df2):
@@ -152,7 +215,9 @@ def test_every_score_is_in_the_data(df2):
 def test_a_class_named_as_its_superclass(df2):
     """It has that superclass if another class is in it, too; alone, it has none."""
     names = (('top', 'top'), ('shirt', 'top'), ('bag', 'bag'))
-    rows = tuple(dataclasses.replace(row, name=name, superclasses=(group, ))
-                 for row, (name, group) in zip(df2.classes, names, strict=False))
+    rows = tuple(
+        dataclasses.replace(row, name=name, superclasses=(group,))
+        for row, (name, group) in zip(df2.classes, names, strict=False)
+    )
     table = run_tables.class_table(dataclasses.replace(df2, classes=rows))
     assert [row[:2] for row in table.rows[:3]] == [('top', 'top'), ('shirt', 'top'), ('bag', '')]

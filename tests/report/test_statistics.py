@@ -46,12 +46,12 @@ def test_crowds_count_apart_but_are_sampled(content, stats_of):
     stats = stats_of(content, thresholds=[1.0])
     assert stats.train.counts == (3, 2, 0, 0) and stats.train.crowds == 1
     assert stats.train.classes[2].crowds == 1 and stats.train.classes[2].images == 0
-    assert stats.resamplings[0].class_factors[2] == pytest.approx(3 ** 0.5)
+    assert stats.resamplings[0].class_factors[2] == pytest.approx(3**0.5)
 
 
 def test_rarest_and_order(content, stats_of):
     stats = stats_of(content)
-    assert stats.rarest == (3, )
+    assert stats.rarest == (3,)
     assert stats.by_count == (0, 1, 2, 3)
 
 
@@ -59,20 +59,24 @@ def test_rarest_and_order(content, stats_of):
 @given(st.lists(st.integers(0, 3), min_size=2, max_size=30).filter(any))
 def test_the_last_of_the_order_are_the_rarest(counts):
     taxonomy = Taxonomy('t', [f'c{label}' for label in range(len(counts))])
-    content = {'images': [{'id': 1}],
-               'categories': [{'id': 1 + label, 'name': f'c{label}'}
-                              for label in range(len(counts))],
-               'annotations': [{'image_id': 1, 'category_id': 1 + label, 'bbox': [0, 0, 9, 9]}
-                               for label, count in enumerate(counts) for _ in range(count)]}
+    content = {
+        'images': [{'id': 1}],
+        'categories': [{'id': 1 + label, 'name': f'c{label}'} for label in range(len(counts))],
+        'annotations': [
+            {'image_id': 1, 'category_id': 1 + label, 'bbox': [0, 0, 9, 9]}
+            for label, count in enumerate(counts)
+            for _ in range(count)
+        ],
+    }
     stats = dataset_stats([('f', box_columns(content, taxonomy, 'f'))])
-    assert stats.by_count[-len(stats.rarest):] == tuple(reversed(stats.rarest))
+    assert stats.by_count[-len(stats.rarest) :] == tuple(reversed(stats.rarest))
     assert sorted(counts, reverse=True) == [counts[label] for label in stats.by_count]
 
 
 def test_sizes_of_images_of_unknown_size(content, stats_of):
     del content['images'][0]['width']
     sizes = stats_of(content).train.classes[0].sizes
-    assert sizes.pixels[2] == 20 and sizes.relative == (0.25, ) * 5
+    assert sizes.pixels[2] == 20 and sizes.relative == (0.25,) * 5
 
 
 @settings(max_examples=50, deadline=None)
@@ -84,10 +88,16 @@ def test_against_loops(seed):
         'images': [{'id': n, 'width': 300, 'height': 200} for n in range(8)],
         'categories': [{'id': 1 + n, 'name': name} for n, name in enumerate(taxonomy.classes)],
         'annotations': [
-            {'image_id': int(rng.integers(8)), 'category_id': int(rng.integers(1, 5)),
-             'bbox': rng.integers(1, 150, 4).tolist(), 'iscrowd': int(rng.random() < 0.2)}
-            for _ in range(int(rng.integers(1, 40)))] + [
-                {'image_id': 0, 'category_id': 1, 'bbox': [0, 0, 8, 8]}]}
+            {
+                'image_id': int(rng.integers(8)),
+                'category_id': int(rng.integers(1, 5)),
+                'bbox': rng.integers(1, 150, 4).tolist(),
+                'iscrowd': int(rng.random() < 0.2),
+            }
+            for _ in range(int(rng.integers(1, 40)))
+        ]
+        + [{'image_id': 0, 'category_id': 1, 'bbox': [0, 0, 8, 8]}],
+    }
     split = split_stats('f', box_columns(content, taxonomy, 'f'))
     kept = [item for item in content['annotations'] if not item.get('iscrowd')]
     assert split.boxes == len(kept)
@@ -100,7 +110,7 @@ def test_against_loops(seed):
         assert row.sizes.large == sum(side > 96 for side in sides)
         if mine:
             assert row.sizes.pixels[2] == pytest.approx(np.median(sides))
-            assert row.sizes.relative[2] == pytest.approx(np.median(sides) / 60000 ** 0.5)
+            assert row.sizes.relative[2] == pytest.approx(np.median(sides) / 60000**0.5)
     for group, row in enumerate(split.superclasses):
         mine = [item for item in kept if (item['category_id'] - 1) // 2 == group]
         assert (row.boxes, row.images) == (len(mine), len({item['image_id'] for item in mine}))
@@ -115,19 +125,31 @@ def test_same_boxes_and_epoch_as_in_training(content, taxonomy, tmp_path):
     from mmdet_multigrain.datasets import SuperclassCocoDataset
 
     content['annotations'] += [
-        {'image_id': 1, 'category_id': 3, 'bbox': box, **more} for box, more in (
-            ([200, 0, 9, 9], {}), ([0, 0, 0.5, 9], {}), ([0, 0, 9, 9], {'ignore': 1}),
-            ([3, 3, 9, 9], {'area': 0}), ([3, 3, 9, 9], {'iscrowd': 1}),
-            ([-5, -5, 6, 6], {}))]
+        {'image_id': 1, 'category_id': 3, 'bbox': box, **more}
+        for box, more in (
+            ([200, 0, 9, 9], {}),
+            ([0, 0, 0.5, 9], {}),
+            ([0, 0, 9, 9], {'ignore': 1}),
+            ([3, 3, 9, 9], {'area': 0}),
+            ([3, 3, 9, 9], {'iscrowd': 1}),
+            ([-5, -5, 6, 6], {}),
+        )
+    ]
     path = tmp_path / 'train.json'
     path.write_text(json.dumps(content))
     for image in content['images']:
         Image.new('RGB', (image['width'], image['height'])).save(tmp_path / image['file_name'])
     trained = SuperclassCocoDataset(
-        ann_file=str(path), taxonomy=taxonomy, data_prefix={'img': str(tmp_path)}, pipeline=[],
-        filter_cfg={'filter_empty_gt': True}, allow_missing=True)
-    stats = dataset_stats([('train', box_columns(read_coco(path), taxonomy, path))],
-                          thresholds=[0.3, 0.9])
+        ann_file=str(path),
+        taxonomy=taxonomy,
+        data_prefix={'img': str(tmp_path)},
+        pipeline=[],
+        filter_cfg={'filter_empty_gt': True},
+        allow_missing=True,
+    )
+    stats = dataset_stats(
+        [('train', box_columns(read_coco(path), taxonomy, path))], thresholds=[0.3, 0.9]
+    )
     assert list(stats.train.counts) == trained.box_counts == [3, 2, 3, 0]
     for resampling in stats.resamplings:
         assert resampling.num_images == len(trained) == 3

@@ -35,11 +35,15 @@ def test_without_superclasses_there_is_one_colour():
 
 def contrast(one, other):
     """WCAG's ratio of two colours."""
+
     def luminance(colour):
-        parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
-                 for part in matplotlib.colors.to_rgb(colour)]
-        return sum(weight * part for weight, part in
-                   zip((0.2126, 0.7152, 0.0722), parts, strict=True))
+        parts = [
+            part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+            for part in matplotlib.colors.to_rgb(colour)
+        ]
+        return sum(
+            weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), parts, strict=True)
+        )
 
     dark, light = sorted((luminance(one), luminance(other)))
     return (light + 0.05) / (dark + 0.05)
@@ -56,12 +60,15 @@ def test_tint():
     assert style.tint('#ff0000', 0.5) == (1, 0.5, 0.5)
 
 
-@pytest.mark.parametrize(('low', 'high', 'last', 'ticks'), [
-    (0.7, 100, None, ['1', '2', '5', '10', '20', '50', '100']),
-    (0.7, 1e6, 30_000, ['1', '10', '100', '1,000', '10,000']),
-    (15, 130, None, ['20', '50', '100']),
-    (0.7, 3, 50, ['1', '2']),
-])
+@pytest.mark.parametrize(
+    ('low', 'high', 'last', 'ticks'),
+    [
+        (0.7, 100, None, ['1', '2', '5', '10', '20', '50', '100']),
+        (0.7, 1e6, 30_000, ['1', '10', '100', '1,000', '10,000']),
+        (15, 130, None, ['20', '50', '100']),
+        (0.7, 3, 50, ['1', '2']),
+    ],
+)
 def test_log_axis(low, high, last, ticks):
     axes = Figure().subplots()
     style.log_axis(axes, low, high, last=last)
@@ -73,7 +80,13 @@ def test_linear_axis():
     axes = Figure().subplots()
     style.linear_axis(axes, 1500, last=1000)
     assert [label.get_text() for label in axes.get_xticklabels()] == [
-        '0', '200', '400', '600', '800', '1,000']
+        '0',
+        '200',
+        '400',
+        '600',
+        '800',
+        '1,000',
+    ]
 
 
 def draw(figure, words='$a_1$ & _b'):

@@ -17,26 +17,27 @@ from mmdet_multigrain.report.table import (
 )
 
 TABLE = Table(
-    (Column('name', 'class', left=True), Column('boxes', 'boxes', ',d'),
-     Column('rare', 'rare', left=True)),
-    (('hat', 1234, False), ('a|b*', None, True)))
+    (
+        Column('name', 'class', left=True),
+        Column('boxes', 'boxes', ',d'),
+        Column('rare', 'rare', left=True),
+    ),
+    (('hat', 1234, False), ('a|b*', None, True)),
+)
 
 
 def test_text():
-    assert TABLE.text() == ('class  boxes  rare\n'
-                            'hat    1,234\n'
-                            'a|b*       -  *')
+    assert TABLE.text() == ('class  boxes  rare\nhat    1,234\na|b*       -  *')
 
 
 def test_markdown():
-    assert TABLE.markdown() == ('| class | boxes | rare |\n'
-                                '| :-- | --: | :-- |\n'
-                                '| hat | 1,234 |  |\n'
-                                '| a\\|b\\* | - | \\* |')
+    assert TABLE.markdown() == (
+        '| class | boxes | rare |\n| :-- | --: | :-- |\n| hat | 1,234 |  |\n| a\\|b\\* | - | \\* |'
+    )
 
 
 def test_markdown_takes_names_literally():
-    table = Table((Column('n', 'n', left=True), ), (('$5_a$ <b>', ), ))
+    table = Table((Column('n', 'n', left=True),), (('$5_a$ <b>',),))
     assert table.markdown().splitlines()[-1] == r'| \$5\_a\$ \<b> |'
 
 
@@ -55,8 +56,9 @@ def test_wide_letters_keep_columns_aligned():
     assert table.text() == 'n     b\n短袖  1\nabc   2'
 
 
-@pytest.mark.parametrize(('text', 'width'), [
-    ('', 0), ('abc', 3), ('短', 2), ('é', 1), ('e\u0301', 1), ('a\u200db', 2)])
+@pytest.mark.parametrize(
+    ('text', 'width'), [('', 0), ('abc', 3), ('短', 2), ('é', 1), ('e\u0301', 1), ('a\u200db', 2)]
+)
 def test_display_width(text, width):
     assert display_width(text) == width
 
@@ -89,7 +91,7 @@ def test_csv_holds_no_formula(text):
 
 
 def test_csv_has_a_line_for_each_row():
-    table = Table((Column('name', 'x'), ), (('a\r=cmd()', ), ('\r', )))
+    table = Table((Column('name', 'x'),), (('a\r=cmd()',), ('\r',)))
     assert table.csv() == 'name\na =cmd()\n \n'
 
 
@@ -97,20 +99,29 @@ def test_csv_has_a_line_for_each_row():
 def test_csv_reads_back(rows):
     table = Table((Column('name', 'x'), Column('boxes', 'y')), tuple(rows))
     read = list(csv.reader(io.StringIO(table.csv(), newline='')))
-    assert read[1:] == [[name if name[:1] not in FORMULA else f"'{name}",
-                         '' if value is None else str(value)] for name, value in rows]
+    assert read[1:] == [
+        [name if name[:1] not in FORMULA else f"'{name}", '' if value is None else str(value)]
+        for name, value in rows
+    ]
     assert len(table.text().splitlines()) == 1 + len(rows)
 
 
 MARKED = Table(
-    (Column('class', 'class', left=True), Column('ours', 'AP', '.2f', group='these runs'),
-     Column('a', 'AP', '.2f', group='the paper'), Column('b', 'AP50', '.2f', group='the paper')),
+    (
+        Column('class', 'class', left=True),
+        Column('ours', 'AP', '.2f', group='these runs'),
+        Column('a', 'AP', '.2f', group='the paper'),
+        Column('b', 'AP50', '.2f', group='the paper'),
+    ),
     (('a & b_c%', Cell(1.005, bold=True), 2, None), ('[x]', Cell(3.25, '3.25 ± 0.50'), 4, 5)),
-    rules=(1, ))
+    rules=(1,),
+)
 
 
 def test_latex():
-    assert MARKED.latex() == r'''\begin{tabular}{lrrr}
+    assert (
+        MARKED.latex()
+        == r"""\begin{tabular}{lrrr}
 \toprule
  & \multicolumn{1}{c}{these runs} & \multicolumn{2}{c}{the paper} \\
 \cmidrule(lr){2-2}
@@ -122,12 +133,13 @@ a \& b\_c\% & \textbf{1.00} & 2.00 & - \\
 {[}x{]} & 3.25 $\pm$ 0.50 & 4.00 & 5.00 \\
 \bottomrule
 \end{tabular}
-'''
+"""
+    )
     assert r'\multicolumn' not in TABLE.latex()
 
 
 def test_latex_columns_without_group_keep_their_places():
-    table = Table((Column('a', 'a'), Column('b', 'b'), Column('c', 'c', group='g')), ((1, 2, 3), ))
+    table = Table((Column('a', 'a'), Column('b', 'b'), Column('c', 'c', group='g')), ((1, 2, 3),))
     assert table.groups == (('', 2), ('g', 1))
     lines = table.latex().splitlines()
     assert lines[2].count('&') == 2 and lines[3] == r'\cmidrule(lr){3-3}'
@@ -142,7 +154,7 @@ def test_cells_are_bold_in_markdown_and_plain_in_csv():
 
 
 def test_select_keeps_rules_and_groups():
-    assert MARKED.select(['class', 'b']).rules == (1, )
+    assert MARKED.select(['class', 'b']).rules == (1,)
     assert MARKED.select(['class', 'b']).groups == (('', 1), ('the paper', 1))
 
 
@@ -150,8 +162,15 @@ def test_select_keeps_rules_and_groups():
 def test_latex_has_no_bare_command(text):
     """What is left without our own commands has none of LaTeX's letters."""
     bare = escape_latex(text)
-    for letter in ('textbackslash', 'textasciitilde', 'textasciicircum', 'textless',
-                   'textgreater', 'textbar', 'ldots'):
+    for letter in (
+        'textbackslash',
+        'textasciitilde',
+        'textasciicircum',
+        'textless',
+        'textgreater',
+        'textbar',
+        'ldots',
+    ):
         bare = bare.replace(f'\\{letter}{{}}', '')
     for letter in '&%$#_{}':
         bare = bare.replace(f'\\{letter}', '')

@@ -35,19 +35,41 @@ def test_names():
 
 def test_deepfashion2_labels_are_the_release_ids_less_one(df2):
     assert df2.classes == (
-        'short sleeve top', 'long sleeve top', 'short sleeve outwear', 'long sleeve outwear',
-        'vest', 'sling', 'shorts', 'trousers', 'skirt', 'short sleeve dress', 'long sleeve dress',
-        'vest dress', 'sling dress')
+        'short sleeve top',
+        'long sleeve top',
+        'short sleeve outwear',
+        'long sleeve outwear',
+        'vest',
+        'sling',
+        'shorts',
+        'trousers',
+        'skirt',
+        'short sleeve dress',
+        'long sleeve dress',
+        'vest dress',
+        'sling dress',
+    )
     assert df2.num_levels == 2
     assert df2.group_names(0) == ('top', 'bottom', 'one-piece dress')
-    assert df2.group_index(0) == (0, ) * 6 + (1, ) * 3 + (2, ) * 4
+    assert df2.group_index(0) == (0,) * 6 + (1,) * 3 + (2,) * 4
 
 
 # The category names that the release's deepfashion2_to_coco.py writes, ids 1 to 13.
 CONVERTER_NAMES = (
-    'short_sleeved_shirt', 'long_sleeved_shirt', 'short_sleeved_outwear', 'long_sleeved_outwear',
-    'vest', 'sling', 'shorts', 'trousers', 'skirt', 'short_sleeved_dress', 'long_sleeved_dress',
-    'vest_dress', 'sling_dress')
+    'short_sleeved_shirt',
+    'long_sleeved_shirt',
+    'short_sleeved_outwear',
+    'long_sleeved_outwear',
+    'vest',
+    'sling',
+    'shorts',
+    'trousers',
+    'skirt',
+    'short_sleeved_dress',
+    'long_sleeved_dress',
+    'vest_dress',
+    'sling_dress',
+)
 
 
 def test_deepfashion2_knows_the_official_converters_names(df2):
@@ -99,14 +121,24 @@ def test_openimages_groups(oiv4c):
     for name in oiv4c.classes:
         members.setdefault(oiv4c.superclass_of(name), set()).add(name.casefold())
     assert {group: names for group, names in members.items() if len(names) > 1} == {
-        'headwear': {'cowboy hat', 'fedora', 'sombrero', 'sun hat', 'bicycle helmet',
-                     'football helmet', 'tiara', 'crown', 'swim cap'},
+        'headwear': {
+            'cowboy hat',
+            'fedora',
+            'sombrero',
+            'sun hat',
+            'bicycle helmet',
+            'football helmet',
+            'tiara',
+            'crown',
+            'swim cap',
+        },
         'neckwear': {'necklace', 'tie', 'scarf'},
         'bottom': {'shorts', 'jeans', 'miniskirt'},
         'footwear': {'roller skates', 'boot', 'high heels', 'sandal', 'sock'},
         'luggage and bags': {'backpack', 'suitcase', 'briefcase', 'handbag'},
         'eyewear': {'sunglasses', 'goggles', 'glasses'},
-        'top': {'shirt', 'coat', 'jacket'}}
+        'top': {'shirt', 'coat', 'jacket'},
+    }
     assert oiv4c.num_groups(0) == 7 + 10
 
 
@@ -119,9 +151,17 @@ def test_openimages_grouped_classes_are_those_of_table_4(oiv4c):
     assert len(labels) == 30
 
 
-@pytest.mark.parametrize(('name', 'official'), [
-    ('bike helmet', 'Bicycle helmet'), ('Swimcap', 'Swim cap'), ('Sunhat', 'Sun hat'),
-    ('cowboy hat', 'Cowboy hat'), ('/m/025rp__', 'Cowboy hat'), ('/m/01gkx_', 'Swimwear')])
+@pytest.mark.parametrize(
+    ('name', 'official'),
+    [
+        ('bike helmet', 'Bicycle helmet'),
+        ('Swimcap', 'Swim cap'),
+        ('Sunhat', 'Sun hat'),
+        ('cowboy hat', 'Cowboy hat'),
+        ('/m/025rp__', 'Cowboy hat'),
+        ('/m/01gkx_', 'Swimwear'),
+    ],
+)
 def test_openimages_other_names(oiv4c, name, official):
     assert oiv4c.classes[oiv4c.label_of(name)] == official
 

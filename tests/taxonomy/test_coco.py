@@ -18,11 +18,14 @@ def coco(*rows, annotated=(), **more):
     ids = {row[0]: position for position, row in enumerate(rows, start=1)}
     return {
         'images': [],
-        'annotations': [{'id': i, 'category_id': ids[name]}
-                        for i, name in enumerate(annotated, start=1)],
-        'categories': [{'id': ids[name], 'name': name, 'supercategory': parent}
-                       for name, parent in rows],
-        **more}
+        'annotations': [
+            {'id': i, 'category_id': ids[name]} for i, name in enumerate(annotated, start=1)
+        ],
+        'categories': [
+            {'id': ids[name], 'name': name, 'supercategory': parent} for name, parent in rows
+        ],
+        **more,
+    }
 
 
 def groups(taxonomy, level=0):
@@ -39,9 +42,17 @@ def refusal(data):
 
 
 def test_supercategories_are_groups():
-    taxonomy = Taxonomy.from_coco(coco(
-        ('shirt', 'top'), ('jeans', 'bottom'), ('coat', 'top'), ('belt', 'none'), ('ring', ''),
-        ('watch', None), ('hat', 'NONE')))
+    taxonomy = Taxonomy.from_coco(
+        coco(
+            ('shirt', 'top'),
+            ('jeans', 'bottom'),
+            ('coat', 'top'),
+            ('belt', 'none'),
+            ('ring', ''),
+            ('watch', None),
+            ('hat', 'NONE'),
+        )
+    )
     assert taxonomy.classes == ('shirt', 'jeans', 'coat', 'belt', 'ring', 'watch', 'hat')
     assert taxonomy.num_levels == 2
     assert taxonomy.group_names(0) == ('top', 'bottom', 'belt', 'ring', 'watch', 'hat')
@@ -65,16 +76,22 @@ def test_order_in_the_file_does_not_matter():
 
 
 def test_a_class_that_names_itself():
-    taxonomy = Taxonomy.from_coco(coco(
-        ('top', 'top'), ('shirt', 'top'), ('jeans', 'bottom'), ('hat', 'hat')))
+    taxonomy = Taxonomy.from_coco(
+        coco(('top', 'top'), ('shirt', 'top'), ('jeans', 'bottom'), ('hat', 'hat'))
+    )
     assert groups(taxonomy) == {'top': 'top', 'shirt': 'top', 'jeans': 'bottom', 'hat': 'hat'}
     assert taxonomy.paths[3] == ()  # nothing else is called a hat: no group
     assert coco_parent_categories(coco(('top', 'top'), ('shirt', 'top'))) == set()
 
 
 def test_a_parent_without_annotations_is_no_class():
-    data = coco(('top', 'none'), ('shirt', 'top'), ('coat', 'top'), ('jeans', 'none'),
-                annotated=['shirt', 'coat', 'jeans'])
+    data = coco(
+        ('top', 'none'),
+        ('shirt', 'top'),
+        ('coat', 'top'),
+        ('jeans', 'none'),
+        annotated=['shirt', 'coat', 'jeans'],
+    )
     taxonomy = Taxonomy.from_coco(data)
     assert taxonomy.classes == ('shirt', 'coat', 'jeans')
     assert groups(taxonomy) == {'shirt': 'top', 'coat': 'top', 'jeans': 'jeans'}
@@ -82,33 +99,60 @@ def test_a_parent_without_annotations_is_no_class():
 
 
 def test_a_parent_with_annotations_stays_a_class_in_its_own_group():
-    data = coco(('bag', 'accessory'), ('purse', 'bag'), ('belt', 'accessory'), ('jeans', ''),
-                annotated=['bag', 'purse'])
+    data = coco(
+        ('bag', 'accessory'),
+        ('purse', 'bag'),
+        ('belt', 'accessory'),
+        ('jeans', ''),
+        annotated=['bag', 'purse'],
+    )
     taxonomy = Taxonomy.from_coco(data)
     assert coco_parent_categories(data) == set()
     assert taxonomy.classes == ('bag', 'purse', 'belt', 'jeans')
     assert groups(taxonomy, 0) == {
-        'bag': 'accessory', 'purse': 'accessory', 'belt': 'accessory', 'jeans': 'jeans'}
+        'bag': 'accessory',
+        'purse': 'accessory',
+        'belt': 'accessory',
+        'jeans': 'jeans',
+    }
     assert groups(taxonomy, 1) == {'bag': 'bag', 'purse': 'bag', 'belt': 'belt', 'jeans': 'jeans'}
 
 
 def test_parents_of_parents_are_higher_levels():
     data = coco(
-        ('clothing', 'none'), ('headwear', 'accessories'), ('accessories', 'none'),
-        ('helmets', 'headwear'), ('ski helmet', 'helmets'), ('hat', 'headwear'), ('top', 'none'),
-        ('shirt', 'top'), ('tie', 'accessories'),
-        annotated=['ski helmet', 'hat', 'shirt', 'tie', 'clothing'])
+        ('clothing', 'none'),
+        ('headwear', 'accessories'),
+        ('accessories', 'none'),
+        ('helmets', 'headwear'),
+        ('ski helmet', 'helmets'),
+        ('hat', 'headwear'),
+        ('top', 'none'),
+        ('shirt', 'top'),
+        ('tie', 'accessories'),
+        annotated=['ski helmet', 'hat', 'shirt', 'tie', 'clothing'],
+    )
     taxonomy = Taxonomy.from_coco(data)
     assert coco_parent_categories(data) == {2, 3, 4, 7}
     assert taxonomy.num_levels == 4
     assert dict(zip(taxonomy.classes, taxonomy.paths, strict=True)) == {
-        'clothing': (), 'ski helmet': ('accessories', 'headwear', 'helmets'),
-        'hat': ('accessories', 'headwear'), 'shirt': ('top', ), 'tie': ('accessories', )}
+        'clothing': (),
+        'ski helmet': ('accessories', 'headwear', 'helmets'),
+        'hat': ('accessories', 'headwear'),
+        'shirt': ('top',),
+        'tie': ('accessories',),
+    }
 
 
 def test_a_root_over_groups_is_taken_off():
-    rows = [('cloth', 'none'), ('top', 'cloth'), ('bottom', 'cloth'), ('shirt', 'top'),
-            ('jeans', 'bottom'), ('coat', 'top'), ('belt', 'cloth')]
+    rows = [
+        ('cloth', 'none'),
+        ('top', 'cloth'),
+        ('bottom', 'cloth'),
+        ('shirt', 'top'),
+        ('jeans', 'bottom'),
+        ('coat', 'top'),
+        ('belt', 'cloth'),
+    ]
     taxonomy = Taxonomy.from_coco(coco(*rows))
     assert taxonomy.num_levels == 2
     assert groups(taxonomy) == {'shirt': 'top', 'jeans': 'bottom', 'coat': 'top', 'belt': 'belt'}
@@ -116,10 +160,14 @@ def test_a_root_over_groups_is_taken_off():
     assert Taxonomy.from_coco(coco(*above)) == taxonomy
 
 
-@pytest.mark.parametrize('rows', [
-    [('cloth', 'none'), ('shirt', 'cloth'), ('jeans', 'cloth')],  # as Roboflow exports
-    [('shirt', 'cloth'), ('jeans', 'cloth')],
-    [('all', ''), ('cloth', 'all'), ('shirt', 'cloth'), ('jeans', 'cloth')]])
+@pytest.mark.parametrize(
+    'rows',
+    [
+        [('cloth', 'none'), ('shirt', 'cloth'), ('jeans', 'cloth')],  # as Roboflow exports
+        [('shirt', 'cloth'), ('jeans', 'cloth')],
+        [('all', ''), ('cloth', 'all'), ('shirt', 'cloth'), ('jeans', 'cloth')],
+    ],
+)
 def test_one_group_is_refused_with_the_reason(rows):
     message = refusal(coco(*rows))
     assert message.startswith("all 2 classes have the supercategory 'cloth': one group teaches")
@@ -131,43 +179,67 @@ def test_a_single_class_may_have_a_group():
     assert groups(taxonomy) == {'shirt': 'cloth'}
 
 
-@pytest.mark.parametrize(('data', 'said'), [
-    ({}, "not a COCO file: it has no list of 'categories'"),
-    ({'categories': {'a': 1}}, 'not a COCO file'),
-    ({'categories': []}, "'categories' is empty"),
-    ({'categories': ['shirt']}, "categories[0] is 'shirt'; give it an id and a name"),
-    ({'categories': [{'id': 1}]}, "categories[0] is {'id': 1}; give it an id and a name"),
-    ({'categories': [{'name': 'a'}]}, 'categories[0] is'),
-    ({'categories': [{'id': '1', 'name': 'a'}]}, "categories[0] has the id '1'; give it a whole"),
-    ({'categories': [{'id': True, 'name': 'a'}]}, 'categories[0] has the id True'),
-    ({'categories': [{'id': 1, 'name': 5}]}, 'the category with id 1 is 5, not text'),
-    ({'categories': [{'id': 1, 'name': ''}]}, 'the category with id 1 is empty'),
-    ({'categories': [{'id': 1, 'name': 'a', 'supercategory': 5}]}, "the supercategory of 'a' is 5"),
-    ({'categories': [{'id': 1, 'name': 'a'}, {'id': 1, 'name': 'b'}]},
-     "categories 'a' and 'b' both have id 1; number them apart"),
-    ({'categories': [{'id': 1, 'name': 'a'}, {'id': 2, 'name': 'a'}]},
-     "categories 1 and 2 are both named 'a'; merge or rename one"),
-    ({'categories': [{'id': 1, 'name': 'a'}], 'annotations': 5}, "'annotations' is 5"),
-    (coco(('T-shirt', ''), ('t shirt', '')), "classes 'T-shirt' and 't shirt' differ only in"),
-    (coco(('shirt', 'Top'), ('coat', 'top')),
-     "at level 0, the group 'Top' and the group 'top' have one name"),
-    (coco(('a', 'b'), ('b', 'a'), ('c', '')),
-     "supercategories run in a circle: 'a' -> 'b' -> 'a'; break it"),
-    (coco(('a', 'b'), ('b', 'a'), annotated=['a', 'b']), 'supercategories run in a circle'),
-    (coco(('x', 'a'), ('a', 'b'), ('b', 'c'), ('c', 'b'), annotated=['x']),
-     "supercategories run in a circle: 'b' -> 'c' -> 'b'"),
-    (coco(('y', ''), *((f'c{i}', f'c{i + 1}') for i in range(30))), 'groups nest more than 20')])
+@pytest.mark.parametrize(
+    ('data', 'said'),
+    [
+        ({}, "not a COCO file: it has no list of 'categories'"),
+        ({'categories': {'a': 1}}, 'not a COCO file'),
+        ({'categories': []}, "'categories' is empty"),
+        ({'categories': ['shirt']}, "categories[0] is 'shirt'; give it an id and a name"),
+        ({'categories': [{'id': 1}]}, "categories[0] is {'id': 1}; give it an id and a name"),
+        ({'categories': [{'name': 'a'}]}, 'categories[0] is'),
+        (
+            {'categories': [{'id': '1', 'name': 'a'}]},
+            "categories[0] has the id '1'; give it a whole",
+        ),
+        ({'categories': [{'id': True, 'name': 'a'}]}, 'categories[0] has the id True'),
+        ({'categories': [{'id': 1, 'name': 5}]}, 'the category with id 1 is 5, not text'),
+        ({'categories': [{'id': 1, 'name': ''}]}, 'the category with id 1 is empty'),
+        (
+            {'categories': [{'id': 1, 'name': 'a', 'supercategory': 5}]},
+            "the supercategory of 'a' is 5",
+        ),
+        (
+            {'categories': [{'id': 1, 'name': 'a'}, {'id': 1, 'name': 'b'}]},
+            "categories 'a' and 'b' both have id 1; number them apart",
+        ),
+        (
+            {'categories': [{'id': 1, 'name': 'a'}, {'id': 2, 'name': 'a'}]},
+            "categories 1 and 2 are both named 'a'; merge or rename one",
+        ),
+        ({'categories': [{'id': 1, 'name': 'a'}], 'annotations': 5}, "'annotations' is 5"),
+        (coco(('T-shirt', ''), ('t shirt', '')), "classes 'T-shirt' and 't shirt' differ only in"),
+        (
+            coco(('shirt', 'Top'), ('coat', 'top')),
+            "at level 0, the group 'Top' and the group 'top' have one name",
+        ),
+        (
+            coco(('a', 'b'), ('b', 'a'), ('c', '')),
+            "supercategories run in a circle: 'a' -> 'b' -> 'a'; break it",
+        ),
+        (coco(('a', 'b'), ('b', 'a'), annotated=['a', 'b']), 'supercategories run in a circle'),
+        (
+            coco(('x', 'a'), ('a', 'b'), ('b', 'c'), ('c', 'b'), annotated=['x']),
+            "supercategories run in a circle: 'b' -> 'c' -> 'b'",
+        ),
+        (coco(('y', ''), *((f'c{i}', f'c{i + 1}') for i in range(30))), 'groups nest more than 20'),
+    ],
+)
 def test_refused(data, said):
     assert refusal(data).startswith(said)
 
 
-@pytest.mark.parametrize(('content', 'said'), [
-    (b'{"categories": [\n  {"id": 1 2}]}', 'line 2, column 12: not valid JSON: '),
-    (b'', 'line 1, column 1: not valid JSON'),
-    (b'\x89PNG\xff', 'this is not UTF-8 text'),
-    (b'[' * 200000, 'not a COCO file: '),
-    (b'{"categories": [{"id": ' + b'1' * 5000 + b', "name": "a"}]}', 'not a COCO file: '),
-    (b'[1, 2]', 'not a COCO file: it has no list')])
+@pytest.mark.parametrize(
+    ('content', 'said'),
+    [
+        (b'{"categories": [\n  {"id": 1 2}]}', 'line 2, column 12: not valid JSON: '),
+        (b'', 'line 1, column 1: not valid JSON'),
+        (b'\x89PNG\xff', 'this is not UTF-8 text'),
+        (b'[' * 200000, 'not a COCO file: '),
+        (b'{"categories": [{"id": ' + b'1' * 5000 + b', "name": "a"}]}', 'not a COCO file: '),
+        (b'[1, 2]', 'not a COCO file: it has no list'),
+    ],
+)
 def test_broken_files(tmp_path, content, said):
     path = tmp_path / 'train.json'
     path.write_bytes(content)
@@ -183,8 +255,9 @@ def test_a_file_equals_its_content(tmp_path):
     path.write_text(json.dumps(data), encoding='utf-8-sig')
     taxonomy = Taxonomy.load(str(path))
     assert taxonomy.name == 'train.json'
-    assert taxonomy == Taxonomy('train.json', *zip(*[('shirt', ('top', )), ('jeans', ('bottom', ))],
-                                                   strict=True))
+    assert taxonomy == Taxonomy(
+        'train.json', *zip(*[('shirt', ('top',)), ('jeans', ('bottom',))], strict=True)
+    )
     assert Taxonomy.from_coco(data).classes == taxonomy.classes
 
 
@@ -197,8 +270,11 @@ NAMES = st.sampled_from('abcdef')
 
 
 @settings(deadline=None)
-@given(st.lists(st.tuples(NAMES, st.one_of(NAMES, st.none())), unique_by=lambda row: row[0]),
-       st.sets(NAMES), st.randoms(use_true_random=False))
+@given(
+    st.lists(st.tuples(NAMES, st.one_of(NAMES, st.none())), unique_by=lambda row: row[0]),
+    st.sets(NAMES),
+    st.randoms(use_true_random=False),
+)
 def test_any_categories(rows, annotated, shuffler):
     data = coco(*rows, annotated=[name for name, _ in rows if name in annotated])
     try:

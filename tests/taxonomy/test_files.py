@@ -11,9 +11,15 @@ def test_content(tmp_path):
     assert read_bytes(tmp_path / 'a') == b'\x00\xff'
 
 
-@pytest.mark.parametrize(('name', 'said'), [
-    ('nothing', 'no such file'), ('folder', 'this is a folder'), ('a\0b', 'cannot be read'),
-    ('file/below', 'cannot be read (Not a directory)')])
+@pytest.mark.parametrize(
+    ('name', 'said'),
+    [
+        ('nothing', 'no such file'),
+        ('folder', 'this is a folder'),
+        ('a\0b', 'cannot be read'),
+        ('file/below', 'cannot be read (Not a directory)'),
+    ],
+)
 @pytest.mark.parametrize('suffix', ['.yaml', '.json'])
 def test_unreadable_paths(tmp_path, name, said, suffix):
     (tmp_path / f'folder{suffix}').mkdir()

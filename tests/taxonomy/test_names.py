@@ -11,9 +11,17 @@ from mmdet_multigrain.taxonomy.errors import closest
 from mmdet_multigrain.taxonomy.names import check_name, normalise
 
 
-@pytest.mark.parametrize('spelling', [
-    'short sleeve top', 'Short Sleeve Top', 'short_sleeve_top', 'SHORT-SLEEVE-TOP',
-    ' short  sleeve\ttop ', 'short_ -sleeve top_'])
+@pytest.mark.parametrize(
+    'spelling',
+    [
+        'short sleeve top',
+        'Short Sleeve Top',
+        'short_sleeve_top',
+        'SHORT-SLEEVE-TOP',
+        ' short  sleeve\ttop ',
+        'short_ -sleeve top_',
+    ],
+)
 def test_spellings_of_one_name(spelling):
     assert normalise(spelling) == 'short sleeve top'
 
@@ -36,25 +44,30 @@ def test_separators_alone_stay_apart():
 @given(st.text())
 def test_normalise_ignores_what_it_promises_to_ignore(name):
     assert normalise(f'  {name.replace(" ", "_")}') == normalise(name.replace(' ', '-')) or (
-        not name.replace(' ', '').strip('_- '))
+        not name.replace(' ', '').strip('_- ')
+    )
 
 
 def test_a_name_comes_back_as_it_is():
     assert check_name(' T-shirt ', 'a class') == ' T-shirt '
 
 
-@pytest.mark.parametrize(('value', 'said'), [
-    (False, 'a class is False, not text; quote it'),
-    (3, 'a class is 3, not text; quote it'),
-    (['a'], "a class is ['a'], not text"),
-    (None, 'a class is empty'),
-    ('', 'a class is empty'),
-    (' \t', 'a class is empty'),
-    ('a\nb', r"a class, 'a\nb', holds a line break"),
-    ('a\x07', 'control character'),
-    ('a\ud800', 'control character'),
-    ('a\u2028b', 'line break'),
-    ('x' * 1001, 'has 1,001 letters; 1,000 are enough')])
+@pytest.mark.parametrize(
+    ('value', 'said'),
+    [
+        (False, 'a class is False, not text; quote it'),
+        (3, 'a class is 3, not text; quote it'),
+        (['a'], "a class is ['a'], not text"),
+        (None, 'a class is empty'),
+        ('', 'a class is empty'),
+        (' \t', 'a class is empty'),
+        ('a\nb', r"a class, 'a\nb', holds a line break"),
+        ('a\x07', 'control character'),
+        ('a\ud800', 'control character'),
+        ('a\u2028b', 'line break'),
+        ('x' * 1001, 'has 1,001 letters; 1,000 are enough'),
+    ],
+)
 def test_no_names(value, said):
     with pytest.raises(TaxonomyError) as caught:
         check_name(value, 'a class')

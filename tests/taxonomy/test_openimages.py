@@ -27,9 +27,15 @@ CLOTHING = node(
     node('/m/fashion', '/m/bag', node('/m/hat', '/m/fedora'), '/m/tie'),
     node('/m/luggage', '/m/bag', '/m/case'),
     node('/m/hat', '/m/fedora'),
-    '/m/dress')
-ENTITY = node('/m/entity', node('/m/person', parts=['/m/arm']), CLOTHING,
-              node('/m/car', parts=[node('/m/wheel', '/m/tire')]), '/m/coin')
+    '/m/dress',
+)
+ENTITY = node(
+    '/m/entity',
+    node('/m/person', parts=['/m/arm']),
+    CLOTHING,
+    node('/m/car', parts=[node('/m/wheel', '/m/tire')]),
+    '/m/coin',
+)
 
 
 def write(folder, content=ENTITY, descriptions=None):
@@ -41,8 +47,10 @@ def write(folder, content=ENTITY, descriptions=None):
     return path, folder / 'classes.csv'
 
 
-NAMES = ''.join(f'/m/{name},{name.capitalize()}\n' for name in (
-    'bag', 'hat', 'fedora', 'tie', 'luggage', 'case', 'dress', 'fashion', 'clothing'))
+NAMES = ''.join(
+    f'/m/{name},{name.capitalize()}\n'
+    for name in ('bag', 'hat', 'fedora', 'tie', 'luggage', 'case', 'dress', 'fashion', 'clothing')
+)
 
 
 @pytest.mark.parametrize('name', ['Clothing', 'clothing', '/m/clothing'])
@@ -50,16 +58,22 @@ def test_classes_below_a_node(tmp_path, name):
     taxonomy = Taxonomy.from_openimages(*write(tmp_path, descriptions=NAMES), name)
     assert taxonomy.name == 'Clothing'
     assert dict(zip(taxonomy.classes, taxonomy.paths, strict=True)) == {
-        'Bag': ('Luggage', ), 'Case': ('Luggage', ), 'Dress': (), 'Fedora': ('Hat', ),
-        'Tie': ('Fashion', )}
-    assert taxonomy.aliases['Fedora'] == ('/m/fedora', )
+        'Bag': ('Luggage',),
+        'Case': ('Luggage',),
+        'Dress': (),
+        'Fedora': ('Hat',),
+        'Tie': ('Fashion',),
+    }
+    assert taxonomy.aliases['Fedora'] == ('/m/fedora',)
     assert Taxonomy.from_mapping(taxonomy.to_dict()) == taxonomy
 
 
 def test_choices_tell_the_parents_the_chosen_first(tmp_path):
     hierarchy = openimages.read(*write(tmp_path, descriptions=NAMES))
     assert hierarchy.choices('Clothing') == {
-        'Bag': ('Luggage', 'Fashion'), 'Hat': ('Clothing', 'Fashion')}
+        'Bag': ('Luggage', 'Fashion'),
+        'Hat': ('Clothing', 'Fashion'),
+    }
     assert hierarchy.choices('Luggage') == {}
 
 
@@ -71,7 +85,15 @@ def test_the_file_decides_between_equal_parents(tmp_path):
 def test_parts_are_no_subcategories(tmp_path):
     hierarchy = openimages.read(*write(tmp_path))
     assert set(hierarchy.below()['classes']) == {
-        '/m/person', '/m/bag', '/m/fedora', '/m/tie', '/m/case', '/m/dress', '/m/car', '/m/coin'}
+        '/m/person',
+        '/m/bag',
+        '/m/fedora',
+        '/m/tie',
+        '/m/case',
+        '/m/dress',
+        '/m/car',
+        '/m/coin',
+    }
     assert hierarchy.below('/m/wheel')['classes'] == ['/m/tire']
 
 
@@ -93,9 +115,12 @@ def test_a_group_of_everything_is_taken_off(tmp_path):
 
 def test_descriptions_with_header_bom_quotes_and_windows_line_ends(tmp_path):
     (tmp_path / 'c.csv').write_bytes(
-        '\ufeffLabelName,DisplayName\r\n/m/a,"Hat, sun"\r\n\r\n/m/b, Kleid für außen\r\n'.encode())
+        '\ufeffLabelName,DisplayName\r\n/m/a,"Hat, sun"\r\n\r\n/m/b, Kleid für außen\r\n'.encode()
+    )
     assert openimages.read_descriptions(tmp_path / 'c.csv') == {
-        '/m/a': 'Hat, sun', '/m/b': 'Kleid für außen'}
+        '/m/a': 'Hat, sun',
+        '/m/b': 'Kleid für außen',
+    }
 
 
 BAD_HIERARCHIES = {
@@ -124,7 +149,7 @@ def test_what_is_no_hierarchy_is_refused_in_one_line(tmp_path, message):
 
 def test_deep_nesting_is_one_line_whatever_the_parser_allows(tmp_path):
     deep = 'n9999'
-    children = {f'n{n}': (f'n{n + 1}', ) for n in range(9999)} | {deep: ()}
+    children = {f'n{n}': (f'n{n + 1}',) for n in range(9999)} | {deep: ()}
     openimages._refuse_circles(children)
     hierarchy = openimages.Hierarchy('n0', children | {'n9998': (deep, 'x'), 'x': ()}, {})
     assert hierarchy.below()['paths'] == [(), ()]  # all 9,998 groups hold everything
@@ -132,18 +157,21 @@ def test_deep_nesting_is_one_line_whatever_the_parser_allows(tmp_path):
     with pytest.raises(TaxonomyError, match='nest more than'):
         Taxonomy(**uneven.below())
     with pytest.raises(TaxonomyError, match='circle: .* [.][.][.]; break it'):
-        openimages._refuse_circles(children | {deep: ('n0', )})
+        openimages._refuse_circles(children | {deep: ('n0',)})
 
 
-@pytest.mark.parametrize(('descriptions', 'message'), [
-    ('', 'the file is empty'),
-    ('/m/bag\n', "line 1 is '/m/bag', not a label name and a display name"),
-    ('/m/bag,Bag\n/m/case,Case,x\n', 'line 2 is'),
-    ('/m/bag,\n', 'line 1 is'),
-    ('/m/bag,Bag\n/m/bag,Case\n', "line 2 names '/m/bag' 'Case', but an earlier one 'Bag'"),
-    ('/m/luggage,Luggage\n/m/bag,Bag\n', "'/m/case' is not among the class descriptions"),
-    ('/m/luggage,L\n/m/bag,Bag\n/m/case,Bag\n', "'/m/bag' and '/m/case' are both named 'Bag'"),
-])
+@pytest.mark.parametrize(
+    ('descriptions', 'message'),
+    [
+        ('', 'the file is empty'),
+        ('/m/bag\n', "line 1 is '/m/bag', not a label name and a display name"),
+        ('/m/bag,Bag\n/m/case,Case,x\n', 'line 2 is'),
+        ('/m/bag,\n', 'line 1 is'),
+        ('/m/bag,Bag\n/m/bag,Case\n', "line 2 names '/m/bag' 'Case', but an earlier one 'Bag'"),
+        ('/m/luggage,Luggage\n/m/bag,Bag\n', "'/m/case' is not among the class descriptions"),
+        ('/m/luggage,L\n/m/bag,Bag\n/m/case,Bag\n', "'/m/bag' and '/m/case' are both named 'Bag'"),
+    ],
+)
 def test_bad_descriptions_are_one_line(tmp_path, descriptions, message):
     with pytest.raises(TaxonomyError) as caught:
         Taxonomy.from_openimages(*write(tmp_path, descriptions=descriptions), '/m/luggage')
@@ -178,13 +206,17 @@ def test_clothing_of_the_genuine_files_is_the_built_in_taxonomy(genuine):
     built_in = Taxonomy.load('openimages_v4_clothing')
     taxonomy = Taxonomy.from_openimages(*genuine, 'Clothing')
     assert taxonomy.classes == built_in.classes
-    for name, (label_name, ) in taxonomy.aliases.items():
+    for name, (label_name,) in taxonomy.aliases.items():
         assert built_in.aliases[name][0] == label_name
     groups = dict(zip(taxonomy.classes, taxonomy.paths, strict=True))
-    assert groups['Handbag'] == ('Luggage and bags', )  # as the paper has it
+    assert groups['Handbag'] == ('Luggage and bags',)  # as the paper has it
     assert groups['Baseball glove'] == ('Fashion accessory', 'Glove')
     assert openimages.read(*genuine).choices('Clothing').keys() == {
-        'Tiara', 'Hat', 'Scarf', 'Handbag'}
+        'Tiara',
+        'Hat',
+        'Scarf',
+        'Handbag',
+    }
 
 
 def test_every_node_of_the_genuine_files_gives_a_taxonomy(genuine):
@@ -219,13 +251,13 @@ def graphs(draw):
     children = {f'n{n}': () for n in range(size)}
     for n in range(1, size):
         for parent in sorted(draw(st.sets(st.integers(0, n - 1), min_size=1, max_size=3))):
-            children[f'n{parent}'] += (f'n{n}', )
+            children[f'n{parent}'] += (f'n{n}',)
     return children
 
 
 def _all_paths(children, node):
     """All ways down to each node: a naive reference."""
-    yield (node, )
+    yield (node,)
     for child in children[node]:
         for path in _all_paths(children, child):
             yield (node, *path)
@@ -237,10 +269,18 @@ def test_each_leaf_has_a_path_that_is_shortest(children):
     below = openimages.Hierarchy('n0', children, {}).below()
     paths = list(_all_paths(children, 'n0'))
     assert set(below['classes']) == {path[-1] for path in paths if not children[path[-1]]}
-    shortest = {leaf: min(len(path) for path in paths if path[-1] == leaf)
-                for leaf in below['classes']}
+    shortest = {
+        leaf: min(len(path) for path in paths if path[-1] == leaf) for leaf in below['classes']
+    }
     for leaf, path in zip(below['classes'], below['paths'], strict=True):
         stripped = shortest[leaf] - 2 - len(path)
-        assert any(way[1 + stripped:-1] == path for way in paths if way[-1] == leaf)
-    assert len({shortest[leaf] - len(path) for leaf, path in
-                zip(below['classes'], below['paths'], strict=True)}) == 1
+        assert any(way[1 + stripped : -1] == path for way in paths if way[-1] == leaf)
+    assert (
+        len(
+            {
+                shortest[leaf] - len(path)
+                for leaf, path in zip(below['classes'], below['paths'], strict=True)
+            }
+        )
+        == 1
+    )

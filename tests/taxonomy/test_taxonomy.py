@@ -15,11 +15,14 @@ from mmdet_multigrain.taxonomy.names import check_name, normalise
 
 
 def make_cloth():
-    return Taxonomy.load({
-        'name': 'cloth',
-        'groups': {'top': ['short sleeve top', 'coat'], 'bottom': ['jeans', 'shorts']},
-        'ungrouped': ['watch'],
-        'aliases': {'short sleeve top': ['short_sleeved_shirt', 'tee'], 'watch': ['/m/0gjkl']}})
+    return Taxonomy.load(
+        {
+            'name': 'cloth',
+            'groups': {'top': ['short sleeve top', 'coat'], 'bottom': ['jeans', 'shorts']},
+            'ungrouped': ['watch'],
+            'aliases': {'short sleeve top': ['short_sleeved_shirt', 'tee'], 'watch': ['/m/0gjkl']},
+        }
+    )
 
 
 @pytest.fixture
@@ -64,7 +67,8 @@ def test_superclass_of(cloth):
     assert "'shrots' is not in taxonomy 'cloth'" in refusal(cloth.superclass_of, 'shrots')
     for label in (5, -1):
         assert refusal(cloth.superclass_of, label) == (
-            f"label {label} is not in taxonomy 'cloth'; its labels are 0 to 4")
+            f"label {label} is not in taxonomy 'cloth'; its labels are 0 to 4"
+        )
 
 
 def test_ungrouped(cloth):
@@ -95,8 +99,10 @@ def test_groups_of_one_class_each_are_the_identity():
 # ---------------------------------------------------------------- names and labels
 
 
-@pytest.mark.parametrize('name', [
-    'short sleeve top', 'Short_Sleeve-Top', 'short_sleeved_shirt', 'SHORT SLEEVED  SHIRT', 'tee'])
+@pytest.mark.parametrize(
+    'name',
+    ['short sleeve top', 'Short_Sleeve-Top', 'short_sleeved_shirt', 'SHORT SLEEVED  SHIRT', 'tee'],
+)
 def test_find(cloth, name):
     assert cloth.find(name) == cloth.label_of(name) == 0
 
@@ -109,10 +115,12 @@ def test_find_nothing(cloth, name):
 
 def test_label_of_suggests(cloth):
     assert refusal(cloth.label_of, 'caot') == (
-        "class 'caot' is not in taxonomy 'cloth'; did you mean 'coat'?")
+        "class 'caot' is not in taxonomy 'cloth'; did you mean 'coat'?"
+    )
     assert refusal(cloth.label_of, 'short_sleeve_shirt', 'a.json') == (
         "a.json: class 'short_sleeve_shirt' is not in taxonomy 'cloth'; "
-        "did you mean 'short_sleeved_shirt'?")
+        "did you mean 'short_sleeved_shirt'?"
+    )
     assert refusal(cloth.label_of, 'zebra').endswith('; add it there or use another name')
 
 
@@ -124,16 +132,20 @@ def test_match_categories_by_name_not_position(cloth):
 def test_match_categories_unknown(cloth):
     names = [*cloth.classes[1:], 'tees']
     assert refusal(cloth.match_categories, names, 'a.json') == (
-        "a.json: 1 of 5 categories not in taxonomy 'cloth': 'tees'; did you mean 'tee'?")
+        "a.json: 1 of 5 categories not in taxonomy 'cloth': 'tees'; did you mean 'tee'?"
+    )
     names = [*cloth.classes, *'abcdefg']
     assert refusal(cloth.match_categories, names, 'a.json') == (
         "a.json: 7 of 12 categories not in taxonomy 'cloth': 'a', 'b', 'c', 'd', 'e' and 2 more; "
-        'add a class or an alias to the taxonomy, or take another taxonomy')
+        'add a class or an alias to the taxonomy, or take another taxonomy'
+    )
     assert cloth.match_categories(names, 'a.json', allow_unknown=True) == (
-        [0, 1, 2, 3, 4] + [None] * 7)
+        [0, 1, 2, 3, 4] + [None] * 7
+    )
     assert refusal(cloth.match_categories, ['zebra', 'watches', 'jean'], 'a.json') == (
         "a.json: 3 of 3 categories not in taxonomy 'cloth': 'zebra', 'watches', 'jean'; "
-        "did you mean 'watch' by 'watches'?")
+        "did you mean 'watch' by 'watches'?"
+    )
     # A class that is in the file already is no likely meaning of another of its names.
     assert 'did you mean' not in refusal(cloth.match_categories, [*cloth.classes, 'coats'], 'a')
 
@@ -141,9 +153,11 @@ def test_match_categories_unknown(cloth):
 def test_match_categories_missing(cloth):
     assert refusal(cloth.match_categories, ['tee', 'jeans', 'shorts', 'watch'], 'a.json') == (
         "a.json: 1 of 5 classes of taxonomy 'cloth' not among the categories: 'coat'; "
-        'add the categories, or take a taxonomy without these classes')
+        'add the categories, or take a taxonomy without these classes'
+    )
     assert "5 of 5 classes of taxonomy 'cloth' not among the" in refusal(
-        cloth.match_categories, [], 'a.json')
+        cloth.match_categories, [], 'a.json'
+    )
     assert cloth.match_categories(['jeans'], 'a.json', allow_missing=True) == [2]
     message = refusal(cloth.match_categories, ['jeanz'], 'a', allow_unknown=True)
     assert message.startswith("a: 5 of 5 classes of taxonomy 'cloth'")
@@ -153,7 +167,8 @@ def test_match_categories_missing(cloth):
 def test_match_categories_missing_suggests_the_files_name(cloth):
     names = ['tee', 'coats', 'jeans', 'shorts', 'watch']
     assert refusal(cloth.match_categories, names, 'a', allow_unknown=True).endswith(
-        "categories: 'coat'; did you mean 'coats'?")
+        "categories: 'coat'; did you mean 'coats'?"
+    )
 
 
 def test_match_categories_twice_the_same_class(cloth):
@@ -161,7 +176,8 @@ def test_match_categories_twice_the_same_class(cloth):
     for allow in (False, True):
         assert refusal(cloth.match_categories, names, 'a.json', allow, allow) == (
             "a.json: categories 'tee' and 'short sleeve top' are both class 'short sleeve top' of "
-            "taxonomy 'cloth'; merge them in the file or correct the aliases")
+            "taxonomy 'cloth'; merge them in the file or correct the aliases"
+        )
 
 
 # ---------------------------------------------------------------- loading
@@ -171,16 +187,26 @@ def test_load_what_it_is_already(cloth):
     assert Taxonomy.load(cloth) is cloth
 
 
-@pytest.mark.parametrize(('spec', 'said'), [
-    ('deepfashion', "taxonomy 'deepfashion' is neither built in (deepfashion2, "
-     "openimages_v4_clothing) nor a .yaml, .yml or COCO .json file; did you mean 'deepfashion2'?"),
-    ('zebra', "taxonomy 'zebra' is neither built in (deepfashion2, openimages_v4_clothing) nor a"),
-    (Path('x.txt'), "taxonomy 'x.txt' is neither built in"),
-    ('nothing.yaml', 'nothing.yaml: no such file; check the path'),
-    (Path('nothing.json'), 'nothing.json: no such file; check the path'),
-    (None, 'a taxonomy cannot be read from None; give a built-in name'),
-    (['a'], "a taxonomy cannot be read from ['a']"),
-    ({'groups': 3}, 'mapping: groups is 3')])
+@pytest.mark.parametrize(
+    ('spec', 'said'),
+    [
+        (
+            'deepfashion',
+            "taxonomy 'deepfashion' is neither built in (deepfashion2, "
+            "openimages_v4_clothing) nor a .yaml, .yml or COCO .json file; did you mean 'deepfashion2'?",
+        ),
+        (
+            'zebra',
+            "taxonomy 'zebra' is neither built in (deepfashion2, openimages_v4_clothing) nor a",
+        ),
+        (Path('x.txt'), "taxonomy 'x.txt' is neither built in"),
+        ('nothing.yaml', 'nothing.yaml: no such file; check the path'),
+        (Path('nothing.json'), 'nothing.json: no such file; check the path'),
+        (None, 'a taxonomy cannot be read from None; give a built-in name'),
+        (['a'], "a taxonomy cannot be read from ['a']"),
+        ({'groups': 3}, 'mapping: groups is 3'),
+    ],
+)
 def test_load_nothing(spec, said):
     assert refusal(Taxonomy.load, spec).startswith(said)
 
@@ -189,7 +215,7 @@ def test_constructor_checks_what_it_gets():
     assert 'there is no class' in refusal(Taxonomy, 'x', [])
     assert '2 classes but 1 paths' in refusal(Taxonomy, 'x', ['a', 'b'], [()])
     assert "class 'a' is listed twice" in refusal(Taxonomy, 'x', ['a', 'a'])
-    assert 'a group is 3, not text' in refusal(Taxonomy, 'x', ['a', 'b'], [(3, ), ()])
+    assert 'a group is 3, not text' in refusal(Taxonomy, 'x', ['a', 'b'], [(3,), ()])
 
 
 # ---------------------------------------------------------------- a value
@@ -203,7 +229,7 @@ def test_immutable(cloth):
     with pytest.raises(AttributeError):
         cloth.more = 1
     with pytest.raises(TypeError):
-        cloth.aliases['coat'] = ('x', )
+        cloth.aliases['coat'] = ('x',)
     assert cloth == make_cloth()
 
 
@@ -211,10 +237,13 @@ def test_equality_and_hash(cloth):
     assert cloth == make_cloth() and hash(cloth) == hash(make_cloth())
     assert cloth != 'cloth'
     for changed in (
-            {'name': 'other'}, {'classes': list(reversed(cloth.classes))}, {'aliases': {}},
-            {'groups': {'tops': ['short sleeve top', 'coat'], 'bottom': ['jeans', 'shorts']}},
-            {'groups': {'top': ['short sleeve top'], 'bottom': ['jeans', 'shorts', 'coat']}},
-            {'levels': 3}):
+        {'name': 'other'},
+        {'classes': list(reversed(cloth.classes))},
+        {'aliases': {}},
+        {'groups': {'tops': ['short sleeve top', 'coat'], 'bottom': ['jeans', 'shorts']}},
+        {'groups': {'top': ['short sleeve top'], 'bottom': ['jeans', 'shorts', 'coat']}},
+        {'levels': 3},
+    ):
         assert Taxonomy.load({**cloth.to_dict(), **changed}) != cloth
 
 
@@ -253,8 +282,26 @@ def is_name(text):
 
 
 NAMES = st.one_of(
-    st.text(max_size=8), st.sampled_from(['no', '3', '~', '<<', '# a', "it's", 'a: b', '*a', '=',
-                                          'é', '2024-01-01', ' x ', '"', '\u2060', '\ufeff'])
+    st.text(max_size=8),
+    st.sampled_from(
+        [
+            'no',
+            '3',
+            '~',
+            '<<',
+            '# a',
+            "it's",
+            'a: b',
+            '*a',
+            '=',
+            'é',
+            '2024-01-01',
+            ' x ',
+            '"',
+            '\u2060',
+            '\ufeff',
+        ]
+    ),
 ).filter(is_name)
 
 
@@ -265,19 +312,20 @@ def taxonomies(draw):
     count = draw(st.integers(1, len(names) // 2 + 1))
     leaves, others = names[:count], names[count:]
     nodes = [()]
-    for name in others[:len(others) // 2]:
+    for name in others[: len(others) // 2]:
         nodes.append((*draw(st.sampled_from(nodes)), name))
     paths = [draw(st.sampled_from(nodes)) for _ in leaves]
     aliases = {}
-    for alias in others[len(others) // 2:]:
+    for alias in others[len(others) // 2 :]:
         aliases.setdefault(draw(st.sampled_from(leaves)), []).append(alias)
     if count > 1 and len({path[:1] for path in paths}) == 1:
         paths[0] = ()
         if not any(paths):
             paths = None
     needed = 1 + max(map(len, paths)) if paths else 1
-    return Taxonomy(draw(NAMES), leaves, paths, aliases=aliases,
-                    num_levels=needed + draw(st.integers(0, 2)))
+    return Taxonomy(
+        draw(NAMES), leaves, paths, aliases=aliases, num_levels=needed + draw(st.integers(0, 2))
+    )
 
 
 @settings(deadline=None)
@@ -305,7 +353,7 @@ def test_levels_are_nested_partitions(taxonomy):
             grouped = level < len(path_a)
             assert names[index[a]] == (path_a[level] if grouped else taxonomy.classes[a])
             for b, path_b in enumerate(taxonomy.paths):
-                same = a == b or grouped and path_a[:level + 1] == path_b[:level + 1]
+                same = a == b or grouped and path_a[: level + 1] == path_b[: level + 1]
                 assert (index[a] == index[b]) == same
                 if level < last and index[a] != index[b]:
                     finer = taxonomy.group_index(level + 1)
@@ -322,8 +370,10 @@ def test_permuting_classes_permutes_the_groups(taxonomy, data):
         old_names, new_names = taxonomy.group_names(level), permuted.group_names(level)
         assert set(old_names) == set(new_names)
         for new, old in enumerate(order):
-            assert (new_names[permuted.group_index(level)[new]]
-                    == old_names[taxonomy.group_index(level)[old]])
+            assert (
+                new_names[permuted.group_index(level)[new]]
+                == old_names[taxonomy.group_index(level)[old]]
+            )
 
 
 @settings(deadline=None)
@@ -346,8 +396,13 @@ def test_imports_without_torch_and_the_openmmlab_packages():
         'for name in ("torch", "torchvision", "mmcv", "mmengine", "mmdet", "numpy"):\n'
         '    sys.modules[name] = None\n'  # makes an import of it fail
         'from mmdet_multigrain.taxonomy import Taxonomy\n'
-        'print(Taxonomy.load("deepfashion2").num_classes)\n')
+        'print(Taxonomy.load("deepfashion2").num_classes)\n'
+    )
     result = subprocess.run(
-        [sys.executable, '-c', blocker], capture_output=True, text=True, check=False,
-        cwd=Path(__file__).resolve().parents[2])
+        [sys.executable, '-c', blocker],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).resolve().parents[2],
+    )
     assert (result.returncode, result.stdout) == (0, '13\n'), result.stderr

@@ -54,33 +54,39 @@ def test_the_file_gives_the_name_that_the_text_lacks(tmp_path):
     assert Taxonomy.load(path).name == 'my_cloth'
 
 
-@pytest.mark.parametrize(('text', 'said'), [
-    ('groups:\n  top: [shirt\nbottom: x', 'line 3: not valid YAML: '),
-    ('groups: {a: [b]}\n\ttop: x', 'line 2: not valid YAML: '),
-    ('a: *nothing', 'line 1: not valid YAML: found undefined alias'),
-    ('a: !!python/object:os.system []', 'line 1: not valid YAML: could not determine'),
-    ('a: [b]\n---\nc: [d]', 'line 2: not valid YAML: '),
-    ('? [a]\n: b', 'line 1: not valid YAML: found unhashable key'),
-    ('a: \x00', 'not valid YAML: '),
-    ('a: [2001-99-99]', 'not valid YAML: '),
-    ('a: [!!int x]', 'not valid YAML: '),
-    ('a: [!!bool x]', 'not valid YAML: '),
-    ('a: [!!timestamp x]', 'not valid YAML: '),
-    ('top: [a]\nbottom: [b]\ntop: [c]', "line 3: key 'top' stands twice (first on line 1)"),
-    ('groups:\n  top: [a]\n  "top": [b]\n', "line 3: key 'top' stands twice (first on line 2)"),
-    ('', 'the file is empty'),
-    ('# nothing\n', 'the file is empty'),
-    ('- a\n- b', "a taxonomy is a mapping such as"),
-    ('shirt', "a taxonomy is a mapping such as"),
-    ('[' * 5000, 'not a taxonomy: nested too deeply'),
-    (b'\x89PNG\r\n\x1a\n\xff\xd8', 'this is not UTF-8 text'),
-    (PLAIN.encode('utf-16'), 'this is not UTF-8 text')])
+@pytest.mark.parametrize(
+    ('text', 'said'),
+    [
+        ('groups:\n  top: [shirt\nbottom: x', 'line 3: not valid YAML: '),
+        ('groups: {a: [b]}\n\ttop: x', 'line 2: not valid YAML: '),
+        ('a: *nothing', 'line 1: not valid YAML: found undefined alias'),
+        ('a: !!python/object:os.system []', 'line 1: not valid YAML: could not determine'),
+        ('a: [b]\n---\nc: [d]', 'line 2: not valid YAML: '),
+        ('? [a]\n: b', 'line 1: not valid YAML: found unhashable key'),
+        ('a: \x00', 'not valid YAML: '),
+        ('a: [2001-99-99]', 'not valid YAML: '),
+        ('a: [!!int x]', 'not valid YAML: '),
+        ('a: [!!bool x]', 'not valid YAML: '),
+        ('a: [!!timestamp x]', 'not valid YAML: '),
+        ('top: [a]\nbottom: [b]\ntop: [c]', "line 3: key 'top' stands twice (first on line 1)"),
+        ('groups:\n  top: [a]\n  "top": [b]\n', "line 3: key 'top' stands twice (first on line 2)"),
+        ('', 'the file is empty'),
+        ('# nothing\n', 'the file is empty'),
+        ('- a\n- b', 'a taxonomy is a mapping such as'),
+        ('shirt', 'a taxonomy is a mapping such as'),
+        ('[' * 5000, 'not a taxonomy: nested too deeply'),
+        (b'\x89PNG\r\n\x1a\n\xff\xd8', 'this is not UTF-8 text'),
+        (PLAIN.encode('utf-16'), 'this is not UTF-8 text'),
+    ],
+)
 def test_refused(refused, text, said):
     assert refused(text).startswith(said)
 
 
-@pytest.mark.parametrize(('scalar', 'read'), [
-    ('no', 'False'), ('on', 'True'), ('3', '3'), ('1.5', '1.5'), ('2024-01-02', 'datetime.date')])
+@pytest.mark.parametrize(
+    ('scalar', 'read'),
+    [('no', 'False'), ('on', 'True'), ('3', '3'), ('1.5', '1.5'), ('2024-01-02', 'datetime.date')],
+)
 def test_what_yaml_reads_as_something_else(refused, scalar, read):
     message = refused(f'top: [shirt, {scalar}]\nbottom: [jeans]')
     assert message.startswith(f"a class in group 'top' is {read}")
@@ -96,19 +102,22 @@ def test_a_file_that_refers_to_itself(refused):
 def test_a_billion_repetitions_end_at_once(refused):
     lines = ['a0: &a0 [x]'] + [f'a{i}: &a{i} {{l: *a{i - 1}, r: *a{i - 1}}}' for i in range(1, 19)]
     assert "class 'x' is in two groups, 'a0' and 'a1 / l'" in refused('\n'.join(lines))
-    lists = ['a0: &a0 [x]'] + [f'a{i}: &a{i} [{", ".join([f"*a{i - 1}"] * 9)}]'
-                              for i in range(1, 19)]
+    lists = ['a0: &a0 [x]'] + [
+        f'a{i}: &a{i} [{", ".join([f"*a{i - 1}"] * 9)}]' for i in range(1, 19)
+    ]
     assert "a class in group 'a1' is [['x']" not in refused('\n'.join(lists[::-1]))
     assert "a class in group 'a1' is" in refused('\n'.join(lists))
 
 
 def test_a_billion_merged_keys_end_at_once(refused):
-    lines = ['a0: &a0 {x: [y]}'] + [f'a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}]}}'
-                                    for i in range(1, 40)]
+    lines = ['a0: &a0 {x: [y]}'] + [
+        f'a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}]}}' for i in range(1, 40)
+    ]
     started = time.process_time()
     # PyYAML 6.0.4 merges a key once; before, it doubles them.
     assert refused('\n'.join(lines)).startswith(
-        ('line 18: over 100,000 keys by merging', "class 'y' is in two groups, 'a0 / x' and"))
+        ('line 18: over 100,000 keys by merging', "class 'y' is in two groups, 'a0 / x' and")
+    )
     assert time.process_time() - started < 5
 
 
@@ -136,8 +145,8 @@ def test_a_file_too_large_to_be_one(tmp_path):
     path.write_bytes(b'a: [b]\n' + b'#' * yaml_file.MAX_BYTES)
     with pytest.raises(TaxonomyError, match='x.yaml: over 4 MiB, more than a file of its kind'):
         Taxonomy.load(path)
-    path.write_bytes(path.read_bytes()[:yaml_file.MAX_BYTES])
-    assert Taxonomy.load(path).classes == ('b', )
+    path.write_bytes(path.read_bytes()[: yaml_file.MAX_BYTES])
+    assert Taxonomy.load(path).classes == ('b',)
 
 
 def test_merge_keys_are_no_repetition(tmp_path):
@@ -160,10 +169,50 @@ def test_text_is_editable_yaml():
     assert yaml.safe_load(text)['groups'] == {'top': ['no', 'straße'], 'bottom': ['3']}
 
 
-YAML_PIECES = st.lists(st.sampled_from([
-    'groups', 'classes', 'ungrouped', 'aliases', 'levels', 'name', 'top', 'hat', 'no', '3', ': ',
-    ':\n  ', '\n', '\n  - ', '- ', '[', ']', '{', '}', ', ', '&a ', '*a', '!!int ', '"', "'", '|',
-    '? ', '<<', '#', '\t', '2001-99-99', '0x', '~', '---', '%', '1e999', '1:60']), max_size=30)
+YAML_PIECES = st.lists(
+    st.sampled_from(
+        [
+            'groups',
+            'classes',
+            'ungrouped',
+            'aliases',
+            'levels',
+            'name',
+            'top',
+            'hat',
+            'no',
+            '3',
+            ': ',
+            ':\n  ',
+            '\n',
+            '\n  - ',
+            '- ',
+            '[',
+            ']',
+            '{',
+            '}',
+            ', ',
+            '&a ',
+            '*a',
+            '!!int ',
+            '"',
+            "'",
+            '|',
+            '? ',
+            '<<',
+            '#',
+            '\t',
+            '2001-99-99',
+            '0x',
+            '~',
+            '---',
+            '%',
+            '1e999',
+            '1:60',
+        ]
+    ),
+    max_size=30,
+)
 
 
 @settings(deadline=None)
@@ -183,10 +232,17 @@ def test_any_text_gives_a_taxonomy_or_one_line(tmp_path_factory, text):
         assert Taxonomy.load(taxonomy.to_dict()) == taxonomy
 
 
-@pytest.mark.parametrize('tag', [
-    '!!python/object/apply:os.mkdir [MARKER]', '!!python/object/new:os.mkdir [MARKER]',
-    '!!python/name:os.mkdir', '!!python/module:os', '!!python/object:object {}',
-    '!!python/tuple [a, b]'])
+@pytest.mark.parametrize(
+    'tag',
+    [
+        '!!python/object/apply:os.mkdir [MARKER]',
+        '!!python/object/new:os.mkdir [MARKER]',
+        '!!python/name:os.mkdir',
+        '!!python/module:os',
+        '!!python/object:object {}',
+        '!!python/tuple [a, b]',
+    ],
+)
 @pytest.mark.parametrize('place', ['TAG', 'name: TAG', 'groups:\n  top: TAG', '? TAG\n: x'])
 def test_no_object_of_python_is_built(refused, tmp_path, tag, place):
     marker = tmp_path / 'the code has run'

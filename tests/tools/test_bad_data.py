@@ -85,8 +85,16 @@ def test_no_process_saves_what_another_one_spoiled(garment_data, config, tmp_pat
     own.write_text(CONFIG.format(base=str(config)))
     run = tmp_path / 'run'
     result = start(
-        'bash', REPOSITORY / 'tools' / 'dist_train.sh', own, 2, '--work-dir', run,
-        '--cfg-options', *SMALL, *LONGER, f'data_root={garment_data}',
+        'bash',
+        REPOSITORY / 'tools' / 'dist_train.sh',
+        own,
+        2,
+        '--work-dir',
+        run,
+        '--cfg-options',
+        *SMALL,
+        *LONGER,
+        f'data_root={garment_data}',
         PYTHONPATH=f'{tmp_path}:{REPOSITORY}',
     )
     assert result.status != 0 and 'Traceback' not in result.out + result.err
@@ -105,8 +113,11 @@ def data_with_a_bad_image(garment_data, tmp_path):
     return data
 
 
-WHOLE = ('train_cfg.max_iters=8', 'train_cfg.val_interval=9',
-         'default_hooks.checkpoint.interval=99')  # two images at a time: each one once
+WHOLE = (
+    'train_cfg.max_iters=8',
+    'train_cfg.val_interval=9',
+    'default_hooks.checkpoint.interval=99',
+)  # two images at a time: each one once
 
 
 def test_training_stops_at_a_bad_image(data_with_a_bad_image, config, tmp_path):
@@ -119,13 +130,19 @@ def test_training_skips_bad_images_and_counts_them(data_with_a_bad_image, config
     more = (*WHOLE, 'train_dataloader.dataset.on_bad_image=skip')
     losses, counts = [], []
     for workers in (0, 2):
-        result = train(config, tmp_path / f'run{workers}', data_with_a_bad_image, *more,
-                       f'train_dataloader.num_workers={workers}')
+        result = train(
+            config,
+            tmp_path / f'run{workers}',
+            data_with_a_bad_image,
+            *more,
+            f'train_dataloader.num_workers={workers}',
+        )
         assert result.status == 0, result.err
         losses.append(result.losses)
         for name in ('000001.jpg', '000009.jpg'):
             assert result.out.count(f'{name}: cut off before its end; left out') == 1
         counts += re.findall(
-            r'2 image\(s\) could not be used and were left out (\d+) time\(s\)', result.out)
+            r'2 image\(s\) could not be used and were left out (\d+) time\(s\)', result.out
+        )
     assert losses[0] == losses[1] and len(losses[0]) == 8
     assert len(counts) == 2 and counts[0] == counts[1] and int(counts[0]) >= 2

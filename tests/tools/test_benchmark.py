@@ -34,9 +34,28 @@ def measured(tmp_path_factory, garment_data):
     """One run on the images of a data set: its record, its screen, its arguments."""
     out = tmp_path_factory.mktemp('benchmark') / 'speed.json'
     arguments = [
-        sys.executable, SCRIPT, WGROUP, BASELINE, '--what', 'training,inference,data,evaluation',
-        '--repeats', 2, '--warmup', 1, '--profiled', 1, '--eval-images', 20, '--device', 'cpu',
-        '--out', out, '--cfg-options', *BODY, f'data_root={garment_data}']
+        sys.executable,
+        SCRIPT,
+        WGROUP,
+        BASELINE,
+        '--what',
+        'training,inference,data,evaluation',
+        '--repeats',
+        2,
+        '--warmup',
+        1,
+        '--profiled',
+        1,
+        '--eval-images',
+        20,
+        '--device',
+        'cpu',
+        '--out',
+        out,
+        '--cfg-options',
+        *BODY,
+        f'data_root={garment_data}',
+    ]
     screen = start(*arguments)
     assert screen.status == 0, screen.err
     return json.loads(out.read_bytes()), screen, out
@@ -54,7 +73,7 @@ def test_every_timing_is_in_the_file(measured):
 
 def test_the_file_says_what_was_measured_on_what(measured):
     record, _, out = measured
-    run, = record['runs']
+    (run,) = record['runs']
     assert run['command'].startswith('python tools/benchmark.py ') and str(out) in run['command']
     assert {'python', 'torch', 'mmdet'} <= set(run['versions']) and run['cores'] >= 1
     assert run['processor'] and run['memory_gib'] > 0
@@ -70,33 +89,49 @@ def test_the_file_says_what_was_measured_on_what(measured):
 def test_all_contenders_do_the_same(measured):
     """Equal weights but for the heads give equal proposals, so equal RoIs to learn from."""
     record, _, _ = measured
-    counts = {(profile['rois'], profile['positive_rois'])
-              for profiles in record['measured']['training']['stages'].values()
-              for profile in profiles}
-    (rois, positive), = counts
+    counts = {
+        (profile['rois'], profile['positive_rois'])
+        for profiles in record['measured']['training']['stages'].values()
+        for profile in profiles
+    }
+    ((rois, positive),) = counts
     assert 0 < positive < rois <= 2 * 32
 
 
 def test_stages_and_flops_of_a_step(measured):
     record, _, _ = measured
-    for what, some in (('training', {'backward', 'optimiser', 'RPN loss', 'RoI loss'}),
-                       ('inference', {'RoI post-processing'})):
+    for what, some in (
+        ('training', {'backward', 'optimiser', 'RPN loss', 'RoI loss'}),
+        ('inference', {'RoI post-processing'}),
+    ):
         for name in NAMES:
-            profile, = record['measured'][what]['stages'][name]
-            assert some | {'preprocessing', 'backbone', 'neck', 'RPN', 'RoIAlign', 'RoI head',
-                           'other'} <= set(profile['seconds'])
+            (profile,) = record['measured'][what]['stages'][name]
+            assert some | {
+                'preprocessing',
+                'backbone',
+                'neck',
+                'RPN',
+                'RoIAlign',
+                'RoI head',
+                'other',
+            } <= set(profile['seconds'])
             assert all(seconds > 0 for seconds in profile['seconds'].values())
     flops = record['measured']['training']['flops']
-    assert flops['stock'] < flops[NAMES[1]] and flops['stock'] > 2.5 * (
-        record['measured']['inference']['flops']['stock'])
+    assert (
+        flops['stock'] < flops[NAMES[1]]
+        and flops['stock'] > 2.5 * (record['measured']['inference']['flops']['stock'])
+    )
 
 
 def test_screen(measured):
     _, screen, out = measured
     lines = screen.out.splitlines()
-    for start_of_line in ('Training step, batch of 2, images of the data set: 2 rounds, ratios to '
-                          'stock; ', 'Inference, one image, ', 'Data loading, 32 images: ',
-                          'Evaluation of 20 images with 100 detections each: '):
+    for start_of_line in (
+        'Training step, batch of 2, images of the data set: 2 rounds, ratios to stock; ',
+        'Inference, one image, ',
+        'Data loading, 32 images: ',
+        'Evaluation of 20 images with 100 detections each: ',
+    ):
         assert sum(line.startswith(start_of_line) for line in lines) == 1
     for name in NAMES:
         assert sum(line.startswith(name) for line in lines) == 4
@@ -115,29 +150,42 @@ def test_rounds_of_another_measurement_are_not_added(measured):
     assert out.read_bytes() == before
 
 
-@pytest.mark.parametrize(('arguments', 'message'), [
-    (['no/such.py'], 'no/such.py: no such config; check the path'),
-    ([WGROUP, '--images', 'dataset', '--cfg-options', 'data_root=nowhere'],
-     'its training annotations are not there; convert them'),
-    ([WGROUP, '--what', 'data', '--cfg-options', 'data_root=nowhere'],
-     'its training annotations are not there; convert them'),
-    ([WGROUP, '--speed', 'quicker'], 'no such option'),
-    (['--show', SCRIPT], 'benchmark.py: not a file that tools/benchmark.py wrote; name another'),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['no/such.py'], 'no/such.py: no such config; check the path'),
+        (
+            [WGROUP, '--images', 'dataset', '--cfg-options', 'data_root=nowhere'],
+            'its training annotations are not there; convert them',
+        ),
+        (
+            [WGROUP, '--what', 'data', '--cfg-options', 'data_root=nowhere'],
+            'its training annotations are not there; convert them',
+        ),
+        ([WGROUP, '--speed', 'quicker'], 'no such option'),
+        (
+            ['--show', SCRIPT],
+            'benchmark.py: not a file that tools/benchmark.py wrote; name another',
+        ),
+    ],
+)
 def test_wrong_inputs_are_one_line(arguments, message):
     assert message in call('benchmark', *arguments).error()
 
 
-@pytest.mark.parametrize(('arguments', 'message'), [
-    ([], 'name configs to measure, or a file with --show'),
-    ([WGROUP, '--show', 'x.json'], 'name configs to measure, or a file with --show'),
-    ([WGROUP, '--append'], '--append needs --out'),
-    ([WGROUP, '--what', 'training,rest'], "'rest' is none of training, inference, data"),
-    ([WGROUP, '--precision', 'fp8'], "'fp8' is none of config, fp32"),
-    ([WGROUP, '--scale', '1333'], "'1333' is not a size like 1333x800"),
-    ([WGROUP, '--repeats', '0'], "'0' is not a number of at least 1"),
-    ([WGROUP, '--warmup', '-1'], "'-1' is not a number of at least 0"),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ([], 'name configs to measure, or a file with --show'),
+        ([WGROUP, '--show', 'x.json'], 'name configs to measure, or a file with --show'),
+        ([WGROUP, '--append'], '--append needs --out'),
+        ([WGROUP, '--what', 'training,rest'], "'rest' is none of training, inference, data"),
+        ([WGROUP, '--precision', 'fp8'], "'fp8' is none of config, fp32"),
+        ([WGROUP, '--scale', '1333'], "'1333' is not a size like 1333x800"),
+        ([WGROUP, '--repeats', '0'], "'0' is not a number of at least 1"),
+        ([WGROUP, '--warmup', '-1'], "'-1' is not a number of at least 0"),
+    ],
+)
 def test_wrong_arguments(arguments, message):
     done = call('benchmark', *arguments)
     assert done.status == 2 and message in done.err and 'Traceback' not in done.err
@@ -148,12 +196,35 @@ def test_interrupt_leaves_nothing(tmp_path):
     out, temporary = tmp_path / 'speed.json', tmp_path / 'tmp'
     temporary.mkdir()
     process = subprocess.Popen(
-        [sys.executable, SCRIPT, WGROUP, '--against', WGROUP, '--images', 'synthetic',
-         '--scale', '64x80', '--device', 'cpu', '--repeats', '100000', '--out', str(out),
-         '--cfg-options', *BODY],
-        stderr=subprocess.PIPE, text=True, start_new_session=True,
-        env={**os.environ, 'PYTHONPATH': str(REPOSITORY), 'TMPDIR': str(temporary),
-             'OMP_NUM_THREADS': '1'})
+        [
+            sys.executable,
+            SCRIPT,
+            WGROUP,
+            '--against',
+            WGROUP,
+            '--images',
+            'synthetic',
+            '--scale',
+            '64x80',
+            '--device',
+            'cpu',
+            '--repeats',
+            '100000',
+            '--out',
+            str(out),
+            '--cfg-options',
+            *BODY,
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={
+            **os.environ,
+            'PYTHONPATH': str(REPOSITORY),
+            'TMPDIR': str(temporary),
+            'OMP_NUM_THREADS': '1',
+        },
+    )
     shown = ''
     while 'training' not in shown:
         shown += process.stderr.read(1)
@@ -183,9 +254,25 @@ def _group_lives(group: int) -> bool:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device here')
 def test_on_a_gpu(tmp_path):
     out = tmp_path / 'speed.json'
-    screen = start(sys.executable, SCRIPT, WGROUP, '--device', 'cuda', '--repeats', 2,
-                   '--profiled', 1, '--images', 'synthetic', '--scale', '320x256',
-                   '--precision', 'fp32,tf32,fp16,bf16', '--out', out)
+    screen = start(
+        sys.executable,
+        SCRIPT,
+        WGROUP,
+        '--device',
+        'cuda',
+        '--repeats',
+        2,
+        '--profiled',
+        1,
+        '--images',
+        'synthetic',
+        '--scale',
+        '320x256',
+        '--precision',
+        'fp32,tf32,fp16,bf16',
+        '--out',
+        out,
+    )
     assert screen.status == 0, screen.err
     record = json.loads(out.read_bytes())
     assert len(record['configs']) == 8

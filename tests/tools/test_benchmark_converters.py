@@ -27,7 +27,10 @@ def benchmarks(monkeypatch):
 def run(*arguments):
     return subprocess.run(
         [sys.executable, str(TOOLS / 'benchmark_converters.py'), *map(str, arguments)],
-        env={**os.environ, 'PYTHONPATH': str(TOOLS.parent)}, capture_output=True, text=True)
+        env={**os.environ, 'PYTHONPATH': str(TOOLS.parent)},
+        capture_output=True,
+        text=True,
+    )
 
 
 def test_deepfashion2(tmp_path):
@@ -72,26 +75,40 @@ def test_input_has_the_shape_of_the_release(tmp_path, benchmarks):
     summary = convert(tmp_path, 'train', progress=False)
     assert summary.num_images == 300 and not summary.problems.counts
     assert summary.boxes.total() / 300 == pytest.approx(312_186 / 191_961, rel=0.1)
-    annotations = [json.loads(path.read_bytes())
-                   for path in (tmp_path / 'train' / 'annos').iterdir()]
-    items = [item for annotation in annotations for key, item in annotation.items()
-             if key.startswith('item')]
+    annotations = [
+        json.loads(path.read_bytes()) for path in (tmp_path / 'train' / 'annos').iterdir()
+    ]
+    items = [
+        item
+        for annotation in annotations
+        for key, item in annotation.items()
+        if key.startswith('item')
+    ]
     landmarks = {item['category_name']: len(item['landmarks']) / 3 for item in items}
     assert landmarks['short sleeve top'] == 25 and landmarks['trousers'] == 14
     assert image_size(tmp_path / 'train' / 'image' / '000007.jpg') == (800, 800)
     if GENUINE.exists():
         genuine = json.loads(GENUINE.read_bytes())
         assert structure(items[0]) == structure(genuine['item1'])
-        two = [json.dumps(annotation) for annotation in annotations if 'item2' in annotation
-               and 'item3' not in annotation]
+        two = [
+            json.dumps(annotation)
+            for annotation in annotations
+            if 'item2' in annotation and 'item3' not in annotation
+        ]
         assert sum(map(len, two)) / len(two) == pytest.approx(GENUINE.stat().st_size, rel=0.15)
 
 
 def test_same_seed_gives_the_same_input(tmp_path, benchmarks):
     for name in 'ab':
         benchmarks('deepfashion2_input').write_input(tmp_path / name, 12)
-    first, second = ({path.relative_to(tmp_path / name): path.read_bytes()
-                      for path in (tmp_path / name).rglob('*') if path.is_file()} for name in 'ab')
+    first, second = (
+        {
+            path.relative_to(tmp_path / name): path.read_bytes()
+            for path in (tmp_path / name).rglob('*')
+            if path.is_file()
+        }
+        for name in 'ab'
+    )
     assert first == second and len(first) == 25
 
 
@@ -119,12 +136,19 @@ def test_measure_of_what_fails(benchmarks, capfd):
 
 def test_ratios_and_medians(benchmarks):
     module = benchmarks('measure')
-    runs = {name: [module.Measured(None, seconds, seconds, 10, 5) for seconds in times]
-            for name, times in (('a', (1, 2, 4)), ('b', (3, 3, 4)))}
+    runs = {
+        name: [module.Measured(None, seconds, seconds, 10, 5) for seconds in times]
+        for name, times in (('a', (1, 2, 4)), ('b', (3, 3, 4)))
+    }
     assert module.paired_ratio(runs, 'b', 'a') == 1.5  # of 3, 1.5 and 1
     assert module.summarise(runs)['b'] == {
-        'seconds': 3, 'min_seconds': 3, 'max_seconds': 4, 'cpu_seconds': 3, 'peak_mb': 10,
-        'peak_child_mb': 5}
+        'seconds': 3,
+        'min_seconds': 3,
+        'max_seconds': 4,
+        'cpu_seconds': 3,
+        'peak_mb': 10,
+        'peak_child_mb': 5,
+    }
     lines = module.format_table(runs, base='a').splitlines()
     assert lines[0].split()[-2:] == ['x', 'a']
     assert [line.split()[-1] for line in lines[1:]] == ['1.00', '1.50']

@@ -54,6 +54,7 @@ def test_interval_covers_as_it_says(part):
 
         def outside(rank, rounds=rounds):
             return 2 * sum(comb(rounds, number) for number in range(rank)) / 2**rounds
+
         assert outside(rank) <= 0.05 < outside(rank + 1)
 
 
@@ -63,10 +64,13 @@ def test_quartiles(part):
 
 
 def test_stage_shares(part):
-    shares = part('report').stage_shares([
-        {'seconds': {'other': 1, 'backbone': 4, 'head': 5}},
-        {'seconds': {'other': 1, 'backbone': 8, 'head': 3}},
-        {'seconds': {'other': 1, 'backbone': 6}}])
+    shares = part('report').stage_shares(
+        [
+            {'seconds': {'other': 1, 'backbone': 4, 'head': 5}},
+            {'seconds': {'other': 1, 'backbone': 8, 'head': 3}},
+            {'seconds': {'other': 1, 'backbone': 6}},
+        ]
+    )
     assert shares == {'other': 0.1, 'backbone': 0.6, 'head': 0.3}  # of medians 1, 6 and 3
     assert sum(shares.values()) == pytest.approx(1)
 
@@ -78,32 +82,71 @@ def record_of(seconds, **more):
         'runs': [{'versions': {'torch': '2'}, 'processor': 'P', 'cores': 2, **more}],
         'plan': {'images': 'synthetic', 'scale': [64, 48], 'batch': 4, 'eval_images': 9},
         'images': {'training': 4},
-        'configs': {name: {'reference': 'a', 'precision': 'config', 'sha256': name,
-                           'device': 'cpu', 'threads': 1, 'matmul_flops': 50e9}
-                    for name in seconds},
-        'measured': {'training': {
-            'seconds': seconds, 'peak_mb': dict.fromkeys(seconds, 100),
-            'flops': dict.fromkeys(seconds, 10**10),
-            'stages': {name: [{'seconds': {'other': 1, 'neck': 3}, 'rois': 40,
-                               'positive_rois': 10}] for name in seconds}}}}
+        'configs': {
+            name: {
+                'reference': 'a',
+                'precision': 'config',
+                'sha256': name,
+                'device': 'cpu',
+                'threads': 1,
+                'matmul_flops': 50e9,
+            }
+            for name in seconds
+        },
+        'measured': {
+            'training': {
+                'seconds': seconds,
+                'peak_mb': dict.fromkeys(seconds, 100),
+                'flops': dict.fromkeys(seconds, 10**10),
+                'stages': {
+                    name: [{'seconds': {'other': 1, 'neck': 3}, 'rois': 40, 'positive_rois': 10}]
+                    for name in seconds
+                },
+            }
+        },
+    }
 
 
 def test_rows_by_hand(part):
     row = part('report').summarise(record_of({'a': [1, 2, 1], 'b': [2, 2, 3]}), 'training')['b']
     assert row == {
-        'seconds': 2, 'spread': 0.5, 'images_per_second': 2, 'ratio': 2, 'ratio_low': 1,
-        'ratio_high': 3, 'peak_mb': 100, 'gflops': 10, 'utilisation': 0.1,
-        'shares': {'other': 0.25, 'neck': 0.75}, 'rois': 10, 'positive_rois': 2.5}
+        'seconds': 2,
+        'spread': 0.5,
+        'images_per_second': 2,
+        'ratio': 2,
+        'ratio_low': 1,
+        'ratio_high': 3,
+        'peak_mb': 100,
+        'gflops': 10,
+        'utilisation': 0.1,
+        'shares': {'other': 0.25, 'neck': 0.75},
+        'rois': 10,
+        'positive_rois': 2.5,
+    }
 
 
 @pytest.mark.parametrize('markdown', [False, True])
 def test_tables(part, markdown):
     text = part('report').tables(record_of({'a': [1, 2, 1], 'b': [2, 2, 3]}), markdown=markdown)
-    assert text.startswith('Training step, batch of 4, drawn images of 64 x 48 px: 3 rounds, '
-                           'ratios to a; P, 1 threads, PyTorch 2\n\n')
+    assert text.startswith(
+        'Training step, batch of 4, drawn images of 64 x 48 px: 3 rounds, '
+        'ratios to a; P, 1 threads, PyTorch 2\n\n'
+    )
     cells = [line.replace('|', ' ').split() for line in text.splitlines()]
-    assert ['b', '2000.0', '500.0', '2.000', '1.000', 'to', '3.000', '2.00', '100', '10.0', '10%',
-            '2.5'] in cells
+    assert [
+        'b',
+        '2000.0',
+        '500.0',
+        '2.000',
+        '1.000',
+        'to',
+        '3.000',
+        '2.00',
+        '100',
+        '10.0',
+        '10%',
+        '2.5',
+    ] in cells
     assert ['neck', '75.0%', '75.0%'] in cells and cells[-1] == ['other', '25.0%', '25.0%']
 
 
@@ -155,9 +198,14 @@ def test_targets_of_lists_and_of_absent_parts(part):
     model = nn.Module()
     model.roi_head = nn.Module()
     model.roi_head.bbox_head = nn.ModuleList([nn.Linear(1, 1), nn.Linear(1, 1)])
-    found = part('stages').find_targets(model, (('head', 'roi_head.bbox_head', 'forward'),
-                                                ('neck', 'neck', 'forward'),
-                                                ('mask', 'roi_head.mask_head', 'forward')))
+    found = part('stages').find_targets(
+        model,
+        (
+            ('head', 'roi_head.bbox_head', 'forward'),
+            ('neck', 'neck', 'forward'),
+            ('mask', 'roi_head.mask_head', 'forward'),
+        ),
+    )
     assert [(stage, method) for stage, _, method in found] == [('head', 'forward')] * 2
 
 
@@ -213,6 +261,7 @@ def test_stock_of_a_small_body_is_the_config_with_the_stock_head(part):
         del body['roi_head']['bbox_head']
     assert bodies[0] == bodies[1]
     from mmdet.registry import MODELS
+
     assert MODELS.build(head).fc_reg.out_features == 4 * 13
 
 
@@ -222,16 +271,23 @@ def test_each_precision_has_its_reference(part):
         ('stock fp32', 'stock fp32', 'fp32'),
         ('wgroup_r18_fpn_synthetic fp32', 'stock fp32', 'fp32'),
         ('stock bf16', 'stock bf16', 'bf16'),
-        ('wgroup_r18_fpn_synthetic bf16', 'stock bf16', 'bf16')]
+        ('wgroup_r18_fpn_synthetic bf16', 'stock bf16', 'bf16'),
+    ]
 
 
 def test_options_make_contenders_of_their_own(part):
-    contenders, _ = load(part, 'wgroup_r18_fpn_synthetic',
-                         speed=('channels-last', 'amp-bf16+fused-optimizer'))
+    contenders, _ = load(
+        part, 'wgroup_r18_fpn_synthetic', speed=('channels-last', 'amp-bf16+fused-optimizer')
+    )
     assert [(one.name, one.reference) for one in contenders] == [
-        (name, 'stock') for name in (
-            'stock', 'wgroup_r18_fpn_synthetic', 'wgroup_r18_fpn_synthetic channels-last',
-            'wgroup_r18_fpn_synthetic amp-bf16+fused-optimizer')]
+        (name, 'stock')
+        for name in (
+            'stock',
+            'wgroup_r18_fpn_synthetic',
+            'wgroup_r18_fpn_synthetic channels-last',
+            'wgroup_r18_fpn_synthetic amp-bf16+fused-optimizer',
+        )
+    ]
     _, plain, channels_last, both = (one.cfg for one in contenders)
     assert channels_last.custom_hooks[-1].type == 'ChannelsLastHook'
     assert len(plain.custom_hooks) == len(channels_last.custom_hooks) - 1
@@ -243,11 +299,15 @@ def test_options_make_contenders_of_their_own(part):
 
 def test_another_reference(part):
     baseline = str(CONFIGS / 'baseline_r18_fpn_synthetic.py')
-    for names in (['wgroup_r18_fpn_synthetic'],
-                  ['wgroup_r18_fpn_synthetic', 'baseline_r18_fpn_synthetic']):
+    for names in (
+        ['wgroup_r18_fpn_synthetic'],
+        ['wgroup_r18_fpn_synthetic', 'baseline_r18_fpn_synthetic'],
+    ):
         contenders, _ = load(part, *names, against=baseline)
-        assert [one.name for one in contenders] == ['baseline_r18_fpn_synthetic',
-                                                    'wgroup_r18_fpn_synthetic']
+        assert [one.name for one in contenders] == [
+            'baseline_r18_fpn_synthetic',
+            'wgroup_r18_fpn_synthetic',
+        ]
         assert {one.reference for one in contenders} == {'baseline_r18_fpn_synthetic'}
 
 
@@ -265,8 +325,14 @@ def test_configs_that_cannot_be_compared(part, tmp_path):
 
 
 def test_digest_is_that_of_the_content(part):
-    first, second, other = (load(part, name)[0][1] for name in (
-        'wgroup_r18_fpn_synthetic', 'wgroup_r18_fpn_synthetic', 'merged_r18_fpn_synthetic'))
+    first, second, other = (
+        load(part, name)[0][1]
+        for name in (
+            'wgroup_r18_fpn_synthetic',
+            'wgroup_r18_fpn_synthetic',
+            'merged_r18_fpn_synthetic',
+        )
+    )
     assert first.digest == second.digest != other.digest
 
 
@@ -275,13 +341,15 @@ def test_digest_is_that_of_the_content(part):
 
 def test_drawn_batches(part):
     def draw(seed):
-        return part('inputs').draw_batches(2, batch=3, width=90, height=50, num_classes=5,
-                                           seed=seed)
+        return part('inputs').draw_batches(
+            2, batch=3, width=90, height=50, num_classes=5, seed=seed
+        )
 
     batches = draw(0)
     assert [len(batch['inputs']) for batch in batches] == [3, 3]
     for image, sample in itertools.chain.from_iterable(
-            zip(batch['inputs'], batch['data_samples'], strict=True) for batch in batches):
+        zip(batch['inputs'], batch['data_samples'], strict=True) for batch in batches
+    ):
         assert image.shape == (3, 50, 90) and image.dtype == torch.uint8
         boxes = sample.gt_instances.bboxes.tensor
         assert len(boxes) >= 1 and (boxes[:, 2:] > boxes[:, :2]).all() and (boxes >= 0).all()
@@ -312,8 +380,13 @@ class FakeWorker:
 
     def ask(self, method, **arguments):
         self.asked.append((self.name, method, arguments))
-        return {'time': 0.5, 'peak_mb': 7, 'flops': 9, 'profile': {'seconds': {}},
-                'matmul_peak': 5e9}.get(method)
+        return {
+            'time': 0.5,
+            'peak_mb': 7,
+            'flops': 9,
+            'profile': {'seconds': {}},
+            'matmul_peak': 5e9,
+        }.get(method)
 
 
 def test_contenders_take_turns(part):
@@ -321,21 +394,26 @@ def test_contenders_take_turns(part):
     found = {name: FakeWorker(name, asked) for name in 'abc'}
     seconds = part('rounds').time_in_turn(found, 'training', repeats=4, warmup=1)
     assert seconds == {name: [0.5] * 4 for name in 'abc'}
-    rounds = [asked[start:start + 3] for start in range(0, 15, 3)]
+    rounds = [asked[start : start + 3] for start in range(0, 15, 3)]
     assert len(asked) == 15
     for number, calls in enumerate(rounds):
         assert {name for name, _, _ in calls} == set('abc')
-        assert all(arguments == {'what': 'training', 'number': max(number - 1, 0)}
-                   for _, _, arguments in calls)
+        assert all(
+            arguments == {'what': 'training', 'number': max(number - 1, 0)}
+            for _, _, arguments in calls
+        )
 
 
 def test_what_is_measured(part):
     asked = []
     found = {name: FakeWorker(name, asked) for name in 'ab'}
     measured = part('rounds').measure(found, 'training', repeats=2, warmup=0, profiled=3)
-    assert measured == {'seconds': {'a': [0.5] * 2, 'b': [0.5] * 2}, 'peak_mb': {'a': 7, 'b': 7},
-                        'flops': {'a': 9, 'b': 9},
-                        'stages': {'a': [{'seconds': {}}] * 3, 'b': [{'seconds': {}}] * 3}}
+    assert measured == {
+        'seconds': {'a': [0.5] * 2, 'b': [0.5] * 2},
+        'peak_mb': {'a': 7, 'b': 7},
+        'flops': {'a': 9, 'b': 9},
+        'stages': {'a': [{'seconds': {}}] * 3, 'b': [{'seconds': {}}] * 3},
+    }
     # Memory counts from the first step on and before the profiled ones, which hold more.
     methods = [method for name, method, _ in asked if name == 'a']
     assert methods == ['reset_peak', 'time', 'time', 'peak_mb', *['profile'] * 3, 'flops']
@@ -394,12 +472,15 @@ def test_append_of_something_not_measured_before(part):
     assert joined['images'] == {'training': 4, 'inference': 1}
 
 
-@pytest.mark.parametrize(('change', 'words'), [
-    (lambda record: record['plan'].update(batch=8), r'batch \(4, now 8\)'),
-    (lambda record: record['configs']['b'].update(sha256='c'), r'b \(sha256\)'),
-    (lambda record: record['configs'].pop('b'), r'set of configs \(a, b\)'),
-    (lambda record: record['runs'][0].update(cores=3), r'machine or installation \(cores\)'),
-])
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        (lambda record: record['plan'].update(batch=8), r'batch \(4, now 8\)'),
+        (lambda record: record['configs']['b'].update(sha256='c'), r'b \(sha256\)'),
+        (lambda record: record['configs'].pop('b'), r'set of configs \(a, b\)'),
+        (lambda record: record['runs'][0].update(cores=3), r'machine or installation \(cores\)'),
+    ],
+)
 def test_append_to_another_measurement(part, change, words):
     first, second = record_of({'a': [1], 'b': [1]}), record_of({'a': [1], 'b': [1]})
     change(second)
@@ -418,7 +499,7 @@ def test_files_of_something_else(part, tmp_path, content):
 def test_a_record_begins_with_what_is_known(part):
     contenders, _ = load(part, 'wgroup_r18_fpn_synthetic')
     record = part('record').begin(contenders, part('worker').Plan('synthetic', (64, 48), batch=2))
-    run, = record['runs']
+    (run,) = record['runs']
     assert run['memory_gib'] > 0 and run['cores'] >= 1 and run['processor']
     assert record['plan']['scale'] == [64, 48] and record['measured'] == {}
     assert list(record['configs']) == ['stock', 'wgroup_r18_fpn_synthetic']
@@ -432,8 +513,12 @@ def test_a_record_begins_with_what_is_known(part):
 def test_the_peak_is_measured_once_for_each_precision(part):
     asked = []
     workers = {name: FakeWorker(name, asked) for name in 'abc'}
-    record = {'configs': {name: {'precision': 'config', 'dtype': dtype} for name, dtype in zip(
-        'abc', ('float32', 'float32', 'bfloat16'), strict=True)}}
+    record = {
+        'configs': {
+            name: {'precision': 'config', 'dtype': dtype}
+            for name, dtype in zip('abc', ('float32', 'float32', 'bfloat16'), strict=True)
+        }
+    }
     part('record').add_peaks(record, workers)
     assert [name for name, _, _ in asked] == ['a', 'c']
     assert [record['configs'][name]['matmul_flops'] for name in 'abc'] == [5e9, 5e9, 5e9]

@@ -18,9 +18,14 @@ SCRIPT = REPOSITORY / 'tools' / 'benchmark_evaluation.py'
 
 def run(*arguments):
     return subprocess.run(
-        [sys.executable, SCRIPT, *map(str, arguments)], capture_output=True, text=True,
-        env={**os.environ, 'PYTHONPATH': os.pathsep.join(
-            [str(REPOSITORY), os.environ.get('PYTHONPATH', '')])})
+        [sys.executable, SCRIPT, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={
+            **os.environ,
+            'PYTHONPATH': os.pathsep.join([str(REPOSITORY), os.environ.get('PYTHONPATH', '')]),
+        },
+    )
 
 
 def test_table_and_file(tmp_path):
@@ -35,8 +40,13 @@ def test_table_and_file(tmp_path):
     assert (report['images'], report['detections'], report['resamples']) == (40, 4000, 5)
     assert 0 < report['AP'] < 1 and report['peak_mib'] > 0
     assert '40 images' in done.stdout and 'bar: 1/20' in done.stdout
-    assert sum(line.startswith(('pycocotools', 'metric, ', 'error', 'bootstrap of'))
-               for line in done.stdout.splitlines()) == 4
+    assert (
+        sum(
+            line.startswith(('pycocotools', 'metric, ', 'error', 'bootstrap of'))
+            for line in done.stdout.splitlines()
+        )
+        == 4
+    )
 
 
 def test_without_pycocotools():

@@ -25,13 +25,34 @@ def photos(monkeypatch):
 def run(*arguments):
     return subprocess.run(
         [sys.executable, TOOLS / 'benchmark_loader.py', *map(str, arguments)],
-        capture_output=True, text=True, env={**os.environ, 'PYTHONPATH': str(TOOLS.parent)})
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': str(TOOLS.parent)},
+    )
 
 
 def test_tables_and_file(tmp_path):
     out = tmp_path / 'speed.json'
-    done = run('--images', 3, '--source-edge', 300, '--short-edge', 100, 200, '--workers', 0, 1,
-               '--batch', 2, '--rounds', 2, '--batches', 1, '--out', out)
+    done = run(
+        '--images',
+        3,
+        '--source-edge',
+        300,
+        '--short-edge',
+        100,
+        200,
+        '--workers',
+        0,
+        1,
+        '--batch',
+        2,
+        '--rounds',
+        2,
+        '--batches',
+        1,
+        '--out',
+        out,
+    )
     assert done.returncode == 0, done.stderr
     report = json.loads(out.read_text())
     assert report['photos']['number'] == 3 and report['photos']['short_edge'] == 300
@@ -41,8 +62,9 @@ def test_tables_and_file(tmp_path):
         assert [run['workers'] for run in result['speed']] == [0, 1]
         for one in result['speed']:
             assert list(one['seconds_per_image']) == ['stock', 'exact', 'fast']
-            assert all(len(values) == 2 and min(values) > 0
-                       for values in one['seconds_per_image'].values())
+            assert all(
+                len(values) == 2 and min(values) > 0 for values in one['seconds_per_image'].values()
+            )
         assert set(result['milliseconds']['stock']) >= {'LoadImageFromFile', 'PackDetInputs'}
         assert set(result['milliseconds']['fast']) >= {'LoadResized', 'PlanarPackDetInputs'}
         assert result['equality']['samples'] == 3 and result['equality']['nearer'] == 3
@@ -59,10 +81,19 @@ def test_enlarged_photos(photos, tmp_path):
     for name in ('a', 'b', 'c'):
         cv2.imwrite(str(tmp_path / 'small' / f'{name}.png'), 255 * photos.np.ones((60, 40, 3)))
     annotations = tmp_path / 'small.json'
-    annotations.write_text(json.dumps({
-        'images': [{'id': 10 + n, 'file_name': f'{name}.png'} for n, name in enumerate('abc')],
-        'annotations': [{'id': 1, 'image_id': 11, 'category_id': 5, 'bbox': [1, 2, 10, 20]}],
-        'categories': [{'id': 5, 'name': 'shirt'}]}))
+    annotations.write_text(
+        json.dumps(
+            {
+                'images': [
+                    {'id': 10 + n, 'file_name': f'{name}.png'} for n, name in enumerate('abc')
+                ],
+                'annotations': [
+                    {'id': 1, 'image_id': 11, 'category_id': 5, 'bbox': [1, 2, 10, 20]}
+                ],
+                'categories': [{'id': 5, 'name': 'shirt'}],
+            }
+        )
+    )
     data = photos.enlarge(tmp_path / 'small', annotations, tmp_path, count=9, edge=100)
     content = json.loads(data.annotations.read_text())
     assert [image['file_name'] for image in content['images']] == ['000001.jpg']  # b has the box
@@ -88,12 +119,15 @@ def test_a_difference_stops_it(photos, tmp_path, monkeypatch):
         pipelines.compare(data, 40, datasets, seed=0)
 
 
-@pytest.mark.parametrize(('arguments', 'message'), [
-    (('--images', 0), '--images must be at least 1'),
-    (('--workers', -1), '--workers and --short-edge must not be negative'),
-    (('--photos', 'here'), '--photos and --annotations belong together'),
-    (('--photos', 'here', '--annotations', 'none.json'), 'none.json'),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (('--images', 0), '--images must be at least 1'),
+        (('--workers', -1), '--workers and --short-edge must not be negative'),
+        (('--photos', 'here'), '--photos and --annotations belong together'),
+        (('--photos', 'here', '--annotations', 'none.json'), 'none.json'),
+    ],
+)
 def test_bad_arguments(arguments, message):
     done = run(*arguments)
     assert done.returncode == 2 and message in done.stderr and 'Traceback' not in done.stderr

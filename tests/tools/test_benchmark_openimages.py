@@ -16,28 +16,53 @@ ROOT = Path(__file__).resolve().parents[2]
 def result(tmp_path_factory):
     folder = tmp_path_factory.mktemp('benchmark')
     done = subprocess.run(
-        [sys.executable, str(ROOT / 'tools' / 'benchmark_converters.py'), 'openimages', '--rows',
-         '5000', '--repeats', '1', '--dir', str(folder), '--out', str(folder / 'out.json')],
-        env={**os.environ, 'PYTHONPATH': str(ROOT)}, capture_output=True, text=True)
+        [
+            sys.executable,
+            str(ROOT / 'tools' / 'benchmark_converters.py'),
+            'openimages',
+            '--rows',
+            '5000',
+            '--repeats',
+            '1',
+            '--dir',
+            str(folder),
+            '--out',
+            str(folder / 'out.json'),
+        ],
+        env={**os.environ, 'PYTHONPATH': str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     return folder, done.stdout
 
 
 def test_figures(result):
     folder, screen = result
-    (figures, ) = json.loads((folder / 'out.json').read_bytes())['results']
+    (figures,) = json.loads((folder / 'out.json').read_bytes())['results']
     assert figures['rows'] == 5000 and 100 < figures['boxes'] < 250  # 3.4 %
     assert figures['ratio'] > 0 and figures['convert']['peak_mb'] > 50
-    assert figures['seconds_per_million_rows'] == pytest.approx(
-        figures['convert']['seconds'] * 200)
+    assert figures['seconds_per_million_rows'] == pytest.approx(figures['convert']['seconds'] * 200)
     assert screen.startswith('5,000 rows') and 'x filter' in screen
 
 
 def test_input_has_the_shape_of_the_release(result):
     rows = pl.read_csv(result[0] / '5000_rows.csv')
     assert rows.columns == [
-        'ImageID', 'Source', 'LabelName', 'Confidence', 'XMin', 'XMax', 'YMin', 'YMax',
-        'IsOccluded', 'IsTruncated', 'IsGroupOf', 'IsDepiction', 'IsInside']
+        'ImageID',
+        'Source',
+        'LabelName',
+        'Confidence',
+        'XMin',
+        'XMax',
+        'YMin',
+        'YMax',
+        'IsOccluded',
+        'IsTruncated',
+        'IsGroupOf',
+        'IsDepiction',
+        'IsInside',
+    ]
     assert len(rows) == 5000 and rows['ImageID'].is_sorted()
     assert set(rows['ImageID'].str.len_chars()) == {16}
     assert (rows['XMin'] < rows['XMax']).all() and (rows['YMax'] <= 1).all()

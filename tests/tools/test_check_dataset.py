@@ -19,10 +19,28 @@ def content(**annotation):
     """One image, four classes in two groups, a box of each."""
     return {
         'images': [{'id': 1, 'file_name': 'Größe 1.jpg', 'width': 100, 'height': 80}],
-        'categories': [{'id': n, 'name': name, 'supercategory': group} for n, name, group in (
-            (1, 'vest', 'top'), (2, 'coat', 'top'), (3, 'skirt', 'low'), (4, 'shorts', 'low'))],
-        'annotations': [{'id': n, 'image_id': 1, 'category_id': n, 'bbox': [n, 0, 50, 60],
-                         'area': 3000, 'iscrowd': 0, **annotation} for n in (1, 2, 3, 4)]}
+        'categories': [
+            {'id': n, 'name': name, 'supercategory': group}
+            for n, name, group in (
+                (1, 'vest', 'top'),
+                (2, 'coat', 'top'),
+                (3, 'skirt', 'low'),
+                (4, 'shorts', 'low'),
+            )
+        ],
+        'annotations': [
+            {
+                'id': n,
+                'image_id': 1,
+                'category_id': n,
+                'bbox': [n, 0, 50, 60],
+                'area': 3000,
+                'iscrowd': 0,
+                **annotation,
+            }
+            for n in (1, 2, 3, 4)
+        ],
+    }
 
 
 def write(path, data):
@@ -58,9 +76,12 @@ def photos(tmp_path):
 @pytest.fixture
 def run(capsys):
     """Call the tool: exit status, stdout, stderr."""
+
     def call(*arguments):
-        with mock.patch.object(sys, 'argv', [str(TOOL), *map(str, arguments)]), pytest.raises(
-                SystemExit) as stop:
+        with (
+            mock.patch.object(sys, 'argv', [str(TOOL), *map(str, arguments)]),
+            pytest.raises(SystemExit) as stop,
+        ):
             runpy.run_path(str(TOOL), run_name='__main__')
         screen = capsys.readouterr()
         return int(stop.value.code or 0), screen.out, screen.err
@@ -71,6 +92,7 @@ def run(capsys):
 @pytest.fixture
 def refused(run):
     """The one line of a call that fails."""
+
     def call(*arguments):
         status, _, err = run(*arguments)
         assert status == 2 and 'Traceback' not in err
@@ -105,7 +127,9 @@ def test_json(run, faulty, tmp_path):
     assert report['schema_version'] == 1 and report['verdict'] == 'errors'
     assert report['files'][0]['counts'] == {'images': 1, 'annotations': 4, 'categories': 4}
     assert [(finding['kind'], finding['count']) for finding in report['findings']] == [
-        ('annotation-id-below-1', 1), ('bbox-partly-outside', 1)]
+        ('annotation-id-below-1', 1),
+        ('bbox-partly-outside', 1),
+    ]
 
 
 def test_number_of_examples(run, warned):
@@ -154,8 +178,13 @@ def test_repaired_copy(run, faulty, tmp_path):
     assert 'clipped           1  boxes partly outside their image' in out
     assert out.splitlines()[-1] == 'verdict on the repaired copy: clean'
     assert json.loads(out_file.read_bytes())['annotations'][0] == {
-        'id': 1, 'image_id': 1, 'category_id': 1, 'bbox': [70, 0, 30, 60], 'area': 1800,
-        'iscrowd': 0}
+        'id': 1,
+        'image_id': 1,
+        'category_id': 1,
+        'bbox': [70, 0, 30, 60],
+        'area': 1800,
+        'iscrowd': 0,
+    }
     repaired = json.loads(report.read_bytes())['repaired']
     assert repaired['verdict'] == 'clean' and len(repaired['files'][0]['done']) == 2
     assert run(out_file, '--strict')[0] == 0
@@ -178,13 +207,18 @@ def test_inputs_are_never_replaced(refused, faulty, warned, tmp_path):
     (tmp_path / 'hard.json').hardlink_to(faulty)
     os.rename(warned, tmp_path / 'train.json')
     for arguments in (
-            (faulty, '--fix', faulty), (faulty, '--fix', tmp_path / 'soft.json'),
-            (faulty, '--fix', tmp_path / 'hard.json'), (tmp_path / 'soft.json', '--fix', faulty),
-            (faulty, '--json', faulty), (faulty, tmp_path / 'train.json', '--fix', tmp_path),
-            (faulty, '--taxonomy', tmp_path / 'train.json', '--fix', tmp_path / 'train.json')):
+        (faulty, '--fix', faulty),
+        (faulty, '--fix', tmp_path / 'soft.json'),
+        (faulty, '--fix', tmp_path / 'hard.json'),
+        (tmp_path / 'soft.json', '--fix', faulty),
+        (faulty, '--json', faulty),
+        (faulty, tmp_path / 'train.json', '--fix', tmp_path),
+        (faulty, '--taxonomy', tmp_path / 'train.json', '--fix', tmp_path / 'train.json'),
+    ):
         assert 'would replace the input' in refused(*arguments)
-    assert 'named for two outputs' in refused(faulty, '--fix', tmp_path / 'o', '--json',
-                                              tmp_path / 'o')
+    assert 'named for two outputs' in refused(
+        faulty, '--fix', tmp_path / 'o', '--json', tmp_path / 'o'
+    )
     assert faulty.read_bytes() == before
 
 
@@ -196,22 +230,32 @@ def test_wrong_places_for_the_copy(refused, faulty, warned, tmp_path):
 
 
 def test_nothing_is_written_when_repair_is_refused(refused, tmp_path):
-    corners = [{'id': n, 'image_id': 1, 'category_id': 1, 'bbox': [60, 50 - n, 90, 80]}
-               for n in range(1, 6)]
+    corners = [
+        {'id': n, 'image_id': 1, 'category_id': 1, 'bbox': [60, 50 - n, 90, 80]}
+        for n in range(1, 6)
+    ]
     faulty = write(tmp_path / 'a.json', {**content(), 'annotations': corners})
     assert 'look like corners' in refused(faulty, '--fix', tmp_path / 'b.json')
     assert os.listdir(tmp_path) == ['a.json']
 
 
-@pytest.mark.parametrize('options', [
-    ('--full-decode', ), ('--val-images', 'x'), ('--workers', '0'), ('--examples', '-1'),
-    ('--workers', 'x')])
+@pytest.mark.parametrize(
+    'options',
+    [
+        ('--full-decode',),
+        ('--val-images', 'x'),
+        ('--workers', '0'),
+        ('--examples', '-1'),
+        ('--workers', 'x'),
+    ],
+)
 def test_wrong_options(refused, clean, options):
     refused(clean, *options)
 
 
-@pytest.mark.parametrize('data', [
-    b'', b'{', b'[]', b'\x89PNG', b'{"images": [' * 10_000, b'1' * 5000])
+@pytest.mark.parametrize(
+    'data', [b'', b'{', b'[]', b'\x89PNG', b'{"images": [' * 10_000, b'1' * 5000]
+)
 def test_what_cannot_be_checked(refused, tmp_path, data):
     path = tmp_path / 'a.json'
     path.write_bytes(data)
@@ -222,8 +266,12 @@ def test_what_cannot_be_checked(refused, tmp_path, data):
 def in_process(*arguments, **options):
     """Call the tool in a process of its own."""
     return subprocess.run(
-        [sys.executable, str(TOOL), *map(str, arguments)], capture_output=True, text=True,
-        env={**os.environ, 'PYTHONPATH': str(TOOL.parents[1]), **options.pop('env', {})}, **options)
+        [sys.executable, str(TOOL), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': str(TOOL.parents[1]), **options.pop('env', {})},
+        **options,
+    )
 
 
 def test_full_disk(faulty, tmp_path):
@@ -231,8 +279,12 @@ def test_full_disk(faulty, tmp_path):
     data = json.loads(faulty.read_text())
     data['info'] = {'description': 'x' * 100_000}
     write(faulty, data)
-    result = in_process(faulty, '--fix', tmp_path / 'out' / 'b.json', preexec_fn=lambda: (
-        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))))
+    result = in_process(
+        faulty,
+        '--fix',
+        tmp_path / 'out' / 'b.json',
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)),
+    )
     assert result.returncode == 2 and 'Traceback' not in result.stderr
     assert 'b.json: cannot be written (File too large)' in result.stderr
     assert os.listdir(tmp_path) == ['faulty.json']
@@ -245,8 +297,13 @@ def test_full_disk_at_the_second_of_two_copies_leaves_none(faulty, tmp_path):
     out = tmp_path / 'out'
     out.mkdir()
     (out / 'train.json').write_text('old')
-    result = in_process(faulty, large, '--fix', out, preexec_fn=lambda: (
-        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))))
+    result = in_process(
+        faulty,
+        large,
+        '--fix',
+        out,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)),
+    )
     assert result.returncode == 2 and 'val.json: cannot be written' in result.stderr
     assert os.listdir(out) == ['train.json'] and (out / 'train.json').read_text() == 'old'
     assert ': written' not in result.stdout

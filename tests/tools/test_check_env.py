@@ -91,32 +91,49 @@ def test_complete_environment_needs_nothing():
     [
         (
             changed(without=['torch'], probes={'torch': lacking('torch')}),
-            'torch', 'missing', 'not installed',
+            'torch',
+            'missing',
+            'not installed',
         ),
         (
             changed(probes={'torch': {'version': '2.1.2', 'cuda': None, 'gpu': False}}),
-            'torch', 'broken', '2.6 or newer',
+            'torch',
+            'broken',
+            '2.6 or newer',
         ),
         (
             changed(probes={'mmcv operators': lacking('mmcv._ext')}),
-            'mmcv operators', 'missing', 'without its operators',
+            'mmcv operators',
+            'missing',
+            'without its operators',
         ),
         (
             changed(probes={'mmcv operators': {'error': 'ImportError: undefined symbol: _ZN2at'}}),
-            'mmcv operators', 'broken', 'compiled for another torch',
+            'mmcv operators',
+            'broken',
+            'compiled for another torch',
         ),
         (
             changed(probes={'mmcv operators': {'error': 'RuntimeError: nms kept [0]'}}),
-            'mmcv operators', 'broken', 'nms kept [0]',
+            'mmcv operators',
+            'broken',
+            'nms kept [0]',
         ),
         (
             changed(distributions={'mmcv-lite': '2.2.0'}),
-            'mmcv', 'broken', 'onedl-mmcv 2.3.6 and mmcv-lite 2.2.0',
+            'mmcv',
+            'broken',
+            'onedl-mmcv 2.3.6 and mmcv-lite 2.2.0',
         ),
         (
-            changed(without=['onedl-mmdetection'], distributions={'mmdet': '3.3.0'},
-                    probes={'mmdet': {'error': 'AssertionError: MMCV==2.3.6 is used'}}),
-            'mmdet', 'broken', 'mmdet 3.3.0 takes mmcv 2.0.0 to 2.1.x, not onedl-mmcv 2.3.6',
+            changed(
+                without=['onedl-mmdetection'],
+                distributions={'mmdet': '3.3.0'},
+                probes={'mmdet': {'error': 'AssertionError: MMCV==2.3.6 is used'}},
+            ),
+            'mmdet',
+            'broken',
+            'mmdet 3.3.0 takes mmcv 2.0.0 to 2.1.x, not onedl-mmcv 2.3.6',
         ),
     ],
 )
@@ -141,42 +158,58 @@ def test_official_packages_pass_where_they_work():
     [
         (
             changed(without=['hotcoco'], probes={'hotcoco': lacking('hotcoco')}),
-            'hotcoco', 'missing', 'python -m pip install hotcoco==1.3.0',
+            'hotcoco',
+            'missing',
+            'python -m pip install hotcoco==1.3.0',
         ),
         (
             changed(probes={'hotcoco': {'error': 'ImportError: bad file'}}),
-            'hotcoco', 'broken',
+            'hotcoco',
+            'broken',
             'python -m pip install --force-reinstall --no-deps hotcoco==1.3.0',
         ),
         (
             changed(distributions={'pycocotools': '2.0.8'}),
-            'pycocotools', 'broken', 'python -m pip install pycocotools==2.0.11',
+            'pycocotools',
+            'broken',
+            'python -m pip install pycocotools==2.0.11',
         ),
         (
             changed(without=['numpy']),
-            'requirements', 'missing', "python -m pip install 'numpy>=1.26,<3'",
+            'requirements',
+            'missing',
+            "python -m pip install 'numpy>=1.26,<3'",
         ),
         (
             changed(distributions={'numpy': '3.0.0'}),
-            'requirements', 'missing', "python -m pip install 'numpy>=1.26,<3'",
+            'requirements',
+            'missing',
+            "python -m pip install 'numpy>=1.26,<3'",
         ),
         (
-            changed(without=['opencv-python-headless'],
-                    distributions={'opencv-python': '4.12.0.88'},
-                    probes={'cv2': {'error': 'ImportError: libGL.so.1: cannot open'}}),
-            'cv2', 'broken',
+            changed(
+                without=['opencv-python-headless'],
+                distributions={'opencv-python': '4.12.0.88'},
+                probes={'cv2': {'error': 'ImportError: libGL.so.1: cannot open'}},
+            ),
+            'cv2',
+            'broken',
             'python -m pip uninstall -y opencv-python && '
             "python -m pip install 'opencv-python-headless>=4.10,<4.13'",
         ),
         (
-            changed(without=['mmdet-multigrain'],
-                    probes={'mmdet_multigrain': lacking('mmdet_multigrain')}),
-            'mmdet_multigrain', 'missing',
+            changed(
+                without=['mmdet-multigrain'],
+                probes={'mmdet_multigrain': lacking('mmdet_multigrain')},
+            ),
+            'mmdet_multigrain',
+            'missing',
             'python -m pip install --no-deps --no-build-isolation -e ',
         ),
         (
             changed(probes={'mmdet_multigrain': {'version': '0.1.0', 'place': '/elsewhere'}}),
-            'mmdet_multigrain', 'broken',
+            'mmdet_multigrain',
+            'broken',
             'python -m pip install --no-deps --no-build-isolation -e ',
         ),
     ],
@@ -217,11 +250,13 @@ def test_a_python_that_will_not_do_is_all_that_is_said():
     ],
 )
 def test_cuda_operators(gpu, compiled, error, cuda, state):
-    facts = changed(probes={
-        'torch': {'version': '2.13.0', 'cuda': '13.0', 'gpu': gpu},
-        'mmcv operators': {'cuda': compiled},
-        'CUDA operators': {'error': error} if error else {},
-    })
+    facts = changed(
+        probes={
+            'torch': {'version': '2.13.0', 'cuda': '13.0', 'gpu': gpu},
+            'mmcv operators': {'cuda': compiled},
+            'CUDA operators': {'error': error} if error else {},
+        }
+    )
     needs = replace(NEEDS, cuda=cuda)
     rows = {row.piece: row for row in check_env.judge(facts, needs)}
     assert rows['CUDA operators'].state == state

@@ -24,8 +24,13 @@ def command(tool):
 
 
 def run(tool, *arguments, **options):
-    return subprocess.run([*command(tool), *map(str, arguments)], env=ENVIRONMENT,
-                          capture_output=True, text=True, **options)
+    return subprocess.run(
+        [*command(tool), *map(str, arguments)],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        **options,
+    )
 
 
 def fails(tool, *arguments, status=2, **options):
@@ -55,17 +60,32 @@ def test_generator_refuses_other_arguments(drawn):
     assert 'other arguments (seed 0)' in line
 
 
-@pytest.mark.parametrize('arguments', [
-    ('--image-size', 'large'), ('--image-size', '20'), ('--num-train', '-1'),
-    ('--difficulty', 'none'), ('--seed', '-2')])
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        ('--image-size', 'large'),
+        ('--image-size', '20'),
+        ('--num-train', '-1'),
+        ('--difficulty', 'none'),
+        ('--seed', '-2'),
+    ],
+)
 def test_generator_refuses_wrong_arguments(tmp_path, arguments):
     fails('make_synthetic_deepfashion2', tmp_path / 'new', *arguments)
     assert not (tmp_path / 'new').exists()
 
 
 def test_image_size_may_be_a_height(tmp_path):
-    run('make_synthetic_deepfashion2', tmp_path, '--num-train', 1, '--num-val', 0,
-        '--image-size', 100)
+    run(
+        'make_synthetic_deepfashion2',
+        tmp_path,
+        '--num-train',
+        1,
+        '--num-val',
+        0,
+        '--image-size',
+        100,
+    )
     manifest = json.loads((tmp_path / 'synthetic.json').read_text())
     assert (manifest['width'], manifest['height']) == (80, 100)
 
@@ -80,8 +100,15 @@ def test_conversion_of_both_splits(drawn):
 
 
 def test_conversion_options(drawn, tmp_path):
-    result = run('deepfashion2', drawn, '--splits', 'validation', '--out-dir', tmp_path,
-                 '--with-segmentation')
+    result = run(
+        'deepfashion2',
+        drawn,
+        '--splits',
+        'validation',
+        '--out-dir',
+        tmp_path,
+        '--with-segmentation',
+    )
     assert result.returncode == 0
     assert os.listdir(tmp_path) == ['validation.json']
     coco = json.loads((tmp_path / 'validation.json').read_bytes())
@@ -94,7 +121,8 @@ def test_second_conversion_says_that_nothing_is_to_do(drawn, tmp_path):
     result = run('deepfashion2', drawn, '--out', tmp_path)
     assert result.stdout.splitlines() == [
         f'{split}: {tmp_path}/{split}.json is there and up to date (--force converts anew)'
-        for split in ('train', 'validation')]
+        for split in ('train', 'validation')
+    ]
     assert before == [(path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.iterdir()]
     result = run('deepfashion2', drawn, '--out', tmp_path, '--force', '--workers', 2)
     assert 'train: 14 images' in result.stdout
@@ -103,15 +131,21 @@ def test_second_conversion_says_that_nothing_is_to_do(drawn, tmp_path):
 
 @pytest.mark.parametrize('workers', ['0', '-1', 'all', '1.5'])
 def test_conversion_refuses_wrong_numbers_of_processes(drawn, workers):
-    assert f'{workers!r} is not a whole number' in fails('deepfashion2', drawn,
-                                                         f'--workers={workers}')
+    assert f'{workers!r} is not a whole number' in fails(
+        'deepfashion2', drawn, f'--workers={workers}'
+    )
 
 
 def test_conversion_onto_a_full_disk(drawn, tmp_path):
     """The system refuses to let a file grow beyond a limit, as it does on a full disk."""
     limit = (1500, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
-    line = fails('deepfashion2', drawn, '--out', tmp_path / 'new', preexec_fn=functools.partial(
-        resource.setrlimit, resource.RLIMIT_FSIZE, limit))
+    line = fails(
+        'deepfashion2',
+        drawn,
+        '--out',
+        tmp_path / 'new',
+        preexec_fn=functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, limit),
+    )
     assert line == f'error: {tmp_path}/new/train.json: cannot be written (File too large)'
     assert not (tmp_path / 'new').exists()
 
@@ -127,8 +161,12 @@ def stuck(drawn, tmp_path):
     (tmp_path / 'annotations' / 'train.json').write_text('old')
     process = subprocess.Popen(
         [*command('deepfashion2'), str(tmp_path), '--splits', 'train', '--workers', '2'],
-        env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        start_new_session=True)
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     try:
         wait_until(lambda: len(os.listdir(tmp_path / 'annotations')) == 2)
         yield process, tmp_path / 'annotations'
@@ -158,8 +196,7 @@ def living(group):
 
 def children(pid):
     """The processes that a process started."""
-    return [int(child) for child in
-            Path(f'/proc/{pid}/task/{pid}/children').read_text().split()]
+    return [int(child) for child in Path(f'/proc/{pid}/task/{pid}/children').read_text().split()]
 
 
 def nothing_is_left(process, folder):

@@ -48,20 +48,32 @@ def write(path, content):
 @pytest.fixture
 def small(tmp_path):
     """A COCO file of three classes."""
-    return write(tmp_path / 'small.json', {
-        'images': [{'id': 1, 'width': 9, 'height': 9}],
-        'categories': [{'id': 1, 'name': '短袖 | top', 'supercategory': '上衣'},
-                       {'id': 2, 'name': 'skirt', 'supercategory': 'bottom'},
-                       {'id': 3, 'name': 'vest', 'supercategory': '上衣'}],
-        'annotations': [{'id': 1, 'image_id': 1, 'category_id': number, 'bbox': [0, 0, 5, 5]}
-                        for number in (1, 1, 2, 3)]})
+    return write(
+        tmp_path / 'small.json',
+        {
+            'images': [{'id': 1, 'width': 9, 'height': 9}],
+            'categories': [
+                {'id': 1, 'name': '短袖 | top', 'supercategory': '上衣'},
+                {'id': 2, 'name': 'skirt', 'supercategory': 'bottom'},
+                {'id': 3, 'name': 'vest', 'supercategory': '上衣'},
+            ],
+            'annotations': [
+                {'id': 1, 'image_id': 1, 'category_id': number, 'bbox': [0, 0, 5, 5]}
+                for number in (1, 1, 2, 3)
+            ],
+        },
+    )
 
 
 def test_all_files_are_there_and_whole(written):
     out, result = written
     assert sorted(path.name for path in out.iterdir()) == sorted(
-        [*TABLES, 'paper_counts.csv',
-         *(f'{name}.{kind}' for name in FIGURES for kind in ('png', 'svg'))])
+        [
+            *TABLES,
+            'paper_counts.csv',
+            *(f'{name}.{kind}' for name in FIGURES for kind in ('png', 'svg')),
+        ]
+    )
     for name in FIGURES:
         with Image.open(out / f'{name}.png') as image:
             image.load()
@@ -73,8 +85,9 @@ def test_all_files_are_there_and_whole(written):
 
 def test_numbers_are_those_of_the_files(written, train, validation):
     out, _ = written
-    rows = {row['class']: row
-            for row in csv.DictReader(io.StringIO((out / 'classes.csv').read_text()))}
+    rows = {
+        row['class']: row for row in csv.DictReader(io.StringIO((out / 'classes.csv').read_text()))
+    }
     for path, column in ((train, 'train_boxes'), (validation, 'validation_boxes')):
         coco = json.loads(path.read_bytes())
         for category in coco['categories']:
@@ -144,13 +157,18 @@ def test_a_large_file_is_announced(small):
     assert result.status == 0 and result.err == f'reading {small} (20 MB) ...\n'
 
 
-@pytest.mark.parametrize(('change', 'message'), [
-    ({'annotations': []}, 'it has no annotations'),
-    ({'annotations': None}, "no list 'annotations'"),
-    ({'categories': []}, "'categories' is empty"),
-    ({'annotations': [{'image_id': 1, 'category_id': 1, 'bbox': [0, 0, 0, 0]}]},
-     'none of its 1 annotations is a usable box'),
-])
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'annotations': []}, 'it has no annotations'),
+        ({'annotations': None}, "no list 'annotations'"),
+        ({'categories': []}, "'categories' is empty"),
+        (
+            {'annotations': [{'image_id': 1, 'category_id': 1, 'bbox': [0, 0, 0, 0]}]},
+            'none of its 1 annotations is a usable box',
+        ),
+    ],
+)
 def test_content_without_boxes(small, change, message):
     write(small, json.loads(small.read_bytes()) | change)
     line = stats(small).error()
@@ -165,14 +183,16 @@ def test_wrong_files(tmp_path, small):
 
 
 def test_wrong_taxonomies(small, train):
-    assert "1 of 3 categories not in taxonomy 'deepfashion2'" in stats(
-        small, '--taxonomy', 'deepfashion2').error()
+    assert (
+        "1 of 3 categories not in taxonomy 'deepfashion2'"
+        in stats(small, '--taxonomy', 'deepfashion2').error()
+    )
     assert "did you mean 'deepfashion2'" in stats(small, '--taxonomy', 'deepfashion').error()
     # The second file has classes that the first, whose categories are the taxonomy, lacks.
-    assert (f"{train}: 11 of 13 categories not in taxonomy 'small.json'"
-            in stats(small, train).error())
-    assert 'none of its classes is one of oiv4c' in stats(
-        small, '--compare-paper', 'oiv4c').error()
+    assert (
+        f"{train}: 11 of 13 categories not in taxonomy 'small.json'" in stats(small, train).error()
+    )
+    assert 'none of its classes is one of oiv4c' in stats(small, '--compare-paper', 'oiv4c').error()
 
 
 def test_a_folder_that_cannot_be_written(small, tmp_path):
@@ -183,9 +203,17 @@ def test_a_folder_that_cannot_be_written(small, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ['file', 'small.json']
 
 
-@pytest.mark.parametrize('arguments', [
-    ['--oversample-thr', '0'], ['--oversample-thr', 'nan'], ['--oversample-thr', 'much'],
-    ['--oversample-thr', '2'], ['--compare-paper', 'coco'], ['--draw']])
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        ['--oversample-thr', '0'],
+        ['--oversample-thr', 'nan'],
+        ['--oversample-thr', 'much'],
+        ['--oversample-thr', '2'],
+        ['--compare-paper', 'coco'],
+        ['--draw'],
+    ],
+)
 def test_wrong_options(small, arguments):
     result = stats(small, *arguments)
     assert result.status == 2 and 'error: ' in result.err.splitlines()[-1]
@@ -202,8 +230,14 @@ def test_a_name_that_the_terminal_cannot_show(train, tmp_path):
     content = json.loads(train.read_bytes())
     content['categories'][0]['name'] = 'Röcke'
     path = write(tmp_path / 'train.json', content)
-    result = start(sys.executable, REPOSITORY / 'tools' / 'analysis_tools' / 'dataset_stats.py',
-                   path, '--out', tmp_path / 'out', PYTHONIOENCODING='ascii')
+    result = start(
+        sys.executable,
+        REPOSITORY / 'tools' / 'analysis_tools' / 'dataset_stats.py',
+        path,
+        '--out',
+        tmp_path / 'out',
+        PYTHONIOENCODING='ascii',
+    )
     assert result.status == 0, result.err
     assert r'R\xf6cke' in result.out
     assert 'Röcke' in (tmp_path / 'out' / 'dataset_stats.md').read_text(encoding='utf-8')

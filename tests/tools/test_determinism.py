@@ -23,8 +23,11 @@ from .conftest import REPOSITORY, call, options
 
 def files(folder: Path) -> dict[str, bytes]:
     """Content of all files below a folder."""
-    return {str(path.relative_to(folder)): path.read_bytes()
-            for path in sorted(folder.rglob('*')) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob('*'))
+        if path.is_file()
+    }
 
 
 def test_training_again_gives_the_same_bits(trained, garment_data, config, tmp_path):
@@ -33,12 +36,15 @@ def test_training_again_gives_the_same_bits(trained, garment_data, config, tmp_p
     more = options(garment_data, 'visualizer.name=again')
     done = call('train', config, '--seed', 0, '--work-dir', tmp_path, *more)
     assert done.status == 0, done.err
-    first, second = (torch.load(path, weights_only=False)
-                     for path in (trained.checkpoint, tmp_path / 'iter_2.pth'))
+    first, second = (
+        torch.load(path, weights_only=False)
+        for path in (trained.checkpoint, tmp_path / 'iter_2.pth')
+    )
     assert not [*differences(first, second)]
     for name, tensor in first['state_dict'].items():
-        assert torch.equal(tensor.view(-1).view(torch.uint8),
-                           second['state_dict'][name].view(-1).view(torch.uint8)), name
+        assert torch.equal(
+            tensor.view(-1).view(torch.uint8), second['state_dict'][name].view(-1).view(torch.uint8)
+        ), name
     entries, _ = log_entries(trained.work_dir)
     again, _ = log_entries(tmp_path)
     assert {kind for kind, _ in entries} == {'train', 'val'}
@@ -46,18 +52,30 @@ def test_training_again_gives_the_same_bits(trained, garment_data, config, tmp_p
 
 
 def test_other_weights_are_noticed(trained):
-    first, other = (torch.load(trained.work_dir / name, weights_only=False)['state_dict']
-                    for name in ('iter_1.pth', 'iter_2.pth'))
+    first, other = (
+        torch.load(trained.work_dir / name, weights_only=False)['state_dict']
+        for name in ('iter_1.pth', 'iter_2.pth')
+    )
     assert [*differences(first, other)]
 
 
 def test_testing_again_gives_the_same_file(tested, trained, garment_data, config, tmp_path):
-    done = call('test', config, trained.checkpoint, '--work-dir', tmp_path / 'work', '--out',
-                tmp_path / 'numbers.json', '--show-dir', tmp_path / 'pictures',
-                *options(garment_data))
+    done = call(
+        'test',
+        config,
+        trained.checkpoint,
+        '--work-dir',
+        tmp_path / 'work',
+        '--out',
+        tmp_path / 'numbers.json',
+        '--show-dir',
+        tmp_path / 'pictures',
+        *options(garment_data),
+    )
     assert done.status == 0, done.err
-    first, second = (json.loads(path.read_bytes())
-                     for path in (tested.result, tmp_path / 'numbers.json'))
+    first, second = (
+        json.loads(path.read_bytes()) for path in (tested.result, tmp_path / 'numbers.json')
+    )
     # It names the folder of the result.
     assert first['run'].pop('command') != second['run'].pop('command')
     for result in (first, second):  # somebody may commit while the tests run
@@ -78,35 +96,54 @@ def test_the_record_of_a_test_is_true(tested, trained, config, garment_data):
     assert (run['seed'], run['iteration']) == (0, 2)
     packages = {'torch': 'torch', 'numpy': 'numpy'}
     for name, package in packages.items():
-        assert run['versions'][name].split('+')[0] == importlib.metadata.version(
-            package).split('+')[0]
+        assert (
+            run['versions'][name].split('+')[0] == importlib.metadata.version(package).split('+')[0]
+        )
     assert run['versions']['python'] == platform.python_version()
     assert all(run['versions'][name] for name in ('mmengine', 'mmcv', 'mmdet', 'mmdet_multigrain'))
-    head = subprocess.run(['git', '-C', REPOSITORY, 'rev-list', '--max-count=50', 'HEAD'],
-                          capture_output=True, text=True)
+    head = subprocess.run(
+        ['git', '-C', REPOSITORY, 'rev-list', '--max-count=50', 'HEAD'],
+        capture_output=True,
+        text=True,
+    )
     if head.returncode:  # an installed package, or no git: then it says that it does not know
         assert run['git_revision'] is None
     else:  # somebody may commit while the tests run
         assert run['git_revision'].removesuffix('+') in head.stdout.split()
 
 
-@pytest.mark.parametrize(('tool', 'arguments'), [
-    ('analysis_tools/dataset_stats', ['TRAIN', 'VAL', '--out', 'OUT']),
-    ('check_dataset', ['TRAIN', 'VAL', '--json', 'OUT/report.json', '--fix', 'OUT/fixed']),
-    ('make_taxonomy', ['--from', 'coco', 'TRAIN', '--out', 'OUT/x.yaml']),
-    ('dataset_converters/deepfashion2', ['DATA', '--out-dir', 'OUT', '--workers', 'N']),
-    ('dataset_converters/make_synthetic_deepfashion2',
-     ['OUT', '--num-train', 5, '--num-val', 2, '--image-size', '64x80'])],
-    ids=lambda value: value if isinstance(value, str) else '')
+@pytest.mark.parametrize(
+    ('tool', 'arguments'),
+    [
+        ('analysis_tools/dataset_stats', ['TRAIN', 'VAL', '--out', 'OUT']),
+        ('check_dataset', ['TRAIN', 'VAL', '--json', 'OUT/report.json', '--fix', 'OUT/fixed']),
+        ('make_taxonomy', ['--from', 'coco', 'TRAIN', '--out', 'OUT/x.yaml']),
+        ('dataset_converters/deepfashion2', ['DATA', '--out-dir', 'OUT', '--workers', 'N']),
+        (
+            'dataset_converters/make_synthetic_deepfashion2',
+            ['OUT', '--num-train', 5, '--num-val', 2, '--image-size', '64x80'],
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else '',
+)
 def test_a_tool_again_gives_the_same_files(tool, arguments, garment_data, tmp_path):
     annotations = garment_data / 'annotations'
     written, screens = [], []
     for number in (1, 2):
         out = tmp_path / f'out{number}'
-        meant = {'TRAIN': annotations / 'train.json', 'VAL': annotations / 'validation.json',
-                 'DATA': garment_data, 'N': number}
-        done = call(tool, *(str(meant.get(argument, argument)).replace('OUT', str(out))
-                            for argument in arguments))
+        meant = {
+            'TRAIN': annotations / 'train.json',
+            'VAL': annotations / 'validation.json',
+            'DATA': garment_data,
+            'N': number,
+        }
+        done = call(
+            tool,
+            *(
+                str(meant.get(argument, argument)).replace('OUT', str(out))
+                for argument in arguments
+            ),
+        )
         assert done.status in (0, 1), done.err
         written.append(files(out))
         screens.append(done.out.replace(str(out), ''))

@@ -89,8 +89,16 @@ def test_two_processes_train_one_detector(garment_data, config, tmp_path):
     own = folder / 'own config.py'
     own.write_text(CONFIG.format(base=str(config), folder=str(folder)))
     result = launch(
-        'dist_train.sh', own, 2, '--seed', 0, '--work-dir', folder / 'run',
-        '--cfg-options', *SMALL, f'data_root={garment_data}',
+        'dist_train.sh',
+        own,
+        2,
+        '--seed',
+        0,
+        '--work-dir',
+        folder / 'run',
+        '--cfg-options',
+        *SMALL,
+        f'data_root={garment_data}',
         PYTHONPATH=str(folder),
     )
     assert result.status == 0 and result.err == ''
@@ -106,19 +114,29 @@ def test_two_processes_train_one_detector(garment_data, config, tmp_path):
 
 def test_two_processes_get_the_numbers_of_one(trained, tested, garment_data, config, tmp_path):
     result = launch(
-        'dist_test.sh', config, trained.checkpoint, 2, '--work-dir', tmp_path,
-        '--cfg-options', *SMALL, f'data_root={garment_data}',
+        'dist_test.sh',
+        config,
+        trained.checkpoint,
+        2,
+        '--work-dir',
+        tmp_path,
+        '--cfg-options',
+        *SMALL,
+        f'data_root={garment_data}',
     )
     assert result.status == 0 and result.err == ''
-    one, two = (json.loads(path.read_bytes())
-                for path in (tested.result, tmp_path / 'result.json'))
+    one, two = (json.loads(path.read_bytes()) for path in (tested.result, tmp_path / 'result.json'))
     assert one['num_detections'] > 0
-    detections = [json.loads((path.parent / content.pop('detections_file')).read_bytes())
-                  for path, content in ((tested.result, one), (tmp_path / 'result.json', two))]
+    detections = [
+        json.loads((path.parent / content.pop('detections_file')).read_bytes())
+        for path, content in ((tested.result, one), (tmp_path / 'result.json', two))
+    ]
     assert one.pop('run')['command'] != two.pop('run')['command']
     assert two == one
-    in_order = [sorted(boxes, key=lambda box: (box['image_id'], -box['score'], box['bbox']))
-                for boxes in detections]
+    in_order = [
+        sorted(boxes, key=lambda box: (box['image_id'], -box['score'], box['bbox']))
+        for boxes in detections
+    ]
     assert in_order[0] == in_order[1]
 
 
@@ -128,8 +146,14 @@ def test_wrong_input_shows_no_traceback_of_torchrun(garment_data, config, tmp_pa
     path = data / 'annotations' / 'train.json'
     path.write_text(path.read_text().replace('"vest"', '"waistcoat"'))
     result = launch(
-        'dist_train.sh', config, 2, '--work-dir', tmp_path / 'run',
-        '--cfg-options', *SMALL, f'data_root={data}',
+        'dist_train.sh',
+        config,
+        2,
+        '--work-dir',
+        tmp_path / 'run',
+        '--cfg-options',
+        *SMALL,
+        f'data_root={data}',
     )
     assert result.status == 2
     assert 'Traceback' not in result.out + result.err
@@ -158,8 +182,11 @@ def test_wrong_arguments_start_nothing(script, arguments, message):
     ('script', 'arguments', 'expected'),
     [
         ('dist_train.sh', ['a b.py', '2', '--x', 'c d'], ['train.py', 'a b.py', '2', '--x', 'c d']),
-        ('dist_test.sh', ['a b.py', 'e f.pth', '2', '--x'],
-         ['test.py', 'a b.py', '2', 'e f.pth', '--x']),
+        (
+            'dist_test.sh',
+            ['a b.py', 'e f.pth', '2', '--x'],
+            ['test.py', 'a b.py', '2', 'e f.pth', '--x'],
+        ),
     ],
 )
 @pytest.mark.parametrize('active', [True, False])
@@ -172,8 +199,11 @@ def test_which_python_gets_which_arguments(tmp_path, script, arguments, expected
         python.write_text('#!/bin/sh\nprintf "%s\\n" "$0" "$@"\n')
         python.chmod(python.stat().st_mode | stat.S_IXUSR)
     result = start(
-        'bash', root / 'tools' / script, *arguments,
-        PATH=f'{root}/active:/usr/bin:/bin', CONDA_PREFIX='',
+        'bash',
+        root / 'tools' / script,
+        *arguments,
+        PATH=f'{root}/active:/usr/bin:/bin',
+        CONDA_PREFIX='',
         VIRTUAL_ENV=str(root / 'active') if active else '',
     )
     assert result.status == 0
@@ -187,11 +217,17 @@ def test_where_processes_meet(dist_launch):
     free_port = dist_launch.meeting_point({})
     assert '--rdzv-endpoint=localhost:0' in free_port
     assert dist_launch.meeting_point({'NNODES': '1', 'PORT': '1234'}) == [
-        '--nnodes=1', '--node-rank=0', '--master-addr=127.0.0.1', '--master-port=1234',
+        '--nnodes=1',
+        '--node-rank=0',
+        '--master-addr=127.0.0.1',
+        '--master-port=1234',
     ]
     nodes = {'NNODES': '2', 'NODE_RANK': '1', 'MASTER_ADDR': 'node0'}
     assert dist_launch.meeting_point(nodes) == [
-        '--nnodes=2', '--node-rank=1', '--master-addr=node0', '--master-port=29500',
+        '--nnodes=2',
+        '--node-rank=1',
+        '--master-addr=node0',
+        '--master-port=29500',
     ]
     for variable in ('NODE_RANK', 'MASTER_ADDR'):
         with pytest.raises(ValueError, match=f'NNODES is 2: set {variable} too'):

@@ -68,15 +68,25 @@ def test_the_interval_covers_the_slope_mostly():
 
 def samples(**values):
     """Samples of 80 iterations at which nothing changes but what is given."""
-    still = dict(heap_mb=180.0, blocks=1700.0, main_mb=300.0, all_mb=400.0, files=70, threads=5,
-                 children=2)
-    return [long_run.Sample(iteration, **{key: values.get(key, lambda _, value=value: value)(
-        iteration) for key, value in still.items()}) for iteration in range(1, 81)]
+    still = dict(
+        heap_mb=180.0, blocks=1700.0, main_mb=300.0, all_mb=400.0, files=70, threads=5, children=2
+    )
+    return [
+        long_run.Sample(
+            iteration,
+            **{
+                key: values.get(key, lambda _, value=value: value)(iteration)
+                for key, value in still.items()
+            },
+        )
+        for iteration in range(1, 81)
+    ]
 
 
 def grown(**values):
-    return [line.split('  ')[0] for line, is_good in long_run.judge(samples(**values))
-            if not is_good]
+    return [
+        line.split('  ')[0] for line, is_good in long_run.judge(samples(**values)) if not is_good
+    ]
 
 
 def test_what_grows_is_named():
@@ -88,13 +98,17 @@ def test_what_grows_is_named():
     assert grown(all_mb=lambda step: 400 + step / 100) == ['all processes, MB']
     assert grown(files=lambda step: 70 + step // 20) == ['open files']
     assert grown(threads=lambda step: 5 + (step > 60), children=lambda step: 2 + (step > 79)) == [
-        'threads', 'child processes']
+        'threads',
+        'child processes',
+    ]
 
 
 def test_what_comes_and_goes_or_comes_once_is_no_growth():
     assert grown(files=lambda step: 70 + (step % 20 == 0)) == []
-    assert grown(files=lambda step: 70 + 9 * (step > 15), main_mb=lambda step: 300 + 90 * (
-        step > 18)) == []  # within the warm-up
+    assert (
+        grown(files=lambda step: 70 + 9 * (step > 15), main_mb=lambda step: 300 + 90 * (step > 18))
+        == []
+    )  # within the warm-up
 
 
 def test_memory_of_a_process_and_its_child_is_counted_once():
@@ -125,31 +139,39 @@ def test_memory_of_a_process_and_its_child_is_counted_once():
 
 def test_what_is_allocated_and_what_is_freed():
     # In a process of its own: it loads MMDetection, and counts only what it allocates itself.
-    program = ('import heap_probe, numpy; before = heap_probe.heap_mb()\n'
-               'held = [numpy.ones(1000) for _ in range(10_000)]; most = heap_probe.heap_mb()\n'
-               'del held; print(most - before, heap_probe.heap_mb() - before)')
+    program = (
+        'import heap_probe, numpy; before = heap_probe.heap_mb()\n'
+        'held = [numpy.ones(1000) for _ in range(10_000)]; most = heap_probe.heap_mb()\n'
+        'del held; print(most - before, heap_probe.heap_mb() - before)'
+    )
     paths = [str(RELIABILITY), *sys.path]
     done = subprocess.run(
-        [sys.executable, '-c', program], capture_output=True, text=True,
-        env={**os.environ, 'PYTHONPATH': os.pathsep.join(paths), 'MALLOC_ARENA_MAX': '1'})
+        [sys.executable, '-c', program],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': os.pathsep.join(paths), 'MALLOC_ARENA_MAX': '1'},
+    )
     held, freed = map(float, done.stdout.split()[-2:])
     assert 80 < held < 90 and abs(freed) < 1
 
 
 def short_run(tmp_path, *arguments):
     out = io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()), \
-            pytest.raises(SystemExit) as stopped:
-        long_run.main([*arguments, '--iterations', '12', '--every', '1', '--out',
-                       str(tmp_path)])
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(io.StringIO()),
+        pytest.raises(SystemExit) as stopped,
+    ):
+        long_run.main([*arguments, '--iterations', '12', '--every', '1', '--out', str(tmp_path)])
     return stopped.value.code, out.getvalue()
 
 
 def test_a_short_run(tmp_path, monkeypatch):
     monkeypatch.setenv('OMP_NUM_THREADS', '1')
     # It is all warm-up: memory still grows.
-    monkeypatch.setattr(long_run, 'MEMORY', {
-        key: (title, 1e9) for key, (title, _) in long_run.MEMORY.items()})
+    monkeypatch.setattr(
+        long_run, 'MEMORY', {key: (title, 1e9) for key, (title, _) in long_run.MEMORY.items()}
+    )
     status, screen = short_run(tmp_path)
     assert status == 0 and 'left at the end: nothing\npassed' in screen
     rows = [*csv.DictReader((tmp_path / 'samples.csv').open())]

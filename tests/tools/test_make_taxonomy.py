@@ -8,15 +8,33 @@ from mmdet_multigrain.taxonomy import Taxonomy
 
 from .conftest import call
 
-TREE = {'LabelName': '/m/root', 'Subcategory': [
-    {'LabelName': '/m/wear', 'Subcategory': [{'LabelName': '/m/hat'}, {'LabelName': '/m/tie'},
-                                             {'LabelName': '/m/sock'}]},
-    {'LabelName': '/m/head', 'Subcategory': [{'LabelName': '/m/hat'}, {'LabelName': '/m/crown'}]}]}
+TREE = {
+    'LabelName': '/m/root',
+    'Subcategory': [
+        {
+            'LabelName': '/m/wear',
+            'Subcategory': [
+                {'LabelName': '/m/hat'},
+                {'LabelName': '/m/tie'},
+                {'LabelName': '/m/sock'},
+            ],
+        },
+        {
+            'LabelName': '/m/head',
+            'Subcategory': [{'LabelName': '/m/hat'}, {'LabelName': '/m/crown'}],
+        },
+    ],
+}
 NAMES = '/m/wear,Wear\n/m/hat,Hat\n/m/tie,Tie\n/m/sock,Sock\n/m/head,Headwear\n/m/crown,Crown\n'
-COCO = {'categories': [{'id': 1, 'name': 'hat', 'supercategory': 'head'},
-                       {'id': 2, 'name': 'tie', 'supercategory': 'neck'},
-                       {'id': 3, 'name': 'bag', 'supercategory': 'none'}], 'images': [],
-        'annotations': []}
+COCO = {
+    'categories': [
+        {'id': 1, 'name': 'hat', 'supercategory': 'head'},
+        {'id': 2, 'name': 'tie', 'supercategory': 'neck'},
+        {'id': 3, 'name': 'bag', 'supercategory': 'none'},
+    ],
+    'images': [],
+    'annotations': [],
+}
 
 
 def run(*arguments):
@@ -42,11 +60,19 @@ def files(tmp_path):
 
 def test_from_openimages(files):
     out = files / 'new' / 'wear.yaml'
-    result = run('--from', 'openimages', files / 'tree.json', '--descriptions',
-                 files / 'names.csv', '--out', out)
+    result = run(
+        '--from',
+        'openimages',
+        files / 'tree.json',
+        '--descriptions',
+        files / 'names.csv',
+        '--out',
+        out,
+    )
     assert result.status == 0 and result.out == ''
     assert result.err == (
-        f'Open Images: 4 classes, 2 groups, 2 levels, 0 classes without a group -> {out}\n')
+        f'Open Images: 4 classes, 2 groups, 2 levels, 0 classes without a group -> {out}\n'
+    )
     taxonomy = Taxonomy.load(out)
     assert taxonomy == Taxonomy.from_openimages(files / 'tree.json', files / 'names.csv')
     assert taxonomy.superclass_of('/m/hat') == 'Headwear'
@@ -68,10 +94,15 @@ def test_what_yaml_cannot_hold_stands_escaped_in_comments(files):
     names = (files / 'tree.json').read_text().replace('/m/head', 'he\\u0015ad')
     (files / 'tree.json').write_text(names)
     out = files / 'w.yaml'
-    assert run('--from', 'openimages', files / 'tree.json', '--node', '/m/root', '--out', out
-               ).status == 2  # as a group it is no name
-    tree = {'LabelName': 'he\x15ad', 'Subcategory': TREE['Subcategory'][0]['Subcategory'] + [
-        {'LabelName': '/m/x', 'Subcategory': [{'LabelName': '/m/hat'}, {'LabelName': '/m/y'}]}]}
+    assert (
+        run('--from', 'openimages', files / 'tree.json', '--node', '/m/root', '--out', out).status
+        == 2
+    )  # as a group it is no name
+    tree = {
+        'LabelName': 'he\x15ad',
+        'Subcategory': TREE['Subcategory'][0]['Subcategory']
+        + [{'LabelName': '/m/x', 'Subcategory': [{'LabelName': '/m/hat'}, {'LabelName': '/m/y'}]}],
+    }
     (files / 'tree.json').write_text(json.dumps(tree))
     assert run('--from', 'openimages', files / 'tree.json', '--out', out).status == 0
     assert '- /m/hat: he\\x15ad (not /m/x)' in out.read_text()
@@ -85,13 +116,27 @@ def test_from_coco(files):
     assert (files / 'c.yaml').read_text().startswith('# From coco.json.\n#\n# A taxonomy')
 
 
-@pytest.mark.parametrize(('text', 'groups', 'ungrouped'), [
-    ('{top: [shirt, coat], bottom: [jeans]}', {'top': ['shirt', 'coat'], 'bottom': ['jeans']}, []),
-    ('[shirt, coat]', {}, ['shirt', 'coat']),
-    ('- top: [shirt, coat]\n- hat\n- low: {a: [jeans], b: [skirt]}',
-     {'top': ['shirt', 'coat'], 'low': {'a': ['jeans'], 'b': ['skirt']}}, ['hat']),
-    ('name: x\ngroups: {top: [shirt, coat]}\nungrouped: [hat]\naliases: {hat: [cap]}',
-     {'top': ['shirt', 'coat']}, ['hat'])])
+@pytest.mark.parametrize(
+    ('text', 'groups', 'ungrouped'),
+    [
+        (
+            '{top: [shirt, coat], bottom: [jeans]}',
+            {'top': ['shirt', 'coat'], 'bottom': ['jeans']},
+            [],
+        ),
+        ('[shirt, coat]', {}, ['shirt', 'coat']),
+        (
+            '- top: [shirt, coat]\n- hat\n- low: {a: [jeans], b: [skirt]}',
+            {'top': ['shirt', 'coat'], 'low': {'a': ['jeans'], 'b': ['skirt']}},
+            ['hat'],
+        ),
+        (
+            'name: x\ngroups: {top: [shirt, coat]}\nungrouped: [hat]\naliases: {hat: [cap]}',
+            {'top': ['shirt', 'coat']},
+            ['hat'],
+        ),
+    ],
+)
 def test_from_yaml(tmp_path, text, groups, ungrouped):
     (tmp_path / 'mine.yaml').write_text(text)
     out = tmp_path / 'out.yaml'
@@ -100,7 +145,8 @@ def test_from_yaml(tmp_path, text, groups, ungrouped):
     taxonomy = Taxonomy.load(out)
     assert taxonomy.name == ('x' if 'name' in text else 'mine')
     assert dict(zip(taxonomy.classes, taxonomy.paths, strict=True)) == (
-        dict(zip(expected.classes, expected.paths, strict=True)))
+        dict(zip(expected.classes, expected.paths, strict=True))
+    )
     again = tmp_path / 'again.yaml'
     run('--from', 'yaml', out, '--out', again)
     assert again.read_bytes() == out.read_bytes()
@@ -116,17 +162,21 @@ def test_nothing_is_replaced_unless_told(files):
     assert Taxonomy.load(out).num_classes == 3
 
 
-@pytest.mark.parametrize(('source', 'text', 'message'), [
-    ('coco', '{"images": []}', "no list of 'categories'"),
-    ('coco', '{', 'not valid JSON'),
-    ('openimages', '[]', 'not an object with a LabelName'),
-    ('openimages', '{"LabelName": "a"}', 'is a leaf'),
-    ('yaml', '', 'the file is empty'),
-    ('yaml', '[{top: [a]}, {top: [b]}]', "group 'top' stands twice"),
-    ('yaml', '[a, a]', 'listed twice'),
-    ('yaml', '[a, 3]', 'not text; quote it'),
-    ('yaml', 'a: [b', 'not valid YAML'),
-    ('yaml', '{top: [a, b]}', 'one group')])
+@pytest.mark.parametrize(
+    ('source', 'text', 'message'),
+    [
+        ('coco', '{"images": []}', "no list of 'categories'"),
+        ('coco', '{', 'not valid JSON'),
+        ('openimages', '[]', 'not an object with a LabelName'),
+        ('openimages', '{"LabelName": "a"}', 'is a leaf'),
+        ('yaml', '', 'the file is empty'),
+        ('yaml', '[{top: [a]}, {top: [b]}]', "group 'top' stands twice"),
+        ('yaml', '[a, a]', 'listed twice'),
+        ('yaml', '[a, 3]', 'not text; quote it'),
+        ('yaml', 'a: [b', 'not valid YAML'),
+        ('yaml', '{top: [a, b]}', 'one group'),
+    ],
+)
 def test_what_is_no_such_file_is_one_line(tmp_path, source, text, message):
     path = tmp_path / 'in.file'
     path.write_text(text)

@@ -15,8 +15,10 @@ from .conftest import call
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = str(ROOT / 'tools' / 'dataset_converters' / 'openimages_v4.py')
-HEADER = ('ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,'
-          'IsGroupOf,IsDepiction,IsInside\n')
+HEADER = (
+    'ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,'
+    'IsGroupOf,IsDepiction,IsInside\n'
+)
 SHIRT, UMBRELLA, CLOTHING = '/m/01n4qj', '/m/0hnnb', '/m/09j2d'
 
 
@@ -34,8 +36,10 @@ def fails(*arguments):
 
 
 def boxes(*label_names):
-    return HEADER + ''.join(f'{number:03d},xclick,{name},1,0.1,0.5,0.2,0.6,0,0,{number % 2},0,-1\n'
-                            for number, name in enumerate(label_names))
+    return HEADER + ''.join(
+        f'{number:03d},xclick,{name},1,0.1,0.5,0.2,0.6,0,0,{number % 2},0,-1\n'
+        for number, name in enumerate(label_names)
+    )
 
 
 @pytest.fixture
@@ -44,19 +48,32 @@ def release(tmp_path):
     root = tmp_path / 'my release'
     clothing = Taxonomy.load('openimages_v4_clothing')
     leaves = [clothing.aliases[name][0] for name in clothing.classes]
-    for split, names in (('train', [SHIRT, UMBRELLA, CLOTHING, SHIRT, '/m/dog']),
-                         ('validation', [UMBRELLA])):
+    for split, names in (
+        ('train', [SHIRT, UMBRELLA, CLOTHING, SHIRT, '/m/dog']),
+        ('validation', [UMBRELLA]),
+    ):
         (root / split).mkdir(parents=True)
         (root / f'{split}-annotations-bbox.csv').write_text(boxes(*names))
         for number in range(len(names)):
             Image.new('RGB', (40, 30)).save(root / split / f'{number:03d}.jpg')
     (root / 'class-descriptions-boxable.csv').write_text(
         ''.join(f'{leaf},{name}\n' for leaf, name in zip(leaves, clothing.classes, strict=True))
-        + f'{CLOTHING},Clothing\n/m/dog,Dog\n')
-    (root / 'bbox_labels_600_hierarchy.json').write_text(json.dumps({
-        'LabelName': '/m/entity', 'Subcategory': [
-            {'LabelName': '/m/dog'}, {'LabelName': CLOTHING, 'Subcategory': [
-                {'LabelName': leaf} for leaf in leaves]}]}))
+        + f'{CLOTHING},Clothing\n/m/dog,Dog\n'
+    )
+    (root / 'bbox_labels_600_hierarchy.json').write_text(
+        json.dumps(
+            {
+                'LabelName': '/m/entity',
+                'Subcategory': [
+                    {'LabelName': '/m/dog'},
+                    {
+                        'LabelName': CLOTHING,
+                        'Subcategory': [{'LabelName': leaf} for leaf in leaves],
+                    },
+                ],
+            }
+        )
+    )
     return root
 
 
@@ -67,20 +84,25 @@ def read(path):
 def test_a_release_folder(release):
     result = run(release)
     assert result.status == 0, result.err
-    train, validation = (read(release / 'annotations' / f'{split}.json')
-                         for split in ('train', 'validation'))
+    train, validation = (
+        read(release / 'annotations' / f'{split}.json') for split in ('train', 'validation')
+    )
     assert [a['bbox'] for a in train['annotations']] == [[4, 6, 16, 12]] * 3
     assert [a['iscrowd'] for a in train['annotations']] == [0, 1, 1]
     assert len(validation['annotations']) == 1
     assert [c['name'] for c in train['categories']] == list(
-        Taxonomy.load('openimages_v4_clothing').classes)
+        Taxonomy.load('openimages_v4_clothing').classes
+    )
     assert 'train: 3 images, 3 boxes' in result.out
     assert '1 x box of a superclass only: train-annotations-bbox.csv line 4 Clothing' in (
-        result.out)
+        result.out
+    )
     assert 'boxes of all 40 classes: 3 in the CSV file, 490,777 in the paper: they differ by ' in (
-        result.out)
+        result.out
+    )
     assert 'boxes of the 30 grouped classes: 2 in the CSV file, 306,374 in the paper' in (
-        result.out)
+        result.out
+    )
     assert 'train-annotations-bbox.csv:' in result.err  # progress
     again = run(release)
     assert again.out.count('is there and up to date') == 2
@@ -90,8 +112,17 @@ def test_other_classes_and_places(release, tmp_path):
     out = tmp_path / 'new' / 'dogs.json'
     (tmp_path / 't.yaml').write_text('{groups: {animal: [Dog]}, ungrouped: [umbrella]}')
     (tmp_path / 's.csv').write_text('ImageID,Width,Height\n001,10,10\n004,10,10\n')
-    result = run(release / 'train-annotations-bbox.csv', '--taxonomy', tmp_path / 't.yaml',
-                 '--image-sizes', tmp_path / 's.csv', '--out', out, '--group-of', 'drop')
+    result = run(
+        release / 'train-annotations-bbox.csv',
+        '--taxonomy',
+        tmp_path / 't.yaml',
+        '--image-sizes',
+        tmp_path / 's.csv',
+        '--out',
+        out,
+        '--group-of',
+        'drop',
+    )
     assert result.status == 0, result.err
     assert [a['category_id'] for a in read(out)['annotations']] == [1]
     assert 'paper' not in result.out
@@ -121,8 +152,9 @@ def test_images_are_looked_for_before_anything_is_read(release, tmp_path):
     assert (tmp_path / 'annotations' / 'train.json').is_file()
 
 
-@pytest.mark.parametrize('function', ['openimages_rows._sieve', 'openimages_sizes.image_sizes',
-                                      'openimages._encode'])
+@pytest.mark.parametrize(
+    'function', ['openimages_rows._sieve', 'openimages_sizes.image_sizes', 'openimages._encode']
+)
 def test_interrupt_is_one_line_and_leaves_nothing(release, function):
     code = f"""
 import os, runpy, signal, sys, time
@@ -136,8 +168,12 @@ runpy.run_path(sys.argv[0], run_name='__main__')
 """
     result = subprocess.run(
         [sys.executable, '-c', code, TOOL, str(release)],
-        env={**os.environ, 'PYTHONPATH': str(ROOT)}, capture_output=True, text=True)
+        env={**os.environ, 'PYTHONPATH': str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
     assert result.returncode == 130 and 'Traceback' not in result.stderr
     assert result.stderr.strip().splitlines()[-1] == (
-        f'interrupted; {release / "annotations" / "train.json"} was not written')
+        f'interrupted; {release / "annotations" / "train.json"} was not written'
+    )
     assert not (release / 'annotations').exists()

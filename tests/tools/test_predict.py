@@ -42,8 +42,16 @@ def folder(garment_data, tmp_path) -> Path:
 def test_a_folder_with_images_that_cannot_be_read(folder, config, trained, tmp_path):
     out = tmp_path / 'out'
     result = predict(
-        folder, config, trained.checkpoint, out, '--score-thr', 0, '--batch-size', 2,
-        '--cfg-options', *MODEL,
+        folder,
+        config,
+        trained.checkpoint,
+        out,
+        '--score-thr',
+        0,
+        '--batch-size',
+        2,
+        '--cfg-options',
+        *MODEL,
     )
     assert result.status == 1 and 'Traceback' not in result.err
     assert f'{folder}/broken.png: not a readable image; left out' in result.err
@@ -66,8 +74,15 @@ def test_a_folder_with_images_that_cannot_be_read(folder, config, trained, tmp_p
 def test_detections_are_those_of_mmdetection(garment_data, config, trained, tmp_path):
     image = garment_data / 'validation' / 'image' / '000002.jpg'
     result = predict(
-        image, config, trained.checkpoint, tmp_path, '--score-thr', 0, '--no-pictures',
-        '--cfg-options', *MODEL,
+        image,
+        config,
+        trained.checkpoint,
+        tmp_path,
+        '--score-thr',
+        0,
+        '--no-pictures',
+        '--cfg-options',
+        *MODEL,
     )
     assert result.status == 0 and 'error' not in result.err
     assert not (tmp_path / 'pictures').exists()
@@ -110,8 +125,11 @@ def test_the_config_that_a_run_wrote_needs_no_data(garment_data, config, tmp_pat
     data = tmp_path / 'data'
     shutil.copytree(garment_data, data)
     own = [
-        'train_ann=annotations/train.json', 'val_ann=annotations/validation.json',
-        'images=train/image', 'train_cfg.max_iters=1', 'train_cfg.val_interval=9',
+        'train_ann=annotations/train.json',
+        'val_ann=annotations/validation.json',
+        'images=train/image',
+        'train_cfg.max_iters=1',
+        'train_cfg.val_interval=9',
     ]
     work_dir = tmp_path / 'run'
     assert call('train', custom, '--work-dir', work_dir, *options(data, *own)).status == 0

@@ -25,8 +25,11 @@ def report(*arguments):
 
 
 def read(folder):
-    return {str(path.relative_to(folder)): path.read_bytes()
-            for path in folder.rglob('*') if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob('*')
+        if path.is_file()
+    }
 
 
 @pytest.fixture(scope='module')
@@ -47,15 +50,31 @@ def written(runs, tmp_path_factory):
 def test_all_files_are_there(written):
     out, result = written
     files = read(out)
-    tables = ['calibration', 'class_gains', 'classes', 'confusions', 'errors', 'errors_by_class',
-              'frequency', 'gains_difference', 'gains_mean', 'overall', 'runs', 'seeds',
-              'superclasses']
+    tables = [
+        'calibration',
+        'class_gains',
+        'classes',
+        'confusions',
+        'errors',
+        'errors_by_class',
+        'frequency',
+        'gains_difference',
+        'gains_mean',
+        'overall',
+        'runs',
+        'seeds',
+        'superclasses',
+    ]
     figures = ['calibration', 'confusion_baseline', 'confusion_best', 'errors', 'gain_per_class']
-    assert sorted(files) == sorted([
-        'report.html', 'report.md',
-        *(f'tables/{name}.{kind}' for name in tables for kind in ('csv', 'tex')),
-        *(f'tables/{name}.csv' for name in ('scores', 'gains_all', 'errors_all')),
-        *(f'figures/{name}.{kind}' for name in figures for kind in ('png', 'svg'))])
+    assert sorted(files) == sorted(
+        [
+            'report.html',
+            'report.md',
+            *(f'tables/{name}.{kind}' for name in tables for kind in ('csv', 'tex')),
+            *(f'tables/{name}.csv' for name in ('scores', 'gains_all', 'errors_all')),
+            *(f'figures/{name}.{kind}' for name in figures for kind in ('png', 'svg')),
+        ]
+    )
     assert f'written to {out}' in result.out and 'AP: baseline' in result.out
     linked = re.findall(r'\]\((figures/.*?)\)', files['report.md'].decode())
     assert len(linked) == len(figures) and set(linked) <= set(files)
@@ -102,9 +121,20 @@ def test_detections_of_another_framework(tmp_path):
     truth = write_ground_truth(tmp_path / 'val.json')
     for number, name in enumerate(('mine', 'theirs')):
         (tmp_path / f'{name}.json').write_text(
-            json.dumps(detect(truth, wrong=0.3 * number, seed=1)))
-    result = report(tmp_path / 'mine.json', f'other={tmp_path / "theirs.json"}', '--ann-file',
-                    truth, '--out', tmp_path / 'out', '--resamples', 20, '--taxonomy', truth)
+            json.dumps(detect(truth, wrong=0.3 * number, seed=1))
+        )
+    result = report(
+        tmp_path / 'mine.json',
+        f'other={tmp_path / "theirs.json"}',
+        '--ann-file',
+        truth,
+        '--out',
+        tmp_path / 'out',
+        '--resamples',
+        20,
+        '--taxonomy',
+        truth,
+    )
     assert result.status == 0, result.err
     text = (tmp_path / 'out' / 'report.md').read_text()
     assert '# Report: mine, other' in text and 'as no training file is known' in text
@@ -120,8 +150,10 @@ def changed(folder, **changes):
 def pair(tmp_path):
     """Two work dirs on one ground truth."""
     truth = write_ground_truth(tmp_path / 'val.json')
-    return [write_run(tmp_path / name, truth, wrong=0.2, seed=0, config=f'{name}.py')
-            for name in ('one', 'two')]
+    return [
+        write_run(tmp_path / name, truth, wrong=0.2, seed=0, config=f'{name}.py')
+        for name in ('one', 'two')
+    ]
 
 
 def test_runs_on_other_ground_truth(pair, tmp_path):
@@ -135,8 +167,9 @@ def test_runs_on_other_ground_truth(pair, tmp_path):
 def test_runs_on_other_classes(pair, tmp_path):
     fewer = Taxonomy.load({'groups': {'top': TAXONOMY.classes[:2]}, 'ungrouped': ['hat']})
     truth = write_ground_truth(tmp_path / 'fewer.json', taxonomy=fewer)
-    third = write_run(tmp_path / 'three', truth, wrong=0.2, seed=0, config='three.py',
-                      taxonomy=fewer)
+    third = write_run(
+        tmp_path / 'three', truth, wrong=0.2, seed=0, config='three.py', taxonomy=fewer
+    )
     error = report(pair[0], third, '--out', tmp_path / 'out').error()
     assert "lacks '*x* | `y` $z$', 'skirt'" in error
 

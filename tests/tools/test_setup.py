@@ -19,8 +19,9 @@ def setup(tmp_path, repository):
     def call(*arguments: str, cwd: Path = tmp_path, path: Path | None = None):
         command = ['/bin/bash', str(root / 'tools' / 'setup.sh'), *arguments]
         env = {'PATH': str(path) if path else '/usr/bin:/bin'}
-        return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=env,
-                              check=False)
+        return subprocess.run(
+            command, capture_output=True, text=True, cwd=cwd, env=env, check=False
+        )
 
     call.root = root
     return call
@@ -28,8 +29,11 @@ def setup(tmp_path, repository):
 
 def fake_python(path: Path, *, supported: bool) -> Path:
     """Answers what the script asks a Python for: whether it will do, and its version."""
-    path.write_text(f'#!/bin/sh\ncase "$2" in *version_info*) exit {0 if supported else 1};; '
-                    'esac\necho 3.13.1\n', encoding='utf-8')
+    path.write_text(
+        f'#!/bin/sh\ncase "$2" in *version_info*) exit {0 if supported else 1};; '
+        'esac\necho 3.13.1\n',
+        encoding='utf-8',
+    )
     path.chmod(0o755)
     return path
 

@@ -89,8 +89,9 @@ class Runs:
         assert len(expected) == 6 + 1
         found += [*own, *differences(expected, entries)]
         for rank in (0, 1):
-            whole, other = ((path / f'samples_{rank}.txt').read_text().split('\n')
-                            for path in folders)
+            whole, other = (
+                (path / f'samples_{rank}.txt').read_text().split('\n') for path in folders
+            )
             assert len(whole) == 6 * 2 + 1
             found += [] if set(whole) == set(other) else [f'samples of process {rank}']
         return found

@@ -1,5 +1,4 @@
-"""tools/test.py: numbers on the screen and in the file, pictures, and checkpoints that do not fit.
-"""
+"""tools/test.py: numbers on the screen and in the file, pictures, and checkpoints that do not fit."""
 
 from __future__ import annotations
 

@@ -63,8 +63,9 @@ def test_resume_takes_the_one_before_a_broken_one(trained, garment_data, config,
     more = ['train_cfg.val_interval=9']
     result = train(config, work_dir, garment_data, '--resume', more=more)
     assert result.status == 0, result.err
-    warning = re.search(r'WARNING - (.*) not a whole checkpoint .*; looking for the one before',
-                        result.out)
+    warning = re.search(
+        r'WARNING - (.*) not a whole checkpoint .*; looking for the one before', result.out
+    )
     assert warning[1] == f'{newest}:'
     assert result.iterations == [(2, 2)]
     for path in work_dir.glob('iter_*.pth'):
@@ -82,9 +83,7 @@ def test_resume_needs_more_than_weights(trained, garment_data, config, tmp_path)
     assert f'{best}: ' in line and "no 'optimizer'" in line and 'load_from' in line
 
 
-def test_resume_without_a_checkpoint_starts_from_load_from(
-    trained, garment_data, config, tmp_path
-):
+def test_resume_without_a_checkpoint_starts_from_load_from(trained, garment_data, config, tmp_path):
     more = [f'load_from={trained.checkpoint}', 'train_cfg.max_iters=1', 'train_cfg.val_interval=9']
     other = config.with_name('merged_r18_fpn_synthetic.py')
     result = train(other, tmp_path / 'run', garment_data, '--resume', more=more)
@@ -164,8 +163,9 @@ def test_unknown_config(garment_data, config, tmp_path):
 def test_an_option_without_a_value(config):
     result = call('train', config, '--cfg-options', 'nonsense')
     assert result.status == 2 and 'Traceback' not in result.err
-    assert result.err.splitlines()[-1].endswith("error: argument --cfg-options: 'nonsense' is not "
-                                                'KEY=VALUE')
+    assert result.err.splitlines()[-1].endswith(
+        "error: argument --cfg-options: 'nonsense' is not KEY=VALUE"
+    )
 
 
 def test_a_class_that_the_taxonomy_lacks(garment_data, config, tmp_path):
@@ -182,13 +182,14 @@ def test_a_class_that_the_taxonomy_lacks(garment_data, config, tmp_path):
 @pytest.mark.parametrize('workers', [0, 1])
 @pytest.mark.parametrize(
     ('content', 'expected'),
-    [(None, 'no such image'), (b'', r'not a readable image \(.*\)'),
-     (b'x' * 99, r'not a readable image \(.*\)')],
+    [
+        (None, 'no such image'),
+        (b'', r'not a readable image \(.*\)'),
+        (b'x' * 99, r'not a readable image \(.*\)'),
+    ],
     ids=['missing', 'empty', 'garbage'],
 )
-def test_an_image_that_cannot_be_read(
-    garment_data, config, tmp_path, workers, content, expected
-):
+def test_an_image_that_cannot_be_read(garment_data, config, tmp_path, workers, content, expected):
     data = tmp_path / 'data'
     shutil.copytree(garment_data, data)
     for path in (data / 'train' / 'image').iterdir():

@@ -67,9 +67,7 @@ def test_every_option_is_tested():
 
 @pytest.mark.filterwarnings("ignore:'pin_memory' argument is set as true")
 @pytest.mark.parametrize(('names', 'tolerance'), TOLERANCE.items())
-def test_an_option_trains_as_without_it(
-    names, tolerance, trained, garment_data, config, tmp_path
-):
+def test_an_option_trains_as_without_it(names, tolerance, trained, garment_data, config, tmp_path):
     found = train(garment_data, config, tmp_path, names.split(), *overrides(names, config))
     expected = losses(trained.screen)
     assert len(found) == len(expected) > 8

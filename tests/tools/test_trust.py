@@ -107,8 +107,14 @@ def test_with_the_flag_it_loads(way, config, bad, marker, garment_data, tmp_path
 def test_several_processes(config, bad, marker, garment_data, tmp_path):
     """The scripts hand all options over to the tools."""
     result = start(
-        'bash', REPOSITORY / 'tools' / 'dist_test.sh', config, bad, 2,
-        '--work-dir', tmp_path / 'out', *options(garment_data),
+        'bash',
+        REPOSITORY / 'tools' / 'dist_test.sh',
+        config,
+        bad,
+        2,
+        '--work-dir',
+        tmp_path / 'out',
+        *options(garment_data),
     )
     assert result.status != 0 and not marker.exists()
     assert f'error: {bad}: holds more than weights (posix.mkdir)' in result.err

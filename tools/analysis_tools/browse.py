@@ -19,6 +19,7 @@ from mmdet_multigrain.launch import quiet_imports, run_tool
 
 def whole_number(low: int, high: int) -> Callable[[str], int]:
     """A parser of whole numbers in a range."""
+
     def parse(text: str) -> int:
         if not text.isdecimal() or not low <= int(text) <= high:
             raise argparse.ArgumentTypeError(f'{text!r} is no whole number from {low} to {high}')
@@ -40,28 +41,62 @@ def score(text: str) -> float:
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Pictures of runs')
-    parser.add_argument('runs', nargs='+', metavar='RUN',
-                        help='work dir, result.json, or DETECTIONS.json:GROUND_TRUTH.json; '
-                        'NAME=RUN gives it a name')
+    parser.add_argument(
+        'runs',
+        nargs='+',
+        metavar='RUN',
+        help='work dir, result.json, or DETECTIONS.json:GROUND_TRUTH.json; '
+        'NAME=RUN gives it a name',
+    )
     parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='folder to write')
-    parser.add_argument('--images', type=Path, metavar='DIR',
-                        help='folder of the photos; default: the one that the runs were tested on')
+    parser.add_argument(
+        '--images',
+        type=Path,
+        metavar='DIR',
+        help='folder of the photos; default: the one that the runs were tested on',
+    )
     parser.add_argument('--ann-file', metavar='GT', help='ground truth of all runs')
-    parser.add_argument('--taxonomy', metavar='NAME|YAML|COCO',
-                        help='of runs that are detections only; default: the ground truth\'s own')
-    parser.add_argument('--score-thr', type=score, default=0.5, metavar='S',
-                        help='lowest score that counts (0.5)')
-    parser.add_argument('--num', type=whole_number(0, 1000), default=24, metavar='N',
-                        help='photos side by side, at most (24)')
-    parser.add_argument('--per-kind', type=whole_number(0, 100), default=12, metavar='N',
-                        help='pictures of each kind of error of a run, at most (12)')
-    parser.add_argument('--classes', nargs='+', metavar='CLASS',
-                        help='show only what is predicted as, or truly is, one of these')
-    parser.add_argument('--width', type=whole_number(120, 2000), default=480, metavar='PIXELS',
-                        help='of a photo on a picture (480)')
-    parser.add_argument('--blur-faces', action='store_true',
-                        help='blur what OpenCV takes for faces; it misses some, so look at every '
-                        'picture before you publish it')
+    parser.add_argument(
+        '--taxonomy',
+        metavar='NAME|YAML|COCO',
+        help="of runs that are detections only; default: the ground truth's own",
+    )
+    parser.add_argument(
+        '--score-thr', type=score, default=0.5, metavar='S', help='lowest score that counts (0.5)'
+    )
+    parser.add_argument(
+        '--num',
+        type=whole_number(0, 1000),
+        default=24,
+        metavar='N',
+        help='photos side by side, at most (24)',
+    )
+    parser.add_argument(
+        '--per-kind',
+        type=whole_number(0, 100),
+        default=12,
+        metavar='N',
+        help='pictures of each kind of error of a run, at most (12)',
+    )
+    parser.add_argument(
+        '--classes',
+        nargs='+',
+        metavar='CLASS',
+        help='show only what is predicted as, or truly is, one of these',
+    )
+    parser.add_argument(
+        '--width',
+        type=whole_number(120, 2000),
+        default=480,
+        metavar='PIXELS',
+        help='of a photo on a picture (480)',
+    )
+    parser.add_argument(
+        '--blur-faces',
+        action='store_true',
+        help='blur what OpenCV takes for faces; it misses some, so look at every '
+        'picture before you publish it',
+    )
     return parser.parse_args()
 
 
@@ -76,20 +111,28 @@ def main() -> None:
         from mmdet_multigrain.report.runs import load_runs
         from mmdet_multigrain.report.style import missing_letters
 
-    runs = shorten_variants(load_runs(
-        args.runs, ann_file=args.ann_file, taxonomy=args.taxonomy, image_folder=args.images))
+    runs = shorten_variants(
+        load_runs(
+            args.runs, ann_file=args.ann_file, taxonomy=args.taxonomy, image_folder=args.images
+        )
+    )
     missing = missing_letters([*runs[0].result.taxonomy.classes, *(run.name for run in runs)])
     if missing:
-        print(f'no font here has {len(missing)} of the letters ({missing[:5]}); the pictures show '
-              'boxes for them; a font such as Noto Sans CJK mends it', file=sys.stderr)
+        print(
+            f'no font here has {len(missing)} of the letters ({missing[:5]}); the pictures show '
+            'boxes for them; a font such as Noto Sans CJK mends it',
+            file=sys.stderr,
+        )
     photos = Photos(image_folder(runs), blur=args.blur_faces)
     choice = Choice(args.score_thr, args.num, args.per_kind, args.classes)
     folder = browse(runs, args.out, photos=photos, choice=choice, width=args.width, progress=True)
     if photos.problems.counts:
         print(photos.problems, file=sys.stderr)
     if args.blur_faces:
-        print(f'blurred in {sum(map(bool, photos.faces.values()))} of {len(photos.faces)} photos; '
-              'faces are missed, so look at every picture before you publish it')
+        print(
+            f'blurred in {sum(map(bool, photos.faces.values()))} of {len(photos.faces)} photos; '
+            'faces are missed, so look at every picture before you publish it'
+        )
     print(f'{folder.num_written} pictures -> {args.out / PAGE}')
 
 

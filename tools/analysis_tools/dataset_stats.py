@@ -49,16 +49,26 @@ def threshold(text: str) -> float:
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Statistics of COCO files')
-    parser.add_argument('files', nargs='+', type=Path, metavar='FILE',
-                        help='COCO files, the training set first')
-    parser.add_argument('--taxonomy', metavar='NAME|YAML|COCO',
-                        help="default: the supercategories of the first file's categories")
+    parser.add_argument(
+        'files', nargs='+', type=Path, metavar='FILE', help='COCO files, the training set first'
+    )
+    parser.add_argument(
+        '--taxonomy',
+        metavar='NAME|YAML|COCO',
+        help="default: the supercategories of the first file's categories",
+    )
     parser.add_argument('--out', type=Path, metavar='DIR', help='folder for tables and figures')
-    parser.add_argument('--compare-paper', choices=DATASETS,
-                        help="set the first file's boxes beside the paper's")
-    parser.add_argument('--oversample-thr', nargs='+', type=threshold, default=THRESHOLDS,
-                        metavar='T', help='thresholds of ClassBalancedDataset; default: '
-                        f'{" ".join(map(str, THRESHOLDS))}')
+    parser.add_argument(
+        '--compare-paper', choices=DATASETS, help="set the first file's boxes beside the paper's"
+    )
+    parser.add_argument(
+        '--oversample-thr',
+        nargs='+',
+        type=threshold,
+        default=THRESHOLDS,
+        metavar='T',
+        help=f'thresholds of ClassBalancedDataset; default: {" ".join(map(str, THRESHOLDS))}',
+    )
     return parser.parse_args()
 
 
@@ -98,14 +108,22 @@ def draw(stats: DatasetStats) -> dict[str, bytes]:
 
     missing = missing_letters((*stats.taxonomy.classes, *stats.taxonomy.group_names(0)))
     if missing:
-        print(f'no font here has {len(missing)} of the letters ({missing[:5]}); the figures show '
-              'boxes for them; a font such as Noto Sans CJK mends it', file=sys.stderr)
+        print(
+            f'no font here has {len(missing)} of the letters ({missing[:5]}); the figures show '
+            'boxes for them; a font such as Noto Sans CJK mends it',
+            file=sys.stderr,
+        )
     figures = {'class_counts': class_counts, 'box_sizes': box_sizes}
     if stats.is_grouped:
         figures['grouping'] = grouping
     contents = {}
-    for name, figure in tqdm(figures.items(), desc='drawing', unit='figure', leave=False,
-                             disable=stats.taxonomy.num_classes < MANY_CLASSES):
+    for name, figure in tqdm(
+        figures.items(),
+        desc='drawing',
+        unit='figure',
+        leave=False,
+        disable=stats.taxonomy.num_classes < MANY_CLASSES,
+    ):
         for kind, content in render(figure, stats).items():
             contents[f'{name}.{kind}'] = content
     return contents
@@ -118,22 +136,28 @@ def main() -> None:
     paper = load_paper(args.compare_paper) if args.compare_paper else None
     taxonomy = Taxonomy.load(args.taxonomy) if args.taxonomy else None
     columns = read(args.files, taxonomy)
-    stats = dataset_stats(list(zip(names, columns, strict=True)),
-                          sorted(set(args.oversample_thr)))
+    stats = dataset_stats(list(zip(names, columns, strict=True)), sorted(set(args.oversample_thr)))
     comparison = None
     if paper is not None:
         comparison = compare_counts(
-            paper, stats.taxonomy, stats.train.counts,
-            [row.crowds for row in stats.train.classes], source=args.files[0])
+            paper,
+            stats.taxonomy,
+            stats.train.counts,
+            [row.crowds for row in stats.train.classes],
+            source=args.files[0],
+        )
     print(render_text(stats, comparison))
     if args.out is None:
         return
-    tables = {'classes.csv': class_table(stats).csv(),
-              'superclasses.csv': superclass_table(stats).csv(),
-              'dataset_stats.md': render_markdown(stats, comparison),
-              'dataset_stats.json': json.dumps(
-                  to_dict(stats, comparison), indent=1, ensure_ascii=False,
-                  allow_nan=False) + '\n'}
+    tables = {
+        'classes.csv': class_table(stats).csv(),
+        'superclasses.csv': superclass_table(stats).csv(),
+        'dataset_stats.md': render_markdown(stats, comparison),
+        'dataset_stats.json': json.dumps(
+            to_dict(stats, comparison), indent=1, ensure_ascii=False, allow_nan=False
+        )
+        + '\n',
+    }
     if comparison is not None:
         tables['paper_counts.csv'] = comparison.table().csv()
     contents = {name: text.encode() for name, text in tables.items()} | draw(stats)

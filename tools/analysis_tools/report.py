@@ -33,23 +33,45 @@ def whole_number(text: str) -> int:
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Report on runs')
-    parser.add_argument('runs', nargs='*', metavar='RUN',
-                        help='[NAME=]work dir, result.json, or DETECTIONS.json:GROUND_TRUTH.json')
+    parser.add_argument(
+        'runs',
+        nargs='*',
+        metavar='RUN',
+        help='[NAME=]work dir, result.json, or DETECTIONS.json:GROUND_TRUTH.json',
+    )
     parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='folder to write')
-    parser.add_argument('--baseline', metavar='VARIANT',
-                        help='what gains are over; default: the variant called baseline..., else '
-                        'the first')
-    parser.add_argument('--paper', choices=DATASETS,
-                        help="the paper's numbers on this data set, too")
-    parser.add_argument('--ann-file', type=Path, metavar='GT.json',
-                        help='ground truth of all runs; default: what their results name')
-    parser.add_argument('--train-ann-file', type=Path, metavar='TRAIN.json',
-                        help='whose boxes say which classes are rare, for runs that are only '
-                        'detections')
-    parser.add_argument('--taxonomy', metavar='NAME|YAML|COCO',
-                        help='groups of the classes, for runs that are only detections')
-    parser.add_argument('--resamples', type=whole_number, default=RESAMPLES, metavar='N',
-                        help=f'of the bootstrap over images; default: {RESAMPLES}')
+    parser.add_argument(
+        '--baseline',
+        metavar='VARIANT',
+        help='what gains are over; default: the variant called baseline..., else the first',
+    )
+    parser.add_argument(
+        '--paper', choices=DATASETS, help="the paper's numbers on this data set, too"
+    )
+    parser.add_argument(
+        '--ann-file',
+        type=Path,
+        metavar='GT.json',
+        help='ground truth of all runs; default: what their results name',
+    )
+    parser.add_argument(
+        '--train-ann-file',
+        type=Path,
+        metavar='TRAIN.json',
+        help='whose boxes say which classes are rare, for runs that are only detections',
+    )
+    parser.add_argument(
+        '--taxonomy',
+        metavar='NAME|YAML|COCO',
+        help='groups of the classes, for runs that are only detections',
+    )
+    parser.add_argument(
+        '--resamples',
+        type=whole_number,
+        default=RESAMPLES,
+        metavar='N',
+        help=f'of the bootstrap over images; default: {RESAMPLES}',
+    )
     parser.add_argument('--seed', type=whole_number, default=0, help='of the bootstrap')
     parser.add_argument('--no-bootstrap', action='store_true', help='no intervals; quick')
     return parser.parse_args()
@@ -61,8 +83,9 @@ def check_folder(out: Path) -> None:
     if not existing.is_dir():
         raise ReportError(f'{out}: cannot be made, {existing} is a file; name another folder')
     if not os.access(existing, os.W_OK | os.X_OK):
-        raise ReportError(f'{out}: cannot be written, {existing} is not yours to write in; name '
-                          'another folder')
+        raise ReportError(
+            f'{out}: cannot be written, {existing} is not yours to write in; name another folder'
+        )
 
 
 def warn_of_letters(names: Iterable[str]) -> None:
@@ -71,8 +94,11 @@ def warn_of_letters(names: Iterable[str]) -> None:
 
     missing = missing_letters(names)
     if missing:
-        print(f'no font here has {len(missing)} of the letters ({missing[:5]}); the figures show '
-              'boxes for them; a font such as Noto Sans CJK mends it', file=sys.stderr)
+        print(
+            f'no font here has {len(missing)} of the letters ({missing[:5]}); the figures show '
+            'boxes for them; a font such as Noto Sans CJK mends it',
+            file=sys.stderr,
+        )
 
 
 def make_document(args: argparse.Namespace) -> Document:
@@ -89,24 +115,35 @@ def make_document(args: argparse.Namespace) -> Document:
     paper = None if args.paper is None else load_paper(args.paper)
     if not args.runs:
         return paper_document(paper)
-    loaded = load_runs(args.runs, ann_file=args.ann_file, taxonomy=args.taxonomy,
-                       train_ann_file=args.train_ann_file)
+    loaded = load_runs(
+        args.runs,
+        ann_file=args.ann_file,
+        taxonomy=args.taxonomy,
+        train_ann_file=args.train_ann_file,
+    )
     runs = shorten_variants(loaded)
     baseline = args.baseline and find_variant(args.baseline, loaded, runs)
     taxonomy = runs[0].result.taxonomy
     if paper is not None:
         beside(paper, taxonomy, source=runs[0].source)  # refused now, not after the bootstrap
     warn_of_letters((*taxonomy.classes, *taxonomy.group_names(0), *(run.variant for run in runs)))
-    comparison = compare(runs, baseline=baseline, seed=args.seed, progress=True,
-                         resamples=0 if args.no_bootstrap else args.resamples)
+    comparison = compare(
+        runs,
+        baseline=baseline,
+        seed=args.seed,
+        progress=True,
+        resamples=0 if args.no_bootstrap else args.resamples,
+    )
     return runs_document(runs, comparison, analyse_variants(runs, progress=True), paper=paper)
 
 
 def main() -> None:
     args = parse_args()
     if not args.runs and args.paper is None:
-        raise ReportError('no run named; give work dirs or result files, or --paper '
-                          f'{"|".join(DATASETS)} for the numbers of the paper')
+        raise ReportError(
+            'no run named; give work dirs or result files, or --paper '
+            f'{"|".join(DATASETS)} for the numbers of the paper'
+        )
     check_folder(args.out)
     document = make_document(args)
 
@@ -116,8 +153,10 @@ def main() -> None:
     for name in sorted(files, key=lambda name: '/' not in name):  # the report itself comes last
         write_whole(args.out / name, files[name])
     print('\n'.join(f'{lead}: {text}' for lead, text in document.sections[0].blocks[0].items))
-    print(f'\nwritten to {args.out}: report.html, report.md, and {len(files) - 2} files in tables '
-          'and figures')
+    print(
+        f'\nwritten to {args.out}: report.html, report.md, and {len(files) - 2} files in tables '
+        'and figures'
+    )
 
 
 if __name__ == '__main__':

@@ -18,11 +18,20 @@ from mmdet_multigrain.files import dump_json, load_json, write_whole
 
 # Class, share of the training boxes and number of landmarks: the paper's table 3, the release.
 CLASSES = (
-    ('short sleeve top', 71645, 25), ('long sleeve top', 36064, 33),
-    ('short sleeve outwear', 543, 31), ('long sleeve outwear', 13457, 39), ('vest', 16095, 15),
-    ('sling', 1985, 15), ('shorts', 36616, 10), ('trousers', 55387, 14), ('skirt', 30835, 8),
-    ('short sleeve dress', 17211, 29), ('long sleeve dress', 7907, 37), ('vest dress', 17949, 19),
-    ('sling dress', 6492, 19))
+    ('short sleeve top', 71645, 25),
+    ('long sleeve top', 36064, 33),
+    ('short sleeve outwear', 543, 31),
+    ('long sleeve outwear', 13457, 39),
+    ('vest', 16095, 15),
+    ('sling', 1985, 15),
+    ('shorts', 36616, 10),
+    ('trousers', 55387, 14),
+    ('skirt', 30835, 8),
+    ('short sleeve dress', 17211, 29),
+    ('long sleeve dress', 7907, 37),
+    ('vest dress', 17949, 19),
+    ('sling dress', 6492, 19),
+)
 ITEMS = {1: 0.42, 2: 0.53, 3: 0.05}  # 1.63 boxes a picture, as in the release
 SIZES = ((468, 624), (750, 1000), (624, 468), (800, 800))
 INPUT_VERSION = 1
@@ -37,25 +46,42 @@ def make_item(rng: random.Random, width: int, height: int) -> dict[str, Any]:
     x2, y2 = rng.randrange(x1 + 20, width + 1), rng.randrange(y1 + 20, height + 1)
 
     def polygon(least: int, most: int) -> list[int]:
-        return [value for _ in range(rng.randint(least, most))
-                for value in (rng.randint(x1, x2), rng.randint(y1, y2))]
+        return [
+            value
+            for _ in range(rng.randint(least, most))
+            for value in (rng.randint(x1, x2), rng.randint(y1, y2))
+        ]
 
-    landmarks = [value for _ in range(num_landmarks) for value in
-                 ((rng.randint(x1, x2), rng.randint(y1, y2), rng.randint(1, 2))
-                  if rng.random() < 0.7 else (0, 0, 0))]
-    return {'segmentation': [polygon(12, 28), polygon(5, 12), polygon(5, 12)],
-            'scale': rng.randint(1, 3), 'viewpoint': rng.randint(1, 3),
-            'zoom_in': rng.randint(1, 3), 'landmarks': landmarks, 'style': rng.randint(0, 5),
-            'bounding_box': [x1, y1, x2, y2], 'category_id': category + 1,
-            'occlusion': rng.randint(1, 3), 'category_name': name}
+    landmarks = [
+        value
+        for _ in range(num_landmarks)
+        for value in (
+            (rng.randint(x1, x2), rng.randint(y1, y2), rng.randint(1, 2))
+            if rng.random() < 0.7
+            else (0, 0, 0)
+        )
+    ]
+    return {
+        'segmentation': [polygon(12, 28), polygon(5, 12), polygon(5, 12)],
+        'scale': rng.randint(1, 3),
+        'viewpoint': rng.randint(1, 3),
+        'zoom_in': rng.randint(1, 3),
+        'landmarks': landmarks,
+        'style': rng.randint(0, 5),
+        'bounding_box': [x1, y1, x2, y2],
+        'category_id': category + 1,
+        'occlusion': rng.randint(1, 3),
+        'category_name': name,
+    }
 
 
 def make_annotation(rng: random.Random, number: int, width: int, height: int) -> bytes:
     """The annotation file of one picture, written as the release's are."""
     count = rng.choices(list(ITEMS), list(ITEMS.values()))[0]
     items = {f'item{n}': make_item(rng, width, height) for n in range(count, 0, -1)}
-    return json.dumps({**items, 'source': rng.choice(('shop', 'user')),
-                       'pair_id': number // 4}).encode()
+    return json.dumps(
+        {**items, 'source': rng.choice(('shop', 'user')), 'pair_id': number // 4}
+    ).encode()
 
 
 def make_pictures() -> list[tuple[int, int, bytes]]:
@@ -83,8 +109,10 @@ def write_input(root: Path, count: int, *, seed: int = 0) -> None:
     if (root / MANIFEST).is_file() and load_json(root / MANIFEST) == manifest:
         return
     if root.exists():
-        raise ValueError(f'{root}: holds no complete input of this benchmark; remove the folder, '
-                         'or name another with --dir')
+        raise ValueError(
+            f'{root}: holds no complete input of this benchmark; remove the folder, '
+            'or name another with --dir'
+        )
     rng, pictures = random.Random(seed), make_pictures()
     for kind in ('image', 'annos'):
         (root / 'train' / kind).mkdir(parents=True)
@@ -92,5 +120,6 @@ def write_input(root: Path, count: int, *, seed: int = 0) -> None:
         width, height, jpeg = pictures[number % len(pictures)]
         (root / 'train' / 'image' / f'{number:06d}.jpg').write_bytes(jpeg)
         (root / 'train' / 'annos' / f'{number:06d}.json').write_bytes(
-            make_annotation(rng, number, width, height))
+            make_annotation(rng, number, width, height)
+        )
     write_whole(root / MANIFEST, dump_json(manifest))

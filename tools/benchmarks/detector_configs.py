@@ -23,15 +23,24 @@ STOCK_CONFIGS = {
     depth: f'mmdet::faster_rcnn/faster-rcnn_r{depth}_fpn_1x_coco.py' for depth in (50, 101)
 }
 # Arguments that mmdet's Shared2FCBBoxHead shares with our heads.
-_HEAD_ARGUMENTS = (
-    'in_channels', 'roi_feat_size', 'bbox_coder', 'reg_class_agnostic', 'loss_bbox')
+_HEAD_ARGUMENTS = ('in_channels', 'roi_feat_size', 'bbox_coder', 'reg_class_agnostic', 'loss_bbox')
 # Parts of a config that name data or read it.
-_DATA_KEYS = ('train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator',
-              'test_evaluator')
+_DATA_KEYS = (
+    'train_dataloader',
+    'val_dataloader',
+    'test_dataloader',
+    'val_evaluator',
+    'test_evaluator',
+)
 # Options for faster training that make a precision. 'config' keeps what the config says; fp32
 # keeps TF32 out of convolutions, too, where PyTorch uses it unasked.
-PRECISIONS = {'config': (), 'fp32': (), 'tf32': ('tf32',), 'fp16': ('amp-fp16',),
-              'bf16': ('amp-bf16',)}
+PRECISIONS = {
+    'config': (),
+    'fp32': (),
+    'tf32': ('tf32',),
+    'fp16': ('amp-fp16',),
+    'bf16': ('amp-bf16',),
+}
 
 
 @dataclass(frozen=True)
@@ -61,9 +70,14 @@ class Contender:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def load(sources: Sequence[str], *, against: str = STOCK, precisions: Sequence[str] = ('config',),
-         speed: Sequence[str] = (), cfg_options: Mapping[str, Any] | None = None,
-         ) -> tuple[list[Contender], Any]:
+def load(
+    sources: Sequence[str],
+    *,
+    against: str = STOCK,
+    precisions: Sequence[str] = ('config',),
+    speed: Sequence[str] = (),
+    cfg_options: Mapping[str, Any] | None = None,
+) -> tuple[list[Contender], Any]:
     """The contenders, each reference first, and the config whose data and classes all share.
 
     That config is the first that is not of the installed mmdet.
@@ -82,12 +96,16 @@ def load(sources: Sequence[str], *, against: str = STOCK, precisions: Sequence[s
         ValueError: One line, if a config cannot be loaded or two have one name.
     """
     wanted = [source for source in dict.fromkeys([against, *sources]) if source != STOCK]
-    configs = {source: load_config(source, cfg_options) for source in wanted
-               if not source.startswith('mmdet::')}
+    configs = {
+        source: load_config(source, cfg_options)
+        for source in wanted
+        if not source.startswith('mmdet::')
+    }
     shared = next((configs[source] for source in sources if source in configs), None)
     if shared is None:
-        raise ValueError('all configs are of the installed mmdet; name one that has the classes '
-                         'and the data')
+        raise ValueError(
+            'all configs are of the installed mmdet; name one that has the classes and the data'
+        )
     classes = num_classes(shared)
     for source in wanted:
         if source not in configs:
@@ -104,10 +122,16 @@ def load(sources: Sequence[str], *, against: str = STOCK, precisions: Sequence[s
         for source, stem in stems.items():
             for option in ('', *speed) if source != against else ('',):
                 names = [*PRECISIONS[precision], *filter(None, option.split('+'))]
-                contenders.append(Contender(
-                    name=stem + (f' {option}' if option else '') + suffix, source=source,
-                    precision=precision, speed=option, reference=stems[against] + suffix,
-                    cfg=_with_options(configs[source], names)))
+                contenders.append(
+                    Contender(
+                        name=stem + (f' {option}' if option else '') + suffix,
+                        source=source,
+                        precision=precision,
+                        speed=option,
+                        reference=stems[against] + suffix,
+                        cfg=_with_options(configs[source], names),
+                    )
+                )
     return contenders, shared
 
 
@@ -153,8 +177,9 @@ def from_mmdet(name: str, classes: int, data: Any) -> Any:
         with quiet_imports():
             cfg = get_config(name)
     except Exception as error:  # mmengine raises many kinds
-        raise ValueError(f'{name}: not a config of the installed mmdet '
-                         f'({type(error).__name__})') from error
+        raise ValueError(
+            f'{name}: not a config of the installed mmdet ({type(error).__name__})'
+        ) from error
     head = cfg.model['roi_head']['bbox_head']
     for one in head if isinstance(head, list) else [head]:
         one['num_classes'] = classes
@@ -191,7 +216,10 @@ def stock_of(shared: Any, configs: Iterable[Any], classes: int) -> tuple[str, An
     own = _bbox_head(shared.model)
     width = min(_bbox_head(other.model).get('fc_out_channels', 1024) for other in configs)
     cfg.model['roi_head']['bbox_head'] = dict(
-        type='Shared2FCBBoxHead', num_classes=classes, fc_out_channels=width,
+        type='Shared2FCBBoxHead',
+        num_classes=classes,
+        fc_out_channels=width,
         loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
-        **{key: own[key] for key in _HEAD_ARGUMENTS if key in own})
+        **{key: own[key] for key in _HEAD_ARGUMENTS if key in own},
+    )
     return STOCK, cfg

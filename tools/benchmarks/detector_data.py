@@ -111,10 +111,18 @@ def _samples(detections: Detections, images: int) -> list[dict[str, Any]]:
     boxes = detections.boxes.copy()
     boxes[:, 2:] += boxes[:, :2]
     ends = np.cumsum(np.bincount(detections.images, minlength=images))
-    parts = [np.split(values, ends[:-1]) for values in (boxes, detections.scores,
-                                                        detections.labels)]
+    parts = [
+        np.split(values, ends[:-1]) for values in (boxes, detections.scores, detections.labels)
+    ]
     return [
-        dict(img_id=image, ori_shape=(HEIGHT, WIDTH), pred_instances=dict(
-            bboxes=torch.from_numpy(of_boxes), scores=torch.from_numpy(scores),
-            labels=torch.from_numpy(labels)))
-        for image, (of_boxes, scores, labels) in enumerate(zip(*parts, strict=True))]
+        dict(
+            img_id=image,
+            ori_shape=(HEIGHT, WIDTH),
+            pred_instances=dict(
+                bboxes=torch.from_numpy(of_boxes),
+                scores=torch.from_numpy(scores),
+                labels=torch.from_numpy(labels),
+            ),
+        )
+        for image, (of_boxes, scores, labels) in enumerate(zip(*parts, strict=True))
+    ]

@@ -14,8 +14,9 @@ from mmengine.structures import InstanceData
 BOXES_PER_IMAGE = 1.65  # as in DeepFashion2's training set
 
 
-def draw_batches(number: int, *, batch: int, width: int, height: int, num_classes: int,
-                 seed: int) -> list[dict[str, list]]:
+def draw_batches(
+    number: int, *, batch: int, width: int, height: int, num_classes: int, seed: int
+) -> list[dict[str, list]]:
     """Batches of drawn images with boxes, as a loader gives them.
 
     Args:
@@ -30,8 +31,10 @@ def draw_batches(number: int, *, batch: int, width: int, height: int, num_classe
         Each with 'inputs', uint8 tensors of shape (3, height, width), and 'data_samples'.
     """
     rng = np.random.default_rng(seed)
-    return [pseudo_collate([_draw_sample(rng, width, height, num_classes) for _ in range(batch)])
-            for _ in range(number)]
+    return [
+        pseudo_collate([_draw_sample(rng, width, height, num_classes) for _ in range(batch)])
+        for _ in range(number)
+    ]
 
 
 def _draw_sample(rng: np.random.Generator, width: int, height: int, num_classes: int) -> dict:
@@ -43,14 +46,24 @@ def _draw_sample(rng: np.random.Generator, width: int, height: int, num_classes:
     sizes = rng.uniform(0.15, 0.7, (count, 2)) * (width, height)
     corners = rng.uniform(0, 1, (count, 2)) * ((width, height) - sizes)
     boxes = np.hstack([corners, corners + sizes]).astype(np.float32)
-    sample = DetDataSample(metainfo=dict(
-        img_id=0, img_path='', ori_shape=(height, width), img_shape=(height, width),
-        scale_factor=(1.0, 1.0), flip=False, flip_direction=None))
+    sample = DetDataSample(
+        metainfo=dict(
+            img_id=0,
+            img_path='',
+            ori_shape=(height, width),
+            img_shape=(height, width),
+            scale_factor=(1.0, 1.0),
+            flip=False,
+            flip_direction=None,
+        )
+    )
     sample.gt_instances = InstanceData(
         bboxes=HorizontalBoxes(torch.from_numpy(boxes)),
-        labels=torch.from_numpy(rng.integers(0, num_classes, count)))
+        labels=torch.from_numpy(rng.integers(0, num_classes, count)),
+    )
     sample.ignored_instances = InstanceData(
-        bboxes=HorizontalBoxes(torch.zeros(0, 4)), labels=torch.zeros(0, dtype=torch.long))
+        bboxes=HorizontalBoxes(torch.zeros(0, 4)), labels=torch.zeros(0, dtype=torch.long)
+    )
     return dict(inputs=torch.from_numpy(image), data_samples=sample)
 
 

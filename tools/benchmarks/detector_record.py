@@ -32,14 +32,27 @@ def begin(contenders: Sequence[Contender], plan: Any) -> dict[str, Any]:
         plan: What they will do.
     """
     # Through JSON, as what is read from a file is: lists, not tuples.
-    return json.loads(json.dumps({
-        'format': FORMAT,
-        'runs': [_describe_run()],
-        'plan': dataclasses.asdict(plan),
-        'configs': {one.name: {
-            'source': one.source, 'precision': one.precision, 'speed': one.speed,
-            'reference': one.reference, 'sha256': one.digest} for one in contenders},
-        'images': {}, 'measured': {}}))
+    return json.loads(
+        json.dumps(
+            {
+                'format': FORMAT,
+                'runs': [_describe_run()],
+                'plan': dataclasses.asdict(plan),
+                'configs': {
+                    one.name: {
+                        'source': one.source,
+                        'precision': one.precision,
+                        'speed': one.speed,
+                        'reference': one.reference,
+                        'sha256': one.digest,
+                    }
+                    for one in contenders
+                },
+                'images': {},
+                'measured': {},
+            }
+        )
+    )
 
 
 def describe(record: dict[str, Any], workers: Mapping[str, Any]) -> None:
@@ -74,9 +87,11 @@ def _describe_run() -> dict[str, Any]:
         'git_revision': git_revision(Path(mmdet_multigrain.__file__).parent),
         'versions': versions(),
         'system': f'{platform.system()} {platform.machine()}',
-        'processor': _processor(), 'cores': default_workers(),
+        'processor': _processor(),
+        'cores': default_workers(),
         'memory_gib': round(memory / 2**30, 1),
-        'load_average': os.getloadavg()[0]}
+        'load_average': os.getloadavg()[0],
+    }
 
 
 def _processor() -> str:
@@ -109,8 +124,10 @@ def check_same(record: Mapping[str, Any], new: Mapping[str, Any], *, path: Path)
     """
     difference = next(_differences(record, new), None)
     if difference is not None:
-        raise RecordError(f'{path}: was measured with another {difference}; leave out --append, '
-                          'or name another file')
+        raise RecordError(
+            f'{path}: was measured with another {difference}; leave out --append, '
+            'or name another file'
+        )
 
 
 def _differences(record: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
@@ -131,19 +148,29 @@ def _differences(record: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[
 
 def joined(record: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """A record with the rounds of another one behind its own; see ``check_same``."""
-    configs = {name: config | {'matmul_flops': max(
-        config['matmul_flops'], new['configs'][name]['matmul_flops'])}
-        for name, config in record['configs'].items()}
+    configs = {
+        name: config
+        | {'matmul_flops': max(config['matmul_flops'], new['configs'][name]['matmul_flops'])}
+        for name, config in record['configs'].items()
+    }
     measured = dict(record['measured'])
     for what, values in new['measured'].items():
         measured[what] = _joined(measured[what], values) if what in measured else values
-    return {**record, 'runs': [*record['runs'], *new['runs']], 'configs': configs,
-            'images': record['images'] | new['images'], 'measured': measured}
+    return {
+        **record,
+        'runs': [*record['runs'], *new['runs']],
+        'configs': configs,
+        'images': record['images'] | new['images'],
+        'measured': measured,
+    }
 
 
 def _joined(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """The timings of two runs of one kind."""
-    lists = {key: {name: values + new[key][name] for name, values in old[key].items()}
-             for key in ('seconds', 'stages') if key in old and key in new}
+    lists = {
+        key: {name: values + new[key][name] for name, values in old[key].items()}
+        for key in ('seconds', 'stages')
+        if key in old and key in new
+    }
     peaks = {name: max(peak, new['peak_mb'][name]) for name, peak in old['peak_mb'].items()}
     return {**old, **new, **lists, 'peak_mb': peaks}

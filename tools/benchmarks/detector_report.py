@@ -66,8 +66,10 @@ def quartiles(values: Sequence[float]) -> tuple[float, float]:
 def stage_shares(profiles: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Share of each stage of the time of a step: medians over profiled steps, scaled to sum 1."""
     names = dict.fromkeys(name for profile in profiles for name in profile['seconds'])
-    medians = {name: statistics.median(profile['seconds'].get(name, 0.0) for profile in profiles)
-               for name in names}
+    medians = {
+        name: statistics.median(profile['seconds'].get(name, 0.0) for profile in profiles)
+        for name in names
+    }
     total = sum(medians.values())
     return {name: value / total for name, value in medians.items()}
 
@@ -87,10 +89,14 @@ def summarise(record: Mapping[str, Any], what: str) -> dict[str, dict[str, Any]]
         first, third = quartiles(seconds)
         ratio = paired_ratio(seconds, measured['seconds'][config['reference']])
         row = rows[name] = {
-            'seconds': median, 'spread': third - first,
+            'seconds': median,
+            'spread': third - first,
             'images_per_second': record['images'][what] / median,
-            'ratio': ratio.median, 'ratio_low': ratio.low, 'ratio_high': ratio.high,
-            'peak_mb': measured['peak_mb'][name]}
+            'ratio': ratio.median,
+            'ratio_low': ratio.low,
+            'ratio_high': ratio.high,
+            'peak_mb': measured['peak_mb'][name],
+        }
         if 'flops' in measured:
             flops = measured['flops'][name]
             row |= {'gflops': flops / 1e9, 'utilisation': flops / median / config['matmul_flops']}
@@ -99,27 +105,47 @@ def summarise(record: Mapping[str, Any], what: str) -> dict[str, dict[str, Any]]
             row['shares'] = stage_shares(profiles)
         if profiles and profiles[0].get('rois'):
             for key in ('rois', 'positive_rois'):
-                row[key] = (statistics.mean(profile[key] for profile in profiles)
-                            / record['images'][what])
+                row[key] = (
+                    statistics.mean(profile[key] for profile in profiles) / record['images'][what]
+                )
     return rows
 
 
 def main_table(rows: Mapping[str, Mapping[str, Any]]) -> Table:
     """A line for each contender: time, ratio, memory, work."""
     columns = (
-        Column('name', 'config', left=True), Column('ms', 'ms', '.1f'),
-        Column('spread', 'IQR', '.1f'), Column('ratio', 'ratio', '.3f'),
-        Column('interval', '95 %', left=True), Column('images_per_second', 'images/s', '.2f'),
-        Column('peak_mb', 'peak MB', '.0f'), Column('gflops', 'GFLOP', '.1f'),
-        Column('utilisation', 'of peak', '.0%'), Column('positive_rois', 'positive RoIs', '.1f'))
+        Column('name', 'config', left=True),
+        Column('ms', 'ms', '.1f'),
+        Column('spread', 'IQR', '.1f'),
+        Column('ratio', 'ratio', '.3f'),
+        Column('interval', '95 %', left=True),
+        Column('images_per_second', 'images/s', '.2f'),
+        Column('peak_mb', 'peak MB', '.0f'),
+        Column('gflops', 'GFLOP', '.1f'),
+        Column('utilisation', 'of peak', '.0%'),
+        Column('positive_rois', 'positive RoIs', '.1f'),
+    )
     values = tuple(
-        (name, 1000 * row['seconds'], 1000 * row['spread'], row['ratio'],
-         f'{row["ratio_low"]:.3f} to {row["ratio_high"]:.3f}', row['images_per_second'],
-         row['peak_mb'], *map(row.get, ('gflops', 'utilisation', 'positive_rois')))
-        for name, row in rows.items())
+        (
+            name,
+            1000 * row['seconds'],
+            1000 * row['spread'],
+            row['ratio'],
+            f'{row["ratio_low"]:.3f} to {row["ratio_high"]:.3f}',
+            row['images_per_second'],
+            row['peak_mb'],
+            *map(row.get, ('gflops', 'utilisation', 'positive_rois')),
+        )
+        for name, row in rows.items()
+    )
     table = Table(columns, values)
-    return table.select([column.key for place, column in enumerate(columns)
-                         if any(row[place] is not None for row in values)])
+    return table.select(
+        [
+            column.key
+            for place, column in enumerate(columns)
+            if any(row[place] is not None for row in values)
+        ]
+    )
 
 
 def shares_table(rows: Mapping[str, Mapping[str, Any]]) -> Table | None:
@@ -128,11 +154,17 @@ def shares_table(rows: Mapping[str, Mapping[str, Any]]) -> Table | None:
     if not stages:
         return None
     ordered = [*(stage for stage in stages if stage != OTHER), OTHER]
-    columns = (Column('stage', 'share of time', left=True),
-               *(Column(name, name, '.1%') for name in rows))
-    return Table(columns, tuple(
-        (stage, *(row.get('shares', {}).get(stage) for row in rows.values()))
-        for stage in ordered))
+    columns = (
+        Column('stage', 'share of time', left=True),
+        *(Column(name, name, '.1%') for name in rows),
+    )
+    return Table(
+        columns,
+        tuple(
+            (stage, *(row.get('shares', {}).get(stage) for row in rows.values()))
+            for stage in ordered
+        ),
+    )
 
 
 def tables(record: Mapping[str, Any], *, markdown: bool = False) -> str:
@@ -141,15 +173,21 @@ def tables(record: Mapping[str, Any], *, markdown: bool = False) -> str:
     for what in record['measured']:
         rows = summarise(record, what)
         parts.append(_heading(record, what))
-        parts += [table.markdown() if markdown else table.text()
-                  for table in (main_table(rows), shares_table(rows)) if table is not None]
+        parts += [
+            table.markdown() if markdown else table.text()
+            for table in (main_table(rows), shares_table(rows))
+            if table is not None
+        ]
     return '\n\n'.join(parts)
 
 
 def _heading(record: Mapping[str, Any], what: str) -> str:
     plan, configs = record['plan'], record['configs']
-    images = ('images of the data set' if plan['images'] == 'dataset' else
-              'drawn images of {} x {} px'.format(*plan['scale']))
+    images = (
+        'images of the data set'
+        if plan['images'] == 'dataset'
+        else 'drawn images of {} x {} px'.format(*plan['scale'])
+    )
     task = {
         'training': f'Training step, batch of {plan["batch"]}, {images}',
         'inference': f'Inference, one image, {images}',
@@ -160,7 +198,12 @@ def _heading(record: Mapping[str, Any], what: str) -> str:
     references = dict.fromkeys(config['reference'] for config in configs.values())
     first = next(iter(configs.values()))
     run = record['runs'][-1]
-    device = (f'{run["processor"]}, {first["threads"]} threads' if first['device'] == 'cpu'
-              else first['device'])
-    return (f'{task}: {len(next(iter(seconds.values())))} rounds, ratios to '
-            f'{", ".join(references)}; {device}, PyTorch {run["versions"]["torch"]}')
+    device = (
+        f'{run["processor"]}, {first["threads"]} threads'
+        if first['device'] == 'cpu'
+        else first['device']
+    )
+    return (
+        f'{task}: {len(next(iter(seconds.values())))} rounds, ratios to '
+        f'{", ".join(references)}; {device}, PyTorch {run["versions"]["torch"]}'
+    )

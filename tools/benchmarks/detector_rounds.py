@@ -112,8 +112,9 @@ def _serve(*arguments: Any) -> None:
     serve(*arguments)
 
 
-def time_in_turn(found: Mapping[str, Worker], what: str, *, repeats: int,
-                 warmup: int) -> dict[str, list[float]]:
+def time_in_turn(
+    found: Mapping[str, Worker], what: str, *, repeats: int, warmup: int
+) -> dict[str, list[float]]:
     """Seconds of each contender in each round.
 
     Args:
@@ -135,8 +136,9 @@ def time_in_turn(found: Mapping[str, Worker], what: str, *, repeats: int,
     return seconds
 
 
-def measure(found: Mapping[str, Worker], what: str, *, repeats: int, warmup: int,
-            profiled: int) -> dict[str, dict[str, Any]]:
+def measure(
+    found: Mapping[str, Worker], what: str, *, repeats: int, warmup: int, profiled: int
+) -> dict[str, dict[str, Any]]:
     """Seconds and peak memory; of steps, stages and FLOPs too.
 
     Args:
@@ -158,8 +160,9 @@ def measure(found: Mapping[str, Worker], what: str, *, repeats: int, warmup: int
     if what in ('data', 'evaluation') or not profiled:
         return measured
     measured['stages'] = {name: [] for name in found}
-    with tqdm(total=(profiled + 1) * len(found), desc=f'stages of {what}', unit='step',
-              leave=False) as bar:
+    with tqdm(
+        total=(profiled + 1) * len(found), desc=f'stages of {what}', unit='step', leave=False
+    ) as bar:
         for number in range(profiled):
             for name, worker in found.items():
                 measured['stages'][name].append(worker.ask('profile', what=what, number=number))

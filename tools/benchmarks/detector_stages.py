@@ -54,8 +54,11 @@ class StageClock:
         seconds: By stage, in the order in which they first began.
     """
 
-    def __init__(self, synchronise: Callable[[], None] = lambda: None,
-                 clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self,
+        synchronise: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self._synchronise, self._clock = synchronise, clock
         self.seconds: dict[str, float] = {}
         self._running: list[str] = []
@@ -101,6 +104,7 @@ def _timed(clock: StageClock, stage: str, method: Callable) -> Callable:
     def timed(*args, **kwargs):
         with clock.stage(stage):
             return method(*args, **kwargs)
+
     return timed
 
 
@@ -118,16 +122,18 @@ def replaced(instance: Any, name: str, method: Callable) -> Iterator[None]:
             setattr(instance, name, own)
 
 
-def find_targets(model: nn.Module, stages: tuple[tuple[str, str, str], ...]
-                 ) -> list[tuple[str, Any, str]]:
+def find_targets(
+    model: nn.Module, stages: tuple[tuple[str, str, str], ...]
+) -> list[tuple[str, Any, str]]:
     """The instances of a model that stages name; parts that it lacks are left out.
 
     A list of modules (the heads of Cascade R-CNN) stands for all of them.
     """
     found = []
     for stage, path, method in stages:
-        part = functools.reduce(lambda outer, name: getattr(outer, name, None), path.split('.'),
-                                model)
+        part = functools.reduce(
+            lambda outer, name: getattr(outer, name, None), path.split('.'), model
+        )
         for module in part if isinstance(part, nn.ModuleList) else [part]:
             if hasattr(module, method):
                 found.append((stage, module, method))
@@ -144,8 +150,9 @@ def count_flops(step: Callable[[], Any]) -> int:
     return counter.get_total_flops()
 
 
-def matmul_peak(device: torch.device, dtype: torch.dtype, *, size: int | None = None,
-                repeats: int = 5) -> float:
+def matmul_peak(
+    device: torch.device, dtype: torch.dtype, *, size: int | None = None, repeats: int = 5
+) -> float:
     """FLOP/s of a large matrix product here and now: what the device gives at best.
 
     Args:
@@ -156,8 +163,7 @@ def matmul_peak(device: torch.device, dtype: torch.dtype, *, size: int | None = 
     """
     size = size or (8192 if device.type == 'cuda' else 2048)
     generator = torch.Generator().manual_seed(0)
-    left, right = (torch.randn(size, size, generator=generator).to(device, dtype)
-                   for _ in range(2))
+    left, right = (torch.randn(size, size, generator=generator).to(device, dtype) for _ in range(2))
     seconds = []
     for _ in range(repeats + 1):  # the first one only warms up
         synchronise(device)

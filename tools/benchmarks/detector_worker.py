@@ -74,12 +74,17 @@ class Plan:
 
     def images_of(self, what: str) -> int:
         """How many images one timing takes, or one step of it."""
-        return {'training': self.batch, 'inference': 1, 'evaluation': self.eval_images,
-                'data': self.batch * self.loader_batches}[what]
+        return {
+            'training': self.batch,
+            'inference': 1,
+            'evaluation': self.eval_images,
+            'data': self.batch * self.loader_batches,
+        }[what]
 
 
-def serve(connection: Connection, contender: Contender, shared: Any, plan: Plan,
-          folder: str) -> None:
+def serve(
+    connection: Connection, contender: Contender, shared: Any, plan: Plan, folder: str
+) -> None:
     """Answer requests (method of ``Steps``, arguments) until the parent is gone.
 
     Args:
@@ -95,8 +100,15 @@ def serve(connection: Connection, contender: Contender, shared: Any, plan: Plan,
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     try:
         BenchmarkRunner.of(contender, folder, plan.seed).serve(
-            functools.partial(Steps, cfg=contender.cfg, shared=shared, plan=plan,
-                              folder=Path(folder), connection=connection))
+            functools.partial(
+                Steps,
+                cfg=contender.cfg,
+                shared=shared,
+                plan=plan,
+                folder=Path(folder),
+                connection=connection,
+            )
+        )
     except (BrokenPipeError, EOFError):  # the parent is gone
         return
     except Exception as error:  # noqa: BLE001 (whatever it is, the parent tells the user)
@@ -116,14 +128,25 @@ class BenchmarkRunner(Runner):
         """The runner of a contender, quiet and without checkpoints."""
         cfg = copy.deepcopy(contender.cfg)
         import_modules_from_strings(**cfg.get('custom_imports') or {'imports': None})
-        hooks = [hook for hook in cfg.get('custom_hooks') or ()
-                 if hook['type'] not in _LEFT_OUT_HOOKS]
+        hooks = [
+            hook for hook in cfg.get('custom_hooks') or () if hook['type'] not in _LEFT_OUT_HOOKS
+        ]
         changes = dict(
-            work_dir=work_dir, load_from=None, resume=False, param_scheduler=None,
-            log_level='ERROR', custom_hooks=hooks, default_hooks=dict.fromkeys(_DEFAULT_HOOKS),
-            randomness=dict(seed=seed), experiment_name=f'benchmark_{os.getpid()}',
-            **{f'{part}_{key}': None for part in ('val', 'test')
-               for key in ('dataloader', 'cfg', 'evaluator')})
+            work_dir=work_dir,
+            load_from=None,
+            resume=False,
+            param_scheduler=None,
+            log_level='ERROR',
+            custom_hooks=hooks,
+            default_hooks=dict.fromkeys(_DEFAULT_HOOKS),
+            randomness=dict(seed=seed),
+            experiment_name=f'benchmark_{os.getpid()}',
+            **{
+                f'{part}_{key}': None
+                for part in ('val', 'test')
+                for key in ('dataloader', 'cfg', 'evaluator')
+            },
+        )
         for key, value in changes.items():  # ConfigDict.update would merge
             cfg[key] = value
         cfg.model.backbone.pop('init_cfg', None)  # weights are drawn, not downloaded
@@ -154,8 +177,16 @@ class Steps(BaseLoop):
     # What hooks ask a loop for.
     iter, max_iters, epoch, max_epochs = 0, 1, 0, 1
 
-    def __init__(self, runner: Runner, *, cfg: Any, shared: Any, plan: Plan, folder: Path,
-                 connection: Connection) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        *,
+        cfg: Any,
+        shared: Any,
+        plan: Plan,
+        folder: Path,
+        connection: Connection,
+    ) -> None:
         super().__init__(runner, SimpleNamespace(dataset=None))
         self.cfg, self.shared, self.plan = cfg, shared, plan
         self.folder, self.connection = folder, connection
@@ -176,15 +207,20 @@ class Steps(BaseLoop):
 
     def describe(self) -> dict[str, Any]:
         """What was built, and where it runs."""
-        sizes = [(parameter.numel(), parameter.requires_grad)
-                 for parameter in self.model.parameters()]
+        sizes = [
+            (parameter.numel(), parameter.requires_grad) for parameter in self.model.parameters()
+        ]
         return {
             'parameters': sum(size for size, _ in sizes),
             'trained_parameters': sum(size for size, trained in sizes if trained),
             'dtype': str(self._dtype).removeprefix('torch.'),
             'threads': torch.get_num_threads(),
-            'device': (torch.cuda.get_device_name(self.device) if self.device.type == 'cuda'
-                       else str(self.device))}
+            'device': (
+                torch.cuda.get_device_name(self.device)
+                if self.device.type == 'cuda'
+                else str(self.device)
+            ),
+        }
 
     def time(self, *, what: str, number: int) -> float:
         """Seconds of one timing; of training and inference, the mean over the plan's steps.
@@ -211,14 +247,20 @@ class Steps(BaseLoop):
     def profile(self, *, what: str, number: int) -> dict[str, Any]:
         """Seconds by stage of one step, and the RoIs that it sampled, all and positive."""
         clock = detector_stages.StageClock(
-            functools.partial(detector_stages.synchronise, self.device))
+            functools.partial(detector_stages.synchronise, self.device)
+        )
         targets = detector_stages.find_targets(self.model, detector_stages.STAGES[what])
         if what == 'training':
-            targets += [(stage, self.runner.optim_wrapper, method)
-                        for stage, method in detector_stages.OPTIMISER]
+            targets += [
+                (stage, self.runner.optim_wrapper, method)
+                for stage, method in detector_stages.OPTIMISER
+            ]
         step = self._step(what, number * self.plan.steps)
-        with _counting_rois(self.model) as rois, detector_stages.clocked(clock, targets), \
-                clock.stage(OTHER):
+        with (
+            _counting_rois(self.model) as rois,
+            detector_stages.clocked(clock, targets),
+            clock.stage(OTHER),
+        ):
             step()
         return {'seconds': clock.seconds, **rois}
 
@@ -269,8 +311,7 @@ class Steps(BaseLoop):
         self.model.train()
         self.runner.call_hook('before_train_iter', batch_idx=place, data_batch=data)
         outputs = self.model.train_step(data, optim_wrapper=self.runner.optim_wrapper)
-        self.runner.call_hook('after_train_iter', batch_idx=place, data_batch=data,
-                              outputs=outputs)
+        self.runner.call_hook('after_train_iter', batch_idx=place, data_batch=data, outputs=outputs)
 
     @torch.no_grad()
     def _inference_step(self, place: int, data: dict) -> None:
@@ -283,13 +324,17 @@ class Steps(BaseLoop):
     def _loader(self) -> DataLoader:
         loader, workers = self.cfg.train_dataloader, self.plan.loader_workers
         return detector_data.build_loader(
-            loader, batch=self.plan.batch, seed=self.plan.seed,
-            workers=loader['num_workers'] if workers is None else workers)
+            loader,
+            batch=self.plan.batch,
+            seed=self.plan.seed,
+            workers=loader['num_workers'] if workers is None else workers,
+        )
 
     @functools.cached_property
     def _evaluation(self) -> detector_data.Evaluation:
-        return detector_data.Evaluation(self.cfg, images=self.plan.eval_images,
-                                        folder=self.folder, seed=self.plan.seed)
+        return detector_data.Evaluation(
+            self.cfg, images=self.plan.eval_images, folder=self.folder, seed=self.plan.seed
+        )
 
     @functools.cache  # noqa: B019 (lives as long as the process)
     def _batches(self, what: str) -> list[dict]:
@@ -299,11 +344,17 @@ class Steps(BaseLoop):
             loader = self.shared.train_dataloader if training else self.shared.test_dataloader
             return detector_data.load_batches(
                 detector_data.build_loader(loader, batch=batch, workers=0, seed=self.plan.seed),
-                self.plan.batches)
+                self.plan.batches,
+            )
         width, height = self.plan.scale
         return detector_inputs.draw_batches(
-            self.plan.batches, batch=batch, width=width, height=height,
-            num_classes=num_classes(self.shared), seed=self.plan.seed)
+            self.plan.batches,
+            batch=batch,
+            width=width,
+            height=height,
+            num_classes=num_classes(self.shared),
+            seed=self.plan.seed,
+        )
 
 
 @contextlib.contextmanager

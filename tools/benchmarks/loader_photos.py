@@ -57,8 +57,13 @@ def enlarge(images: Path, annotations: Path, out: Path, *, count: int, edge: int
                 raise AnnotationError(f'{path}: not a readable image; check --photos')
             factor = edge / min(photo.shape[:2])
             photo = cv2.resize(photo, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
-            yield photo, [(category, [factor * side for side in box])
-                          for category, box in boxes[entry['id']]]
+            yield (
+                photo,
+                [
+                    (category, [factor * side for side in box])
+                    for category, box in boxes[entry['id']]
+                ],
+            )
 
     names = {item['id']: item['name'] for item in content['categories']}
     return _write(out, photos(), names, total=len(chosen), kind='enlarged photos')
@@ -70,13 +75,19 @@ def draw(out: Path, *, count: int, edge: int, seed: int) -> Photos:
 
     def photos() -> Iterator[tuple[np.ndarray, list]]:
         for index in range(1, count + 1):
-            photo, notes = render_scene(seed=seed, split='train', index=index,
-                                        size=(edge, edge * 3 // 2),
-                                        difficulty=DIFFICULTIES['easy'])
+            photo, notes = render_scene(
+                seed=seed,
+                split='train',
+                index=index,
+                size=(edge, edge * 3 // 2),
+                difficulty=DIFFICULTIES['easy'],
+            )
             items = [item for name, item in notes.items() if name.startswith('item')]
             names.update((item['category_id'], item['category_name']) for item in items)
-            yield photo, [(item['category_id'], _width_height(item['bounding_box']))
-                          for item in items]
+            yield (
+                photo,
+                [(item['category_id'], _width_height(item['bounding_box'])) for item in items],
+            )
 
     return _write(out, photos(), names, total=count, kind='drawn garments')
 
@@ -86,31 +97,51 @@ def _width_height(corners: list[int]) -> list[int]:
     return [x1, y1, x2 - x1, y2 - y1]
 
 
-def _write(out: Path, photos: Iterator[tuple[np.ndarray, list]], names: dict[int, str], *,
-           total: int, kind: str) -> Photos:
+def _write(
+    out: Path,
+    photos: Iterator[tuple[np.ndarray, list]],
+    names: dict[int, str],
+    *,
+    total: int,
+    kind: str,
+) -> Photos:
     """Save photos as JPEG, and their boxes as a COCO file."""
     folder = out / 'photos'
     folder.mkdir()
     images, items, size = [], [], 0
     for number, (photo, boxes) in enumerate(
-            tqdm(photos, total=total, desc='photos', unit='photo'), start=1):
+        tqdm(photos, total=total, desc='photos', unit='photo'), start=1
+    ):
         jpeg = cv2.imencode('.jpg', photo, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
         write_whole(folder / f'{number:06d}.jpg', jpeg)
         size += len(jpeg)
         height, width = photo.shape[:2]
-        images.append({'id': number, 'file_name': f'{number:06d}.jpg', 'width': width,
-                       'height': height})
-        items += [{'id': len(items) + n, 'image_id': number, 'category_id': category, 'bbox': box,
-                   'area': box[2] * box[3], 'iscrowd': 0}
-                  for n, (category, box) in enumerate(boxes, start=1)]
+        images.append(
+            {'id': number, 'file_name': f'{number:06d}.jpg', 'width': width, 'height': height}
+        )
+        items += [
+            {
+                'id': len(items) + n,
+                'image_id': number,
+                'category_id': category,
+                'bbox': box,
+                'area': box[2] * box[3],
+                'iscrowd': 0,
+            }
+            for n, (category, box) in enumerate(boxes, start=1)
+        ]
     categories = [{'id': key, 'name': name} for key, name in sorted(names.items())]
     path = out / 'train.json'
-    write_whole(path, dump_json(
-        {'images': images, 'annotations': items, 'categories': categories}))
+    write_whole(path, dump_json({'images': images, 'annotations': items, 'categories': categories}))
     description = {
-        'kind': kind, 'number': len(images), 'boxes': len(items), 'jpeg_quality': QUALITY,
+        'kind': kind,
+        'number': len(images),
+        'boxes': len(items),
+        'jpeg_quality': QUALITY,
         'short_edge': min(min(image['width'], image['height']) for image in images),
-        'median_long_edge': int(np.median([max(image['width'], image['height'])
-                                           for image in images])),
-        'mean_file_kib': round(size / len(images) / 1024, 1)}
+        'median_long_edge': int(
+            np.median([max(image['width'], image['height']) for image in images])
+        ),
+        'mean_file_kib': round(size / len(images) / 1024, 1),
+    }
     return Photos(folder, path, tuple(item['name'] for item in categories), description)

@@ -36,9 +36,14 @@ def versions() -> dict[str, str]:
     import mmcv
     import mmengine
 
-    return {'torch': torch.__version__, 'opencv': cv2.__version__, 'numpy': np.__version__,
-            'mmcv': mmcv.__version__, 'mmengine': mmengine.__version__,
-            'mmdet': mmdet.__version__}
+    return {
+        'torch': torch.__version__,
+        'opencv': cv2.__version__,
+        'numpy': np.__version__,
+        'mmcv': mmcv.__version__,
+        'mmengine': mmengine.__version__,
+        'mmdet': mmdet.__version__,
+    }
 
 
 def loader_config(name: str, data: Photos, edge: int, *, backend: str = 'cv2') -> dict[str, Any]:
@@ -46,14 +51,26 @@ def loader_config(name: str, data: Photos, edge: int, *, backend: str = 'cv2') -
     pipeline = [
         dict(type='LoadImageFromFile'),
         dict(type='LoadAnnotations', with_bbox=True),
-        dict(type='RandomChoiceResize', scales=[(round(edge * LONG_BY_SHORT), edge)],
-             keep_ratio=True, backend=backend),
+        dict(
+            type='RandomChoiceResize',
+            scales=[(round(edge * LONG_BY_SHORT), edge)],
+            keep_ratio=True,
+            backend=backend,
+        ),
         dict(type='RandomFlip', prob=0.5),
         dict(type='PackDetInputs'),
     ]
-    config = {'train_dataloader': dict(dataset=dict(
-        type='CocoDataset', ann_file=str(data.annotations), data_prefix=dict(img=str(data.images)),
-        metainfo=dict(classes=data.classes), pipeline=pipeline))}
+    config = {
+        'train_dataloader': dict(
+            dataset=dict(
+                type='CocoDataset',
+                ann_file=str(data.annotations),
+                data_prefix=dict(img=str(data.images)),
+                metainfo=dict(classes=data.classes),
+                pipeline=pipeline,
+            )
+        )
+    }
     if NAMES[name] is not None:
         config['fast_loading'] = NAMES[name]
     use_fast_loading(config)
@@ -67,8 +84,9 @@ def dataset(name: str, data: Photos, edge: int, *, backend: str = 'cv2') -> Any:
         return DATASETS.build(loader_config(name, data, edge, backend=backend)['dataset'])
 
 
-def time_in_turns(datasets: Mapping[str, Any], *, workers: int, batch: int, rounds: int,
-                  batches: int, seed: int) -> dict[str, list[float]]:
+def time_in_turns(
+    datasets: Mapping[str, Any], *, workers: int, batch: int, rounds: int, batches: int, seed: int
+) -> dict[str, list[float]]:
     """Seconds per image of each pipeline in each round.
 
     All loaders wait while another is timed. What their workers have loaded in advance is taken out
@@ -77,15 +95,17 @@ def time_in_turns(datasets: Mapping[str, Any], *, workers: int, batch: int, roun
     cv2.setNumThreads(0)  # as env_cfg of the configs says
     torch.set_num_threads(1)
     ahead = 2 * workers  # batches, PyTorch's own prefetch_factor
-    loaders = {name: _loader(name, one, workers=workers, batch=batch, seed=seed)
-               for name, one in datasets.items()}
+    loaders = {
+        name: _loader(name, one, workers=workers, batch=batch, seed=seed)
+        for name, one in datasets.items()
+    }
     seconds: dict[str, list[float]] = {name: [] for name in datasets}
     names = list(datasets)
     for name in names:
         _take(loaders[name], ahead + 2)
     with tqdm(total=rounds * len(names), desc=f'timing, {workers} workers', unit='turn') as bar:
         for turn in range(rounds):
-            for name in names[turn % len(names):] + names[:turn % len(names)]:
+            for name in names[turn % len(names) :] + names[: turn % len(names)]:
                 loader = loaders[name]
                 _take(loader, ahead)
                 start = time.perf_counter()
@@ -99,10 +119,20 @@ def time_in_turns(datasets: Mapping[str, Any], *, workers: int, batch: int, roun
 def _loader(name: str, dataset: Any, *, workers: int, batch: int, seed: int) -> Iterator[Any]:
     """An endless loader as training builds it."""
     collate = {} if NAMES[name] is None else {'collate_fn': dict(type='collate_by_value')}
-    return iter(Runner.build_dataloader(dict(
-        batch_size=batch, num_workers=workers, persistent_workers=workers > 0, dataset=dataset,
-        sampler=dict(type='InfiniteSampler', shuffle=True),
-        batch_sampler=dict(type='AspectRatioBatchSampler'), **collate), seed=seed))
+    return iter(
+        Runner.build_dataloader(
+            dict(
+                batch_size=batch,
+                num_workers=workers,
+                persistent_workers=workers > 0,
+                dataset=dataset,
+                sampler=dict(type='InfiniteSampler', shuffle=True),
+                batch_sampler=dict(type='AspectRatioBatchSampler'),
+                **collate,
+            ),
+            seed=seed,
+        )
+    )
 
 
 def _take(loader: Iterator[Any], number: int) -> None:
@@ -136,8 +166,11 @@ def compare(data: Photos, edge: int, datasets: Mapping[str, Any], *, seed: int) 
     Raises:
         ValueError: Something else than the image differs, or an image of the exact pipeline.
     """
-    others = {'exact': datasets['exact'], 'fast': datasets['fast'],
-              'pillow': dataset('stock', data, edge, backend='pillow')}
+    others = {
+        'exact': datasets['exact'],
+        'fast': datasets['fast'],
+        'pillow': dataset('stock', data, edge, backend='pillow'),
+    }
     psnr: dict[str, list[float | None]] = {name: [] for name in others}
     for index in tqdm(range(len(datasets['stock'])), desc='comparing', unit='image'):
         stock = _sample(datasets['stock'], index, seed)
@@ -149,8 +182,10 @@ def compare(data: Photos, edge: int, datasets: Mapping[str, Any], *, seed: int) 
     if any(value is not None for value in psnr['exact']):
         raise ValueError('exact: an image differs from stock')
     infinite = float('inf')
-    nearer = sum(int((one or infinite) >= (other or infinite))
-                 for one, other in zip(psnr['fast'], psnr['pillow'], strict=True))
+    nearer = sum(
+        int((one or infinite) >= (other or infinite))
+        for one, other in zip(psnr['fast'], psnr['pillow'], strict=True)
+    )
     return {'samples': len(psnr['fast']), 'nearer': nearer, 'psnr': psnr}
 
 

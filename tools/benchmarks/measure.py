@@ -55,10 +55,15 @@ def _run(function: Callable[[], Any], sender: Connection) -> None:
     value = function()
     seconds, cpu_seconds = time.perf_counter() - started, _cpu_seconds() - before
     status = Path('/proc/self/status').read_text().split()
-    sender.send(Measured(
-        value, seconds, cpu_seconds,
-        peak_mb=int(status[status.index('VmHWM:') + 1]) * 1024 / 1e6,
-        peak_child_mb=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e6))
+    sender.send(
+        Measured(
+            value,
+            seconds,
+            cpu_seconds,
+            peak_mb=int(status[status.index('VmHWM:') + 1]) * 1024 / 1e6,
+            peak_child_mb=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e6,
+        )
+    )
 
 
 def _cpu_seconds() -> float:
@@ -66,8 +71,9 @@ def _cpu_seconds() -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
-def measure_in_turn(functions: Mapping[str, Callable[[], Any]], *,
-                    repeats: int) -> dict[str, list[Measured]]:
+def measure_in_turn(
+    functions: Mapping[str, Callable[[], Any]], *, repeats: int
+) -> dict[str, list[Measured]]:
     """Run A B C A B C ...: what else the machine does meets all alike."""
     runs: dict[str, list[Measured]] = {name: [] for name in functions}
     with tqdm(total=repeats * len(functions), desc='timing', unit='run') as bar:
@@ -80,30 +86,37 @@ def measure_in_turn(functions: Mapping[str, Callable[[], Any]], *,
 
 def summarise(runs: Mapping[str, list[Measured]]) -> dict[str, dict[str, float]]:
     """Medians and extremes of the seconds, medians of the rest, by name."""
-    return {name: {
-        'seconds': statistics.median(run.seconds for run in these),
-        'min_seconds': min(run.seconds for run in these),
-        'max_seconds': max(run.seconds for run in these),
-        'cpu_seconds': statistics.median(run.cpu_seconds for run in these),
-        'peak_mb': max(run.peak_mb for run in these),
-        'peak_child_mb': max(run.peak_child_mb for run in these),
-    } for name, these in runs.items()}
+    return {
+        name: {
+            'seconds': statistics.median(run.seconds for run in these),
+            'min_seconds': min(run.seconds for run in these),
+            'max_seconds': max(run.seconds for run in these),
+            'cpu_seconds': statistics.median(run.cpu_seconds for run in these),
+            'peak_mb': max(run.peak_mb for run in these),
+            'peak_child_mb': max(run.peak_child_mb for run in these),
+        }
+        for name, these in runs.items()
+    }
 
 
 def paired_ratio(runs: Mapping[str, list[Measured]], name: str, base: str) -> float:
     """Median over the rounds of seconds of ``name`` / seconds of ``base``."""
-    return statistics.median(one.seconds / other.seconds
-                             for one, other in zip(runs[name], runs[base], strict=True))
+    return statistics.median(
+        one.seconds / other.seconds for one, other in zip(runs[name], runs[base], strict=True)
+    )
 
 
 def format_table(runs: Mapping[str, list[Measured]], *, base: str) -> str:
     """A line for each kind of work; ``base`` is what the last column compares with."""
     width = max(map(len, runs)) + 2
-    lines = [f'{"":<{width}}{"seconds":>9}{"min":>8}{"max":>8}{"CPU s":>8}{"peak MB":>9}'
-             f'{"per worker":>12}{"x " + base:>{len(base) + 5}}']
+    lines = [
+        f'{"":<{width}}{"seconds":>9}{"min":>8}{"max":>8}{"CPU s":>8}{"peak MB":>9}'
+        f'{"per worker":>12}{"x " + base:>{len(base) + 5}}'
+    ]
     for name, row in summarise(runs).items():
         lines.append(
             f'{name:<{width}}{row["seconds"]:>9.2f}{row["min_seconds"]:>8.2f}'
             f'{row["max_seconds"]:>8.2f}{row["cpu_seconds"]:>8.2f}{row["peak_mb"]:>9.0f}'
-            f'{row["peak_child_mb"]:>12.0f}{paired_ratio(runs, name, base):>{len(base) + 5}.2f}')
+            f'{row["peak_child_mb"]:>12.0f}{paired_ratio(runs, name, base):>{len(base) + 5}.2f}'
+        )
     return '\n'.join(lines)

@@ -18,10 +18,13 @@ from .openimages_input import RELEASE_ROWS, label_names, write_input
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What only this benchmark takes."""
-    parser.add_argument('--rows', type=int, nargs='+',
-                        default=[1_000_000, 4_000_000, RELEASE_ROWS],
-                        help='rows of the box file; several numbers show how the time grows '
-                             '(default: %(default)s)')
+    parser.add_argument(
+        '--rows',
+        type=int,
+        nargs='+',
+        default=[1_000_000, 4_000_000, RELEASE_ROWS],
+        help='rows of the box file; several numbers show how the time grows (default: %(default)s)',
+    )
 
 
 def filter_rows(path: Path, names: list[str], engine: str) -> int:
@@ -32,8 +35,7 @@ def filter_rows(path: Path, names: list[str], engine: str) -> int:
 
 def convert_rows(path: Path, sizes: Path, out_file: Path) -> int:
     """The conversion; the number of boxes that it wrote."""
-    summary = convert(path, out_file, split='train', image_sizes=sizes, force=True,
-                      progress=False)
+    summary = convert(path, out_file, split='train', image_sizes=sizes, force=True, progress=False)
     return summary.boxes.total()
 
 
@@ -42,25 +44,35 @@ def run(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     os.environ['POLARS_MAX_THREADS'] = str(args.workers)  # of the processes that are measured
     results = []
     for count in args.rows:
-        boxes_csv, sizes_csv, out_file = (folder / f'{count}_rows{suffix}' for suffix in (
-            '.csv', '_sizes.csv', '.json'))
+        boxes_csv, sizes_csv, out_file = (
+            folder / f'{count}_rows{suffix}' for suffix in ('.csv', '_sizes.csv', '.json')
+        )
         write_input(boxes_csv, sizes_csv, count)
         names = label_names()
-        runs = measure_in_turn({
-            'filter': functools.partial(filter_rows, boxes_csv, names, 'auto'),
-            'filter, streaming': functools.partial(filter_rows, boxes_csv, names, 'streaming'),
-            'convert': functools.partial(convert_rows, boxes_csv, sizes_csv, out_file),
-        }, repeats=args.repeats)
+        runs = measure_in_turn(
+            {
+                'filter': functools.partial(filter_rows, boxes_csv, names, 'auto'),
+                'filter, streaming': functools.partial(filter_rows, boxes_csv, names, 'streaming'),
+                'convert': functools.partial(convert_rows, boxes_csv, sizes_csv, out_file),
+            },
+            repeats=args.repeats,
+        )
         boxes = {run.value for these in runs.values() for run in these}
         if len(boxes) > 1:
             raise ValueError(f'{boxes_csv}: baseline and conversion found different boxes: {boxes}')
-        result = {'rows': count, 'csv_bytes': boxes_csv.stat().st_size, 'boxes': boxes.pop(),
-                  **summarise(runs)}
+        result = {
+            'rows': count,
+            'csv_bytes': boxes_csv.stat().st_size,
+            'boxes': boxes.pop(),
+            **summarise(runs),
+        }
         result['ratio'] = paired_ratio(runs, 'convert', 'filter')
         result['seconds_per_million_rows'] = result['convert']['seconds'] / count * 1e6
         results.append(result)
-        print(f'{count:,} rows ({result["csv_bytes"] / 1e9:.2f} GB), {result["boxes"]:,} boxes, '
-              f'{args.workers} threads, medians of {args.repeats} runs')
+        print(
+            f'{count:,} rows ({result["csv_bytes"] / 1e9:.2f} GB), {result["boxes"]:,} boxes, '
+            f'{args.workers} threads, medians of {args.repeats} runs'
+        )
         print(format_table(runs, base='filter'))
         print(f'convert: {result["seconds_per_million_rows"]:.3f} s for each million rows\n')
     return results

@@ -25,15 +25,17 @@ def positive(text: str) -> int:
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Convert DeepFashion2 to COCO JSON')
     parser.add_argument('root', type=Path, help='folder with train/ and validation/')
-    parser.add_argument('--splits', nargs='+', choices=SPLITS, default=SPLITS,
-                        help='default: both')
+    parser.add_argument('--splits', nargs='+', choices=SPLITS, default=SPLITS, help='default: both')
     parser.add_argument('--out-dir', '--out', type=Path, help='default: ROOT/annotations')
-    parser.add_argument('--with-segmentation', action='store_true',
-                        help='keep the polygons (the files grow several times)')
-    parser.add_argument('--workers', type=positive,
-                        help='processes; no effect on the files (default: all cores)')
-    parser.add_argument('--force', action='store_true',
-                        help='convert even what is up to date')
+    parser.add_argument(
+        '--with-segmentation',
+        action='store_true',
+        help='keep the polygons (the files grow several times)',
+    )
+    parser.add_argument(
+        '--workers', type=positive, help='processes; no effect on the files (default: all cores)'
+    )
+    parser.add_argument('--force', action='store_true', help='convert even what is up to date')
     return parser.parse_args()
 
 
@@ -45,8 +47,16 @@ def main() -> None:
     for split in args.splits:
         out_file = out_dir / f'{split}.json'
         try:
-            print(convert(args.root, split, out_file, with_segmentation=args.with_segmentation,
-                          workers=args.workers, force=args.force))
+            print(
+                convert(
+                    args.root,
+                    split,
+                    out_file,
+                    with_segmentation=args.with_segmentation,
+                    workers=args.workers,
+                    force=args.force,
+                )
+            )
         except KeyboardInterrupt:
             print(f'interrupted; {out_file} was not written', file=sys.stderr)
             sys.exit(130)

@@ -34,29 +34,46 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('out', type=Path, help='folder to write')
     parser.add_argument('--num-train', type=int, default=defaults.num_train)
     parser.add_argument('--num-val', type=int, default=defaults.num_val)
-    parser.add_argument('--image-size', type=image_size, metavar='HEIGHT|WIDTHxHEIGHT',
-                        default=(defaults.width, defaults.height), help='default: 96x120')
+    parser.add_argument(
+        '--image-size',
+        type=image_size,
+        metavar='HEIGHT|WIDTHxHEIGHT',
+        default=(defaults.width, defaults.height),
+        help='default: 96x120',
+    )
     parser.add_argument('--difficulty', choices=list(DIFFICULTIES), default=defaults.difficulty)
     parser.add_argument('--seed', type=int, default=defaults.seed)
     parser.add_argument('--workers', type=int, default=1, help='processes; no effect on the set')
-    parser.add_argument('--overwrite', action='store_true',
-                        help='replace a set that this tool wrote to OUT before')
+    parser.add_argument(
+        '--overwrite', action='store_true', help='replace a set that this tool wrote to OUT before'
+    )
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    spec = SyntheticSpec(num_train=args.num_train, num_val=args.num_val,
-                         width=args.image_size[0], height=args.image_size[1],
-                         difficulty=args.difficulty, seed=args.seed)
+    spec = SyntheticSpec(
+        num_train=args.num_train,
+        num_val=args.num_val,
+        width=args.image_size[0],
+        height=args.image_size[1],
+        difficulty=args.difficulty,
+        seed=args.seed,
+    )
     try:
         written = generate(args.out, spec, overwrite=args.overwrite, workers=args.workers)
     except KeyboardInterrupt:
         print('interrupted; the same command goes on from here', file=sys.stderr)
         sys.exit(130)
     total = sum(spec.counts().values())
-    print(f'{args.out}: ' + (f'{written} of {total} pictures written' if written else
-                             f'complete already, {total} pictures'))
+    print(
+        f'{args.out}: '
+        + (
+            f'{written} of {total} pictures written'
+            if written
+            else f'complete already, {total} pictures'
+        )
+    )
 
 
 if __name__ == '__main__':

@@ -21,35 +21,67 @@ from mmdet_multigrain.launch import run_tool
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Convert Open Images to COCO JSON')
-    parser.add_argument('boxes', type=Path, metavar='ROOT | BOXES.csv',
-                        help='folder of the release, or one of its box files (.csv or .csv.gz)')
+    parser.add_argument(
+        'boxes',
+        type=Path,
+        metavar='ROOT | BOXES.csv',
+        help='folder of the release, or one of its box files (.csv or .csv.gz)',
+    )
     sizes = parser.add_mutually_exclusive_group()
-    sizes.add_argument('--images', type=Path,
-                       help='folder of the images, or of train/ and validation/ with them '
-                            '(default: the folder of the box file)')
-    sizes.add_argument('--image-sizes', type=Path, metavar='CSV',
-                       help='CSV with the columns ImageID, Width, Height, in place of images')
-    parser.add_argument('--out', type=Path,
-                        help='COCO file; with ROOT its folder (default: annotations/SPLIT.json '
-                             'beside the box file)')
-    parser.add_argument('--split', choices=files.SPLITS,
-                        help='with ROOT: only this one; else what the file is, where its name '
-                             'does not say')
-    parser.add_argument('--taxonomy', help='YAML file of the classes (tools/make_taxonomy.py '
-                                           'writes one), default: the 40 of clothing')
-    parser.add_argument('--node', help='instead: all classes below this one of the hierarchy, '
-                                       'e.g. "Vehicle"')
-    parser.add_argument('--hierarchy', type=Path, metavar='JSON',
-                        help='bbox_labels_600_hierarchy.json (default: beside the box file)')
-    parser.add_argument('--descriptions', type=Path, metavar='CSV',
-                        help='class-descriptions-boxable.csv (default: beside the box file)')
-    parser.add_argument('--group-of', choices=GROUP_OF, default=GROUP_OF[0],
-                        help='boxes of groups (IsGroupOf): mark them iscrowd, or leave them out '
-                             '(default: %(default)s)')
-    parser.add_argument('--workers', type=int,
-                        help='processes that read image sizes (default: all cores)')
-    parser.add_argument('--force', action='store_true',
-                        help='convert even what is up to date')
+    sizes.add_argument(
+        '--images',
+        type=Path,
+        help='folder of the images, or of train/ and validation/ with them '
+        '(default: the folder of the box file)',
+    )
+    sizes.add_argument(
+        '--image-sizes',
+        type=Path,
+        metavar='CSV',
+        help='CSV with the columns ImageID, Width, Height, in place of images',
+    )
+    parser.add_argument(
+        '--out',
+        type=Path,
+        help='COCO file; with ROOT its folder (default: annotations/SPLIT.json '
+        'beside the box file)',
+    )
+    parser.add_argument(
+        '--split',
+        choices=files.SPLITS,
+        help='with ROOT: only this one; else what the file is, where its name does not say',
+    )
+    parser.add_argument(
+        '--taxonomy',
+        help='YAML file of the classes (tools/make_taxonomy.py '
+        'writes one), default: the 40 of clothing',
+    )
+    parser.add_argument(
+        '--node', help='instead: all classes below this one of the hierarchy, e.g. "Vehicle"'
+    )
+    parser.add_argument(
+        '--hierarchy',
+        type=Path,
+        metavar='JSON',
+        help='bbox_labels_600_hierarchy.json (default: beside the box file)',
+    )
+    parser.add_argument(
+        '--descriptions',
+        type=Path,
+        metavar='CSV',
+        help='class-descriptions-boxable.csv (default: beside the box file)',
+    )
+    parser.add_argument(
+        '--group-of',
+        choices=GROUP_OF,
+        default=GROUP_OF[0],
+        help='boxes of groups (IsGroupOf): mark them iscrowd, or leave them out '
+        '(default: %(default)s)',
+    )
+    parser.add_argument(
+        '--workers', type=int, help='processes that read image sizes (default: all cores)'
+    )
+    parser.add_argument('--force', action='store_true', help='convert even what is up to date')
     return parser.parse_args()
 
 
@@ -59,18 +91,25 @@ def find_jobs(args: argparse.Namespace) -> list[tuple[str, Path, Path]]:
         raise ConverterError(f'{args.boxes}: no such file or folder; check the path')
     if not args.boxes.is_dir():
         split = args.split or files.split_of(args.boxes)
-        return [(split, args.boxes,
-                 args.out or args.boxes.parent / 'annotations' / f'{split}.json')]
+        return [
+            (split, args.boxes, args.out or args.boxes.parent / 'annotations' / f'{split}.json')
+        ]
     out_dir = args.out or args.boxes / 'annotations'
     if out_dir.is_file() or out_dir.suffix == '.json':
-        raise ConverterError(f'--out {out_dir}: {args.boxes} is a folder, so name a folder for its '
-                             'splits, or name one box file')
+        raise ConverterError(
+            f'--out {out_dir}: {args.boxes} is a folder, so name a folder for its '
+            'splits, or name one box file'
+        )
     found = files.find_boxes(args.boxes)
     if args.split and args.split not in found:
-        raise ConverterError(f'{args.boxes}: no box file of split {args.split}, only of '
-                             f'{", ".join(found)}')
-    return [(split, path, out_dir / f'{split}.json') for split, path in found.items()
-            if args.split in (None, split)]
+        raise ConverterError(
+            f'{args.boxes}: no box file of split {args.split}, only of {", ".join(found)}'
+        )
+    return [
+        (split, path, out_dir / f'{split}.json')
+        for split, path in found.items()
+        if args.split in (None, split)
+    ]
 
 
 def main() -> None:
@@ -78,16 +117,30 @@ def main() -> None:
     jobs = find_jobs(args)
     root = jobs[0][1].parent
     selection = load_selection(
-        args.taxonomy, node=args.node,
+        args.taxonomy,
+        node=args.node,
         hierarchy=args.hierarchy or files.find_one(root, files.HIERARCHY),
-        descriptions=args.descriptions or files.find_one(root, files.DESCRIPTIONS))
-    image_folders = [None if args.image_sizes else files.find_images(root, split, args.images)
-                     for split, _, _ in jobs]  # before the first split takes its time
+        descriptions=args.descriptions or files.find_one(root, files.DESCRIPTIONS),
+    )
+    image_folders = [
+        None if args.image_sizes else files.find_images(root, split, args.images)
+        for split, _, _ in jobs
+    ]  # before the first split takes its time
     try:
         for (split, boxes, out), images in zip(jobs, image_folders, strict=True):
-            print(convert(boxes, out, split=split, images=images, image_sizes=args.image_sizes,
-                          selection=selection, group_of=args.group_of, workers=args.workers,
-                          force=args.force))
+            print(
+                convert(
+                    boxes,
+                    out,
+                    split=split,
+                    images=images,
+                    image_sizes=args.image_sizes,
+                    selection=selection,
+                    group_of=args.group_of,
+                    workers=args.workers,
+                    force=args.force,
+                )
+            )
     except KeyboardInterrupt:
         print(f'\ninterrupted; {out} was not written', file=sys.stderr)
         sys.exit(130)

@@ -33,19 +33,35 @@ STEP = 20  # cases between two reports of a process
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Fuzz the readers of data files',
-                                     formatter_class=argparse.RawDescriptionHelpFormatter,
-                                     epilog='\n'.join(f'  {name:<25}{reader.what}'
-                                                      for name, reader in READERS.items()))
+    parser = argparse.ArgumentParser(
+        description='Fuzz the readers of data files',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog='\n'.join(f'  {name:<25}{reader.what}' for name, reader in READERS.items()),
+    )
     parser.add_argument('readers', nargs='*', metavar='READER', help='default: all of them')
-    parser.add_argument('--cases', type=int, default=10_000, metavar='N',
-                        help='of each reader (default: %(default)s)')
+    parser.add_argument(
+        '--cases',
+        type=int,
+        default=10_000,
+        metavar='N',
+        help='of each reader (default: %(default)s)',
+    )
     parser.add_argument('--seed', type=int, default=0, help='of the files')
-    parser.add_argument('--keep', type=Path, default=Path('work_dirs/fuzzing'), metavar='DIR',
-                        help='folder for files that made a reader fail (default: %(default)s)')
+    parser.add_argument(
+        '--keep',
+        type=Path,
+        default=Path('work_dirs/fuzzing'),
+        metavar='DIR',
+        help='folder for files that made a reader fail (default: %(default)s)',
+    )
     parser.add_argument('--giants', action='store_true', help='endless files in place of many')
-    parser.add_argument('--size-mb', type=int, default=1000, metavar='MB',
-                        help='of a giant line (default: %(default)s)')
+    parser.add_argument(
+        '--size-mb',
+        type=int,
+        default=1000,
+        metavar='MB',
+        help='of a giant line (default: %(default)s)',
+    )
     parser.add_argument('--child', help=argparse.SUPPRESS)
     args = parser.parse_args()
     known = GIANTS if args.giants else READERS
@@ -60,23 +76,54 @@ def child(args: argparse.Namespace) -> None:
     real_out, sys.stdout = sys.stdout, sys.stderr
 
     def tell(tally: Tally) -> None:
-        print(json.dumps([tally.accepted, tally.refused, {
-            what: str(path) for what, path in tally.failures.items()}]), file=real_out, flush=True)
+        print(
+            json.dumps(
+                [
+                    tally.accepted,
+                    tally.refused,
+                    {what: str(path) for what, path in tally.failures.items()},
+                ]
+            ),
+            file=real_out,
+            flush=True,
+        )
 
     def each(tally: Tally) -> None:
         if tally.cases % STEP == 0:
             tell(tally)
 
-    tell(fuzz(READERS[args.child], cases=args.cases, random_seed=args.seed,
-              keep=args.keep / args.child, watchdog=sys.stderr, each=each))
+    tell(
+        fuzz(
+            READERS[args.child],
+            cases=args.cases,
+            random_seed=args.seed,
+            keep=args.keep / args.child,
+            watchdog=sys.stderr,
+            each=each,
+        )
+    )
 
 
 def reports(name: str, args: argparse.Namespace, log: Any) -> Iterator[list[Any]]:
     """What a process that fuzzes one reader tells; its own process, for it may hang or crash."""
     process = subprocess.Popen(
-        [sys.executable, __file__, '--child', name, '--cases', str(args.cases), '--seed',
-         str(args.seed), '--keep', str(args.keep)], stdout=subprocess.PIPE, stderr=log, text=True,
-        env={**os.environ, 'POLARS_MAX_THREADS': '1', 'OMP_NUM_THREADS': '1'})  # files are small
+        [
+            sys.executable,
+            __file__,
+            '--child',
+            name,
+            '--cases',
+            str(args.cases),
+            '--seed',
+            str(args.seed),
+            '--keep',
+            str(args.keep),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+        env={**os.environ, 'POLARS_MAX_THREADS': '1', 'OMP_NUM_THREADS': '1'},
+    )  # files are small
     last: list[Any] = [0, 0, {}]
     try:
         for line in process.stdout:
@@ -97,14 +144,19 @@ def fuzz_all(args: argparse.Namespace) -> int:
     print(f'{"reader":<25}{"cases":>8}{"accepted":>10}{"refused":>9}{"failures":>10}{"seconds":>9}')
     for name in args.readers or READERS:
         started = time.perf_counter()
-        with (tempfile.TemporaryFile('w+') as log,
-              tqdm(total=args.cases, desc=name, unit='case', leave=False) as bar):
+        with (
+            tempfile.TemporaryFile('w+') as log,
+            tqdm(total=args.cases, desc=name, unit='case', leave=False) as bar,
+        ):
             last: list[Any] = [0, 0, {}]
             for last in reports(name, args, log):
                 bar.update(last[0] + last[1] - bar.n)
         accepted, refused, failures = last
-        print(f'{name:<25}{accepted + refused:>8,}{accepted:>10,}{refused:>9,}{len(failures):>10}'
-              f'{time.perf_counter() - started:>9.0f}', flush=True)
+        print(
+            f'{name:<25}{accepted + refused:>8,}{accepted:>10,}{refused:>9,}{len(failures):>10}'
+            f'{time.perf_counter() - started:>9.0f}',
+            flush=True,
+        )
         for what, path in failures.items():
             print(f'  {what} -> {path}', flush=True)
         failed += bool(failures)
@@ -118,9 +170,12 @@ def giants(args: argparse.Namespace) -> int:
     for name in tqdm(args.readers or GIANTS, unit='giant', leave=False):
         row = run_giant(name, size=args.size_mb * 10**6)
         failed += not row.passed
-        tqdm.write(f'{name:<31}{row.file_mb:>8.0f}{row.peak_mb:>9.0f}{row.bound_mb:>7.0f}'
-                   f'{row.seconds:>9.1f}{row.bound_seconds:>7.0f}  '
-                   + ('' if row.passed else 'FAILED: ') + row.said)
+        tqdm.write(
+            f'{name:<31}{row.file_mb:>8.0f}{row.peak_mb:>9.0f}{row.bound_mb:>7.0f}'
+            f'{row.seconds:>9.1f}{row.bound_seconds:>7.0f}  '
+            + ('' if row.passed else 'FAILED: ')
+            + row.said
+        )
     return failed
 
 

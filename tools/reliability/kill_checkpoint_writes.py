@@ -194,9 +194,7 @@ def check_best(work_dir: Path, plan: Plan) -> None:
     validated = noted(work_dir, 'validated')
     if not validated:
         return
-    files = [
-        int(re.search(r'iter_(\d+)', path.name)[1]) for path in work_dir.glob('best_*.pth')
-    ]
+    files = [int(re.search(r'iter_(\d+)', path.name)[1]) for path in work_dir.glob('best_*.pth')]
     best = max((plan.scores[number - 1] for number in files), default=None)
     if best is None or best < max(plan.scores[number - 1] for number in validated):
         raise Failure(f'the best checkpoint is gone; {files} of {sorted({*validated})} stand')
@@ -235,9 +233,7 @@ def play_random(
     return True
 
 
-def play_step(
-    work_dir: Path, *, hook: str, step: int, expected: Expected, counts: Counts
-) -> bool:
+def play_step(work_dir: Path, *, hook: str, step: int, expected: Expected, counts: Counts) -> bool:
     """Kill a short run at one step; False if it has fewer."""
     plan = Plan(interval=1, max_keep=1, scores=(1, 2), hook=hook, iterations=SHORT)
     if not ended(run(work_dir, plan, kill_at=('step', step))):
@@ -266,16 +262,18 @@ def report(rounds: int, counts: Counts, failures: list[str]) -> str:
     """The counts as text."""
     ways = {way: number for way, number in counts.kills.items() if way != 'writing'}
     how = ', '.join(f'{number} {way}' for way, number in sorted(ways.items()))
-    return '\n'.join([
-        f'rounds        {rounds}, failed {len(failures)}',
-        f'kills         {sum(ways.values())} ({how}); {counts.kills["writing"]} left a temporary '
-        'file',
-        f'survived      {counts.survived}',
-        f'stray files   {counts.stray}',
-        f'worst loss    {counts.worst_loss} iterations, {counts.worst_intervals:g} intervals of '
-        'saving, the iteration in work included',
-        *failures,
-    ])
+    return '\n'.join(
+        [
+            f'rounds        {rounds}, failed {len(failures)}',
+            f'kills         {sum(ways.values())} ({how}); {counts.kills["writing"]} left a temporary '
+            'file',
+            f'survived      {counts.survived}',
+            f'stray files   {counts.stray}',
+            f'worst loss    {counts.worst_loss} iterations, {counts.worst_intervals:g} intervals of '
+            'saving, the iteration in work included',
+            *failures,
+        ]
+    )
 
 
 def parse_args() -> argparse.Namespace:

@@ -52,8 +52,11 @@ custom_imports = dict(
     imports=[*_base_.custom_imports.imports, 'heap_probe'], allow_failed_imports=False)
 default_hooks = dict(heap=dict(type='HeapProbeHook', out={out!r}, interval={every}))
 """
-_ALLOCATOR = {'MALLOC_ARENA_MAX': '1', 'MALLOC_TRIM_THRESHOLD_': '65536',
-              'MALLOC_MMAP_THRESHOLD_': '65536'}  # of glibc
+_ALLOCATOR = {
+    'MALLOC_ARENA_MAX': '1',
+    'MALLOC_TRIM_THRESHOLD_': '65536',
+    'MALLOC_MMAP_THRESHOLD_': '65536',
+}  # of glibc
 _ITERATION = re.compile(r'Iter\(train\) +\[ *(\d+)/\d+\]')
 _SMALL = (
     'model.backbone.base_channels=8', 'model.neck.in_channels=[8,16,32,64]',
@@ -90,16 +93,25 @@ class Sample:
 
 # Heading, and the slope in 1,000 iterations that is none. MMEngine keeps each logged value, 0.2 MB;
 # what the system sees moves with what allocators keep, and with pages that forked workers copy.
-MEMORY = {'heap_mb': ('allocated, MB', 0.5), 'blocks': ('Python blocks, 1,000', 2.0),
-          'main_mb': ('main process, MB', 5.0), 'all_mb': ('all processes, MB', 5.0)}
+MEMORY = {
+    'heap_mb': ('allocated, MB', 0.5),
+    'blocks': ('Python blocks, 1,000', 2.0),
+    'main_mb': ('main process, MB', 5.0),
+    'all_mb': ('all processes, MB', 5.0),
+}
 COUNTS = {'files': 'open files', 'threads': 'threads', 'children': 'child processes'}
 
 
 def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Watch the memory and the files of a long run')
     parser.add_argument('--iterations', type=int, default=2000, help='default: %(default)s')
-    parser.add_argument('--every', type=int, default=10, metavar='N',
-                        help='iterations between samples (default: %(default)s)')
+    parser.add_argument(
+        '--every',
+        type=int,
+        default=10,
+        metavar='N',
+        help='iterations between samples (default: %(default)s)',
+    )
     parser.add_argument('--workers', type=int, default=2, help='of the loader')
     parser.add_argument('--out', type=Path, metavar='DIR', help='for samples.csv and memory.png')
     parser.add_argument('--cfg-options', nargs='+', default=[], help='further ones of train.py')
@@ -139,12 +151,16 @@ def last_probe(heap: Path) -> tuple[float, float]:
 def own_mb(pid: int) -> float:
     """Anonymous and shared memory of a process, its proportional part of what others hold too."""
     lines = Path(f'/proc/{pid}/smaps_rollup').read_text().splitlines()
-    return sum(int(line.split()[1]) * 1024 / 1e6 for line in lines
-               if line.startswith(('Pss_Anon:', 'Pss_Shmem:')))
+    return sum(
+        int(line.split()[1]) * 1024 / 1e6
+        for line in lines
+        if line.startswith(('Pss_Anon:', 'Pss_Shmem:'))
+    )
 
 
-def watch(process: subprocess.Popen, heap: Path, children: set[int], log: list[str]
-          ) -> Iterator[Sample]:
+def watch(
+    process: subprocess.Popen, heap: Path, children: set[int], log: list[str]
+) -> Iterator[Sample]:
     """A sample at each iteration that is told on the screen.
 
     Args:
@@ -161,10 +177,14 @@ def watch(process: subprocess.Popen, heap: Path, children: set[int], log: list[s
                 workers = main.children(recursive=True)
                 children.update(worker.pid for worker in workers)
                 yield Sample(
-                    int(found[1]), *last_probe(heap), main.memory_info().rss / 1e6,
+                    int(found[1]),
+                    *last_probe(heap),
+                    main.memory_info().rss / 1e6,
                     sum(map(own_mb, (main.pid, *(worker.pid for worker in workers)))),
-                    sum(one.num_fds() for one in (main, *workers)), main.num_threads(),
-                    len(workers))
+                    sum(one.num_fds() for one in (main, *workers)),
+                    main.num_threads(),
+                    len(workers),
+                )
 
 
 def run(folder: Path, args: argparse.Namespace) -> tuple[list[Sample], list[str]]:
@@ -174,15 +194,18 @@ def run(folder: Path, args: argparse.Namespace) -> tuple[list[Sample], list[str]
         ValueError: The run failed.
     """
     paths = [str(REPOSITORY), str(Path(__file__).parent), os.environ.get('PYTHONPATH', '')]
-    environment = {**_ALLOCATOR, **os.environ,
-                   'PYTHONPATH': os.pathsep.join(filter(None, paths))}
+    environment = {**_ALLOCATOR, **os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, paths))}
     samples: list[Sample] = []
     children: set[int] = set()
     log: list[str] = []
     shared = set(os.listdir(SHARED_MEMORY)) if SHARED_MEMORY.is_dir() else set()
     process = subprocess.Popen(
-        command(folder, args), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        env=environment)
+        command(folder, args),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+    )
     try:
         with tqdm(total=args.iterations, unit='iteration') as bar:
             for sample in watch(process, folder / HEAP, children, log):
@@ -197,8 +220,11 @@ def run(folder: Path, args: argparse.Namespace) -> tuple[list[Sample], list[str]
     left = [f'process {pid}' for pid in sorted(children) if psutil.pid_exists(pid)]
     if SHARED_MEMORY.is_dir():
         names = {f'torch_{pid}_' for pid in (process.pid, *children)}
-        left += [f'{SHARED_MEMORY}/{name}' for name in set(os.listdir(SHARED_MEMORY)) - shared
-                 if name.startswith(tuple(names))]
+        left += [
+            f'{SHARED_MEMORY}/{name}'
+            for name in set(os.listdir(SHARED_MEMORY)) - shared
+            if name.startswith(tuple(names))
+        ]
     left += [f'unfinished file {path.name}' for path in (folder / 'run').rglob('*.tmp')]
     return samples, left
 
@@ -212,16 +238,23 @@ def judge(samples: Sequence[Sample]) -> Iterator[tuple[str, bool]]:
         values = [getattr(sample, key) for sample in warm]
         found = trend(steps, values)
         verdict = found.verdict(limit)
-        yield (f'{title:<22}{values[0]:>9.1f}{values[-1]:>9.1f}{max(values):>9.1f}   '
-               f'{found.slope:+.2f} ({found.low:+.2f} to {found.high:+.2f}) in 1,000 iterations; '
-               f'growth above {limit:g}: {verdict}'), verdict == NONE
+        yield (
+            (
+                f'{title:<22}{values[0]:>9.1f}{values[-1]:>9.1f}{max(values):>9.1f}   '
+                f'{found.slope:+.2f} ({found.low:+.2f} to {found.high:+.2f}) in 1,000 iterations; '
+                f'growth above {limit:g}: {verdict}'
+            ),
+            verdict == NONE,
+        )
     half = len(warm) // 2
     for key, title in COUNTS.items():
         values = [getattr(sample, key) for sample in warm]
         grown = max(values[half:]) > max(values[:half])
-        yield (f'{title:<22}{values[0]:>9}{values[-1]:>9}{max(values):>9}   '
-               f'{"more in the second half" if grown else "none more in the second half"}',
-               not grown)
+        yield (
+            f'{title:<22}{values[0]:>9}{values[-1]:>9}{max(values):>9}   '
+            f'{"more in the second half" if grown else "none more in the second half"}',
+            not grown,
+        )
 
 
 def save(samples: Sequence[Sample], out: Path) -> None:
@@ -254,8 +287,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         samples, left = run(Path(folder), args)
     if args.out:
         save(samples, args.out)
-    print(f'{len(samples)} samples of {samples[-1].iteration:,} iterations; from '
-          f'{WARM_UP:.0%} on:\n{"":<22}{"first":>9}{"last":>9}{"most":>9}')
+    print(
+        f'{len(samples)} samples of {samples[-1].iteration:,} iterations; from '
+        f'{WARM_UP:.0%} on:\n{"":<22}{"first":>9}{"last":>9}{"most":>9}'
+    )
     passed = True
     for line, is_good in judge(samples):
         print(line)

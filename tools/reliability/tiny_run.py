@@ -148,7 +148,11 @@ def build(
         train_cfg = dict(by_epoch=True, max_epochs=epochs)
     metric = Score(scores)
     hook = dict(
-        type='SafeCheckpointHook', by_epoch=False, interval=1, max_keep_ckpts=1, save_best=METRIC,
+        type='SafeCheckpointHook',
+        by_epoch=False,
+        interval=1,
+        max_keep_ckpts=1,
+        save_best=METRIC,
         rule='greater',
     )
     return Runner(

@@ -19,7 +19,8 @@ images = os.environ.get('MULTIGRAIN_IMAGES', 'photos/')
 # Configs may import built-in modules only. The taxonomy stands here as a mapping, so that the
 # config a run writes down is complete without the taxonomy's file.
 _taxonomy = importlib.import_module('mmdet_multigrain.taxonomy').Taxonomy.load(
-    os.environ.get('MULTIGRAIN_TAXONOMY') or os.path.join(data_root, train_ann))
+    os.environ.get('MULTIGRAIN_TAXONOMY') or os.path.join(data_root, train_ann)
+)
 taxonomy = _taxonomy.to_dict()
 num_classes = _taxonomy.num_classes
 del _taxonomy
@@ -31,17 +32,21 @@ train_dataloader = dict(
         taxonomy=taxonomy,
         data_root=data_root,
         ann_file=train_ann,
-        data_prefix=dict(img=images)))
+        data_prefix=dict(img=images),
+    ),
+)
 val_dataloader = dict(
     dataset=dict(
         type=dataset_type,
         taxonomy=taxonomy,
         data_root=data_root,
         ann_file=val_ann,
-        data_prefix=dict(img=images)))
+        data_prefix=dict(img=images),
+    )
+)
 test_dataloader = val_dataloader
 
 val_evaluator = dict(
-    ann_file=os.path.join(data_root, val_ann),
-    train_ann_file=os.path.join(data_root, train_ann))
+    ann_file=os.path.join(data_root, val_ann), train_ann_file=os.path.join(data_root, train_ann)
+)
 test_evaluator = val_evaluator

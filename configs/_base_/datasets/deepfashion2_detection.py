@@ -8,7 +8,8 @@ train_pipeline = [
     dict(
         type='RandomChoiceResize',
         scales=[(1333, 640), (1333, 672), (1333, 704), (1333, 736), (1333, 768), (1333, 800)],
-        keep_ratio=True),
+        keep_ratio=True,
+    ),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackDetInputs'),
 ]
@@ -18,25 +19,32 @@ test_pipeline = [
     dict(type='LoadAnnotations', with_bbox=True),
     dict(
         type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
+    ),
 ]
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(
         type='TestTimeAug',
         transforms=[
-            [
-                dict(type='Resize', scale=(1333, size), keep_ratio=True)
-                for size in (640, 800, 960)
-            ],
+            [dict(type='Resize', scale=(1333, size), keep_ratio=True) for size in (640, 800, 960)],
             [dict(type='RandomFlip', prob=1.0), dict(type='RandomFlip', prob=0.0)],
             [
                 dict(
                     type='PackDetInputs',
-                    meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor',
-                               'flip', 'flip_direction'))
+                    meta_keys=(
+                        'img_id',
+                        'img_path',
+                        'ori_shape',
+                        'img_shape',
+                        'scale_factor',
+                        'flip',
+                        'flip_direction',
+                    ),
+                )
             ],
-        ]),
+        ],
+    ),
 ]
 
 train_dataloader = dict(
@@ -52,7 +60,9 @@ train_dataloader = dict(
         data_prefix=dict(img='train/image/'),
         on_bad_image='stop',
         filter_cfg=dict(filter_empty_gt=True, min_size=32),
-        pipeline=train_pipeline))
+        pipeline=train_pipeline,
+    ),
+)
 val_dataloader = dict(
     batch_size=1,
     num_workers=4,
@@ -65,11 +75,14 @@ val_dataloader = dict(
         ann_file='annotations/validation.json',
         data_prefix=dict(img='validation/image/'),
         test_mode=True,
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    ),
+)
 test_dataloader = val_dataloader
 
 val_evaluator = dict(
     type='MultiGrainedCocoMetric',
     ann_file=data_root + 'annotations/validation.json',
-    train_ann_file=data_root + 'annotations/train.json')
+    train_ann_file=data_root + 'annotations/train.json',
+)
 test_evaluator = val_evaluator

@@ -8,4 +8,8 @@ model = dict(
             coarse_width='classes',
             reg_weights=(0, 1),
             loss_cls=dict(
-                _delete_=True, type='HierarchicalCrossEntropyLoss', level_weights=(1.0, 1.0)))))
+                _delete_=True, type='HierarchicalCrossEntropyLoss', level_weights=(1.0, 1.0)
+            ),
+        )
+    )
+)

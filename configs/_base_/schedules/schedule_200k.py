@@ -12,11 +12,12 @@ param_scheduler = [
         begin=0,
         end=max_iters,
         milestones=[150000, 175000],
-        gamma=0.1),
+        gamma=0.1,
+    ),
 ]
 optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(type='SGD', lr=0.005, momentum=0.9, weight_decay=0.0001))
+    type='OptimWrapper', optimizer=dict(type='SGD', lr=0.005, momentum=0.9, weight_decay=0.0001)
+)
 # 24 = 8 GPUs x 3 images. With another number: --auto-scale-lr.
 auto_scale_lr = dict(enable=False, base_batch_size=24)
 # "The shared backbone is pre-trained on the MS-COCO dataset."

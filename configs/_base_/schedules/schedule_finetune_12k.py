@@ -10,7 +10,8 @@ param_scheduler = [
         begin=0,
         end=max_iters,
         milestones=[8000, 11000],
-        gamma=0.1),
+        gamma=0.1,
+    ),
 ]
 optim_wrapper = dict(optimizer=dict(lr=0.01))
 auto_scale_lr = dict(base_batch_size=8)

@@ -2,4 +2,5 @@
 optim_wrapper = dict(type='AutocastOptimWrapper', dtype='bfloat16')
 model = dict(
     rpn_head=dict(type='Float32RPNHead'),
-    roi_head=dict(bbox_roi_extractor=dict(type='PlainRoIExtractor')))
+    roi_head=dict(bbox_roi_extractor=dict(type='PlainRoIExtractor')),
+)

@@ -2,4 +2,5 @@
 optim_wrapper = dict(type='AmpOptimWrapper', dtype='float16', loss_scale='dynamic')
 model = dict(
     rpn_head=dict(type='Float32RPNHead'),
-    roi_head=dict(bbox_roi_extractor=dict(type='PlainRoIExtractor')))
+    roi_head=dict(bbox_roi_extractor=dict(type='PlainRoIExtractor')),
+)

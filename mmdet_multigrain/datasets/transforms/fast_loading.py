@@ -53,7 +53,7 @@ def _load_resized(steps: list[Callable]) -> list[Callable]:
         return steps
     end = resizes[0]
     parts = steps[0], steps[1:end], steps[end]
-    return [LoadResized(*parts), *steps[end + 1:]] if LoadResized.fits(*parts) else steps
+    return [LoadResized(*parts), *steps[end + 1 :]] if LoadResized.fits(*parts) else steps
 
 
 def use_fast_loading(cfg: Any) -> None:
@@ -71,8 +71,10 @@ def use_fast_loading(cfg: Any) -> None:
     settings = {} if settings is True else dict(settings)
     loader = cfg.get('train_dataloader') or {}
     datasets = [
-        dataset for dataset in _dicts(loader)
-        if isinstance(dataset.get('pipeline'), list) and dataset['pipeline']
+        dataset
+        for dataset in _dicts(loader)
+        if isinstance(dataset.get('pipeline'), list)
+        and dataset['pipeline']
         and dataset['pipeline'][0].get('type') == 'LoadImageFromFile'
     ]
     if not datasets:

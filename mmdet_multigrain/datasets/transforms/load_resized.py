@@ -33,8 +33,9 @@ MARGIN = 4 / 3
 def reduction(size: tuple[int, int], target: tuple[int, int]) -> int:
     """The scale to decode at: 1/n of `size` for a `target`, both (width, height)."""
     for denominator in sorted(_FLAGS, reverse=True):
-        if all(side >= MARGIN * denominator * goal > 0
-               for side, goal in zip(size, target, strict=True)):
+        if all(
+            side >= MARGIN * denominator * goal > 0 for side, goal in zip(size, target, strict=True)
+        ):
             return denominator
     return 1
 
@@ -71,8 +72,13 @@ class ReducedResize(Resize):
         w_scale, h_scale = new_width / width, new_height / height
         # By its factors, not its size: the last row and column of the reduced image may stand for
         # fewer pixels than the others, and the size would shift all of the image for them.
-        image = cv2.resize(results['img'], None, fx=denominator * w_scale, fy=denominator * h_scale,
-                           interpolation=cv2.INTER_LINEAR)
+        image = cv2.resize(
+            results['img'],
+            None,
+            fx=denominator * w_scale,
+            fy=denominator * h_scale,
+            interpolation=cv2.INTER_LINEAR,
+        )
         results['img'] = np.ascontiguousarray(image[:new_height, :new_width])
         results['img_shape'] = (new_height, new_width)
         results['scale_factor'] = (w_scale, h_scale)

@@ -90,8 +90,12 @@ class _Pickler(ForkingPickler):
     """Pickles as DataLoader's queues do, but small tensors as arrays."""
 
     def reducer_override(self, item: Any) -> Any:
-        if (type(item) is torch.Tensor and item.device.type == 'cpu'
-                and item.dtype != torch.bfloat16 and not item.requires_grad
-                and item.numel() * item.element_size() <= MAX_BYTES_BY_VALUE):
+        if (
+            type(item) is torch.Tensor
+            and item.device.type == 'cpu'
+            and item.dtype != torch.bfloat16
+            and not item.requires_grad
+            and item.numel() * item.element_size() <= MAX_BYTES_BY_VALUE
+        ):
             return torch.from_numpy, (item.numpy(),)
         return NotImplemented

@@ -47,8 +47,11 @@ class FiniteLossHook(Hook):
         outputs: Mapping[str, Any] | None = None,
     ) -> None:
         """Look at the losses of this iteration."""
-        bad = {name: value for name, value in _losses(runner, outputs or {})
-               if not math.isfinite(value)}
+        bad = {
+            name: value
+            for name, value in _losses(runner, outputs or {})
+            if not math.isfinite(value)
+        }
         if not bad:
             return
         terms = ', '.join(f'{name} is {value}' for name, value in bad.items())

@@ -74,10 +74,14 @@ def git_revision(folder: Path) -> str | None:
 
     None where it is none, or git is not there.
     """
+
     def git(*arguments: str) -> str:
         return subprocess.run(
             ['git', '-C', str(folder), *arguments],
-            capture_output=True, text=True, check=True, timeout=10,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
         ).stdout.strip()
 
     try:

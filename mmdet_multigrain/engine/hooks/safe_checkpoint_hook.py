@@ -185,9 +185,7 @@ class SafeCheckpointHook(CheckpointHook):
             # Both: whichever of them a kill leaves is known when the run goes on.
             AtomicLocalBackend().put(dump_json(files), self._path(BEST))
         meta = dict(epoch=runner.epoch, iter=runner.iter)
-        self._save_whole(
-            runner, name, meta=meta, save_optimizer=False, save_param_scheduler=False
-        )
+        self._save_whole(runner, name, meta=meta, save_optimizer=False, save_param_scheduler=False)
         for _, old in files[metric]:
             if old != name:
                 self._remove(runner, old)

@@ -84,9 +84,7 @@ class MultiBranchBBoxHead(BBoxHead):
         num_branches = len(self.branch_depths)
         self.branch_in = nn.Linear(in_features, num_branches * fc_out_channels)
         self.branch_fcs = nn.ModuleList(
-            nn.ModuleList(
-                nn.Linear(fc_out_channels, fc_out_channels) for _ in range(depth - 1)
-            )
+            nn.ModuleList(nn.Linear(fc_out_channels, fc_out_channels) for _ in range(depth - 1))
             for depth in self.branch_depths
         )
         self.relu = nn.ReLU(inplace=True)

@@ -67,11 +67,7 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
         **kwargs,
     ) -> None:
         taxonomy = resolve_taxonomy(taxonomy, grouped=grouped)
-        if (
-            len(reg_weights) != taxonomy.num_levels
-            or min(reg_weights) < 0
-            or reg_weights[-1] <= 0
-        ):
+        if len(reg_weights) != taxonomy.num_levels or min(reg_weights) < 0 or reg_weights[-1] <= 0:
             raise ValueError(
                 f'reg_weights={tuple(reg_weights)}: taxonomy {taxonomy.name!r} has '
                 f'{taxonomy.num_levels} levels and needs one weight >= 0 for each, coarse to '

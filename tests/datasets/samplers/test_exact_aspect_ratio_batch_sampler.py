@@ -53,9 +53,7 @@ def test_by_hand():
     world_size=st.integers(1, 2),
     skip=st.integers(0, 25),
 )
-def test_batches_without_end_are_those_of_the_stock_sampler(
-    upright, batch_size, world_size, skip
-):
+def test_batches_without_end_are_those_of_the_stock_sampler(upright, batch_size, world_size, skip):
     sampler = samplers(ExactInfiniteSampler, upright, rank=world_size - 1, world_size=world_size)
     number = skip + 10
     expected = list(islice(AspectRatioBatchSampler(sampler, batch_size), number))

@@ -17,8 +17,9 @@ def draw(width: int, height: int, *, seed: int = 0, detail: float = 6) -> np.nda
     """A picture (height, width, 3) with smooth shapes of `detail` px and some noise."""
     rng = np.random.default_rng(seed)
     coarse = [max(2, round(side / detail)) for side in (height, width)]
-    image = cv2.resize(rng.integers(0, 256, (*coarse, 3), np.uint8), (width, height),
-                       interpolation=cv2.INTER_CUBIC)
+    image = cv2.resize(
+        rng.integers(0, 256, (*coarse, 3), np.uint8), (width, height), interpolation=cv2.INTER_CUBIC
+    )
     noise = rng.normal(0, 3, image.shape)
     return np.clip(image + noise, 0, 255).astype(np.uint8)
 
@@ -28,8 +29,13 @@ def pipeline(*scales, keep_ratio=True, backend='cv2', load=None, **resize) -> li
     return [
         dict(type='LoadImageFromFile', **(load or {})),
         dict(type='LoadAnnotations', with_bbox=True),
-        dict(type='RandomChoiceResize', scales=list(scales), keep_ratio=keep_ratio,
-             backend=backend, **resize),
+        dict(
+            type='RandomChoiceResize',
+            scales=list(scales),
+            keep_ratio=keep_ratio,
+            backend=backend,
+            **resize,
+        ),
         dict(type='RandomFlip', prob=0.5),
         dict(type='PackDetInputs'),
     ]
@@ -39,8 +45,7 @@ def run(steps: list[dict], path, *, seed: int = 0) -> dict:
     """What a pipeline makes of an image with two boxes, and the number drawn next."""
     np.random.seed(seed)
     instances = [dict(bbox=list(box), bbox_label=n, ignore_flag=n) for n, box in enumerate(BOXES)]
-    packed = Compose(copy.deepcopy(steps))(
-        dict(img_path=str(path), img_id=7, instances=instances))
+    packed = Compose(copy.deepcopy(steps))(dict(img_path=str(path), img_id=7, instances=instances))
     return {**packed, 'next': np.random.random()}
 
 

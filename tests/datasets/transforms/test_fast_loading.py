@@ -25,15 +25,29 @@ def kinds(transform):
 
 def test_takes_the_faster_way_where_there_is_one():
     assert kinds(FastLoading(pipeline((300, 200)))) == [
-        'LoadResized', 'RandomFlip', 'PlanarPackDetInputs']
+        'LoadResized',
+        'RandomFlip',
+        'PlanarPackDetInputs',
+    ]
     assert kinds(FastLoading(pipeline((300, 200)), reduced_decode=False)) == [
-        'LoadImageFromFile', 'LoadAnnotations', 'RandomChoiceResize', 'RandomFlip',
-        'PlanarPackDetInputs']
+        'LoadImageFromFile',
+        'LoadAnnotations',
+        'RandomChoiceResize',
+        'RandomFlip',
+        'PlanarPackDetInputs',
+    ]
     steps = pipeline((300, 200))
     assert kinds(FastLoading([*steps[:2], *steps[3:]])) == [
-        'LoadImageFromFile', 'LoadAnnotations', 'RandomFlip', 'PlanarPackDetInputs']
+        'LoadImageFromFile',
+        'LoadAnnotations',
+        'RandomFlip',
+        'PlanarPackDetInputs',
+    ]
     assert kinds(FastLoading([steps[0], steps[3], steps[2]])) == [  # flipped before it is resized
-        'LoadImageFromFile', 'RandomFlip', 'RandomChoiceResize']
+        'LoadImageFromFile',
+        'RandomFlip',
+        'RandomChoiceResize',
+    ]
     assert kinds(FastLoading([steps[2], steps[0]])) == ['RandomChoiceResize', 'LoadImageFromFile']
     keys = ('img_id',)
     pack = FastLoading([dict(type='PackDetInputs', meta_keys=keys)]).compose.transforms[0]
@@ -59,14 +73,17 @@ def test_two_runs_with_one_seed_are_equal(photo):
     assert one['inputs'].equal(two['inputs'])
 
 
-@pytest.mark.parametrize('name', [
-    'wgroup_r101_fpn_df2', 'baseline_r101_fpn_oiv4c', 'faster-rcnn_r101_fpn_df2'])
+@pytest.mark.parametrize(
+    'name', ['wgroup_r101_fpn_df2', 'baseline_r101_fpn_oiv4c', 'faster-rcnn_r101_fpn_df2']
+)
 def test_one_more_base(repository, tmp_path, name):
     """Scales are the config's own, nothing else of it changes, and it can be dumped."""
     configs = repository / 'configs'
     leaf = tmp_path / 'leaf.py'
-    bases = [str(configs / 'multigrain' / f'{name}.py'),
-             str(configs / '_base_' / 'speed' / 'fast_loading.py')]
+    bases = [
+        str(configs / 'multigrain' / f'{name}.py'),
+        str(configs / '_base_' / 'speed' / 'fast_loading.py'),
+    ]
     leaf.write_text(f'_base_ = {bases!r}\n')
     stock, cfg = load_config(bases[0]), load_config(leaf)
     pipeline = cfg.train_dataloader.dataset.pipeline
@@ -94,8 +111,14 @@ def test_options_of_the_command_line(repository):
 
 
 def test_own_collate_function_stays_and_bad_configs_are_refused():
-    cfg = Config(dict(fast_loading=True, train_dataloader=dict(
-        collate_fn=dict(type='pseudo_collate'), dataset=dict(pipeline=pipeline((300, 200))))))
+    cfg = Config(
+        dict(
+            fast_loading=True,
+            train_dataloader=dict(
+                collate_fn=dict(type='pseudo_collate'), dataset=dict(pipeline=pipeline((300, 200)))
+            ),
+        )
+    )
     use_fast_loading(cfg)
     assert cfg.train_dataloader.collate_fn.type == 'pseudo_collate'
     with pytest.raises(ValueError, match='^fast_loading: no pipeline of train_dataloader'):
@@ -110,12 +133,28 @@ def own_data(tmp_path, photo, monkeypatch):
     (tmp_path / 'photos').mkdir()
     for number in range(4):
         photo(draw(620, 900, seed=number), f'photos/{number}.jpg')
-    (tmp_path / 'train.json').write_text(json.dumps(dict(
-        images=[dict(id=n, file_name=f'{n}.jpg', width=620, height=900) for n in range(4)],
-        annotations=[dict(id=n + 1, image_id=n, category_id=1 + n % 2, bbox=[5, 6, 300.5, 400],
-                          area=120200, iscrowd=0) for n in range(4)],
-        categories=[dict(id=1, name='shirt', supercategory='top'),
-                    dict(id=2, name='skirt', supercategory='bottom')])))
+    (tmp_path / 'train.json').write_text(
+        json.dumps(
+            dict(
+                images=[dict(id=n, file_name=f'{n}.jpg', width=620, height=900) for n in range(4)],
+                annotations=[
+                    dict(
+                        id=n + 1,
+                        image_id=n,
+                        category_id=1 + n % 2,
+                        bbox=[5, 6, 300.5, 400],
+                        area=120200,
+                        iscrowd=0,
+                    )
+                    for n in range(4)
+                ],
+                categories=[
+                    dict(id=1, name='shirt', supercategory='top'),
+                    dict(id=2, name='skirt', supercategory='bottom'),
+                ],
+            )
+        )
+    )
     monkeypatch.setenv('MULTIGRAIN_DATA', str(tmp_path))
     for name in ('TRAIN_ANN', 'VAL_ANN', 'IMAGES', 'TAXONOMY'):
         monkeypatch.delenv(f'MULTIGRAIN_{name}', raising=False)

@@ -19,16 +19,19 @@ from .conftest import assert_same_but_pixels, draw, fast, pipeline, psnr, run
 sides = st.integers(24, 700)
 
 
-@pytest.mark.parametrize(('size', 'target', 'denominator'), [
-    ((1200, 1800), (400, 600), 2),   # three times: 1/2 is 1.5 times the target
-    ((1200, 1800), (800, 1200), 1),
-    ((1200, 1800), (600, 900), 1),   # 1/2 would do, but without a margin
-    ((801, 1201), (300, 450), 2),
-    ((799, 1201), (300, 450), 1),    # one side is too small
-    ((1600, 1600), (300, 300), 4),
-    ((4000, 3000), (280, 210), 8),
-    ((4000, 10), (100, 0), 1),       # stock raises at a side of nothing
-])
+@pytest.mark.parametrize(
+    ('size', 'target', 'denominator'),
+    [
+        ((1200, 1800), (400, 600), 2),  # three times: 1/2 is 1.5 times the target
+        ((1200, 1800), (800, 1200), 1),
+        ((1200, 1800), (600, 900), 1),  # 1/2 would do, but without a margin
+        ((801, 1201), (300, 450), 2),
+        ((799, 1201), (300, 450), 1),  # one side is too small
+        ((1600, 1600), (300, 300), 4),
+        ((4000, 3000), (280, 210), 8),
+        ((4000, 10), (100, 0), 1),  # stock raises at a side of nothing
+    ],
+)
 def test_reduction_by_hand(size, target, denominator):
     assert reduction(size, target) == denominator
 
@@ -41,10 +44,17 @@ def test_reduced_image_has_each_side_rounded_up_or_is_none(photo):
     assert decode_reduced(content[:100], (101, 66), 2) is None
 
 
-@settings(max_examples=40, deadline=None,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(width=sides, height=sides, scales=st.lists(st.tuples(sides, sides), min_size=1, max_size=3),
-       keep_ratio=st.booleans(), seed=st.integers(0, 2**31), quality=st.integers(60, 100))
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    width=sides,
+    height=sides,
+    scales=st.lists(st.tuples(sides, sides), min_size=1, max_size=3),
+    keep_ratio=st.booleans(),
+    seed=st.integers(0, 2**31),
+    quality=st.integers(60, 100),
+)
 def test_all_but_pixels_is_stock(photo, width, height, scales, keep_ratio, seed, quality):
     path = photo(draw(width, height), 'photo.jpg', cv2.IMWRITE_JPEG_QUALITY, quality)
     steps = pipeline(*scales, keep_ratio=keep_ratio)
@@ -55,10 +65,16 @@ def test_all_but_pixels_is_stock(photo, width, height, scales, keep_ratio, seed,
     assert exact['inputs'].equal(stock['inputs'])
 
 
-@settings(max_examples=25, deadline=None,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(width=st.integers(300, 900), height=st.integers(300, 900), factor=st.floats(2.67, 12),
-       detail=st.floats(2, 30), seed=st.integers(0, 2**31))
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    width=st.integers(300, 900),
+    height=st.integers(300, 900),
+    factor=st.floats(2.67, 12),
+    detail=st.floats(2, 30),
+    seed=st.integers(0, 2**31),
+)
 def test_nearer_to_stock_than_its_other_back_end(photo, width, height, factor, detail, seed):
     path = photo(draw(width, height, seed=seed, detail=detail))
     scale = (max(width, height), max(8, int(min(width, height) / factor)))
@@ -99,8 +115,7 @@ def test_exif_orientation(tmp_path, orientation):
     exif = image.getexif()
     exif[0x0112] = orientation
     image.save(path, exif=exif, quality=90)
-    stock, ours = (run(steps, path) for steps in (pipeline((140, 90)),
-                                                  fast(pipeline((140, 90)))))
+    stock, ours = (run(steps, path) for steps in (pipeline((140, 90)), fast(pipeline((140, 90)))))
     assert_same_but_pixels(stock, ours)
     assert stock['data_samples'].ori_shape == ((300, 401) if orientation < 5 else (401, 300))
     assert 30 < psnr(stock['inputs'], ours['inputs']) < 100
@@ -121,9 +136,19 @@ def save(path, kind):
         rgb.convert({'png': 'RGB', 'alpha png': 'RGBA', 'palette png': 'P'}[kind]).save(path, 'PNG')
 
 
-@pytest.mark.parametrize(('kind', 'reduced'), [
-    ('progressive', True), ('4:4:4', True), ('grey', True), ('cmyk', True),
-    ('png', False), ('alpha png', False), ('palette png', False), ('16-bit png', False)])
+@pytest.mark.parametrize(
+    ('kind', 'reduced'),
+    [
+        ('progressive', True),
+        ('4:4:4', True),
+        ('grey', True),
+        ('cmyk', True),
+        ('png', False),
+        ('alpha png', False),
+        ('palette png', False),
+        ('16-bit png', False),
+    ],
+)
 def test_other_formats(tmp_path, kind, reduced):
     path = tmp_path / 'photo'
     save(path, kind)
@@ -138,9 +163,14 @@ def test_other_formats(tmp_path, kind, reduced):
 def broken(photo, kind):
     path = photo(draw(401, 300))
     content = path.read_bytes()
-    damaged = {'empty': b'', 'text': b'no image', 'header only': content[:300],
-               'zeros': content[:300] + bytes(2000), 'cut off': content[:-2000],
-               'damaged': content[:9000] + bytes(40) + content[9040:]}
+    damaged = {
+        'empty': b'',
+        'text': b'no image',
+        'header only': content[:300],
+        'zeros': content[:300] + bytes(2000),
+        'cut off': content[:-2000],
+        'damaged': content[:9000] + bytes(40) + content[9040:],
+    }
     if kind == 'missing':
         path.unlink()
     else:
@@ -148,8 +178,9 @@ def broken(photo, kind):
     return path
 
 
-@pytest.mark.parametrize('kind', ['missing', 'empty', 'text', 'header only', 'zeros', 'cut off',
-                                  'damaged'])
+@pytest.mark.parametrize(
+    'kind', ['missing', 'empty', 'text', 'header only', 'zeros', 'cut off', 'damaged']
+)
 def test_broken_files_as_stock(photo, kind):
     path, outcomes = broken(photo, kind), []
     for steps in (pipeline((140, 90)), fast(pipeline((140, 90)))):
@@ -175,13 +206,22 @@ def test_what_cannot_be_decoded_reduced_is_decoded_whole(photo, monkeypatch):
 def test_single_scale_and_masks(photo):
     path = photo(draw(401, 300, detail=40))
     polygon = [10.0, 10.0, 200.0, 20.0, 100.0, 150.0]
-    steps = [dict(type='LoadImageFromFile'),
-             dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-             dict(type='Resize', scale=(140, 90), keep_ratio=True)]
+    steps = [
+        dict(type='LoadImageFromFile'),
+        dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+        dict(type='Resize', scale=(140, 90), keep_ratio=True),
+    ]
     results = [
-        Compose(one)(dict(img_path=str(path), instances=[
-            dict(bbox=[10, 10, 200, 150], bbox_label=0, ignore_flag=0, mask=[polygon])]))
-        for one in (steps, fast(steps))]
+        Compose(one)(
+            dict(
+                img_path=str(path),
+                instances=[
+                    dict(bbox=[10, 10, 200, 150], bbox_label=0, ignore_flag=0, mask=[polygon])
+                ],
+            )
+        )
+        for one in (steps, fast(steps))
+    ]
     stock, ours = results
     assert set(stock) == set(ours)
     assert (stock['gt_masks'].masks == ours['gt_masks'].masks).all()
@@ -200,14 +240,22 @@ def test_fits_stock_transforms_with_plain_settings_only():
     class OwnResize(Resize):
         pass
 
-    for other in (LoadImageFromFile(color_type='grayscale'), LoadImageFromFile(to_float32=True),
-                  LoadImageFromFile(ignore_empty=True), notes,
-                  LoadImageFromFile(imdecode_backend='pillow')):
+    for other in (
+        LoadImageFromFile(color_type='grayscale'),
+        LoadImageFromFile(to_float32=True),
+        LoadImageFromFile(ignore_empty=True),
+        notes,
+        LoadImageFromFile(imdecode_backend='pillow'),
+    ):
         assert not LoadResized.fits(other, [notes], resize)
-    for other in (Resize(scale_factor=0.5), Resize(scale=(3, 2), interpolation='nearest'),
-                  Resize(scale=(3, 2), backend='pillow'), OwnResize(scale=(3, 2)),
-                  RandomChoiceResize(scales=[(300, 200)], backend='pillow'),
-                  RandomChoiceResize(scales=[300])):
+    for other in (
+        Resize(scale_factor=0.5),
+        Resize(scale=(3, 2), interpolation='nearest'),
+        Resize(scale=(3, 2), backend='pillow'),
+        OwnResize(scale=(3, 2)),
+        RandomChoiceResize(scales=[(300, 200)], backend='pillow'),
+        RandomChoiceResize(scales=[300]),
+    ):
         assert not LoadResized.fits(load, [notes], other)
     assert not LoadResized.fits(load, [lambda results: results], resize)
 
@@ -218,6 +266,7 @@ def test_scales_are_drawn_as_stock_draws_them(photo):
     for steps in (pipeline(*scales), fast(pipeline(*scales))):
         transform = Compose(steps)
         np.random.seed(3)
-        shapes.append([
-            transform(dict(img_path=str(path), instances=[]))['inputs'].shape for _ in range(12)])
+        shapes.append(
+            [transform(dict(img_path=str(path), instances=[]))['inputs'].shape for _ in range(12)]
+        )
     assert shapes[0] == shapes[1] and len(set(shapes[0])) == 3

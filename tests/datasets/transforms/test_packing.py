@@ -33,9 +33,15 @@ VIEWS = {
 
 
 def results(image):
-    return dict(img=image, img_id=1, img_shape=image.shape[:2], flip=True,
-                gt_bboxes=HorizontalBoxes(torch.rand(3, 4)), gt_bboxes_labels=np.arange(3),
-                gt_ignore_flags=np.array([False, True, False]))
+    return dict(
+        img=image,
+        img_id=1,
+        img_shape=image.shape[:2],
+        flip=True,
+        gt_bboxes=HorizontalBoxes(torch.rand(3, 4)),
+        gt_bboxes_labels=np.arange(3),
+        gt_ignore_flags=np.array([False, True, False]),
+    )
 
 
 @pytest.mark.parametrize('view', VIEWS)
@@ -74,22 +80,34 @@ class Samples:
         rng = np.random.default_rng(index)
         count = MAX_BYTES_BY_VALUE // 8 if index == 3 else index
         image = rng.integers(0, 256, (20 + index, 30, 3), np.uint8)
-        return self.pack(dict(
-            img=image[:, ::-1] if index % 2 else image, img_id=index, img_path=f'{index}.jpg',
-            gt_bboxes=HorizontalBoxes(torch.from_numpy(rng.random((count, 4), np.float32))),
-            gt_bboxes_labels=np.arange(count), gt_ignore_flags=np.arange(count) % 3 == 1))
+        return self.pack(
+            dict(
+                img=image[:, ::-1] if index % 2 else image,
+                img_id=index,
+                img_path=f'{index}.jpg',
+                gt_bboxes=HorizontalBoxes(torch.from_numpy(rng.random((count, 4), np.float32))),
+                gt_bboxes_labels=np.arange(count),
+                gt_ignore_flags=np.arange(count) % 3 == 1,
+            )
+        )
 
 
 @pytest.fixture(scope='module')
 def batches():
     """The same samples by the stock way in this process, and by ours through a worker."""
-    def load(kind, collate, workers):
-        return list(DataLoader(Samples(kind), batch_size=2, collate_fn=collate,
-                               num_workers=workers, multiprocessing_context='fork' if workers
-                               else None))
 
-    return (load(PackDetInputs, pseudo_collate, 0),
-            load(PlanarPackDetInputs, collate_by_value, 1))
+    def load(kind, collate, workers):
+        return list(
+            DataLoader(
+                Samples(kind),
+                batch_size=2,
+                collate_fn=collate,
+                num_workers=workers,
+                multiprocessing_context='fork' if workers else None,
+            )
+        )
+
+    return (load(PackDetInputs, pseudo_collate, 0), load(PlanarPackDetInputs, collate_by_value, 1))
 
 
 def test_worker_sends_what_stock_gives(batches):
@@ -110,8 +128,11 @@ def test_worker_sends_what_stock_gives(batches):
 def test_images_are_shared_and_few_boxes_are_not(batches):
     ours = batches[1]
     assert all(image.is_shared() for batch in ours for image in batch['inputs'])
-    shared = [sample.gt_instances.bboxes.tensor.is_shared()
-              for batch in ours for sample in batch['data_samples']]
+    shared = [
+        sample.gt_instances.bboxes.tensor.is_shared()
+        for batch in ours
+        for sample in batch['data_samples']
+    ]
     assert shared == [False, False, False, True]
 
 

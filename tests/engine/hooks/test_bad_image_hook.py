@@ -67,8 +67,9 @@ def test_a_run_that_goes_on_counts_on(runner):
 
 
 def test_all_processes_are_counted(runner, monkeypatch):
-    monkeypatch.setattr(bad_image_hook, 'all_gather_object',
-                        lambda counts: [counts, {'a.jpg': 2, 'c.jpg': 1}, {}])
+    monkeypatch.setattr(
+        bad_image_hook, 'all_gather_object', lambda counts: [counts, {'a.jpg': 2, 'c.jpg': 1}, {}]
+    )
     hook = BadImageHook()
     hook.after_train_iter(runner, 0, batch({'a.jpg': 'empty'}))
     hook.after_train(runner)

@@ -73,8 +73,12 @@ def build(tmp_path):
             work_dir=str(tmp_path / 'work'),
             train_dataloader=loader,
             train_cfg=dict(by_epoch=False, max_iters=2),
-            val_dataloader=loader, val_cfg=dict(), val_evaluator=Evaluator(Count()),
-            test_dataloader=loader, test_cfg=dict(), test_evaluator=Evaluator(Count()),
+            val_dataloader=loader,
+            val_cfg=dict(),
+            val_evaluator=Evaluator(Count()),
+            test_dataloader=loader,
+            test_cfg=dict(),
+            test_evaluator=Evaluator(Count()),
             optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1, momentum=0.9)),
             default_hooks=dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=2)),
             custom_hooks=[CheckpointReportHook()],
@@ -136,7 +140,8 @@ def test_start_from_another_detector(build, trained):
     assert report_of(runner) == (
         'Checkpoint gives 7 of the 9 tensors of the model\n'
         '  new, not in the checkpoint: roi_head.fc_cls (2)\n'
-        '  skipped, of other shape or unknown: roi_head.fc_cls (2), neck (1)')
+        '  skipped, of other shape or unknown: roi_head.fc_cls (2), neck (1)'
+    )
     assert torch.equal(runner.model.roi_head.fc_cls.weight, fresh)
     weights = torch.load(trained, weights_only=False)['state_dict']
     assert torch.equal(runner.model.backbone[0].weight, weights['backbone.0.weight'])
@@ -147,15 +152,16 @@ def test_start_from_another_detector(build, trained):
 
 MISFIT = (
     'roi_head.fc_cls.weight has shape (4, 4) in the checkpoint but (6, 4) in the model (trained on '
-    '3 classes: shirt, vest, skirt); use the config that the checkpoint was trained with')
+    '3 classes: shirt, vest, skirt); use the config that the checkpoint was trained with'
+)
 
 
 @pytest.mark.parametrize(
     ('task', 'purpose', 'resume'),
-    [('test', 'test', False), ('val', 'validate', False), ('train', 'resume', True)])
+    [('test', 'test', False), ('val', 'validate', False), ('train', 'resume', True)],
+)
 def test_other_number_of_classes_is_refused(build, trained, task, purpose, resume):
-    runner = build(
-        num_classes=5, load_from=trained, resume=resume, taxonomy=Taxonomy('b', 'abcde'))
+    runner = build(num_classes=5, load_from=trained, resume=resume, taxonomy=Taxonomy('b', 'abcde'))
     with pytest.raises(CheckpointError) as caught:
         getattr(runner, task)()
     assert str(caught.value) == f'{trained}: cannot {purpose} with this config: {MISFIT}'
@@ -185,7 +191,8 @@ def test_missing_tensor_is_refused(build, trained):
         build(load_from=path).test()
     assert str(caught.value) == (
         f'{path}: cannot test with this config: backbone.0.bias is not in the checkpoint; '
-        'use the config that the checkpoint was trained with')
+        'use the config that the checkpoint was trained with'
+    )
 
 
 @pytest.mark.parametrize('key', ['optimizer', 'message_hub', 'meta'])
@@ -216,12 +223,19 @@ def test_a_renamed_class_is_the_same(build, trained):
 GROUPS = {'upper': ['shirt', 'vest'], 'lower': ['skirt']}
 
 
-@pytest.mark.parametrize(('groups', 'problem'), [
-    ({'upper': ['shirt'], 'lower': ['vest', 'skirt']},
-     "'vest' is in group 0 ('upper') in the checkpoint but in 1 ('lower') in the data"),
-    ({'upper': {'long': ['shirt'], 'short': ['vest']}, 'lower': ['skirt']},
-     '2 levels in the checkpoint but 3 in the data'),
-])
+@pytest.mark.parametrize(
+    ('groups', 'problem'),
+    [
+        (
+            {'upper': ['shirt'], 'lower': ['vest', 'skirt']},
+            "'vest' is in group 0 ('upper') in the checkpoint but in 1 ('lower') in the data",
+        ),
+        (
+            {'upper': {'long': ['shirt'], 'short': ['vest']}, 'lower': ['skirt']},
+            '2 levels in the checkpoint but 3 in the data',
+        ),
+    ],
+)
 def test_other_groups_of_the_same_classes(build, tmp_path, groups, problem):
     build(taxonomy=Taxonomy.load(dict(name='garments', groups=GROUPS))).train()
     trained = str(tmp_path / 'work' / 'iter_2.pth')
@@ -237,7 +251,8 @@ def test_other_groups_of_the_same_classes(build, tmp_path, groups, problem):
 def test_groups_of_other_names_are_the_same(build, tmp_path):
     build(taxonomy=Taxonomy.load(dict(name='garments', groups=GROUPS))).train()
     renamed = Taxonomy.load(
-        dict(name='clothes', groups=dict(zip(('top', 'bottom'), GROUPS.values(), strict=True))))
+        dict(name='clothes', groups=dict(zip(('top', 'bottom'), GROUPS.values(), strict=True)))
+    )
     trained = str(tmp_path / 'work' / 'iter_2.pth')
     build(load_from=trained, resume=True, taxonomy=renamed).train()
 
@@ -265,8 +280,10 @@ def test_forms_of_checkpoints(build, trained, form):
     assert report_of(runner) == 'Checkpoint gives 9 of the 9 tensors of the model'
 
 
-@pytest.mark.parametrize(('content', 'message'), [
-    ([1, 2], 'holds a list, not a checkpoint'), (None, 'not a whole checkpoint')])
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [([1, 2], 'holds a list, not a checkpoint'), (None, 'not a whole checkpoint')],
+)
 def test_no_checkpoint_at_all(build, tmp_path, content, message):
     path = tmp_path / 'a.pth'
     path.write_bytes(b'') if content is None else torch.save(content, path)
@@ -281,13 +298,20 @@ def test_wrapped_models(tmp_path):
             nn.Module.__init__(self)
             self.module = module
 
-    for wrap in (lambda model: model, Wrapper, lambda model: DetTTAModel(module=model),
-                 lambda model: Wrapper(DetTTAModel(module=model))):
+    for wrap in (
+        lambda model: model,
+        Wrapper,
+        lambda model: DetTTAModel(module=model),
+        lambda model: Wrapper(DetTTAModel(module=model)),
+    ):
         messages = []
         runner = SimpleNamespace(
-            model=wrap(Tiny(5)), _resume=False, _load_from='a.pth',
+            model=wrap(Tiny(5)),
+            _resume=False,
+            _load_from='a.pth',
             logger=SimpleNamespace(info=messages.append),
-            test_dataloader=SimpleNamespace(dataset=Data(TAXONOMY)))
+            test_dataloader=SimpleNamespace(dataset=Data(TAXONOMY)),
+        )
         hook = CheckpointReportHook()
         hook.after_load_checkpoint(runner, dict(state_dict=Tiny(5).state_dict()))
         hook.before_test(runner)

@@ -36,8 +36,12 @@ def after_iteration(runner, outputs, data_batch=None, *, logged=True):
 
 @pytest.mark.parametrize('logged', [True, False])
 def test_the_message_has_all_that_helps(runner, logged):
-    outputs = dict(loss=torch.tensor(NAN), loss_rpn_cls=torch.tensor(0.5),
-                   loss_bbox=torch.tensor(NAN), loss_cls_fine=torch.tensor(-INF))
+    outputs = dict(
+        loss=torch.tensor(NAN),
+        loss_rpn_cls=torch.tensor(0.5),
+        loss_bbox=torch.tensor(NAN),
+        loss_cls_fine=torch.tensor(-INF),
+    )
     runner.message_hub.update_info('last_ckpt', 'work/iter_100.pth')
     with pytest.raises(LossError) as caught:
         after_iteration(runner, outputs, batch('a.jpg', 'b.jpg'), logged=logged)

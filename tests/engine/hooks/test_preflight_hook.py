@@ -53,7 +53,8 @@ def head(taxonomy, **kwargs):
     if taxonomy.num_levels == 2:
         return MultiGrainedBBoxHead(taxonomy=taxonomy, **SIZE, **kwargs)
     return MergedBBoxHead(
-        taxonomy=taxonomy, branch_fcs=range(1, taxonomy.num_levels + 1), **SIZE, **kwargs)
+        taxonomy=taxonomy, branch_fcs=range(1, taxonomy.num_levels + 1), **SIZE, **kwargs
+    )
 
 
 def stock_head(num_classes):
@@ -62,7 +63,8 @@ def stock_head(num_classes):
 
 def mask_head(**kwargs):
     return MODELS.build(
-        dict(type='FCNMaskHead', num_convs=1, in_channels=2, conv_out_channels=2, **kwargs))
+        dict(type='FCNMaskHead', num_convs=1, in_channels=2, conv_out_channels=2, **kwargs)
+    )
 
 
 def data(taxonomy, ann_file='train.json', **kwargs):
@@ -71,8 +73,9 @@ def data(taxonomy, ann_file='train.json', **kwargs):
 
 def regrouped(taxonomy, **groups):
     """The same classes; some of them in other groups."""
-    paths = [groups.get(name, path)
-             for name, path in zip(taxonomy.classes, taxonomy.paths, strict=True)]
+    paths = [
+        groups.get(name, path) for name, path in zip(taxonomy.classes, taxonomy.paths, strict=True)
+    ]
     return Taxonomy(taxonomy.name, taxonomy.classes, paths)
 
 
@@ -87,7 +90,8 @@ def test_agreement_is_silent(garments, grouped):
 def test_number_of_classes(garments):
     expected = (
         'model.roi_head.bbox_head has 13 classes, the data in train.json 5; give both the same '
-        'taxonomy (or num_classes=5)')
+        'taxonomy (or num_classes=5)'
+    )
     for bbox_head in (stock_head(13), head(Taxonomy.load('deepfashion2'))):
         with pytest.raises(ValueError) as caught:
             check_data(Model(bbox_head), data(garments))
@@ -101,7 +105,8 @@ def test_order_of_classes(garments):
         check_data(Model(head(garments)), data(other))
     assert str(caught.value) == (
         "label 1 is 'skirt' in model.roi_head.bbox_head but 'vest' in train.json; give both the "
-        'same taxonomy')
+        'same taxonomy'
+    )
     # Without grouping, names count all the same.
     with pytest.raises(ValueError, match="label 1 is 'skirt'"):
         check_data(Model(head(garments, grouped=False)), data(other))
@@ -119,7 +124,8 @@ def test_superclass(garments):
         check_data(Model(head(garments)), data(other))
     assert str(caught.value) == (
         "'vest' belongs to 'top' in model.roi_head.bbox_head but to 'bottom' in train.json; give "
-        'both the same taxonomy')
+        'both the same taxonomy'
+    )
     check_data(Model(head(garments, grouped=False)), data(other))
 
 
@@ -130,8 +136,7 @@ def test_superclass_of_a_middle_level(three_levels):
 
 
 def test_levels(garments, three_levels):
-    same_classes = Taxonomy('flat', three_levels.classes,
-                            [path[:1] for path in three_levels.paths])
+    same_classes = Taxonomy('flat', three_levels.classes, [path[:1] for path in three_levels.paths])
     with pytest.raises(ValueError, match='bbox_head has 2 levels, the taxonomy of train.json 3;'):
         check_data(Model(head(same_classes)), data(three_levels))
 
@@ -145,8 +150,9 @@ def test_all_stages_of_a_cascade(garments):
 
 def test_masks(garments):
     check_data(Model(head(garments), mask_head(num_classes=5)), data(garments))
-    check_data(Model(head(garments), mask_head(num_classes=80, class_agnostic=True)),
-               data(garments))
+    check_data(
+        Model(head(garments), mask_head(num_classes=80, class_agnostic=True)), data(garments)
+    )
     with pytest.raises(ValueError, match='^model.roi_head.mask_head has 80 classes'):
         check_data(Model(head(garments), mask_head(num_classes=80)), data(garments))
 
@@ -159,11 +165,12 @@ def test_stock_data_has_names_only(garments):
 
 
 def test_wrapped_data_sets(garments):
-    one, two = (data(garments, f'{name}.json', box_counts=[1, 2, 3, 4, number])
-                for name, number in (('a', 5), ('b', 50)))
+    one, two = (
+        data(garments, f'{name}.json', box_counts=[1, 2, 3, 4, number])
+        for name, number in (('a', 5), ('b', 50))
+    )
     other = data(regrouped(garments, vest=('bottom',)), 'c.json', box_counts=[0] * 5)
-    joined = SimpleNamespace(
-        datasets=[one, SimpleNamespace(dataset=SimpleNamespace(dataset=two))])
+    joined = SimpleNamespace(datasets=[one, SimpleNamespace(dataset=SimpleNamespace(dataset=two))])
     assert box_counts(joined) == [2, 4, 6, 8, 55]
     check_data(Model(head(garments)), joined)
     joined.datasets.append(other)
@@ -174,13 +181,16 @@ def test_wrapped_data_sets(garments):
 
 
 def test_table(garments, three_levels):
-    assert class_table(garments, [10, 20000, 0, 4, 5]) == '\n'.join([
-        'label  class   superclass  boxes',
-        '    0  shirt   top            10',
-        '    1  skirt   bottom      20000',
-        '    2  vest    top             0',
-        '    3  hat     hat             4',
-        '    4  shorts  bottom          5'])
+    assert class_table(garments, [10, 20000, 0, 4, 5]) == '\n'.join(
+        [
+            'label  class   superclass  boxes',
+            '    0  shirt   top            10',
+            '    1  skirt   bottom      20000',
+            '    2  vest    top             0',
+            '    3  hat     hat             4',
+            '    4  shorts  bottom          5',
+        ]
+    )
     assert class_table(three_levels, None).splitlines()[1] == '    0  shirt   body / upper      ?'
 
 
@@ -188,8 +198,7 @@ def runner_of(taxonomy=None, *, batch=3, processes=1, steps=1, scaling=None, lr=
     """What the hook reads of a Runner, with a real optimizer; rates before any scheduler."""
     model = Model(head(taxonomy)) if taxonomy is not None else nn.Linear(1, 1)
     small, *others = model.parameters()
-    optimizer = torch.optim.SGD(
-        [dict(params=[small], lr=lr / 10), dict(params=others)], lr=lr)
+    optimizer = torch.optim.SGD([dict(params=[small], lr=lr / 10), dict(params=others)], lr=lr)
     messages = []
     return SimpleNamespace(
         model=model,
@@ -199,7 +208,8 @@ def runner_of(taxonomy=None, *, batch=3, processes=1, steps=1, scaling=None, lr=
         logger=SimpleNamespace(info=messages.append),
         messages=messages,
         train_dataloader=SimpleNamespace(
-            dataset=kwargs.get('train'), batch_sampler=SimpleNamespace(batch_size=batch)),
+            dataset=kwargs.get('train'), batch_sampler=SimpleNamespace(batch_size=batch)
+        ),
         val_loop=kwargs.get('val'),
         val_dataloader=SimpleNamespace(dataset=kwargs.get('val')),
         test_dataloader=SimpleNamespace(dataset=kwargs.get('test')),
@@ -215,22 +225,38 @@ ON = dict(base_batch_size=24, enable=True)
     [
         (dict(), '0.005 after warm-up, for batches of 3 images'),
         (dict(batch=3, processes=8, scaling=BASE), '0.005 after warm-up, for batches of 24 images'),
-        (dict(scaling=BASE), '0.005 after warm-up, for batches of 3 images; the schedule is for '
-                             '24: --auto-scale-lr gives 0.000625'),
-        (dict(processes=2, scaling=BASE), '0.005 after warm-up, for batches of 6 images; the '
-                                          'schedule is for 24: --auto-scale-lr gives 0.00125'),
-        (dict(lr=0.000625, scaling=ON), '0.000625 after warm-up, for batches of 3 images; scaled '
-                                        'from the schedule for 24'),
-        (dict(processes=2, steps=4, scaling=BASE),
-         '0.005 after warm-up, for batches of 24 images (4 steps accumulated)'),
-        (dict(steps=4, scaling=BASE),
-         '0.005 after warm-up, for batches of 12 images (4 steps accumulated); the schedule is for '
-         '24: linear scaling gives 0.0025'),
-        (dict(steps=4, lr=0.000625, scaling=ON),
-         '0.000625 after warm-up, for batches of 12 images (4 steps accumulated); scaled from the '
-         'schedule for 24: linear scaling gives 0.0025'),
-        (dict(lr=0.1, scaling=dict(base_batch_size=3)),
-         '0.1 after warm-up, for batches of 3 images'),
+        (
+            dict(scaling=BASE),
+            '0.005 after warm-up, for batches of 3 images; the schedule is for '
+            '24: --auto-scale-lr gives 0.000625',
+        ),
+        (
+            dict(processes=2, scaling=BASE),
+            '0.005 after warm-up, for batches of 6 images; the '
+            'schedule is for 24: --auto-scale-lr gives 0.00125',
+        ),
+        (
+            dict(lr=0.000625, scaling=ON),
+            '0.000625 after warm-up, for batches of 3 images; scaled from the schedule for 24',
+        ),
+        (
+            dict(processes=2, steps=4, scaling=BASE),
+            '0.005 after warm-up, for batches of 24 images (4 steps accumulated)',
+        ),
+        (
+            dict(steps=4, scaling=BASE),
+            '0.005 after warm-up, for batches of 12 images (4 steps accumulated); the schedule is for '
+            '24: linear scaling gives 0.0025',
+        ),
+        (
+            dict(steps=4, lr=0.000625, scaling=ON),
+            '0.000625 after warm-up, for batches of 12 images (4 steps accumulated); scaled from the '
+            'schedule for 24: linear scaling gives 0.0025',
+        ),
+        (
+            dict(lr=0.1, scaling=dict(base_batch_size=3)),
+            '0.1 after warm-up, for batches of 3 images',
+        ),
     ],
 )
 def test_learning_rate(options, expected):

@@ -14,12 +14,19 @@ def runner(metric, **data):
     return SimpleNamespace(
         _load_from='iter_9.pth',
         test_dataloader=SimpleNamespace(dataset=SimpleNamespace(**data)),
-        test_evaluator=SimpleNamespace(metrics=[object(), metric]))
+        test_evaluator=SimpleNamespace(metrics=[object(), metric]),
+    )
 
 
-@pytest.mark.parametrize(('meta', 'expected'), [
-    (dict(meta=dict(iter=9, seed=3)), (9, 3)), (dict(meta=dict(iter='9')), (None, None)),
-    (dict(meta=None), (None, None)), ({}, (None, None))])
+@pytest.mark.parametrize(
+    ('meta', 'expected'),
+    [
+        (dict(meta=dict(iter=9, seed=3)), (9, 3)),
+        (dict(meta=dict(iter='9')), (None, None)),
+        (dict(meta=None), (None, None)),
+        ({}, (None, None)),
+    ],
+)
 def test_record(meta, expected):
     hook, metric = RunRecordHook(config='a.py', command='test.py a.py'), MultiGrainedCocoMetric()
     assert metric.run.config is None
@@ -29,7 +36,11 @@ def test_record(meta, expected):
     record = metric.run
     assert (record.iteration, record.seed) == expected
     assert (record.config, record.command, record.checkpoint, record.image_folder) == (
-        'a.py', 'test.py a.py', 'iter_9.pth', 'photos')
+        'a.py',
+        'test.py a.py',
+        'iter_9.pth',
+        'photos',
+    )
     assert record.versions == versions() and 'torch' in record.versions
 
 
@@ -43,7 +54,10 @@ def test_git_revision(tmp_path):
     def git(*arguments):
         return subprocess.run(
             ['git', '-C', tmp_path, '-c', 'user.name=a', '-c', 'user.email=a@b', *arguments],
-            check=True, capture_output=True, text=True).stdout.strip()
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.strip()
 
     package = tmp_path / 'package'
     package.mkdir()

@@ -67,8 +67,9 @@ def test_files_are_those_of_mmengine(tmp_path):
     assert names(tmp_path / 'ours') == sorted([*theirs, 'best_checkpoints.json'])
     assert find_latest_checkpoint(str(tmp_path / 'ours')) == str(tmp_path / 'ours' / 'iter_3.pth')
     for name in (BEST.format(2), 'iter_3.pth'):
-        ours, stock = (torch.load(tmp_path / run / name, weights_only=False)
-                       for run in ('ours', 'theirs'))
+        ours, stock = (
+            torch.load(tmp_path / run / name, weights_only=False) for run in ('ours', 'theirs')
+        )
         assert [*ours] == [*stock] and [*ours['meta']] == [*stock['meta']]
         assert torch.equal(*(content['state_dict']['layer.weight'] for content in (ours, stock)))
     for key in ('best_score', 'best_ckpt'):
@@ -118,8 +119,11 @@ STEPS = {
 }
 
 
-@pytest.mark.parametrize('error', [RuntimeError('broken'), OSError(errno.ENOSPC, 'No space left')],
-                         ids=['exception', 'ENOSPC'])
+@pytest.mark.parametrize(
+    'error',
+    [RuntimeError('broken'), OSError(errno.ENOSPC, 'No space left')],
+    ids=['exception', 'ENOSPC'],
+)
 @pytest.mark.parametrize('step', STEPS)
 def test_a_failure_at_any_step(tmp_path, step, error):
     folder = tmp_path / 'run'
@@ -144,7 +148,8 @@ def test_a_failure_at_any_step(tmp_path, step, error):
         last = 'iter_3.pth' if 'best' in step else 'iter_2.pth'
         assert str(caught.value) == (
             f'{failed[0]}: cannot be written (No space left); make room on the disk or mend it, '
-            f'then resume {folder / last}')
+            f'then resume {folder / last}'
+        )
     assert not [*folder.glob('.*')]
     last = find_last_checkpoint(folder, warn=pytest.fail)
     assert check_whole(last) >= (3 if 'best' in step or 'delete' in step else 2)
@@ -190,7 +195,9 @@ def test_a_full_disk(tmp_path):
             tiny.train(folder, **options)
         found = re.fullmatch(
             rf'{folder}/(\S+): cannot be written \(No space left on device\); make room on the '
-            rf'disk or mend it, then resume ({folder}/iter_\d\.pth)', str(caught.value))
+            rf'disk or mend it, then resume ({folder}/iter_\d\.pth)',
+            str(caught.value),
+        )
         assert found and found[1] not in names(folder)
         assert not [*folder.glob('.*')]
         assert find_last_checkpoint(folder, warn=pytest.fail) == found[2]
@@ -260,11 +267,14 @@ def test_a_smaller_score_can_be_better_and_auto_takes_the_first(tmp_path):
 def test_several_metrics_have_a_best_each(tmp_path):
     folder = tmp_path / 'run'
     options = dict(
-        scores=(2, 1, 3), save_best=[tiny.METRIC, 'tiny/opposite'], rule=['greater', 'less'])
+        scores=(2, 1, 3), save_best=[tiny.METRIC, 'tiny/opposite'], rule=['greater', 'less']
+    )
     tiny.train(folder, iterations=2, **options)
     runner = tiny.train(folder, resume='auto', iterations=3, **options)
     assert sorted(path.name for path in folder.glob('best_*.pth')) == [
-        'best_tiny_opposite_iter_3.pth', BEST.format(3)]
+        'best_tiny_opposite_iter_3.pth',
+        BEST.format(3),
+    ]
     assert runner.message_hub.get_info('best_score_tiny/opposite') == -3
 
 
@@ -278,11 +288,19 @@ def test_a_metric_that_is_not_there(tmp_path):
         tiny.train(tmp_path / 'run', save_best='coco/mAP')
 
 
-@pytest.mark.parametrize('content', [
-    '', '[]', '{"tiny/score": 3}', '{"tiny/score": [[1]]}', '{"tiny/score": [["a", "best_x"]]}',
-    '{"tiny/score": [[1, "best_/../../outside.pth"]]}', '{"tiny/score": [[1, "iter_2.pth"]]}',
-    '{"tiny/score": [[1, 7]]}',
-])
+@pytest.mark.parametrize(
+    'content',
+    [
+        '',
+        '[]',
+        '{"tiny/score": 3}',
+        '{"tiny/score": [[1]]}',
+        '{"tiny/score": [["a", "best_x"]]}',
+        '{"tiny/score": [[1, "best_/../../outside.pth"]]}',
+        '{"tiny/score": [[1, "iter_2.pth"]]}',
+        '{"tiny/score": [[1, 7]]}',
+    ],
+)
 def test_a_list_of_the_best_that_cannot_be_read(tmp_path, content):
     folder, outside = tmp_path / 'run', tmp_path / 'outside.pth'
     outside.write_text('')
@@ -298,7 +316,8 @@ def test_a_run_of_mmengines_hook_can_go_on(tmp_path):
     tiny.train(folder, iterations=2, scores=(1, 2), type='CheckpointHook')
     tiny.train(folder, resume='auto', iterations=4, scores=(1, 2, 1, 3))
     assert names(folder) == sorted(
-        [BEST.format(4), 'best_checkpoints.json', 'iter_4.pth', 'last_checkpoint'])
+        [BEST.format(4), 'best_checkpoints.json', 'iter_4.pth', 'last_checkpoint']
+    )
     tiny.train(folder, resume='auto', iterations=5, type='CheckpointHook')
     assert 'iter_5.pth' in names(folder)
 
@@ -311,7 +330,8 @@ def test_a_moved_run_leaves_its_first_folder_alone(tmp_path):
     tiny.train(tmp_path / 'moved', resume='auto', iterations=3, **options)
     assert names(tmp_path / 'run') == before
     assert names(tmp_path / 'moved') == sorted(
-        [BEST.format(3), 'best_checkpoints.json', 'iter_3.pth', 'last_checkpoint'])
+        [BEST.format(3), 'best_checkpoints.json', 'iter_3.pth', 'last_checkpoint']
+    )
 
 
 # Saving on request, folders, processes
@@ -324,7 +344,7 @@ def save_at(monkeypatch, iteration):
     def after_train_iter(self, runner, *args, **kwargs):
         note(self, runner)
         if runner.iter + 1 == iteration:
-            hook, = (hook for hook in runner.hooks if isinstance(hook, SafeCheckpointHook))
+            (hook,) = (hook for hook in runner.hooks if isinstance(hook, SafeCheckpointHook))
             hook.save(runner)
             hook.save(runner)
             raise SystemExit(143)
@@ -371,13 +391,23 @@ def test_saving_on_request_within_an_epoch(tmp_path, monkeypatch):
 def test_what_killed_runs_left_is_removed_and_nothing_else(tmp_path):
     folder = tmp_path / 'run'
     (folder / 'below').mkdir(parents=True)
-    child = subprocess.run([sys.executable, '-c', 'import os; print(os.getpid())'],
-                           capture_output=True, text=True)
+    child = subprocess.run(
+        [sys.executable, '-c', 'import os; print(os.getpid())'], capture_output=True, text=True
+    )
     dead = int(child.stdout)
-    left = [f'.iter_3.pth.{dead}.tmp', f'.last_checkpoint.{dead}.tmp',
-            f'.best_checkpoints.json.{dead}.tmp', f'.iter_9.pth.{os.getpid()}.tmp']
-    others = [f'.iter_3.pth.{os.getppid()}.tmp', f'.notes.txt.{dead}.tmp', '.iter_3.pth.tmp',
-              f'iter_3.pth.{dead}.tmp', f'below/.iter_3.pth.{dead}.tmp']
+    left = [
+        f'.iter_3.pth.{dead}.tmp',
+        f'.last_checkpoint.{dead}.tmp',
+        f'.best_checkpoints.json.{dead}.tmp',
+        f'.iter_9.pth.{os.getpid()}.tmp',
+    ]
+    others = [
+        f'.iter_3.pth.{os.getppid()}.tmp',
+        f'.notes.txt.{dead}.tmp',
+        '.iter_3.pth.tmp',
+        f'iter_3.pth.{dead}.tmp',
+        f'below/.iter_3.pth.{dead}.tmp',
+    ]
     for name in (*left, *others):
         (folder / name).write_bytes(b'x')
     tiny.train(folder, iterations=1)
@@ -400,7 +430,7 @@ def test_only_local_folders():
         HOOKS.build(dict(type='SafeCheckpointHook', out_dir='s3://bucket/runs'))
 
 
-TWO = '''
+TWO = """
 import errno, os, sys
 sys.path.insert(0, {folder!r})
 from pathlib import Path
@@ -430,14 +460,15 @@ def process(rank, fails):
 for fails in (True, False):
     children = [tiny_run.in_child(lambda: process(rank, fails)) for rank in (0, 1)]
     print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children], flush=True)
-'''
+"""
 
 
 def test_the_other_process_does_not_wait_for_one_that_cannot_save(tmp_path):
     code = TWO.format(folder=str(FOLDER), work_dir=str(tmp_path / 'run'))
     variables = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(FOLDER.parents[1])}
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
-                          timeout=280, env=variables)
+    done = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True, timeout=280, env=variables
+    )
     assert done.stdout == '[2, 2]\n[0, 0]\n', done.stderr  # the second time there is room
     lines = [line for line in done.stderr.splitlines() if 'rror' in line]
     assert len(lines) == 1 and 'Traceback' not in done.stderr

@@ -289,9 +289,7 @@ def test_average_pooling_and_seesaw(garments):
     head = make_head(
         garments,
         with_avg_pool=True,
-        loss_cls=dict(
-            type='HierarchicalCrossEntropyLoss', fine_loss=dict(type='SeesawLoss')
-        ),
+        loss_cls=dict(type='HierarchicalCrossEntropyLoss', fine_loss=dict(type='SeesawLoss')),
     )
     assert head.branch_in.in_features == 4
     features, batch = make_batch(5)
@@ -476,9 +474,7 @@ def test_random_sampling_results_are_understood(garments):
     num = len(sampling.priors)
     rois = torch.cat([torch.zeros(num, 1), sampling.priors], 1)
     cls_score, bbox_pred = head(torch.randn(num, 4, 3, 3))
-    result = head.loss_and_target(
-        cls_score, bbox_pred, rois, [sampling], ConfigDict(pos_weight=-1)
-    )
+    result = head.loss_and_target(cls_score, bbox_pred, rois, [sampling], ConfigDict(pos_weight=-1))
     assert total(result['loss_bbox']).isfinite()
 
 

@@ -90,7 +90,8 @@ def _copy_here(draw, container, key, places) -> None:
 def _rename(draw, container, key, places) -> None:
     if isinstance(container, dict) and key:
         container[draw(st.sampled_from(['', 'x', key.upper(), f' {key}', '\ud800', '\0']))] = (
-            container.pop(key))
+            container.pop(key)
+        )
 
 
 def _wrap(draw, container, key, places) -> None:
@@ -104,14 +105,26 @@ def _as_text(draw, container, key, places) -> None:
 def _change_number(draw, container, key, places) -> None:
     value = container[key]
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        container[key] = draw(st.sampled_from([-value, value + 1, value + 0.5, float(value)])
-                              if abs(value) < 1e300 else st.just(0))
+        container[key] = draw(
+            st.sampled_from([-value, value + 1, value + 0.5, float(value)])
+            if abs(value) < 1e300
+            else st.just(0)
+        )
     else:
         _replace(draw, container, key, places)
 
 
-_DAMAGES = (_replace, _replace, _remove, _double, _copy_here, _rename, _wrap, _as_text,
-            _change_number)
+_DAMAGES = (
+    _replace,
+    _replace,
+    _remove,
+    _double,
+    _copy_here,
+    _rename,
+    _wrap,
+    _as_text,
+    _change_number,
+)
 
 
 def as_json(value: Any) -> bytes:
@@ -145,7 +158,7 @@ def _place(draw, content: bytes) -> int:
 
 
 def _cut(draw, content: bytes) -> bytes:
-    return content[:_place(draw, content)]
+    return content[: _place(draw, content)]
 
 
 def _flip(draw, content: bytes) -> bytes:
@@ -158,10 +171,35 @@ def _flip(draw, content: bytes) -> bytes:
 
 def _insert(draw, content: bytes) -> bytes:
     place = _place(draw, content)
-    piece = draw(st.sampled_from([
-        b'\0', b'\xff', b'\xed\xa0\x80', b'"', b'{', b']', b',', b'\n', b'\r', b'&a ', b'*a',
-        b'<<: *a\n', b'---\n', b'\t', b'#', b'!!python/name:os.system ', b'\xc2\x85', b'\x1a',
-        codecs.BOM_UTF8, b'\\ud800', b'1e400', b'NaN']) | st.binary(max_size=4))
+    piece = draw(
+        st.sampled_from(
+            [
+                b'\0',
+                b'\xff',
+                b'\xed\xa0\x80',
+                b'"',
+                b'{',
+                b']',
+                b',',
+                b'\n',
+                b'\r',
+                b'&a ',
+                b'*a',
+                b'<<: *a\n',
+                b'---\n',
+                b'\t',
+                b'#',
+                b'!!python/name:os.system ',
+                b'\xc2\x85',
+                b'\x1a',
+                codecs.BOM_UTF8,
+                b'\\ud800',
+                b'1e400',
+                b'NaN',
+            ]
+        )
+        | st.binary(max_size=4)
+    )
     return content[:place] + piece + content[place:]
 
 
@@ -177,8 +215,21 @@ def _without(draw, content: bytes) -> bytes:
 
 def _encode(draw, content: bytes) -> bytes:
     text = content.decode('utf-8', 'replace')
-    name = draw(st.sampled_from(['utf-8-sig', 'utf-16', 'utf-16-be', 'utf-32', 'latin-1',
-                                 'cp1252', 'shift-jis', 'utf-7', 'cp037']))
+    name = draw(
+        st.sampled_from(
+            [
+                'utf-8-sig',
+                'utf-16',
+                'utf-16-be',
+                'utf-32',
+                'latin-1',
+                'cp1252',
+                'shift-jis',
+                'utf-7',
+                'cp037',
+            ]
+        )
+    )
     return text.encode(name, 'replace')
 
 
@@ -188,18 +239,49 @@ def _line_ends(draw, content: bytes) -> bytes:
 
 def _compress(draw, content: bytes) -> bytes:
     packed = gzip.compress(content, mtime=0)
-    return draw(st.sampled_from([packed, packed[:len(packed) // 2], packed + b'x',
-                                 packed + packed]))
+    return draw(
+        st.sampled_from([packed, packed[: len(packed) // 2], packed + b'x', packed + packed])
+    )
 
 
 def _other_file(draw, content: bytes) -> bytes:
-    return draw(st.sampled_from([b'', b'\n', b'null', b'[]', b'{}', b'""', b'0', b'\x89PNG\r\n',
-                                 b'\xff\xd8\xff\xe0', b'\x1f\x8b', codecs.BOM_UTF8, b'\0' * 4096,
-                                 b'[' * 10_000, b'{"a":' * 10_000, b'x' * 300_000]))
+    return draw(
+        st.sampled_from(
+            [
+                b'',
+                b'\n',
+                b'null',
+                b'[]',
+                b'{}',
+                b'""',
+                b'0',
+                b'\x89PNG\r\n',
+                b'\xff\xd8\xff\xe0',
+                b'\x1f\x8b',
+                codecs.BOM_UTF8,
+                b'\0' * 4096,
+                b'[' * 10_000,
+                b'{"a":' * 10_000,
+                b'x' * 300_000,
+            ]
+        )
+    )
 
 
-_BYTE_DAMAGES = (_cut, _cut, _flip, _flip, _insert, _insert, _repeat, _without, _encode,
-                 _line_ends, _compress, _other_file)
+_BYTE_DAMAGES = (
+    _cut,
+    _cut,
+    _flip,
+    _flip,
+    _insert,
+    _insert,
+    _repeat,
+    _without,
+    _encode,
+    _line_ends,
+    _compress,
+    _other_file,
+)
 
 
 @st.composite
@@ -209,8 +291,21 @@ def damaged_table(draw: Callable[[Any], Any], tables: st.SearchStrategy[list[lis
     for _ in range(draw(_FEW)):
         row = draw(st.sampled_from(rows))
         cell = draw(st.integers(0, len(row) - 1)) if row else 0
-        match draw(st.sampled_from(['replace', 'replace', 'remove', 'double', 'quote', 'row',
-                                    'again', 'wide', 'column'])):
+        match draw(
+            st.sampled_from(
+                [
+                    'replace',
+                    'replace',
+                    'remove',
+                    'double',
+                    'quote',
+                    'row',
+                    'again',
+                    'wide',
+                    'column',
+                ]
+            )
+        ):
             case 'replace' if row:
                 row[cell] = str(draw(odd_values))[:5000]
             case 'remove' if row:
@@ -218,8 +313,9 @@ def damaged_table(draw: Callable[[Any], Any], tables: st.SearchStrategy[list[lis
             case 'double' if row:
                 row.insert(cell, row[cell])
             case 'quote' if row:
-                row[cell] = draw(st.sampled_from(['"{}"', '"{}', '{}"', '"{},"', '""{}']))\
-                    .format(row[cell])
+                row[cell] = draw(st.sampled_from(['"{}"', '"{}', '{}"', '"{},"', '""{}'])).format(
+                    row[cell]
+                )
             case 'row' if len(rows) > 1:
                 rows.remove(row)
             case 'again':

@@ -102,53 +102,91 @@ def _row_of(columns: int) -> bytes:
 _BOX_HEAD = b'ImageID,LabelName,XMin,XMax,YMin,YMax\n'
 GIANTS: dict[str, Giant] = {
     'yaml-line': Giant('taxonomy-yaml', 'x.yaml', lambda size: _filled(size, b'a: ')),
-    'yaml-full': Giant('taxonomy-yaml', 'x.yaml', lambda _: _filled(3 << 20, b'a: [', b'x, ', b']'),
-                       200, 120),
+    'yaml-full': Giant(
+        'taxonomy-yaml', 'x.yaml', lambda _: _filled(3 << 20, b'a: [', b'x, ', b']'), 200, 120
+    ),
     'yaml-deep': Giant('taxonomy-yaml', 'x.yaml', _deep),
     'yaml-aliases': Giant('taxonomy-yaml', 'x.yaml', _laughs),
     'yaml-merges': Giant('taxonomy-yaml', 'x.yaml', _merges),
-    'yaml-cycle': Giant('taxonomy-yaml', 'x.yaml',
-                        lambda _: iter([b'groups: &g {a: *g, b: &h [c, *h]}'])),
-    'yaml-number': Giant('taxonomy-yaml', 'x.yaml',
-                         lambda _: _filled(3 << 20, b'a: [1', b':1', b']')),
-    'supercategories-line': Giant('taxonomy-coco', 'x.json', lambda size: _filled(
-        size, b'{"categories": [{"id": 1, "name": "', b'x', b'"}]}'), PER_FILE),
-    **{f'{reader}-{kind}': Giant(reader, name, pieces, per_file, 120)
-       for reader, name, head, tail in (
-           ('coco', 'x.json', b'{"images": ', b'}'),
-           ('check-dataset', 'x.json', b'{"images": ', b'}'),
-           ('dataset-stats', 'x.json', b'{"images": ', b'}'),
-           ('detections', 'dets.json', b'[{"image_id": ', b'}]'))
-       for kind, pieces, per_file in (
-           ('line', functools.partial(_filled, head=head + b'"', tail=b'"' + tail), PER_FILE),
-           ('cut', functools.partial(_filled, head=head + b'"'), PER_FILE),
-           ('deep', functools.partial(_deep, before=head, after=tail), 0))},
-    'coco-numbers': Giant('coco', 'x.json', lambda size: _filled(
-        size // 10, b'{"images": [', b'1, ' * 99, b'1]}'), 12 * PER_FILE, 300),
-    **{f'{reader}-{kind}': Giant(reader, name, pieces)
-       for reader, name in (('deepfashion2', '1.json'), ('openimages-hierarchy', 'hierarchy.json'),
-                            ('result', 'result.json'))
-       for kind, pieces in (('line', lambda size: _filled(size, b'{"a": "', b'x', b'"}')),
-                            ('deep', functools.partial(_deep, before=b'{"a": ', after=b'}')))},
+    'yaml-cycle': Giant(
+        'taxonomy-yaml', 'x.yaml', lambda _: iter([b'groups: &g {a: *g, b: &h [c, *h]}'])
+    ),
+    'yaml-number': Giant(
+        'taxonomy-yaml', 'x.yaml', lambda _: _filled(3 << 20, b'a: [1', b':1', b']')
+    ),
+    'supercategories-line': Giant(
+        'taxonomy-coco',
+        'x.json',
+        lambda size: _filled(size, b'{"categories": [{"id": 1, "name": "', b'x', b'"}]}'),
+        PER_FILE,
+    ),
+    **{
+        f'{reader}-{kind}': Giant(reader, name, pieces, per_file, 120)
+        for reader, name, head, tail in (
+            ('coco', 'x.json', b'{"images": ', b'}'),
+            ('check-dataset', 'x.json', b'{"images": ', b'}'),
+            ('dataset-stats', 'x.json', b'{"images": ', b'}'),
+            ('detections', 'dets.json', b'[{"image_id": ', b'}]'),
+        )
+        for kind, pieces, per_file in (
+            ('line', functools.partial(_filled, head=head + b'"', tail=b'"' + tail), PER_FILE),
+            ('cut', functools.partial(_filled, head=head + b'"'), PER_FILE),
+            ('deep', functools.partial(_deep, before=head, after=tail), 0),
+        )
+    },
+    'coco-numbers': Giant(
+        'coco',
+        'x.json',
+        lambda size: _filled(size // 10, b'{"images": [', b'1, ' * 99, b'1]}'),
+        12 * PER_FILE,
+        300,
+    ),
+    **{
+        f'{reader}-{kind}': Giant(reader, name, pieces)
+        for reader, name in (
+            ('deepfashion2', '1.json'),
+            ('openimages-hierarchy', 'hierarchy.json'),
+            ('result', 'result.json'),
+        )
+        for kind, pieces in (
+            ('line', lambda size: _filled(size, b'{"a": "', b'x', b'"}')),
+            ('deep', functools.partial(_deep, before=b'{"a": ', after=b'}')),
+        )
+    },
     'boxes-line': Giant('openimages-boxes', 'boxes.csv', lambda size: _filled(size, _BOX_HEAD)),
     'boxes-header': Giant('openimages-boxes', 'boxes.csv', _filled),
-    'boxes-quote': Giant('openimages-boxes', 'boxes.csv',
-                         lambda size: _filled(size, _BOX_HEAD + b'"')),
-    'boxes-columns': Giant('openimages-boxes', 'boxes.csv',
-                           lambda _: iter([_row_of(1_000_000), b'1,' * 999_999 + b'1\n'])),
-    'boxes-commas': Giant('openimages-boxes', 'boxes.csv',
-                          lambda size: _filled(size, _BOX_HEAD, b',' * 9999 + b'/m/01n4qj\n'),
-                          seconds=300),
-    'boxes-zipped-zeros': Giant('openimages-boxes', 'boxes.csv',
-                                lambda size: _zipped(_filled(size, _BOX_HEAD, b'\0'))),
-    'boxes-zipped-rows': Giant('openimages-boxes', 'boxes.csv', lambda size: _zipped(
-        _filled(size, _BOX_HEAD, b'0001,/m/0c_jw,0.1,0.2,0.3,0.4\n')), seconds=300),
-    'sizes-line': Giant('openimages-sizes', 'sizes.csv',
-                        lambda size: _filled(size, b'ImageID,Width,Height\n')),
+    'boxes-quote': Giant(
+        'openimages-boxes', 'boxes.csv', lambda size: _filled(size, _BOX_HEAD + b'"')
+    ),
+    'boxes-columns': Giant(
+        'openimages-boxes',
+        'boxes.csv',
+        lambda _: iter([_row_of(1_000_000), b'1,' * 999_999 + b'1\n']),
+    ),
+    'boxes-commas': Giant(
+        'openimages-boxes',
+        'boxes.csv',
+        lambda size: _filled(size, _BOX_HEAD, b',' * 9999 + b'/m/01n4qj\n'),
+        seconds=300,
+    ),
+    'boxes-zipped-zeros': Giant(
+        'openimages-boxes', 'boxes.csv', lambda size: _zipped(_filled(size, _BOX_HEAD, b'\0'))
+    ),
+    'boxes-zipped-rows': Giant(
+        'openimages-boxes',
+        'boxes.csv',
+        lambda size: _zipped(_filled(size, _BOX_HEAD, b'0001,/m/0c_jw,0.1,0.2,0.3,0.4\n')),
+        seconds=300,
+    ),
+    'sizes-line': Giant(
+        'openimages-sizes', 'sizes.csv', lambda size: _filled(size, b'ImageID,Width,Height\n')
+    ),
     'descriptions-line': Giant('openimages-descriptions', 'descriptions.csv', _filled),
-    'descriptions-full': Giant('openimages-descriptions', 'descriptions.csv',
-                               lambda _: iter(b'/m/%d,name %d\n' % (number, number)
-                                              for number in range(100_000))),
+    'descriptions-full': Giant(
+        'openimages-descriptions',
+        'descriptions.csv',
+        lambda _: iter(b'/m/%d,name %d\n' % (number, number) for number in range(100_000)),
+    ),
 }
 
 
@@ -179,24 +217,32 @@ def run_giant(name: str, *, size: int) -> Row:
                 said, peak_mb, seconds = receiver.recv()
         process.kill()
         process.join()
-        left = {str(file.relative_to(folder)) for file in Path(folder).rglob('*')
-                if file.is_file()}
+        left = {str(file.relative_to(folder)) for file in Path(folder).rglob('*') if file.is_file()}
     said = said.replace(folder, '')
     bound_mb = BASE_MB + giant.per_file * file_mb
-    passed = (said.startswith(('refused: ', 'accepted')) and peak_mb <= bound_mb
-              and seconds <= giant.seconds and not [file for file in left if '.tmp' in file])
+    passed = (
+        said.startswith(('refused: ', 'accepted'))
+        and peak_mb <= bound_mb
+        and seconds <= giant.seconds
+        and not [file for file in left if '.tmp' in file]
+    )
     return Row(file_mb, peak_mb, bound_mb, seconds, giant.seconds, said[:200], passed)
 
 
 def _others() -> dict[str, bytes]:
     """What stands beside the file; readers find what they need."""
     coco = json.dumps(fixed_coco()).encode()
-    return {'2.json': b'{}', 'val.json': coco, 'whole.json': b'{}',
-            't.yaml': as_yaml(TAXONOMY),
-            'sizes.csv': b'ImageID,Width,Height\n0001,640,480\n',
-            'boxes.csv': _BOX_HEAD + b'0001,/m/01n4qj,0.1,0.2,0.3,0.4\n',
-            'descriptions.csv': as_table([('/m/01n4qj', 'shirt'), ('/m/1', 'vest'),
-                                          ('/m/2', 'skirt'), ('/m/3', 'hat')])}
+    return {
+        '2.json': b'{}',
+        'val.json': coco,
+        'whole.json': b'{}',
+        't.yaml': as_yaml(TAXONOMY),
+        'sizes.csv': b'ImageID,Width,Height\n0001,640,480\n',
+        'boxes.csv': _BOX_HEAD + b'0001,/m/01n4qj,0.1,0.2,0.3,0.4\n',
+        'descriptions.csv': as_table(
+            [('/m/01n4qj', 'shirt'), ('/m/1', 'vest'), ('/m/2', 'skirt'), ('/m/3', 'hat')]
+        ),
+    }
 
 
 def _read(reader: str, folder: str, sender: Connection) -> None:
@@ -207,8 +253,10 @@ def _read(reader: str, folder: str, sender: Connection) -> None:
         said = 'accepted'
     except (Exception, SystemExit) as error:
         ours = isinstance(error, ValueError) and type(error).__module__.startswith(
-            'mmdet_multigrain.')
+            'mmdet_multigrain.'
+        )
         said = f'{"refused" if ours else type(error).__name__}: {str(error)[:1000]}'
     status = Path('/proc/self/status').read_text().split()
-    sender.send((said, int(status[status.index('VmHWM:') + 1]) * 1024 / 1e6,
-                 time.process_time() - started))
+    sender.send(
+        (said, int(status[status.index('VmHWM:') + 1]) * 1024 / 1e6, time.process_time() - started)
+    )

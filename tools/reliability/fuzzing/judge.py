@@ -58,9 +58,15 @@ class Tally:
         return self.accepted + self.refused
 
 
-def fuzz(reader: Reader, *, cases: int, random_seed: int, keep: Path | None = None,
-         watchdog: TextIO | None = None, each: Callable[[Tally], None] = lambda tally: None
-         ) -> Tally:
+def fuzz(
+    reader: Reader,
+    *,
+    cases: int,
+    random_seed: int,
+    keep: Path | None = None,
+    watchdog: TextIO | None = None,
+    each: Callable[[Tally], None] = lambda tally: None,
+) -> Tally:
     """Give a reader files until it fails or all cases are done.
 
     Args:
@@ -75,9 +81,15 @@ def fuzz(reader: Reader, *, cases: int, random_seed: int, keep: Path | None = No
     sizes: dict[str, int] = {}
 
     @seed(random_seed)
-    @settings(max_examples=cases, database=None, deadline=None, print_blob=False,
-              phases=(Phase.generate, Phase.shrink), report_multiple_bugs=False,
-              suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=cases,
+        database=None,
+        deadline=None,
+        print_blob=False,
+        phases=(Phase.generate, Phase.shrink),
+        report_multiple_bugs=False,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(reader.files)
     def run(files: Files) -> None:
         try:
@@ -121,12 +133,15 @@ def one_case(reader: Reader, files: Files) -> bool:
             raise Failure(f'hang: over {CPU_SECONDS} s {_where(error)}') from error
         except (Exception, SystemExit) as error:
             if isinstance(error, ValueError) and type(error).__module__.startswith(
-                    'mmdet_multigrain.'):
+                'mmdet_multigrain.'
+            ):
                 _check_message(error, folder if reader.names_file else None)
                 _check_left(folder, {*files})
                 return False
-            raise Failure(f'traceback: {type(error).__name__} {_where(error)}\n'
-                          + ''.join(traceback.format_exception(error))) from error
+            raise Failure(
+                f'traceback: {type(error).__name__} {_where(error)}\n'
+                + ''.join(traceback.format_exception(error))
+            ) from error
         finally:
             grown = _peak_mb() - before
         if grown > MEMORY_MB + 30 * sum(map(len, files.values())) / 1e6:
@@ -147,8 +162,11 @@ def _check_message(error: Exception, folder: Path | None) -> None:
 
 def _check_left(folder: Path, allowed: set[str]) -> None:
     # The release's own folders are input, wherever a reader puts the files.
-    left = {str(path.relative_to(folder)) for path in folder.rglob('*') if path.is_file()
-            and path.relative_to(folder).parts[0] != 'root'} - allowed
+    left = {
+        str(path.relative_to(folder))
+        for path in folder.rglob('*')
+        if path.is_file() and path.relative_to(folder).parts[0] != 'root'
+    } - allowed
     if left:
         raise Failure(f'left behind: {sorted(left)}')
 
@@ -165,6 +183,7 @@ def _where(error: BaseException) -> str:
 @contextlib.contextmanager
 def _cpu_limit(seconds: float) -> Iterator[None]:
     """Raise ``_TooLong`` in a block that computes too long, however busy the machine is."""
+
     def stop(*_: object) -> None:
         raise _TooLong
 

@@ -60,8 +60,11 @@ def call(tool: str, *arguments: object) -> str:
         SystemExit: With another status than 0 (fine) and 1 (something was found in the data).
     """
     out = io.TextIOWrapper(io.BytesIO(), encoding='utf-8')  # as strict as a terminal
-    with (mock.patch.object(sys, 'argv', [tool, *map(str, arguments)]),
-          contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO())):
+    with (
+        mock.patch.object(sys, 'argv', [tool, *map(str, arguments)]),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
         try:
             _tool(tool).main()
         except SystemExit as stop:
@@ -73,8 +76,7 @@ def call(tool: str, *arguments: object) -> str:
 
 @functools.cache
 def _tool(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f'fuzzed_{Path(name).stem}',
-                                                  TOOLS / f'{name}.py')
+    spec = importlib.util.spec_from_file_location(f'fuzzed_{Path(name).stem}', TOOLS / f'{name}.py')
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -93,14 +95,21 @@ def _garments() -> Taxonomy:
 
 
 def _fixed(name: str) -> bytes:
-    return {'coco': lambda: json.dumps(documents.fixed_coco()).encode(),
-            'boxes': lambda: as_table([[
-                'ImageID', 'LabelName', 'XMin', 'XMax', 'YMin', 'YMax'], *(
+    return {
+        'coco': lambda: json.dumps(documents.fixed_coco()).encode(),
+        'boxes': lambda: as_table(
+            [
+                ['ImageID', 'LabelName', 'XMin', 'XMax', 'YMin', 'YMax'],
+                *(
                     [f'000{number}', name, 0.1, 0.5, 0.2, 0.6]
-                    for number, name in enumerate(documents.LABEL_NAMES, 1))]),
-            'sizes': lambda: b'ImageID,Width,Height\n0001,640,480\n0002,640,480\n0003,9,9\n',
-            'descriptions': lambda: as_table([*documents.LABEL_NAMES.items()]),
-            'taxonomy': lambda: as_yaml(documents.TAXONOMY)}[name]()
+                    for number, name in enumerate(documents.LABEL_NAMES, 1)
+                ),
+            ]
+        ),
+        'sizes': lambda: b'ImageID,Width,Height\n0001,640,480\n0002,640,480\n0003,9,9\n',
+        'descriptions': lambda: as_table([*documents.LABEL_NAMES.items()]),
+        'taxonomy': lambda: as_yaml(documents.TAXONOMY),
+    }[name]()
 
 
 def as_table(rows: list[Any]) -> bytes:
@@ -116,12 +125,21 @@ def _table(tables: st.SearchStrategy[Any]) -> st.SearchStrategy[bytes]:
     return damaged_bytes(damaged_table(tables))
 
 
-def _one(name: str, content: st.SearchStrategy[bytes], **others: bytes | st.SearchStrategy[bytes]
-         ) -> st.SearchStrategy[Files]:
+def _one(
+    name: str, content: st.SearchStrategy[bytes], **others: bytes | st.SearchStrategy[bytes]
+) -> st.SearchStrategy[Files]:
     """A damaged file, and others beside it; in their names two underscores stand for a dot."""
-    return st.fixed_dictionaries({name: content, **{
-        other.replace('__', '.'): st.just(content) if isinstance(content, bytes) else content
-        for other, content in others.items()}})
+    return st.fixed_dictionaries(
+        {
+            name: content,
+            **{
+                other.replace('__', '.'): st.just(content)
+                if isinstance(content, bytes)
+                else content
+                for other, content in others.items()
+            },
+        }
+    )
 
 
 # ------------------------------------------------------------------ taxonomies
@@ -161,7 +179,8 @@ def _read_annotations(folder: Path) -> None:
     AnnotationFile(folder / 'x.json', taxonomy=taxonomy, allow_missing=True, allow_unknown=True)
     test_set = TestSet(folder / 'x.json', taxonomy, lenient=False)
     assert len(test_set.digest) == 64 and len(test_set.file_names) <= len(
-        test_set.annotations.dataset['images'])
+        test_set.annotations.dataset['images']
+    )
     (folder / 'dets.json').write_bytes(b'[]')
     detections = read_detections(folder / 'dets.json', test_set)
     (folder / 'dets.json').unlink()
@@ -175,9 +194,14 @@ def _read_dataset(folder: Path) -> None:
     logging.disable(logging.INFO)  # it tells what each file holds
     try:
         dataset = SuperclassCocoDataset(
-            'x.json', taxonomy=_garments(), data_root=str(folder), data_prefix=dict(img='./'),
-            pipeline=[], filter_cfg=dict(filter_empty_gt=True, min_size=1),
-            serialize_data=False)  # it collects garbage, which takes most of the time
+            'x.json',
+            taxonomy=_garments(),
+            data_root=str(folder),
+            data_prefix=dict(img='./'),
+            pipeline=[],
+            filter_cfg=dict(filter_empty_gt=True, min_size=1),
+            serialize_data=False,
+        )  # it collects garbage, which takes most of the time
         for number in range(len(dataset)):
             dataset.get_data_info(number)
     finally:
@@ -195,8 +219,17 @@ def _fix_dataset(folder: Path) -> None:
     photos.mkdir()
     for number in range(1, 9):  # there is no ninth
         (photos / f'{number}.jpg').write_bytes(_photo())
-    call('check_dataset', folder / 'x.json', folder / 'y.json', '--images', photos,
-         '--workers', 1, '--fix', folder / 'fixed')
+    call(
+        'check_dataset',
+        folder / 'x.json',
+        folder / 'y.json',
+        '--images',
+        photos,
+        '--workers',
+        1,
+        '--fix',
+        folder / 'fixed',
+    )
     for split in ('train', 'val'):
         json.loads((folder / 'fixed' / f'{split}.json').read_bytes().decode())
 
@@ -214,23 +247,54 @@ def _convert_deepfashion2(folder: Path) -> None:
     for number in (1, 2):
         (folder / f'{number}.json').rename(folder / f'root/train/annos/{number}.json')
         (folder / f'root/train/image/{number}.jpg').write_bytes(_photo())
-    call('dataset_converters/deepfashion2', folder / 'root', '--splits', 'train', '--workers', 1,
-         '--with-segmentation', '--out-dir', folder / 'out')
+    call(
+        'dataset_converters/deepfashion2',
+        folder / 'root',
+        '--splits',
+        'train',
+        '--workers',
+        1,
+        '--with-segmentation',
+        '--out-dir',
+        folder / 'out',
+    )
     json.loads((folder / 'out' / 'train.json').read_bytes().decode())
 
 
 def _convert_openimages(folder: Path) -> None:
-    call('dataset_converters/openimages_v4', folder / 'boxes.csv', '--split', 'train',
-         '--image-sizes', folder / 'sizes.csv', '--out', folder / 'out.json',
-         '--taxonomy', folder / 't.yaml', '--descriptions', folder / 'descriptions.csv',
-         *(['--hierarchy', folder / 'hierarchy.json']
-           if (folder / 'hierarchy.json').exists() else []))
+    call(
+        'dataset_converters/openimages_v4',
+        folder / 'boxes.csv',
+        '--split',
+        'train',
+        '--image-sizes',
+        folder / 'sizes.csv',
+        '--out',
+        folder / 'out.json',
+        '--taxonomy',
+        folder / 't.yaml',
+        '--descriptions',
+        folder / 'descriptions.csv',
+        *(
+            ['--hierarchy', folder / 'hierarchy.json']
+            if (folder / 'hierarchy.json').exists()
+            else []
+        ),
+    )
     json.loads((folder / 'out.json').read_bytes().decode())
 
 
 def _read_hierarchy(folder: Path) -> None:
-    call('make_taxonomy', '--from', 'openimages', folder / 'hierarchy.json', '--descriptions',
-         folder / 'descriptions.csv', '--out', folder / 'out.yaml')
+    call(
+        'make_taxonomy',
+        '--from',
+        'openimages',
+        folder / 'hierarchy.json',
+        '--descriptions',
+        folder / 'descriptions.csv',
+        '--out',
+        folder / 'out.yaml',
+    )
     Taxonomy.load(folder / 'out.yaml')
 
 
@@ -246,7 +310,8 @@ def _report(folder: Path, *specs: object, **options: object) -> None:
     compared = comparison.compare(loaded, resamples=0)
     with mock.patch('mmdet_multigrain.report.style.render', return_value={'svg': b'<svg></svg>'}):
         document = run_sections.runs_document(
-            loaded, compared, run_analysis.analyse_variants(loaded))
+            loaded, compared, run_analysis.analyse_variants(loaded)
+        )
         files = run_render.render_files(document)
     for content in files.values():
         content.decode()
@@ -269,59 +334,130 @@ def _read_detections(folder: Path) -> None:
     from mmdet_multigrain.report.runs import load_runs
 
     spec = f'{folder / "dets.json"}:{folder / "val.json"}'
-    (run, ) = load_runs([spec])
+    (run,) = load_runs([spec])
     judge(run.ground_truth, run.detections, run.result.taxonomy, score_thr=Choice().score_thr)
     _report(folder, spec)
 
 
 _COCO = _json(documents.coco_files())
-_YAML = damaged_bytes(st.sampled_from([as_yaml, as_json]).flatmap(
-    lambda write: damaged(documents.taxonomies()).map(write)))
+_YAML = damaged_bytes(
+    st.sampled_from([as_yaml, as_json]).flatmap(
+        lambda write: damaged(documents.taxonomies()).map(write)
+    )
+)
 _SIZES, _DESCRIPTIONS = _fixed('sizes'), _fixed('descriptions')
-_CLOTHES = as_yaml({'name': 'clothes', 'groups': {'top': ['Shirt'], 'bottom': ['Skirt']},
-                    'ungrouped': ['Hat']})
+_CLOTHES = as_yaml(
+    {'name': 'clothes', 'groups': {'top': ['Shirt'], 'bottom': ['Skirt']}, 'ungrouped': ['Hat']}
+)
 
 READERS: dict[str, Reader] = {
-    'taxonomy-yaml': Reader('taxonomy (YAML), make_taxonomy --from yaml',
-                            _one('x.yaml', _YAML), _read_yaml, ['out.yaml']),
-    'taxonomy-mapping': Reader('taxonomy (mapping in a config)',
-                               _one('x.json', damaged(documents.taxonomies()).map(as_json)),
-                               _read_mapping, names_file=False),
-    'taxonomy-coco': Reader('supercategories of a COCO file, make_taxonomy --from coco',
-                            _one('x.json', _COCO), _read_supercategories, ['out.yaml']),
-    'coco': Reader('COCO annotations, for evaluation and report',
-                   _one('x.json', _COCO), _read_annotations),
-    'coco-dataset': Reader('COCO annotations, for training', _one('x.json', _COCO),
-                           _read_dataset),
-    'check-dataset': Reader('COCO annotations, check_dataset', st.one_of(
-        _one('x.json', _COCO), _one('x.json', _COCO, t__yaml=_fixed('taxonomy'))),
-        _check_dataset, ['report.json']),
-    'fix-dataset': Reader('COCO annotations of two splits, check_dataset --fix',
-                          _one('x.json', _COCO, y__json=_COCO), _fix_dataset,
-                          ['fixed/train.json', 'fixed/val.json']),
-    'dataset-stats': Reader('COCO annotations, dataset_stats',
-                            _one('x.json', _COCO, t__yaml=_fixed('taxonomy')), _read_statistics),
-    'deepfashion2': Reader('DeepFashion2 annotation files', _one(
-        '1.json', _json(documents.deepfashion2_items()),
-        **{'2__json': st.one_of(_json(documents.deepfashion2_items()),
-                                documents.deepfashion2_items().map(as_json))}),
-        _convert_deepfashion2, ['out/train.json']),
-    'openimages-boxes': Reader('Open Images boxes (CSV)', _one(
-        'boxes.csv', _table(documents.openimages_boxes()), sizes__csv=_SIZES, t__yaml=_CLOTHES,
-        descriptions__csv=_DESCRIPTIONS), _convert_openimages, ['out.json']),
-    'openimages-sizes': Reader('Open Images image sizes (CSV)', _one(
-        'sizes.csv', _table(documents.openimages_sizes()), boxes__csv=_fixed('boxes'),
-        t__yaml=_CLOTHES, descriptions__csv=_DESCRIPTIONS), _convert_openimages, ['out.json']),
-    'openimages-descriptions': Reader('Open Images class descriptions (CSV)', _one(
-        'descriptions.csv', _table(documents.descriptions()), boxes__csv=_fixed('boxes'),
-        sizes__csv=_SIZES, t__yaml=_CLOTHES,
-        hierarchy__json=documents.hierarchies().map(as_json)), _convert_openimages, ['out.json']),
-    'openimages-hierarchy': Reader('Open Images hierarchy (JSON), make_taxonomy', _one(
-        'hierarchy.json', _json(documents.hierarchies()), descriptions__csv=_DESCRIPTIONS),
-        _read_hierarchy, ['out.yaml']),
-    'result': Reader('result.json, report', _one(
-        'result.json', _json(documents.results()),
-        whole__json=documents.results().map(as_json)), _read_result),
-    'detections': Reader("detections (COCO's results format), report and browse", _one(
-        'dets.json', _json(documents.detections()), val__json=_fixed('coco')), _read_detections),
+    'taxonomy-yaml': Reader(
+        'taxonomy (YAML), make_taxonomy --from yaml',
+        _one('x.yaml', _YAML),
+        _read_yaml,
+        ['out.yaml'],
+    ),
+    'taxonomy-mapping': Reader(
+        'taxonomy (mapping in a config)',
+        _one('x.json', damaged(documents.taxonomies()).map(as_json)),
+        _read_mapping,
+        names_file=False,
+    ),
+    'taxonomy-coco': Reader(
+        'supercategories of a COCO file, make_taxonomy --from coco',
+        _one('x.json', _COCO),
+        _read_supercategories,
+        ['out.yaml'],
+    ),
+    'coco': Reader(
+        'COCO annotations, for evaluation and report', _one('x.json', _COCO), _read_annotations
+    ),
+    'coco-dataset': Reader('COCO annotations, for training', _one('x.json', _COCO), _read_dataset),
+    'check-dataset': Reader(
+        'COCO annotations, check_dataset',
+        st.one_of(_one('x.json', _COCO), _one('x.json', _COCO, t__yaml=_fixed('taxonomy'))),
+        _check_dataset,
+        ['report.json'],
+    ),
+    'fix-dataset': Reader(
+        'COCO annotations of two splits, check_dataset --fix',
+        _one('x.json', _COCO, y__json=_COCO),
+        _fix_dataset,
+        ['fixed/train.json', 'fixed/val.json'],
+    ),
+    'dataset-stats': Reader(
+        'COCO annotations, dataset_stats',
+        _one('x.json', _COCO, t__yaml=_fixed('taxonomy')),
+        _read_statistics,
+    ),
+    'deepfashion2': Reader(
+        'DeepFashion2 annotation files',
+        _one(
+            '1.json',
+            _json(documents.deepfashion2_items()),
+            **{
+                '2__json': st.one_of(
+                    _json(documents.deepfashion2_items()),
+                    documents.deepfashion2_items().map(as_json),
+                )
+            },
+        ),
+        _convert_deepfashion2,
+        ['out/train.json'],
+    ),
+    'openimages-boxes': Reader(
+        'Open Images boxes (CSV)',
+        _one(
+            'boxes.csv',
+            _table(documents.openimages_boxes()),
+            sizes__csv=_SIZES,
+            t__yaml=_CLOTHES,
+            descriptions__csv=_DESCRIPTIONS,
+        ),
+        _convert_openimages,
+        ['out.json'],
+    ),
+    'openimages-sizes': Reader(
+        'Open Images image sizes (CSV)',
+        _one(
+            'sizes.csv',
+            _table(documents.openimages_sizes()),
+            boxes__csv=_fixed('boxes'),
+            t__yaml=_CLOTHES,
+            descriptions__csv=_DESCRIPTIONS,
+        ),
+        _convert_openimages,
+        ['out.json'],
+    ),
+    'openimages-descriptions': Reader(
+        'Open Images class descriptions (CSV)',
+        _one(
+            'descriptions.csv',
+            _table(documents.descriptions()),
+            boxes__csv=_fixed('boxes'),
+            sizes__csv=_SIZES,
+            t__yaml=_CLOTHES,
+            hierarchy__json=documents.hierarchies().map(as_json),
+        ),
+        _convert_openimages,
+        ['out.json'],
+    ),
+    'openimages-hierarchy': Reader(
+        'Open Images hierarchy (JSON), make_taxonomy',
+        _one('hierarchy.json', _json(documents.hierarchies()), descriptions__csv=_DESCRIPTIONS),
+        _read_hierarchy,
+        ['out.yaml'],
+    ),
+    'result': Reader(
+        'result.json, report',
+        _one(
+            'result.json', _json(documents.results()), whole__json=documents.results().map(as_json)
+        ),
+        _read_result,
+    ),
+    'detections': Reader(
+        "detections (COCO's results format), report and browse",
+        _one('dets.json', _json(documents.detections()), val__json=_fixed('coco')),
+        _read_detections,
+    ),
 }
