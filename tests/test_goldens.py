@@ -19,8 +19,8 @@ from mmengine.hooks import Hook
 from mmdet_multigrain.converters.deepfashion2 import convert
 from mmdet_multigrain.converters.synthetic_deepfashion2 import SyntheticSpec, generate
 from mmdet_multigrain.datasets import taxonomy_metainfo
-from mmdet_multigrain.engine.runner import Runner
-from mmdet_multigrain.evaluation.multi_grained_coco_metric import MultiGrainedCocoMetric
+from mmdet_multigrain.engine.runner.runner import Runner
+from mmdet_multigrain.evaluation.metrics.multi_grained_coco_metric import MultiGrainedCocoMetric
 from mmdet_multigrain.launch import load_config
 from mmdet_multigrain.taxonomy import Taxonomy
 

@@ -19,8 +19,8 @@ from typing import Any
 
 from benchmarks import detector_configs, detector_record, detector_report, detector_rounds
 
-from mmdet_multigrain.files import dump_json, write_whole
 from mmdet_multigrain.launch import add_cfg_options, run_tool
+from mmdet_multigrain.utils.files import dump_json, write_whole
 
 WHAT = ('training', 'inference', 'data', 'evaluation')
 

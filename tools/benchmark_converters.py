@@ -17,9 +17,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from mmdet_multigrain.files import dump_json, write_whole
 from mmdet_multigrain.launch import run_tool
-from mmdet_multigrain.parallel import default_workers
+from mmdet_multigrain.utils.files import dump_json, write_whole
+from mmdet_multigrain.utils.parallel import default_workers
 from mmdet_multigrain.version import __version__
 
 # Modules of benchmarks/, imported in this process only: those that it starts begin with this file,

@@ -26,14 +26,14 @@ from typing import Any
 import numpy as np
 
 from mmdet_multigrain.evaluation import Detections, GroundTruth, evaluate_levels, summarize
-from mmdet_multigrain.evaluation.bootstrap import RESAMPLES, resample_ap
-from mmdet_multigrain.evaluation.error_analysis import analyse_errors
-from mmdet_multigrain.files import dump_json, write_whole
+from mmdet_multigrain.evaluation.functional.bootstrap import RESAMPLES, resample_ap
+from mmdet_multigrain.evaluation.functional.error_analysis import analyse_errors
 from mmdet_multigrain.launch import run_tool
-from mmdet_multigrain.parallel import default_workers
-from mmdet_multigrain.report.paper import load_paper
+from mmdet_multigrain.report.runs.paper import load_paper
 from mmdet_multigrain.report.table import Column, Table
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.files import dump_json, write_whole
+from mmdet_multigrain.utils.parallel import default_workers
 from mmdet_multigrain.version import __version__
 
 PER_IMAGE = 100

@@ -24,10 +24,10 @@ from typing import Any
 import numpy as np
 from benchmarks import loader_photos
 
-from mmdet_multigrain.files import dump_json, write_whole
 from mmdet_multigrain.launch import run_tool
-from mmdet_multigrain.parallel import default_workers
 from mmdet_multigrain.report.table import Column, Table
+from mmdet_multigrain.utils.files import dump_json, write_whole
+from mmdet_multigrain.utils.parallel import default_workers
 from mmdet_multigrain.version import __version__
 
 BAR = 1.3  # times stock, at a short edge of 400 px and with all cores

@@ -36,12 +36,12 @@ def main() -> None:
     cfg = launch.load_config(args.config, args.cfg_options)
 
     with launch.quiet_imports():
-        from mmdet_multigrain.engine.weights_only import trust_checkpoints
+        from mmdet_multigrain.apis.detector import Detector
+        from mmdet_multigrain.engine.checkpoint.weights_only import trust_checkpoints
         from mmdet_multigrain.export.compare import made_pictures, read_pictures
         from mmdet_multigrain.export.folder import check_new, whole_folder
         from mmdet_multigrain.export.to_mmdet import export_mmdet
         from mmdet_multigrain.export.to_onnx import check_packages, export_onnx
-        from mmdet_multigrain.inference import Detector
 
     check_new(args.out)
     if args.to == 'onnx':

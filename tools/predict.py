@@ -106,8 +106,8 @@ def main() -> None:
     cfg = load_config(args.config, args.cfg_options)
 
     with launch.quiet_imports():
-        from mmdet_multigrain import inference
-        from mmdet_multigrain.engine.weights_only import trust_checkpoints
+        from mmdet_multigrain.apis import detector as inference
+        from mmdet_multigrain.engine.checkpoint.weights_only import trust_checkpoints
         from mmdet_multigrain.evaluation.result_file import write_json
 
     with trust_checkpoints(args.trust_checkpoint):

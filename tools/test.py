@@ -68,8 +68,8 @@ def main() -> None:
         set_tta(cfg)
     launch.start_processes(cfg, args.launcher)
 
-    from mmdet_multigrain.engine.runner import Runner
-    from mmdet_multigrain.engine.weights_only import trust_checkpoints
+    from mmdet_multigrain.engine.checkpoint.weights_only import trust_checkpoints
+    from mmdet_multigrain.engine.runner.runner import Runner
 
     with trust_checkpoints(args.trust_checkpoint):
         Runner.from_cfg(cfg).test()

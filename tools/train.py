@@ -55,9 +55,9 @@ def main() -> None:
             launch.check_checkpoint(checkpoint)
     launch.start_processes(cfg, args.launcher)
 
-    from mmdet_multigrain.engine.last_checkpoint import set_resume
-    from mmdet_multigrain.engine.runner import Runner
-    from mmdet_multigrain.engine.weights_only import trust_checkpoints
+    from mmdet_multigrain.engine.checkpoint.find import set_resume
+    from mmdet_multigrain.engine.checkpoint.weights_only import trust_checkpoints
+    from mmdet_multigrain.engine.runner.runner import Runner
 
     with trust_checkpoints(args.trust_checkpoint):
         runner = Runner.from_cfg(cfg)

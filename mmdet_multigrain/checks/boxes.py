@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mmdet_multigrain.taxonomy.errors import show
+from mmdet_multigrain.coco.columns import MAX_COORDINATE, CocoData, is_absent
+from mmdet_multigrain.utils.messages import show
 
 from .finding import ERROR, WARNING, Check, Finding, Kind, run
-from .model import MAX_COORDINATE, CocoData, is_absent
 
 MIN_SIDE = 1.0  # pixels; MMDetection trains on no smaller box
 MAX_AREA = 1.5  # times the box; a mask is never larger than its box

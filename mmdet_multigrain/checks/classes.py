@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError, coco
-from mmdet_multigrain.taxonomy.errors import did_you_mean, show
+from mmdet_multigrain.coco import hierarchy as coco
+from mmdet_multigrain.coco.columns import CocoData
+from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError
 from mmdet_multigrain.taxonomy.names import normalise
+from mmdet_multigrain.utils.messages import did_you_mean, show
 
 from .finding import ERROR, NOTE, WARNING, Finding, Kind, found
-from .model import CocoData
 
 IMBALANCE = 100  # boxes of the most frequent class for one of the rarest
 

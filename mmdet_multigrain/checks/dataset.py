@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmdet_multigrain.paths import leaves_folder
-from mmdet_multigrain.problems import printable
+from mmdet_multigrain.coco.columns import CocoData, load
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.paths import leaves_folder
+from mmdet_multigrain.utils.problems import printable
 
 from . import boxes, classes, ids, images, splits, structure
 from .errors import CheckError
 from .finding import SEVERITIES, Finding
-from .model import CocoData, load
 from .photos import Photo, read_photos
 
 SPLITS = ('train', 'val')

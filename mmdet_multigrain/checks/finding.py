@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .model import CocoData
+    from mmdet_multigrain.coco.columns import CocoData
 
 ERROR, WARNING, NOTE = SEVERITIES = ('error', 'warning', 'note')
 

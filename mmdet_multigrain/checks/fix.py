@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from mmdet_multigrain.files import dump_json
+from mmdet_multigrain.coco.columns import CocoData
+from mmdet_multigrain.utils.files import dump_json
 
 from . import boxes, ids, images, structure
 from .errors import CheckError
 from .finding import Kind
-from .model import CocoData
 
 MAX_PASSES = 10  # one mends what is there, the second as a rule finds nothing; a guard
 AREA_OF_BOX = 0.01  # closer than this an area is its box's, and follows when that is clipped

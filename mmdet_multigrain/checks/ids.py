@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from mmdet_multigrain.taxonomy.errors import show
+from mmdet_multigrain.coco.columns import CocoData, id_key
+from mmdet_multigrain.utils.messages import show
 
 from .finding import ERROR, WARNING, Check, Finding, Kind, found, run
-from .model import CocoData, id_key
 
 IMAGE_TEXT = Kind(
     'image-id-text',

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mmdet_multigrain.paths import is_absolute, leaves_folder
-from mmdet_multigrain.taxonomy.errors import show
+from mmdet_multigrain.coco.columns import CocoData
+from mmdet_multigrain.utils.messages import show
+from mmdet_multigrain.utils.paths import is_absolute, leaves_folder
 
 from .finding import ERROR, NOTE, WARNING, Check, Finding, Kind, found, run
-from .model import CocoData
 
 NAME_MISSING = Kind(
     'file-name-missing',

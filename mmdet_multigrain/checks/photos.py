@@ -15,8 +15,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from mmdet_multigrain.images import image_size, image_sizes
-from mmdet_multigrain.parallel import default_workers, map_ordered
+from mmdet_multigrain.utils.images import image_size, image_sizes
+from mmdet_multigrain.utils.parallel import default_workers, map_ordered
 
 TAIL_BYTES = 1024  # of an equally large file; photos differ here, their headers may not
 HASH_CHUNK = 1 << 20

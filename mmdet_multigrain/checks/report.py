@@ -7,13 +7,13 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
+from mmdet_multigrain.coco.columns import CocoData
 from mmdet_multigrain.taxonomy import Taxonomy
 
 from .boxes import CORNERS, NORMALISED
 from .dataset import Checked
 from .finding import ERROR, NOTE, WARNING, Finding
 from .fix import Fixed
-from .model import CocoData
 
 SCHEMA_VERSION = 1
 WIDTH = 100

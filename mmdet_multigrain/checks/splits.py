@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from mmdet_multigrain.coco.columns import CocoData
+
 from .finding import ERROR, WARNING, Finding, Kind
-from .model import CocoData
 from .photos import equal_files
 
 SAME_NAME = Kind(

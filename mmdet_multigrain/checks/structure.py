@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mmdet_multigrain.taxonomy.errors import show
+from mmdet_multigrain.coco.columns import LISTS, CocoData
+from mmdet_multigrain.utils.messages import show
 
 from .finding import ERROR, Finding, Kind, found
-from .model import LISTS, CocoData
 
 NOT_STRICT = Kind(
     'json-not-strict',

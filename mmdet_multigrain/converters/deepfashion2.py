@@ -22,12 +22,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mmdet_multigrain.images import IMAGE_SUFFIXES
-from mmdet_multigrain.parallel import chunked, default_workers, map_ordered
-from mmdet_multigrain.problems import Problems
+from mmdet_multigrain.coco.writer import ConversionSummary, is_up_to_date, open_coco
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.images import IMAGE_SUFFIXES
+from mmdet_multigrain.utils.parallel import chunked, default_workers, map_ordered
+from mmdet_multigrain.utils.problems import Problems
 
-from .coco_file import ConversionSummary, is_up_to_date, open_coco
 from .deepfashion2_items import CategoryIds, convert_files
 from .errors import ConverterError
 

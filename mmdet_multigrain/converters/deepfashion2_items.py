@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from mmdet_multigrain.images import image_size
-from mmdet_multigrain.problems import Problems
+from mmdet_multigrain.utils.images import image_size
+from mmdet_multigrain.utils.problems import Problems
 
 if TYPE_CHECKING:
     from mmdet_multigrain.taxonomy import Taxonomy

@@ -18,11 +18,11 @@ from typing import Any
 import polars as pl
 from tqdm import tqdm
 
-from mmdet_multigrain.files import write_whole
+from mmdet_multigrain.coco.writer import ConversionSummary, is_up_to_date, open_coco
 from mmdet_multigrain.taxonomy import Taxonomy
-from mmdet_multigrain.taxonomy.errors import show, show_list
+from mmdet_multigrain.utils.files import write_whole
+from mmdet_multigrain.utils.messages import show, show_list
 
-from .coco_file import ConversionSummary, is_up_to_date, open_coco
 from .errors import ConverterError
 from .openimages_rows import add_rows, read_rows
 from .openimages_selection import CLOTHING, Selection, load_selection

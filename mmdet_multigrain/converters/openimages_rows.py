@@ -20,8 +20,8 @@ from typing import Any, BinaryIO
 import polars as pl
 from tqdm import tqdm
 
-from mmdet_multigrain.problems import Problems
-from mmdet_multigrain.taxonomy.errors import show
+from mmdet_multigrain.utils.messages import show
+from mmdet_multigrain.utils.problems import Problems
 
 from .errors import ConverterError
 

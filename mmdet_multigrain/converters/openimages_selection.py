@@ -7,12 +7,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mmdet_multigrain.files import dump_json
 from mmdet_multigrain.taxonomy import Taxonomy
-from mmdet_multigrain.taxonomy.errors import did_you_mean, show
-from mmdet_multigrain.taxonomy.openimages import Hierarchy, read, read_descriptions
+from mmdet_multigrain.utils.files import dump_json
+from mmdet_multigrain.utils.messages import did_you_mean, show
 
 from .errors import ConverterError
+from .openimages_hierarchy import Hierarchy, read, read_descriptions
 
 CLOTHING = 'openimages_v4_clothing'
 

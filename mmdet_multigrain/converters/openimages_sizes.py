@@ -10,8 +10,8 @@ from pathlib import Path
 
 import polars as pl
 
-from mmdet_multigrain.images import image_sizes
-from mmdet_multigrain.problems import Problems
+from mmdet_multigrain.utils.images import image_sizes
+from mmdet_multigrain.utils.problems import Problems
 
 from .errors import ConverterError
 from .openimages_rows import add_rows, read_rows

@@ -23,7 +23,7 @@ from typing import Any
 import cv2
 from tqdm import tqdm
 
-from mmdet_multigrain.files import dump_json, load_json, write_whole
+from mmdet_multigrain.utils.files import dump_json, load_json, write_whole
 
 from .errors import ConverterError
 from .synthetic_scene import DIFFICULTIES, render_scene

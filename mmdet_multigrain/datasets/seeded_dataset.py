@@ -6,7 +6,7 @@ from typing import Any
 
 from mmdet.registry import DATASETS
 
-from mmdet_multigrain.seeding import drawing_from
+from mmdet_multigrain.utils.seeding import drawing_from
 
 from .samplers import SampleIndex
 

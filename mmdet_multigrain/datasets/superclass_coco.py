@@ -17,8 +17,8 @@ from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
-from mmdet_multigrain.images import file_problem, image_size
 from mmdet_multigrain.taxonomy import Taxonomy, superclass_palette
+from mmdet_multigrain.utils.images import file_problem, image_size
 
 from .taxonomy_coco import AnnotationError, TaxonomyCOCO
 

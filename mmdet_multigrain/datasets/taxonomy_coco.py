@@ -1,6 +1,6 @@
 """COCO's index over an annotation file that is read with a taxonomy.
 
-Reading, checking and matching are `mmdet_multigrain.annotations`' part; here is only what
+Reading, checking and matching are `mmdet_multigrain.coco.annotations`' part; here is only what
 CocoDataset and CocoMetric ask of their reader.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from mmdet.datasets.api_wrappers import COCO
 from mmengine.logging import print_log
 
-from mmdet_multigrain.annotations import AnnotationError, AnnotationFile
+from mmdet_multigrain.coco.annotations import AnnotationError, AnnotationFile
 from mmdet_multigrain.taxonomy import Taxonomy
 
 __all__ = ['AnnotationError', 'TaxonomyCOCO']

@@ -1,6 +1,6 @@
 """What surrounds training and testing, registered: hooks, loops, pretrained weights."""
 
-from .autocast_optim_wrapper import AutocastOptimWrapper
+from .checkpoint.pretrained_init import PretrainedInit
 from .hooks import (
     ChannelsLastHook,
     CheckpointReportHook,
@@ -14,8 +14,8 @@ from .hooks import (
     SafeCheckpointHook,
     SameBuffersHook,
 )
-from .loops import ExactEpochBasedTrainLoop, ExactIterBasedTrainLoop
-from .pretrained_init import PretrainedInit
+from .optimizers.autocast_optim_wrapper import AutocastOptimWrapper
+from .runner.loops import ExactEpochBasedTrainLoop, ExactIterBasedTrainLoop
 
 __all__ = [
     'AutocastOptimWrapper',

@@ -4,7 +4,7 @@ All of it needs NumPy and an engine only, but the metric, which registers itself
 `METRICS` when `multi_grained_coco_metric` is imported (as the configs' `custom_imports` do).
 """
 
-from .coco_eval import (
+from .functional.coco_eval import (
     CocoResult,
     Detections,
     EvaluationError,
@@ -12,10 +12,10 @@ from .coco_eval import (
     evaluate_detections,
     evaluate_levels,
 )
-from .confusion import Confusion, measure_confusion
-from .error_analysis import ErrorAnalysis, Kind, analyse_errors
+from .functional.confusion import Confusion, measure_confusion
+from .functional.error_analysis import ErrorAnalysis, Kind, analyse_errors
+from .functional.summary import EvaluationSummary, render_text, summarize
 from .result_file import Result, RunRecord, read_result, write_json, write_result
-from .summary import EvaluationSummary, render_text, summarize
 
 __all__ = [
     'CocoResult',

@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from mmdet_multigrain.files import load_json, write_whole
 from mmdet_multigrain.taxonomy import Taxonomy
-from mmdet_multigrain.taxonomy.errors import show
+from mmdet_multigrain.utils.files import load_json, write_whole
+from mmdet_multigrain.utils.messages import show
 
-from .coco_eval import EvaluationError
-from .summary import Bucket, ClassScore, EvaluationSummary, LevelScore
+from .functional.coco_eval import EvaluationError
+from .functional.summary import Bucket, ClassScore, EvaluationSummary, LevelScore
 
 SCHEMA_VERSION = 2
 MAX_BYTES = 256 << 20  # a hundred times what some thousand classes need

@@ -14,9 +14,9 @@ from typing import Any
 
 from mmcv.transforms import Compose
 
-from mmdet_multigrain.annotations import AnnotationFile
-from mmdet_multigrain.files import dump_json, write_whole
+from mmdet_multigrain.coco.annotations import AnnotationFile
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.files import dump_json, write_whole
 
 from .errors import ExportError
 

@@ -15,9 +15,9 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from torch import nn
 
-from mmdet_multigrain.files import write_whole
-from mmdet_multigrain.inference import Detector
+from mmdet_multigrain.apis.detector import Detector
 from mmdet_multigrain.taxonomy import superclass_palette
+from mmdet_multigrain.utils.files import write_whole
 
 from .compare import Difference, Found, all_scores, difference
 from .errors import ExportError

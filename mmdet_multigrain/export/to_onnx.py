@@ -15,8 +15,8 @@ from mmcv.transforms import Compose
 from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
 
-from mmdet_multigrain.files import write_whole
-from mmdet_multigrain.inference import Detector
+from mmdet_multigrain.apis.detector import Detector
+from mmdet_multigrain.utils.files import write_whole
 
 from .compare import Difference, Found, nearest_difference
 from .errors import ExportError

@@ -3,9 +3,10 @@
 Needs PyYAML only: no torch, no mmcv, no mmdet.
 """
 
-from .coco import coco_parent_categories
-from .errors import TaxonomyError
-from .palette import superclass_palette
+from mmdet_multigrain.coco.hierarchy import coco_parent_categories
+from mmdet_multigrain.utils.messages import TaxonomyError
+from mmdet_multigrain.visualization.palette import superclass_palette
+
 from .taxonomy import Taxonomy
 
 __all__ = ['Taxonomy', 'TaxonomyError', 'coco_parent_categories', 'superclass_palette']

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from .errors import TaxonomyError
+from mmdet_multigrain.utils.messages import TaxonomyError
 
 
 def read_bytes(path: str | os.PathLike[str], max_bytes: int | None = None) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from .errors import TaxonomyError, show
+from mmdet_multigrain.utils.messages import TaxonomyError, show
 
 _SEPARATORS = re.compile(r'[\s_-]+')
 MAX_LETTERS = 1000  # of a name; only damaged files have longer ones, of any length

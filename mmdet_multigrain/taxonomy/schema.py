@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .errors import TaxonomyError, closest, did_you_mean, show
+from mmdet_multigrain.utils.messages import TaxonomyError, closest, did_you_mean, show
+
 from .names import check_name
 
 if TYPE_CHECKING:

@@ -13,8 +13,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from . import builtin, coco, openimages, schema, yaml_file
-from .errors import TaxonomyError, did_you_mean, error_source, show, show_list
+from mmdet_multigrain.coco import hierarchy as coco
+from mmdet_multigrain.converters import openimages_hierarchy as openimages
+from mmdet_multigrain.utils.messages import (
+    TaxonomyError,
+    did_you_mean,
+    error_source,
+    show,
+    show_list,
+)
+
+from . import builtin, schema, yaml_file
 from .files import read_bytes
 from .indexing import build_level, index_names
 from .names import check_name, normalise

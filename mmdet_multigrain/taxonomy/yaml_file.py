@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from .errors import TaxonomyError, show
+from mmdet_multigrain.utils.messages import TaxonomyError, show
 
 _EXPLANATION = """\
 # A taxonomy: the fine classes of a detector and the superclasses that group them.

@@ -10,7 +10,7 @@ from PIL import Image
 from mmdet_multigrain.checks.dataset import check_files, load_files, look_at_photos
 from mmdet_multigrain.checks.errors import CheckError
 from mmdet_multigrain.checks.finding import SEVERITIES
-from mmdet_multigrain.checks.model import CocoData
+from mmdet_multigrain.coco.columns import CocoData
 from mmdet_multigrain.taxonomy import Taxonomy
 
 CONTENT = {

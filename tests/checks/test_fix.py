@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from mmdet_multigrain.checks.dataset import check_files
 from mmdet_multigrain.checks.errors import CheckError
 from mmdet_multigrain.checks.fix import repair
-from mmdet_multigrain.checks.model import CocoData
 from mmdet_multigrain.checks.photos import Photo
+from mmdet_multigrain.coco.columns import CocoData
 
 CATEGORIES = [
     {'id': 1, 'name': 'vest', 'supercategory': 'top'},

@@ -8,7 +8,7 @@ from mmdet_multigrain.checks.boxes import CORNERS
 from mmdet_multigrain.checks.dataset import Checked
 from mmdet_multigrain.checks.finding import Finding, Kind
 from mmdet_multigrain.checks.fix import Fixed
-from mmdet_multigrain.checks.model import CocoData
+from mmdet_multigrain.coco.columns import CocoData
 from mmdet_multigrain.taxonomy import Taxonomy
 
 TAXONOMY = Taxonomy.load(

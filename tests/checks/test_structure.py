@@ -6,7 +6,7 @@ import pytest
 
 from mmdet_multigrain.checks import structure
 from mmdet_multigrain.checks.errors import CheckError
-from mmdet_multigrain.checks.model import CocoData, load
+from mmdet_multigrain.coco.columns import CocoData, load
 
 
 def found(content, **options):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mmdet_multigrain.converters import openimages_rows as module
 from mmdet_multigrain.converters.errors import ConverterError
 from mmdet_multigrain.converters.openimages_rows import add_rows, read_rows
-from mmdet_multigrain.problems import Problems
+from mmdet_multigrain.utils.problems import Problems
 
 COLUMNS = ('ID', 'Name')
 
@@ -138,7 +138,7 @@ def test_rows_of_far_too_many_fields_do_not_fill_the_memory(path, row):
     program = (
         'import resource, sys; from pathlib import Path\n'
         'from mmdet_multigrain.converters.openimages_rows import read_rows\n'
-        'from mmdet_multigrain.problems import Problems\n'
+        'from mmdet_multigrain.utils.problems import Problems\n'
         'peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n'
         'before, problems = peak(), Problems()\n'
         'rows = [*read_rows(Path(sys.argv[1]), ["ID"], problems=problems)]\n'

@@ -6,7 +6,7 @@ from PIL import Image
 
 from mmdet_multigrain.converters.errors import ConverterError
 from mmdet_multigrain.converters.openimages_sizes import sizes_of_csv, sizes_of_files
-from mmdet_multigrain.problems import Problems
+from mmdet_multigrain.utils.problems import Problems
 
 
 def of_csv(path, text, *image_ids):

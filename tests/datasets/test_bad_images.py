@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from mmdet_multigrain.datasets import AnnotationError, SuperclassCocoDataset
 from mmdet_multigrain.datasets.superclass_coco import SKIPPED
-from mmdet_multigrain.seeding import drawing_from
+from mmdet_multigrain.utils.seeding import drawing_from
 
 WIDTH, HEIGHT = 48, 36
 PIPELINE = [

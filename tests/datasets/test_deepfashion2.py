@@ -5,7 +5,7 @@ import json
 import pytest
 from mmdet.registry import DATASETS
 
-from mmdet_multigrain.converters.coco_file import coco_categories
+from mmdet_multigrain.coco.writer import coco_categories
 from mmdet_multigrain.datasets import DeepFashion2Dataset
 from mmdet_multigrain.taxonomy import Taxonomy
 

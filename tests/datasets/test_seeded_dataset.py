@@ -13,8 +13,8 @@ from mmengine.dataset import BaseDataset
 
 from mmdet_multigrain.datasets import SeededDataset
 from mmdet_multigrain.engine.hooks.preflight_hook import inner_datasets
-from mmdet_multigrain.engine.positions import begin_at
-from mmdet_multigrain.engine.runner import Runner
+from mmdet_multigrain.engine.runner.positions import begin_at
+from mmdet_multigrain.engine.runner.runner import Runner
 
 BATCH = 3
 

@@ -20,8 +20,8 @@ from mmdet_multigrain.evaluation import (
     write_json,
     write_result,
 )
-from mmdet_multigrain.files import FileError
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.files import FileError
 
 TAXONOMY = Taxonomy.load({'top': ['vest', 'sling'], 'bottom': ['shorts', 'skirt']})
 

@@ -4,14 +4,17 @@ import pkgutil
 import subprocess
 import sys
 
-from mmdet_multigrain import report
+from mmdet_multigrain import report, visualization
 
 
 def test_works_without_torch_and_mmdet():
     names = [
-        f'mmdet_multigrain.report.{module.name}' for module in pkgutil.iter_modules(report.__path__)
+        module.name
+        for package in (report, visualization)
+        for module in pkgutil.walk_packages(package.__path__, f'{package.__name__}.')
     ]
-    assert 'mmdet_multigrain.report.style' in names
+    assert 'mmdet_multigrain.visualization.style' in names
+    assert 'mmdet_multigrain.report.runs.tables' in names
     code = (
         f'import sys, {", ".join(names)}\n'
         'sys.exit(bool({"torch", "mmcv", "mmengine", "mmdet"} & set(sys.modules)))'

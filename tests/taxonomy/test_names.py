@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmdet_multigrain.taxonomy import TaxonomyError
-from mmdet_multigrain.taxonomy.errors import closest
 from mmdet_multigrain.taxonomy.names import check_name, normalise
+from mmdet_multigrain.utils.messages import closest
 
 
 @pytest.mark.parametrize(

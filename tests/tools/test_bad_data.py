@@ -35,7 +35,7 @@ custom_imports = dict(
     imports=[
         'mmdet_multigrain.models',
         'mmdet_multigrain.datasets',
-        'mmdet_multigrain.evaluation.multi_grained_coco_metric',
+        'mmdet_multigrain.evaluation.metrics.multi_grained_coco_metric',
         'mmdet_multigrain.engine',
         'poison',
     ])

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mmdet_multigrain.converters.deepfashion2 import convert
-from mmdet_multigrain.images import image_size
+from mmdet_multigrain.utils.images import image_size
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 GENUINE = TOOLS.parents[1] / 'shared' / 'formats' / 'deepfashion2_train_000001.json'

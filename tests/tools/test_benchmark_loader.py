@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from mmdet_multigrain.images import image_size
+from mmdet_multigrain.utils.images import image_size
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 

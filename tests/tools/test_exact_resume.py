@@ -15,7 +15,7 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 
 from mmdet_multigrain.datasets import SeededDataset
-from mmdet_multigrain.engine.checkpoints import read_checkpoint
+from mmdet_multigrain.engine.checkpoint.read import read_checkpoint
 from mmdet_multigrain.engine.run_equality import differences, log_entries
 
 from .conftest import SMALL, Result, call

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mmdet_multigrain.engine.checkpoints import read_checkpoint
+from mmdet_multigrain.engine.checkpoint.read import read_checkpoint
 from mmdet_multigrain.engine.run_equality import differences, log_entries
 
 from .conftest import REPOSITORY, Result, call, options, start

@@ -105,11 +105,11 @@ def main() -> None:
 
     # Here, because they take seconds to load; MMDetection, where it is installed, is not silent.
     with quiet_imports():
-        from mmdet_multigrain.report.browse import Choice, browse, image_folder
-        from mmdet_multigrain.report.gallery_files import PAGE, Photos
-        from mmdet_multigrain.report.run_names import shorten_variants
-        from mmdet_multigrain.report.runs import load_runs
-        from mmdet_multigrain.report.style import missing_letters
+        from mmdet_multigrain.report.gallery.browse import Choice, browse, image_folder
+        from mmdet_multigrain.report.gallery.files import PAGE, Photos
+        from mmdet_multigrain.report.runs.names import shorten_variants
+        from mmdet_multigrain.report.runs.runs import load_runs
+        from mmdet_multigrain.visualization.style import missing_letters
 
     runs = shorten_variants(
         load_runs(

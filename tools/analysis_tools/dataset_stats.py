@@ -18,19 +18,23 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mmdet_multigrain.files import write_whole
+from mmdet_multigrain.coco.boxes import BoxColumns, box_columns, read_coco
 from mmdet_multigrain.launch import escape_unknown_letters, run_tool
-from mmdet_multigrain.report.boxes import BoxColumns, box_columns, read_coco
-from mmdet_multigrain.report.dataset_tables import (
+from mmdet_multigrain.report.dataset.dataset_statistics import (
+    THRESHOLDS,
+    DatasetStats,
+    dataset_stats,
+)
+from mmdet_multigrain.report.dataset.tables import (
     class_table,
     render_markdown,
     render_text,
     superclass_table,
     to_dict,
 )
-from mmdet_multigrain.report.paper import DATASETS, compare_counts, load_paper
-from mmdet_multigrain.report.statistics import THRESHOLDS, DatasetStats, dataset_stats
+from mmdet_multigrain.report.runs.paper import DATASETS, compare_counts, load_paper
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.files import write_whole
 
 LARGE_FILE = 20e6  # bytes; reading more takes long enough to tell
 MANY_CLASSES = 200  # drawing more does, too
@@ -102,9 +106,9 @@ def read(paths: list[Path], taxonomy: Taxonomy | None) -> list[BoxColumns]:
 def draw(stats: DatasetStats) -> dict[str, bytes]:
     """Content of each figure file by name."""
     # Here, because matplotlib takes a second to load and the table does not need it.
-    from mmdet_multigrain.report.dataset_figures import box_sizes, class_counts
-    from mmdet_multigrain.report.grouping_figure import grouping
-    from mmdet_multigrain.report.style import missing_letters, render
+    from mmdet_multigrain.report.dataset.figures import box_sizes, class_counts
+    from mmdet_multigrain.report.dataset.grouping_figure import grouping
+    from mmdet_multigrain.visualization.style import missing_letters, render
 
     missing = missing_letters((*stats.taxonomy.classes, *stats.taxonomy.group_names(0)))
     if missing:

@@ -14,11 +14,11 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from mmdet_multigrain.files import write_whole
 from mmdet_multigrain.launch import quiet_imports, run_tool
 from mmdet_multigrain.report.errors import ReportError
-from mmdet_multigrain.report.paper import DATASETS, load_paper
-from mmdet_multigrain.report.run_document import Document
+from mmdet_multigrain.report.runs.document import Document
+from mmdet_multigrain.report.runs.paper import DATASETS, load_paper
+from mmdet_multigrain.utils.files import write_whole
 
 RESAMPLES = 2000
 
@@ -90,7 +90,7 @@ def check_folder(out: Path) -> None:
 
 def warn_of_letters(names: Iterable[str]) -> None:
     """Tell which letters the figures cannot show."""
-    from mmdet_multigrain.report.style import missing_letters
+    from mmdet_multigrain.visualization.style import missing_letters
 
     missing = missing_letters(names)
     if missing:
@@ -106,11 +106,11 @@ def make_document(args: argparse.Namespace) -> Document:
     # Here, because matplotlib and the evaluation take seconds to load; the evaluation loads mmdet,
     # where it is installed, which prints lines that concern nobody.
     with quiet_imports():
-        from mmdet_multigrain.report.comparison import compare
-        from mmdet_multigrain.report.run_analysis import analyse_variants
-        from mmdet_multigrain.report.run_names import find_variant, shorten_variants
-        from mmdet_multigrain.report.run_sections import beside, paper_document, runs_document
-        from mmdet_multigrain.report.runs import load_runs
+        from mmdet_multigrain.report.runs.analysis import analyse_variants
+        from mmdet_multigrain.report.runs.comparison import compare
+        from mmdet_multigrain.report.runs.names import find_variant, shorten_variants
+        from mmdet_multigrain.report.runs.runs import load_runs
+        from mmdet_multigrain.report.runs.sections import beside, paper_document, runs_document
 
     paper = None if args.paper is None else load_paper(args.paper)
     if not args.runs:
@@ -147,7 +147,7 @@ def main() -> None:
     check_folder(args.out)
     document = make_document(args)
 
-    from mmdet_multigrain.report.run_render import render_files
+    from mmdet_multigrain.report.runs.render import render_files
 
     files = render_files(document)
     for name in sorted(files, key=lambda name: '/' not in name):  # the report itself comes last

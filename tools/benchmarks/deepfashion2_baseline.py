@@ -11,7 +11,7 @@ from pathlib import Path
 
 import orjson
 
-from mmdet_multigrain.parallel import chunked, map_ordered
+from mmdet_multigrain.utils.parallel import chunked, map_ordered
 
 CHUNK = 500
 HEAD_BYTES = 4096

@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
-from mmdet_multigrain.files import dump_json, load_json, write_whole
+from mmdet_multigrain.utils.files import dump_json, load_json, write_whole
 
 # Class, share of the training boxes and number of landmarks: the paper's table 3, the release.
 CLASSES = (

@@ -19,8 +19,8 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from mmdet_multigrain.evaluation import Detections
-from mmdet_multigrain.files import dump_json, write_whole
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.files import dump_json, write_whole
 
 
 def build_loader(loader: Any, *, batch: int, workers: int, seed: int) -> DataLoader:

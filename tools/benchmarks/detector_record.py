@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.detector_configs import Contender
 from mmdet_multigrain.launch import check_file
-from mmdet_multigrain.parallel import default_workers
+from mmdet_multigrain.utils.parallel import default_workers
 
 FORMAT = 'detector benchmark 1'
 

@@ -38,7 +38,7 @@ from torch.utils.data import DataLoader
 from benchmarks import detector_data, detector_inputs, detector_stages
 from benchmarks.detector_configs import Contender, num_classes
 from benchmarks.detector_report import OTHER
-from mmdet_multigrain.engine.autocast_optim_wrapper import AutocastOptimWrapper
+from mmdet_multigrain.engine.optimizers.autocast_optim_wrapper import AutocastOptimWrapper
 
 # Hooks of a run that look at its data or its checkpoint; there are none here.
 _LEFT_OUT_HOOKS = ('PreflightHook', 'CheckpointReportHook', 'RunRecordHook')

@@ -14,7 +14,7 @@ import polars as pl
 from tqdm import tqdm
 
 from mmdet_multigrain.converters.openimages_selection import load_selection
-from mmdet_multigrain.files import dump_json, load_json, write_whole
+from mmdet_multigrain.utils.files import dump_json, load_json, write_whole
 
 RELEASE_ROWS = 14_610_229  # of train-annotations-bbox.csv
 BOXES_PER_IMAGE = 8.4  # in the release

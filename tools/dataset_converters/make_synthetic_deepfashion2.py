@@ -11,11 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmdet_multigrain.converters.synthetic_deepfashion2 import (
-    DIFFICULTIES,
-    SyntheticSpec,
-    generate,
-)
+from mmdet_multigrain.converters.synthetic_deepfashion2 import DIFFICULTIES, SyntheticSpec, generate
 from mmdet_multigrain.launch import run_tool
 
 

@@ -43,13 +43,13 @@ with quiet_imports():
     import mmdet.models  # noqa: F401
     from tiny_run import METRIC, events, in_child, noted, train, weights
 
-    from mmdet_multigrain.engine.checkpoints import CheckpointError
-    from mmdet_multigrain.engine.last_checkpoint import (
+    from mmdet_multigrain.engine.checkpoint.find import (
         POINTER,
         check_archive,
         check_whole,
         find_last_checkpoint,
     )
+    from mmdet_multigrain.engine.checkpoint.read import CheckpointError
 
 LONG, SHORT = 9, 2  # iterations of a run
 PIECES = 33  # of a checkpoint

@@ -234,7 +234,7 @@ def last_notes(work_dir: Path, rank: int) -> dict[tuple[str, str], str]:
 def compare(work_dir: Path, reference: Path, processes: int) -> list[str]:
     """In what a run differs from the one that was not interrupted."""
     with quiet_imports():
-        from mmdet_multigrain.engine.checkpoints import read_checkpoint
+        from mmdet_multigrain.engine.checkpoint.read import read_checkpoint
         from mmdet_multigrain.engine.run_equality import differences, log_entries
 
     paths = [path / f'iter_{ITERATIONS}.pth' for path in (reference, work_dir)]

@@ -38,8 +38,8 @@ from trend import NONE, trend
 
 from mmdet_multigrain.converters.deepfashion2 import convert
 from mmdet_multigrain.converters.synthetic_deepfashion2 import SyntheticSpec, generate
-from mmdet_multigrain.files import write_whole
 from mmdet_multigrain.launch import run_tool
+from mmdet_multigrain.utils.files import write_whole
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIG = REPOSITORY / 'configs' / 'multigrain' / 'wgroup_r18_fpn_synthetic.py'

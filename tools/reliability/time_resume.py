@@ -27,7 +27,7 @@ with quiet_imports():
         ExactAspectRatioBatchSampler,
         ExactInfiniteSampler,
     )
-    from mmdet_multigrain.seeding import Stream, drawing_from, seed_generators
+    from mmdet_multigrain.utils.seeding import Stream, drawing_from, seed_generators
 
 
 class MadeUpPhotos(BaseDataset):

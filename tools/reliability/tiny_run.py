@@ -27,9 +27,9 @@ from mmengine.model import BaseModel
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mmdet_multigrain import files
-from mmdet_multigrain.engine.last_checkpoint import set_resume
-from mmdet_multigrain.engine.runner import Runner
+from mmdet_multigrain.engine.checkpoint.find import set_resume
+from mmdet_multigrain.engine.runner.runner import Runner
+from mmdet_multigrain.utils import files
 
 METRIC = 'tiny/score'
 PIECE = 4096  # bytes; a file that is written in a damaged run is written in such pieces

@@ -16,7 +16,7 @@ from mmdet.registry import DATA_SAMPLERS
 from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Sampler
 
-from mmdet_multigrain.seeding import Stream, permutation
+from mmdet_multigrain.utils.seeding import Stream, permutation
 
 from .sample_index import SampleIndex
 

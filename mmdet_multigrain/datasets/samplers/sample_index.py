@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from mmdet_multigrain.seeding import Entropy
+from mmdet_multigrain.utils.seeding import Entropy
 
 
 class SampleIndex(int):
     """An int like any other, and what the augmentation of that sample depends on.
 
     Attributes:
-        entropy: Seed, stream and position; see `mmdet_multigrain.seeding`.
+        entropy: Seed, stream and position; see `mmdet_multigrain.utils.seeding`.
     """
 
     entropy: Entropy

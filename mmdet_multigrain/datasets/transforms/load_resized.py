@@ -17,7 +17,7 @@ from mmcv.transforms import BaseTransform, LoadImageFromFile, RandomChoiceResize
 from mmdet.datasets.transforms import LoadAnnotations, Resize
 from mmengine import fileio
 
-from mmdet_multigrain.images import jpeg_size
+from mmdet_multigrain.utils.images import jpeg_size
 
 # What OpenCV takes to decode at 1/n.
 _FLAGS = {

@@ -11,7 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 
-from ..checkpoints import (
+from ..checkpoint.read import (
     CheckpointError,
     check_mapping,
     keep_what_fits,

@@ -13,10 +13,10 @@ from mmengine.runner import Runner
 
 from mmdet_multigrain.datasets.samplers import ExactAspectRatioBatchSampler
 
-from ..checkpoints import CheckpointError
+from ..checkpoint.read import CheckpointError
 from ..fingerprints import file_digest, versions
-from ..positions import VALIDATED, between_steps, run_seed
-from ..process_buffers import Buffers, gather_buffers, set_buffers
+from ..runner.positions import VALIDATED, between_steps, run_seed
+from ..runner.process_buffers import Buffers, gather_buffers, set_buffers
 from .preflight_hook import inner_datasets
 
 KEY = 'exact_resume'  # in the 'meta' of a checkpoint

@@ -12,7 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import distributed
 
-from ..positions import between_steps
+from ..runner.positions import between_steps
 from .safe_checkpoint_hook import SafeCheckpointHook
 
 

@@ -8,9 +8,9 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmdet_multigrain.seeding import Stream, seed_generators
+from mmdet_multigrain.utils.seeding import Stream, seed_generators
 
-from ..positions import run_seed
+from ..runner.positions import run_seed
 
 
 @HOOKS.register_module()

@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 
 import mmdet_multigrain
 from mmdet_multigrain.evaluation import RunRecord
-from mmdet_multigrain.evaluation.multi_grained_coco_metric import MultiGrainedCocoMetric
+from mmdet_multigrain.evaluation.metrics.multi_grained_coco_metric import MultiGrainedCocoMetric
 
 from .preflight_hook import inner_datasets
 

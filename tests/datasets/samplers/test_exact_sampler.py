@@ -17,7 +17,7 @@ from mmdet_multigrain.datasets.samplers import (
     SampleIndex,
     exact_sampler,
 )
-from mmdet_multigrain.seeding import Stream
+from mmdet_multigrain.utils.seeding import Stream
 
 
 def make(kind, size, *, rank=0, world_size=1, **options):

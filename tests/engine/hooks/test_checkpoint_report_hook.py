@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader
 
 from mmdet_multigrain.datasets import taxonomy_metainfo
 from mmdet_multigrain.engine import CheckpointReportHook
-from mmdet_multigrain.engine.checkpoints import CheckpointError
-from mmdet_multigrain.engine.runner import Runner
+from mmdet_multigrain.engine.checkpoint.read import CheckpointError
+from mmdet_multigrain.engine.runner.runner import Runner
 from mmdet_multigrain.taxonomy import Taxonomy
 
 CLASSES = ('shirt', 'vest', 'skirt')

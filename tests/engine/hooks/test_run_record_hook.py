@@ -7,7 +7,7 @@ import pytest
 
 from mmdet_multigrain.engine import RunRecordHook
 from mmdet_multigrain.engine.hooks.run_record_hook import git_revision, versions
-from mmdet_multigrain.evaluation.multi_grained_coco_metric import MultiGrainedCocoMetric
+from mmdet_multigrain.evaluation.metrics.multi_grained_coco_metric import MultiGrainedCocoMetric
 
 
 def runner(metric, **data):

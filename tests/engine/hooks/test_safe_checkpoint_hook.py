@@ -19,8 +19,8 @@ from mmdet.registry import HOOKS
 from mmengine.runner import find_latest_checkpoint
 
 from mmdet_multigrain.engine import SafeCheckpointHook
-from mmdet_multigrain.engine.checkpoints import CheckpointError
-from mmdet_multigrain.engine.last_checkpoint import check_whole, find_last_checkpoint
+from mmdet_multigrain.engine.checkpoint.find import check_whole, find_last_checkpoint
+from mmdet_multigrain.engine.checkpoint.read import CheckpointError
 
 FOLDER = Path(__file__).resolve().parents[3] / 'tools' / 'reliability'
 BEST = 'best_tiny_score_iter_{}.pth'

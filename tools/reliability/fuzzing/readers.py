@@ -23,7 +23,7 @@ from unittest import mock
 from hypothesis import strategies as st
 from PIL import Image
 
-from mmdet_multigrain.annotations import AnnotationFile
+from mmdet_multigrain.coco.annotations import AnnotationFile
 from mmdet_multigrain.launch import quiet_imports
 from mmdet_multigrain.taxonomy import Taxonomy
 
@@ -173,7 +173,7 @@ def _read_supercategories(folder: Path) -> None:
 
 def _read_annotations(folder: Path) -> None:
     from mmdet_multigrain.evaluation import evaluate_levels
-    from mmdet_multigrain.report.run_files import TestSet, read_detections
+    from mmdet_multigrain.report.runs.files import TestSet, read_detections
 
     taxonomy = _garments()
     AnnotationFile(folder / 'x.json', taxonomy=taxonomy, allow_missing=True, allow_unknown=True)
@@ -303,12 +303,26 @@ def _read_hierarchy(folder: Path) -> None:
 
 def _report(folder: Path, *specs: object, **options: object) -> None:
     """All of a report but its figures, which take a second each."""
-    from mmdet_multigrain.report import comparison, run_analysis, run_render, run_sections, runs
-    from mmdet_multigrain.report.run_names import shorten_variants
+    from mmdet_multigrain.report.runs.names import shorten_variants
+    from mmdet_multigrain.report.runs.runs import (
+        analysis as run_analysis,
+    )
+    from mmdet_multigrain.report.runs.runs import (
+        comparison,
+        runs,
+    )
+    from mmdet_multigrain.report.runs.runs import (
+        render as run_render,
+    )
+    from mmdet_multigrain.report.runs.runs import (
+        sections as run_sections,
+    )
 
     loaded = shorten_variants(runs.load_runs(specs, **options))
     compared = comparison.compare(loaded, resamples=0)
-    with mock.patch('mmdet_multigrain.report.style.render', return_value={'svg': b'<svg></svg>'}):
+    with mock.patch(
+        'mmdet_multigrain.visualization.style.render', return_value={'svg': b'<svg></svg>'}
+    ):
         document = run_sections.runs_document(
             loaded, compared, run_analysis.analyse_variants(loaded)
         )
@@ -329,9 +343,9 @@ def _read_result(folder: Path) -> None:
 
 
 def _read_detections(folder: Path) -> None:
-    from mmdet_multigrain.report.browse import Choice
-    from mmdet_multigrain.report.galleries import judge
-    from mmdet_multigrain.report.runs import load_runs
+    from mmdet_multigrain.report.gallery.browse import Choice
+    from mmdet_multigrain.report.gallery.galleries import judge
+    from mmdet_multigrain.report.runs.runs import load_runs
 
     spec = f'{folder / "dets.json"}:{folder / "val.json"}'
     (run,) = load_runs([spec])

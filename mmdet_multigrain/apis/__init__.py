@@ -1,0 +1,1 @@
+"""A trained detector for use from Python."""

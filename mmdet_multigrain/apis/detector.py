@@ -1,0 +1,199 @@
+"""Detection on pictures without annotations: what tools/predict.py does, for use from Python.
+
+Here belongs the way from an image file to detections with class and superclass, and to a picture
+that shows them. Model, test pipeline and post-processing are MMDetection's own.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from mmcv.transforms import Compose
+from mmdet.registry import MODELS
+from mmdet.utils import get_test_pipeline_cfg
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.device import get_device
+from mmengine.model.utils import revert_sync_batchnorm
+from mmengine.registry import init_default_scope
+from PIL import Image
+from torch import nn
+
+from mmdet_multigrain.engine.checkpoint.read import (
+    CheckpointError,
+    keep_what_fits,
+    misfit,
+    read_checkpoint,
+    state_dict_of,
+    trained_on,
+)
+from mmdet_multigrain.engine.hooks.preflight_hook import check_heads
+from mmdet_multigrain.taxonomy import Taxonomy, superclass_palette
+from mmdet_multigrain.utils.files import write_whole
+from mmdet_multigrain.utils.images import file_problem
+from mmdet_multigrain.visualization.pictures import Mark, draw_marks
+
+_READABLE_SIDE = 400  # pixels; about four labels fit side by side
+
+
+class ImageError(ValueError):
+    """An image that cannot be read; the message is one line that names the file."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a detector sees in one image.
+
+    Attributes:
+        image: (height, width, 3) uint8, blue-green-red, upright.
+        labels: (N,) labels, by falling score.
+        scores: (N,) from 0 to 1.
+        boxes: (N, 4) as x1, y1, x2, y2 in pixels of `image`.
+    """
+
+    image: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray
+    boxes: np.ndarray
+
+    def above(self, score_thr: float) -> Prediction:
+        """The detections with at least this score."""
+        keep = self.scores >= score_thr
+        return Prediction(self.image, self.labels[keep], self.scores[keep], self.boxes[keep])
+
+
+class Detector:
+    """A trained detector with its classes and superclasses.
+
+    Args:
+        cfg: The config that it was trained with; its data files need not be there.
+        checkpoint: File or URL. Gives classes and taxonomy too.
+        device: Where to run, like `cpu`. Default: the accelerator if there is one.
+
+    Attributes:
+        model: The model in evaluation mode.
+        taxonomy: Its classes; without groups if the checkpoint knows none.
+
+    Raises:
+        ValueError: One line, if the checkpoint cannot be read or does not fit the config, or the
+            device cannot be used.
+    """
+
+    def __init__(self, cfg: Config, checkpoint: str, *, device: str | None = None) -> None:
+        device = device or get_device()
+        try:
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:  # torch built without it asserts
+            reason = str(error).splitlines()[0]
+            raise ValueError(f'device {device!r} cannot be used here ({reason})') from None
+        init_default_scope(cfg.get('default_scope', 'mmdet'))
+        content = read_checkpoint(checkpoint)
+        self.model: nn.Module = revert_sync_batchnorm(MODELS.build(cfg.model))
+        fit = keep_what_fits(self.model, content)
+        if fit.problem is not None:
+            raise misfit(checkpoint, 'predict', fit.problem)
+        metainfo = trained_on(content)
+        if 'classes' not in metainfo:
+            raise CheckpointError(f'{checkpoint}: does not say which classes it was trained on')
+        check_heads(self.model, metainfo, source=str(checkpoint))
+        self.taxonomy = _taxonomy(metainfo)
+        self.model.load_state_dict(
+            {key.removeprefix('module.'): value for key, value in state_dict_of(content).items()}
+        )
+        self.model.to(device).eval()
+        pipeline = get_test_pipeline_cfg(cfg)
+        self._load, self._transform = Compose(pipeline[:1]), Compose(pipeline[1:])
+
+    def read(self, path: str | Path) -> dict[str, Any]:
+        """Read an image as the test pipeline does; a sample for `predict`.
+
+        Raises:
+            ImageError: It is missing or not readable.
+        """
+        problem = file_problem(path)
+        try:
+            if problem is None:
+                return self._load(dict(img_path=str(path), img_id=0))
+        except (OSError, AssertionError, ValueError, cv2.error):
+            problem = 'not a readable image' if Path(path).is_file() else 'no such image'
+        raise ImageError(f'{path}: {problem}')
+
+    @torch.no_grad()
+    def predict(self, samples: Sequence[dict[str, Any]]) -> list[Prediction]:
+        """Detect on one batch of images that were read with `read`."""
+        images = [sample['img'] for sample in samples]
+        batch = pseudo_collate([self._transform(dict(sample)) for sample in samples])
+        results = [result.pred_instances.cpu().numpy() for result in self.model.test_step(batch)]
+        return [
+            Prediction(image, found.labels, found.scores, found.bboxes)
+            for image, found in zip(images, results, strict=True)
+        ]
+
+
+def _taxonomy(metainfo: Mapping[str, Any]) -> Taxonomy:
+    if 'taxonomy' in metainfo:
+        return Taxonomy.load(metainfo['taxonomy'])
+    return Taxonomy('checkpoint', metainfo['classes'])
+
+
+def describe(prediction: Prediction, taxonomy: Taxonomy) -> dict[str, Any]:
+    """Size and detections of an image as plain values for JSON.
+
+    Returns:
+        `width`, `height` and `detections`: `class`, `superclass` (the coarsest group; the class
+        itself if it has none), with more than two levels also `superclasses` (all groups,
+        coarsest first), `score`, and `box` as [x, y, width, height] in pixels.
+    """
+    height, width = prediction.image.shape[:2]
+    detections = []
+    for label, score, box in zip(
+        prediction.labels.tolist(),
+        prediction.scores.tolist(),
+        prediction.boxes.tolist(),
+        strict=True,
+    ):
+        x1, y1, x2, y2 = box
+        groups = [taxonomy.superclass_of(label, level) for level in range(taxonomy.num_levels - 1)]
+        detections.append(
+            {
+                'class': taxonomy.classes[label],
+                'superclass': taxonomy.superclass_of(label),
+                **({'superclasses': groups} if len(groups) > 1 else {}),
+                'score': round(score, 4),
+                'box': [round(value, 2) for value in (x1, y1, x2 - x1, y2 - y1)],
+            }
+        )
+    return {'width': width, 'height': height, 'detections': detections}
+
+
+def draw(prediction: Prediction, taxonomy: Taxonomy) -> Image.Image:
+    """The image with boxes in the colours of their superclasses, small ones on top.
+
+    Labels read `class (superclass) 0.87`. Small images are enlarged, for the labels' sake.
+    """
+    picture = Image.fromarray(prediction.image[..., ::-1])
+    zoom = max(1, round(_READABLE_SIDE / min(picture.size)))
+    palette = superclass_palette(taxonomy)
+    marks = []
+    for label, score, (x1, y1, x2, y2) in zip(
+        prediction.labels.tolist(), prediction.scores, prediction.boxes.tolist(), strict=True
+    ):
+        name, group = taxonomy.classes[label], taxonomy.superclass_of(label)
+        text = f'{name} {score:.2f}' if name == group else f'{name} ({group}) {score:.2f}'
+        marks.append(Mark((x1, y1, x2 - x1, y2 - y1), text, palette[label]))
+    return draw_marks(picture, marks, size=(zoom * picture.width, zoom * picture.height))
+
+
+def save_picture(picture: Image.Image, path: Path) -> None:
+    """Write a picture whole or not at all, in the format of the name; missing folders are made."""
+    content = io.BytesIO()
+    picture.save(content, format=Image.registered_extensions()[path.suffix.lower()], quality=92)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, content.getvalue())

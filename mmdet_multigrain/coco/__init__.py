@@ -1,0 +1,1 @@
+"""COCO JSON, read and written: strictly, tolerantly, as columns of boxes. Needs no torch."""

@@ -1,0 +1,193 @@
+"""A COCO file written piece by piece: what the converters put into it, and what they tell of it.
+
+The file is as large as the release makes it; only one image's entry at a time is in memory here,
+beside the list of images. What a release holds belongs to its own module.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.files import dump_json, open_whole
+from mmdet_multigrain.utils.images import IMAGE_SUFFIXES
+from mmdet_multigrain.utils.problems import Problems
+
+MAX_INFO_BYTES = 1 << 16
+
+
+def coco_categories(taxonomy: Taxonomy) -> list[dict[str, Any]]:
+    """All classes as COCO categories: id = label + 1, the superclass as ``supercategory``."""
+    return [
+        {'id': label + 1, 'name': name, 'supercategory': taxonomy.superclass_of(label)}
+        for label, name in enumerate(taxonomy.classes)
+    ]
+
+
+class CocoWriter:
+    """Numbers images and annotations from 1 and writes them; made by ``open_coco``.
+
+    Attributes:
+        num_images: Images so far.
+        num_annotations: Annotations so far.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._images: list[bytes] = []
+        self.num_annotations = 0
+
+    @property
+    def num_images(self) -> int:
+        return len(self._images)
+
+    def add(self, image: bytes, annotations: Iterable[bytes]) -> None:
+        """Add an image and its annotations.
+
+        Args:
+            image: A JSON object (``dump_json``) with everything but ``id``.
+            annotations: JSON objects with everything but ``id`` and ``image_id``.
+        """
+        annotations = list(annotations)
+        self.add_all([image], annotations, [len(annotations)])
+
+    def add_all(
+        self, images: Sequence[bytes], annotations: Sequence[bytes], counts: Iterable[int]
+    ) -> None:
+        """Add many images with their annotations.
+
+        Args:
+            images: JSON objects, as for ``add``.
+            annotations: Likewise; those of the first image, then those of the second, ...
+            counts: How many annotations each image has.
+        """
+        image_ids = range(self.num_images + 1, self.num_images + len(images) + 1)
+        self._images += [
+            b'{"id":%d,%b' % (image_id, image[1:])
+            for image_id, image in zip(image_ids, images, strict=True)
+        ]
+        owners = itertools.chain.from_iterable(map(itertools.repeat, image_ids, counts))
+        ids = itertools.count(self.num_annotations + 1)
+        pieces = [
+            b'{"id":%d,"image_id":%d,%b' % (number, owner, annotation[1:])
+            for annotation, owner, number in zip(annotations, owners, ids, strict=False)
+        ]
+        if pieces:
+            self._file.write((b',\n' if self.num_annotations else b'\n') + b',\n'.join(pieces))
+        self.num_annotations += len(pieces)
+
+
+@contextlib.contextmanager
+def open_coco(
+    path: str | os.PathLike[str], info: Mapping[str, Any], taxonomy: Taxonomy
+) -> Iterator[CocoWriter]:
+    """Write a COCO file whole or not at all.
+
+    The keys come in the order info, licenses, categories, annotations, images; ``info`` stands
+    in the first line, so that it can be read without the rest.
+
+    Raises:
+        FileError: The file cannot be written.
+    """
+    head = b'{"info":%b,\n"licenses":[],\n"categories":%b,\n"annotations":['
+    with open_whole(path) as file:
+        file.write(head % (dump_json(dict(info)), dump_json(coco_categories(taxonomy))))
+        writer = CocoWriter(file)
+        yield writer
+        file.write(b'],\n"images":[\n%b]}\n' % b',\n'.join(writer._images))
+
+
+def read_info(path: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """The ``info`` of a file that ``open_coco`` wrote, from its first line; None without one."""
+    try:
+        with open(path, 'rb') as file:
+            line = file.readline(MAX_INFO_BYTES)
+        content = json.loads(line.removesuffix(b',\n') + b'}')
+    except (OSError, ValueError, RecursionError):
+        return None
+    info = content.get('info') if isinstance(content, dict) else None
+    return info if isinstance(info, dict) else None
+
+
+def is_up_to_date(
+    path: str | os.PathLike[str], info: Mapping[str, Any], sources: Iterable[str | os.PathLike[str]]
+) -> bool:
+    """Whether a file was made with the same ``info`` after the last change of its sources.
+
+    A change is one of content, name, or of anything else that the system notes: copying an older
+    file over a newer one counts. Of a folder, the changes of all that is in it count.
+
+    Args:
+        path: What ``open_coco`` wrote; its time must be that of the conversion's start.
+        info: What it would be given now.
+        sources: Files and folders that it is made of.
+    """
+    if read_info(path) != info:
+        return False
+    made = os.stat(path).st_mtime_ns
+    try:
+        return all(changed < made for source in sources for changed in _changes(source, path))
+    except OSError:  # reading it will tell what is wrong
+        return False
+
+
+def _changes(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> Iterator[int]:
+    is_around = Path(os.path.realpath(source)) in Path(os.path.realpath(path)).parents
+    if not is_around:
+        yield os.stat(source).st_ctime_ns
+    if os.path.isdir(source):
+        with os.scandir(source) as entries:
+            for entry in entries:
+                if not is_around or Path(entry.name).suffix.lower() in IMAGE_SUFFIXES:
+                    yield entry.stat().st_ctime_ns
+
+
+@dataclass
+class ConversionSummary:
+    """What a conversion wrote and what it left out.
+
+    Attributes:
+        split: ``train`` or ``validation``.
+        out_file: The COCO file.
+        taxonomy: Its classes, in label order, with their superclasses.
+        num_images: Images in the file.
+        boxes: Boxes per label.
+        images: Images with at least one box, per label.
+        problems: What was left out.
+        up_to_date: The file was there already, made of the same data; nothing was written.
+    """
+
+    split: str
+    out_file: Path
+    taxonomy: Taxonomy
+    num_images: int = 0
+    boxes: Counter[int] = field(default_factory=Counter)
+    images: Counter[int] = field(default_factory=Counter)
+    problems: Problems = field(default_factory=Problems)
+    up_to_date: bool = False
+
+    def __str__(self) -> str:
+        if self.up_to_date:
+            return f'{self.split}: {self.out_file} is there and up to date (--force converts anew)'
+        width = max(map(len, ('superclass', *self.taxonomy.group_names(0)))) + 2
+        lines = [
+            f'{self.split}: {self.num_images:,} images, {self.boxes.total():,} boxes '
+            f'-> {self.out_file}',
+            f'  {"class":<22}{"superclass":<{width}}{"boxes":>9}{"images":>9}',
+        ]
+        lines += [
+            f'  {name:<22}{self.taxonomy.superclass_of(label):<{width}}'
+            f'{self.boxes[label]:>9,}{self.images[label]:>9,}'
+            for label, name in enumerate(self.taxonomy.classes)
+        ]
+        if self.problems.counts:
+            lines += ['left out:', str(self.problems)]
+        return '\n'.join(lines)

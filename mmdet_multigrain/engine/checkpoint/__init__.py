@@ -1,0 +1,1 @@
+"""Checkpoints: written whole, verified, found again, and read without running code."""

@@ -1,0 +1,178 @@
+"""The checkpoint that a run goes on from: is a file whole, and which is the last that is.
+
+Loading one into a model belongs to the runner; writing them to `SafeCheckpointHook`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from mmengine.runner import Runner
+
+from ..main_process import on_main_process
+from .read import CheckpointError, loading, read_checkpoint
+
+POINTER = 'last_checkpoint'  # MMEngine's file with the path of the newest checkpoint
+_ARCHIVE = b'PK\x03\x04'
+_NUMBERED = re.compile(r'(?P<kind>epoch|iter)_(?P<number>\d+)\.pth')
+
+
+def check_archive(path: str | os.PathLike[str]) -> None:
+    """Read a checkpoint's bytes and compare them with the checksums that it carries.
+
+    `torch.save` writes a zip archive, in which every part has a CRC-32: a file that was cut off
+    or changed is found without loading it.
+
+    Raises:
+        CheckpointError: It is not whole.
+    """
+    with loading(str(path)):
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    if damaged is not None:
+        raise CheckpointError(
+            f'{path}: not a whole checkpoint ({damaged} in it was changed); copy it again or take '
+            'another'
+        )
+
+
+def check_whole(path: str | os.PathLike[str]) -> int:
+    """Read a checkpoint whole; the number of iterations that it was trained for.
+
+    Raises:
+        CheckpointError: It is not whole, or training cannot go on from it.
+    """
+    with loading(str(path)), open(path, 'rb') as file:
+        is_archive = file.read(len(_ARCHIVE)) == _ARCHIVE
+    if is_archive:  # torch before 1.6 wrote none; of those, loading tells what it can
+        check_archive(path)
+    checkpoint = read_checkpoint(str(path))
+    iteration = (checkpoint.get('meta') or {}).get('iter')
+    if not isinstance(iteration, int):
+        raise CheckpointError(
+            f'{path}: cannot be resumed, it does not say how long it was trained; resume a '
+            'checkpoint that training saved'
+        )
+    return iteration
+
+
+def find_last_checkpoint(
+    work_dir: str | os.PathLike[str], *, warn: Callable[[str], None]
+) -> str | None:
+    """The newest checkpoint of a run that is whole.
+
+    That is the one that the file `last_checkpoint` names, which every save leaves behind, if it
+    is whole: newer files beside it are of a save that was not finished, or of an older run. Else
+    it is the one before, by iteration or epoch. The folder may have been moved since the path was
+    noted.
+
+    Args:
+        work_dir: Work folder of the run.
+        warn: Told in one line of each broken checkpoint and of a pointer that is of no use.
+
+    Returns:
+        Path of the checkpoint; None if there is none.
+
+    Raises:
+        CheckpointError: There are some, but none is whole.
+    """
+    work_dir = Path(work_dir)
+    noted = _noted(work_dir)
+    folder = work_dir
+    if noted is not None and not _numbered(work_dir) and not _is_file(work_dir / noted.name):
+        folder = noted.parent  # of a hook with an `out_dir`
+    last = None if noted is None else folder / noted.name
+    if last is not None and not _is_file(last):
+        warn(f'{work_dir / POINTER}: names {last.name!r}, which is not there')
+    elif last is not None and _iteration(last, warn) is not None:
+        return str(last)
+    others = [item for item in _numbered(folder) if item[2] != last]
+    newest = None if noted is None else _NUMBERED.fullmatch(noted.name)
+
+    def in_turn(item: tuple[str, int, Path]) -> tuple[bool, int]:
+        kind, number, _ = item
+        beyond = newest is not None and (kind == newest['kind'] and number > int(newest['number']))
+        return beyond, -number
+
+    whole: dict[str, tuple[int, Path]] = {}  # the first that is, by kind
+    for kind, _, path in sorted(others, key=in_turn):
+        if kind not in whole and (iteration := _iteration(path, warn)) is not None:
+            whole[kind] = iteration, path
+    if whole:
+        return str(max(whole.values())[1])
+    if others or (last is not None and _is_file(last)):
+        raise CheckpointError(
+            f'{folder}: no checkpoint in it is whole; copy one again, or move them away to start '
+            'from the beginning'
+        )
+    return None
+
+
+def _noted(work_dir: Path) -> Path | None:
+    """The path in the pointer; None if it is not there or holds no file name."""
+    try:
+        text = (work_dir / POINTER).read_text(errors='replace').strip()
+    except OSError:
+        return None
+    return Path(text) if text and text.isprintable() and Path(text).name else None
+
+
+def _is_file(path: Path) -> bool:
+    return os.path.isfile(path)  # False, not an error, for impossible names
+
+
+def _numbered(folder: Path) -> list[tuple[str, int, Path]]:
+    """Kind, number and path of the checkpoints in a folder that training saved."""
+    found = [(_NUMBERED.fullmatch(path.name), path) for path in folder.glob('*.pth')]
+    return [(name['kind'], int(name['number']), path) for name, path in found if name]
+
+
+def _iteration(path: Path, warn: Callable[[str], None]) -> int | None:
+    try:
+        return check_whole(path)
+    except CheckpointError as error:
+        warn(f'{error}; looking for the one before')
+        return None
+
+
+def set_resume(runner: Runner, resume: str) -> None:
+    """Let a runner go on from a checkpoint; to be called before it trains.
+
+    The first process chooses, all take what it chose. Without a checkpoint the run starts as its
+    config says.
+
+    Args:
+        runner: The runner.
+        resume: Path or URL of a checkpoint; 'auto' for the last one in the work folder.
+
+    Raises:
+        CheckpointError: That checkpoint is not whole; the message names one that is, if any.
+    """
+    path = on_main_process(lambda: _choose(runner, resume))
+    if path is not None:
+        runner._resume, runner._load_from = True, path
+
+
+def _choose(runner: Runner, resume: str) -> str | None:
+    if resume == 'auto':
+        last = find_last_checkpoint(runner.work_dir, warn=runner.logger.warning)
+        if last is None:
+            runner.logger.warning(
+                f'{runner.work_dir}: no checkpoint to resume from; starting from the beginning'
+            )
+        return last
+    if '://' in resume:
+        return resume
+    try:
+        check_whole(resume)
+    except CheckpointError as error:
+        good = None
+        with contextlib.suppress(CheckpointError):
+            good = find_last_checkpoint(Path(resume).parent, warn=lambda line: None)
+        raise CheckpointError(f'{error}; {good} is whole' if good else str(error)) from None
+    return resume

@@ -1,0 +1,1 @@
+"""The runner and the training loops, and what they share with the hooks."""

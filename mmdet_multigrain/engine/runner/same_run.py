@@ -1,0 +1,136 @@
+"""Several processes of one run: are they alike when it starts, and which one is lost when it fails.
+
+How they are started belongs to `launch`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import all_gather_object, get_rank
+
+from ..fingerprints import code_digest, file_digest, versions
+
+_SECONDS_TO_END = 3.0
+
+
+class ProcessError(ValueError):
+    """Processes that are no one run; the message is one line that names process and mend."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """What a process says of itself.
+
+    Attributes:
+        host: Its machine.
+        pid: Its number there.
+        facts: What must be the same in all processes, in words, by name.
+    """
+
+    host: str
+    pid: int
+    facts: Mapping[str, str]
+
+
+def check_same_run(cfg: Config) -> Sequence[Process]:
+    """Compare config, annotations and code of all processes; to be called by all.
+
+    Returns:
+        The processes by rank.
+
+    Raises:
+        ProcessError: One of them differs from the first, in all processes.
+    """
+    config = cfg.to_dict()
+    facts = {
+        **{f'config entry {key}': repr(value) for key, value in _entries(config)},
+        **{f'content of {path}': str(file_digest(path)) for path in annotation_files(config)},
+        **{f'version of {name}': version for name, version in versions().items()},
+        'code of mmdet_multigrain': code_digest(),
+    }
+    processes = all_gather_object(Process(socket.gethostname(), os.getpid(), facts))
+    first = processes[0].facts
+    for rank, process in enumerate(processes):
+        for name in [*first, *(name for name in process.facts if name not in first)]:
+            here, there = process.facts.get(name, 'absent'), first.get(name, 'absent')
+            if here != there:
+                raise ProcessError(
+                    f'process {rank} differs from process 0 in the {name} ({_short(here)}, not '
+                    f'{_short(there)}); start all processes with the same config, data and code'
+                )
+    return processes
+
+
+def annotation_files(config: Mapping[str, Any]) -> list[str]:
+    """Paths of all annotation files that a config names and that are there."""
+    found: list[str] = []
+
+    def search(value: Any) -> None:
+        if isinstance(value, Mapping):
+            if isinstance(path := value.get('ann_file'), str):
+                found.append(os.path.join(value.get('data_root') or '', path))
+            for item in value.values():
+                search(item)
+        elif isinstance(value, list | tuple):
+            for item in value:
+                search(item)
+
+    search(config)
+    return sorted({path for path in found if Path(path).is_file()})
+
+
+def lost_process(error: BaseException, processes: Sequence[Process]) -> ProcessError | None:
+    """The error that names the process whose end made a collective fail; None if none is known.
+
+    Only processes of the same machine can be looked for.
+    """
+    if not is_of_another_process(error):
+        return None
+    deadline = time.monotonic() + _SECONDS_TO_END  # it may be about to end
+    while time.monotonic() < deadline:
+        for rank, process in enumerate(processes):
+            if rank != get_rank() and process.host == socket.gethostname():
+                if not _is_alive(process.pid):
+                    return ProcessError(
+                        f'process {rank} of this run ended (it was killed, or its own message '
+                        'says why); --resume goes on from the last checkpoint'
+                    )
+        time.sleep(0.05)
+    return None
+
+
+def is_of_another_process(error: BaseException) -> bool:
+    """Whether an error is that of a collective whose other side is gone."""
+    return isinstance(error, torch.distributed.DistError) or (
+        isinstance(error, RuntimeError) and 'by peer' in str(error)
+    )
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        # After the name in brackets; a process that nobody has waited for yet is a zombie.
+        return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] not in 'ZX'
+    except FileNotFoundError:
+        return not Path('/proc').is_dir()
+
+
+def _entries(value: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values of a nested mapping."""
+    if isinstance(value, Mapping) and value:
+        for key, item in value.items():
+            yield from _entries(item, f'{prefix}.{key}' if prefix else str(key))
+    else:
+        yield prefix, value
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else f'{text[:12]}...'

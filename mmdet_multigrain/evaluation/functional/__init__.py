@@ -1,0 +1,1 @@
+"""Evaluation as functions: arrays in, arrays and typed values out. Needs no torch."""

@@ -1,0 +1,293 @@
+"""What an evaluation says about a taxonomy: a typed summary, and its text.
+
+Here belongs how numbers are averaged and named, and the text table; the matching belongs in
+`coco_eval`, the JSON form in `result_file`. Needs neither torch nor mmdet.
+
+Averaging: an AP over classes is the plain mean over the classes that have boxes in the ground
+truth. A class without any has no AP (NaN here, null in JSON, "-" in text), stays out of every
+mean and is named. All values are fractions, 0 to 1, unrounded; only the text shows percent.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmdet_multigrain.taxonomy import Taxonomy
+
+from .coco_eval import CocoResult
+from .imbalance import TAIL_SHARE, rarest_labels
+
+THIRDS = ('rare third', 'middle third', 'frequent third')
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """One class, or one superclass.
+
+    Attributes:
+        name: Its name.
+        superclasses: The groups above it, coarsest first.
+        train_boxes: Boxes it was trained on; None if unknown.
+        val_boxes: Boxes in the ground truth, crowds not counted.
+        ap: AP, mean over the IoU thresholds; NaN without boxes.
+        ap50: AP at IoU 0.5.
+        ap75: AP at IoU 0.75.
+    """
+
+    name: str
+    superclasses: tuple[str, ...]
+    train_boxes: int | None
+    val_boxes: int
+    ap: float
+    ap50: float
+    ap75: float
+
+
+@dataclass(frozen=True)
+class LevelScore:
+    """All classes of one level of the taxonomy.
+
+    Attributes:
+        coco: COCO's twelve numbers by name: AP, AP50, AP75, APs, APm, APl (s, m, l: small,
+            medium, large boxes), AR1, AR10, AR100, ARs, ARm, ARl.
+        classes: In label order.
+    """
+
+    coco: Mapping[str, float]
+    classes: tuple[ClassScore, ...]
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Mean AP over some classes, chosen by how many boxes they have.
+
+    Attributes:
+        name: What was chosen.
+        counted_on: `training` or `validation`: whose boxes decided.
+        classes: Names, rarest first; among all classes, with boxes in the ground truth or not.
+        ap: Mean AP over those that have boxes; NaN if none has.
+    """
+
+    name: str
+    counted_on: str
+    classes: tuple[str, ...]
+    ap: float
+
+
+@dataclass(frozen=True)
+class EvaluationSummary:
+    """All that one evaluation says.
+
+    Attributes:
+        levels: Coarsest first; the last is the fine one.
+        tail: The rarest 30 % of the fine classes.
+        thirds: The rare, the middle and the frequent third of them (`THIRDS`).
+        num_images: Images evaluated on.
+        num_detections: Detections handed in.
+        max_dets: Limit on detections per image and class for AP.
+        engine: Which engine matched boxes.
+    """
+
+    levels: tuple[LevelScore, ...]
+    tail: Bucket
+    thirds: tuple[Bucket, ...]
+    num_images: int
+    num_detections: int
+    max_dets: int
+    engine: str
+
+    @property
+    def fine(self) -> LevelScore:
+        """The level of the fine classes."""
+        return self.levels[-1]
+
+    @property
+    def without_ground_truth(self) -> tuple[str, ...]:
+        """Names of the fine classes that stay out of the means."""
+        return tuple(row.name for row in self.fine.classes if math.isnan(row.ap))
+
+
+def summarize(
+    results: Sequence[CocoResult],
+    taxonomy: Taxonomy,
+    train_counts: Sequence[int] | None = None,
+) -> EvaluationSummary:
+    """Name and average the arrays of an evaluation.
+
+    Args:
+        results: One for each level of the taxonomy, coarsest first (`evaluate_levels`).
+        taxonomy: Names and groups.
+        train_counts: Training boxes of each fine class, in label order. Default: unknown; then
+            validation boxes decide which classes are rare, and the summary says so.
+    """
+    fine = results[-1]
+    counts = fine.num_gt if train_counts is None else np.asarray(train_counts)
+    levels = tuple(
+        _score_level(result, taxonomy, level, train_counts) for level, result in enumerate(results)
+    )
+    counted_on = 'validation' if train_counts is None else 'training'
+    return EvaluationSummary(
+        levels=levels,
+        tail=rarest(levels[-1].classes, counts, counted_on=counted_on),
+        thirds=split_thirds(levels[-1].classes, counts, counted_on=counted_on),
+        num_images=fine.num_images,
+        num_detections=fine.num_detections,
+        max_dets=fine.max_dets[-1],
+        engine=fine.engine,
+    )
+
+
+def rarest(
+    classes: Sequence[ClassScore],
+    counts: Sequence[int],
+    *,
+    counted_on: str,
+    share: float = TAIL_SHARE,
+) -> Bucket:
+    """The rarest classes: k = floor(share * K) of them, at least one.
+
+    Args:
+        classes: K classes.
+        counts: (K,) boxes that decide; of equal ones, the first counts as rarer.
+        counted_on: Whose boxes these are: `training` or `validation`.
+        share: Share of the classes.
+    """
+    chosen = [classes[label] for label in rarest_labels(counts, share)]
+    return _bucket(f'rarest {share:.0%}', counted_on, chosen)
+
+
+def split_thirds(
+    classes: Sequence[ClassScore], counts: Sequence[int], *, counted_on: str
+) -> tuple[Bucket, ...]:
+    """All classes in thirds by number of boxes, rarest first.
+
+    Where K is no multiple of 3, the rarer thirds have one class more; a third may be empty.
+    Arguments as in `rarest`.
+    """
+    parts = np.array_split(np.argsort(counts, kind='stable'), len(THIRDS))
+    return tuple(
+        _bucket(name, counted_on, [classes[label] for label in part])
+        for name, part in zip(THIRDS, parts, strict=True)
+    )
+
+
+def _bucket(name: str, counted_on: str, chosen: Sequence[ClassScore]) -> Bucket:
+    known = [row.ap for row in chosen if not math.isnan(row.ap)]
+    return Bucket(
+        name=name,
+        counted_on=counted_on,
+        classes=tuple(row.name for row in chosen),
+        ap=sum(known) / len(known) if known else math.nan,
+    )
+
+
+def render_text(summary: EvaluationSummary) -> str:
+    """A plain text table of the classes, then of the superclasses, then the means; percent."""
+    several = len(summary.levels) > 2
+    fine_names = [row.name for row in summary.fine.classes]
+    coarse = [
+        (*((f'level {number} group', 's') if several else ('superclass', 'es')), level)
+        for number, level in enumerate(summary.levels[:-1])
+        # Under the identity grouping a superclass table would repeat the classes.
+        if [row.name for row in level.classes] != fine_names
+    ][::-1]
+    means = [
+        (f'{len(fine_names)} classes', summary.fine.coco, tuple(summary.fine.coco)[:6]),
+        *(
+            (f'{len(level.classes)} {title}{plural}', level.coco, ('AP', 'AP50', 'AP75'))
+            for title, plural, level in coarse
+        ),
+        ('thirds by boxes', {row.name.split()[0]: row.ap for row in summary.thirds}, None),
+        (f'{summary.tail.name} of classes', {'AP': summary.tail.ap}, None),
+    ]
+    width = max(len(title) for title, *_ in means)
+    lines = [
+        f'{title:<{width}}  '
+        + '  '.join(f'{key} {_percent(values[key]):>6}' for key in keys or values)
+        for title, values, keys in means
+    ]
+    lines[-1] += f'  ({summary.tail.counted_on} boxes: {", ".join(summary.tail.classes)})'
+    if summary.without_ground_truth:
+        lines.append('without ground truth, in no mean: ' + ', '.join(summary.without_ground_truth))
+    tables = [_class_table('class', summary.fine)]
+    tables += [_class_table(title, level) for title, _, level in coarse]
+    return '\n\n'.join([*tables, '\n'.join(lines)])
+
+
+def _score_level(
+    result: CocoResult,
+    taxonomy: Taxonomy,
+    level: int,
+    train_counts: Sequence[int] | None,
+) -> LevelScore:
+    names, index = taxonomy.group_names(level), taxonomy.group_index(level)
+    member = [index.index(group) for group in range(len(names))]  # any fine class of the group
+    train = [None] * len(names)
+    if train_counts is not None:
+        train = np.bincount(index, weights=train_counts, minlength=len(names)).astype(int).tolist()
+    aps = (result.class_ap(iou=iou).tolist() for iou in (None, 0.5, 0.75))
+    return LevelScore(
+        coco=_coco_numbers(result),
+        classes=tuple(
+            ClassScore(
+                name=name,
+                superclasses=tuple(
+                    taxonomy.group_names(above)[taxonomy.group_index(above)[label]]
+                    for above in range(level)
+                ),
+                train_boxes=train_boxes,
+                val_boxes=val_boxes,
+                ap=ap,
+                ap50=ap50,
+                ap75=ap75,
+            )
+            for name, label, train_boxes, val_boxes, ap, ap50, ap75 in zip(
+                names, member, train, result.num_gt.tolist(), *aps, strict=True
+            )
+        ),
+    )
+
+
+def _coco_numbers(result: CocoResult) -> dict[str, float]:
+    areas = {'s': 'small', 'm': 'medium', 'l': 'large'}
+    return {
+        'AP': result.mean_ap(),
+        'AP50': result.mean_ap(iou=0.5),
+        'AP75': result.mean_ap(iou=0.75),
+        **{f'AP{key}': result.mean_ap(area=area) for key, area in areas.items()},
+        **{f'AR{limit}': result.mean_recall(max_dets=limit) for limit in result.max_dets},
+        **{f'AR{key}': result.mean_recall(area=area) for key, area in areas.items()},
+    }
+
+
+def _percent(value: float) -> str:
+    return '-' if math.isnan(value) else f'{100 * value:.2f}'
+
+
+def _class_table(title: str, level: LevelScore) -> str:
+    rows = [(title, 'superclass', 'train', 'val', 'AP', 'AP50', 'AP75')]
+    rows += [
+        (
+            row.name,
+            ' / '.join(row.superclasses) or '-',
+            '-' if row.train_boxes is None else str(row.train_boxes),
+            str(row.val_boxes),
+            *(_percent(value) for value in (row.ap, row.ap50, row.ap75)),
+        )
+        for row in level.classes
+    ]
+    if not any(row.superclasses for row in level.classes):
+        rows = [(row[0], *row[2:]) for row in rows]
+    text_columns = len(rows[0]) - 5
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return '\n'.join(
+        '  '.join(
+            cell.ljust(width) if position < text_columns else cell.rjust(width)
+            for position, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    )

@@ -1,0 +1,1 @@
+"""The metric that MMDetection builds, registered in its `METRICS`."""

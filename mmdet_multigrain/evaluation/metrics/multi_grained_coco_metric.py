@@ -1,0 +1,287 @@
+"""The registered metric: collects predictions in MMDetection's way, evaluates along a taxonomy.
+
+Here belongs what ties `coco_eval` and `summary` to MMEngine: gathering, annotation files, keys
+of logged values, files that a run leaves. How boxes are matched and averaged does not.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from mmdet.evaluation import CocoMetric
+from mmdet.registry import METRICS
+from mmengine.fileio import get_local_path
+from mmengine.logging import MMLogger
+
+from mmdet_multigrain.datasets import TaxonomyCOCO
+from mmdet_multigrain.taxonomy import Taxonomy
+
+from ..functional.coco_eval import Detections, EvaluationError, GroundTruth, evaluate_levels
+from ..functional.summary import EvaluationSummary, render_text, summarize
+from ..result_file import Result, RunRecord, write_result
+
+# Stock's names of the values, and COCO's.
+BBOX_ITEMS = {
+    'mAP': 'AP',
+    'mAP_50': 'AP50',
+    'mAP_75': 'AP75',
+    'mAP_s': 'APs',
+    'mAP_m': 'APm',
+    'mAP_l': 'APl',
+    'AR@1': 'AR1',
+    'AR@10': 'AR10',
+    'AR@100': 'AR100',
+    'AR_s@100': 'ARs',
+    'AR_m@100': 'ARm',
+    'AR_l@100': 'ARl',
+}
+DEFAULT_ITEMS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
+
+
+@METRICS.register_module()
+class MultiGrainedCocoMetric(CocoMetric):
+    """COCO box metric with superclasses, rare classes and full precision.
+
+    Besides COCO's numbers it gives AP of each class, mean AP of the rarest 30 % of classes, and
+    AP of the superclasses on each coarse level of the taxonomy (both sides relabelled). It
+    differs from `CocoMetric` in this:
+
+    - Categories are matched to labels by name, never by position.
+    - AP is read at 100 detections per image and class, COCO's own limit; `proposal_nums`
+      concerns `proposal` only. With at most 100 detections per image nothing changes.
+    - Values are not rounded. -1 stands for "no ground truth to measure on", in the means as in
+      the classes.
+    - Files are read when first needed, on the main process only.
+
+    Other metrics (`segm`, `proposal`, `proposal_fast`) are stock's, without its class table.
+
+    Logged keys: `bbox_mAP`, `bbox_mAP_50`, `bbox_mAP_75`, `bbox_mAP_s`, `bbox_mAP_m`,
+    `bbox_mAP_l`, `bbox_mAP_tail30`, `bbox_superclass_mAP` (more than two levels:
+    `bbox_level0_mAP`, ... from the coarsest), and `{class}_precision`.
+
+    Args:
+        ann_file (str, optional): COCO file of the images evaluated on. Default: ground truth
+            comes with the data samples, as in stock.
+        train_ann_file (str, optional): COCO file that says how many boxes each class was trained
+            on. Without it, validation boxes decide which classes are rare; the result says so.
+        engine (str): `hotcoco`, `pycocotools` or `auto`. Defaults to 'auto'.
+        result_file (str, optional): Where to write the result as JSON. Default: nowhere.
+        allow_missing (bool): Accept annotation files that lack classes of the taxonomy.
+            Defaults to False.
+        allow_unknown (bool): Leave out boxes of classes that the taxonomy lacks instead of
+            raising. Defaults to False.
+        classwise (bool): Also return AP of each class. Defaults to True.
+        metric_items (Sequence[str], optional): COCO numbers to return for `bbox`, of
+            `BBOX_ITEMS`. Default: the six APs.
+        **kwargs: Arguments of CocoMetric.
+
+    Attributes:
+        run (RunRecord): What is tested; `RunRecordHook` fills it in for the result.
+
+    Raises:
+        ValueError: One line, if files, taxonomy and predictions do not fit together.
+    """
+
+    def __init__(
+        self,
+        ann_file: str | None = None,
+        *,
+        train_ann_file: str | None = None,
+        engine: str = 'auto',
+        result_file: str | None = None,
+        allow_missing: bool = False,
+        allow_unknown: bool = False,
+        classwise: bool = True,
+        metric_items: Sequence[str] | None = None,
+        **kwargs,
+    ) -> None:
+        super().__init__(classwise=classwise, metric_items=metric_items, **kwargs)
+        unknown = [item for item in metric_items or () if item not in BBOX_ITEMS]
+        if unknown and self.metrics == ['bbox']:
+            raise EvaluationError(
+                f'metric item {unknown[0]!r} is unknown; use some of {", ".join(BBOX_ITEMS)}'
+            )
+        self.ann_file = ann_file
+        self.train_ann_file = train_ann_file
+        self.engine = engine
+        self.result_file = result_file
+        self.allow_missing = allow_missing
+        self.allow_unknown = allow_unknown
+        self.run = RunRecord()
+        self._train_counts: list[int] | None = None
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Keep the predictions of one batch; ground truth only where no file gives it."""
+        if self.ann_file is not None:
+            # Stock asks for instances until its file is loaded, which here happens later.
+            data_samples = [{**sample, 'instances': ()} for sample in data_samples]
+        super().process(data_batch, data_samples)
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """Evaluate all images; runs on the main process.
+
+        Args:
+            results: (ground truth, prediction) of each image, as `process` keeps them.
+        """
+        logger = MMLogger.get_current_instance()
+        # Samplers pad to equal shares; an image that came twice counts once.
+        first = {}
+        for result in results:
+            first.setdefault(result[1]['img_id'], result)
+        results = list(first.values())
+        if not results:
+            raise EvaluationError('no image was evaluated; the validation data set is empty')
+        taxonomy = self._taxonomy()
+        if self.ann_file is not None and self._coco_api is None:
+            self._coco_api = self._read_annotations(self.ann_file, taxonomy)
+            self.cat_ids = self._coco_api.category_ids
+        if self.format_only:
+            return super().compute_metrics(results)
+
+        values = {}
+        others = [metric for metric in self.metrics if metric != 'bbox']
+        if others:
+            stock = copy.copy(self)
+            stock.metrics, stock.classwise = others, False
+            values.update(super(MultiGrainedCocoMetric, stock).compute_metrics(results))
+        elif self.outfile_prefix is not None:
+            self.results2json([prediction for _, prediction in results], self.outfile_prefix)
+        if 'bbox' in self.metrics:
+            summary = self._evaluate(results, taxonomy, logger)
+            logger.info('\n' + render_text(summary))
+            if self.result_file is not None:
+                write_result(self.result_file, self._result(summary, taxonomy))
+            values.update(self._values(summary))
+        return values
+
+    def results2json(self, results: Sequence[dict], outfile_prefix: str) -> dict[str, str]:
+        """Write detections as stock does, but each file whole or not at all."""
+        prefix = Path(outfile_prefix)
+        prefix.parent.mkdir(parents=True, exist_ok=True)
+        if self.cat_ids is None:  # ground truth that comes with the samples has labels
+            self.cat_ids = list(range(len(self.dataset_meta['classes'])))
+        with tempfile.TemporaryDirectory(dir=prefix.parent, prefix='.') as folder:
+            written = super().results2json(results, str(Path(folder, prefix.name)))
+            final = {key: str(prefix.parent / Path(path).name) for key, path in written.items()}
+            for path in set(written.values()):
+                os.replace(path, prefix.parent / Path(path).name)
+        return final
+
+    def _taxonomy(self) -> Taxonomy:
+        meta = self.dataset_meta or {}
+        if 'taxonomy' not in meta:
+            raise EvaluationError(
+                'MultiGrainedCocoMetric: the data set has no taxonomy; use SuperclassCocoDataset '
+                'or one of its children'
+            )
+        taxonomy = Taxonomy.load(meta['taxonomy'])
+        if tuple(meta.get('classes', ())) != taxonomy.classes:
+            raise EvaluationError(
+                f'classes of the data set differ from those of its taxonomy {taxonomy.name!r}; '
+                'leave `classes` out of metainfo, the taxonomy gives them'
+            )
+        return taxonomy
+
+    def _read_annotations(self, path: str, taxonomy: Taxonomy) -> TaxonomyCOCO:
+        with get_local_path(path, backend_args=self.backend_args) as local_path:
+            return TaxonomyCOCO(
+                local_path,
+                taxonomy=taxonomy,
+                allow_missing=self.allow_missing,
+                allow_unknown=self.allow_unknown,
+            )
+
+    def _ground_truth(self, gts: Sequence[dict], taxonomy: Taxonomy) -> GroundTruth:
+        if self._coco_api is not None:
+            return GroundTruth.from_annotations(
+                self._coco_api.imgs, self._coco_api.dataset['annotations'], self.cat_ids
+            )
+        annotations = []
+        for gt in gts:
+            for instance in gt['anns']:
+                x1, y1, x2, y2 = map(float, instance['bbox'])
+                annotations.append(
+                    {
+                        'image_id': gt['img_id'],
+                        'category_id': int(instance['bbox_label']),
+                        'bbox': [x1, y1, x2 - x1, y2 - y1],
+                        'area': (x2 - x1) * (y2 - y1),
+                        'iscrowd': instance.get('ignore_flag', 0),
+                    }
+                )
+        image_ids = [gt['img_id'] for gt in gts]
+        return GroundTruth.from_annotations(image_ids, annotations, range(taxonomy.num_classes))
+
+    def _evaluate(
+        self, results: list[tuple[dict, dict]], taxonomy: Taxonomy, logger: MMLogger
+    ) -> EvaluationSummary:
+        ground_truth = self._ground_truth([gt for gt, _ in results], taxonomy)
+        detections = Detections.from_images(
+            ground_truth.image_ids,
+            [
+                tuple(prediction[key] for key in ('img_id', 'labels', 'bboxes', 'scores'))
+                for _, prediction in results
+            ],
+        )
+        absent = len(ground_truth.image_ids) - len(results)
+        if absent:
+            logger.warning(
+                f'{absent} of the {len(ground_truth.image_ids)} images of {self.ann_file} were '
+                'not run through the detector; their boxes count as missed'
+            )
+        levels = evaluate_levels(
+            ground_truth,
+            detections,
+            [taxonomy.group_index(level) for level in range(taxonomy.num_levels)],
+            engine=self.engine,
+            iou_thrs=self.iou_thrs,
+        )
+        return summarize(levels, taxonomy, self._count_training_boxes(taxonomy, logger))
+
+    def _count_training_boxes(self, taxonomy: Taxonomy, logger: MMLogger) -> list[int] | None:
+        """Boxes of each class in the training file; None where it is not given or not here."""
+        if self._train_counts is None and self.train_ann_file is not None:
+            if self.backend_args is None and not Path(self.train_ann_file).is_file():
+                logger.warning(
+                    f'{self.train_ann_file}: no such training annotation file; validation boxes '
+                    'decide which classes are rare'
+                )
+                return None
+            coco = self._read_annotations(self.train_ann_file, taxonomy)
+            boxes = GroundTruth.from_annotations(
+                coco.imgs, coco.dataset['annotations'], coco.category_ids
+            )
+            self._train_counts = boxes.box_counts(taxonomy.num_classes).tolist()
+        return self._train_counts
+
+    def _result(self, summary: EvaluationSummary, taxonomy: Taxonomy) -> Result:
+        detections = None
+        if self.outfile_prefix is not None:
+            folder = Path(self.result_file).resolve().parent
+            detections = os.path.relpath(f'{Path(self.outfile_prefix).resolve()}.bbox.json', folder)
+        return Result(
+            summary=summary,
+            taxonomy=taxonomy,
+            ann_file=self.ann_file,
+            train_ann_file=self.train_ann_file,
+            detections_file=detections,
+            run=self.run,
+        )
+
+    def _values(self, summary: EvaluationSummary) -> dict[str, float]:
+        coco = summary.fine.coco
+        items = DEFAULT_ITEMS if self.metric_items is None else self.metric_items
+        values = {f'bbox_{item}': coco[BBOX_ITEMS[item]] for item in items if item in BBOX_ITEMS}
+        values['bbox_mAP_tail30'] = summary.tail.ap
+        coarse = summary.levels[:-1]
+        for number, level in enumerate(coarse):
+            name = 'superclass' if len(coarse) == 1 else f'level{number}'
+            values[f'bbox_{name}_mAP'] = level.coco['AP']
+        if self.classwise:
+            values.update({f'{row.name}_precision': row.ap for row in summary.fine.classes})
+        return {key: -1.0 if np.isnan(value) else float(value) for key, value in values.items()}

@@ -1,0 +1,1 @@
+"""Galleries of photos with detections beside the truth."""

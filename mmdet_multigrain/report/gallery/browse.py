@@ -1,0 +1,186 @@
+"""From runs to a folder of pictures: judge, choose, draw, list.
+
+Here belongs the order of these steps and what is told of them. What each does belongs in
+``galleries`` (the choice), ``gallery_pictures`` (the drawing) and ``gallery_files`` (the folder).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.visualization.style import superclass_colours
+
+from ..errors import ReportError
+from ..runs.runs import Run
+from .files import Gallery, Photos, PictureFolder
+from .galleries import GALLERIES, Case, by_photo, choose_cases, choose_photos, judge
+from .index import Page, render_page
+from .pictures import Look
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is shown.
+
+    Attributes:
+        score_thr: Lowest score that counts.
+        num: Photos side by side, at most.
+        per_kind: Pictures of each kind of error of a run, at most.
+        classes: Names of the classes to show; None for all.
+    """
+
+    score_thr: float = 0.5
+    num: int = 24
+    per_kind: int = 12
+    classes: Sequence[str] | None = None
+
+    def labels(self, taxonomy: Taxonomy) -> frozenset[int]:
+        """Labels of the classes to show."""
+        names = taxonomy.classes if self.classes is None else self.classes
+        return frozenset(taxonomy.label_of(name, '--classes') for name in names)
+
+    def sentences(self, taxonomy: Taxonomy, *, num_runs: int) -> list[str]:
+        """How the pictures were chosen, for people."""
+        lines = [
+            f'Detections with a score of {self.score_thr:g} or more; one is right from IoU 0.5 '
+            'on. Where it is about another class, that stands in brackets.',
+            'Side by side, a cross (×) stands before what is wrong. The photos are those on which '
+            + (
+                'the runs differ most in right minus wrong detections.'
+                if num_runs > 1
+                else 'most is wrong or missed.'
+            ),
+            'Errors: the surest detections, or the largest missed boxes; each photo once before '
+            'any comes again.',
+        ]
+        if self.classes is not None:
+            names = ', '.join(taxonomy.classes[label] for label in sorted(self.labels(taxonomy)))
+            lines.append(f'Only what is predicted as, or truly is: {names}.')
+        return lines
+
+
+def browse(
+    runs: Sequence[Run],
+    out: Path,
+    *,
+    photos: Photos,
+    choice: Choice,
+    width: int = 480,
+    progress: bool = False,
+) -> PictureFolder:
+    """Draw photos side by side and examples of each error of each run, and list them.
+
+    Args:
+        runs: Runs on the same ground truth.
+        out: The folder to write.
+        photos: The photos.
+        choice: What is shown.
+        width: Of a photo on a picture, in pixels.
+        progress: Show a progress bar.
+
+    Raises:
+        ValueError: One line, if a run has no detections to show, a class is unknown, no photo can
+            be read, or a file cannot be written.
+    """
+    taxonomy, truth = runs[0].result.taxonomy, runs[0].ground_truth
+    names = [runs[0].test_set.file_names[image_id] for image_id in truth.image_ids]
+    labels = choice.labels(taxonomy)
+    cases = {
+        run.name: [case for case in _judge(run, choice.score_thr) if case.is_about(labels)]
+        for run in runs
+    }
+    images = choose_photos([*cases.values()], file_names=names, count=choice.num)
+    galleries = choose_galleries(cases, names, per_kind=choice.per_kind)
+    photos.check(
+        names[image]
+        for image in (*images, *(case.image for gallery in galleries for case in gallery.cases))
+    )
+
+    folder = PictureFolder(
+        out,
+        photos=photos,
+        truth=truth,
+        file_names=names,
+        runs=[*cases],
+        look=Look(taxonomy),
+        width=width,
+        labels=labels,
+    )
+    by_run = {run: by_photo(found) for run, found in cases.items()}
+    shown, pages = [], {run: [] for run in cases}
+    total = len(images) + sum(len(gallery.cases) for gallery in galleries)
+    with tqdm(total=total, desc='drawing', unit='picture', disable=not progress) as bar:
+        for number, image in enumerate(images, start=1):
+            shown += folder.draw_photo(
+                number, image, {run: found[image] for run, found in by_run.items()}
+            )
+            bar.update()
+        for gallery in galleries:
+            pages[gallery.run] += folder.draw_gallery(gallery, done=bar.update)
+    detail = choice.sentences(taxonomy, num_runs=len(runs))
+    if photos.blur:
+        detail.append('Blurred is what OpenCV takes for faces; it misses some.')
+    folder.finish(
+        render_page(
+            Page(
+                detail=detail,
+                legend=[*superclass_colours(taxonomy).items()],
+                photos=shown,
+                runs=[*pages.items()],
+            )
+        )
+    )
+    return folder
+
+
+def choose_galleries(
+    cases: Mapping[str, Sequence[Case]], file_names: Sequence[str], *, per_kind: int
+) -> list[Gallery]:
+    """The cases to show of each run and each kind that it has.
+
+    Args:
+        cases: Of each run by its name.
+        file_names: Of the photos.
+        per_kind: How many at most.
+    """
+    galleries = []
+    for run, found in cases.items():
+        totals = Counter(case.kind for case in found)
+        for kind in GALLERIES:
+            chosen = choose_cases(found, kind, file_names=file_names, count=per_kind)
+            if chosen:
+                galleries.append(Gallery(run, kind, totals[kind], chosen))
+    return galleries
+
+
+def image_folder(runs: Sequence[Run]) -> Path:
+    """Where the photos are.
+
+    Raises:
+        ReportError: No run says so, or there is no such folder.
+    """
+    folder = next((run.image_folder for run in runs if run.image_folder is not None), None)
+    if folder is None:
+        raise ReportError(
+            f'{runs[0].source}: does not say where the photos are; name their folder (--images)'
+        )
+    if not folder.is_dir():
+        raise ReportError(f'{folder}: no such folder of photos; name it (--images)')
+    return folder
+
+
+def _judge(run: Run, score_thr: float) -> list[Case]:
+    scores = run.detections.scores
+    if not (scores >= score_thr).any():
+        best = f'the best has {scores.max():.3f}' if len(scores) else 'there are none at all'
+        raise ReportError(
+            f'{run.detections_file.path}: no detection with a score of '
+            f'{score_thr:g} or more ({best}); lower --score-thr or look at the run'
+        )
+    return judge(run.ground_truth, run.detections, run.result.taxonomy, score_thr=score_thr)

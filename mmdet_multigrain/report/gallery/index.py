@@ -1,0 +1,127 @@
+"""What lists the pictures of a gallery: index.csv for programs, index.html for people.
+
+Paths are relative to the folder of both, so that it can be moved and opened without a network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+
+from ..table import Column, Table
+from .galleries import Case
+from .pictures import Area, Look
+
+CSV_COLUMNS = (
+    'file',
+    'kind',
+    'run',
+    'image_id',
+    'predicted',
+    'true',
+    'score',
+    'iou',
+    'picture',
+    'x',
+    'y',
+    'width',
+    'height',
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that was written.
+
+    Attributes:
+        path: Relative to the index.
+        caption: What it shows.
+    """
+
+    path: PurePosixPath
+    caption: str
+
+    @property
+    def link(self) -> str:
+        """The path as a link."""
+        return quote(str(self.path))
+
+
+@dataclass(frozen=True)
+class GalleryPage:
+    """The pictures of one kind of error of one run.
+
+    Attributes:
+        kind: The kind in words.
+        total: How many cases there are.
+        sheet: Its contact sheet.
+        pictures: One for each case shown, and where it is on the contact sheet.
+    """
+
+    kind: str
+    total: int
+    sheet: Picture
+    pictures: tuple[tuple[Picture, Area], ...]
+
+
+@dataclass(frozen=True)
+class Page:
+    """What index.html shows.
+
+    Attributes:
+        detail: How the pictures were chosen.
+        legend: Name and colour (like ``#aabbcc``) of each superclass.
+        photos: Side by side.
+        runs: The galleries of each run by its name.
+    """
+
+    detail: Sequence[str]
+    legend: Sequence[tuple[str, str]]
+    photos: Sequence[Picture]
+    runs: Sequence[tuple[str, Sequence[GalleryPage]]]
+
+
+def render_page(page: Page) -> str:
+    """The HTML page; it loads nothing but the pictures beside it."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    source = (resources.files(__package__) / 'templates' / 'browse.html.j2').read_text('utf-8')
+    return environment.from_string(source).render(page=page)
+
+
+def case_row(
+    case: Case, look: Look, *, run: str, file_name: str, image_id: Any, picture: PurePosixPath
+) -> tuple[Any, ...]:
+    """The row of index.csv for one case on one picture."""
+
+    def name(label: int | None) -> str | None:
+        return None if label is None else look.name(label)
+
+    return (
+        file_name,
+        case.kind.label,
+        run,
+        image_id,
+        name(case.predicted),
+        name(case.true),
+        _rounded(case.score, 4),
+        _rounded(case.iou, 4),
+        str(picture),
+        *(_rounded(value, 2) for value in case.box),
+    )
+
+
+def case_table(rows: Sequence[tuple[Any, ...]]) -> Table:
+    """index.csv as a table."""
+    return Table(tuple(Column(key, key) for key in CSV_COLUMNS), tuple(rows))
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)

@@ -1,0 +1,1 @@
+"""The report that compares runs: tables, figures, a page."""

@@ -1,0 +1,179 @@
+"""What runs are made of: a COCO file to evaluate on, and detections in COCO's results format.
+
+Both are read when first needed. Which runs there are, and whether they compare, belongs in
+``runs``. Needs neither torch nor mmdet.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mmdet_multigrain.coco.annotations import AnnotationFile
+from mmdet_multigrain.evaluation import Detections, EvaluationError, GroundTruth
+from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.files import load_json
+from mmdet_multigrain.utils.messages import show
+
+from ..errors import ReportError
+
+
+@dataclass(frozen=True, eq=False)
+class TestSet:
+    """A COCO file to evaluate on, read when first needed.
+
+    Attributes:
+        path: The file.
+        taxonomy: Its classes.
+        lenient: Classes that only one side has are accepted: where a result says how many boxes
+            of each class there were, it is compared instead.
+    """
+
+    __test__ = False  # no class of tests, whatever pytest thinks of its name
+
+    path: Path
+    taxonomy: Taxonomy
+    lenient: bool
+
+    @functools.cached_property
+    def annotations(self) -> AnnotationFile:
+        """The checked file."""
+        return AnnotationFile(
+            self.path,
+            taxonomy=self.taxonomy,
+            allow_missing=self.lenient,
+            allow_unknown=self.lenient,
+        )
+
+    @functools.cached_property
+    def ground_truth(self) -> GroundTruth:
+        """Its boxes."""
+        dataset = self.annotations.dataset
+        return GroundTruth.from_annotations(
+            (image['id'] for image in dataset['images']),
+            dataset['annotations'],
+            self.annotations.category_ids,
+        )
+
+    @functools.cached_property
+    def file_names(self) -> Mapping[Hashable, str]:
+        """The file of each image id, relative to the image folder."""
+        return {image['id']: image['file_name'] for image in self.annotations.dataset['images']}
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """A hash of images, boxes and classes, whatever their order in the file."""
+        truth = self.ground_truth
+        columns = np.column_stack([truth.images, truth.labels, truth.boxes, truth.crowd])
+        columns = columns.astype(np.float64)[np.lexsort(columns.T)]
+        content = hashlib.sha256(repr((truth.image_ids, self.taxonomy.classes)).encode())
+        content.update(columns.tobytes())
+        return content.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class DetectionsFile:
+    """Detections in COCO's results format, read when first needed.
+
+    Attributes:
+        path: The file.
+        test_set: What they are of.
+    """
+
+    path: Path
+    test_set: TestSet
+
+    @functools.cached_property
+    def detections(self) -> Detections:
+        """The boxes; see ``read_detections``."""
+        return read_detections(self.path, self.test_set)
+
+
+def read_detections(path: str | os.PathLike[str], test_set: TestSet) -> Detections:
+    """Read detections in COCO's results format; those of classes without a label are left out.
+
+    Args:
+        path: A JSON list of objects with image_id, category_id, bbox (x, y, width, height), score.
+        test_set: The images and categories that they are of.
+
+    Raises:
+        ReportError: One line with the file, if it is no such list, or not of these images.
+    """
+    content = _load_list(path)
+    truth, annotations = test_set.ground_truth, test_set.annotations
+    image_of = {image_id: place for place, image_id in enumerate(truth.image_ids)}
+    label_of = {category['id']: -1 for category in annotations.dataset['categories']}
+    label_of.update({number: label for label, number in enumerate(annotations.category_ids)})
+    try:
+        image_ids = [item['image_id'] for item in content]
+        category_ids = [item['category_id'] for item in content]
+        images = np.array([image_of.get(key, -1) for key in image_ids], dtype=np.int64)
+        labels = np.array([label_of.get(key, -2) for key in category_ids], dtype=np.int64)
+        boxes = np.array([item['bbox'] for item in content], dtype=np.float64)
+        scores = np.array([item['score'] for item in content], dtype=np.float64)
+        if len(content) and (boxes.shape != (len(content), 4) or scores.ndim != 1):
+            raise ValueError
+    except (KeyError, TypeError, ValueError):
+        raise ReportError(f'{path}: {_first_damage(content)}') from None
+    for what, ids, found in (
+        ('image', image_ids, images >= 0),
+        ('category', category_ids, labels >= -1),
+    ):
+        if not found.all():
+            raise ReportError(
+                f'{path}: {np.count_nonzero(~found)} of {len(found)} detections have an {what} id '
+                f'that {test_set.path} lacks (first: {show(ids[int(found.argmin())])}); name the '
+                'annotation file that they were made on'.replace('an category', 'a category')
+            )
+    negative = (boxes.reshape(-1, 4)[:, 2:] < 0).any(axis=1)
+    if negative.any():
+        first = int(negative.argmax())
+        raise ReportError(
+            f'{path}: entry {first} has bbox {show(content[first]["bbox"])}, with a '
+            'width or height below 0; write x, y, width, height'
+        )
+    labelled = labels >= 0
+    try:
+        return Detections(
+            images[labelled], labels[labelled], boxes.reshape(-1, 4)[labelled], scores[labelled]
+        )
+    except EvaluationError as error:
+        raise ReportError(f'{path}: {error}') from None
+
+
+def _load_list(path: str | os.PathLike[str]) -> list:
+    try:
+        content = load_json(path, allow_nan=True)  # so that the message can say how many
+    except OSError as error:
+        raise ReportError(f'{path}: cannot be read ({error.strerror})') from None
+    except ValueError as error:
+        raise ReportError(f'{path}: not valid JSON ({error}); write it again') from None
+    if not isinstance(content, list):
+        raise ReportError(f"{path}: no list of detections in COCO's results format")
+    return content
+
+
+def _first_damage(content: list) -> str:
+    """What is wrong with the first entry that is no detection."""
+    for number, item in enumerate(content):
+        for key in ('image_id', 'category_id', 'bbox', 'score'):
+            value = item.get(key) if isinstance(item, dict) else None
+            numbers = value if key == 'bbox' and isinstance(value, list) else [value]
+            fits = (
+                isinstance(value, (int, str))
+                if key.endswith('_id')
+                else len(numbers) == (4 if key == 'bbox' else 1)
+                and all(isinstance(one, (int, float)) for one in numbers)
+            )
+            if not fits:
+                return (
+                    f'entry {number} has {key} {show(value)}; each needs image_id, '
+                    'category_id, bbox [x, y, width, height] and score'
+                )
+    return "not in COCO's results format; write it again"

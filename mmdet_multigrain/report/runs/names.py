@@ -1,0 +1,64 @@
+"""Short names of variants for tables and figures, without what all of them share."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from mmdet_multigrain.utils.messages import did_you_mean, show, show_list
+
+from ..errors import ReportError
+from .runs import Run
+
+_SEPARATOR = '_'
+
+
+def shorten_variants(runs: Sequence[Run]) -> tuple[Run, ...]:
+    """The runs with variants named without their common end: ``baseline_r18``, ``wgroup_r18``.
+
+    Words end at underscores; what is left of the names differs and is never empty.
+    """
+    names = list(dict.fromkeys(run.variant for run in runs))
+    short = dict(zip(names, without_common_end(names), strict=True))
+    return tuple(
+        dataclasses.replace(
+            run,
+            variant=short[run.variant],
+            # A run's own name begins with its variant.
+            name=short[run.variant] + run.name.removeprefix(run.variant),
+        )
+        for run in runs
+    )
+
+
+def without_common_end(names: Sequence[str]) -> list[str]:
+    """Names without the words that all of them end with; a single one stays as it is."""
+    words = [name.split(_SEPARATOR) for name in names]
+    common = 0
+    if len(names) > 1:
+        least = min(map(len, words))
+        while common < least - 1 and len({name[-common - 1] for name in words}) == 1:
+            common += 1
+    return [_SEPARATOR.join(name[: len(name) - common]) for name in words]
+
+
+def find_variant(wanted: str, runs: Sequence[Run], short: Sequence[Run]) -> str:
+    """The short name of the variant that a user calls by its short or whole name.
+
+    Args:
+        wanted: What the user wrote.
+        runs: With their whole names.
+        short: The same runs with short ones.
+
+    Raises:
+        ReportError: There is no such variant.
+    """
+    known = {run.variant: other.variant for run, other in zip(runs, short, strict=True)}
+    known |= {run.variant: run.variant for run in short}
+    if wanted not in known:
+        variants = list(dict.fromkeys(run.variant for run in short))
+        raise ReportError(
+            f'no variant is called {show(wanted)}'
+            + did_you_mean(wanted, known, f'there are {show_list(variants)}')
+        )
+    return known[wanted]

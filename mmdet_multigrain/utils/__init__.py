@@ -1,0 +1,1 @@
+"""What every other room may use: files, messages, photos on disk, processes. Needs no torch."""

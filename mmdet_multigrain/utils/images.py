@@ -1,0 +1,261 @@
+"""Image sizes and damage from file headers and ends: what a reader will see, without decoding.
+
+Needs neither torch nor mmdet. Decoding belongs to the data sets' pipelines.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Iterator
+
+from .parallel import chunked, default_workers, map_ordered
+
+IMAGE_SUFFIXES = frozenset({'.jpg', '.jpeg', '.png'})
+EXIF_ORIENTATION = 0x0112
+MAX_PIXELS = 1 << 30  # OpenCV reads no larger image
+SOUND_PIXELS = 178_956_970  # Pillow reads no larger one: half a GiB in memory, in each worker
+HEAD_BYTES = 1024  # read first: most JPEG files state their size within them
+MORE_BYTES = 1 << 16  # then in pieces, past thumbnails and colour profiles, ...
+MAX_HEAD_BYTES = 1 << 20  # ... up to so many
+CHUNK = 500  # files that a process reads at a time
+MIN_SHARED = 4 * CHUNK  # fewer files are read sooner than other processes start
+
+# Segments of a JPEG that say nothing of its size: tables, restart interval, APP0-15, comment.
+_SKIPPED = frozenset({0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)})
+_APP1 = 0xE1
+_JPEG_END = b'\xff\xd9'
+_PNG_END = b'\0\0\0\0IEND\xaeB`\x82'
+_FRAMES = frozenset({0xC0, 0xC1, 0xC2})  # baseline, extended, progressive
+
+
+def image_size(path: str | os.PathLike[str], *, folder: int | None = None) -> tuple[int, int]:
+    """(width, height) as an image reader sees them, from the file's header only.
+
+    OpenCV, and with it MMDetection, turns an image upright by its EXIF orientation: 5 to 8 swap
+    the sides. Which EXIF data count follows OpenCV 4, too: of a JPEG those of the first APP1
+    segment, of a PNG the first eXIf chunk; XMP never.
+
+    Args:
+        path: The file.
+        folder: Descriptor of an open folder; a relative path starts there.
+
+    Raises:
+        ValueError: The file is not a readable JPEG or PNG; one line, without the path.
+    """
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
+        try:
+            head = os.read(file, HEAD_BYTES)
+            size = jpeg_size(head) or _size_otherwise(file, head)
+        finally:
+            os.close(file)
+    except OSError as error:
+        raise ValueError(error.strerror) from None
+    if not 0 < size[0] * size[1] <= MAX_PIXELS:
+        raise ValueError(f'{size[0]}x{size[1]} is no size that can be read')
+    return size
+
+
+def file_problem(path: str | os.PathLike[str]) -> str | None:
+    """What is wrong with an image file that its decoder may not tell, or too late.
+
+    That is: a file cut off before its end, of which some decoders fill up the rest with grey; and
+    one of so many pixels that decoding takes up the memory. Costs two short reads of a good file.
+
+    Returns:
+        A few words without the path; None if nothing is known against the file.
+    """
+    try:
+        width, height = image_size(path)
+    except ValueError:
+        return _other_problem(path)
+    if width * height > SOUND_PIXELS:
+        return f'{width} x {height} are too many pixels'
+    try:
+        return 'cut off before its end' if _is_cut_off(path) else None
+    except OSError as error:
+        return error.strerror
+
+
+def _is_cut_off(path: str | os.PathLike[str]) -> bool:
+    with open(path, 'rb') as file:
+        is_jpeg = file.read(2) == b'\xff\xd8'
+        end = _JPEG_END if is_jpeg else _PNG_END
+        file.seek(-len(end), os.SEEK_END)
+        if file.read() == end:
+            return False
+        file.seek(0)
+        content = file.read()
+    # Some cameras append films and previews.
+    if is_jpeg:
+        return not _ends_scan(content) and not _pillow_decodes(path)
+    return _PNG_END not in content
+
+
+def _ends_scan(jpeg: bytes) -> bool:
+    """Whether the end marker follows the first scan; earlier there may be that of a thumbnail."""
+    position = 2
+    while jpeg[position : position + 1] == b'\xff':
+        if jpeg[position + 1 : position + 2] == b'\xda':
+            return jpeg.find(_JPEG_END, position) >= 0
+        position += 2 + int.from_bytes(jpeg[position + 2 : position + 4], 'big')
+    return False
+
+
+def _pillow_decodes(path: str | os.PathLike[str]) -> bool:
+    """Whether all pixels are there; then the end marker alone is missing, which does no harm."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False
+    return True
+
+
+def _other_problem(path: str | os.PathLike[str]) -> str | None:
+    """Of a file that is neither a JPEG nor a PNG: only whether it has too many pixels."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            with Image.open(path) as image:
+                width, height = image.size
+    except Image.DecompressionBombError:
+        return 'too many pixels'
+    except (OSError, SyntaxError, ValueError):
+        return None  # the decoder judges
+    return f'{width} x {height} are too many pixels' if width * height > SOUND_PIXELS else None
+
+
+def image_sizes(
+    paths: Iterable[str], *, workers: int | None = None, progress: bool = False
+) -> Iterator[tuple[int, int] | str]:
+    """The sizes of many images, read in several processes, in the order of the paths.
+
+    Args:
+        paths: The files.
+        workers: Processes; default: as many as there are cores, and none for few files.
+        progress: Show a progress bar.
+
+    Yields:
+        (width, height), or what is wrong with the file: one line, without the path.
+    """
+    from tqdm import tqdm  # not at the top: processes that only read sizes start sooner
+
+    paths = list(paths)
+    if workers is None:
+        workers = default_workers() if len(paths) > MIN_SHARED else 1
+    with (
+        map_ordered(_sizes, chunked(paths, CHUNK), workers=workers) as chunks,
+        tqdm(
+            total=len(paths), desc='image sizes', unit='file', mininterval=1, disable=not progress
+        ) as bar,
+    ):
+        for sizes in chunks:
+            yield from sizes
+            bar.update(len(sizes))
+
+
+def jpeg_size(head: bytes) -> tuple[int, int] | None:
+    """(width, height) as an image reader sees them, from the first bytes of a JPEG, or all.
+
+    Walks from segment to segment (FF, marker, length, content) up to the frame header.
+
+    Returns:
+        None if the bytes end before it, or for what is unusual: a library may know more.
+    """
+    if not head.startswith(b'\xff\xd8\xff'):
+        return None
+    position, turned = 2, None
+    try:
+        while head[position] == 0xFF:
+            marker = head[position + 1]
+            if marker in _SKIPPED:
+                end = position + 2 + (head[position + 2] << 8 | head[position + 3])
+                if marker == _APP1 and turned is None:
+                    if end > len(head):
+                        return None
+                    turned = _is_turned(head[position + 10 : end])
+                position = end
+            elif marker in _FRAMES:
+                height = head[position + 5] << 8 | head[position + 6]
+                width = head[position + 7] << 8 | head[position + 8]
+                if head[position + 4] != 8 or not height:  # bits; 0: stated after the content
+                    return None
+                return (height, width) if turned else (width, height)
+            elif marker == 0xFF:  # padding
+                position += 1
+            else:
+                return None
+    except IndexError:
+        pass
+    return None
+
+
+def _sizes(paths: list[str]) -> list[tuple[int, int] | str]:
+    sizes: list[tuple[int, int] | str] = []
+    for path in paths:
+        try:
+            sizes.append(image_size(path))
+        except ValueError as error:
+            sizes.append(str(error))
+    return sizes
+
+
+def _size_otherwise(file: int, head: bytes) -> tuple[int, int]:
+    """The size of what is no JPEG with a short header."""
+    if head.startswith(b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR') and len(head) >= 33:
+        return _png_size(file, head)
+    if not head.startswith(b'\xff\xd8\xff'):
+        raise ValueError('neither a JPEG nor a PNG' if head else 'an empty file')
+    while len(head) < MAX_HEAD_BYTES and (piece := os.read(file, MORE_BYTES)):
+        head += piece
+        if size := jpeg_size(head):
+            return size
+    return _size_by_pillow(file)
+
+
+def _png_size(file: int, head: bytes) -> tuple[int, int]:
+    """Walk from chunk to chunk (length, type, content, checksum): EXIF data may come last."""
+    width, height = int.from_bytes(head[16:20], 'big'), int.from_bytes(head[20:24], 'big')
+    position = 33
+    while len(start := os.pread(file, 8, position)) == 8:
+        length = int.from_bytes(start[:4], 'big')
+        if start[4:] == b'eXIf':
+            exif = os.pread(file, min(length, MAX_HEAD_BYTES), position + 8)
+            return (height, width) if _is_turned(exif) else (width, height)
+        position += 12 + length
+    return width, height
+
+
+def _is_turned(exif: bytes) -> bool:
+    """Whether EXIF data (a TIFF header with its first directory) ask to swap the sides."""
+    order = {b'II*\0': 'little', b'MM\0*': 'big'}.get(exif[:4])
+    if order is None:
+        return False
+    start = int.from_bytes(exif[4:8], order)
+    entries = int.from_bytes(exif[start : start + 2], order)
+    for position in range(start + 2, min(start + 2 + 12 * entries, len(exif) - 9), 12):
+        if int.from_bytes(exif[position : position + 2], order) == EXIF_ORIENTATION:
+            return 5 <= int.from_bytes(exif[position + 8 : position + 10], order) <= 8
+    return False
+
+
+def _size_by_pillow(file: int) -> tuple[int, int]:
+    """The size of an unusual JPEG."""
+    from PIL import Image  # seldom needed, and slow to import
+
+    try:
+        with os.fdopen(os.dup(file), 'rb') as stream, warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # of damaged EXIF data, which do not count
+            stream.seek(0)
+            with Image.open(stream, formats=('JPEG',)) as image:
+                width, height = image.size
+                turned = _is_turned(image.info.get('exif', b'')[6:])
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        raise ValueError('a JPEG without a readable header') from None
+    return (height, width) if turned else (width, height)

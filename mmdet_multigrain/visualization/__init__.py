@@ -1,0 +1,1 @@
+"""Pictures and figures: boxes on photos, labels, styles, colors. Needs no torch."""

@@ -1,0 +1,260 @@
+"""Resamples and intervals: exact where they must be, and right about as often as they say."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from mmdet_multigrain.evaluation.functional import bootstrap
+from mmdet_multigrain.evaluation.functional.bootstrap import (
+    Interval,
+    ResampledAP,
+    difference,
+    image_weights,
+    mean_of_known,
+    resample_ap,
+)
+from mmdet_multigrain.evaluation.functional.coco_eval import (
+    Detections,
+    EvaluationError,
+    GroundTruth,
+    evaluate_detections,
+    evaluate_levels,
+)
+
+LEVELS = [(0, 0, 1), (0, 1, 2)]
+FLAT = [(0, 1, 2)]
+
+
+def draw_truth(rng, num_images, frequency=(0.5, 0.4, 0.1)):
+    """One or two boxes on each image, far from each other."""
+    images = np.repeat(np.arange(num_images), rng.integers(1, 3, num_images))
+    second = np.diff(images, prepend=-1) == 0
+    boxes = np.full((len(images), 4), 40.0)
+    boxes[:, :2] = np.where(second, 200, 0)[:, None]
+    return GroundTruth(
+        tuple(range(num_images)),
+        images,
+        rng.choice(3, len(images), p=frequency),
+        boxes,
+        np.full(len(images), 1600.0),
+        np.zeros(len(images), dtype=bool),
+    )
+
+
+def draw_run(rng, truth, hard, quality):
+    """Detections of most boxes, fewer on hard images; and two on nothing on each image."""
+    found = rng.random(len(truth.labels)) < quality * np.where(hard[truth.images], 0.5, 1)
+    num_images = len(truth.image_ids)
+    labels = np.where(
+        rng.random(found.sum()) < 0.85, truth.labels[found], rng.integers(0, 3, found.sum())
+    )
+    boxes = truth.boxes[found] + rng.normal(0, 3, (found.sum(), 4))
+    nothing = np.repeat(np.arange(num_images), 2)
+    return Detections(
+        np.concatenate([truth.images[found], nothing]),
+        np.concatenate([labels, rng.integers(0, 3, len(nothing))]),
+        np.concatenate([boxes, np.full((len(nothing), 4), 500.0)]),
+        np.concatenate([rng.beta(4, 2, found.sum()), rng.beta(2, 4, len(nothing))]),
+    )
+
+
+def draw_case(rng, num_images, qualities=(0.7, 0.8)):
+    truth = draw_truth(rng, num_images)
+    hard = rng.random(num_images) < 0.4
+    return truth, [draw_run(rng, truth, hard, quality) for quality in qualities]
+
+
+@pytest.fixture(scope='module')
+def case():
+    return draw_case(np.random.default_rng(0), 40)
+
+
+def all_ap(run):
+    return run.mean()
+
+
+def test_weights_are_drawn_images():
+    weights = image_weights(50, range(0, 20), seed=3)
+    assert (weights[:, 0] == 1).all() and (weights.sum(axis=0) == 50).all()
+    # About 1/e of the images are not drawn.
+    assert (weights[:, 1:] == 0).mean() == pytest.approx(np.exp(-1), abs=0.03)
+    np.testing.assert_array_equal(weights[:, 7:9], image_weights(50, range(7, 9), seed=3))
+    assert (weights[:, 7] != weights[:, 8]).any()
+    assert (weights[:, 7] != image_weights(50, [7], seed=4)[:, 0]).any()
+
+
+def test_a_resample_is_cocos_evaluation_of_copied_images(case):
+    truth, runs = case
+    found = resample_ap(truth, runs, LEVELS, resamples=4, seed=5)
+    weights = image_weights(40, range(5), seed=5).astype(int)
+    for number, row in enumerate(weights.T):
+        chosen = np.repeat(np.arange(40), row)
+
+        def copy(values, chosen=chosen):
+            new = [
+                (place, old)
+                for place, image in enumerate(chosen)
+                for old in np.flatnonzero(values.images == image)
+            ]
+            places, old = np.array(new).T
+            columns = {
+                field.name: getattr(values, field.name) for field in dataclasses.fields(values)
+            }
+            columns = {key: column[old] for key, column in columns.items() if key != 'image_ids'}
+            if isinstance(values, GroundTruth):
+                columns['image_ids'] = tuple(range(40))
+            return type(values)(**{**columns, 'images': places})
+
+        for run, values in zip(runs, found, strict=True):
+            results = evaluate_levels(copy(truth), copy(run), LEVELS)
+            for level, result in enumerate(results):
+                for iou in (None, 0.5, 0.75):
+                    np.testing.assert_allclose(
+                        values.classes(level=level, iou=iou)[number],
+                        result.class_ap(iou=iou),
+                        rtol=0,
+                        atol=1e-12,
+                    )
+                    assert values.mean(level=level, iou=iou)[number] == pytest.approx(
+                        result.mean_ap(iou=iou), abs=1e-12
+                    )
+
+
+def test_equal_runs_differ_by_nothing(case):
+    truth, (run, _) = case
+    found = resample_ap(truth, [run, run], FLAT, resamples=50)
+    assert difference(found[:1], found[1:], all_ap) == Interval(0.0, 0.0, 0.0, 50)
+    assert difference(found[:1], found[1:], all_ap).contains_zero
+
+
+def test_swapping_mirrors(case):
+    truth, runs = case
+    one, other = resample_ap(truth, runs, FLAT, resamples=300)
+    there, back = difference([one], [other], all_ap), difference([other], [one], all_ap)
+    assert there.value == -back.value != 0
+    assert (there.low, there.high) == pytest.approx((-back.high, -back.low), abs=1e-15)
+    assert there.low < there.value < there.high
+
+
+def test_seed_threads_and_pieces(case, monkeypatch):
+    truth, runs = case
+
+    def values(**kwargs):
+        return [
+            level
+            for run in resample_ap(truth, runs, LEVELS, resamples=30, **kwargs)
+            for level in run.levels
+        ]
+
+    first = values(seed=1, workers=1)
+    monkeypatch.setattr(bootstrap, 'MAX_WIDTH', 7)
+    for same in (values(seed=1, workers=1), values(seed=1, workers=3)):
+        for one, other in zip(first, same, strict=True):
+            np.testing.assert_array_equal(one, other)
+    monkeypatch.setattr(bootstrap, 'MAX_CELLS', 1)  # one resample at a time
+    np.testing.assert_array_equal(first[0], values(seed=1)[0])
+    assert (values(seed=2)[0][1:] != first[0][1:]).any()
+
+
+def test_percentiles_by_hand():
+    # Differences 0, 1, ..., 100 in some order; the 2.5th percentile is 2.5.
+    steps = np.random.default_rng(0).permutation(np.arange(101.0))
+    runs = [
+        ResampledAP((np.concatenate([[50.0], values])[:, None, None],), np.array([0.5]))
+        for values in (np.zeros(101), steps)
+    ]
+    assert difference(runs[:1], runs[1:], all_ap) == Interval(0.0, 2.5, 97.5, 101)
+    assert difference(runs[:1], runs[1:], all_ap, confidence=0.5) == Interval(0.0, 25, 75, 101)
+
+
+@pytest.mark.parametrize(
+    ('low', 'high', 'expected'),
+    [
+        (-1, 1, True),
+        (0, 1, True),
+        (-1, 0, True),
+        (0.1, 1, False),
+        (-1, -0.1, False),
+        (np.nan, np.nan, True),
+    ],
+)
+def test_contains_zero(low, high, expected):
+    assert Interval(0.5, low, high, 9).contains_zero is expected
+
+
+def test_mean_over_seeds(case):
+    truth, runs = case
+    third = draw_run(np.random.default_rng(8), truth, np.zeros(40, bool), 0.9)
+    a, b, c = resample_ap(truth, [*runs, third], FLAT, resamples=40)
+    values = (b.mean() + c.mean()) / 2 - a.mean()
+    interval = difference([a], [b, c], all_ap)
+    assert interval.value == pytest.approx(values[0], abs=1e-15)
+    assert (interval.low, interval.high) == pytest.approx(
+        tuple(np.percentile(values[1:], [2.5, 97.5])), abs=1e-15
+    )
+
+
+def test_class_that_is_missing_in_resamples():
+    rng = np.random.default_rng(2)
+    truth = draw_truth(rng, 30, frequency=(0.5, 0.5, 0))
+    truth.labels[0] = 2  # the only one, on image 0
+    hard = np.zeros(30, dtype=bool)
+    runs = [draw_run(rng, truth, hard, quality) for quality in (0.7, 0.9)]
+    one, other = resample_ap(truth, runs, FLAT, resamples=400)
+    drawn = image_weights(30, range(1, 401), seed=0)[0] > 0
+    rare = difference([one], [other], lambda run: run.classes()[:, 2])
+    assert rare.resamples == drawn.sum() < 400
+    np.testing.assert_array_equal(np.isnan(one.classes()[1:, 2]), ~drawn)
+    # It is in no mean of the resamples without it.
+    np.testing.assert_allclose(one.mean()[1:][~drawn], one.mean([0, 1])[1:][~drawn])
+    assert difference([one], [other], all_ap).resamples == 400
+
+
+def test_class_without_boxes_has_no_interval(case):
+    truth, runs = case
+    found = resample_ap(truth, runs, [(0, 1, 2)], resamples=5)
+    absent = ResampledAP((np.full((6, 10, 1), np.nan),), found[0].iou_thrs)
+    interval = difference([absent], [absent], all_ap)
+    assert np.isnan([interval.value, interval.low, interval.high]).all()
+    assert interval.resamples == 0 and interval.contains_zero
+
+
+def test_no_detections_is_zero(case):
+    truth, runs = case
+    empty = Detections(np.zeros(0, int), np.zeros(0, int), np.zeros((0, 4)), np.zeros(0))
+    (values,) = resample_ap(truth, [empty], LEVELS, resamples=10)
+    assert np.nanmax(values.levels[-1]) == 0
+
+
+def test_no_images():
+    with pytest.raises(EvaluationError, match='no images to resample'):
+        resample_ap(draw_truth(np.random.default_rng(0), 0), [], FLAT)
+
+
+def test_mean_of_known():
+    values = np.array([[1, np.nan, 3], [np.nan] * 3])
+    assert mean_of_known(values) == pytest.approx([2, np.nan], nan_ok=True)
+
+
+def test_interval_covers_the_true_difference():
+    """Of intervals from small samples, about 95 % hold the difference in the population."""
+    rng = np.random.default_rng(7)
+    truth, runs = draw_case(rng, 60_000)
+    true = np.subtract(
+        *(
+            evaluate_detections(truth, run, num_classes=3, iou_thrs=[0.5]).mean_ap()
+            for run in runs[::-1]
+        )
+    )
+    assert true > 0.03
+    intervals = []
+    for _ in range(150):
+        truth, runs = draw_case(rng, 150)
+        one, other = resample_ap(truth, runs, FLAT, resamples=300, iou_thrs=[0.5], workers=1)
+        intervals.append(difference([one], [other], all_ap))
+    covered = np.mean([interval.low <= true <= interval.high for interval in intervals])
+    # 150 times 95 %: two standard deviations are 3.6 %.
+    assert 0.90 <= covered <= 0.99
+    # And it is worth having: it is not so wide that it always holds 0.
+    assert np.mean([interval.contains_zero for interval in intervals]) < 0.9

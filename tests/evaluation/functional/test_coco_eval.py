@@ -1,0 +1,312 @@
+"""Matching: hand-computed cases, and equality of the two engines in every array."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmdet_multigrain.evaluation.functional import coco_eval
+from mmdet_multigrain.evaluation.functional.coco_eval import (
+    Detections,
+    EvaluationError,
+    GroundTruth,
+    evaluate_detections,
+    evaluate_levels,
+)
+
+BOTH = pytest.mark.parametrize('engine', coco_eval.ENGINES)
+
+
+def ground_truth(rows, num_images=1):
+    """Rows: image, label, x, y, width, height[, crowd]."""
+    rows = np.array([[*row, 0][:7] for row in rows], dtype=float).reshape(-1, 7)
+    return GroundTruth(
+        image_ids=tuple(range(num_images)),
+        images=rows[:, 0].astype(int),
+        labels=rows[:, 1].astype(int),
+        boxes=rows[:, 2:6],
+        areas=rows[:, 4] * rows[:, 5],
+        crowd=rows[:, 6].astype(bool),
+    )
+
+
+def detections(rows):
+    """Rows: image, label, x, y, width, height, score."""
+    rows = np.array(rows, dtype=float).reshape(-1, 7)
+    return Detections(rows[:, 0].astype(int), rows[:, 1].astype(int), rows[:, 2:6], rows[:, 6])
+
+
+@BOTH
+def test_half_of_the_boxes_found(engine):
+    gt = ground_truth([(0, 0, 0, 0, 10, 10), (0, 1, 50, 0, 10, 10), (0, 1, 80, 0, 10, 10)])
+    dt = detections(
+        [
+            (0, 0, 0, 0, 10, 10, 0.9),
+            (0, 1, 50, 0, 10, 10, 0.8),  # one of two; the other is missed
+            (0, 1, 0, 50, 10, 10, 0.7),  # on nothing, ranked after
+        ]
+    )
+    result = evaluate_detections(gt, dt, num_classes=2, engine=engine)
+    # Precision is 1 at the recall thresholds 0.00, 0.01, ..., 0.50 and 0 at the other 50.
+    assert result.class_ap() == pytest.approx([1, 51 / 101], abs=1e-12)
+    assert result.mean_ap() == pytest.approx((1 + 51 / 101) / 2, abs=1e-12)
+    assert result.mean_recall() == pytest.approx((1 + 0.5) / 2)
+    assert result.mean_recall(max_dets=1) == pytest.approx((1 + 0.5) / 2)
+    assert result.mean_ap(area='small') == result.mean_ap()
+    assert np.isnan(result.mean_ap(area='large'))
+    assert result.num_gt.tolist() == [1, 2]
+    assert (result.num_images, result.num_detections, result.engine) == (1, 3, engine)
+
+
+@BOTH
+def test_poor_box_counts_at_low_thresholds_only(engine):
+    gt = ground_truth([(0, 0, 0, 0, 100, 100)])
+    dt = detections([(0, 0, 0, 0, 100, 62, 0.5)])  # IoU 0.62: right at 0.50, 0.55 and 0.60
+    result = evaluate_detections(gt, dt, num_classes=1, engine=engine)
+    assert result.mean_ap() == pytest.approx(0.3, abs=1e-12)
+    assert result.mean_ap(iou=0.5) == pytest.approx(1, abs=1e-12)
+    assert result.mean_ap(iou=0.75) == 0
+    assert result.mean_ap(area='large') == pytest.approx(0.3, abs=1e-12)
+    only_50 = evaluate_detections(gt, dt, num_classes=1, engine=engine, iou_thrs=[0.5])
+    assert only_50.mean_ap() == pytest.approx(1, abs=1e-12)
+    assert np.isnan(only_50.mean_ap(iou=0.75)) and np.isnan(only_50.class_ap(iou=0.75)).all()
+
+
+@BOTH
+def test_false_positive_ranked_first_halves_precision(engine):
+    gt = ground_truth([(0, 0, 0, 0, 10, 10)])
+    dt = detections([(0, 0, 50, 50, 10, 10, 0.9), (0, 0, 0, 0, 10, 10, 0.8)])
+    result = evaluate_detections(gt, dt, num_classes=1, engine=engine)
+    assert result.mean_ap() == pytest.approx(0.5, abs=1e-12)
+
+
+@BOTH
+def test_crowd_neither_rewards_nor_punishes(engine):
+    gt = ground_truth([(0, 0, 0, 0, 10, 10), (0, 0, 50, 50, 40, 40, 1), (0, 1, 0, 0, 9, 9, 1)])
+    dt = detections(
+        [
+            (0, 0, 55, 55, 10, 10, 0.9),
+            (0, 0, 60, 60, 10, 10, 0.8),
+            (0, 0, 0, 0, 10, 10, 0.7),
+            (0, 1, 0, 0, 9, 9, 0.9),
+        ]
+    )
+    result = evaluate_detections(gt, dt, num_classes=2, engine=engine)
+    assert result.class_ap() == pytest.approx([1, np.nan], abs=1e-12, nan_ok=True)
+    assert result.num_gt.tolist() == [1, 0]
+
+
+@BOTH
+@pytest.mark.parametrize('num_images', [0, 1, 3])
+def test_nothing_to_measure(engine, num_images):
+    empty = ground_truth([], num_images=num_images), detections([])
+    result = evaluate_detections(*empty, num_classes=2, engine=engine)
+    assert np.isnan(result.mean_ap()) and np.isnan(result.class_ap()).all()
+    assert np.isnan(result.mean_recall())
+    assert result.precision.shape == (10, 101, 2, 4, 3)
+
+
+@BOTH
+def test_no_detections_is_zero_not_unknown(engine):
+    gt = ground_truth([(1, 1, 0, 0, 10, 10)], num_images=2)
+    result = evaluate_detections(gt, detections([]), num_classes=2, engine=engine)
+    assert result.mean_ap() == 0
+    assert result.class_ap() == pytest.approx([np.nan, 0], nan_ok=True)
+
+
+@BOTH
+def test_at_most_100_detections_per_image_count(engine):
+    gt = ground_truth([(0, 0, 0, 0, 10, 10)])
+    wrong = [(0, 0, 200 + 20 * n, 0, 10, 10, 0.9) for n in range(100)]
+    right = (0, 0, 0, 0, 10, 10, 0.1)
+    for rows, expected in ((wrong + [right], 0), (wrong[:99] + [right], 0.01)):
+        result = evaluate_detections(gt, detections(rows), num_classes=1, engine=engine)
+        assert result.mean_ap() == pytest.approx(expected, abs=1e-12)
+
+
+@BOTH
+def test_swapped_inside_the_group(engine):
+    boxes = [(0, 0, 0, 0, 10, 10), (0, 1, 50, 0, 10, 10), (0, 2, 0, 50, 10, 10)]
+    labels = (1, 0, 2)
+    dt = detections([(0, label, *box[2:], 0.9) for label, box in zip(labels, boxes, strict=True)])
+    coarse, fine = evaluate_levels(ground_truth(boxes), dt, [(0, 0, 1), (0, 1, 2)], engine=engine)
+    assert fine.class_ap() == pytest.approx([0, 0, 1], abs=1e-12)
+    assert coarse.class_ap() == pytest.approx([1, 1], abs=1e-12)
+    assert coarse.num_gt.tolist() == [2, 1]
+
+
+def random_boxes(rng, size, on_grid):
+    if on_grid:  # many equal IoUs, empty and equal boxes
+        return rng.integers(0, 4, (size, 4)) * 16.0
+    return np.hstack([rng.uniform(0, 100, (size, 2)), rng.uniform(0, 150, (size, 2))])
+
+
+def random_case(rng, *, num_images, num_classes, max_gt, max_dt, on_grid, ties, crowd_share):
+    """Ground truth, and detections of which two thirds stand near a box."""
+    num_gt, num_dt = rng.integers(0, max_gt + 1), rng.integers(0, max_dt + 1)
+    gt = GroundTruth(
+        image_ids=tuple(range(num_images)),
+        images=rng.integers(0, num_images, num_gt),
+        labels=rng.integers(0, num_classes, num_gt),
+        boxes=random_boxes(rng, num_gt, on_grid),
+        areas=rng.uniform(0, 150**2, num_gt),
+        crowd=rng.random(num_gt) < crowd_share,
+    )
+    images = rng.integers(0, num_images, num_dt)
+    labels = rng.integers(0, num_classes, num_dt)
+    boxes = random_boxes(rng, num_dt, on_grid)
+    if num_gt:
+        source = rng.integers(0, num_gt, num_dt)
+        near = rng.random(num_dt) < 2 / 3
+        images[near] = gt.images[source[near]]
+        boxes[near] = gt.boxes[source[near]]
+        if not on_grid:
+            boxes[near] = np.abs(boxes[near] + rng.normal(0, 5, (near.sum(), 4)))
+        right = near & (rng.random(num_dt) < 0.8)
+        labels[right] = gt.labels[source[right]]
+    scores = rng.integers(0, 4, num_dt) / 4 if ties else rng.random(num_dt)
+    return gt, Detections(images, labels, boxes, scores)
+
+
+@settings(max_examples=150, deadline=None, database=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    num_images=st.integers(1, 6),
+    num_classes=st.integers(1, 5),
+    max_gt=st.sampled_from([0, 3, 40]),
+    max_dt=st.sampled_from([0, 5, 60, 800]),
+    on_grid=st.booleans(),
+    ties=st.booleans(),
+    crowd_share=st.sampled_from([0, 0.3, 1]),
+)
+def test_engines_give_identical_arrays(seed, num_classes, **kwargs):
+    rng = np.random.default_rng(seed)
+    case = random_case(rng, num_classes=num_classes, **kwargs)
+    fast, reference = (
+        evaluate_detections(*case, num_classes=num_classes, engine=engine)
+        for engine in ('hotcoco', 'pycocotools')
+    )
+    for name in ('precision', 'recall', 'scores', 'iou_thrs', 'num_gt'):
+        np.testing.assert_array_equal(getattr(fast, name), getattr(reference, name), name)
+
+
+def test_order_of_images_and_boxes_does_not_matter_without_ties():
+    rng = np.random.default_rng(3)
+    gt, dt = random_case(
+        rng,
+        num_images=5,
+        num_classes=3,
+        max_gt=60,
+        max_dt=300,
+        on_grid=False,
+        ties=False,
+        crowd_share=0.1,
+    )
+    order = rng.permutation(len(dt.scores))
+    shuffled = Detections(dt.images[order], dt.labels[order], dt.boxes[order], dt.scores[order])
+    results = [evaluate_detections(gt, d, num_classes=3) for d in (dt, shuffled)]
+    np.testing.assert_array_equal(results[0].precision, results[1].precision)
+    assert 0 < results[0].mean_ap() < 1
+
+
+def test_from_annotations_maps_ids_and_drops_the_rest():
+    frame = dict(bbox=[1, 2, 3, 4], area=12, iscrowd=0)
+    gt = GroundTruth.from_annotations(
+        ['b', 'a'],
+        [
+            dict(image_id='b', category_id=7, **frame),
+            dict(image_id='a', category_id=3, **frame | dict(iscrowd=1)),
+            dict(image_id='c', category_id=3, **frame),
+            dict(image_id='a', category_id=4, **frame),
+        ],
+        cat_ids=[7, -2, 3],
+    )
+    assert gt.image_ids == ('a', 'b')
+    assert gt.images.tolist() == [1, 0] and gt.labels.tolist() == [0, 2]
+    assert gt.box_counts(3).tolist() == [1, 0, 0]
+
+
+def test_ids_of_images_may_be_numbers_and_text():
+    # JSON lets a file mix them, and no other reader minds.
+    truth = GroundTruth.from_annotations(['b', 10, '1', 9], [], [])
+    assert truth.image_ids == (9, 10, '1', 'b')
+
+
+def test_from_images_gives_widths_and_image_positions():
+    none = np.zeros((0, 4), dtype=np.float32)
+    dt = Detections.from_images(
+        (10, 20, 30),
+        [
+            (
+                30,
+                np.array([1, 0]),
+                np.array([[1, 2, 4, 8], [0, 0, 5, 6]], np.float32),
+                np.array([0.5, 0.25], np.float32),
+            ),
+            (10, np.zeros(0, int), none, none[:, 0]),
+        ],
+    )
+    assert dt.images.tolist() == [2, 2] and dt.labels.tolist() == [1, 0]
+    assert dt.boxes.tolist() == [[1, 2, 3, 6], [0, 0, 5, 6]]
+    assert dt.scores.tolist() == [0.5, 0.25]
+    assert len(Detections.from_images((10,), []).scores) == 0
+
+
+def test_quiet(capfd):
+    gt, dt = ground_truth([(0, 0, 0, 0, 9, 9)]), detections([(0, 0, 0, 0, 9, 9, 1)])
+    for engine in coco_eval.ENGINES:
+        evaluate_detections(gt, dt, num_classes=1, engine=engine)
+    assert capfd.readouterr() == ('', '')
+
+
+def test_engine_choice(monkeypatch):
+    case = ground_truth([(0, 0, 0, 0, 9, 9)]), detections([])
+    assert evaluate_detections(*case, num_classes=1).engine == 'hotcoco'
+    with pytest.raises(EvaluationError, match="'fast' is unknown; use auto, hotcoco or pycoco"):
+        evaluate_detections(*case, num_classes=1, engine='fast')
+    monkeypatch.setattr(
+        coco_eval.importlib.util, 'find_spec', lambda name: None if name == 'hotcoco' else name
+    )
+    assert evaluate_detections(*case, num_classes=1).engine == 'pycocotools'
+    with pytest.raises(EvaluationError, match='hotcoco not installed; pip install hotcoco'):
+        evaluate_detections(*case, num_classes=1, engine='hotcoco')
+
+
+@pytest.mark.parametrize('row', [(0, 0, 0, 0, 9, 9, np.nan), (0, 0, 0, 0, np.inf, 9, 0.5)])
+def test_detections_must_be_finite(row):
+    with pytest.raises(EvaluationError, match='1 of 2 detections .* not finite .*number 1'):
+        detections([(0, 0, 0, 0, 9, 9, 0.5), row])
+
+
+def test_images_must_be_known_and_come_once():
+    one = (np.zeros(1, int), np.zeros((1, 4)), np.ones(1))
+    with pytest.raises(EvaluationError, match="1 of 2 images .*first: image id 'x'"):
+        Detections.from_images(('a',), [('a', *one), ('x', *one)])
+    with pytest.raises(EvaluationError, match='two results'):
+        Detections.from_images(('a',), [('a', *one), ('a', *one)])
+
+
+def test_labels_must_be_in_range():
+    with pytest.raises(EvaluationError, match='detections: labels run from 0 to 2, .* 2 classes'):
+        evaluate_detections(
+            ground_truth([]),
+            detections([(0, 0, 0, 0, 9, 9, 0.5), (0, 2, 0, 0, 9, 9, 0.5)]),
+            num_classes=2,
+        )
+
+
+def test_needs_neither_torch_nor_mmdet():
+    code = (
+        'import sys\n'
+        "sys.modules.update(dict.fromkeys(('torch', 'mmengine', 'mmcv', 'mmdet')))\n"
+        'from mmdet_multigrain import evaluation\n'
+        "assert not hasattr(evaluation, 'MultiGrainedCocoMetric')\n"
+        'assert callable(evaluation.evaluate_detections) and callable(evaluation.summarize)\n'
+    )
+    root = Path(__file__).resolve().parents[3]
+    done = subprocess.run([sys.executable, '-c', code], cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

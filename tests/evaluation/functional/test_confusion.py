@@ -1,0 +1,172 @@
+"""Confusion matrix: hand-computed cases, its order and blocks, and what is read off it."""
+
+import numpy as np
+import pytest
+
+from mmdet_multigrain.evaluation.functional.coco_eval import (
+    Detections,
+    EvaluationError,
+    GroundTruth,
+)
+from mmdet_multigrain.evaluation.functional.confusion import (
+    Block,
+    ConfusedPair,
+    measure_confusion,
+    order_by_superclass,
+)
+from mmdet_multigrain.taxonomy import Taxonomy
+
+pytest.importorskip('hotcoco')
+
+# In label order the groups are mixed: top, bottom, top, bottom, and a hat of its own.
+MIXED = Taxonomy(
+    'mixed',
+    ['shirt', 'jeans', 'coat', 'skirt', 'hat'],
+    [['top'], ['bottom'], ['top'], ['bottom'], []],
+)
+ORDER = ('shirt', 'coat', 'jeans', 'skirt', 'hat')
+DEEP = Taxonomy('deep', ['a', 'd', 'c', 'b'], [['x', 'y'], ['w', 'v'], ['x', 'z'], ['x', 'y']])
+
+
+def place(number):
+    return (20 * number, 0, 10, 10)
+
+
+def case(truths, predictions, num_images=1):
+    """Truths: label, number of place[, crowd]; predictions: label, number, score."""
+    rows = [(label, number, *(crowd or [False])) for label, number, *crowd in truths]
+    boxes = np.array([place(row[1]) for row in rows], dtype=float).reshape(-1, 4)
+    gt = GroundTruth(
+        image_ids=tuple(range(num_images)),
+        images=np.zeros(len(rows), dtype=int),
+        labels=np.array([row[0] for row in rows], dtype=int),
+        boxes=boxes,
+        areas=boxes[:, 2] * boxes[:, 3],
+        crowd=np.array([row[2] for row in rows], dtype=bool),
+    )
+    return gt, Detections(
+        images=np.zeros(len(predictions), dtype=int),
+        labels=np.array([row[0] for row in predictions], dtype=int),
+        boxes=np.array([place(row[1]) for row in predictions], dtype=float).reshape(-1, 4),
+        scores=np.array([row[2] for row in predictions], dtype=float),
+    )
+
+
+def measure(truths, predictions, taxonomy=MIXED, **kwargs):
+    return measure_confusion(*case(truths, predictions), taxonomy, **kwargs)
+
+
+def test_rows_are_ordered_by_superclass():
+    result = measure([], [])
+    assert result.names == ORDER
+    assert result.labels.tolist() == [0, 2, 1, 3, 4]
+    assert result.blocks == ((Block('top', 0, 2), Block('bottom', 2, 4), Block('hat', 4, 5)),)
+    assert result.counts.shape == (6, 6) and not result.counts.any()
+    assert np.isnan(result.shares).all()
+    assert np.isnan(result.share_within) and np.isnan(result.chance_within)
+    assert result.most_confused() == ()
+
+
+def test_blocks_of_every_level():
+    labels, blocks = order_by_superclass(DEEP)
+    assert labels.tolist() == [0, 3, 2, 1]
+    assert blocks == (
+        (Block('x', 0, 3), Block('w', 3, 4)),
+        (Block('y', 0, 2), Block('z', 2, 3), Block('v', 3, 4)),
+    )
+
+
+def test_each_box_counts_once():
+    result = measure(
+        [(0, 0), (0, 1), (2, 2), (1, 3), (4, 4)],
+        [
+            (0, 0, 0.9),  # shirt, right
+            (2, 1, 0.8),  # shirt called coat
+            (0, 1, 0.7),  # right, but that shirt is taken: on the background
+            (3, 2, 0.6),  # coat called skirt
+            (1, 3, 0.5),  # jeans, right
+            (4, 9, 0.5),  # hat on nothing; the real hat is without detection
+            (4, 4, 0.2),  # below the minimum
+        ],
+    )
+    expected = np.zeros((6, 6), dtype=int)
+    shirt, coat, jeans, skirt, hat, nothing = range(6)
+    expected[shirt, [shirt, coat]] = 1
+    expected[coat, skirt] = expected[jeans, jeans] = expected[hat, nothing] = 1
+    expected[nothing, [shirt, hat]] = 1
+    np.testing.assert_array_equal(result.counts, expected)
+    assert result.shares[shirt].tolist() == [0.5, 0.5, 0, 0, 0, 0]
+    assert result.mistaken.sum() == 2
+    assert result.mistaken_by_level.tolist() == [1, 1]
+    assert result.share_within == 0.5
+    # A shirt and a coat have one sibling each among four other classes.
+    assert result.chance_within == pytest.approx(1 / 4)
+    assert result.most_confused() == (
+        ConfusedPair('shirt', 'coat', 1, 0.5, 1),
+        ConfusedPair('coat', 'skirt', 1, 1, 0),
+    )
+
+
+def test_minimum_score_and_limit():
+    boxes = [(0, 0)], [(2, 0, 0.9), (0, 0, 0.2), (1, 7, 0.1)]
+    assert measure(*boxes).counts[-1].sum() == 0
+    assert measure(*boxes, min_score=0).counts[-1].sum() == 2
+    assert measure(*boxes, min_score=0, max_dets=2).counts[-1].sum() == 1
+
+
+def test_detection_on_a_crowd_box_is_on_the_background():
+    result = measure([(0, 0, True)], [(0, 0, 0.9)])
+    assert result.counts[-1, 0] == 1 and result.counts.sum() == 1
+
+
+def test_most_confused_first():
+    truths = [(0, n) for n in range(5)]
+    predictions = [(label, n, 0.9) for n, label in enumerate((1, 1, 2, 2, 3))]
+    pairs = measure(truths, predictions).most_confused(limit=2)
+    assert [(pair.predicted, pair.count, pair.share) for pair in pairs] == [
+        ('coat', 2, 0.4),
+        ('jeans', 2, 0.4),
+    ]
+
+
+def test_confusions_by_deepest_level():
+    truths = [(0, n) for n in range(6)]
+    predictions = [(label, n, 0.9) for n, label in enumerate((3, 3, 3, 2, 2, 1))]
+    result = measure(truths, predictions, DEEP)
+    assert result.mistaken_by_level.tolist() == [1, 2, 3]
+    assert result.share_within == pytest.approx(5 / 6)
+    assert result.chance_within == pytest.approx(2 / 3)
+    assert [pair.shared_levels for pair in result.most_confused()] == [2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    'taxonomy', [Taxonomy('plain', ['a', 'b', 'c']), Taxonomy('plain', ['a', 'b', 'c']).ungrouped()]
+)
+def test_without_groups_everything_is_across(taxonomy):
+    result = measure([(0, 0)], [(1, 0, 0.9)], taxonomy)
+    assert result.names == ('a', 'b', 'c')
+    assert result.share_within == result.chance_within == 0
+
+
+def test_one_class():
+    result = measure([(0, 0), (0, 1)], [(0, 0, 0.9)], Taxonomy('one', ['a']))
+    assert result.counts.tolist() == [[1, 1], [0, 0]]
+    assert np.isnan(result.share_within) and np.isnan(result.chance_within)
+
+
+def test_order_of_boxes_does_not_matter_without_ties():
+    rng = np.random.default_rng(0)
+    truths = [(int(rng.integers(5)), n) for n in range(30)]
+    predictions = [(int(rng.integers(5)), int(rng.integers(35)), score) for score in rng.random(80)]
+    plain = measure(truths, predictions)
+    mixed = measure(
+        [truths[i] for i in rng.permutation(30)], [predictions[i] for i in rng.permutation(80)]
+    )
+    np.testing.assert_array_equal(plain.counts, mixed.counts)
+    rows = np.bincount([label for label, _ in truths], minlength=5)[plain.labels]
+    np.testing.assert_array_equal(plain.counts[:-1].sum(axis=1), rows)
+
+
+def test_label_out_of_range():
+    with pytest.raises(EvaluationError, match='labels run from 5 to 5'):
+        measure([(5, 0)], [])

@@ -1,0 +1,169 @@
+"""Averages by hand, and the text of a summary."""
+
+import math
+
+import numpy as np
+import pytest
+
+from mmdet_multigrain.evaluation.functional.coco_eval import CocoResult
+from mmdet_multigrain.evaluation.functional.summary import rarest, render_text, summarize
+from mmdet_multigrain.taxonomy import Taxonomy
+
+NAN = math.nan
+
+
+def result(aps, num_gt):
+    """A result in which precision is the class's AP at every threshold; NaN: no boxes."""
+    aps = np.nan_to_num(np.array(aps, dtype=float), nan=-1)
+    precision = np.broadcast_to(aps[None, None, :, None, None], (10, 101, len(aps), 4, 3)).copy()
+    return CocoResult(
+        precision=precision,
+        recall=precision[:, 0].copy(),
+        scores=precision,
+        iou_thrs=np.linspace(0.5, 0.95, 10),
+        max_dets=(1, 10, 100),
+        num_gt=np.array(num_gt),
+        num_images=7,
+        num_detections=42,
+        engine='hotcoco',
+    )
+
+
+@pytest.fixture
+def taxonomy():
+    return Taxonomy.load({'top': ['vest', 'sling'], 'bottom': ['shorts', 'skirt']})
+
+
+@pytest.fixture
+def results():
+    return [result([0.5, 0.7], [5, 3]), result([0.2, NAN, 0.4, 0.9], [5, 0, 2, 1])]
+
+
+def test_means_leave_out_classes_without_boxes(results, taxonomy):
+    summary = summarize(results, taxonomy, [10, 1, 30, 20])
+    assert summary.fine.coco['AP'] == pytest.approx(0.5)
+    assert summary.fine.coco['AR100'] == pytest.approx(0.5)
+    assert summary.levels[0].coco['AP50'] == pytest.approx(0.6)
+    assert summary.without_ground_truth == ('sling',)
+    assert list(summary.fine.coco) == [
+        'AP',
+        'AP50',
+        'AP75',
+        'APs',
+        'APm',
+        'APl',
+        'AR1',
+        'AR10',
+        'AR100',
+        'ARs',
+        'ARm',
+        'ARl',
+    ]
+
+
+def test_rows_have_superclass_and_counts(results, taxonomy):
+    summary = summarize(results, taxonomy, [10, 1, 30, 20])
+    skirt = summary.fine.classes[3]
+    assert (skirt.name, skirt.superclasses, skirt.train_boxes, skirt.val_boxes) == (
+        'skirt',
+        ('bottom',),
+        20,
+        1,
+    )
+    assert skirt.ap50 == pytest.approx(0.9)
+    bottom = summary.levels[0].classes[1]
+    assert (bottom.name, bottom.superclasses, bottom.train_boxes, bottom.val_boxes) == (
+        'bottom',
+        (),
+        50,
+        3,
+    )
+
+
+def test_rarest_are_chosen_by_training_boxes_among_all_classes():
+    names = [f'c{n}' for n in range(10)]
+    aps = [0.1, 0.2, NAN, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
+    taxonomy = Taxonomy('flat', names)
+    results = [result(aps, [5, 5, 0, 5, 5, 5, 5, 5, 5, 5])]
+    tail = summarize(results, taxonomy, [9, 3, 1, 3, 3, 9, 9, 9, 9, 9]).tail
+    # k = 3; of the three classes with 3 boxes the first two in label order; c2 has no AP.
+    assert tail.classes == ('c2', 'c1', 'c3')
+    assert tail.ap == pytest.approx((0.2 + 0.4) / 2)
+    assert (tail.name, tail.counted_on) == ('rarest 30%', 'training')
+
+    unknown = summarize(results, taxonomy)
+    assert unknown.tail.counted_on == 'validation'
+    assert unknown.tail.classes == ('c2', 'c0', 'c1')
+    assert unknown.fine.classes[0].train_boxes is None
+    assert 'validation boxes: c2, c0, c1' in render_text(unknown)
+
+
+@pytest.mark.parametrize(
+    'num_classes, k', [(1, 1), (2, 1), (3, 1), (7, 2), (10, 3), (13, 3), (20, 6), (30, 9)]
+)
+def test_number_of_rarest(num_classes, k):
+    taxonomy = Taxonomy('flat', [f'c{n}' for n in range(num_classes)])
+    flat = summarize([result([0.5] * num_classes, [1] * num_classes)], taxonomy)
+    assert len(flat.tail.classes) == k
+
+
+def test_rarest_without_any_ground_truth_is_unknown(results, taxonomy):
+    tail = rarest(summarize(results, taxonomy).fine.classes, [3, 0, 3, 3], counted_on='training')
+    assert tail.classes == ('sling',) and math.isnan(tail.ap)
+
+
+def test_thirds_hold_each_class_once():
+    names = [f'c{n}' for n in range(8)]
+    aps = [0.1, 0.2, NAN, 0.4, 0.5, 0.6, 0.7, 0.8]
+    results = [result(aps, [5, 5, 0, 5, 5, 5, 5, 5])]
+    thirds = summarize(results, Taxonomy('flat', names), [80, 70, 60, 50, 40, 30, 20, 10]).thirds
+    assert [third.classes for third in thirds] == [
+        ('c7', 'c6', 'c5'),
+        ('c4', 'c3', 'c2'),
+        ('c1', 'c0'),
+    ]
+    assert [third.ap for third in thirds] == pytest.approx([0.7, 0.45, 0.15])
+    assert [third.name for third in thirds] == ['rare third', 'middle third', 'frequent third']
+
+
+def test_two_classes_leave_a_third_empty():
+    thirds = summarize([result([0.5, 0.5], [1, 1])], Taxonomy('flat', ['a', 'b'])).thirds
+    assert [third.classes for third in thirds] == [('a',), ('b',), ()]
+    assert math.isnan(thirds[2].ap)
+
+
+def test_text(results, taxonomy):
+    assert (
+        render_text(summarize(results, taxonomy, [10, 1, 30, 20]))
+        == """\
+class   superclass  train  val     AP   AP50   AP75
+vest    top            10    5  20.00  20.00  20.00
+sling   top             1    0      -      -      -
+shorts  bottom         30    2  40.00  40.00  40.00
+skirt   bottom         20    1  90.00  90.00  90.00
+
+superclass  train  val     AP   AP50   AP75
+top            11    5  50.00  50.00  50.00
+bottom         50    3  70.00  70.00  70.00
+
+4 classes              AP  50.00  AP50  50.00  AP75  50.00  APs  50.00  APm  50.00  APl  50.00
+2 superclasses         AP  60.00  AP50  60.00  AP75  60.00
+thirds by boxes        rare  20.00  middle  90.00  frequent  40.00
+rarest 30% of classes  AP      -  (training boxes: sling)
+without ground truth, in no mean: sling"""
+    )
+
+
+def test_text_of_three_levels_and_of_none():
+    deep = Taxonomy.load({'top': {'light': ['vest', 'sling'], 'warm': ['coat']}, 'bag': ['tote']})
+    sizes = [deep.num_groups(level) for level in range(3)]
+    text = render_text(summarize([result([0.5] * n, [1] * n) for n in sizes], deep, [1] * 4))
+    assert 'vest   top / light' in text
+    assert 'level 1 group  superclass' in text and '\nlevel 0 group  train' in text
+    assert '3 level 1 groups' in text and '2 level 0 groups' in text
+
+    flat = Taxonomy('flat', ['a', 'b'])
+    for taxonomy in (flat, flat.ungrouped()):
+        levels = [result([0.5, 0.5], [1, 1])] * taxonomy.num_levels
+        text = render_text(summarize(levels, taxonomy))
+        assert text.count('\n\n') == 1 and 'superclasses' not in text

@@ -1,0 +1,225 @@
+"""AP under weights: by hand, against COCO's evaluation, and against images that are copied."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmdet_multigrain.evaluation.functional.coco_eval import (
+    Detections,
+    GroundTruth,
+    evaluate_levels,
+)
+from mmdet_multigrain.evaluation.functional.weighted_ap import IOU_THRS, rank_curves
+
+LEVELS = [(0, 0, 1), (0, 1, 2)]
+
+
+def weighted_ap(gt, dt, weights, levels=LEVELS, **kwargs):
+    """(B, T, K) for each level, of weights (I, B)."""
+    weights = np.asarray(weights, dtype=np.float32)
+    return [
+        np.stack([curve.ap(weights) for curve in level], axis=-1)
+        for level in rank_curves(gt, dt, levels, **kwargs)
+    ]
+
+
+def boxes_of(rows):
+    return np.array(rows, dtype=float).reshape(-1, 4)
+
+
+def random_case(rng, *, num_images, max_gt, max_dt, on_grid, crowd_share, scores):
+    """Ground truth of three classes, and detections of which two thirds stand near a box.
+
+    Args:
+        scores: `free`, `few` (ties everywhere) or `between` (ties between images only).
+    """
+
+    def draw(size):
+        if on_grid:  # many equal overlaps
+            return rng.integers(0, 4, (size, 4)) * 16.0
+        return np.hstack([rng.uniform(0, 100, (size, 2)), rng.uniform(0, 150, (size, 2))])
+
+    num_gt, num_dt = rng.integers(0, max_gt + 1), rng.integers(0, max_dt + 1)
+    gt = GroundTruth(
+        tuple(range(num_images)),
+        rng.integers(0, num_images, num_gt),
+        rng.integers(0, 3, num_gt),
+        draw(num_gt),
+        rng.uniform(0, 150**2, num_gt),
+        rng.random(num_gt) < crowd_share,
+    )
+    images, labels, boxes = (
+        rng.integers(0, num_images, num_dt),
+        rng.integers(0, 3, num_dt),
+        draw(num_dt),
+    )
+    if num_gt:
+        source = rng.integers(0, num_gt, num_dt)
+        near = rng.random(num_dt) < 2 / 3
+        images[near], boxes[near] = gt.images[source[near]], gt.boxes[source[near]]
+        if not on_grid:
+            boxes[near] = np.abs(boxes[near] + rng.normal(0, 5, (near.sum(), 4)))
+        right = near & (rng.random(num_dt) < 0.8)
+        labels[right] = gt.labels[source[right]]
+    values = {
+        'free': rng.random(num_dt),
+        'few': rng.integers(0, 4, num_dt) / 4,
+        # The place within its image: never twice there, often in other images.
+        'between': np.array([(images[:n] == images[n]).sum() for n in range(num_dt)], float),
+    }[scores]
+    return gt, Detections(images, labels, boxes, values)
+
+
+def copied(gt, dt, weights):
+    """Each image as often as its weight says, under new ids, copies side by side."""
+    weights = np.asarray(weights, dtype=int)
+    first = np.cumsum(weights) - weights
+
+    def places(images):
+        """Index of the boxes to copy, and the new image of each copy."""
+        source = np.repeat(np.arange(len(images)), weights[images])
+        copy = np.concatenate([np.zeros(0, int), *(np.arange(weights[i]) for i in images)])
+        return source, first[images[source]] + copy
+
+    source, images = places(gt.images)
+    truth = GroundTruth(
+        tuple(range(weights.sum())),
+        images,
+        gt.labels[source],
+        gt.boxes[source],
+        gt.areas[source],
+        gt.crowd[source],
+    )
+    source, images = places(dt.images)
+    return truth, Detections(images, dt.labels[source], dt.boxes[source], dt.scores[source])
+
+
+def assert_same(ours, results, row):
+    for values, result in zip(ours, results, strict=True):
+        expected = np.stack([result.class_ap(iou=iou) for iou in IOU_THRS])
+        np.testing.assert_allclose(values[row], expected, rtol=0, atol=1e-12)
+
+
+def test_by_hand():
+    box = (0, 0, 10, 10)
+    gt = GroundTruth(
+        (0, 1),
+        np.array([0, 1]),
+        np.zeros(2, int),
+        boxes_of([box, box]),
+        np.full(2, 100.0),
+        np.zeros(2, bool),
+    )
+    # The false positive of image 0 ranks first, then its hit, then that of image 1.
+    dt = Detections(
+        np.array([0, 0, 1]),
+        np.zeros(3, int),
+        boxes_of([(50, 50, 9, 9), box, box]),
+        np.array([0.9, 0.8, 0.7]),
+    )
+    (ap,) = weighted_ap(gt, dt, [[1, 3, 0, 1, 0], [1, 1, 2, 0, 0]], levels=[(0,)])
+    expected = [
+        2 / 3,  # 0 1 1: precision 1/2, then 2/3, which is highest throughout
+        4 / 7,  # 000 111 1: 3/6, then 4/7
+        1,  # 11
+        1 / 2,  # 0 1
+        np.nan,  # no box at all
+    ]
+    for threshold in range(10):
+        assert ap[:, threshold, 0] == pytest.approx(expected, abs=1e-12, nan_ok=True)
+
+
+def test_recall_threshold_inside_a_step():
+    """Two hits in a row: the first reaches a recall of 0.5, at the precision of both."""
+    box, other = (0, 0, 10, 10), (50, 50, 10, 10)
+    gt = GroundTruth(
+        (0,),
+        np.zeros(3, int),
+        np.zeros(3, int),
+        boxes_of([box, other, (90, 0, 5, 5)]),
+        np.full(3, 100.0),
+        np.zeros(3, bool),
+    )
+    dt = Detections(
+        np.zeros(3, int),
+        np.zeros(3, int),
+        boxes_of([(30, 30, 9, 9), box, other]),
+        np.array([0.9, 0.8, 0.7]),
+    )
+    (ap,) = weighted_ap(gt, dt, [[1]], levels=[(0,)], iou_thrs=[0.5])
+    assert ap == pytest.approx(67 / 101 * 2 / 3)  # recall 0.00 to 0.66
+
+
+@settings(max_examples=100, deadline=None, database=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    num_images=st.integers(1, 6),
+    max_gt=st.sampled_from([0, 3, 40, 120]),
+    max_dt=st.sampled_from([0, 5, 60, 900]),
+    on_grid=st.booleans(),
+    crowd_share=st.sampled_from([0, 0.3, 1]),
+    scores=st.sampled_from(['free', 'few', 'between']),
+)
+def test_weights_of_one_are_cocos_evaluation(seed, num_images, **kwargs):
+    gt, dt = random_case(np.random.default_rng(seed), num_images=num_images, **kwargs)
+    ours = weighted_ap(gt, dt, np.ones((num_images, 1)))
+    assert_same(ours, evaluate_levels(gt, dt, LEVELS), 0)
+
+
+@settings(max_examples=60, deadline=None, database=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    num_images=st.integers(1, 6),
+    max_gt=st.sampled_from([3, 40]),
+    max_dt=st.sampled_from([5, 60, 400]),
+    on_grid=st.booleans(),
+    crowd_share=st.sampled_from([0, 0.3]),
+    scores=st.sampled_from(['free', 'between']),
+)
+def test_weights_are_copies_of_images(seed, num_images, **kwargs):
+    rng = np.random.default_rng(seed)
+    gt, dt = random_case(rng, num_images=num_images, **kwargs)
+    weights = rng.integers(0, 4, (num_images, 3))
+    ours = weighted_ap(gt, dt, weights)
+    for row, column in enumerate(weights.T):
+        assert_same(ours, evaluate_levels(*copied(gt, dt, column), LEVELS), row)
+
+
+def test_more_than_100_of_a_superclass_but_not_of_a_class():
+    box = (0, 0, 10, 10)
+    gt = GroundTruth(
+        (0,),
+        np.zeros(1, int),
+        np.zeros(1, int),
+        boxes_of([box]),
+        np.full(1, 100.0),
+        np.zeros(1, bool),
+    )
+    wrong = [(100, 100, 9, 9)] * 120
+    dt = Detections(
+        np.zeros(121, int),
+        np.array([*[0, 1] * 60, 0]),
+        boxes_of([*wrong, box]),
+        np.linspace(1, 0.1, 121),
+    )
+    coarse, fine = weighted_ap(gt, dt, [[1]])
+    assert coarse[0, :, 0].max() == 0  # number 121 of the superclass is beyond the limit
+    assert fine[0, :, 0] == pytest.approx(1 / 61)
+    assert_same([coarse, fine], evaluate_levels(gt, dt, LEVELS), 0)
+
+
+def test_sums_beyond_what_float32_holds():
+    gt, dt = random_case(
+        np.random.default_rng(1),
+        num_images=3,
+        max_gt=40,
+        max_dt=400,
+        on_grid=False,
+        crowd_share=0.1,
+        scores='free',
+    )
+    one, huge = (weighted_ap(gt, dt, np.full((3, 1), weight)) for weight in (1, 2**23 + 1))
+    for ours, theirs in zip(one, huge, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)
+        assert 0 < np.nanmean(ours) < 1

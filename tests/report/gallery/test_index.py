@@ -1,0 +1,72 @@
+"""The page of pictures with hostile names: nothing of them becomes markup or a link."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from pathlib import PurePosixPath
+
+import pytest
+
+from mmdet_multigrain.report.gallery.files import slug
+from mmdet_multigrain.report.gallery.index import GalleryPage, Page, Picture, render_page
+
+HOSTILE = (
+    '<script>alert(1)</script>',
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)",
+    'javascript:alert(1)',
+    '</title><svg onload=alert(1)>',
+    '&lt;b&gt;',
+    '{{ 7 * 7 }}',
+    '"onfocus="alert(1)" autofocus x="',
+    '--><!--',
+    'x\u202egpj.<b>',
+    '../../x',
+    '%3Cscript%3E',
+)
+
+
+class Elements(HTMLParser):
+    """All elements with their attributes, and all text."""
+
+    def __init__(self):
+        super().__init__(convert_charrefs=True)
+        self.found, self.text = [], ''
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def page_of(name: str) -> Page:
+    picture = Picture(PurePosixPath(slug(name), f'001_{slug(name)}.jpg'), f'1: {name}')
+    sheet = Picture(PurePosixPath(slug(name), 'sheet.jpg'), f'{name}: {name}')
+    gallery = GalleryPage(name, 3, sheet, ((picture, (0.1, 0.2, 0.3, 0.4)),))
+    return Page(
+        detail=[name], legend=[(name, '#aabbcc')], photos=[picture], runs=[(name, [gallery])]
+    )
+
+
+@pytest.mark.parametrize('name', HOSTILE)
+def test_names_stay_text(name):
+    pages = {}
+    for key, value in (('hostile', name), ('harmless', 'a name')):
+        pages[key] = Elements()
+        pages[key].feed(render_page(page_of(value)))
+    hostile, harmless = pages['hostile'], pages['harmless']
+    assert [tag for tag, _ in hostile.found] == [tag for tag, _ in harmless.found]
+    assert [[*attributes] for _, attributes in hostile.found] == [
+        [*attributes] for _, attributes in harmless.found
+    ]
+    assert hostile.text.count(name) == harmless.text.count('a name')
+    for _, attributes in hostile.found:
+        for link in (attributes.get('href'), attributes.get('src')):
+            assert link is None or link == 'index.csv' or link.lstrip('#').startswith(slug(name))
+            assert link is None or not {*link} & {*'<>"\'`:'} and '..' not in link
+
+
+@pytest.mark.parametrize('name', HOSTILE)
+def test_names_of_files_stay_within_their_folder(name):
+    assert '/' not in slug(name) and '\\' not in slug(name) and slug(name)[0] not in '.-'

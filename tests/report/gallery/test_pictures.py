@@ -1,0 +1,106 @@
+"""What is said and marked of a case, and how pictures stand beside each other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmdet_multigrain.evaluation import GroundTruth
+from mmdet_multigrain.evaluation.functional.error_analysis import Kind
+from mmdet_multigrain.report.gallery.galleries import Case
+from mmdet_multigrain.report.gallery.pictures import (
+    CELL,
+    GAP,
+    Look,
+    contact_sheet,
+    draw_cell,
+    marks_of,
+    rgb,
+    side_by_side,
+    tally,
+    truth_marks,
+    words,
+)
+from mmdet_multigrain.visualization.pictures import MISSED, Mark
+from mmdet_multigrain.visualization.style import superclass_colours
+
+BOX, OTHER = (10.0, 10.0, 20.0, 20.0), (12.0, 12.0, 20.0, 20.0)
+CONFUSED = Case(Kind.CLASS_ACROSS, 0, 2, 0, 0.876, 0.7, BOX, OTHER)
+BACKGROUND = Case(Kind.BACKGROUND, 0, 3, None, 0.5, None, BOX, None)
+LOST = Case(Kind.MISSED, 0, None, 1, None, None, BOX, BOX)
+HIT = Case(Kind.HIT, 0, 1, 1, 1.0, 0.9, BOX, OTHER)
+
+
+@pytest.fixture
+def look(taxonomy):
+    return Look(taxonomy)
+
+
+@pytest.fixture
+def photo():
+    return Image.new('RGB', (96, 120), (128, 128, 128))
+
+
+def test_words(look):
+    assert [words(case, look) for case in (CONFUSED, BACKGROUND, LOST, HIT)] == [
+        'skirt (shirt) 0.88',
+        'hat 0.50',
+        'missed: vest',
+        'vest 1.00',
+    ]
+
+
+def test_marks(look, taxonomy):
+    colours = {name: rgb(colour) for name, colour in superclass_colours(taxonomy).items()}
+    assert marks_of(CONFUSED, look) == [
+        Mark(BOX, 'skirt (shirt) 0.88', colours['bottom']),
+        Mark(OTHER, '', colours['top'], dashed=True),
+    ]
+    assert marks_of(BACKGROUND, look) == [Mark(BOX, 'hat 0.50', colours['hat'])]
+    assert marks_of(LOST, look) == [Mark(BOX, 'missed: vest', MISSED, dashed=True)]
+    assert len(set(colours.values()) | {MISSED}) == 4
+
+
+def test_marks_of_the_ground_truth(look):
+    truth = GroundTruth(
+        (5, 6),
+        np.array([0, 1, 1]),
+        np.array([0, 1, 2]),
+        np.array([BOX, BOX, OTHER]),
+        np.ones(3),
+        np.array([False, True, False]),
+    )
+    assert [mark.text for mark in truth_marks(truth, 1, look, labels={0, 1, 2})] == [
+        'vest (crowd)',
+        'skirt',
+    ]
+    assert [mark.box for mark in truth_marks(truth, 1, look, labels={0, 2})] == [OTHER]
+
+
+def test_tally():
+    assert tally([HIT, CONFUSED, LOST, HIT, BACKGROUND]) == '2 right, 2 wrong, 1 missed'
+    assert tally([]) == '0 right, 0 wrong, 0 missed'
+
+
+@pytest.mark.parametrize(('runs', 'columns'), [(1, 2), (3, 4), (4, 3), (6, 4)])
+def test_columns(photo, look, runs, columns):
+    picture = side_by_side(photo, [], {str(n): [HIT, LOST] for n in range(runs)}, look, width=150)
+    assert picture.width == columns * (150 + GAP) + GAP
+
+
+def test_a_sheet_says_where_its_cells_are(photo, look):
+    cells = [
+        draw_cell(photo, case, look, caption=[str(n)])
+        for n, case in enumerate([HIT, LOST, CONFUSED, BACKGROUND, HIT])
+    ]
+    for cell in cells:
+        cell.putpixel((0, 0), (1, 2, 3))
+    sheet, areas = contact_sheet(cells, caption=['all', '5 of 5'])
+    assert {cell.size for cell in cells} == {cells[0].size}
+    assert cells[0].width == CELL[0]
+    assert len(areas) == 5
+    for left, top, width, height in areas:
+        corner = round(left * sheet.width), round(top * sheet.height)
+        assert sheet.getpixel(corner) == (1, 2, 3)
+        assert (round(width * sheet.width), round(height * sheet.height)) == cells[0].size

@@ -1,0 +1,344 @@
+"""Gains by hand, the paper's own, and intervals where there are detections."""
+
+import math
+
+import numpy as np
+import pytest
+
+from mmdet_multigrain.evaluation import Detections, GroundTruth, evaluate_levels, summarize
+from mmdet_multigrain.evaluation.functional.bootstrap import difference, resample_ap
+from mmdet_multigrain.evaluation.functional.summary import (
+    Bucket,
+    ClassScore,
+    EvaluationSummary,
+    LevelScore,
+)
+from mmdet_multigrain.evaluation.result_file import Result
+from mmdet_multigrain.report.errors import ReportError
+from mmdet_multigrain.report.runs.comparison import (
+    DIFFERENCE,
+    MEAN_OF_GAINS,
+    Spread,
+    compare,
+    compare_paper,
+)
+from mmdet_multigrain.report.runs.files import DetectionsFile
+from mmdet_multigrain.report.runs.paper import load_paper
+from mmdet_multigrain.report.runs.runs import Run
+from mmdet_multigrain.taxonomy import Taxonomy
+
+NAN = math.nan
+TAXONOMY = Taxonomy.load({'groups': {'top': ['a', 'b'], 'bottom': ['c', 'd']}})
+COUNTS = (30, 10, 20, 40)
+
+
+def run(variant, seed, aps, *, train=COUNTS, ap=None, superclass_ap=0.5):
+    """A run of these APs by class; its AP is their mean unless it is given."""
+    known = [value for value in aps if not math.isnan(value)]
+    level = LevelScore(
+        {'AP': sum(known) / len(known) if ap is None else ap, 'AP50': 0.8, 'APs': NAN},
+        tuple(
+            ClassScore(name, ('top' if name in 'ab' else 'bottom',), boxes, 5, value, 0.8, 0.3)
+            for name, boxes, value in zip('abcd', train or [None] * 4, aps, strict=True)
+        ),
+    )
+    coarse = LevelScore(
+        {'AP': superclass_ap},
+        tuple(
+            ClassScore(name, (), None, 10, value, 0.9, 0.4)
+            for name, value in (('top', superclass_ap), ('bottom', superclass_ap + 0.1))
+        ),
+    )
+    bucket = Bucket('', '', (), NAN)
+    summary = EvaluationSummary((coarse, level), bucket, (bucket,) * 3, 3, 9, 100, 'hotcoco')
+    return Run(
+        f'{variant} {seed}',
+        variant,
+        seed,
+        f'{variant}{seed}.json',
+        Result(summary, TAXONOMY),
+        None,
+        None,
+        None,
+    )
+
+
+def gains(comparison, name, *keys):
+    return [comparison.variant(name).gains[key].value for key in keys]
+
+
+def class_gain(comparison, name, one):
+    return comparison.variant(name).gains[f'class:{one}']
+
+
+@pytest.mark.parametrize(
+    ('dataset', 'mean', 'rarest', 'last', 'overall'),
+    [
+        ('df2', 2.278, {'rarest_3': 3.647, 'rarest_9': 2.552}, 9, 2.00),
+        ('oiv4c', 2.492, {'rarest_9': 4.59}, 9, 1.62),
+    ],
+)
+def test_the_papers_gains(dataset, mean, rarest, last, overall):
+    comparison = compare_paper(load_paper(dataset))
+    gain = comparison.variant('wgroup').gains
+    assert 100 * gain['all'].value == pytest.approx(mean, abs=5e-4)
+    for key, value in rarest.items():
+        assert 100 * gain[key].value == pytest.approx(value, abs=5e-4)
+        assert comparison.number(key).definition == MEAN_OF_GAINS
+    assert [number.key for number in comparison.numbers if number.key.startswith('rarest')] == [
+        *rarest
+    ]
+    assert 100 * gain['AP'].value == pytest.approx(overall, abs=1e-9)
+    assert comparison.number('AP').definition == DIFFERENCE
+    assert all(one.interval is None and one.contains_zero is None for one in gain.values())
+    assert comparison.baseline == 'baseline' and not comparison.variant('baseline').gains
+    boxes = [row.train_boxes for row in comparison.classes]
+    assert boxes == sorted(boxes) and comparison.resamples == 0
+
+
+def test_the_papers_scores_and_other_baselines():
+    comparison = compare_paper(load_paper('df2'), baseline='merged')
+    assert [variant.name for variant in comparison.variants] == [
+        'baseline',
+        'wogroup',
+        'merged',
+        'wgroup',
+    ]
+    scores = comparison.variant('merged').scores
+    # Column means of table 3 differ from table 1 (68.80 is there, too, by chance).
+    assert 100 * comparison.variant('baseline').scores['all'].mean == pytest.approx(
+        66.79, abs=0.005
+    )
+    assert 100 * comparison.variant('baseline').scores['AP'].mean == pytest.approx(67.02)
+    assert scores['AP'].values == pytest.approx([0.688]) and math.isnan(scores['AP'].std)
+    assert gains(comparison, 'wgroup', 'AP') == pytest.approx([0.0022])
+    assert class_gain(comparison, 'baseline', 'sling').value == pytest.approx(-0.0208)
+    assert comparison.classes[1].superclasses == ('top',)
+    with pytest.raises(ReportError, match="no variant is called 'x'; .* 'baseline', 'wogroup'"):
+        compare_paper(load_paper('df2'), baseline='x')
+
+
+def test_seeds_by_hand():
+    runs = [
+        run('base', 0, [0.1, 0.2, 0.3, 0.4]),
+        run('new', 0, [0.2, 0.4, 0.3, 0.4]),
+        run('base', 1, [0.3, 0.2, 0.3, 0.4]),
+        run('new', 1, [0.2, 0.6, 0.3, 0.2], superclass_ap=0.7),
+    ]
+    comparison = compare(runs)
+    base, new = comparison.variants
+    assert (base.name, base.runs) == ('base', ('base 0', 'base 1'))
+    assert comparison.baseline == 'base'
+    assert base.scores['class:a'].mean == pytest.approx(0.2)
+    assert base.scores['class:a'].std == pytest.approx(math.sqrt(0.02))  # n - 1
+    assert new.scores['AP'].values == pytest.approx([0.325, 0.325])
+    assert new.scores['AP'].std == pytest.approx(0)
+    assert new.scores['superclass_AP'].mean == pytest.approx(0.6)
+    assert new.scores['level 0:bottom'].mean == pytest.approx(0.7)
+    # Rarest first: b (10), c (20), a (30), d (40).
+    assert [row.name for row in comparison.classes] == ['b', 'c', 'a', 'd']
+    assert [row.train_boxes for row in comparison.classes] == [10, 20, 30, 40]
+    assert [class_gain(comparison, 'new', name).value for name in 'bcad'] == pytest.approx(
+        [0.3, 0, 0, -0.1]
+    )
+    assert gains(comparison, 'new', 'all', 'AP', 'superclass_AP') == pytest.approx(
+        [0.05, 0.05, 0.1]
+    )
+    assert comparison.number('rarest_1').classes == ('b',)  # floor(0.3 * 4)
+    assert gains(comparison, 'new', 'rarest_1', 'rare_third', 'middle_third', 'frequent_third') == (
+        pytest.approx([0.3, 0.15, 0, -0.1])
+    )
+    assert math.isnan(new.gains['APs'].value)
+    assert comparison.counted_on == 'training'
+    assert [[row.name for row in level] for level in comparison.superclasses] == [['top', 'bottom']]
+    assert new.gains['class:b'].interval is None and comparison.resamples == 0
+
+
+def test_the_two_definitions_can_differ():
+    comparison = compare(
+        [run('base', 0, [0.1, 0.2, 0.3, 0.4], ap=0.3), run('new', 0, [0.2, 0.3, 0.4, 0.5], ap=0.34)]
+    )
+    assert gains(comparison, 'new', 'all', 'AP') == pytest.approx([0.1, 0.04])
+
+
+def test_a_number_that_only_the_first_run_has_is_unknown_for_the_other():
+    base, new = run('base', 0, [0.1] * 4), run('new', 0, [0.2] * 4)
+    del new.result.summary.fine.coco['APs']
+    comparison = compare([base, new])
+    assert math.isnan(comparison.variant('new').scores['APs'].mean)
+    assert gains(comparison, 'new', 'AP') == pytest.approx([0.1])
+
+
+def test_class_without_boxes_is_in_no_mean():
+    comparison = compare(
+        [run('base', 0, [0.1, NAN, 0.3, 0.4]), run('new', 0, [0.2, NAN, 0.3, 0.4])]
+    )
+    assert math.isnan(class_gain(comparison, 'new', 'b').value)
+    assert gains(comparison, 'new', 'all', 'rare_third') == pytest.approx([0.1 / 3, 0])
+    assert math.isnan(gains(comparison, 'new', 'rarest_1')[0])
+
+
+def test_order_by_boxes_of_whichever_run_knows_them():
+    known, unknown = run('a', 0, [0.1] * 4), run('b', 0, [0.1] * 4, train=None)
+    comparison = compare([unknown, known])
+    assert [row.name for row in comparison.classes] == ['b', 'c', 'a', 'd']
+    assert comparison.counted_on == 'training'
+    comparison = compare([unknown])
+    assert [row.name for row in comparison.classes] == ['a', 'b', 'c', 'd']  # 5 boxes each
+    assert comparison.counted_on == 'validation'
+    assert comparison.classes[0].train_boxes is None and comparison.classes[0].val_boxes == 5
+
+
+def test_choice_of_the_baseline():
+    def chosen(*names, **kwargs):
+        return compare([run(name, 0, [0.1] * 4) for name in names], **kwargs).baseline
+
+    assert chosen('wgroup', 'baseline_r18') == 'baseline_r18'
+    assert chosen('b', 'a') == 'b'
+    assert chosen('wgroup', 'baseline_60m', 'baseline_73m') == 'wgroup'
+    assert chosen('b', 'a', baseline='a') == 'a'
+    with pytest.raises(ReportError, match="no variant is called 'c'; the baseline can be one of"):
+        chosen('b', 'a', baseline='c')
+    with pytest.raises(ReportError, match='no run to compare'):
+        compare([])
+
+
+def test_superclasses_of_an_ungrouped_taxonomy_are_left_out():
+    flat = Taxonomy('flat', ['a', 'b', 'c', 'd']).ungrouped()
+    one = run('base', 0, [0.1] * 4)
+    object.__setattr__(one, 'result', Result(one.result.summary, flat))
+    comparison = compare([one])
+    assert not comparison.superclasses
+    assert 'superclass_AP' not in comparison.variants[0].scores
+
+
+def test_spread():
+    assert Spread((1.0, 2.0, 6.0)).mean == 3
+    assert Spread((1.0, 2.0, 6.0)).std == pytest.approx(math.sqrt(7))
+    assert math.isnan(Spread((1.0,)).std)
+    assert math.isnan(Spread((1.0, math.nan)).std)
+
+
+class _TestSet:
+    """Ground truth in memory."""
+
+    path = 'val.json'
+
+    def __init__(self, truth):
+        self.ground_truth = truth
+
+
+def real_run(variant, seed, truth, detections):
+    """A run with detections, in memory."""
+    levels = evaluate_levels(truth, detections, [TAXONOMY.group_index(n) for n in range(2)])
+    test_set = _TestSet(truth)
+    file = DetectionsFile('dets.json', test_set)
+    file.__dict__['detections'] = detections
+    return Run(
+        f'{variant} {seed}',
+        variant,
+        seed,
+        f'{variant}{seed}.json',
+        Result(summarize(levels, TAXONOMY, COUNTS), TAXONOMY),
+        test_set,
+        file,
+        None,
+    )
+
+
+@pytest.fixture(scope='module')
+def real_runs():
+    """Two seeds of each of two variants; class a is found much better by the second."""
+    rng = np.random.default_rng(0)
+    num = 120
+    truth = GroundTruth(
+        tuple(range(num)),
+        np.arange(num),
+        np.arange(num) % 4,
+        np.full((num, 4), 30.0),
+        np.full(num, 900.0),
+        np.zeros(num, bool),
+    )
+
+    def detections(quality):
+        found = rng.random(num) < np.where(truth.labels == 0, quality, 0.6)
+        boxes = truth.boxes + rng.normal(0, 2, (num, 4))
+        boxes[~found] += 300
+        return Detections(truth.images, truth.labels, boxes, rng.random(num))
+
+    return [
+        real_run(variant, seed, truth, detections(quality))
+        for variant, quality in (('baseline', 0.3), ('wgroup', 0.95))
+        for seed in (0, 1)
+    ]
+
+
+def test_intervals(real_runs):
+    comparison = compare(real_runs, resamples=200, seed=3)
+    gain = comparison.variant('wgroup').gains
+    assert comparison.resamples == 200
+    found = resample_ap(
+        real_runs[0].ground_truth,
+        [one.detections for one in real_runs],
+        [(0, 0, 1, 1), (0, 1, 2, 3)],
+        resamples=200,
+        seed=3,
+    )
+    numbers = {
+        'AP': lambda one: one.mean(),
+        'AP50': lambda one: one.mean(iou=0.5),
+        'AP75': lambda one: one.mean(iou=0.75),
+        'all': lambda one: one.mean(),
+        'rarest_1': lambda one: one.mean([1]),
+        'rare_third': lambda one: one.mean([1, 2]),
+        'superclass_AP': lambda one: one.mean(level=0),
+        'class:a': lambda one: one.classes()[:, 0],
+        'level 0:bottom': lambda one: one.classes(level=0)[:, 1],
+    }
+    for key, number in numbers.items():
+        expected = difference(found[:2], found[2:], number)
+        assert gain[key].interval == expected, key
+        # The numbers of the results are those that are resampled.
+        assert gain[key].value == pytest.approx(expected.value, abs=1e-12), key
+        assert gain[key].contains_zero is expected.contains_zero
+    assert gain['class:a'].contains_zero is False and gain['class:a'].interval.low > 0.2
+    assert gain['class:d'].contains_zero is True
+    for key in ('APs', 'APm', 'APl', 'AR100'):
+        assert gain[key].interval is None
+    # Every class and superclass, every mean and AP, AP50, AP75 have one.
+    assert {key for key, one in gain.items() if one.interval is None} == {
+        'APs',
+        'APm',
+        'APl',
+        'AR1',
+        'AR10',
+        'AR100',
+        'ARs',
+        'ARm',
+        'ARl',
+    }
+
+
+def test_same_seed_same_intervals(real_runs):
+    one, same, other = (compare(real_runs, resamples=50, seed=seed) for seed in (1, 1, 2))
+    assert str(one) == str(same)  # == fails on NaN
+    assert one.variant('wgroup').gains['AP'] != other.variant('wgroup').gains['AP']
+
+
+def test_variants_without_detections_have_no_intervals(real_runs):
+    bare = run('merged', 0, [0.1] * 4)
+    object.__setattr__(bare.result, 'summary', real_runs[0].result.summary)
+    comparison = compare([*real_runs, bare], resamples=20)
+    assert comparison.variant('merged').gains['AP'].interval is None
+    assert comparison.variant('wgroup').gains['AP'].interval is not None
+    comparison = compare([*real_runs, bare], baseline='merged', resamples=20)
+    assert comparison.resamples == 0
+    assert comparison.variant('wgroup').gains['AP'].interval is None
+    assert compare(real_runs, resamples=0).variant('wgroup').gains['AP'].interval is None
+
+
+def test_detections_of_another_test_are_noticed(real_runs):
+    swapped = real_run('other', 0, real_runs[0].ground_truth, real_runs[0].detections)
+    object.__setattr__(swapped, 'result', real_runs[2].result)
+    with pytest.raises(ReportError, match='other0.json: its AP is .* but its detections give'):
+        compare([*real_runs, swapped], resamples=20)

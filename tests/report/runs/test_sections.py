@@ -1,0 +1,192 @@
+"""The report on runs: what stands in it, and what it says where data is missing."""
+
+import dataclasses
+import re
+
+import pytest
+
+from mmdet_multigrain.report.errors import ReportError
+from mmdet_multigrain.report.runs.analysis import analyse_variants
+from mmdet_multigrain.report.runs.comparison import compare
+from mmdet_multigrain.report.runs.names import shorten_variants
+from mmdet_multigrain.report.runs.paper import load_paper
+from mmdet_multigrain.report.runs.render import render_markdown
+from mmdet_multigrain.report.runs.runs import load_runs
+from mmdet_multigrain.report.runs.sections import beside, paper_document, runs_document
+from mmdet_multigrain.taxonomy import Taxonomy
+
+from .made_runs import TAXONOMY, write_ground_truth, write_run, write_runs
+
+
+@pytest.fixture(scope='module')
+def runs(tmp_path_factory):
+    return shorten_variants(load_runs(write_runs(tmp_path_factory.mktemp('runs'))))
+
+
+@pytest.fixture(scope='module')
+def document(runs):
+    return runs_document(runs, compare(runs, resamples=40, workers=1), analyse_variants(runs))
+
+
+def named(document, name):
+    return next(
+        block
+        for section in document.sections
+        for block in section.blocks
+        if getattr(block, 'name', None) == name
+    )
+
+
+@pytest.mark.parametrize(
+    ('dataset', 'difference', 'means'),
+    [
+        (
+            'df2',
+            '+2.00',
+            {
+                'All 13 classes': '+2.28',
+                'Rarest 3 of 13 (30 %, rounded down)': '+3.65',
+                "Rarest 9 of 13 (the paper's choice)": '+2.55',
+            },
+        ),
+        (
+            'oiv4c',
+            '+1.62',
+            {'All 30 classes': '+2.49', 'Rarest 9 of 30 (30 %, rounded down)': '+4.59'},
+        ),
+    ],
+)
+def test_the_paper_alone(dataset, difference, means):
+    """Golden: the gains of its method (the last column), each under its definition."""
+    text = render_markdown(paper_document(load_paper(dataset)))
+    summary, _, rest = text.partition('## Overall')
+    first, second = rest.split('**Gains over baseline: mean of the per-class gains**')
+    assert re.search(rf'(?m)^\| AP \| .* \| {re.escape(difference)} \|$', first)
+    for what, value in means.items():
+        assert re.search(rf'(?m)^\| {re.escape(what)} \| .* \| {re.escape(value)} \|$', second)
+        assert value in summary
+    assert f'AP {difference} (difference of the two numbers)' in summary
+    assert 'interval' not in text.replace('without intervals', '')  # the paper has none
+
+
+def test_sections(document, runs):
+    assert [section.name for section in document.sections] == [
+        'summary',
+        'runs',
+        'overall',
+        'gains',
+        'classes',
+        'errors',
+        'confusion',
+        'calibration',
+        'reading',
+    ]
+    assert document.title == 'Report: baseline, wgroup, merged'  # the baseline first
+    assert document.detail.startswith('6 runs on 24 images with 48 boxes of 5 classes;')
+    assert [row[0] for row in named(document, 'overall').table.rows] == [
+        'baseline',
+        'wgroup',
+        'merged',
+    ]
+    rows = named(document, 'classes').table.rows
+    assert [row[0] for row in rows[:-1]] == [
+        name for _, name in sorted(zip((40, 10, 30, 50, 20), TAXONOMY.classes, strict=True))
+    ]
+    assert [row[0] for row in named(document, 'runs').table.rows[:2]] == ['baseline'] * 2
+    assert {'scores', 'gains_all', 'errors_all'} == set(document.data)
+
+
+def test_best_and_baseline_have_confusion_matrices(document):
+    assert named(document, 'confusion_baseline').title == 'Confusion matrix of baseline'
+    assert named(document, 'confusion_best').title == 'Confusion matrix of wgroup'
+    text = render_markdown(document)
+    assert 'paired bootstrap over the images' in text and '40 resamples' in text
+    # The baseline is as bad as `merged`: their difference is marked.
+    assert re.search(r'merged over baseline\*\*: AP [+−][\d.]+° \(95 % interval', text)
+
+
+def test_the_document_is_the_same_again(document, runs):
+    again = runs_document(runs, compare(runs, resamples=40, workers=2), analyse_variants(runs))
+    assert again == document
+
+
+def test_one_variant_gains_nothing(runs):
+    alone = [run for run in runs if run.variant == 'wgroup']
+    document = runs_document(alone, compare(alone, resamples=9), analyse_variants(alone))
+    assert 'Name runs of another one' in render_markdown(document)
+    assert 'gains_all' not in document.data
+    with pytest.raises(StopIteration):
+        named(document, 'gain_per_class')
+
+
+def test_missing_detections_name_the_command(tmp_path):
+    truth = write_ground_truth(tmp_path / 'val.json')
+    folders = [
+        write_run(
+            tmp_path / name,
+            truth,
+            wrong=0.3,
+            seed=1,
+            config=f'my configs/{name}.py',
+            detections=name != 'b',
+        )
+        for name in ('a', 'b')
+    ]
+    runs = load_runs(folders)
+    comparison = compare(runs)
+    text = render_markdown(runs_document(runs, comparison, analyse_variants(runs)))
+    assert comparison.resamples == 0 and 'resamples' not in text
+    assert (
+        f"    python tools/test.py 'my configs/b.py' iter_9.pth --out {folders[1]}/result.json"
+        in text
+    )
+    truth.unlink()
+    runs = load_runs(folders)
+    text = render_markdown(runs_document(runs, compare(runs), analyse_variants(runs)))
+    assert text.count('name the file with --ann-file') == 2
+
+
+def test_scores_that_are_no_probabilities(runs):
+    """Errors are shown all the same; the report says why calibration is not."""
+    run = runs[0]
+    file = run.detections_file
+    scores = dataclasses.replace(file.detections, scores=5 * file.detections.scores)
+    odd = dataclasses.replace(run, detections_file=dataclasses.replace(file))
+    odd.detections_file.__dict__['detections'] = scores
+    document = runs_document([odd], compare([odd]), analyse_variants([odd]))
+    assert 'calibration' not in [section.name for section in document.sections]
+    assert 'calibration needs probabilities' in render_markdown(document)
+    assert named(document, 'errors')
+
+
+def test_the_papers_numbers_beside(tmp_path):
+    taxonomy = Taxonomy.load(
+        {'groups': {'top': ['vest', 'sling'], 'bottom': ['skirt', 'shorts']}, 'ungrouped': ['hat']}
+    )
+    truth = write_ground_truth(tmp_path / 'val.json', taxonomy=taxonomy)
+    runs = load_runs(
+        [write_run(tmp_path / 'run', truth, wrong=0.3, seed=1, config='c.py', taxonomy=taxonomy)]
+    )
+    document = runs_document(
+        runs, compare(runs, resamples=0), analyse_variants(runs), paper=load_paper('df2')
+    )
+    vest = next(row for row in named(document, 'classes').table.rows if row[0] == 'vest')
+    assert [cell.value for cell in vest[3:]] == pytest.approx([66.93, 67.47, 68.68, 68.28])
+    assert 'paper' in [section.name for section in document.sections]
+    lead, text = document.sections[0].blocks[0].items[-1]
+    assert lead == "The paper's wgroup over its baseline" and '+2.28 (mean of' in text
+    with pytest.raises(ReportError, match='f: none of its classes is one of oiv4c'):
+        beside(load_paper('oiv4c'), Taxonomy('t', ['car', 'bus']), source='f')
+
+
+def test_runs_without_any_detection_are_named(tmp_path):
+    truth = write_ground_truth(tmp_path / 'val.json')
+    (tmp_path / 'none.json').write_text('[]')
+    runs = load_runs(
+        [
+            write_run(tmp_path / 'a', truth, wrong=0.1, seed=0, config='a.py'),
+            f'silent={tmp_path}/none.json:{truth}',
+        ]
+    )
+    text = render_markdown(runs_document(runs, compare(runs, resamples=0), []))
+    assert '- **Without any detection**: silent\n' in text

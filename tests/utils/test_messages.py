@@ -1,0 +1,61 @@
+"""Quoting, "did you mean" and the prefix of messages."""
+
+import pytest
+
+from mmdet_multigrain.utils.messages import (
+    TaxonomyError,
+    closest,
+    did_you_mean,
+    error_source,
+    show,
+    show_list,
+)
+
+
+def test_it_is_a_value_error():
+    assert issubclass(TaxonomyError, ValueError)
+
+
+def test_source_comes_first():
+    with pytest.raises(TaxonomyError, match=r'^cloth\.yaml: no class$'), error_source('cloth.yaml'):
+        raise TaxonomyError('no class')
+    with pytest.raises(TaxonomyError, match='^no class$'), error_source(''):
+        raise TaxonomyError('no class')
+
+
+def test_other_errors_pass_unchanged():
+    with pytest.raises(KeyError), error_source('cloth.yaml'):
+        raise KeyError('x')
+
+
+def test_show_is_short_and_one_line():
+    endless = []
+    endless.append(endless)
+    billions = ['x'] * 9
+    for _ in range(12):
+        billions = [billions] * 9
+    for value in ('a' * 999 + '\n', endless, billions, 10**5000, {'a': {'b': {'c': 1}}}, None):
+        assert len(show(value)) < 200
+        assert len(show(value).splitlines()) == 1
+    assert show('T-shirt') == "'T-shirt'"
+
+
+def test_show_list_counts_the_rest():
+    assert show_list('abc') == "'a', 'b', 'c'"
+    assert show_list('abcdefg') == "'a', 'b', 'c', 'd', 'e' and 2 more"
+
+
+def test_closest():
+    assert closest('shrit', ['skirt', 'shirt', 'hat']) == 'shirt'
+    assert closest('SHRIT', ['Shirt']) == 'Shirt'
+    assert closest('zebra', ['shirt']) is None
+    assert closest(None, ['shirt']) is None
+    assert closest('x' * 10**6, ['shirt']) is None
+
+
+def test_did_you_mean():
+    assert did_you_mean('hatt', ['hat']) == "; did you mean 'hat'?"
+    assert did_you_mean('zebra', ['hat'], 'add it') == '; add it'
+    assert did_you_mean('zebra', ['hat']) == ''
+    assert did_you_mean(['zebra', 'hatt'], ['hat']) == "; did you mean 'hat' by 'hatt'?"
+    assert did_you_mean(['hatt'], ['hat']) == "; did you mean 'hat'?"

@@ -1,0 +1,136 @@
+"""Colours, axes, and figures as bytes."""
+
+import io
+
+import matplotlib
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.visualization import style
+
+
+def test_a_colour_for_each_superclass_and_grey_for_the_rest():
+    taxonomy = Taxonomy.load('openimages_v4_clothing')
+    colours = style.superclass_colours(taxonomy)
+    assert set(colours) == set(taxonomy.group_names(0))
+    grouped = {taxonomy.superclass_of(label) for label, path in enumerate(taxonomy.paths) if path}
+    assert len({colours[name] for name in grouped}) == len(grouped) == 7
+    assert {colours[name] for name in set(colours) - grouped} == {style.NO_SUPERCLASS}
+    assert style.NO_SUPERCLASS not in style.COLOURS
+
+
+def test_more_superclasses_than_colours():
+    taxonomy = Taxonomy.load({f'group {n}': [f'a{n}', f'b{n}'] for n in range(30)})
+    colours = style.superclass_colours(taxonomy)
+    assert len(colours) == 30 and set(colours.values()) == set(style.COLOURS)
+
+
+def test_without_superclasses_there_is_one_colour():
+    assert set(style.superclass_colours(Taxonomy('t', 'abc')).values()) == {style.COLOURS[0]}
+    alone = Taxonomy.load({'top': ['shirt'], 'bottom': ['skirt']})
+    assert style.superclass_colours(alone) == dict.fromkeys(['top', 'bottom'], style.COLOURS[0])
+
+
+def contrast(one, other):
+    """WCAG's ratio of two colours."""
+
+    def luminance(colour):
+        parts = [
+            part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+            for part in matplotlib.colors.to_rgb(colour)
+        ]
+        return sum(
+            weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), parts, strict=True)
+        )
+
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize('colour', [*style.COLOURS, style.NO_SUPERCLASS])
+def test_words_on_colours_can_be_read(colour):
+    best = max(contrast(colour, ink) for ink in ('black', 'white'))
+    assert contrast(colour, style.ink_on(colour)) == best >= 4.5
+    assert contrast(style.tint(colour, 0.42), style.INK) > 6
+
+
+def test_tint():
+    assert style.tint('#ff0000', 0.5) == (1, 0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ('low', 'high', 'last', 'ticks'),
+    [
+        (0.7, 100, None, ['1', '2', '5', '10', '20', '50', '100']),
+        (0.7, 1e6, 30_000, ['1', '10', '100', '1,000', '10,000']),
+        (15, 130, None, ['20', '50', '100']),
+        (0.7, 3, 50, ['1', '2']),
+    ],
+)
+def test_log_axis(low, high, last, ticks):
+    axes = Figure().subplots()
+    style.log_axis(axes, low, high, last=last)
+    assert [label.get_text() for label in axes.get_xticklabels()] == ticks
+    assert axes.get_xlim() == (low, high) and axes.get_xscale() == 'log'
+
+
+def test_linear_axis():
+    axes = Figure().subplots()
+    style.linear_axis(axes, 1500, last=1000)
+    assert [label.get_text() for label in axes.get_xticklabels()] == [
+        '0',
+        '200',
+        '400',
+        '600',
+        '800',
+        '1,000',
+    ]
+
+
+def draw(figure, words='$a_1$ & _b'):
+    figure.set_size_inches(2, 1)
+    style.fit(figure.text(0.1, 0.5, words), 1.5)
+
+
+def test_figures_are_the_same_bytes_each_time_and_leave_no_trace():
+    before = dict(matplotlib.rcParams)
+    with matplotlib.rc_context({'font.size': 30, 'savefig.facecolor': 'red'}):
+        one = style.render(draw)
+    assert one == style.render(draw)
+    assert dict(matplotlib.rcParams) == before
+    assert one['png'].startswith(b'\x89PNG') and b'<svg' in one['svg']
+    assert b'Date' not in one['svg'] and b'date' not in one['svg']
+
+
+def test_very_long_figures_are_drawn_coarser():
+    def draw(figure):
+        figure.set_size_inches(0.2, 1000)
+        figure.add_axes((0, 0, 1, 1))
+
+    with Image.open(io.BytesIO(style.render(draw)['png'])) as image:
+        assert 59_000 < image.height < 2**16
+
+
+def test_settings_are_put_back_after_an_error():
+    before = dict(matplotlib.rcParams)
+    with pytest.raises(ZeroDivisionError):
+        style.render(lambda figure: 1 / 0)
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_texts_are_shortened_to_fit():
+    with style.drawing() as figure:
+        text = figure.text(0, 0, 'a name that is far too long for its place')
+        style.fit(text, 1.0)
+        width = text.get_window_extent(figure.canvas.get_renderer()).width / figure.dpi
+        assert 0.8 < width <= 1.0 and text.get_text().endswith('…')
+        text = figure.text(0, 0, 'name')
+        style.fit(text, 1.0)
+        assert text.get_text() == 'name'
+
+
+def test_letters_that_no_font_has():
+    assert style.missing_letters(['Überzieher', 'футболка']) == ''
+    assert style.missing_letters(['a\U000e0041b', 'a\ue123']) == '\ue123\U000e0041'
