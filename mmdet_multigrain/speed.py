@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmdet_multigrain.utils.errors import ConfigError
+
 FOLDER = Path(__file__).resolve().parents[1] / 'configs' / '_base_' / 'speed'
 
 
@@ -39,7 +41,7 @@ def lay_over(cfg: Any, names: Sequence[str], *, folder: Path = FOLDER) -> None:
         for key, value in _leaves(overlay):
             other, others_value = set_by.setdefault(key, (name, value))
             if value != others_value:
-                raise ValueError(f'--speed: {other} and {name} both set {key}; choose one')
+                raise ConfigError(f'--speed: {other} and {name} both set {key}; choose one')
         cfg.merge_from_dict(overlay)
         if hooks:
             cfg.custom_hooks = [*cfg.get('custom_hooks', ()), *hooks]
@@ -51,7 +53,7 @@ def _file(name: str, folder: Path) -> Path:
         known = option_names(folder)
         close = difflib.get_close_matches(name, known, n=2)
         hint = f'did you mean {" or ".join(close)}?' if close else f'there are {", ".join(known)}'
-        raise ValueError(f'--speed {name}: no such option; {hint}')
+        raise ConfigError(f'--speed {name}: no such option; {hint}')
     return path
 
 

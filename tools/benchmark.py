@@ -20,6 +20,7 @@ from typing import Any
 from benchmarks import detector_configs, detector_record, detector_report, detector_rounds
 
 from mmdet_multigrain.launch import add_cfg_options, run_tool
+from mmdet_multigrain.utils.errors import ConfigError
 from mmdet_multigrain.utils.files import dump_json, write_whole
 
 WHAT = ('training', 'inference', 'data', 'evaluation')
@@ -194,7 +195,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     )
     data = detector_configs.has_data(shared)
     if not data and (args.images == 'dataset' or 'data' in args.what):
-        raise ValueError(
+        raise ConfigError(
             f'{shared.filename}: its training annotations are not there; convert '
             'them, or say with --cfg-options data_root=... where they are'
         )
@@ -238,7 +239,7 @@ def check_device(device: str) -> None:
         import torch
 
         if not torch.cuda.is_available():
-            raise ValueError('--device cuda: PyTorch finds no GPU here')
+            raise ConfigError('--device cuda: PyTorch finds no GPU here')
 
 
 def main() -> None:

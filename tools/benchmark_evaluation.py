@@ -32,6 +32,7 @@ from mmdet_multigrain.launch import run_tool
 from mmdet_multigrain.report.runs.paper import load_paper
 from mmdet_multigrain.report.table import Column, Table
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import ConfigError
 from mmdet_multigrain.utils.files import dump_json, write_whole
 from mmdet_multigrain.utils.parallel import default_workers
 from mmdet_multigrain.version import __version__
@@ -252,9 +253,9 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
             cpu_seconds[name].append(cpu)
     ap = values['metric'].fine.coco['AP']
     if 'pycocotools' in values and abs(values['pycocotools'] - ap) > 1e-12:
-        raise ValueError(f'AP differs: pycocotools {values["pycocotools"]!r}, metric {ap!r}')
+        raise ConfigError(f'AP differs: pycocotools {values["pycocotools"]!r}, metric {ap!r}')
     if abs(values['bootstrap'][0].mean()[0] - ap) > 1e-12:
-        raise ValueError(f'AP differs: bootstrap {values["bootstrap"][0].mean()[0]!r}, {ap!r}')
+        raise ConfigError(f'AP differs: bootstrap {values["bootstrap"][0].mean()[0]!r}, {ap!r}')
     return {
         'seconds': seconds,
         'cpu_seconds': cpu_seconds,

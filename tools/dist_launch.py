@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmdet_multigrain import launch
+from mmdet_multigrain.utils.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
@@ -40,7 +41,7 @@ def meeting_point(environment: Mapping[str, str]) -> list[str]:
             ('NODE_RANK', 'this machine among all, from 0'),
         ):
             if not environment.get(variable):
-                raise ValueError(f'NNODES is {nodes}: set {variable} too, {meaning}')
+                raise ConfigError(f'NNODES is {nodes}: set {variable} too, {meaning}')
     return [
         f'--nnodes={nodes}',
         f'--node-rank={environment.get("NODE_RANK", "0")}',
@@ -54,10 +55,10 @@ def check_processes(gpus: str) -> int:
     import torch
 
     if not gpus.isdecimal() or int(gpus) < 1:
-        raise ValueError(f'GPUS is {gpus!r}; give the number of processes on this machine')
+        raise ConfigError(f'GPUS is {gpus!r}; give the number of processes on this machine')
     there = torch.cuda.device_count()
     if torch.cuda.is_available() and int(gpus) > there:
-        raise ValueError(f'GPUS is {gpus}, but this machine has {there}')
+        raise ConfigError(f'GPUS is {gpus}, but this machine has {there}')
     return int(gpus)
 
 

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from mmdet_multigrain import launch
 from mmdet_multigrain.taxonomy import TaxonomyError
+from mmdet_multigrain.utils.errors import ConfigError
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp')
 
@@ -70,7 +71,7 @@ def find_images(source: Path, *, leave_out: Path) -> tuple[Path, list[Path]]:
             if name.lower().endswith(SUFFIXES) and not name.startswith('.')
         ]
     if not found:
-        raise ValueError(f'{source}: no image in this folder ({", ".join(SUFFIXES)})')
+        raise ConfigError(f'{source}: no image in this folder ({", ".join(SUFFIXES)})')
     return source, sorted(found)
 
 
@@ -84,7 +85,7 @@ def load_config(path: str, cfg_options: dict | None):
     try:
         return launch.load_config(path, cfg_options)
     except TaxonomyError as error:
-        raise ValueError(
+        raise ConfigError(
             f'{error}; to predict without that file, give the config that training has written '
             'into its work folder'
         ) from None
@@ -101,7 +102,7 @@ def main() -> None:
     root, paths = find_images(args.images, leave_out=pictures)
     names = [path.relative_to(root) for path in paths]
     if any(picture_of(name, pictures).resolve() == (root / name).resolve() for name in names):
-        raise ValueError(f'--out {args.out}: pictures would replace the images; name another')
+        raise ConfigError(f'--out {args.out}: pictures would replace the images; name another')
     launch.check_checkpoint(args.checkpoint)
     cfg = load_config(args.config, args.cfg_options)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from mmdet_multigrain import launch
+from mmdet_multigrain.utils.errors import ConfigError
 
 
 def parse_args() -> argparse.Namespace:
@@ -34,7 +35,7 @@ def check_precision(cfg, what: str) -> None:
     from mmengine.device import get_device
 
     if cfg.optim_wrapper.type == 'AmpOptimWrapper' and get_device() == 'cpu':
-        raise ValueError(f'{what} needs a GPU; leave it out here')
+        raise ConfigError(f'{what} needs a GPU; leave it out here')
 
 
 def main() -> None:

@@ -35,15 +35,17 @@ from mmdet_multigrain.engine.checkpoint.read import (
     trained_on,
 )
 from mmdet_multigrain.engine.hooks.preflight_hook import check_heads
-from mmdet_multigrain.taxonomy import Taxonomy, superclass_palette
+from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import ConfigError, MultigrainError
 from mmdet_multigrain.utils.files import write_whole
 from mmdet_multigrain.utils.images import file_problem
+from mmdet_multigrain.visualization.palette import superclass_palette
 from mmdet_multigrain.visualization.pictures import Mark, draw_marks
 
 _READABLE_SIDE = 400  # pixels; about four labels fit side by side
 
 
-class ImageError(ValueError):
+class ImageError(MultigrainError):
     """An image that cannot be read; the message is one line that names the file."""
 
 
@@ -92,7 +94,7 @@ class Detector:
             torch.empty(0, device=device)
         except (RuntimeError, AssertionError) as error:  # torch built without it asserts
             reason = str(error).splitlines()[0]
-            raise ValueError(f'device {device!r} cannot be used here ({reason})') from None
+            raise ConfigError(f'device {device!r} cannot be used here ({reason})') from None
         init_default_scope(cfg.get('default_scope', 'mmdet'))
         content = read_checkpoint(checkpoint)
         self.model: nn.Module = revert_sync_batchnorm(MODELS.build(cfg.model))

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from mmdet_multigrain.utils.errors import MultigrainError
 from mmdet_multigrain.utils.images import image_size
 from mmdet_multigrain.utils.problems import Problems
 
@@ -34,7 +35,7 @@ READ_BYTES = 1 << 16
 MAX_BYTES = 16 << 20  # of a file; those of the release have some kilobytes
 
 
-class BadItemError(ValueError):
+class BadItemError(MultigrainError):
     """An item that cannot be used: the kind of problem, and what was found."""
 
     def __init__(self, kind: str, found: str) -> None:

@@ -1,5 +1,7 @@
 """The exception of the converters and the generator."""
 
+from mmdet_multigrain.utils.errors import MultigrainError
 
-class ConverterError(ValueError):
+
+class ConverterError(MultigrainError):
     """What a converter has to tell its user: one line with the file, the thing and the mend."""

@@ -20,9 +20,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mmdet_multigrain.taxonomy.errors import TaxonomyError, error_source
 from mmdet_multigrain.taxonomy.files import read_bytes
 from mmdet_multigrain.taxonomy.names import normalise
-from mmdet_multigrain.utils.messages import TaxonomyError, did_you_mean, error_source, show
+from mmdet_multigrain.utils.messages import did_you_mean, show
 
 RULE = (
     'the parent on the shortest path from the node; of several, the one with the fewest '

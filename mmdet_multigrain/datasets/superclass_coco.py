@@ -17,8 +17,10 @@ from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
-from mmdet_multigrain.taxonomy import Taxonomy, superclass_palette
+from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import ConfigError
 from mmdet_multigrain.utils.images import file_problem, image_size
+from mmdet_multigrain.visualization.palette import superclass_palette
 
 from .taxonomy_coco import AnnotationError, TaxonomyCOCO
 
@@ -82,17 +84,19 @@ class SuperclassCocoDataset(CocoDataset):
         **kwargs,
     ) -> None:
         if on_bad_image not in ('stop', 'skip'):
-            raise ValueError(f"{ann_file}: on_bad_image is {on_bad_image!r}, not 'stop' or 'skip'")
+            raise ConfigError(f"{ann_file}: on_bad_image is {on_bad_image!r}, not 'stop' or 'skip'")
         self.on_bad_image = on_bad_image
         self._skipped: dict[str, str] = {}
         taxonomy = taxonomy if taxonomy is not None else self.METAINFO.get('taxonomy')
         if taxonomy is None:
-            raise ValueError(f'{type(self).__name__} needs a taxonomy: a name, a YAML or COCO file')
+            raise ConfigError(
+                f'{type(self).__name__} needs a taxonomy: a name, a YAML or COCO file'
+            )
         self.taxonomy = Taxonomy.load(taxonomy)
         metainfo = dict(metainfo or {})
         classes = metainfo.pop('classes', self.taxonomy.classes)
         if tuple(classes) != self.taxonomy.classes or 'taxonomy' in metainfo:
-            raise ValueError(
+            raise ConfigError(
                 f'{ann_file}: metainfo gives other classes than taxonomy {self.taxonomy.name!r}, '
                 "or a 'taxonomy' of its own; leave both out, the argument `taxonomy` gives them"
             )

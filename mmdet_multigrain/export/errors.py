@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mmdet_multigrain.utils.errors import MultigrainError
 
-class ExportError(ValueError):
+
+class ExportError(MultigrainError):
     """A detector that cannot be exported; the message is one line that names the reason."""

@@ -16,8 +16,8 @@ from mmengine.dataset import pseudo_collate
 from torch import nn
 
 from mmdet_multigrain.apis.detector import Detector
-from mmdet_multigrain.taxonomy import superclass_palette
 from mmdet_multigrain.utils.files import write_whole
+from mmdet_multigrain.visualization.palette import superclass_palette
 
 from .compare import Difference, Found, all_scores, difference
 from .errors import ExportError

@@ -15,6 +15,7 @@ from typing import Any
 
 from mmdet_multigrain.speed import lay_over
 from mmdet_multigrain.taxonomy import TaxonomyError
+from mmdet_multigrain.utils.errors import ConfigError
 
 from .errors import TRACEBACK_VARIABLE
 from .imports import quiet_imports
@@ -76,7 +77,7 @@ def load_config(
 
     path = check_file(path, 'config')
     if path.suffix != '.py':  # MMEngine's reader of YAML builds any object that a file names
-        raise ValueError(f'{path}: not a Python file (.py), as configs are')
+        raise ConfigError(f'{path}: not a Python file (.py), as configs are')
     cfg_options = dict(cfg_options or {})
     variables = {
         variable: str(cfg_options[option])
@@ -91,7 +92,7 @@ def load_config(
             message = str(error).replace('check the path', _CUSTOM_DATA_HINT)
             raise TaxonomyError(message) from None
         cause = error.__cause__ or error
-        raise ValueError(
+        raise ConfigError(
             f'{path}: not a config that can be loaded ({type(cause).__name__}: '
             f'{" ".join(str(cause).split())}); {TRACEBACK_VARIABLE}=1 shows where'
         ) from error
@@ -142,13 +143,13 @@ def _check_options(cfg: Any, cfg_options: Mapping[str, Any], path: Path) -> None
             continue
         if key in cfg:
             places = ', '.join(_places(cfg, key)) or 'the entries made of it'
-            raise ValueError(
+            raise ConfigError(
                 f'--cfg-options {option}: {key!r} is a variable of {path}, of use only while that '
                 f'is read; set {places}'
             )
         close = difflib.get_close_matches(key, read, n=1)
         hint = f'did you mean {close[0]!r}?' if close else 'no part of a run reads it'
-        raise ValueError(f'--cfg-options {option}: {path} has no {key!r}; {hint}')
+        raise ConfigError(f'--cfg-options {option}: {path} has no {key!r}; {hint}')
 
 
 def _places(cfg: Mapping[str, Any], name: str, prefix: str = '') -> Iterator[str]:

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+from mmdet_multigrain.utils.errors import MultigrainError
+
 TRACEBACK_VARIABLE = 'MULTIGRAIN_TRACEBACK'
 
 
@@ -88,7 +90,7 @@ def one_line(error: BaseException) -> str:
         if message and name.startswith('mmdet_multigrain.'):
             return message
         return f'{passed_on} ({TRACEBACK_VARIABLE}=1 shows where)'
-    if isinstance(error, OSError) or (isinstance(error, ValueError) and _is_ours(error)):
+    if isinstance(error, OSError | MultigrainError):
         return ' '.join(lines)
     if _of_another_process(error):
         return 'another process of this run ended; its message says why'
@@ -101,15 +103,6 @@ def _after_last_frame(traceback: str) -> str:
     start = max((n for n, line in enumerate(lines) if line.startswith('  File ')), default=-1)
     rest = itertools.dropwhile(lambda line: line.startswith('    '), lines[start + 1 :])
     return ' '.join(' '.join(rest).split())
-
-
-def _is_ours(error: BaseException) -> bool:
-    """Whether this package raised it: then the message was written for users."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    module = '' if trace is None else trace.tb_frame.f_globals.get('__name__', '')
-    return module.partition('.')[0] in ('mmdet_multigrain', 'benchmarks', '__main__')
 
 
 def _of_another_process(error: BaseException) -> bool:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
+from mmdet_multigrain.utils.errors import ConfigError
+
 
 def check_file(path: str | Path, what: str) -> Path:
     """The path of an existing file; a ValueError names what is missing and near names."""
     path = Path(path)
     if path.is_dir():
-        raise ValueError(f'{path}: this is a folder; name a {what} in it')
+        raise ConfigError(f'{path}: this is a folder; name a {what} in it')
     if not path.is_file():
-        raise ValueError(f'{path}: no such {what}{_nearest(path)}')
+        raise ConfigError(f'{path}: no such {what}{_nearest(path)}')
     return path
 
 

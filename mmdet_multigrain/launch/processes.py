@@ -6,6 +6,8 @@ import os
 import warnings
 from typing import Any
 
+from mmdet_multigrain.utils.errors import ConfigError
+
 
 def start_processes(cfg: Any, launcher: str) -> None:
     """Join the distributed group when mmengine cannot: it needs CUDA devices even on a CPU.
@@ -24,7 +26,7 @@ def start_processes(cfg: Any, launcher: str) -> None:
     if torch.cuda.is_available():
         return
     if launcher != 'pytorch':
-        raise ValueError(f'--launcher {launcher} needs GPUs; on CPUs use --launcher pytorch')
+        raise ConfigError(f'--launcher {launcher} needs GPUs; on CPUs use --launcher pytorch')
     torch.distributed.init_process_group(backend='gloo')
     cfg.model_wrapper_cfg = dict(
         type='MMDistributedDataParallel',

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from mmdet_multigrain.utils.messages import TaxonomyError, show
+from mmdet_multigrain.taxonomy.errors import TaxonomyError
+from mmdet_multigrain.utils.messages import show
 
 _SEPARATORS = re.compile(r'[\s_-]+')
 MAX_LETTERS = 1000  # of a name; only damaged files have longer ones, of any length

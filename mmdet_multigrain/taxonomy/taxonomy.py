@@ -13,15 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from mmdet_multigrain.coco import hierarchy as coco
-from mmdet_multigrain.converters import openimages_hierarchy as openimages
-from mmdet_multigrain.utils.messages import (
-    TaxonomyError,
-    did_you_mean,
-    error_source,
-    show,
-    show_list,
-)
+from mmdet_multigrain.taxonomy.errors import TaxonomyError, error_source
+from mmdet_multigrain.utils.messages import did_you_mean, show, show_list
 
 from . import builtin, schema, yaml_file
 from .files import read_bytes
@@ -342,6 +335,8 @@ class Taxonomy:
             path_or_dict: The file, or its loaded content.
             source: Begins the messages; default: the path, or ``COCO data``.
         """
+        from mmdet_multigrain.coco import hierarchy as coco  # a higher room
+
         if isinstance(path_or_dict, Mapping):
             source, name = source or 'COCO data', 'coco'
         else:
@@ -368,6 +363,8 @@ class Taxonomy:
                 their label names (``/m/...``), else these are the aliases.
             node: Display name or label name; default: the root.
         """
+        from mmdet_multigrain.converters import openimages_hierarchy as openimages  # likewise
+
         read = openimages.read(hierarchy, descriptions)
         with error_source(hierarchy):
             return cls(**read.below(node))

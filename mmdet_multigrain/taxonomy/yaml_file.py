@@ -11,7 +11,8 @@ from typing import Any
 
 import yaml
 
-from mmdet_multigrain.utils.messages import TaxonomyError, show
+from mmdet_multigrain.taxonomy.errors import TaxonomyError
+from mmdet_multigrain.utils.messages import show
 
 _EXPLANATION = """\
 # A taxonomy: the fine classes of a detector and the superclasses that group them.

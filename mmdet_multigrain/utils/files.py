@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from mmdet_multigrain.utils.errors import MultigrainError
+
 try:
     import orjson
 except ImportError:  # several times faster; the standard library gives the same results
@@ -24,7 +26,7 @@ except ImportError:  # several times faster; the standard library gives the same
 _TEMPORARY = re.compile(r'\.(?P<name>.+)\.(?P<process>\d+)\.tmp')
 
 
-class FileError(ValueError):
+class FileError(MultigrainError):
     """A file that cannot be written; one line with the file and the system's reason."""
 
 

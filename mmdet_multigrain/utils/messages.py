@@ -1,30 +1,13 @@
-"""What every message about a taxonomy shares: its exception, quoting, "did you mean", the prefix.
-
-No checks live here; each module raises what it finds, in one line that names the mend.
-"""
+"""Parts of messages: values quoted in short, lists of names, "did you mean"."""
 
 from __future__ import annotations
 
 import difflib
 import reprlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 _SHOWN = 5  # of a list of names, as many stand in a message
 _COMPARED = 200  # letters of a name
-
-
-class TaxonomyError(ValueError):
-    """A taxonomy, or a data file compared with one, cannot be used; the message is one line."""
-
-
-@contextmanager
-def error_source(source: object) -> Iterator[None]:
-    """Put the name of the file (or other source) before the message of a ``TaxonomyError``."""
-    try:
-        yield
-    except TaxonomyError as error:
-        raise TaxonomyError(f'{source}: {error}' if source else str(error)) from None
 
 
 def show(value: object) -> str:
@@ -62,7 +45,7 @@ def did_you_mean(names: object, known: Iterable[str], otherwise: str = '') -> st
         names: The unknown name, or a list of them; of a list, the first of those shown that has a
             near one counts.
         known: The names that it may stand for.
-        otherwise: The mend when there is no such name.
+        otherwise: The fix when there is no such name.
     """
     names, known = names if isinstance(names, list) else [names], list(known)
     for name in names[:_SHOWN]:

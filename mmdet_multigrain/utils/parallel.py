@@ -20,6 +20,8 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
+from mmdet_multigrain.utils.errors import MultigrainError
+
 Task = TypeVar('Task')
 Result = TypeVar('Result')
 
@@ -31,7 +33,7 @@ _PROGRAM = (
 )
 
 
-class WorkerError(ValueError):
+class WorkerError(MultigrainError):
     """A worker process ended before its task did; one line."""
 
 

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from mmdet_multigrain.apis.detector import Prediction, describe, draw, save_picture
-from mmdet_multigrain.taxonomy import Taxonomy, superclass_palette
+from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.visualization.palette import superclass_palette
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError, coco_parent_categories
+from mmdet_multigrain.coco.hierarchy import coco_parent_categories
+from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError
 
 CCP = Path(__file__).resolve().parents[2] / '..' / 'shared' / 'data' / 'ccp'
 

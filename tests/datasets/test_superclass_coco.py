@@ -17,7 +17,8 @@ from torch.utils.data import DataLoader
 from mmdet_multigrain.datasets import AnnotationError, SuperclassCocoDataset, taxonomy_metainfo
 from mmdet_multigrain.engine.hooks.preflight_hook import box_counts
 from mmdet_multigrain.launch import one_line
-from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError, superclass_palette
+from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError
+from mmdet_multigrain.visualization.palette import superclass_palette
 
 LOAD = [dict(type='LoadImageFromFile')]
 PIPELINE = [*LOAD, dict(type='LoadAnnotations', with_bbox=True), dict(type='PackDetInputs')]

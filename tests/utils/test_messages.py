@@ -2,14 +2,8 @@
 
 import pytest
 
-from mmdet_multigrain.utils.messages import (
-    TaxonomyError,
-    closest,
-    did_you_mean,
-    error_source,
-    show,
-    show_list,
-)
+from mmdet_multigrain.taxonomy.errors import TaxonomyError, error_source
+from mmdet_multigrain.utils.messages import closest, did_you_mean, show, show_list
 
 
 def test_it_is_a_value_error():

@@ -4,7 +4,8 @@ import colorsys
 
 import pytest
 
-from mmdet_multigrain.taxonomy import Taxonomy, superclass_palette
+from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.visualization.palette import superclass_palette
 
 BUILT_IN = ('deepfashion2', 'openimages_v4_clothing')
 

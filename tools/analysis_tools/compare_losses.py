@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mmdet_multigrain.launch import run_tool
+from mmdet_multigrain.utils.errors import ConfigError
 
 
 def parse_args() -> argparse.Namespace:
@@ -40,11 +41,13 @@ def read_losses(work_dir: Path, until: int | None = None) -> dict[int, float]:
             try:
                 entry = json.loads(line)
             except ValueError:
-                raise ValueError(f'{path}: line {number} is not JSON; take that line out') from None
+                raise ConfigError(
+                    f'{path}: line {number} is not JSON; take that line out'
+                ) from None
             if 'loss' in entry and (until is None or entry['step'] <= until):
                 losses[entry['step']] = entry['loss']
     if not losses:
-        raise ValueError(f'{work_dir}: no logged losses; name the work folder of a training run')
+        raise ConfigError(f'{work_dir}: no logged losses; name the work folder of a training run')
     return losses
 
 
@@ -60,7 +63,7 @@ def main() -> None:
     )
     steps = plain.keys() & other.keys() & fast.keys()
     if len(steps) < 2:
-        raise ValueError(
+        raise ConfigError(
             f'{args.plain}, {args.other_seed} and {args.fast} logged {len(steps)} iterations in '
             'common; give them the same default_hooks.logger.interval'
         )

@@ -34,6 +34,7 @@ from mmdet_multigrain.report.dataset.tables import (
 )
 from mmdet_multigrain.report.runs.paper import DATASETS, compare_counts, load_paper
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import ConfigError
 from mmdet_multigrain.utils.files import write_whole
 
 LARGE_FILE = 20e6  # bytes; reading more takes long enough to tell
@@ -81,7 +82,7 @@ def split_names(paths: list[Path]) -> list[str]:
     absolute = [Path(os.path.abspath(path)).with_suffix('') for path in paths]
     path, times = Counter(absolute).most_common(1)[0]
     if times > 1:
-        raise ValueError(f'{paths[absolute.index(path)]}: given twice; name it once')
+        raise ConfigError(f'{paths[absolute.index(path)]}: given twice; name it once')
     for depth in range(1, max(len(path.parts) for path in absolute) + 1):
         names = ['/'.join(path.parts[-depth:]) for path in absolute]
         if len(set(names)) == len(names):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdet_multigrain.converters.deepfashion2 import convert
+from mmdet_multigrain.utils.errors import ConfigError
 
 from .deepfashion2_baseline import parse_all
 from .deepfashion2_input import write_input
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
         )
         boxes = {run.value for these in runs.values() for run in these}
         if len(boxes) > 1:
-            raise ValueError(f'{root}: baseline and conversion found different boxes: {boxes}')
+            raise ConfigError(f'{root}: baseline and conversion found different boxes: {boxes}')
         again = measure(
             functools.partial(convert_all, root, out_file, workers=args.workers, force=False)
         )

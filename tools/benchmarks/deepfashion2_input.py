@@ -14,6 +14,7 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
+from mmdet_multigrain.utils.errors import ConfigError
 from mmdet_multigrain.utils.files import dump_json, load_json, write_whole
 
 # Class, share of the training boxes and number of landmarks: the paper's table 3, the release.
@@ -109,7 +110,7 @@ def write_input(root: Path, count: int, *, seed: int = 0) -> None:
     if (root / MANIFEST).is_file() and load_json(root / MANIFEST) == manifest:
         return
     if root.exists():
-        raise ValueError(
+        raise ConfigError(
             f'{root}: holds no complete input of this benchmark; remove the folder, '
             'or name another with --dir'
         )

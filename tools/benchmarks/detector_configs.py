@@ -16,6 +16,7 @@ from typing import Any
 from mmdet_multigrain.launch import load_config, quiet_imports
 from mmdet_multigrain.speed import lay_over
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import ConfigError
 
 STOCK = 'stock'
 # Stock detectors of the installed mmdet, by depth of the ResNet.
@@ -103,7 +104,7 @@ def load(
     }
     shared = next((configs[source] for source in sources if source in configs), None)
     if shared is None:
-        raise ValueError(
+        raise ConfigError(
             'all configs are of the installed mmdet; name one that has the classes and the data'
         )
     classes = num_classes(shared)
@@ -115,7 +116,7 @@ def load(
         configs.setdefault(against, reference)
     stems = {source: Path(source).stem for source in [against, *wanted]}
     if len(set(stems.values())) < len(stems):
-        raise ValueError('two of the configs have the same file name; rename one')
+        raise ConfigError('two of the configs have the same file name; rename one')
     contenders = []
     for precision in precisions:
         suffix = f' {precision}' if len(precisions) > 1 else ''
@@ -177,7 +178,7 @@ def from_mmdet(name: str, classes: int, data: Any) -> Any:
         with quiet_imports():
             cfg = get_config(name)
     except Exception as error:  # mmengine raises many kinds
-        raise ValueError(
+        raise ConfigError(
             f'{name}: not a config of the installed mmdet ({type(error).__name__})'
         ) from error
     head = cfg.model['roi_head']['bbox_head']

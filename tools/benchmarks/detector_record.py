@@ -15,12 +15,13 @@ from typing import Any
 
 from benchmarks.detector_configs import Contender
 from mmdet_multigrain.launch import check_file
+from mmdet_multigrain.utils.errors import MultigrainError
 from mmdet_multigrain.utils.parallel import default_workers
 
 FORMAT = 'detector benchmark 1'
 
 
-class RecordError(ValueError):
+class RecordError(MultigrainError):
     """A file is no record of a benchmark, or of another one; the message is one line."""
 
 

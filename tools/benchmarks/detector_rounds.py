@@ -19,9 +19,10 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks.detector_configs import Contender
+from mmdet_multigrain.utils.errors import MultigrainError
 
 
-class BenchmarkError(ValueError):
+class BenchmarkError(MultigrainError):
     """A contender cannot be measured; the message is one line that names it."""
 
 

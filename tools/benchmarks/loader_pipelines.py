@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from benchmarks.loader_photos import Photos
 from mmdet_multigrain.launch import quiet_imports
+from mmdet_multigrain.utils.errors import ConfigError
 
 with quiet_imports():
     import mmdet.datasets
@@ -177,10 +178,10 @@ def compare(data: Photos, edge: int, datasets: Mapping[str, Any], *, seed: int) 
         for name, one in others.items():
             sample = _sample(one, index, seed)
             if difference := _difference(stock, sample):
-                raise ValueError(f'{name}, image {index}: {difference} differs from stock')
+                raise ConfigError(f'{name}, image {index}: {difference} differs from stock')
             psnr[name].append(_psnr(stock['inputs'], sample['inputs']))
     if any(value is not None for value in psnr['exact']):
-        raise ValueError('exact: an image differs from stock')
+        raise ConfigError('exact: an image differs from stock')
     infinite = float('inf')
     nearer = sum(
         int((one or infinite) >= (other or infinite))

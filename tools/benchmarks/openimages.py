@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from mmdet_multigrain.converters.openimages import convert
+from mmdet_multigrain.utils.errors import ConfigError
 
 from .measure import format_table, measure_in_turn, paired_ratio, summarise
 from .openimages_input import RELEASE_ROWS, label_names, write_input
@@ -59,7 +60,9 @@ def run(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
         )
         boxes = {run.value for these in runs.values() for run in these}
         if len(boxes) > 1:
-            raise ValueError(f'{boxes_csv}: baseline and conversion found different boxes: {boxes}')
+            raise ConfigError(
+                f'{boxes_csv}: baseline and conversion found different boxes: {boxes}'
+            )
         result = {
             'rows': count,
             'csv_bytes': boxes_csv.stat().st_size,

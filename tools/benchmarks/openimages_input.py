@@ -14,6 +14,7 @@ import polars as pl
 from tqdm import tqdm
 
 from mmdet_multigrain.converters.openimages_selection import load_selection
+from mmdet_multigrain.utils.errors import ConfigError
 from mmdet_multigrain.utils.files import dump_json, load_json, write_whole
 
 RELEASE_ROWS = 14_610_229  # of train-annotations-bbox.csv
@@ -45,7 +46,7 @@ def write_input(boxes: Path, sizes: Path, rows: int, *, seed: int = 0) -> None:
     boxes.parent.mkdir(parents=True, exist_ok=True)
     needed, free = 2 * rows * ROW_BYTES, shutil.disk_usage(boxes.parent).free
     if free < needed:
-        raise ValueError(
+        raise ConfigError(
             f'{boxes.parent}: {free / 1e9:.1f} GB free, but the benchmark needs '
             f'{needed / 1e9:.1f} GB for {rows:,} rows; name another folder (--dir)'
         )

@@ -38,6 +38,7 @@ import yapf  # noqa: F401
 from tqdm import tqdm
 
 from mmdet_multigrain.launch import one_line, quiet_imports, run_tool
+from mmdet_multigrain.utils.errors import MultigrainError
 
 with quiet_imports():
     import mmdet.models  # noqa: F401
@@ -108,7 +109,7 @@ class Counts:
     worst_intervals: float = 0.0
 
 
-class Failure(ValueError):
+class Failure(MultigrainError):
     """A promise that was not kept, in words."""
 
 

@@ -39,6 +39,7 @@ from tqdm import tqdm
 from mmdet_multigrain.converters.deepfashion2 import convert
 from mmdet_multigrain.converters.synthetic_deepfashion2 import SyntheticSpec, generate
 from mmdet_multigrain.launch import quiet_imports, run_tool
+from mmdet_multigrain.utils.errors import ConfigError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 IMAGES, BATCH, ITERATIONS = 24, 2, 24
@@ -154,7 +155,7 @@ class Trainer:
             status = process.wait(timeout=SECONDS_PER_RUN)
         if status != 0:
             last = screen_of(work_dir).rstrip().rpartition('\n')[2]
-            raise ValueError(f'a run that nobody killed ended with status {status}: {last}')
+            raise ConfigError(f'a run that nobody killed ended with status {status}: {last}')
 
     def interrupt(self, work_dir: Path, chance: random.Random) -> None:
         """Start a run and kill it at a random moment of one of the iterations that are left."""

@@ -39,6 +39,7 @@ from trend import NONE, trend
 from mmdet_multigrain.converters.deepfashion2 import convert
 from mmdet_multigrain.converters.synthetic_deepfashion2 import SyntheticSpec, generate
 from mmdet_multigrain.launch import run_tool
+from mmdet_multigrain.utils.errors import ConfigError
 from mmdet_multigrain.utils.files import write_whole
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -212,7 +213,7 @@ def run(folder: Path, args: argparse.Namespace) -> tuple[list[Sample], list[str]
                 samples.append(sample)
                 bar.update(sample.iteration - bar.n)
         if process.wait():
-            raise ValueError(f'the run failed: {log[-1].strip() if log else "without a word"}')
+            raise ConfigError(f'the run failed: {log[-1].strip() if log else "without a word"}')
     finally:
         process.kill()
         process.wait()

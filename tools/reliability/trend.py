@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import theilslopes
 
+from mmdet_multigrain.utils.errors import ConfigError
+
 RESAMPLES = 200
 CONFIDENCE = 0.95
 GROWTH, NONE, UNDECIDED = 'growth', 'none', 'undecided'
@@ -57,7 +59,7 @@ def trend(steps: Sequence[float], values: Sequence[float], *, seed: int = 0) -> 
     x, y = np.asarray(steps, float) / 1000, np.asarray(values, float)
     count = len(x)
     if count < 8:
-        raise ValueError(f'{count} samples are too few for a trend; sample more often')
+        raise ConfigError(f'{count} samples are too few for a trend; sample more often')
     slope, intercept, *_ = theilslopes(y, x)
     line = slope * x + intercept
     residuals = y - line

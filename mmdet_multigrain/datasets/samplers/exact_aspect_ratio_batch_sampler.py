@@ -15,6 +15,8 @@ import numpy as np
 from mmdet.datasets.samplers import AspectRatioBatchSampler
 from mmdet.registry import DATA_SAMPLERS
 
+from mmdet_multigrain.utils.errors import ConfigError
+
 from .exact_sampler import ExactSampler, Share
 from .sample_index import SampleIndex
 
@@ -34,7 +36,7 @@ class ExactAspectRatioBatchSampler(AspectRatioBatchSampler):
 
     def __init__(self, sampler: ExactSampler, batch_size: int, drop_last: bool = False) -> None:
         if not isinstance(sampler, ExactSampler):
-            raise ValueError(
+            raise ConfigError(
                 f'ExactAspectRatioBatchSampler works on an ExactSampler or ExactInfiniteSampler, '
                 f'not on a {type(sampler).__name__}; set train_dataloader.sampler.type'
             )

@@ -13,6 +13,8 @@ from mmdet.datasets.transforms import PackDetInputs, Resize
 from mmdet.registry import TRANSFORMS
 from mmengine.dataset import Compose
 
+from mmdet_multigrain.utils.errors import ConfigError
+
 from .load_resized import LoadResized
 from .packing import PlanarPackDetInputs
 
@@ -78,7 +80,7 @@ def use_fast_loading(cfg: Any) -> None:
         and dataset['pipeline'][0].get('type') == 'LoadImageFromFile'
     ]
     if not datasets:
-        raise ValueError(
+        raise ConfigError(
             'fast_loading: no pipeline of train_dataloader begins with LoadImageFromFile; '
             'leave fast_loading out'
         )

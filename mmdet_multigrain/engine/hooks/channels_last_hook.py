@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mmdet_multigrain.models import PlainRoIExtractor
+from mmdet_multigrain.utils.errors import ConfigError
 
 
 @HOOKS.register_module()
@@ -37,7 +38,7 @@ def check_operators(model: nn.Module) -> None:
     safe = tuple(f'{name}.' for name, one in modules.items() if isinstance(one, PlainRoIExtractor))
     for name, module in modules.items():
         if type(module).__module__.startswith('mmcv.ops.') and not name.startswith(safe):
-            raise ValueError(
+            raise ConfigError(
                 f'model.{name}: {type(module).__name__} of mmcv misreads channels-last features; '
                 'leave channels-last out, or use a PlainRoIExtractor around it'
             )

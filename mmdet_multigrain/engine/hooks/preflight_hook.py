@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import ConfigError
 
 
 @HOOKS.register_module()
@@ -64,7 +65,7 @@ def check_heads(model: nn.Module, metainfo: dict[str, Any], *, source: str) -> N
         ):
             continue
         if head.num_classes != len(classes):
-            raise ValueError(
+            raise ConfigError(
                 f'model.{name} has {head.num_classes} classes, the data in {source} '
                 f'{len(classes)}; give both the same taxonomy (or num_classes={len(classes)})'
             )
@@ -73,14 +74,14 @@ def check_heads(model: nn.Module, metainfo: dict[str, Any], *, source: str) -> N
             continue
         for label, (of_head, of_data) in enumerate(zip(own.classes, classes, strict=True)):
             if of_head != of_data:
-                raise ValueError(
+                raise ConfigError(
                     f'label {label} is {of_head!r} in model.{name} but {of_data!r} in {source}; '
                     'give both the same taxonomy'
                 )
         if taxonomy is None or own.is_ungrouped:
             continue
         if own.num_levels != taxonomy.num_levels:
-            raise ValueError(
+            raise ConfigError(
                 f'model.{name} has {own.num_levels} levels, the taxonomy of {source} '
                 f'{taxonomy.num_levels}; give both the same taxonomy'
             )
@@ -88,7 +89,7 @@ def check_heads(model: nn.Module, metainfo: dict[str, Any], *, source: str) -> N
             for label, of_data in enumerate(classes):
                 groups = own.superclass_of(label, level), taxonomy.superclass_of(label, level)
                 if groups[0] != groups[1]:
-                    raise ValueError(
+                    raise ConfigError(
                         f'{of_data!r} belongs to {groups[0]!r} in model.{name} but to '
                         f'{groups[1]!r} in {source}; give both the same taxonomy'
                     )

@@ -14,6 +14,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
+from mmdet_multigrain.utils.errors import ConfigError
 from mmdet_multigrain.utils.files import FileError, dump_json, load_json, remove_leftovers
 
 from ..checkpoint.atomic_backend import BACKEND, AtomicLocalBackend
@@ -52,7 +53,7 @@ class SafeCheckpointHook(CheckpointHook):
     def __init__(self, **kwargs) -> None:
         super().__init__(backend_args=dict(backend=BACKEND), **kwargs)
         if self.out_dir is not None and '://' in str(self.out_dir):
-            raise ValueError(
+            raise ConfigError(
                 f'out_dir {self.out_dir}: SafeCheckpointHook writes to local folders; there use '
                 'CheckpointHook'
             )
@@ -158,7 +159,7 @@ class SafeCheckpointHook(CheckpointHook):
         number = runner.epoch if self.by_epoch else runner.iter
         for metric, rule in zip(self.key_indicators, self.rules, strict=True):
             if metric not in metrics:
-                raise ValueError(
+                raise ConfigError(
                     f'default_hooks.checkpoint.save_best is {metric!r}, but the validation gives '
                     f'{", ".join(map(repr, metrics))}; take one of these'
                 )
@@ -277,5 +278,5 @@ def _interim(iteration: int) -> str:
 def _name_of_best(name: str) -> str:
     """The same, if it is the name of a file that may be removed when a better one stands."""
     if not name.startswith('best_') or Path(name).name != name:
-        raise ValueError(f'{name} is not the name of a best checkpoint')
+        raise ConfigError(f'{name} is not the name of a best checkpoint')
     return name

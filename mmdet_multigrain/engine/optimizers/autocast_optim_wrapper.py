@@ -11,6 +11,8 @@ from mmengine.registry import OPTIM_WRAPPERS
 from mmengine.runner.amp import autocast
 from torch import nn
 
+from mmdet_multigrain.utils.errors import ConfigError
+
 
 @OPTIM_WRAPPERS.register_module()
 class AutocastOptimWrapper(OptimWrapper):
@@ -30,7 +32,7 @@ class AutocastOptimWrapper(OptimWrapper):
 
     def __init__(self, *, dtype: str = 'bfloat16', **kwargs) -> None:
         if dtype != 'bfloat16':
-            raise ValueError(
+            raise ConfigError(
                 f'dtype={dtype!r}: {type(self).__name__} does not scale the loss; only bfloat16 '
                 'can do without (AmpOptimWrapper for float16)'
             )

@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from mmdet_multigrain.datasets.samplers import ExactAspectRatioBatchSampler, ExactSampler
+from mmdet_multigrain.utils.errors import ConfigError
 
 # In the message hub, which a checkpoint keeps: iterations before the last validation.
 VALIDATED = 'iter_of_validation'
@@ -29,7 +30,7 @@ def begin_at(dataloader: DataLoader, *, seed: int, epoch: int, batch: int) -> No
     batches = dataloader.batch_sampler
     sampler = exact_sampler(dataloader)
     if sampler is None:
-        raise ValueError(
+        raise ConfigError(
             f'{type(getattr(batches, "sampler", batches)).__name__} cannot begin at an iteration; '
             'set train_dataloader.sampler.type=ExactInfiniteSampler (ExactSampler by epoch) and '
             'batch_sampler.type=ExactAspectRatioBatchSampler, or a loop of MMEngine'

@@ -17,11 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from mmdet_multigrain.utils.errors import MultigrainError
+
 AREAS = ('all', 'small', 'medium', 'large')
 ENGINES = ('hotcoco', 'pycocotools')
 
 
-class EvaluationError(ValueError):
+class EvaluationError(MultigrainError):
     """Input that cannot be evaluated; the message is one line with the thing and the mend."""
 
 

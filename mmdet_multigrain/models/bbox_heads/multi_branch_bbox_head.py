@@ -14,6 +14,7 @@ from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import ConfigError
 
 
 class MultiBranchBBoxHead(BBoxHead):
@@ -62,12 +63,12 @@ class MultiBranchBBoxHead(BBoxHead):
     ) -> None:
         taxonomy = resolve_taxonomy(taxonomy, grouped=grouped)
         if num_classes not in (None, taxonomy.num_classes):
-            raise ValueError(
+            raise ConfigError(
                 f'num_classes={num_classes}: taxonomy {taxonomy.name!r} has '
                 f'{taxonomy.num_classes} classes; leave num_classes out, the taxonomy gives it'
             )
         if len(branch_fcs) != taxonomy.num_levels or min(branch_fcs) < 1:
-            raise ValueError(
+            raise ConfigError(
                 f'branch_fcs={tuple(branch_fcs)}: taxonomy {taxonomy.name!r} has '
                 f'{taxonomy.num_levels} levels and needs one branch of at least 1 layer for each'
             )
@@ -75,7 +76,7 @@ class MultiBranchBBoxHead(BBoxHead):
             num_classes=taxonomy.num_classes, loss_cls=loss_cls, init_cfg=init_cfg, **kwargs
         )
         if not (self.with_cls and self.with_reg):
-            raise ValueError(f'{type(self).__name__} always classifies and regresses')
+            raise ConfigError(f'{type(self).__name__} always classifies and regresses')
         self.taxonomy = taxonomy
         self.branch_depths = tuple(branch_fcs)
         self.fc_out_channels = fc_out_channels

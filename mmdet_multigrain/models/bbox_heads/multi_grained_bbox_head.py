@@ -11,6 +11,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import ConfigError
 
 from ..losses import HierarchicalCrossEntropyLoss
 from .multi_branch_bbox_head import MultiBranchBBoxHead, resolve_taxonomy
@@ -68,7 +69,7 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
     ) -> None:
         taxonomy = resolve_taxonomy(taxonomy, grouped=grouped)
         if len(reg_weights) != taxonomy.num_levels or min(reg_weights) < 0 or reg_weights[-1] <= 0:
-            raise ValueError(
+            raise ConfigError(
                 f'reg_weights={tuple(reg_weights)}: taxonomy {taxonomy.name!r} has '
                 f'{taxonomy.num_levels} levels and needs one weight >= 0 for each, coarse to '
                 'fine, the fine one above 0'
@@ -77,7 +78,7 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
         if isinstance(loss_class, str):
             loss_class = MODELS.get(loss_class)
         if loss_class is None or not issubclass(loss_class, HierarchicalCrossEntropyLoss):
-            raise ValueError(
+            raise ConfigError(
                 f'loss_cls of type {loss_cls["type"]}: {type(self).__name__} needs a '
                 'HierarchicalCrossEntropyLoss; other losses go into its fine_loss'
             )

@@ -16,6 +16,7 @@ from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import ConfigError
 
 COARSE_WIDTHS = ('classes', 'groups')
 
@@ -72,17 +73,17 @@ class HierarchicalCrossEntropyLoss(nn.Module):
         super().__init__()
         taxonomy = Taxonomy.load(taxonomy)
         if taxonomy.num_levels < 2:
-            raise ValueError(
+            raise ConfigError(
                 f"taxonomy '{taxonomy.name}' has no groups: give its classes superclasses, or use "
                 'grouped=False in the head (each class its own superclass)'
             )
         if len(level_weights) != taxonomy.num_levels or min(level_weights) < 0:
-            raise ValueError(
+            raise ConfigError(
                 f'level_weights={tuple(level_weights)}: taxonomy {taxonomy.name!r} has '
                 f'{taxonomy.num_levels} levels and needs one weight >= 0 for each, coarse to fine'
             )
         if coarse_width not in COARSE_WIDTHS:
-            raise ValueError(f'coarse_width={coarse_width!r}: must be one of {COARSE_WIDTHS}')
+            raise ConfigError(f'coarse_width={coarse_width!r}: must be one of {COARSE_WIDTHS}')
         self.taxonomy = taxonomy
         self.num_classes = taxonomy.num_classes
         self.num_levels = taxonomy.num_levels
@@ -123,7 +124,7 @@ class HierarchicalCrossEntropyLoss(nn.Module):
     def get_cls_channels(self, num_classes: int) -> int:
         """Number of outputs over all levels; `num_classes` must be the taxonomy's."""
         if num_classes != self.num_classes:
-            raise ValueError(
+            raise ConfigError(
                 f'the head has num_classes={num_classes}, taxonomy {self.taxonomy.name!r} has '
                 f'{self.num_classes}: leave num_classes out, the taxonomy gives it'
             )
@@ -205,7 +206,7 @@ def _build_fine_loss(config: dict, num_classes: int) -> nn.Module:
     """Build the loss of the finest level; its number of classes is the taxonomy's."""
     config = dict(config)
     if config.get('use_sigmoid', False):
-        raise ValueError('fine_loss: use_sigmoid=True is not supported, the levels use softmax')
+        raise ConfigError('fine_loss: use_sigmoid=True is not supported, the levels use softmax')
     loss_class = MODELS.get(config['type'])
     if loss_class is not None and 'num_classes' in inspect.signature(loss_class).parameters:
         config.setdefault('num_classes', num_classes)
