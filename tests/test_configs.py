@@ -1,4 +1,4 @@
-"""Every config loads, builds its model, and differs from its neighbours only where it should."""
+"""Every config loads, builds its model, and differs from its neighbors only where it should."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ import numpy as np
 
 from mmdet_multigrain.evaluation import Detections, GroundTruth, evaluate_levels, summarize
 from mmdet_multigrain.evaluation.functional.bootstrap import RESAMPLES, resample_ap
-from mmdet_multigrain.evaluation.functional.error_analysis import analyse_errors
+from mmdet_multigrain.evaluation.functional.error_analysis import analyze_errors
 from mmdet_multigrain.launch import run_tool
 from mmdet_multigrain.report.runs.paper import load_paper
 from mmdet_multigrain.report.table import Column, Table
@@ -225,7 +225,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         'metric': lambda: summarize(
             evaluate_levels(truth, runs[0], indices), taxonomy, train_counts
         ),
-        'errors': lambda: analyse_errors(truth, runs[0], taxonomy),
+        'errors': lambda: analyze_errors(truth, runs[0], taxonomy),
         'bootstrap': lambda: resample_ap(
             truth, runs, indices, resamples=args.resamples, workers=args.workers, progress=True
         ),

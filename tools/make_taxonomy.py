@@ -92,7 +92,7 @@ def describe_openimages(path: Path, descriptions: Path | None, node: str | None)
     return lines
 
 
-def summarise(taxonomy: Taxonomy) -> str:
+def summarize(taxonomy: Taxonomy) -> str:
     """A line of numbers."""
     groups = {path[:depth] for path in taxonomy.paths for depth in range(1, len(path) + 1)}
     return (
@@ -120,7 +120,7 @@ def main() -> None:
         write_whole(args.out, text.encode())
     else:
         sys.stdout.write(text)
-    print(summarise(taxonomy) + (f' -> {args.out}' if args.out else ''), file=sys.stderr)
+    print(summarize(taxonomy) + (f' -> {args.out}' if args.out else ''), file=sys.stderr)
 
 
 if __name__ == '__main__':

@@ -176,7 +176,7 @@ def describe(prediction: Prediction, taxonomy: Taxonomy) -> dict[str, Any]:
 
 
 def draw(prediction: Prediction, taxonomy: Taxonomy) -> Image.Image:
-    """The image with boxes in the colours of their superclasses, small ones on top.
+    """The image with boxes in the colors of their superclasses, small ones on top.
 
     Labels read `class (superclass) 0.87`. Small images are enlarged, for the labels' sake.
     """

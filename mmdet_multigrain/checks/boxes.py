@@ -21,8 +21,8 @@ CORNERS = Kind(
     'boxes that look like corners (x1, y1, x2, y2)',
     'write x, y, width, height: most leave their image as they are, and fit as corners',
 )
-NORMALISED = Kind(
-    'bbox-normalised',
+NORMALIZED = Kind(
+    'bbox-normalized',
     ERROR,
     'boxes that look like fractions of the image: none exceeds 1',
     "multiply them by the image's width and height",
@@ -103,7 +103,7 @@ def check(data: CocoData) -> Iterator[Finding]:
 
 
 def not_numbers(data: CocoData) -> np.ndarray:
-    """Rows whose ``bbox`` is not four numbers."""
+    """Rows whose `bbox` is not four numbers."""
     return np.flatnonzero(~data.has_numbers)
 
 
@@ -150,12 +150,12 @@ def duplicates(data: CocoData) -> np.ndarray:
 
 
 def area_missing(data: CocoData) -> list[int]:
-    """Rows without ``area``."""
+    """Rows without `area`."""
     return [row for row, item in enumerate(data.annotations) if is_absent(item.get('area'))]
 
 
 def area_wrong(data: CocoData) -> list[int]:
-    """Rows whose ``area`` is no positive number, or far from the box's without a mask."""
+    """Rows whose `area` is no positive number, or far from the box's without a mask."""
     of_box = np.where(data.usable[:, None], data.boxes[:, 2:], np.nan).prod(1)
     positive = (data.areas > 0) & (data.areas <= MAX_COORDINATE**2) | (data.areas == of_box)
     likely = (data.areas >= MIN_AREA * of_box) & (data.areas <= MAX_AREA * of_box + 1)
@@ -168,7 +168,7 @@ def area_wrong(data: CocoData) -> list[int]:
 
 
 def crowd_missing(data: CocoData) -> list[int]:
-    """Rows without ``iscrowd``."""
+    """Rows without `iscrowd`."""
     return [row for row, item in enumerate(data.annotations) if is_absent(item.get('iscrowd'))]
 
 
@@ -204,7 +204,7 @@ def _of_layout(layout: str, data: CocoData) -> np.ndarray:
 
 LAYOUT = (
     Check(CORNERS, lambda data: _of_layout('corners', data), _box_in_image),
-    Check(NORMALISED, lambda data: _of_layout('normalised', data), _box),
+    Check(NORMALIZED, lambda data: _of_layout('normalized', data), _box),
 )
 NUMBERS = (
     Check(NOT_NUMBERS, not_numbers, _box),

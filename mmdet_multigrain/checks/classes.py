@@ -10,7 +10,7 @@ from typing import Any
 from mmdet_multigrain.coco import hierarchy as coco
 from mmdet_multigrain.coco.columns import CocoData
 from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError
-from mmdet_multigrain.taxonomy.names import normalise
+from mmdet_multigrain.taxonomy.names import normalize
 from mmdet_multigrain.utils.messages import did_you_mean, show
 
 from .finding import ERROR, NOTE, WARNING, Finding, Kind, found
@@ -168,13 +168,13 @@ def check_boxes(splits: Sequence[CocoData], taxonomy: Taxonomy | str) -> Iterato
 
 
 def class_keys(data: CocoData, taxonomy: Taxonomy | str) -> list[str | int | None]:
-    """What identifies the class of each category: its label, or its normalised name."""
+    """What identifies the class of each category: its label, or its normalized name."""
     names = [category.get('name') for category in data.categories]
     find = taxonomy.find if isinstance(taxonomy, Taxonomy) else lambda name: None
     return [
         None
         if not isinstance(name, str) or not name.strip()
-        else normalise(name)
+        else normalize(name)
         if (label := find(name)) is None
         else label
         for name in names

@@ -69,7 +69,7 @@ def look_at_photos(
     full_decode: bool = False,
     progress: bool = False,
 ) -> dict[str, Photo]:
-    """What is known of the photos of a file; see ``read_photos``.
+    """What is known of the photos of a file; see `read_photos`.
 
     Raises:
         CheckError: The folder is not there, or holds none of the photos.

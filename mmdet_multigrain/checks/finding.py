@@ -21,7 +21,7 @@ class Kind:
 
     Attributes:
         code: Stable name for scripts.
-        severity: ``error``: training or evaluation fails or is wrong. ``warning``: perhaps.
+        severity: `error`: training or evaluation fails or is wrong. `warning`: perhaps.
         title: What is found, in the plural.
         mend: What to do, in one phrase.
         fixable: A repaired copy is without it.
@@ -40,7 +40,7 @@ class Finding:
 
     Attributes:
         kind: What it is.
-        split: ``train``, ``val``, or nothing when it concerns both or there is one file only.
+        split: `train`, `val`, or nothing when it concerns both or there is one file only.
         count: How often.
         examples: The first few; each one line with ids and file names.
     """

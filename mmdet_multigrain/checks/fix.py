@@ -70,7 +70,7 @@ def repair(data: CocoData) -> Fixed:
     before = [len(data.images), len(data.annotations)]
     for _ in range(MAX_PASSES):
         if data.layout != 'xywh':
-            kind = boxes.CORNERS if data.layout == 'corners' else boxes.NORMALISED
+            kind = boxes.CORNERS if data.layout == 'corners' else boxes.NORMALIZED
             raise CheckError(
                 f'{data.path}: not repaired, for it has {kind.title}; first {kind.mend}'
             )

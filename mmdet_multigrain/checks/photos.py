@@ -101,7 +101,7 @@ def _decoded_size(path: str) -> tuple[int, int] | str:
     try:
         size: tuple[int, int] | str = image_size(path)
         with Image.open(path) as image:
-            image.load()  # OpenCV takes a truncated JPEG and fills it up with grey
+            image.load()  # OpenCV takes a truncated JPEG and fills it up with gray
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         if not os.path.isfile(path) or (size := _other_format(path) or '') == '':
             return ' '.join(str(error).replace(path, 'the file').split())

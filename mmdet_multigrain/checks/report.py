@@ -10,7 +10,7 @@ from typing import Any
 from mmdet_multigrain.coco.columns import CocoData
 from mmdet_multigrain.taxonomy import Taxonomy
 
-from .boxes import CORNERS, NORMALISED
+from .boxes import CORNERS, NORMALIZED
 from .dataset import Checked
 from .finding import ERROR, NOTE, WARNING, Finding
 from .fix import Fixed
@@ -21,7 +21,7 @@ INDENT = ' ' * 19
 
 
 def verdict(checked: Checked) -> str:
-    """``errors``, ``warnings`` or ``clean``: the gravest that was found."""
+    """`errors`, `warnings` or `clean`: the gravest that was found."""
     return 'errors' if checked.count(ERROR) else 'warnings' if checked.count(WARNING) else 'clean'
 
 
@@ -49,7 +49,7 @@ def verdict_line(checked: Checked) -> str:
     meaning = 'do not train on it yet' if errors else 'usable; look at the warnings'
     kinds = [finding.kind for finding in errors + warnings]
     fixable = sum(kind.fixable for kind in kinds)
-    if not fixable or CORNERS in kinds or NORMALISED in kinds:  # which no repair starts from
+    if not fixable or CORNERS in kinds or NORMALIZED in kinds:  # which no repair starts from
         return f'{counts}: {meaning}'
     return f'{counts}: {meaning} (--fix OUT mends {fixable} of them)'
 

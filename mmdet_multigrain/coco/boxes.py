@@ -79,7 +79,7 @@ def box_columns(coco: Mapping[str, Any], taxonomy: Taxonomy, source: object) -> 
     not matter otherwise. A class that the file lacks has no boxes.
 
     Args:
-        coco: What ``read_coco`` returns.
+        coco: What `read_coco` returns.
         taxonomy: The classes.
         source: The file, for messages.
 

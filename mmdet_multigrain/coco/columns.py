@@ -35,7 +35,7 @@ class CocoData:
     Args:
         content: The loaded file.
         path: Where it is from.
-        split: ``train``, ``val`` or nothing, for findings.
+        split: `train`, `val` or nothing, for findings.
         photos: By file name; None if photos are not looked at.
         not_strict: What a strict reader says of the file.
         max_examples: Of each kind of finding.
@@ -67,7 +67,7 @@ class CocoData:
     # ------------------------------------------------------------------ tables
 
     def table(self, name: str) -> list[dict[str, Any]]:
-        """The usable entries of ``images``, ``annotations`` or ``categories``."""
+        """The usable entries of `images`, `annotations` or `categories`."""
         entries = self.content.get(name)
         return (
             [entry for entry in entries if isinstance(entry, dict)]
@@ -122,14 +122,14 @@ class CocoData:
 
     @cached_property
     def has_numbers(self) -> np.ndarray:
-        """(N,) whether ``bbox`` is four numbers, NaN included."""
+        """(N,) whether `bbox` is four numbers, NaN included."""
         return np.fromiter(
             (_is_box(item.get('bbox')) for item in self.annotations), bool, len(self.annotations)
         )
 
     @cached_property
     def boxes(self) -> np.ndarray:
-        """(N, 4) x, y, width, height; NaN where ``bbox`` is not four numbers."""
+        """(N, 4) x, y, width, height; NaN where `bbox` is not four numbers."""
         return _array(
             [
                 item['bbox'] if ok else (np.nan,) * 4
@@ -152,16 +152,16 @@ class CocoData:
 
     @cached_property
     def areas(self) -> np.ndarray:
-        """(N,) ``area`` of each annotation; NaN where it is no number."""
+        """(N,) `area` of each annotation; NaN where it is no number."""
         values = (item.get('area') for item in self.annotations)
         return _array([(value if is_number(value) else np.nan,) for value in values], 1)[:, 0]
 
     @cached_property
     def layout(self) -> str:
-        """``xywh`` as COCO has it, or what the boxes look like: ``corners``, ``normalised``."""
+        """`xywh` as COCO has it, or what the boxes look like: `corners`, `normalized`."""
         boxes = self.boxes[(np.abs(self.boxes) <= MAX_COORDINATE).all(1)]
         if len(boxes) and (np.abs(boxes) <= 1).all() and (boxes % 1 != 0).any():
-            return 'normalised'
+            return 'normalized'
         sizes = self.of_boxes(self.stated)
         known = self.usable & np.isfinite(sizes).all(1)
         boxes, sizes = self.boxes[known], sizes[known]
@@ -254,7 +254,7 @@ class CocoData:
     # ------------------------------------------------------------------ words
 
     def file_name(self, row: int) -> str | None:
-        """``file_name`` of an image, or None if it has none."""
+        """`file_name` of an image, or None if it has none."""
         name = self.images[row].get('file_name')
         return name if isinstance(name, str) and name.strip() else None
 
@@ -291,7 +291,7 @@ def load(path: str | os.PathLike[str], **options: Any) -> CocoData:
 
     Args:
         path: The file.
-        options: For ``CocoData``.
+        options: For `CocoData`.
 
     Raises:
         CheckError: It cannot be read, is not JSON, or its top level is no object.

@@ -1,4 +1,4 @@
-"""The hierarchy in a COCO file: the ``supercategory`` of its categories, read as groups.
+"""The hierarchy in a COCO file: the `supercategory` of its categories, read as groups.
 
 How it is read:
 
@@ -45,7 +45,7 @@ def read(path: str | os.PathLike[str]) -> Any:
 
 
 def parse(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn a loaded COCO file into the ``classes`` and ``paths`` of a ``Taxonomy``."""
+    """Turn a loaded COCO file into the `classes` and `paths` of a `Taxonomy`."""
     categories = _categories(data)
     parents = _parents(categories, data)
     # Paths of the parents too: a circle among them must not pass unseen.
@@ -63,7 +63,7 @@ def parse(data: Mapping[str, Any]) -> dict[str, Any]:
 def coco_parent_categories(coco: Mapping[str, Any], source: object = '') -> set[int]:
     """Ids of the categories that only name a group: parents of others, without annotations.
 
-    ``Taxonomy.from_coco`` makes no class of them. A class may have no annotations in one split
+    `Taxonomy.from_coco` makes no class of them. A class may have no annotations in one split
     only: where a taxonomy is at hand, what it knows by name is a class all the same.
 
     Args:

@@ -25,7 +25,7 @@ MAX_INFO_BYTES = 1 << 16
 
 
 def coco_categories(taxonomy: Taxonomy) -> list[dict[str, Any]]:
-    """All classes as COCO categories: id = label + 1, the superclass as ``supercategory``."""
+    """All classes as COCO categories: id = label + 1, the superclass as `supercategory`."""
     return [
         {'id': label + 1, 'name': name, 'supercategory': taxonomy.superclass_of(label)}
         for label, name in enumerate(taxonomy.classes)
@@ -33,7 +33,7 @@ def coco_categories(taxonomy: Taxonomy) -> list[dict[str, Any]]:
 
 
 class CocoWriter:
-    """Numbers images and annotations from 1 and writes them; made by ``open_coco``.
+    """Numbers images and annotations from 1 and writes them; made by `open_coco`.
 
     Attributes:
         num_images: Images so far.
@@ -53,8 +53,8 @@ class CocoWriter:
         """Add an image and its annotations.
 
         Args:
-            image: A JSON object (``dump_json``) with everything but ``id``.
-            annotations: JSON objects with everything but ``id`` and ``image_id``.
+            image: A JSON object (`dump_json`) with everything but `id`.
+            annotations: JSON objects with everything but `id` and `image_id`.
         """
         annotations = list(annotations)
         self.add_all([image], annotations, [len(annotations)])
@@ -65,7 +65,7 @@ class CocoWriter:
         """Add many images with their annotations.
 
         Args:
-            images: JSON objects, as for ``add``.
+            images: JSON objects, as for `add`.
             annotations: Likewise; those of the first image, then those of the second, ...
             counts: How many annotations each image has.
         """
@@ -91,7 +91,7 @@ def open_coco(
 ) -> Iterator[CocoWriter]:
     """Write a COCO file whole or not at all.
 
-    The keys come in the order info, licenses, categories, annotations, images; ``info`` stands
+    The keys come in the order info, licenses, categories, annotations, images; `info` stands
     in the first line, so that it can be read without the rest.
 
     Raises:
@@ -106,7 +106,7 @@ def open_coco(
 
 
 def read_info(path: str | os.PathLike[str]) -> dict[str, Any] | None:
-    """The ``info`` of a file that ``open_coco`` wrote, from its first line; None without one."""
+    """The `info` of a file that `open_coco` wrote, from its first line; None without one."""
     try:
         with open(path, 'rb') as file:
             line = file.readline(MAX_INFO_BYTES)
@@ -120,13 +120,13 @@ def read_info(path: str | os.PathLike[str]) -> dict[str, Any] | None:
 def is_up_to_date(
     path: str | os.PathLike[str], info: Mapping[str, Any], sources: Iterable[str | os.PathLike[str]]
 ) -> bool:
-    """Whether a file was made with the same ``info`` after the last change of its sources.
+    """Whether a file was made with the same `info` after the last change of its sources.
 
     A change is one of content, name, or of anything else that the system notes: copying an older
     file over a newer one counts. Of a folder, the changes of all that is in it count.
 
     Args:
-        path: What ``open_coco`` wrote; its time must be that of the conversion's start.
+        path: What `open_coco` wrote; its time must be that of the conversion's start.
         info: What it would be given now.
         sources: Files and folders that it is made of.
     """
@@ -155,7 +155,7 @@ class ConversionSummary:
     """What a conversion wrote and what it left out.
 
     Attributes:
-        split: ``train`` or ``validation``.
+        split: `train` or `validation`.
         out_file: The COCO file.
         taxonomy: Its classes, in label order, with their superclasses.
         num_images: Images in the file.

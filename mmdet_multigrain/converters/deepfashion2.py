@@ -5,9 +5,9 @@ The release has one annotation file per image::
     ROOT/{train,validation}/image/000001.jpg
     ROOT/{train,validation}/annos/000001.json
 
-with the keys ``source``, ``pair_id`` and ``item1``, ``item2``, ... Here is what concerns a split
+with the keys `source`, `pair_id` and `item1`, `item2`, ... Here is what concerns a split
 as a whole: its folders, processes, and whether there is anything to do. What is in a file is
-``deepfashion2_items``'s; class names come from the taxonomy ``deepfashion2``.
+`deepfashion2_items`'s; class names come from the taxonomy `deepfashion2`.
 """
 
 from __future__ import annotations
@@ -107,18 +107,18 @@ def convert(
     """Convert one split of the release to a COCO file.
 
     Images are in the order of their names, annotation ids count from 1, all 13 categories are
-    listed with their superclass as ``supercategory``. Data that cannot be used is left out,
+    listed with their superclass as `supercategory`. Data that cannot be used is left out,
     counted and listed in the summary; an image of which no item can be used is left out too,
     for it would teach that its garments are background. The same release and options give the
     same bytes, with any number of processes.
 
     Args:
-        root: Folder with ``train`` and ``validation``.
-        split: ``train`` or ``validation``.
-        out_file: Default ``ROOT/annotations/{split}.json``. Written whole or not at all.
+        root: Folder with `train` and `validation`.
+        split: `train` or `validation`.
+        out_file: Default `ROOT/annotations/{split}.json`. Written whole or not at all.
         with_segmentation: Keep the polygons (the file grows several times).
         workers: Processes; default: as many as there are cores, and none for few files.
-        force: Convert even if ``out_file`` is there and newer than all it is made of.
+        force: Convert even if `out_file` is there and newer than all it is made of.
         progress: Show a progress bar.
 
     Raises:

@@ -2,7 +2,7 @@
 
 This is what 200,000 files go through, in processes of their own: it returns JSON, does no more
 than it must, and imports little. It knows nothing of other files: folders, ids and the COCO file
-are ``deepfashion2``'s.
+are `deepfashion2`'s.
 """
 
 from __future__ import annotations
@@ -70,14 +70,14 @@ def convert_item(
     """One item of an annotation file -> a COCO annotation without ids.
 
     Args:
-        item: The value under ``item1``, ``item2``, ...
+        item: The value under `item1`, `item2`, ...
         width: Of the image, in pixels.
         height: Of the image, in pixels.
         ids: See :class:`CategoryIds`.
 
     Returns:
-        ``category_id``, ``bbox`` (x, y, width, height, clipped to the image), ``area`` of that
-        box, ``iscrowd`` 0, and the release's own fields.
+        `category_id`, `bbox` (x, y, width, height, clipped to the image), `area` of that
+        box, `iscrowd` 0, and the release's own fields.
 
     Raises:
         BadItemError: Its class or its box cannot be used.
@@ -160,7 +160,7 @@ def split_polygons(segmentation: Any) -> tuple[list[list[float]], list[Any]]:
 
 
 def item_keys(annotation: Iterable[str]) -> list[str]:
-    """``item1``, ``item2``, ... by number; files have them in any order."""
+    """`item1`, `item2`, ... by number; files have them in any order."""
     keys = [key for key in annotation if key[:4] == 'item' and key[4:].isdecimal()]
     keys.sort()
     keys.sort(key=len)

@@ -1,8 +1,8 @@
 """Open Images' release -> COCO JSON: the boxes of chosen classes, by default of clothing.
 
-The release has one CSV file of boxes for each split, with normalised coordinates, e.g.
-``train-annotations-bbox.csv``. How its rows are read is in ``openimages_rows``, which are wanted
-in ``openimages_selection``, where image sizes come from in ``openimages_sizes``.
+The release has one CSV file of boxes for each split, with normalized coordinates, e.g.
+`train-annotations-bbox.csv`. How its rows are read is in `openimages_rows`, which are wanted
+in `openimages_selection`, where image sizes come from in `openimages_sizes`.
 """
 
 from __future__ import annotations
@@ -109,22 +109,22 @@ def convert(
     """Convert one split of the release to a COCO file.
 
     Images are in the order of their ImageID and only those with boxes; the boxes of an image in
-    the order of the CSV file. All classes are listed with their superclass as ``supercategory``.
+    the order of the CSV file. All classes are listed with their superclass as `supercategory`.
     Boxes reach to the edge of the image where they go beyond it. Data that cannot be used is left
     out, counted and listed in the summary. Images that are not there are left out, too; if there
-    are many, ``{out_file}.missing.txt`` lists them. The same data and options give the same bytes.
+    are many, `{out_file}.missing.txt` lists them. The same data and options give the same bytes.
 
     Args:
-        boxes_csv: E.g. ``train-annotations-bbox.csv``; columns are found by name.
+        boxes_csv: E.g. `train-annotations-bbox.csv`; columns are found by name.
         out_file: The COCO file. Written whole or not at all.
-        split: ``train``, ``validation`` or ``test``.
-        images: Folder with ``{ImageID}.jpg``, to read their sizes.
+        split: `train`, `validation` or `test`.
+        images: Folder with `{ImageID}.jpg`, to read their sizes.
         image_sizes: Instead: a CSV file with the columns ImageID, Width, Height.
-        selection: The classes; default: those of ``openimages_v4_clothing``.
-        group_of: Boxes of groups (IsGroupOf): ``crowd`` marks them iscrowd, ``drop`` leaves them
+        selection: The classes; default: those of `openimages_v4_clothing`.
+        group_of: Boxes of groups (IsGroupOf): `crowd` marks them iscrowd, `drop` leaves them
             out.
         workers: Processes that read image sizes; default: as many as there are cores.
-        force: Convert even if ``out_file`` is there and newer than all it is made of.
+        force: Convert even if `out_file` is there and newer than all it is made of.
         progress: Show progress bars.
 
     Raises:
@@ -211,13 +211,13 @@ def read_boxes(
     Args:
         path: The CSV file of boxes.
         selection: Which rows are wanted.
-        summary: Its ``rows`` and ``problems`` are filled.
-        group_of: ``crowd`` keeps boxes of groups, ``drop`` leaves them out.
+        summary: Its `rows` and `problems` are filled.
+        group_of: `crowd` keeps boxes of groups, `drop` leaves them out.
         progress: Show a progress bar.
 
     Returns:
-        A frame of ``ImageID``, ``line``, ``label``, ``x1``, ``x2``, ``y1``, ``y2`` (0 to 1), and
-        what the file has of ``FLAGS``, ``CONFIDENCE`` and ``TEXTS``, under their COCO names.
+        A frame of `ImageID`, `line`, `label`, `x1`, `x2`, `y1`, `y2` (0 to 1), and
+        what the file has of `FLAGS`, `CONFIDENCE` and `TEXTS`, under their COCO names.
 
     Raises:
         ConverterError: The file cannot be read, columns are missing or look swapped, or no box is

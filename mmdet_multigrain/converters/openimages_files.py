@@ -6,7 +6,7 @@ The names are the release's own, as they are downloaded::
     ROOT/class-descriptions-boxable.csv, ROOT/bbox_labels_600_hierarchy.json    (if they are there)
     ROOT/train/*.jpg, ROOT/validation/*.jpg, ...
 
-Something may stand before the names of files, as in ``oidv6-train-annotations-bbox.csv``.
+Something may stand before the names of files, as in `oidv6-train-annotations-bbox.csv`.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def find_one(root: Path, ending: str) -> Path | None:
 
 
 def find_images(root: Path, split: str, images: Path | None = None) -> Path:
-    """The folder of a split's images: ``root/split``, else ``images/split`` or ``images``.
+    """The folder of a split's images: `root/split`, else `images/split` or `images`.
 
     Raises:
         ConverterError: There is no such folder.

@@ -2,7 +2,7 @@
 
 How it is read:
 
-- ``Subcategory`` says "is a". ``Part`` ("has a") does not: a node that has only parts is a leaf.
+- `Subcategory` says "is a". `Part` ("has a") does not: a node that has only parts is a leaf.
 - A class may stand at several places. Its subcategories are those of all of them.
 - A node with several parents goes to the parent on the shortest path from the chosen node; of
   several such parents to the one with the fewest leaves below it, the most specific; then to the
@@ -22,7 +22,7 @@ from typing import Any
 
 from mmdet_multigrain.taxonomy.errors import TaxonomyError, error_source
 from mmdet_multigrain.taxonomy.files import read_bytes
-from mmdet_multigrain.taxonomy.names import normalise
+from mmdet_multigrain.taxonomy.names import normalize
 from mmdet_multigrain.utils.messages import did_you_mean, show
 
 RULE = (
@@ -34,7 +34,7 @@ MAX_BYTES = 4 << 20  # of a file; those of the release's 600 or 20,000 classes h
 
 @dataclass(frozen=True)
 class Hierarchy:
-    """The classes by label name (such as ``/m/09j2d``); made by ``read``.
+    """The classes by label name (such as `/m/09j2d`); made by `read`.
 
     Attributes:
         root: Label name of the node that holds all others.
@@ -65,10 +65,10 @@ class Hierarchy:
         if node in self.children:
             return node
         found = {
-            normalise(self.names.get(label_name, label_name)): label_name
+            normalize(self.names.get(label_name, label_name)): label_name
             for label_name in self.children
         }
-        if normalise(node) not in found:
+        if normalize(node) not in found:
             known = [self.names.get(label_name, label_name) for label_name in self.children]
             raise TaxonomyError(
                 f'the hierarchy has no node {show(node)}'
@@ -80,7 +80,7 @@ class Hierarchy:
                     else 'check the name',
                 )
             )
-        return found[normalise(node)]
+        return found[normalize(node)]
 
     def is_leaf(self, label_name: str) -> bool:
         """Whether a node has no subcategories."""
@@ -101,7 +101,7 @@ class Hierarchy:
         return {node for node in self.reachable(label_name) if self.is_leaf(node)}
 
     def below(self, node: str | None = None) -> dict[str, Any]:
-        """The arguments of a ``Taxonomy`` of the leaves below a node, in alphabetical order.
+        """The arguments of a `Taxonomy` of the leaves below a node, in alphabetical order.
 
         Args:
             node: Display name or label name; default: the root.
@@ -162,11 +162,11 @@ class Hierarchy:
 def read(
     hierarchy: str | os.PathLike[str], descriptions: str | os.PathLike[str] | None = None
 ) -> Hierarchy:
-    """Read the release's ``bbox_labels_600_hierarchy.json`` or another of its form.
+    """Read the release's `bbox_labels_600_hierarchy.json` or another of its form.
 
     Args:
-        hierarchy: JSON with ``LabelName`` and ``Subcategory`` (and ``Part``).
-        descriptions: ``class-descriptions-boxable.csv``; without it, label names are the names.
+        hierarchy: JSON with `LabelName` and `Subcategory` (and `Part`).
+        descriptions: `class-descriptions-boxable.csv`; without it, label names are the names.
 
     Raises:
         TaxonomyError: A file cannot be read, or holds something else.

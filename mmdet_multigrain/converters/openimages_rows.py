@@ -1,7 +1,7 @@
 """Rows of Open Images' CSV files: named columns as text, read in blocks, damage told by line.
 
 A row is a line here: so a damaged one (a quote or a comma too many, a field too few) cannot spoil
-its neighbours, and the line numbers that are told are those of a text editor. What columns mean
+its neighbors, and the line numbers that are told are those of a text editor. What columns mean
 belongs to the callers.
 """
 
@@ -56,7 +56,7 @@ def read_rows(
         progress: Show a progress bar.
 
     Yields:
-        Frames of ``line`` (the header is line 1) and the columns, as text without outer blanks.
+        Frames of `line` (the header is line 1) and the columns, as text without outer blanks.
 
     Raises:
         ConverterError: The file cannot be read, or a column is missing.
@@ -97,7 +97,7 @@ def read_rows(
 
 
 def _sieved(blocks: Iterable[bytes], wanted: pl.Expr) -> Iterator[tuple[pl.DataFrame, int]]:
-    """``_sieve`` of each block, a few at the same time: most of it uses one core only."""
+    """`_sieve` of each block, a few at the same time: most of it uses one core only."""
     threads = min(pl.thread_pool_size(), MAX_THREADS)
     pending: collections.deque[Future[tuple[pl.DataFrame, int]]] = collections.deque()
     with ThreadPoolExecutor(threads) as pool:

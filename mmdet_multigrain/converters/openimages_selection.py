@@ -50,11 +50,11 @@ def load_selection(
     """The selection that files and names on a command line stand for.
 
     Args:
-        taxonomy: The classes, as for ``Taxonomy.load``; default: the clothing classes.
+        taxonomy: The classes, as for `Taxonomy.load`; default: the clothing classes.
         node: Instead: the classes below this node of the hierarchy.
-        hierarchy: ``bbox_labels_600_hierarchy.json``; needed for ``node``. With it, boxes of
+        hierarchy: `bbox_labels_600_hierarchy.json`; needed for `node`. With it, boxes of
             superclasses are counted.
-        descriptions: ``class-descriptions-boxable.csv``; needed where a class is known neither
+        descriptions: `class-descriptions-boxable.csv`; needed where a class is known neither
             by its label name nor by an alias that is one.
 
     Raises:
@@ -87,7 +87,7 @@ def select(
     hierarchy: Hierarchy | None = None,
     source: object = 'class descriptions',
 ) -> Selection:
-    """Find the label names (``/m/...``) of each class among its aliases, and by its name.
+    """Find the label names (`/m/...`) of each class among its aliases, and by its name.
 
     If one of the classes has none, all may go by their names in the CSV file, too.
 

@@ -34,13 +34,13 @@ def sizes_of_files(
 
     Args:
         image_ids: The images.
-        folder: Where ``{ImageID}.jpg`` are.
+        folder: Where `{ImageID}.jpg` are.
         problems: Where images that are absent or unreadable are counted.
         workers: Processes; default: as many as there are cores.
         progress: Show a progress bar.
 
     Returns:
-        A frame of ``ImageID``, ``width`` and ``height``.
+        A frame of `ImageID`, `width` and `height`.
 
     Raises:
         ConverterError: There is no such folder.
@@ -82,7 +82,7 @@ def sizes_of_csv(
         progress: Show a progress bar.
 
     Returns:
-        A frame of ``ImageID``, ``width`` and ``height``.
+        A frame of `ImageID`, `width` and `height`.
 
     Raises:
         ConverterError: The file cannot be read, or a column is missing.

@@ -1,7 +1,7 @@
-"""The painting of the synthetic DeepFashion2: colours, patterns, cloth, background, who hides whom.
+"""The painting of the synthetic DeepFashion2: colors, patterns, cloth, background, who hides whom.
 
-Shapes come from ``synthetic_garments``; what is painted where is decided in
-``synthetic_scene``. Everything is painted at twice the final size; colours are BGR.
+Shapes come from `synthetic_garments`; what is painted where is decided in
+`synthetic_scene`. Everything is painted at twice the final size; colors are BGR.
 """
 
 from __future__ import annotations
@@ -20,46 +20,46 @@ OTHER = 255  # owner of a pixel that shows a body or an occluder
 MIN_AREA = 100  # of a garment within the picture, in pixels of the drawing
 MIN_INSIDE = 0.45  # least share of a garment's box that lies within the picture
 
-Colour = tuple[float, float, float]
+Color = tuple[float, float, float]
 
 
-def choose_colour(
+def choose_color(
     rng: np.random.Generator,
-    away_from: Sequence[Colour] = (),
+    away_from: Sequence[Color] = (),
     contrast: float = 0,
     *,
     saturation: float = 0.85,
-) -> Colour:
-    """A colour (BGR) at some distance from others; it says nothing about the class."""
+) -> Color:
+    """A color (BGR) at some distance from others; it says nothing about the class."""
     best, best_distance = (0.0, 0.0, 0.0), -1.0
     for _ in range(12):
         hsv = rng.uniform((0, 0.03, 0.15), (1, saturation, 1))
-        colour = tuple(255 * c for c in colorsys.hsv_to_rgb(*hsv)[::-1])
-        distance = min((np.linalg.norm(np.subtract(colour, o)) for o in away_from), default=999)
+        color = tuple(255 * c for c in colorsys.hsv_to_rgb(*hsv)[::-1])
+        distance = min((np.linalg.norm(np.subtract(color, o)) for o in away_from), default=999)
         if distance > best_distance:
-            best, best_distance = colour, distance
+            best, best_distance = color, distance
         if distance >= contrast:
             break
     return best
 
 
-def tinted(colour: Colour, factor: float) -> Colour:
+def tinted(color: Color, factor: float) -> Color:
     """Darker (below 1) or lighter (above 1)."""
     if factor <= 1:
-        return tuple(c * factor for c in colour)
-    return tuple(255 - (255 - c) / factor for c in colour)
+        return tuple(c * factor for c in color)
+    return tuple(255 - (255 - c) / factor for c in color)
 
 
-def fill(image: np.ndarray, polygons: list[np.ndarray], colour: Any) -> None:
+def fill(image: np.ndarray, polygons: list[np.ndarray], color: Any) -> None:
     """Fill each polygon (their union, for a mask)."""
     for polygon in polygons:
-        cv2.fillPoly(image, [np.round(polygon * 16).astype(np.int32)], colour, shift=4)
+        cv2.fillPoly(image, [np.round(polygon * 16).astype(np.int32)], color, shift=4)
 
 
-def stroke(image: np.ndarray, lines: list[np.ndarray], colour: Any, width: float) -> None:
+def stroke(image: np.ndarray, lines: list[np.ndarray], color: Any, width: float) -> None:
     """Draw polylines."""
     points = [np.round(line * 16).astype(np.int32) for line in lines]
-    cv2.polylines(image, points, False, colour, max(1, round(width)), cv2.LINE_AA, shift=4)
+    cv2.polylines(image, points, False, color, max(1, round(width)), cv2.LINE_AA, shift=4)
 
 
 def to_pixels(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
@@ -68,12 +68,12 @@ def to_pixels(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 def draw_pattern(
-    cloth: np.ndarray, matrix: np.ndarray, unit: float, colour: Colour, rng: np.random.Generator
+    cloth: np.ndarray, matrix: np.ndarray, unit: float, color: Color, rng: np.random.Generator
 ) -> None:
     """Plain, stripes, checks or dots, in the frame of the body; any class may have any."""
     pattern = rng.choice(['plain', 'plain', 'plain', 'across', 'along', 'checks', 'dots'])
     step = rng.uniform(0.12, 0.24)
-    second = tinted(colour, rng.choice([0.55, 1.9]))
+    second = tinted(color, rng.choice([0.55, 1.9]))
     ticks = np.arange(-1.3, 2.8, step)
     lines = []
     if pattern in ('across', 'checks'):
@@ -135,9 +135,9 @@ class Canvas:
             del self.items[count:]
         return good
 
-    def paint_shapes(self, polygons: list[np.ndarray], colour: Colour) -> None:
+    def paint_shapes(self, polygons: list[np.ndarray], color: Color) -> None:
         """Paint something that is not a garment."""
-        fill(self.image, polygons, colour)
+        fill(self.image, polygons, color)
         fill(self.owner, polygons, OTHER)
 
     def paint_garment(
@@ -145,8 +145,8 @@ class Canvas:
         name: str,
         garment: Garment,
         matrix: np.ndarray,
-        colour: Colour,
-        inner: Colour,
+        color: Color,
+        inner: Color,
         rng: np.random.Generator,
         *,
         worn: bool,
@@ -170,16 +170,16 @@ class Canvas:
 
         mask = whole[window]
         fill(mask, pixels(garment.fabric + garment.inner + garment.trim), 255)
-        cloth = np.full((*mask.shape, 3), colour, np.uint8)
-        draw_pattern(cloth, matrix, unit, colour, rng)
+        cloth = np.full((*mask.shape, 3), color, np.uint8)
+        draw_pattern(cloth, matrix, unit, color, rng)
         fill(cloth, pixels(garment.inner), inner)
-        fill(cloth, pixels(garment.trim), tinted(colour, rng.choice([0.7, 1.5])))
+        fill(cloth, pixels(garment.trim), tinted(color, rng.choice([0.7, 1.5])))
         shade = mask.copy()
         stroke(shade, pixels(garment.folds), 110, 0.03 * unit)
         shade = cv2.GaussianBlur(shade, (0, 0), max(0.6, 0.03 * unit))
         shade = cv2.convertScaleAbs(shade, alpha=0.45, beta=0.55 * 255)
         cloth = cv2.multiply(cloth, cv2.merge([shade] * 3), scale=1 / 255)
-        dark = tinted(colour, 0.45)
+        dark = tinted(color, 0.45)
         stroke(cloth, pixels(garment.seams), dark, 0.012 * unit)
         for x, y in pixels([np.array(garment.buttons)])[0] if garment.buttons else ():
             cv2.circle(
@@ -200,18 +200,18 @@ def inside_share(extent: np.ndarray, shape: tuple[int, int]) -> float:
 
 def draw_background(
     rng: np.random.Generator, width: int, height: int, clutter: tuple[int, int], boldness: float
-) -> tuple[np.ndarray, list[Colour]]:
+) -> tuple[np.ndarray, list[Color]]:
     """A wall, a wall over a floor, or blotches; with shapes in it.
 
     Args:
         width, height: In pixels.
         clutter: Least and largest number of shapes.
-        boldness: From 0, shapes in the wall's colour, to 1, shapes in any colour.
+        boldness: From 0, shapes in the wall's color, to 1, shapes in any color.
 
     Returns:
-        The picture, and the colours that a garment has to stand out from.
+        The picture, and the colors that a garment has to stand out from.
     """
-    base = choose_colour(rng, saturation=0.45)
+    base = choose_color(rng, saturation=0.45)
     other = tinted(base, rng.uniform(0.75, 1.4))
     kind = rng.choice(['gradient', 'floor', 'blotches'])
     if kind == 'blotches':
@@ -226,13 +226,13 @@ def draw_background(
         image = np.repeat(row, width, axis=1).astype(np.uint8)
     size = np.array([width, height])
     for _ in range(rng.integers(clutter[0], clutter[1] + 1)):
-        free = choose_colour(rng)
-        colour = tuple(np.add(base, boldness * np.subtract(free, base)))
+        free = choose_color(rng)
+        color = tuple(np.add(base, boldness * np.subtract(free, base)))
         corners = rng.uniform(0, 1, 2) * size + rng.normal(0, 0.14, (rng.integers(3, 7), 2)) * size
         if rng.random() < 0.3:
-            stroke(image, [corners[:2]], colour, rng.uniform(0.005, 0.03) * width)
+            stroke(image, [corners[:2]], color, rng.uniform(0.005, 0.03) * width)
         else:
-            fill(image, [cv2.convexHull(corners.astype(np.float32))[:, 0]], colour)
+            fill(image, [cv2.convexHull(corners.astype(np.float32))[:, 0]], color)
     return image, [base, other]
 
 

@@ -4,7 +4,7 @@
     OUT/{train,validation}/annos/000001.json ...
     OUT/synthetic.json      the arguments that the set was made with
 
-Only files and folders are handled here: what a picture shows is in ``synthetic_scene``.
+Only files and folders are handled here: what a picture shows is in `synthetic_scene`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class SyntheticSpec:
         num_val: Pictures in the validation split.
         width: Of a picture, in pixels.
         height: Of a picture, in pixels.
-        difficulty: A key of ``DIFFICULTIES``.
+        difficulty: A key of `DIFFICULTIES`.
         seed: Of all random numbers, not negative.
 
     Raises:
@@ -86,13 +86,13 @@ def generate(
 ) -> int:
     """Write the set, or what is still missing of it.
 
-    Every file is written whole or not at all, and picture i depends on nothing but ``spec`` and
+    Every file is written whole or not at all, and picture i depends on nothing but `spec` and
     i: an interrupted call is completed by the same call, with any number of workers.
 
     Args:
         out: Folder of the set; made if needed.
         spec: What to draw.
-        overwrite: Replace a set that an earlier call wrote to ``out``, with the annotation
+        overwrite: Replace a set that an earlier call wrote to `out`, with the annotation
             files converted from it. Files of other origin are never replaced.
         workers: Number of processes.
         progress: Show a progress bar.
@@ -101,7 +101,7 @@ def generate(
         The number of pictures written; 0 if the set was complete.
 
     Raises:
-        ConverterError: ``out`` holds something else.
+        ConverterError: `out` holds something else.
         FileError: A file cannot be written.
     """
     out = Path(out)

@@ -1,8 +1,8 @@
 """The shapes of the 13 garments and of the body under them: geometry only.
 
 Everything is in the body frame: x to the wearer's side, y down, the middle of the neck at the
-origin, shoulder to hip about 1. No pixels, no colours, no files: those belong to
-``synthetic_scene`` and ``synthetic_deepfashion2``.
+origin, shoulder to hip about 1. No pixels, no colors, no files: those belong to
+`synthetic_scene` and `synthetic_deepfashion2`.
 
 Classes of one superclass share the silhouette and differ in a detail:
 
@@ -31,9 +31,9 @@ class GarmentType:
     """What makes a class: its silhouette and the detail that sets it apart.
 
     Attributes:
-        silhouette: ``top``, ``bottom`` or ``dress``; fixes how it combines with others.
-        detail: Sleeve (``short``, ``long``, ``none``, ``straps``) of a top or a dress, or the
-            cut (``shorts``, ``trousers``, ``skirt``) of a bottom.
+        silhouette: `top`, `bottom` or `dress`; fixes how it combines with others.
+        detail: Sleeve (`short`, `long`, `none`, `straps`) of a top or a dress, or the
+            cut (`shorts`, `trousers`, `skirt`) of a bottom.
         open_front: Outwear.
     """
 
@@ -99,7 +99,7 @@ class Garment:
     Attributes:
         fabric: Polygons whose union is the cloth.
         inner: Polygons of what shows through an open front.
-        trim: Polygons in the trim colour: lapels, waistband, belt.
+        trim: Polygons in the trim color: lapels, waistband, belt.
         folds: Polylines along which the cloth is shaded.
         seams: Polylines drawn as thin dark lines.
         buttons: Points.
@@ -202,7 +202,7 @@ def fold_lines(
 
 
 def make_top(kind: GarmentType, pose: Pose, rng: np.random.Generator, hem: float | None) -> Garment:
-    """A top that ends at ``hem`` (or where it likes)."""
+    """A top that ends at `hem` (or where it likes)."""
     if hem is None:
         hem = rng.uniform(0.95, 1.3) if kind.open_front else rng.uniform(0.85, 1.06)
     loose = 0.03 if kind.open_front else rng.uniform(-0.02, 0.03)

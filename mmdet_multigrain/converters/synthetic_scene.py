@@ -1,8 +1,8 @@
 """One picture of the synthetic DeepFashion2, and its annotation, from (seed, split, index).
 
 What is shown, how often, where, and how hard that is to learn. Shapes are in
-``synthetic_garments``, the painting in ``synthetic_canvas``, files and folders in
-``synthetic_deepfashion2``.
+`synthetic_garments`, the painting in `synthetic_canvas`, files and folders in
+`synthetic_deepfashion2`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 
 from .synthetic_canvas import (
     Canvas,
-    Colour,
-    choose_colour,
+    Color,
+    choose_color,
     draw_background,
     finish,
     inside_share,
@@ -62,7 +62,7 @@ class Difficulty:
         pairs: Share of tops that come with a bottom, or the reverse, whichever are fewer.
         worn: Probability that a body wears the garments.
         fill: Range of a figure's size relative to the room that it has.
-        spill: By how much a figure's room reaches into its neighbours'.
+        spill: By how much a figure's room reaches into its neighbors'.
         crop: Probability that a figure reaches beyond the picture.
         rotation: Largest rotation in degrees.
         lean: Largest sideways shear.
@@ -70,7 +70,7 @@ class Difficulty:
         hem_overlap: How far a top may reach over the bottom worn with it.
         contrast: Least distance in RGB between cloth, background and skin.
         clutter: Least and largest number of shapes in the background.
-        boldness: How far their colours are from the wall's, from 0 to 1.
+        boldness: How far their colors are from the wall's, from 0 to 1.
         occluders: Mean number of bars and bags in front.
         min_visible: Least visible share of a garment's area.
         noise: Largest change of a pixel by sensor noise.
@@ -288,7 +288,7 @@ def paint_figure(
     canvas: Canvas,
     figure: Figure,
     matrix: np.ndarray,
-    backdrop: list[Colour],
+    backdrop: list[Color],
     contrast: float,
 ) -> None:
     """Paint a body (if there is one) and the garments over it."""
@@ -298,21 +298,21 @@ def paint_figure(
         body = make_body(figure.pose, upper=silhouettes != {'bottom'}, lower=silhouettes != {'top'})
         skin = tinted((150, 185, 235), rng.uniform(0.35, 1.1))
         taken.append(skin)
-        dark = tinted(choose_colour(rng), 0.5)
-        for shapes, colour in ((body.hair, dark), (body.skin, skin), (body.shoes, dark)):
-            canvas.paint_shapes([to_pixels(shape, matrix) for shape in shapes], colour)
+        dark = tinted(choose_color(rng), 0.5)
+        for shapes, color in ((body.hair, dark), (body.skin, skin), (body.shoes, dark)):
+            canvas.paint_shapes([to_pixels(shape, matrix) for shape in shapes], color)
     for name, garment in zip(figure.names, figure.garments, strict=True):
-        colour = choose_colour(rng, taken, contrast)
-        taken.append(colour)
-        inner = choose_colour(rng, [colour], max(contrast, 110))  # an open front must show
-        canvas.paint_garment(name, garment, matrix, colour, inner, rng, worn=figure.worn)
+        color = choose_color(rng, taken, contrast)
+        taken.append(color)
+        inner = choose_color(rng, [color], max(contrast, 110))  # an open front must show
+        canvas.paint_garment(name, garment, matrix, color, inner, rng, worn=figure.worn)
 
 
 def paint_occluder(rng: np.random.Generator, canvas: Canvas) -> None:
     """Paint a bar across the picture, or a bag."""
     size = np.array(canvas.owner.shape[::-1])
     middle = rng.uniform(0.1, 0.9, 2) * size
-    colour = choose_colour(rng)
+    color = choose_color(rng)
     if rng.random() < 0.5:
         angle = rng.uniform(0, np.pi)
         ahead = np.array([np.cos(angle), np.sin(angle)])
@@ -331,14 +331,14 @@ def paint_occluder(rng: np.random.Generator, canvas: Canvas) -> None:
     else:
         width, height = rng.uniform(0.06, 0.16, 2) * size[0]
         shapes = [ellipse(*middle, width, height)]
-    canvas.paint_shapes(shapes, colour)
+    canvas.paint_shapes(shapes, color)
 
 
 def describe(canvas: Canvas, number: int) -> dict[str, Any]:
     """The annotation of one item, with the keys of the release.
 
     The box is the extent of the item's whole mask within the picture, at final size;
-    ``x2``, ``y2`` are exclusive, so that a width is ``x2 - x1``.
+    `x2`, `y2` are exclusive, so that a width is `x2 - x1`.
     """
     item = canvas.items[number]
     height, width = (side // SUPERSAMPLING for side in item.mask.shape)
@@ -356,7 +356,7 @@ def describe(canvas: Canvas, number: int) -> dict[str, Any]:
         'scale': 1 + (share >= 0.1) + (share >= 0.4),
         'viewpoint': 2 if item.worn else 1,
         'zoom_in': 1 + (outside > 0.02) + (outside > 0.3),
-        'landmarks': [0] * (3 * NUM_LANDMARKS[item.name]),  # all "not labelled"
+        'landmarks': [0] * (3 * NUM_LANDMARKS[item.name]),  # all "not labeled"
         'style': 0,
         'bounding_box': [x1, y1, x2, y2],
         'category_id': CATEGORY_IDS[item.name],
@@ -372,7 +372,7 @@ def render_scene(
 
     Args:
         seed: Of the whole set.
-        split: ``train`` or ``validation``; their pictures differ.
+        split: `train` or `validation`; their pictures differ.
         index: Number of the picture in its split, from 1.
         size: Width and height in pixels.
         difficulty: See :class:`Difficulty`.

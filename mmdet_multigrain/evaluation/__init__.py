@@ -13,7 +13,7 @@ from .functional.coco_eval import (
     evaluate_levels,
 )
 from .functional.confusion import Confusion, measure_confusion
-from .functional.error_analysis import ErrorAnalysis, Kind, analyse_errors
+from .functional.error_analysis import ErrorAnalysis, Kind, analyze_errors
 from .functional.summary import EvaluationSummary, render_text, summarize
 from .result_file import Result, RunRecord, read_result, write_json, write_result
 
@@ -28,7 +28,7 @@ __all__ = [
     'Kind',
     'Result',
     'RunRecord',
-    'analyse_errors',
+    'analyze_errors',
     'evaluate_detections',
     'evaluate_levels',
     'measure_confusion',

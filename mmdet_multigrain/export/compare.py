@@ -125,7 +125,7 @@ def _nearest_pairs(left: Found, right: Found) -> tuple[np.ndarray, np.ndarray]:
 
 
 def made_pictures() -> list[np.ndarray]:
-    """Pictures of coloured patches, one wide and one tall: (height, width, 3) uint8.
+    """Pictures of colored patches, one wide and one tall: (height, width, 3) uint8.
 
     The patches run into each other and are noisy: from flat ones come equal scores, of which
     every program takes another one first.

@@ -60,7 +60,7 @@ class PlainDetector(nn.Module):
         return self._detect(features, proposals, size, scale_factor, score_thr)
 
     def _preprocess(self, image: Tensor) -> Tensor:
-        """Normalise and pad, as DetDataPreprocessor; shape (1, 3, H, W)."""
+        """Normalize and pad, as DetDataPreprocessor; shape (1, 3, H, W)."""
         step = self.model.data_preprocessor
         if step._channel_conversion:
             image = image.flip(0)
@@ -161,9 +161,9 @@ def _decode(coder: DeltaXYWHBBoxCoder, boxes: Tensor, deltas: Tensor, size: Tens
     """DeltaXYWHBBoxCoder.decode with the borders (width, height) as a tensor."""
     deltas = deltas * deltas.new_tensor(coder.stds) + deltas.new_tensor(coder.means)
     sides = boxes[:, 2:] - boxes[:, :2]
-    centres = (boxes[:, :2] + boxes[:, 2:]) * 0.5 + sides * deltas[:, :2]
+    centers = (boxes[:, :2] + boxes[:, 2:]) * 0.5 + sides * deltas[:, :2]
     sides = sides * deltas[:, 2:].clamp(min=-_MAX_LOG_RATIO, max=_MAX_LOG_RATIO).exp()
-    corners = torch.stack([centres - sides * 0.5, centres + sides * 0.5], dim=1)
+    corners = torch.stack([centers - sides * 0.5, centers + sides * 0.5], dim=1)
     return torch.minimum(corners.clamp(min=0), size).reshape(-1, 4)
 
 

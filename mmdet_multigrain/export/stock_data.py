@@ -45,7 +45,7 @@ def stock_data(
     Args:
         cfg: The config that is exported.
         taxonomy: Classes in label order, and what else the annotations may call them.
-        palette: A colour of each class.
+        palette: A color of each class.
         folder: Where the copy goes, if there is need of one.
 
     Raises:

@@ -52,11 +52,11 @@ class Column:
     """A column.
 
     Attributes:
-        key: Its name in CSV and for ``Table.select``.
+        key: Its name in CSV and for `Table.select`.
         title: Its heading in text, Markdown and LaTeX.
-        form: Format of a value there, as in ``format(value, form)``.
+        form: Format of a value there, as in `format(value, form)`.
         left: Align to the left, as words are.
-        group: Heading above those of neighbours of the same group, where there is room for one.
+        group: Heading above those of neighbors of the same group, where there is room for one.
     """
 
     key: str
@@ -66,7 +66,7 @@ class Column:
     group: str = ''
 
     def show(self, value: Any) -> str:
-        """A value as people read it; ``-`` for None, ``*`` for True and nothing for False."""
+        """A value as people read it; `-` for None, `*` for True and nothing for False."""
         if isinstance(value, Cell):
             return self.show(value.value) if value.text is None else value.text
         if value is None:
@@ -82,7 +82,7 @@ class Table:
 
     Attributes:
         columns: From left to right.
-        rows: Each with one value (text, number, bool, None or a ``Cell``) for each column.
+        rows: Each with one value (text, number, bool, None or a `Cell`) for each column.
         rules: Numbers of the rows above which LaTeX draws a line.
     """
 
@@ -228,7 +228,7 @@ def display_width(text: str) -> int:
 
 
 def shorten(text: str, width: int) -> str:
-    """The text, or its beginning with an ellipsis, at most ``width`` columns wide."""
+    """The text, or its beginning with an ellipsis, at most `width` columns wide."""
     if display_width(text) <= width:
         return text
     while text and display_width(text) >= width:

@@ -14,7 +14,7 @@ class TaxonomyError(MultigrainError):
 
 @contextmanager
 def error_source(source: object) -> Iterator[None]:
-    """Put the name of the file (or other source) before the message of a ``TaxonomyError``."""
+    """Put the name of the file (or other source) before the message of a `TaxonomyError`."""
     try:
         yield
     except TaxonomyError as error:

@@ -1,6 +1,6 @@
 """Numbers for names: the label of every name, the groups of a level; clashes of names are refused.
 
-The caller (``Taxonomy``) has classes, aliases and the ancestors ("path") of each class.
+The caller (`Taxonomy`) has classes, aliases and the ancestors ("path") of each class.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from collections.abc import Mapping, Sequence
 from mmdet_multigrain.taxonomy.errors import TaxonomyError
 from mmdet_multigrain.utils.messages import did_you_mean, show
 
-from .names import check_name, normalise
+from .names import check_name, normalize
 
 
 def index_names(
     classes: Sequence[str],
     aliases: Mapping[str, Sequence[str]],
 ) -> dict[str, int]:
-    """Map every normalised name and alias to its label; refuse clashes."""
+    """Map every normalized name and alias to its label; refuse clashes."""
     labels: dict[str, int] = {}
     for label, name in enumerate(classes):
-        other = labels.setdefault(normalise(check_name(name, 'a class')), label)
+        other = labels.setdefault(normalize(check_name(name, 'a class')), label)
         if other != label:
             raise TaxonomyError(
                 f'class {show(name)} is listed twice; remove one'
@@ -37,7 +37,7 @@ def index_names(
         label = classes.index(name)
         for alias in others:
             other = labels.setdefault(
-                normalise(check_name(alias, f'an alias of {show(name)}')), label
+                normalize(check_name(alias, f'an alias of {show(name)}')), label
             )
             if other != label:
                 raise TaxonomyError(
@@ -62,7 +62,7 @@ def build_level(
         node = path[: level + 1] if level < len(path) else leaf
         if node not in groups:
             name = leaf if node is leaf else check_name(path[level], 'a group')
-            other = owners.setdefault(normalise(name), node)
+            other = owners.setdefault(normalize(name), node)
             if other != node:
                 raise TaxonomyError(
                     f'at level {level}, {_describe(other)} and {_describe(node)} have one name; '

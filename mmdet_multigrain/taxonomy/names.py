@@ -15,10 +15,10 @@ MAX_LETTERS = 1000  # of a name; only damaged files have longer ones, of any len
 _UNPRINTABLE = {'Cc', 'Cs', 'Zl', 'Zp'}
 
 
-def normalise(name: str) -> str:
-    """Reduce a name to what identifies it: case, ``_``, ``-`` and runs of blanks do not count.
+def normalize(name: str) -> str:
+    """Reduce a name to what identifies it: case, `_`, `-` and runs of blanks do not count.
 
-    >>> normalise('Short_sleeve  Top') == normalise('short-sleeve top')
+    >>> normalize('Short_sleeve  Top') == normalize('short-sleeve top')
     True
     """
     if len(name) > MAX_LETTERS:
@@ -28,11 +28,11 @@ def normalise(name: str) -> str:
 
 
 def check_name(name: object, what: str) -> str:
-    """Return ``name`` if it can name a class or a group, else raise.
+    """Return `name` if it can name a class or a group, else raise.
 
     Args:
         name: What a file or a caller gave.
-        what: What it is, for the message, such as ``"a class in group 'top'"``.
+        what: What it is, for the message, such as `"a class in group 'top'"`.
     """
     if name is None:
         name = ''

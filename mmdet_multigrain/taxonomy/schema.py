@@ -1,6 +1,6 @@
 """The nested mapping in which a taxonomy is written down: its keys, reading it, writing it.
 
-What the result means (clashing names, useless groups) is checked by ``Taxonomy`` itself.
+What the result means (clashing names, useless groups) is checked by `Taxonomy` itself.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ MAX_DEPTH = 20
 
 
 def parse(mapping: Mapping[str, Any], default_name: str) -> dict[str, Any]:
-    """Turn a mapping into the arguments of ``Taxonomy``.
+    """Turn a mapping into the arguments of `Taxonomy`.
 
     Args:
-        mapping: One with any of ``KEYS``; without any, all of it is read as ``groups``.
+        mapping: One with any of `KEYS`; without any, all of it is read as `groups`.
         default_name: The name when the mapping gives none.
     """
     if not isinstance(mapping, Mapping):
@@ -67,7 +67,7 @@ def parse(mapping: Mapping[str, Any], default_name: str) -> dict[str, Any]:
 
 
 def dump(taxonomy: Taxonomy) -> dict[str, Any]:
-    """The mapping that ``parse`` reads as ``taxonomy``, whatever becomes of the order of its keys.
+    """The mapping that `parse` reads as `taxonomy`, whatever becomes of the order of its keys.
 
     It always lists the classes: mmengine sorts the keys of the configs that it writes, and labels
     that followed the groups' order would then change.

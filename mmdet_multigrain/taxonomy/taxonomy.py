@@ -1,7 +1,7 @@
-"""The ``Taxonomy`` value: fine classes in label order, and the group of each at every level.
+"""The `Taxonomy` value: fine classes in label order, and the group of each at every level.
 
-Only the value and its questions live here. How one is written down is in ``schema`` (mapping),
-``yaml_file``, ``coco``, ``openimages`` and ``builtin``.
+Only the value and its questions live here. How one is written down is in `schema` (mapping),
+`yaml_file`, `coco`, `openimages` and `builtin`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mmdet_multigrain.utils.messages import did_you_mean, show, show_list
 from . import builtin, schema, yaml_file
 from .files import read_bytes
 from .indexing import build_level, index_names
-from .names import check_name, normalise
+from .names import check_name, normalize
 
 MAX_LEVELS = schema.MAX_DEPTH + 1
 
@@ -27,8 +27,8 @@ MAX_LEVELS = schema.MAX_DEPTH + 1
 class Taxonomy:
     """A hierarchy of classes. Immutable, hashable, picklable, and valid once it exists.
 
-    Level 0 is the coarsest, the last level is the fine one. Fine labels are ``0..K-1`` in the
-    order of ``classes``; the groups of a level are numbered by first appearance in that order. A
+    Level 0 is the coarsest, the last level is the fine one. Fine labels are `0..K-1` in the
+    order of `classes`; the groups of a level are numbered by first appearance in that order. A
     class with fewer ancestors than there are coarse levels is a group of its own, named as
     itself, at the finer levels that it lacks.
 
@@ -127,7 +127,7 @@ class Taxonomy:
         return self._level(level)[0]
 
     def group_index(self, level: int) -> tuple[int, ...]:
-        """K integers: the group of each fine label at a level (the last level: ``0..K-1``)."""
+        """K integers: the group of each fine label at a level (the last level: `0..K-1`)."""
         return self._level(level)[1]
 
     def num_groups(self, level: int) -> int:
@@ -138,7 +138,7 @@ class Taxonomy:
         """Name of the group that a fine class belongs to.
 
         Args:
-            label_or_name: A label ``0..K-1``, or a class name or alias.
+            label_or_name: A label `0..K-1`, or a class name or alias.
             level: The level of the group; 0 is the coarsest.
         """
         if isinstance(label_or_name, str):
@@ -180,12 +180,12 @@ class Taxonomy:
     def find(self, name: object) -> int | None:
         """Label of a class name or alias, or None.
 
-        Case, ``_``, ``-`` and runs of blanks do not count: no two classes differ in them only.
+        Case, `_`, `-` and runs of blanks do not count: no two classes differ in them only.
         """
-        return self._labels.get(normalise(name)) if isinstance(name, str) else None
+        return self._labels.get(normalize(name)) if isinstance(name, str) else None
 
     def label_of(self, name: str, source: object = '') -> int:
-        """Like ``find``, but an unknown name raises.
+        """Like `find`, but an unknown name raises.
 
         Args:
             name: A class name or alias.
@@ -218,7 +218,7 @@ class Taxonomy:
             allow_unknown: Accept categories that are not in the taxonomy; their label is None.
 
         Returns:
-            One label (or None) for each of ``names``.
+            One label (or None) for each of `names`.
 
         Raises:
             TaxonomyError: If file and taxonomy do not agree, or two categories are one class.
@@ -271,8 +271,8 @@ class Taxonomy:
         """Make a taxonomy of whatever names or holds one.
 
         Args:
-            spec: A ``Taxonomy`` (returned as it is), a built-in name, the path of a ``.yaml``,
-                ``.yml`` or COCO ``.json`` file, or a mapping (see ``from_mapping``).
+            spec: A `Taxonomy` (returned as it is), a built-in name, the path of a `.yaml`,
+                `.yml` or COCO `.json` file, or a mapping (see `from_mapping`).
 
         Raises:
             TaxonomyError: If there is no such taxonomy, or it is not valid.
@@ -302,7 +302,7 @@ class Taxonomy:
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], source: object = 'mapping') -> Taxonomy:
-        """Read the nested mapping that a YAML file holds, or its bare ``groups`` part.
+        """Read the nested mapping that a YAML file holds, or its bare `groups` part.
 
         >>> Taxonomy.from_mapping({'top': ['shirt', 'coat'], 'bottom': ['jeans']}).classes
         ('shirt', 'coat', 'jeans')
@@ -312,7 +312,7 @@ class Taxonomy:
 
     @classmethod
     def from_yaml(cls, path: str | os.PathLike[str]) -> Taxonomy:
-        """Read a YAML file; ``to_yaml`` writes one whose comment explains the keys."""
+        """Read a YAML file; `to_yaml` writes one whose comment explains the keys."""
         with error_source(path):
             return cls._from_yaml_content(read_bytes(path, yaml_file.MAX_BYTES), Path(path).stem)
 
@@ -326,14 +326,14 @@ class Taxonomy:
         path_or_dict: str | os.PathLike[str] | Mapping[str, Any],
         source: object = None,
     ) -> Taxonomy:
-        """Build the hierarchy that the ``supercategory`` of a COCO file's categories gives.
+        """Build the hierarchy that the `supercategory` of a COCO file's categories gives.
 
         Labels follow the category ids, so that the order of the categories does not matter. How
-        parents, roots and missing supercategories are read: see ``coco``.
+        parents, roots and missing supercategories are read: see `coco`.
 
         Args:
             path_or_dict: The file, or its loaded content.
-            source: Begins the messages; default: the path, or ``COCO data``.
+            source: Begins the messages; default: the path, or `COCO data`.
         """
         from mmdet_multigrain.coco import hierarchy as coco  # a higher room
 
@@ -355,12 +355,12 @@ class Taxonomy:
     ) -> Taxonomy:
         """Build the classes below a node of Open Images' hierarchy, in alphabetical order.
 
-        How nodes with several parents are read: see ``openimages``.
+        How nodes with several parents are read: see `openimages`.
 
         Args:
-            hierarchy: ``bbox_labels_600_hierarchy.json``.
-            descriptions: ``class-descriptions-boxable.csv``; without it, classes are named by
-                their label names (``/m/...``), else these are the aliases.
+            hierarchy: `bbox_labels_600_hierarchy.json`.
+            descriptions: `class-descriptions-boxable.csv`; without it, classes are named by
+                their label names (`/m/...`), else these are the aliases.
             node: Display name or label name; default: the root.
         """
         from mmdet_multigrain.converters import openimages_hierarchy as openimages  # likewise
@@ -370,7 +370,7 @@ class Taxonomy:
             return cls(**read.below(node))
 
     def to_dict(self) -> dict[str, Any]:
-        """A plain mapping in the schema of the YAML files; ``load`` gives an equal taxonomy."""
+        """A plain mapping in the schema of the YAML files; `load` gives an equal taxonomy."""
         return schema.dump(self)
 
     def to_yaml(self) -> str:

@@ -1,6 +1,6 @@
 """A taxonomy's YAML file as text: strict reading, and writing with its explanation.
 
-What the keys mean is in ``schema``. Strict: what PyYAML lets pass in silence (a key given twice)
+What the keys mean is in `schema`. Strict: what PyYAML lets pass in silence (a key given twice)
 is refused, and whatever it raises becomes one line.
 """
 
@@ -110,7 +110,7 @@ def parse(content: bytes) -> Any:
 
 
 def dump(mapping: Mapping[str, Any]) -> str:
-    """The text of a YAML file with the keys of ``schema`` and the comment that explains them."""
+    """The text of a YAML file with the keys of `schema` and the comment that explains them."""
     body = yaml.dump(
         mapping, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=float('inf')
     )

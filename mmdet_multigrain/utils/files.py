@@ -41,7 +41,7 @@ def load_json(
 
     Args:
         path: The file.
-        allow_nan: Read ``NaN`` and ``Infinity``, which Python writes but JSON does not have.
+        allow_nan: Read `NaN` and `Infinity`, which Python writes but JSON does not have.
         max_bytes: Of the largest file that is read; default: what memory holds.
 
     Raises:
@@ -86,7 +86,7 @@ def dump_json(obj: Any) -> bytes:
 
 
 class _Writer:
-    """The writing end of ``open_whole``; its errors name the file that is to be written."""
+    """The writing end of `open_whole`; its errors name the file that is to be written."""
 
     def __init__(self, target: Path, file: BinaryIO) -> None:
         self._target, self._file = target, file
@@ -112,7 +112,7 @@ def open_whole(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator[_
 
     The content goes to a temporary file beside the target, which is renamed when the block ends
     without an error. Whatever stood under the name before stays there until then, and stays for
-    good when the block raises. The temporary name starts with a dot and ends with ``.tmp``; only
+    good when the block raises. The temporary name starts with a dot and ends with `.tmp`; only
     a killed process leaves one behind. Missing folders are made, and removed again on an error.
 
     Args:
@@ -122,7 +122,7 @@ def open_whole(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator[_
             each file.
 
     Yields:
-        An object with the method ``write(bytes)``.
+        An object with the method `write(bytes)`.
 
     Raises:
         FileError: The file cannot be written, with the system's reason.
@@ -171,7 +171,7 @@ def _sync_folder(folder: Path) -> None:
 def remove_leftovers(
     folder: str | os.PathLike[str], *, suffix: str | tuple[str, ...]
 ) -> list[Path]:
-    """Delete what killed processes left of files that were being written by ``open_whole``.
+    """Delete what killed processes left of files that were being written by `open_whole`.
 
     Not to be called while this process writes there. What a living process writes stays.
 
@@ -208,6 +208,6 @@ def _is_alive(process: int) -> bool:
 
 
 def write_whole(path: str | os.PathLike[str], data: bytes, *, sync: bool = False) -> None:
-    """Write a file whole or not at all; see ``open_whole``."""
+    """Write a file whole or not at all; see `open_whole`."""
     with open_whole(path, sync=sync) as file:
         file.write(data)

@@ -16,7 +16,7 @@ EXIF_ORIENTATION = 0x0112
 MAX_PIXELS = 1 << 30  # OpenCV reads no larger image
 SOUND_PIXELS = 178_956_970  # Pillow reads no larger one: half a GiB in memory, in each worker
 HEAD_BYTES = 1024  # read first: most JPEG files state their size within them
-MORE_BYTES = 1 << 16  # then in pieces, past thumbnails and colour profiles, ...
+MORE_BYTES = 1 << 16  # then in pieces, past thumbnails and color profiles, ...
 MAX_HEAD_BYTES = 1 << 20  # ... up to so many
 CHUNK = 500  # files that a process reads at a time
 MIN_SHARED = 4 * CHUNK  # fewer files are read sooner than other processes start
@@ -60,7 +60,7 @@ def image_size(path: str | os.PathLike[str], *, folder: int | None = None) -> tu
 def file_problem(path: str | os.PathLike[str]) -> str | None:
     """What is wrong with an image file that its decoder may not tell, or too late.
 
-    That is: a file cut off before its end, of which some decoders fill up the rest with grey; and
+    That is: a file cut off before its end, of which some decoders fill up the rest with gray; and
     one of so many pixels that decoding takes up the memory. Costs two short reads of a good file.
 
     Returns:

@@ -30,7 +30,7 @@ def show_list(values: Iterable[object]) -> str:
 
 
 def closest(name: object, known: Iterable[str]) -> str | None:
-    """The known name that looks most like ``name`` (case apart), or None when none is near."""
+    """The known name that looks most like `name` (case apart), or None when none is near."""
     by_key = {candidate.casefold(): candidate for candidate in known}
     # Cut, because difflib's memory is a multiple of a name that may be as long as a file.
     key = (name if isinstance(name, str) else show(name))[:_COMPARED].casefold()
@@ -39,7 +39,7 @@ def closest(name: object, known: Iterable[str]) -> str | None:
 
 
 def did_you_mean(names: object, known: Iterable[str], otherwise: str = '') -> str:
-    """The end of a message: ``; did you mean 'x'?``, or ``; <otherwise>`` when nothing is near.
+    """The end of a message: `; did you mean 'x'?`, or `; <otherwise>` when nothing is near.
 
     Args:
         names: The unknown name, or a list of them; of a list, the first of those shown that has a

@@ -1,6 +1,6 @@
 """The same function over many tasks in several processes, results in the order of the tasks.
 
-Small, but neither ``concurrent.futures`` nor ``multiprocessing.Pool``: these wait for ever for a
+Small, but neither `concurrent.futures` nor `multiprocessing.Pool`: these wait for ever for a
 worker that is killed while it hands over a result, leave workers behind a killed parent, print a
 traceback of each worker at Ctrl-C, and need scripts that start with a guard. Needs neither torch
 nor mmdet; what the work is, the callers know.
@@ -43,7 +43,7 @@ def default_workers() -> int:
 
 
 def chunked(items: Iterable[Task], size: int) -> Iterator[list[Task]]:
-    """Consecutive lists of ``size`` items; the last may be shorter."""
+    """Consecutive lists of `size` items; the last may be shorter."""
     items = iter(items)
     while chunk := list(itertools.islice(items, size)):
         yield chunk
@@ -53,12 +53,12 @@ def chunked(items: Iterable[Task], size: int) -> Iterator[list[Task]]:
 def map_ordered(
     function: Callable[[Task], Result], tasks: Iterable[Task], *, workers: int
 ) -> Iterator[Iterator[Result]]:
-    """Iterate over ``function(task)`` for all tasks, in their order.
+    """Iterate over `function(task)` for all tasks, in their order.
 
     Leaving the block ends the workers, whatever they are doing; so does the end of this process.
 
     Args:
-        function: Of the top level of a module (not of a script), or a ``functools.partial`` of
+        function: Of the top level of a module (not of a script), or a `functools.partial` of
             one. An exception in it is raised here.
         tasks: What it is called with; taken one by one as workers become free.
         workers: Processes; up to 1 means none: all runs here.

@@ -56,7 +56,7 @@ def seed_generators(entropy: Entropy, *, devices: bool = True) -> None:
 
 @contextlib.contextmanager
 def drawing_from(entropy: Entropy) -> Iterator[None]:
-    """Draw from a stream for a while, on the CPU; afterwards all goes on as if nothing was."""
+    """Draw from a stream for a while, on the CPU; afterward all goes on as if nothing was."""
     before = random.getstate(), np.random.get_state(), torch.get_rng_state()
     seed_generators(entropy, devices=False)
     try:

@@ -32,9 +32,9 @@ def find_faces(photo: Image.Image) -> list[Face]:
     """
     scale = min(1, _LONGEST / max(photo.size))
     size = [max(1, round(scale * side)) for side in photo.size]
-    grey = cv2.equalizeHist(np.asarray(photo.convert('L').resize(size)))
-    found = [*_search(grey, _FRONT), *_search(grey, _SIDEWAYS)]
-    mirrored = np.ascontiguousarray(grey[:, ::-1])  # the one from the side knows one side
+    gray = cv2.equalizeHist(np.asarray(photo.convert('L').resize(size)))
+    found = [*_search(gray, _FRONT), *_search(gray, _SIDEWAYS)]
+    mirrored = np.ascontiguousarray(gray[:, ::-1])  # the one from the side knows one side
     found += [
         (size[0] - x - width, y, width, height)
         for x, y, width, height in _search(mirrored, _SIDEWAYS)
@@ -51,15 +51,15 @@ def blur(photo: Image.Image, faces: list[Face]) -> Image.Image:
         part = photo.crop(box).resize((6, 6), Image.Resampling.BOX)
         part = part.resize((width, height), Image.Resampling.BICUBIC)
         mask = np.zeros((height, width), np.uint8)
-        centre, axes = (width // 2, height // 2), (max(width // 2, 1), max(height // 2, 1))
-        cv2.ellipse(mask, centre, axes, 0, 0, 360, 255, -1)
+        center, axes = (width // 2, height // 2), (max(width // 2, 1), max(height // 2, 1))
+        cv2.ellipse(mask, center, axes, 0, 0, 360, 255, -1)
         photo.paste(part, box, Image.fromarray(mask))
     return photo
 
 
-def _search(grey: np.ndarray, name: str) -> list[Face]:
+def _search(gray: np.ndarray, name: str) -> list[Face]:
     found = _cascade(name).detectMultiScale(
-        grey, scaleFactor=1.1, minNeighbors=3, minSize=(_SMALLEST, _SMALLEST)
+        gray, scaleFactor=1.1, minNeighbors=3, minSize=(_SMALLEST, _SMALLEST)
     )
     return [tuple(map(int, face)) for face in found]
 

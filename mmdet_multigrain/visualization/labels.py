@@ -1,6 +1,6 @@
 """Where labels of boxes go: in the picture, beside their box, off each other and small boxes.
 
-Pure geometry on numbers; what a label says and looks like belongs in ``pictures``.
+Pure geometry on numbers; what a label says and looks like belongs in `pictures`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Colours of a taxonomy: one hue per superclass, one shade per class."""
+"""Colors of a taxonomy: one hue per superclass, one shade per class."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from mmdet_multigrain.taxonomy.taxonomy import Taxonomy
 
 
 def superclass_palette(taxonomy: Taxonomy) -> list[tuple[int, int, int]]:
-    """Colour of each class in label order, as (red, green, blue) from 0 to 255.
+    """Color of each class in label order, as (red, green, blue) from 0 to 255.
 
     Classes of one superclass (the coarsest level) share a hue and differ in brightness; hues are
-    spread evenly over the superclasses. The same taxonomy always gives the same colours.
+    spread evenly over the superclasses. The same taxonomy always gives the same colors.
     """
     groups = taxonomy.group_index(0)
     num_groups = max(groups) + 1

@@ -1,6 +1,6 @@
 """Photos with boxes and labels on them, side by side and on contact sheets; and pictures as bytes.
 
-Which photo and which box is shown belongs in ``galleries``. Everything here depends on its
+Which photo and which box is shown belongs in `galleries`. Everything here depends on its
 arguments only: the same photo and marks give the same picture.
 """
 
@@ -25,7 +25,7 @@ from .labels import place_labels
 from .style import INK, MUTED, PAPER, _fonts, ink_on
 
 MISSED = (214, 0, 0)
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 _CASING = (255, 255, 255, 170)  # beside the lines, so that they show on any ground
 _GROUND = '#ececec'
 _JPEG_QUALITY = 90
@@ -39,13 +39,13 @@ class Mark:
     Attributes:
         box: x, y, width, height in pixels of the photo.
         text: Its label; none if empty.
-        colour: Red, green, blue from 0 to 255.
+        color: Red, green, blue from 0 to 255.
         dashed: Draw its outline in dashes.
     """
 
     box: tuple[float, float, float, float]
     text: str = ''
-    colour: Colour = MISSED
+    color: Color = MISSED
     dashed: bool = False
 
 
@@ -104,15 +104,15 @@ def draw_marks(
     for mark, box in sorted(zip(marks, corners, strict=True), key=lambda item: -_area(item[1])):
         _outline(canvas, box, mark, line)
     font_size = max(11, round(min(size) / 36))
-    labelled = [number for number, mark in enumerate(marks) if mark.text]
-    plates = [_plate(marks[number].text, font_size, size) for number in labelled]
+    labeled = [number for number, mark in enumerate(marks) if mark.text]
+    plates = [_plate(marks[number].text, font_size, size) for number in labeled]
     places = place_labels(
-        [plate.size for plate in plates], [corners[number] for number in labelled], picture=size
+        [plate.size for plate in plates], [corners[number] for number in labeled], picture=size
     )
-    for number, plate, place in zip(labelled, plates, places, strict=True):
-        _tie(canvas, corners[number], (*place, *plate.size), marks[number].colour)
-    for number, plate, place in zip(labelled, plates, places, strict=True):
-        _write_plate(canvas, plate, place, marks[number].colour)
+    for number, plate, place in zip(labeled, plates, places, strict=True):
+        _tie(canvas, corners[number], (*place, *plate.size), marks[number].color)
+    for number, plate, place in zip(labeled, plates, places, strict=True):
+        _write_plate(canvas, plate, place, marks[number].color)
     return picture
 
 
@@ -131,7 +131,7 @@ def captioned(picture: Image.Image, lines: Sequence[str], *, bold: bool = True) 
 
 
 def on_sheet(pictures: Sequence[Image.Image], *, columns: int, gap: int) -> Image.Image:
-    """Pictures in rows on light grey; each row as high and each column as wide as need be."""
+    """Pictures in rows on light gray; each row as high and each column as wide as need be."""
     rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
     widths = [
         max(row[place].width for row in rows if place < len(row)) for place in range(len(rows[0]))
@@ -179,7 +179,7 @@ def around(
 
 
 def jpeg(picture: Image.Image) -> bytes:
-    """The content of a JPEG file; full resolution of colours, for the thin lines' sake."""
+    """The content of a JPEG file; full resolution of colors, for the thin lines' sake."""
     content = io.BytesIO()
     picture.save(content, format='JPEG', quality=_JPEG_QUALITY, subsampling=0)
     return content.getvalue()
@@ -241,11 +241,11 @@ def _plate(text: str, font_size: int, picture: tuple[int, int]) -> _Plate:
 
 
 def _write_plate(
-    canvas: ImageDraw.ImageDraw, plate: _Plate, place: tuple[int, int], colour: Colour
+    canvas: ImageDraw.ImageDraw, plate: _Plate, place: tuple[int, int], color: Color
 ) -> None:
     x, y = place
-    canvas.rectangle((x, y, x + plate.size[0] - 1, y + plate.size[1] - 1), fill=colour)
-    ink = ink_on(tuple(part / 255 for part in colour))
+    canvas.rectangle((x, y, x + plate.size[0] - 1, y + plate.size[1] - 1), fill=color)
+    ink = ink_on(tuple(part / 255 for part in color))
     canvas.text(
         (x + plate.start[0], y + plate.start[1]), plate.text, fill=ink, font=plate.font, anchor='ls'
     )
@@ -256,7 +256,7 @@ def _outline(canvas: ImageDraw.ImageDraw, box: Sequence[int], mark: Mark, line: 
     line += mark.dashed  # as there is less of it
     canvas.rectangle((x1 - 1, y1 - 1, x2 + 1, y2 + 1), outline=_CASING, width=line + 2)
     if not mark.dashed:
-        canvas.rectangle(box, outline=mark.colour, width=line)
+        canvas.rectangle(box, outline=mark.color, width=line)
         return
     dash = 4 * line
     for axis in (0, 1):
@@ -269,7 +269,7 @@ def _outline(canvas: ImageDraw.ImageDraw, box: Sequence[int], mark: Mark, line: 
                 first, last = sorted((across, inner))
                 canvas.rectangle(
                     (start, first, end, last) if axis == 0 else (first, start, last, end),
-                    fill=mark.colour,
+                    fill=mark.color,
                 )
 
 
@@ -277,7 +277,7 @@ def _tie(
     canvas: ImageDraw.ImageDraw,
     box: Sequence[float],
     plate: tuple[int, int, int, int],
-    colour: Colour,
+    color: Color,
 ) -> None:
     """A line between a box and a label that does not touch it."""
     x, y, width, height = plate
@@ -292,7 +292,7 @@ def _tie(
     if max(gap for *_, gap in ends) > 3:
         (x1, x2, _), (y1, y2, _) = ends
         canvas.line((x1, y1, x2, y2), fill=_CASING, width=3)
-        canvas.line((x1, y1, x2, y2), fill=colour, width=1)
+        canvas.line((x1, y1, x2, y2), fill=color, width=1)
 
 
 def _corners(

@@ -1,6 +1,6 @@
-"""How our figures look: fonts, lines, a colour for each superclass; and figures as bytes.
+"""How our figures look: fonts, lines, a color for each superclass; and figures as bytes.
 
-A figure is drawn by a function that is handed an empty one (``render``), without pyplot: nothing
+A figure is drawn by a function that is handed an empty one (`render`), without pyplot: nothing
 here depends on a display or on settings of the machine, and the same data gives the same SVG.
 """
 
@@ -29,9 +29,9 @@ _MOST_PIXELS = 60_000  # on a side; the drawing library ends at 65,535
 INK, MUTED, FAINT, PAPER = '#222222', '#6b6b6b', '#d9d9d9', '#ffffff'
 NO_SUPERCLASS = '#8a8a8a'
 # Chosen one after the other to lie farthest apart for normal, red-blind and green-blind eyes, and
-# to alternate in lightness for printing in grey. The even hues of `superclass_palette` are for
+# to alternate in lightness for printing in gray. The even hues of `superclass_palette` are for
 # boxes on photos; ten of them are two greens and two blues to most eyes.
-COLOURS = (
+COLORS = (
     '#0072b2',
     '#e69f00',
     '#009e73',
@@ -99,7 +99,7 @@ def render(draw: Callable[..., None], *arguments: Any) -> dict[str, bytes]:
         draw: Called with an empty figure and the arguments; sets the size, too.
 
     Returns:
-        The content of the files by kind: ``png`` and ``svg``.
+        The content of the files by kind: `png` and `svg`.
     """
     contents = {}
     with drawing() as figure:
@@ -115,38 +115,38 @@ def render(draw: Callable[..., None], *arguments: Any) -> dict[str, bytes]:
     return contents
 
 
-def superclass_colours(taxonomy: Taxonomy) -> dict[str, str]:
-    """A colour for each superclass by name; one grey for all classes without a superclass.
+def superclass_colors(taxonomy: Taxonomy) -> dict[str, str]:
+    """A color for each superclass by name; one gray for all classes without a superclass.
 
-    The order of the superclasses decides; beyond twelve, colours come again. Figures therefore
-    name the superclass beside the colour.
+    The order of the superclasses decides; beyond twelve, colors come again. Figures therefore
+    name the superclass beside the color.
     """
     if taxonomy.is_ungrouped:
-        return dict.fromkeys(taxonomy.group_names(0), COLOURS[0])
-    colours = {}
+        return dict.fromkeys(taxonomy.group_names(0), COLORS[0])
+    colors = {}
     for label, path in enumerate(taxonomy.paths):
         name = taxonomy.superclass_of(label)
         if not path:
-            colours[name] = NO_SUPERCLASS
-        elif name not in colours:
-            number = sum(colour != NO_SUPERCLASS for colour in colours.values())
-            colours[name] = COLOURS[number % len(COLOURS)]
-    return colours
+            colors[name] = NO_SUPERCLASS
+        elif name not in colors:
+            number = sum(color != NO_SUPERCLASS for color in colors.values())
+            colors[name] = COLORS[number % len(COLORS)]
+    return colors
 
 
-def tint(colour: str, share: float) -> tuple[float, float, float]:
-    """The colour mixed with white; a share of 1 leaves it as it is."""
-    return tuple(1 - share * (1 - part) for part in to_rgb(colour))
+def tint(color: str, share: float) -> tuple[float, float, float]:
+    """The color mixed with white; a share of 1 leaves it as it is."""
+    return tuple(1 - share * (1 - part) for part in to_rgb(color))
 
 
-def ink_on(colour: Any) -> str:
-    """Black or white, whichever reads better on the colour."""
+def ink_on(color: Any) -> str:
+    """Black or white, whichever reads better on the color."""
     red, green, blue = (
         part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
-        for part in to_rgb(colour)
+        for part in to_rgb(color)
     )
     luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
-    # The contrast of two colours is (lighter + 0.05) / (darker + 0.05); white has 1, black 0.
+    # The contrast of two colors is (lighter + 0.05) / (darker + 0.05); white has 1, black 0.
     return 'black' if (luminance + 0.05) / 0.05 > 1.05 / (luminance + 0.05) else 'white'
 
 
@@ -157,7 +157,7 @@ def log_axis(axes: Axes, low: float, high: float, *, last: float | None = None) 
         axes: The axes.
         low: Where it begins, above 0.
         high: Where it ends.
-        last: No number beyond this one. Default: ``high``.
+        last: No number beyond this one. Default: `high`.
     """
     last = high if last is None else last
     steps = (1, 2, 5) if last / low < 2000 else (1,)
@@ -172,7 +172,7 @@ def log_axis(axes: Axes, low: float, high: float, *, last: float | None = None) 
 
 
 def linear_axis(axes: Axes, high: float, *, last: float) -> None:
-    """A linear x axis from 0 with plain numbers, none beyond ``last``."""
+    """A linear x axis from 0 with plain numbers, none beyond `last`."""
     ticks = MaxNLocator(5, integer=True).tick_values(0, last)
     _plain_ticks(axes, [tick for tick in ticks if 0 <= tick <= min(last, high)])
     axes.set_xlim(0, high)

@@ -13,7 +13,7 @@ from mmdet_multigrain.visualization.palette import superclass_palette
 
 @pytest.fixture
 def prediction() -> Prediction:
-    """Three detections in a grey image of 200 x 100 pixels."""
+    """Three detections in a gray image of 200 x 100 pixels."""
     return Prediction(
         image=np.full((100, 200, 3), 128, np.uint8),
         labels=np.array([1, 3, 0]),
@@ -57,7 +57,7 @@ def test_the_threshold_belongs_to_what_is_kept(prediction):
     assert prediction.above(0.51).boxes.shape == (1, 4)
 
 
-def test_boxes_have_the_colours_of_their_classes(prediction, garments):
+def test_boxes_have_the_colors_of_their_classes(prediction, garments):
     picture = np.asarray(draw(prediction, garments))
     palette = superclass_palette(garments)
     assert picture.shape == (400, 800, 3)  # enlarged four times

@@ -170,7 +170,7 @@ def test_boxes_that_leave_the_image_are_not_always_corners():
 
 
 def test_fractions_of_the_image_are_named_as_one_fault():
-    assert found(box(0.25, 0, 0.5, 1), box(0, 0, 1, 1)) == {'bbox-normalised': [1, 2]}
+    assert found(box(0.25, 0, 0.5, 1), box(0, 0, 1, 1)) == {'bbox-normalized': [1, 2]}
     assert found(box(0, 0, 1, 1)) == {}  # one pixel
 
 

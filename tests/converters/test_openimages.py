@@ -44,7 +44,7 @@ SELECTION = select(
 
 
 def row(image='a', label='/m/shirt', box=(0.1, 0.5, 0.2, 0.4), flags=(0, 0, 0, 0, 0)):
-    """A line of the box file; ``box`` as the release has it: XMin, XMax, YMin, YMax."""
+    """A line of the box file; `box` as the release has it: XMin, XMax, YMin, YMax."""
     return ','.join(map(str, (image, 'xclick', label, 1, *box, *flags)))
 
 

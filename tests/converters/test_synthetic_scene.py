@@ -226,7 +226,7 @@ def test_difficulties_differ_as_they_say():
         assert all(a < b for a, b in zip(found[easier], found[harder], strict=True))
 
 
-def test_colours_carry_no_class():
+def test_colors_carry_no_class():
     plain = replace(DIFFICULTIES['easy'], figures=(1.0,), pairs=0.0, worn=0.0, occluders=0.0)
     hues = {}
     for lead, offset in (('vest', 4), ('skirt', 8)):

@@ -32,7 +32,7 @@ def read(write):
     return read_content
 
 
-def labelled(coco):
+def labeled(coco):
     """(image id, label, box) of every annotation that has a label, in no order."""
     label_of = {category: label for label, category in enumerate(coco.category_ids)}
     return sorted(
@@ -51,7 +51,7 @@ def one_line(caught) -> str:
 def test_labels_by_hand(content, read):
     coco = read(content)
     assert coco.category_ids == [1, 2, 3, 4, 5]
-    assert labelled(coco) == [
+    assert labeled(coco) == [
         (11, 0, 0, 0, 10, 20),
         (11, 2, 5, 5, 8, 8),
         (12, 1, 1, 2, 30, 4),
@@ -63,7 +63,7 @@ def test_labels_by_hand(content, read):
 
 @pytest.mark.parametrize('seed', range(4))
 def test_order_numbers_and_aliases_do_not_matter(content, read, seed):
-    expected = labelled(read(content))
+    expected = labeled(read(content))
     rng = random.Random(seed)
     number = dict(zip(range(1, 6), rng.sample(range(50), 5), strict=True))
     rename = {'shirt': rng.choice(['tee', 't_shirt', 'Shirt']), 'shorts': 'SHORT-TROUSERS'}
@@ -75,7 +75,7 @@ def test_order_numbers_and_aliases_do_not_matter(content, read, seed):
     for entries in content.values():
         rng.shuffle(entries)
     coco = read(content)
-    assert labelled(coco) == expected
+    assert labeled(coco) == expected
     assert coco.get_cat_ids(cat_names=GARMENTS.classes) == coco.category_ids
     assert coco.get_cat_ids(cat_names=['vest', 'tee']) == [number[3], number[1]]
     assert sorted(coco.get_cat_ids()) == sorted(number.values())
@@ -91,7 +91,7 @@ def test_missing_class(content, read):
     # No label moves up into the gap, and nothing has the stand-in for the missing category.
     assert coco.category_ids[:1] + coco.category_ids[2:] == [1, 3, 4, 5]
     assert coco.category_ids[1] not in coco.cats and coco.category_ids[1] < 0
-    assert [row[1] for row in labelled(coco)] == [0, 2, 4, 4, 3]
+    assert [row[1] for row in labeled(coco)] == [0, 2, 4, 4, 3]
 
 
 def test_stand_in_for_a_missing_class_is_no_category_of_the_file(content, read):
@@ -111,7 +111,7 @@ def test_unknown_class(content, read, log):
         read(content)
     one_line(caught)
     coco = read(content, allow_unknown=True)
-    assert [row[1] for row in labelled(coco)] == [0, 2, 1, 3]
+    assert [row[1] for row in labeled(coco)] == [0, 2, 1, 3]
     assert [line for line in log if 'left out' in line] == [
         f"{coco.path}: left out 2 boxes of classes that taxonomy 'custom' lacks: 'shotrs'"
     ]
@@ -124,9 +124,9 @@ def test_misspelt_class_gets_a_suggestion(content, read):
 
 
 def test_unknown_category_without_boxes_does_not_matter(content, read, log):
-    expected = labelled(read(content))
+    expected = labeled(read(content))
     content['categories'].insert(0, {'id': 0, 'name': 'clothes', 'supercategory': 'none'})
-    assert labelled(read(content)) == expected
+    assert labeled(read(content)) == expected
     assert not any('left out' in line for line in log)
 
 
@@ -173,7 +173,7 @@ def test_text_ids_of_images(content, read):
         image['id'] = f'img-{image["id"]}'
     for item in content['annotations']:
         item['image_id'] = f'img-{item["image_id"]}'
-    assert labelled(read(content))[0][:2] == ('img-11', 0)
+    assert labeled(read(content))[0][:2] == ('img-11', 0)
 
 
 NAN, INF = float('nan'), float('inf')

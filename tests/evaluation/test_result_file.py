@@ -101,7 +101,7 @@ def test_content(result, tmp_path):
         (dict(schema_version=None), 'no result of a test'),
         (dict(thirds=None), 'not a whole result'),
         (dict(tail={}), "not a whole result ('name' is missing)"),
-        (dict(run=dict(colour='red')), 'not a whole result'),
+        (dict(run=dict(color='red')), 'not a whole result'),
         (dict(taxonomy=dict(groups={'a': ['b', 'b']})), 'not a whole result'),
         (dict(classes=[{}]), "not a whole result ('name' is missing)"),
         (

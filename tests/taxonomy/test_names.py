@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmdet_multigrain.taxonomy import TaxonomyError
-from mmdet_multigrain.taxonomy.names import check_name, normalise
+from mmdet_multigrain.taxonomy.names import check_name, normalize
 from mmdet_multigrain.utils.messages import closest
 
 
@@ -23,27 +23,27 @@ from mmdet_multigrain.utils.messages import closest
     ],
 )
 def test_spellings_of_one_name(spelling):
-    assert normalise(spelling) == 'short sleeve top'
+    assert normalize(spelling) == 'short sleeve top'
 
 
 @pytest.mark.parametrize('other', ['shortsleeve top', 'short sleeve tops', 'short.sleeve top'])
 def test_other_names_stay_other(other):
-    assert normalise(other) != normalise('short sleeve top')
+    assert normalize(other) != normalize('short sleeve top')
 
 
 def test_case_beyond_ascii():
-    assert normalise('STRASSE') == normalise('straße')
-    assert normalise('É') == normalise('e\u0301')  # composed or not
+    assert normalize('STRASSE') == normalize('straße')
+    assert normalize('É') == normalize('e\u0301')  # composed or not
 
 
 def test_separators_alone_stay_apart():
-    assert len({normalise('-'), normalise('_'), normalise('a')}) == 3
+    assert len({normalize('-'), normalize('_'), normalize('a')}) == 3
 
 
 @settings(deadline=None)
 @given(st.text())
-def test_normalise_ignores_what_it_promises_to_ignore(name):
-    assert normalise(f'  {name.replace(" ", "_")}') == normalise(name.replace(' ', '-')) or (
+def test_normalize_ignores_what_it_promises_to_ignore(name):
+    assert normalize(f'  {name.replace(" ", "_")}') == normalize(name.replace(' ', '-')) or (
         not name.replace(' ', '').strip('_- ')
     )
 
@@ -78,7 +78,7 @@ def test_no_names(value, said):
 def test_names_as_long_as_a_file_take_no_time_and_no_memory():
     name, other = 'é ' * 50_000_000, 'hta' + ' ' * 10**8
     started = time.process_time()
-    assert normalise(name) is name
+    assert normalize(name) is name
     with pytest.raises(TaxonomyError, match='has 100,000,000 letters'):
         check_name(name, 'a class')
     assert closest(name, ['hat']) is None and closest(other, ['hat']) is None

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError
-from mmdet_multigrain.taxonomy.names import check_name, normalise
+from mmdet_multigrain.taxonomy.names import check_name, normalize
 
 
 def make_cloth():
@@ -308,7 +308,7 @@ NAMES = st.one_of(
 @st.composite
 def taxonomies(draw):
     """Random trees: leaves at any depth in any label order, groups and aliases of any name."""
-    names = draw(st.lists(NAMES, unique_by=normalise, min_size=2, max_size=24))
+    names = draw(st.lists(NAMES, unique_by=normalize, min_size=2, max_size=24))
     count = draw(st.integers(1, len(names) // 2 + 1))
     leaves, others = names[:count], names[count:]
     nodes = [()]

@@ -101,7 +101,7 @@ def test_all_contenders_do_the_same(measured):
 def test_stages_and_flops_of_a_step(measured):
     record, _, _ = measured
     for what, some in (
-        ('training', {'backward', 'optimiser', 'RPN loss', 'RoI loss'}),
+        ('training', {'backward', 'optimizer', 'RPN loss', 'RoI loss'}),
         ('inference', {'RoI post-processing'}),
     ):
         for name in NAMES:

@@ -141,7 +141,7 @@ def test_ratios_and_medians(benchmarks):
         for name, times in (('a', (1, 2, 4)), ('b', (3, 3, 4)))
     }
     assert module.paired_ratio(runs, 'b', 'a') == 1.5  # of 3, 1.5 and 1
-    assert module.summarise(runs)['b'] == {
+    assert module.summarize(runs)['b'] == {
         'seconds': 3,
         'min_seconds': 3,
         'max_seconds': 4,

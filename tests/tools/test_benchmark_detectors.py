@@ -108,7 +108,7 @@ def record_of(seconds, **more):
 
 
 def test_rows_by_hand(part):
-    row = part('report').summarise(record_of({'a': [1, 2, 1], 'b': [2, 2, 3]}), 'training')['b']
+    row = part('report').summarize(record_of({'a': [1, 2, 1], 'b': [2, 2, 3]}), 'training')['b']
     assert row == {
         'seconds': 2,
         'spread': 0.5,

@@ -23,7 +23,7 @@ LIMIT = 2.0  # MB per 1,000 iterations
 
 
 def wandering(seed, size=1.0):
-    """Noise whose neighbours are alike, as memory has it."""
+    """Noise whose neighbors are alike, as memory has it."""
     noise = np.random.default_rng(seed).normal(size=len(STEPS))
     for place in range(1, len(noise)):
         noise[place] += 0.7 * noise[place - 1]

@@ -66,8 +66,8 @@ label = st.tuples(st.integers(1, 480), st.integers(8, 40))
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(label, box), max_size=6))
-def test_labels_never_leave_the_picture(labelled):
-    sizes, boxes = [size for size, _ in labelled], [box for _, box in labelled]
+def test_labels_never_leave_the_picture(labeled):
+    sizes, boxes = [size for size, _ in labeled], [box for _, box in labeled]
     places = place_labels(sizes, boxes, picture=PICTURE)
     for x1, y1, x2, y2 in rectangles(sizes, places):
         assert 0 <= x1 and 0 <= y1 and x2 <= PICTURE[0] and y2 <= PICTURE[1]

@@ -1,4 +1,4 @@
-"""Colours: a hue for each superclass, a shade for each class."""
+"""Colors: a hue for each superclass, a shade for each class."""
 
 import colorsys
 
@@ -10,8 +10,8 @@ from mmdet_multigrain.visualization.palette import superclass_palette
 BUILT_IN = ('deepfashion2', 'openimages_v4_clothing')
 
 
-def hue(colour):
-    return colorsys.rgb_to_hsv(*(value / 255 for value in colour))[0]
+def hue(color):
+    return colorsys.rgb_to_hsv(*(value / 255 for value in color))[0]
 
 
 def distance(one, other):
@@ -40,13 +40,13 @@ def test_hues_tell_superclasses_apart(name):
 
 
 @pytest.mark.parametrize('name', BUILT_IN)
-def test_colours_are_distinct_plain_integers(name):
+def test_colors_are_distinct_plain_integers(name):
     palette = superclass_palette(Taxonomy.load(name))
     assert len(set(palette)) == len(palette)
-    assert all(type(value) is int and 0 <= value <= 255 for colour in palette for value in colour)
+    assert all(type(value) is int and 0 <= value <= 255 for color in palette for value in color)
 
 
-def test_same_taxonomy_same_colours(garments, three_levels):
+def test_same_taxonomy_same_colors(garments, three_levels):
     assert superclass_palette(garments) == superclass_palette(Taxonomy.load(garments.to_dict()))
     # Only the coarsest level counts for the hue.
     coarse = Taxonomy('t', three_levels.classes, [path[:1] for path in three_levels.paths])

@@ -29,18 +29,18 @@ from mmdet_multigrain.visualization.pictures import (
 BLUE = (0, 0, 200)
 
 
-def grey(width=200, height=100):
+def gray(width=200, height=100):
     return Image.new('RGB', (width, height), (128, 128, 128))
 
 
-def pixels(picture, colour):
-    """Where a picture has a colour: rows and columns."""
-    return np.nonzero((np.asarray(picture) == colour).all(axis=-1))
+def pixels(picture, color):
+    """Where a picture has a color: rows and columns."""
+    return np.nonzero((np.asarray(picture) == color).all(axis=-1))
 
 
 def test_a_box_is_drawn_on_its_pixels():
-    photo = grey()
-    picture = draw_marks(photo, [Mark((20, 30, 100, 50), colour=BLUE)])
+    photo = gray()
+    picture = draw_marks(photo, [Mark((20, 30, 100, 50), color=BLUE)])
     rows, columns = pixels(picture, BLUE)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (30, 80, 20, 120)
     assert picture.getpixel((70, 55)) == (128, 128, 128)
@@ -49,14 +49,14 @@ def test_a_box_is_drawn_on_its_pixels():
 
 
 def test_a_box_is_enlarged_with_its_photo():
-    picture = draw_marks(grey(), [Mark((20, 30, 100, 50), colour=BLUE)], size=(400, 200))
+    picture = draw_marks(gray(), [Mark((20, 30, 100, 50), color=BLUE)], size=(400, 200))
     rows, columns = pixels(picture, BLUE)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (60, 160, 40, 240)
 
 
 def test_a_part_of_a_photo():
     picture = draw_marks(
-        grey(), [Mark((20, 30, 100, 50), colour=BLUE)], size=(480, 320), region=(10, 20, 130, 100)
+        gray(), [Mark((20, 30, 100, 50), color=BLUE)], size=(480, 320), region=(10, 20, 130, 100)
     )
     rows, columns = pixels(picture, BLUE)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (40, 240, 40, 440)
@@ -64,7 +64,7 @@ def test_a_part_of_a_photo():
 
 def test_a_dashed_box_is_there_in_part():
     def share(dashed):
-        picture = draw_marks(grey(), [Mark((20, 30, 100, 50), colour=BLUE, dashed=dashed)])
+        picture = draw_marks(gray(), [Mark((20, 30, 100, 50), color=BLUE, dashed=dashed)])
         return len(pixels(picture.crop((20, 30, 121, 31)), BLUE)[0]) / 101
 
     assert share(False) == 1
@@ -72,21 +72,21 @@ def test_a_dashed_box_is_there_in_part():
 
 
 def test_a_box_that_ends_with_the_photo_shows_all_its_sides():
-    picture = np.asarray(draw_marks(grey(), [Mark((0, 0, 200, 100), colour=BLUE)]))
+    picture = np.asarray(draw_marks(gray(), [Mark((0, 0, 200, 100), color=BLUE)]))
     for line in (picture[0], picture[-1], picture[:, 0], picture[:, -1]):
         assert (line == BLUE).all()
 
 
 def test_small_boxes_lie_on_large_ones():
-    small, large = Mark((50, 20, 20, 30), colour=MISSED), Mark((20, 20, 150, 70), colour=BLUE)
+    small, large = Mark((50, 20, 20, 30), color=MISSED), Mark((20, 20, 150, 70), color=BLUE)
     for marks in ([small, large], [large, small]):
-        assert draw_marks(grey(), marks).getpixel((60, 20)) == MISSED
+        assert draw_marks(gray(), marks).getpixel((60, 20)) == MISSED
 
 
-def test_a_label_has_a_plate_of_the_boxs_colour_and_stays_off_it():
+def test_a_label_has_a_plate_of_the_boxs_color_and_stays_off_it():
     marks = [Mark((50, 60, 20, 20), 'skirt 0.91', BLUE)]
-    picture = draw_marks(grey(), marks)
-    plain = draw_marks(grey(), [Mark((50, 60, 20, 20), '', BLUE)])
+    picture = draw_marks(gray(), marks)
+    plain = draw_marks(gray(), [Mark((50, 60, 20, 20), '', BLUE)])
     changed = np.nonzero((np.asarray(picture) != np.asarray(plain)).any(axis=-1))
     assert changed[0].max() < 60  # above the box
     plate = np.asarray(picture)[changed[0].min() : changed[0].max() + 1, 50:100]
@@ -104,10 +104,10 @@ def test_a_label_has_a_plate_of_the_boxs_colour_and_stays_off_it():
     ],
 )  # they touch
 def test_a_label_that_had_to_move_is_tied_to_its_box(plate, point):
-    picture = grey()
+    picture = gray()
     _tie(ImageDraw.Draw(picture, 'RGBA'), (20, 20, 40, 40), plate, BLUE)
     if point is None:
-        assert picture.tobytes() == grey().tobytes()
+        assert picture.tobytes() == gray().tobytes()
     else:
         assert picture.getpixel(point) == BLUE
 
@@ -141,7 +141,7 @@ any_mark = st.builds(
 @settings(max_examples=60, deadline=None)
 @given(st.lists(any_mark, max_size=4), st.integers(1, 90), st.integers(1, 90))
 def test_any_box_can_be_drawn_on_any_photo(marks, width, height):
-    photo = grey(width, height)
+    photo = gray(width, height)
     first, second = draw_marks(photo, marks), draw_marks(photo, marks)
     assert first.size == (width, height)
     assert jpeg(first) == jpeg(second)
@@ -174,7 +174,7 @@ def test_the_part_around_boxes_holds_them(boxes):
 
 
 def test_a_sheet_has_rows():
-    sheet = on_sheet([grey(30, 20), grey(30, 40), grey(10, 10)], columns=2, gap=5)
+    sheet = on_sheet([gray(30, 20), gray(30, 40), gray(10, 10)], columns=2, gap=5)
     assert sheet.size == (5 + 30 + 5 + 30 + 5, 5 + 40 + 5 + 10 + 5)
     ground = sheet.getpixel((0, 0))
     assert sheet.getpixel((5, 5)) == sheet.getpixel((40, 44)) == (128, 128, 128)
@@ -183,10 +183,10 @@ def test_a_sheet_has_rows():
 
 
 def test_a_caption_stands_above():
-    picture = captioned(grey(300, 50), ['a name', 'more'])
+    picture = captioned(gray(300, 50), ['a name', 'more'])
     assert picture.width == 300
     assert picture.crop((0, picture.height - 50, 300, picture.height)).tobytes() == (
-        grey(300, 50).tobytes()
+        gray(300, 50).tobytes()
     )
     assert picture.getpixel((299, 0)) == (255, 255, 255)
     assert len(set(picture.crop((0, 0, 300, picture.height - 50)).tobytes())) > 10
@@ -229,6 +229,6 @@ def test_unreadable_photos(tmp_path, content, message):
 
 
 def test_jpeg_files_are_whole():
-    with Image.open(io.BytesIO(jpeg(grey()))) as picture:
+    with Image.open(io.BytesIO(jpeg(gray()))) as picture:
         picture.load()
         assert picture.format == 'JPEG' and picture.size == (200, 100)

@@ -1,4 +1,4 @@
-"""Colours, axes, and figures as bytes."""
+"""Colors, axes, and figures as bytes."""
 
 import io
 
@@ -11,35 +11,35 @@ from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.visualization import style
 
 
-def test_a_colour_for_each_superclass_and_grey_for_the_rest():
+def test_a_color_for_each_superclass_and_grey_for_the_rest():
     taxonomy = Taxonomy.load('openimages_v4_clothing')
-    colours = style.superclass_colours(taxonomy)
-    assert set(colours) == set(taxonomy.group_names(0))
+    colors = style.superclass_colors(taxonomy)
+    assert set(colors) == set(taxonomy.group_names(0))
     grouped = {taxonomy.superclass_of(label) for label, path in enumerate(taxonomy.paths) if path}
-    assert len({colours[name] for name in grouped}) == len(grouped) == 7
-    assert {colours[name] for name in set(colours) - grouped} == {style.NO_SUPERCLASS}
-    assert style.NO_SUPERCLASS not in style.COLOURS
+    assert len({colors[name] for name in grouped}) == len(grouped) == 7
+    assert {colors[name] for name in set(colors) - grouped} == {style.NO_SUPERCLASS}
+    assert style.NO_SUPERCLASS not in style.COLORS
 
 
-def test_more_superclasses_than_colours():
+def test_more_superclasses_than_colors():
     taxonomy = Taxonomy.load({f'group {n}': [f'a{n}', f'b{n}'] for n in range(30)})
-    colours = style.superclass_colours(taxonomy)
-    assert len(colours) == 30 and set(colours.values()) == set(style.COLOURS)
+    colors = style.superclass_colors(taxonomy)
+    assert len(colors) == 30 and set(colors.values()) == set(style.COLORS)
 
 
-def test_without_superclasses_there_is_one_colour():
-    assert set(style.superclass_colours(Taxonomy('t', 'abc')).values()) == {style.COLOURS[0]}
+def test_without_superclasses_there_is_one_color():
+    assert set(style.superclass_colors(Taxonomy('t', 'abc')).values()) == {style.COLORS[0]}
     alone = Taxonomy.load({'top': ['shirt'], 'bottom': ['skirt']})
-    assert style.superclass_colours(alone) == dict.fromkeys(['top', 'bottom'], style.COLOURS[0])
+    assert style.superclass_colors(alone) == dict.fromkeys(['top', 'bottom'], style.COLORS[0])
 
 
 def contrast(one, other):
-    """WCAG's ratio of two colours."""
+    """WCAG's ratio of two colors."""
 
-    def luminance(colour):
+    def luminance(color):
         parts = [
             part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
-            for part in matplotlib.colors.to_rgb(colour)
+            for part in matplotlib.colors.to_rgb(color)
         ]
         return sum(
             weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), parts, strict=True)
@@ -49,11 +49,11 @@ def contrast(one, other):
     return (light + 0.05) / (dark + 0.05)
 
 
-@pytest.mark.parametrize('colour', [*style.COLOURS, style.NO_SUPERCLASS])
-def test_words_on_colours_can_be_read(colour):
-    best = max(contrast(colour, ink) for ink in ('black', 'white'))
-    assert contrast(colour, style.ink_on(colour)) == best >= 4.5
-    assert contrast(style.tint(colour, 0.42), style.INK) > 6
+@pytest.mark.parametrize('color', [*style.COLORS, style.NO_SUPERCLASS])
+def test_words_on_colors_can_be_read(color):
+    best = max(contrast(color, ink) for ink in ('black', 'white'))
+    assert contrast(color, style.ink_on(color)) == best >= 4.5
+    assert contrast(style.tint(color, 0.42), style.INK) > 6
 
 
 def test_tint():

@@ -106,7 +106,7 @@ def make_document(args: argparse.Namespace) -> Document:
     # Here, because matplotlib and the evaluation take seconds to load; the evaluation loads mmdet,
     # where it is installed, which prints lines that concern nobody.
     with quiet_imports():
-        from mmdet_multigrain.report.runs.analysis import analyse_variants
+        from mmdet_multigrain.report.runs.analysis import analyze_variants
         from mmdet_multigrain.report.runs.comparison import compare
         from mmdet_multigrain.report.runs.names import find_variant, shorten_variants
         from mmdet_multigrain.report.runs.runs import load_runs
@@ -134,7 +134,7 @@ def make_document(args: argparse.Namespace) -> Document:
         progress=True,
         resamples=0 if args.no_bootstrap else args.resamples,
     )
-    return runs_document(runs, comparison, analyse_variants(runs, progress=True), paper=paper)
+    return runs_document(runs, comparison, analyze_variants(runs, progress=True), paper=paper)
 
 
 def main() -> None:

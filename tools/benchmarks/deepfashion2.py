@@ -12,7 +12,7 @@ from mmdet_multigrain.utils.errors import ConfigError
 
 from .deepfashion2_baseline import parse_all
 from .deepfashion2_input import write_input
-from .measure import format_table, measure, measure_in_turn, paired_ratio, summarise
+from .measure import format_table, measure, measure_in_turn, paired_ratio, summarize
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
         again = measure(
             functools.partial(convert_all, root, out_file, workers=args.workers, force=False)
         )
-        result = {'files': count, 'boxes': boxes.pop(), **summarise(runs)}
+        result = {'files': count, 'boxes': boxes.pop(), **summarize(runs)}
         result['files_per_second'] = count / result['convert']['seconds']
         result['ratio_to_parse'] = paired_ratio(runs, 'convert', 'parse')
         result['ratio_to_parse_and_heads'] = paired_ratio(runs, 'convert', 'parse + heads')

@@ -18,7 +18,7 @@ HEAD_BYTES = 4096
 
 
 def parse_chunk(folder: str, images: str | None, names: list[str]) -> int:
-    """Read and parse annotation files; with ``images`` read the heads of the images, too."""
+    """Read and parse annotation files; with `images` read the heads of the images, too."""
     boxes = 0
     for name in names:
         with open(folder + name, 'rb') as file:

@@ -101,7 +101,7 @@ def make_pictures() -> list[tuple[int, int, bytes]]:
 
 
 def write_input(root: Path, count: int, *, seed: int = 0) -> None:
-    """Write ``count`` pictures with annotations as ROOT/train, unless they are there already.
+    """Write `count` pictures with annotations as ROOT/train, unless they are there already.
 
     Raises:
         ValueError: The folder holds something else.

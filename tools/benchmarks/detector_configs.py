@@ -51,7 +51,7 @@ class Contender:
     Attributes:
         name: As tables show it.
         source: File, or name in the installed mmdet.
-        precision: One of ``PRECISIONS``.
+        precision: One of `PRECISIONS`.
         speed: Options for faster training, joined by '+'.
         reference: Name of the contender that it is compared with.
         cfg: The config, complete.
@@ -84,10 +84,10 @@ def load(
     That config is the first that is not of the installed mmdet.
 
     Args:
-        sources: Config files; a name like ``mmdet::...`` is one of the installed mmdet.
+        sources: Config files; a name like `mmdet::...` is one of the installed mmdet.
         against: Config that the others are compared with; 'stock' is the stock detector with the
             body of the shared config.
-        precisions: Of ``PRECISIONS``; each config is a contender in each, compared with the
+        precisions: Of `PRECISIONS`; each config is a contender in each, compared with the
             reference in the same.
         speed: Options for faster training, several joined by '+'; with each, every config but
             the reference is one more contender.

@@ -38,7 +38,7 @@ def draw_batches(
 
 
 def _draw_sample(rng: np.random.Generator, width: int, height: int, num_classes: int) -> dict:
-    # Patches of colour with grain: edges at all sizes, as in photos, and cheap.
+    # Patches of color with grain: edges at all sizes, as in photos, and cheap.
     coarse = rng.integers(0, 200, (3, -(-height // 32), -(-width // 32)), dtype=np.uint8)
     image = coarse.repeat(32, axis=1).repeat(32, axis=2)[:, :height, :width]
     image = image + rng.integers(0, 55, image.shape, dtype=np.uint8)

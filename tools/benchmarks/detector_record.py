@@ -148,7 +148,7 @@ def _differences(record: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[
 
 
 def joined(record: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """A record with the rounds of another one behind its own; see ``check_same``."""
+    """A record with the rounds of another one behind its own; see `check_same`."""
     configs = {
         name: config
         | {'matmul_flops': max(config['matmul_flops'], new['configs'][name]['matmul_flops'])}

@@ -74,11 +74,11 @@ def stage_shares(profiles: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return {name: value / total for name, value in medians.items()}
 
 
-def summarise(record: Mapping[str, Any], what: str) -> dict[str, dict[str, Any]]:
+def summarize(record: Mapping[str, Any], what: str) -> dict[str, dict[str, Any]]:
     """Numbers of each contender.
 
     Args:
-        record: Of ``detector_record``.
+        record: Of `detector_record`.
         what: One of what it measured.
     """
     measured = record['measured'][what]
@@ -171,7 +171,7 @@ def tables(record: Mapping[str, Any], *, markdown: bool = False) -> str:
     """All tables of a record, as text or Markdown."""
     parts = []
     for what in record['measured']:
-        rows = summarise(record, what)
+        rows = summarize(record, what)
         parts.append(_heading(record, what))
         parts += [
             table.markdown() if markdown else table.text()

@@ -38,7 +38,7 @@ class Worker:
         self.description: dict[str, Any] = self._receive()
 
     def ask(self, method: str, **arguments: Any) -> Any:
-        """What a method of ``detector_worker.Steps`` returns there.
+        """What a method of `detector_worker.Steps` returns there.
 
         Raises:
             BenchmarkError: It failed, or the process is gone.
@@ -67,7 +67,7 @@ def workers(contenders: Sequence[Contender], *arguments: Any) -> Iterator[dict[s
 
     Args:
         contenders: What to build.
-        *arguments: Of ``detector_worker.serve``, behind the contender.
+        *arguments: Of `detector_worker.serve`, behind the contender.
     """
     context = multiprocessing.get_context('forkserver')
     started: list[tuple[BaseProcess, Connection]] = []

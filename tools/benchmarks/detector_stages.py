@@ -40,7 +40,7 @@ INFERENCE = (
     ('RoI head', 'roi_head.bbox_head', 'forward'),
 )
 STAGES = {'training': TRAINING, 'inference': INFERENCE}
-OPTIMISER = (('backward', 'backward'), ('optimiser', 'step'), ('optimiser', 'zero_grad'))
+OPTIMIZER = (('backward', 'backward'), ('optimizer', 'step'), ('optimizer', 'zero_grad'))
 
 
 class StageClock:

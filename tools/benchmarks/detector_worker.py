@@ -85,7 +85,7 @@ class Plan:
 def serve(
     connection: Connection, contender: Contender, shared: Any, plan: Plan, folder: str
 ) -> None:
-    """Answer requests (method of ``Steps``, arguments) until the parent is gone.
+    """Answer requests (method of `Steps`, arguments) until the parent is gone.
 
     Args:
         connection: To the parent.
@@ -94,7 +94,7 @@ def serve(
         plan: What all contenders do alike.
         folder: For temporary files.
 
-    The first answer, unasked, is what ``Steps.describe`` gives. An answer is ('done', value) or
+    The first answer, unasked, is what `Steps.describe` gives. An answer is ('done', value) or
     ('error', one line); after an error the process ends.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
@@ -120,7 +120,7 @@ def serve(
 class BenchmarkRunner(Runner):
     """A Runner whose training loop does what it is asked to.
 
-    So model, optimiser, hooks, compilation and the like are what the config says, as in training.
+    So model, optimizer, hooks, compilation and the like are what the config says, as in training.
     """
 
     @classmethod
@@ -225,10 +225,10 @@ class Steps(BaseLoop):
     def time(self, *, what: str, number: int) -> float:
         """Seconds of one timing; of training and inference, the mean over the plan's steps.
 
-        Training: preprocessing, forward, losses, backward, optimiser, and the config's own hooks.
+        Training: preprocessing, forward, losses, backward, optimizer, and the config's own hooks.
         Inference: preprocessing, detection and post-processing of one image.
         Data: the plan's batches from the training loader. Evaluation: the metric, see
-        ``detector_data``.
+        `detector_data`.
         """
         if what == 'data':
             return detector_data.loading_seconds(self._loader, self.plan.loader_batches)
@@ -253,7 +253,7 @@ class Steps(BaseLoop):
         if what == 'training':
             targets += [
                 (stage, self.runner.optim_wrapper, method)
-                for stage, method in detector_stages.OPTIMISER
+                for stage, method in detector_stages.OPTIMIZER
             ]
         step = self._step(what, number * self.plan.steps)
         with (

@@ -48,7 +48,7 @@ def detectors(config: str, stock: str, picture: np.ndarray, *, onnx: bool) -> di
         from mmdet_multigrain.export.stock_model import stock_model
         from mmdet_multigrain.export.to_onnx import onnx_bytes, open_session
     init_default_scope('mmdet')
-    logging.disable(logging.INFO)  # mmengine names every layer that it initialises
+    logging.disable(logging.INFO)  # mmengine names every layer that it initializes
     torch.manual_seed(0)
     ours_cfg = launch.load_config(config).model
     ours = MODELS.build(copy.deepcopy(ours_cfg))

@@ -36,7 +36,7 @@ class Photos:
 
 
 def enlarge(images: Path, annotations: Path, out: Path, *, count: int, edge: int) -> Photos:
-    """The first photos of a COCO data set, scaled to a short edge of ``edge`` px.
+    """The first photos of a COCO data set, scaled to a short edge of `edge` px.
 
     Raises:
         ValueError: The file is no COCO file, or an image cannot be read; one line.

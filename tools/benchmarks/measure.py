@@ -84,7 +84,7 @@ def measure_in_turn(
     return runs
 
 
-def summarise(runs: Mapping[str, list[Measured]]) -> dict[str, dict[str, float]]:
+def summarize(runs: Mapping[str, list[Measured]]) -> dict[str, dict[str, float]]:
     """Medians and extremes of the seconds, medians of the rest, by name."""
     return {
         name: {
@@ -100,20 +100,20 @@ def summarise(runs: Mapping[str, list[Measured]]) -> dict[str, dict[str, float]]
 
 
 def paired_ratio(runs: Mapping[str, list[Measured]], name: str, base: str) -> float:
-    """Median over the rounds of seconds of ``name`` / seconds of ``base``."""
+    """Median over the rounds of seconds of `name` / seconds of `base`."""
     return statistics.median(
         one.seconds / other.seconds for one, other in zip(runs[name], runs[base], strict=True)
     )
 
 
 def format_table(runs: Mapping[str, list[Measured]], *, base: str) -> str:
-    """A line for each kind of work; ``base`` is what the last column compares with."""
+    """A line for each kind of work; `base` is what the last column compares with."""
     width = max(map(len, runs)) + 2
     lines = [
         f'{"":<{width}}{"seconds":>9}{"min":>8}{"max":>8}{"CPU s":>8}{"peak MB":>9}'
         f'{"per worker":>12}{"x " + base:>{len(base) + 5}}'
     ]
-    for name, row in summarise(runs).items():
+    for name, row in summarize(runs).items():
         lines.append(
             f'{name:<{width}}{row["seconds"]:>9.2f}{row["min_seconds"]:>8.2f}'
             f'{row["max_seconds"]:>8.2f}{row["cpu_seconds"]:>8.2f}{row["peak_mb"]:>9.0f}'

@@ -13,7 +13,7 @@ import polars as pl
 from mmdet_multigrain.converters.openimages import convert
 from mmdet_multigrain.utils.errors import ConfigError
 
-from .measure import format_table, measure_in_turn, paired_ratio, summarise
+from .measure import format_table, measure_in_turn, paired_ratio, summarize
 from .openimages_input import RELEASE_ROWS, label_names, write_input
 
 
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
             'rows': count,
             'csv_bytes': boxes_csv.stat().st_size,
             'boxes': boxes.pop(),
-            **summarise(runs),
+            **summarize(runs),
         }
         result['ratio'] = paired_ratio(runs, 'convert', 'filter')
         result['seconds_per_million_rows'] = result['convert']['seconds'] / count * 1e6

@@ -1,4 +1,4 @@
-"""A hook that notes what a process has allocated and not freed, for ``long_run.py``.
+"""A hook that notes what a process has allocated and not freed, for `long_run.py`.
 
 The memory that the system sees moves by what allocators keep for later; this is what is in use.
 Not a tool to be called by hand.
@@ -18,7 +18,7 @@ from mmengine.runner import Runner
 
 
 class _MallInfo(ctypes.Structure):
-    """What ``mallinfo2`` returns (glibc 2.33 and later, malloc.h)."""
+    """What `mallinfo2` returns (glibc 2.33 and later, malloc.h)."""
 
     _fields_ = [(name, ctypes.c_size_t) for name in (
         'arena', 'ordblks', 'smblks', 'hblks', 'hblkhd', 'usmblks', 'fsmblks', 'uordblks',

@@ -173,7 +173,7 @@ def build(
 
 
 def train(work_dir: Path, *, resume: str | None = None, **options: Any) -> Runner:
-    """Train, from the last checkpoint with ``resume='auto'``; the runner when it has ended."""
+    """Train, from the last checkpoint with `resume='auto'`; the runner when it has ended."""
     runner = build(work_dir, **options)
     if resume:
         set_resume(runner, resume)

@@ -1,2 +1,2 @@
-# One kernel for a step of the optimiser (SGD, Adam, AdamW).
+# One kernel for a step of the optimizer (SGD, Adam, AdamW).
 optim_wrapper = dict(optimizer=dict(fused=True))

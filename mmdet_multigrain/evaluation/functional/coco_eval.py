@@ -274,7 +274,7 @@ def evaluate_levels(
 ) -> list[CocoResult]:
     """Evaluate once for each level of a taxonomy.
 
-    On a coarse level both sides are relabelled by superclass: a detection of the right
+    On a coarse level both sides are relabeled by superclass: a detection of the right
     superclass counts, whichever fine class it names; a second one on the same object is a
     duplicate, whichever fine class it names.
 
@@ -392,7 +392,7 @@ def _pycocotools_evaluator(
 
 
 def check_labels(ground_truth: GroundTruth, detections: Detections, num_classes: int) -> None:
-    """Raise a one-line EvaluationError if a label is not one of ``0..num_classes-1``."""
+    """Raise a one-line EvaluationError if a label is not one of `0..num_classes-1`."""
     for name, boxes in (('ground truth', ground_truth), ('detections', detections)):
         if len(boxes.labels) and not 0 <= boxes.labels.min() <= boxes.labels.max() < num_classes:
             raise EvaluationError(

@@ -162,7 +162,7 @@ class ErrorAnalysis:
         return self.losses[ERRORS.index(kind)]
 
 
-def analyse_errors(
+def analyze_errors(
     ground_truth: GroundTruth,
     detections: Detections,
     taxonomy: Taxonomy,

@@ -39,7 +39,7 @@ class Resampling:
         threshold: Classes in a smaller fraction of the images than this are repeated.
         class_factors: Repeat factor of each class; None for a class without images.
         num_images: Images in an epoch without it.
-        epoch: Images in an epoch of MMDetection's ``ClassBalancedDataset``, which shows each
+        epoch: Images in an epoch of MMDetection's `ClassBalancedDataset`, which shows each
             image as often as its factor rounded up.
         expected: The sum of the factors: the epoch where they are rounded at random (LVIS).
     """
@@ -60,10 +60,10 @@ def resample(
     the largest factor of its classes. Only images with a box count: the configs train on those.
 
     Args:
-        images: (N,) image of each box, crowds included, as ``ClassBalancedDataset`` counts.
+        images: (N,) image of each box, crowds included, as `ClassBalancedDataset` counts.
         labels: (N,) class of each box.
         num_classes: K.
-        threshold: ``oversample_thr``, above 0.
+        threshold: `oversample_thr`, above 0.
     """
     numbers, images = np.unique(images, return_inverse=True)
     pairs = np.unique(images * num_classes + labels)  # a class counts once for each image

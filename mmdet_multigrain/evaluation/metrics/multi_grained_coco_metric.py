@@ -48,7 +48,7 @@ class MultiGrainedCocoMetric(CocoMetric):
     """COCO box metric with superclasses, rare classes and full precision.
 
     Besides COCO's numbers it gives AP of each class, mean AP of the rarest 30 % of classes, and
-    AP of the superclasses on each coarse level of the taxonomy (both sides relabelled). It
+    AP of the superclasses on each coarse level of the taxonomy (both sides relabeled). It
     differs from `CocoMetric` in this:
 
     - Categories are matched to labels by name, never by position.

@@ -1,6 +1,6 @@
 """The trunk that the multi-grained and the merged head share: parallel FC branches.
 
-Here belong the branches of different depth on the RoI feature and their initialisation, nothing
+Here belong the branches of different depth on the RoI feature and their initialization, nothing
 that knows what the branches are supervised with.
 """
 
@@ -40,7 +40,7 @@ class MultiBranchBBoxHead(BBoxHead):
         fc_out_channels (int): Width of every FC layer. Defaults to 1024.
         num_classes (int, optional): Only accepted if it equals the taxonomy's.
         loss_cls (dict): Classification loss.
-        init_cfg (dict | list[dict], optional): Replaces the default initialisation: Xavier for
+        init_cfg (dict | list[dict], optional): Replaces the default initialization: Xavier for
             the branches as in Shared2FCBBoxHead, normal for the predictors.
         **kwargs: Arguments of mmdet's BBoxHead (`in_channels`, `roi_feat_size`, `bbox_coder`,
             `reg_class_agnostic`, `loss_bbox`, ...).

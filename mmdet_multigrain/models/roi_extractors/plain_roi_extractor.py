@@ -27,7 +27,7 @@ class PlainRoIExtractor(SingleRoIExtractor):
         Args:
             feats (tuple[Tensor]): One map per level, (B, C, H, W), of any floating type.
             rois (Tensor): (N, 5), each the index of its image and x1, y1, x2, y2 in pixels.
-            roi_scale_factor (float, optional): Enlarges the RoIs about their centres.
+            roi_scale_factor (float, optional): Enlarges the RoIs about their centers.
 
         Returns:
             Tensor: (N, C, h, w) in single precision.

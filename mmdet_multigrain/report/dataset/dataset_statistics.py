@@ -1,7 +1,7 @@
 """Statistics of COCO files along a taxonomy, computed once into typed values.
 
-Here belongs what the numbers are; how they are shown belongs to ``dataset_tables`` and
-``dataset_figures``. The first file is the training set: its boxes decide which classes are rare.
+Here belongs what the numbers are; how they are shown belongs to `dataset_tables` and
+`dataset_figures`. The first file is the training set: its boxes decide which classes are rare.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Sizes:
         small: Boxes below 32 x 32 pixels.
         medium: Boxes between.
         large: Boxes above 96 x 96 pixels.
-        pixels: ``QUANTILES`` of the size in pixels; None without boxes.
+        pixels: `QUANTILES` of the size in pixels; None without boxes.
         relative: The same of the size as a fraction of the image's; None where unknown.
     """
 
@@ -149,7 +149,7 @@ def dataset_stats(
 
     Args:
         files: Name and boxes of each, the training set first.
-        thresholds: ``oversample_thr`` of class-balanced sampling.
+        thresholds: `oversample_thr` of class-balanced sampling.
     """
     splits = tuple(split_stats(name, columns) for name, columns in files)
     train = files[0][1]
@@ -205,7 +205,7 @@ def _group_stats(
     superclasses: Sequence[str | None],
     listed: np.ndarray,
 ) -> tuple[GroupStats, ...]:
-    """Statistics for each value of ``labels``, whose names are given."""
+    """Statistics for each value of `labels`, whose names are given."""
     count = len(names)
     crowds = np.bincount(labels[columns.crowd], minlength=count)
     single = ~columns.crowd

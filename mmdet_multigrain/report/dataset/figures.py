@@ -1,6 +1,6 @@
 """Figures of a data set's statistics: class counts, box sizes.
 
-Each function draws on an empty figure, see ``style.render``. The grouping has a module of its own.
+Each function draws on an empty figure, see `style.render`. The grouping has a module of its own.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _MARKERS = 'Dos^vP'
 
 
 def class_counts(figure: Figure, stats: DatasetStats) -> None:
-    """Boxes of each class as bars, coloured by superclass, most first; the rarest 30 % marked."""
+    """Boxes of each class as bars, colored by superclass, most first; the rarest 30 % marked."""
     order = stats.by_count
     counts = [stats.train.counts[label] for label in order]
     names = [stats.taxonomy.superclass_of(label) for label in order]
@@ -39,13 +39,13 @@ def class_counts(figure: Figure, stats: DatasetStats) -> None:
     shaded = len(order) - len(stats.rarest)
     axes.axhspan(shaded - 0.5, len(order) - 0.4, color=_SHADE, zorder=0, linewidth=0)
     _class_names(axes, [stats.taxonomy.classes[label] for label in order])
-    colours = style.superclass_colours(stats.taxonomy)
+    colors = style.superclass_colors(stats.taxonomy)
     axes.barh(
         range(len(order)),
         [max(count - low, 0) for count in counts],
         left=low,
         height=0.72,
-        color=[colours[name] for name in names],
+        color=[colors[name] for name in names],
     )
     for number, split in enumerate(stats.splits[1:]):
         axes.plot(
@@ -81,11 +81,11 @@ def class_counts(figure: Figure, stats: DatasetStats) -> None:
 def box_sizes(figure: Figure, stats: DatasetStats) -> None:
     """Sizes of the boxes of each class: box plots on a log axis, one superclass after another."""
     groups = [
-        (name, colour, [label for label in labels if stats.train.counts[label]])
-        for name, colour, labels in superclass_groups(stats)
+        (name, color, [label for label in labels if stats.train.counts[label]])
+        for name, color, labels in superclass_groups(stats)
     ]
     order = [label for *_, labels in groups for label in labels]
-    colours = [colour for _, colour, labels in groups for _ in labels]
+    colors = [color for _, color, labels in groups for _ in labels]
     quantiles = [stats.train.classes[label].sizes.pixels for label in order]
     rows = range(len(order))
     axes = _rows(figure, len(order))
@@ -98,14 +98,14 @@ def box_sizes(figure: Figure, stats: DatasetStats) -> None:
         [stats.train.counts[label] for label in order],
     )
     lowest, lower, middle, upper, highest = zip(*quantiles, strict=True)
-    axes.hlines(rows, lowest, highest, colors=colours, linewidth=1.3, zorder=2)
+    axes.hlines(rows, lowest, highest, colors=colors, linewidth=1.3, zorder=2)
     axes.barh(
         rows,
         [end - start for start, end in zip(lower, upper, strict=True)],
         left=lower,
         height=0.62,
-        color=[style.tint(colour, 0.6) for colour in colours],
-        edgecolor=colours,
+        color=[style.tint(color, 0.6) for color in colors],
+        edgecolor=colors,
         zorder=3,
     )
     axes.vlines(
@@ -129,11 +129,11 @@ def box_sizes(figure: Figure, stats: DatasetStats) -> None:
 
 
 def superclass_groups(stats: DatasetStats) -> list[tuple[str, str, tuple[int, ...]]]:
-    """Name, colour and classes of each superclass, most training boxes first.
+    """Name, color and classes of each superclass, most training boxes first.
 
     The classes that have no superclass come last, as one entry.
     """
-    colours = style.superclass_colours(stats.taxonomy)
+    colors = style.superclass_colors(stats.taxonomy)
     groups: dict[str | None, list[int]] = {}
     for label in stats.by_count:
         name = stats.taxonomy.superclass_of(label) if stats.taxonomy.paths[label] else None
@@ -144,7 +144,7 @@ def superclass_groups(stats: DatasetStats) -> list[tuple[str, str, tuple[int, ..
     return [
         (
             name or NO_SUPERCLASS,
-            colours[stats.taxonomy.superclass_of(groups[name][0])],
+            colors[stats.taxonomy.superclass_of(groups[name][0])],
             tuple(groups[name]),
         )
         for name in sorted(groups, key=lambda name: (name is None, -boxes[name]))
@@ -239,10 +239,10 @@ def _legend(axes: Axes, stats: DatasetStats) -> None:
     """Superclasses with their sums, and what the marks of further files are."""
     entries = []
     if stats.is_grouped:
-        for name, colour, labels in superclass_groups(stats):
+        for name, color, labels in superclass_groups(stats):
             entries.append(
                 (
-                    Patch(facecolor=colour),
+                    Patch(facecolor=color),
                     f'{shorten(name, _SUPERCLASS_NAME)} '
                     f'({sum(stats.train.counts[label] for label in labels):,})',
                 )
@@ -293,7 +293,7 @@ def _coco_ranges(axes: Axes, low: float, high: float) -> None:
 def _group_names(axes: Axes, groups: Sequence[tuple[str, str, Sequence[int]]]) -> None:
     """Lines between superclasses, and their names at the right."""
     start = 0
-    for name, colour, labels in groups:
+    for name, color, labels in groups:
         if not labels:
             continue
         end = start + len(labels)
@@ -302,7 +302,7 @@ def _group_names(axes: Axes, groups: Sequence[tuple[str, str, Sequence[int]]]) -
         axes.plot(
             [1.006, 1.006],
             [start - 0.35, end - 0.65],
-            color=colour,
+            color=color,
             linewidth=3,
             transform=axes.get_yaxis_transform(),
             clip_on=False,

@@ -71,7 +71,7 @@ def grouping(figure: Figure, stats: DatasetStats) -> None:
         for block in column:
             _draw_block(axes, stats, block, left, top)
             for row, label in enumerate(block.labels):
-                _draw_class(axes, stats, block.colour, label, left, top + _ROW * row)
+                _draw_class(axes, stats, block.color, label, left, top + _ROW * row)
             top += block.height + _GAP
 
 
@@ -80,7 +80,7 @@ class Block:
     """A superclass and its classes, most boxes first."""
 
     name: str
-    colour: str
+    color: str
     labels: tuple[int, ...]
 
     @property
@@ -107,7 +107,7 @@ def _height(column: Sequence[Block]) -> float:
 def _draw_block(axes: Axes, stats: DatasetStats, block: Block, left: float, top: float) -> None:
     axes.add_patch(
         Rectangle(
-            (left, top), _BLOCK - 0.03, block.height - 0.02, linewidth=0, facecolor=block.colour
+            (left, top), _BLOCK - 0.03, block.height - 0.02, linewidth=0, facecolor=block.color
         )
     )
     boxes = sum(stats.train.counts[label] for label in block.labels)
@@ -117,7 +117,7 @@ def _draw_block(axes: Axes, stats: DatasetStats, block: Block, left: float, top:
         lines.append(f'{boxes:,} boxes' + (f' ({share:.0%})' if share >= 0.005 else ''))
     if len(block.labels) > 2:
         lines.append(f'{len(block.labels)} classes')
-    ink = style.ink_on(block.colour)
+    ink = style.ink_on(block.color)
     y = top + block.height / 2 - _LINE * len(lines) / 2 - 0.01
     x = left + _PADDING
     style.fit(
@@ -132,7 +132,7 @@ def _draw_block(axes: Axes, stats: DatasetStats, block: Block, left: float, top:
 
 
 def _draw_class(
-    axes: Axes, stats: DatasetStats, colour: str, label: int, left: float, top: float
+    axes: Axes, stats: DatasetStats, color: str, label: int, left: float, top: float
 ) -> None:
     x, middle = left + _BLOCK, top + _ROW / 2 - 0.01
     for share, width in (
@@ -140,9 +140,7 @@ def _draw_class(
         (0.42, _NAMES * _filled(stats, label)),
     ):
         axes.add_patch(
-            Rectangle(
-                (x, top), width, _ROW - 0.02, linewidth=0, facecolor=style.tint(colour, share)
-            )
+            Rectangle((x, top), width, _ROW - 0.02, linewidth=0, facecolor=style.tint(color, share))
         )
     style.fit(
         axes.text(x + _PADDING, middle, stats.taxonomy.classes[label], va='center_baseline'),

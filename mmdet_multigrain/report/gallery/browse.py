@@ -1,7 +1,7 @@
 """From runs to a folder of pictures: judge, choose, draw, list.
 
 Here belongs the order of these steps and what is told of them. What each does belongs in
-``galleries`` (the choice), ``gallery_pictures`` (the drawing) and ``gallery_files`` (the folder).
+`galleries` (the choice), `gallery_pictures` (the drawing) and `gallery_files` (the folder).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mmdet_multigrain.taxonomy import Taxonomy
-from mmdet_multigrain.visualization.style import superclass_colours
+from mmdet_multigrain.visualization.style import superclass_colors
 
 from ..errors import ReportError
 from ..runs.runs import Run
@@ -130,7 +130,7 @@ def browse(
         render_page(
             Page(
                 detail=detail,
-                legend=[*superclass_colours(taxonomy).items()],
+                legend=[*superclass_colors(taxonomy).items()],
                 photos=shown,
                 runs=[*pages.items()],
             )

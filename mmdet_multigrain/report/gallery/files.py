@@ -1,7 +1,7 @@
 """Writes the pictures of runs into a folder: which file holds what, and the index of all.
 
-The choice belongs in ``galleries``, the drawing in ``gallery_pictures``, the form of the index in
-``gallery_index``.
+The choice belongs in `galleries`, the drawing in `gallery_pictures`, the form of the index in
+`gallery_index`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Photos:
     _unreadable: set[str] = field(default_factory=set)
 
     def check(self, names: Iterable[str]) -> None:
-        """Raise a ``ReportError`` if there are some to read and none of them is there."""
+        """Raise a `ReportError` if there are some to read and none of them is there."""
         names = sorted(set(names))
         if names and not any((self.folder / name).is_file() for name in names):
             raise ReportError(
@@ -103,7 +103,7 @@ class PictureFolder:
         truth: Ground truth of the runs.
         file_names: Of the photos, by position in the ground truth.
         runs: Names of the runs.
-        look: Names and colours of the classes.
+        look: Names and colors of the classes.
         width: Of a photo in pixels.
         labels: Classes whose ground truth is shown.
     """

@@ -1,7 +1,7 @@
 """Which photos and boxes are worth a look: where runs differ most, and examples of each error.
 
-Only the choice is here. What became of a detection is decided in ``evaluation.error_analysis``,
-how it is drawn in ``gallery_pictures``.
+Only the choice is here. What became of a detection is decided in `evaluation.error_analysis`,
+how it is drawn in `gallery_pictures`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mmdet_multigrain.evaluation.functional.error_analysis import (
     CLASS,
     ERRORS,
     Kind,
-    analyse_errors,
+    analyze_errors,
 )
 from mmdet_multigrain.taxonomy import Taxonomy
 
@@ -33,7 +33,7 @@ class Case:
 
     Attributes:
         kind: What became of it.
-        image: Position of its photo in the ground truth's ``image_ids``.
+        image: Position of its photo in the ground truth's `image_ids`.
         predicted: Label that the detector gave; None if missed.
         true: Label of the ground truth that it is about; None on the background.
         score: Of the detection; None if missed.
@@ -90,7 +90,7 @@ def judge(
         detections.boxes[kept],
         detections.scores[kept],
     )
-    table = analyse_errors(ground_truth, detections, taxonomy, pos_thr=iou_thr).detections
+    table = analyze_errors(ground_truth, detections, taxonomy, pos_thr=iou_thr).detections
     order = np.lexsort((-detections.scores, detections.images))
     cases = []
     for number in order[table.kinds[order] < Kind.MISSED].tolist():

@@ -76,7 +76,7 @@ class Page:
 
     Attributes:
         detail: How the pictures were chosen.
-        legend: Name and colour (like ``#aabbcc``) of each superclass.
+        legend: Name and color (like `#aabbcc`) of each superclass.
         photos: Side by side.
         runs: The galleries of each run by its name.
     """

@@ -1,8 +1,8 @@
 """How chosen photos and cases are drawn: side by side, alone, and in a cell of a contact sheet.
 
 Solid is a detection, dashed is ground truth, red and dashed is what was missed; otherwise the
-colour tells the superclass. The choice belongs in ``galleries``, lines and letters in
-``pictures``.
+color tells the superclass. The choice belongs in `galleries`, lines and letters in
+`pictures`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mmdet_multigrain.evaluation.functional.error_analysis import Kind
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.visualization.pictures import (
     MISSED,
-    Colour,
+    Color,
     Mark,
     around,
     captioned,
@@ -29,7 +29,7 @@ from mmdet_multigrain.visualization.pictures import (
     fit,
     on_sheet,
 )
-from mmdet_multigrain.visualization.style import superclass_colours
+from mmdet_multigrain.visualization.style import superclass_colors
 
 from .galleries import Case
 
@@ -43,7 +43,7 @@ _TALLEST = 2  # a picture is at most so many times as high as wide
 
 @dataclass(frozen=True)
 class Look:
-    """Names and colours of classes."""
+    """Names and colors of classes."""
 
     taxonomy: Taxonomy
 
@@ -51,22 +51,22 @@ class Look:
         """Of a class."""
         return self.taxonomy.classes[label]
 
-    def colour(self, label: int) -> Colour:
+    def color(self, label: int) -> Color:
         """Of the superclass of a class."""
-        return self._colours[label]
+        return self._colors[label]
 
     @cached_property
-    def _colours(self) -> list[Colour]:
-        by_name = superclass_colours(self.taxonomy)
+    def _colors(self) -> list[Color]:
+        by_name = superclass_colors(self.taxonomy)
         return [
             rgb(by_name[self.taxonomy.superclass_of(label)])
             for label in range(self.taxonomy.num_classes)
         ]
 
 
-def rgb(colour: str) -> Colour:
+def rgb(color: str) -> Color:
     """Red, green, blue from 0 to 255."""
-    red, green, blue = (round(255 * part) for part in to_rgb(colour))
+    red, green, blue = (round(255 * part) for part in to_rgb(color))
     return red, green, blue
 
 
@@ -82,9 +82,9 @@ def marks_of(case: Case, look: Look) -> list[Mark]:
     """A case alone: the detection with its label, and the ground truth that it is about."""
     if case.kind == Kind.MISSED:
         return [Mark(case.box, words(case, look), MISSED, dashed=True)]
-    marks = [Mark(case.box, words(case, look), look.colour(case.predicted))]
+    marks = [Mark(case.box, words(case, look), look.color(case.predicted))]
     if case.true_box is not None:
-        marks.append(Mark(case.true_box, '', look.colour(case.true), dashed=True))
+        marks.append(Mark(case.true_box, '', look.color(case.true), dashed=True))
     return marks
 
 
@@ -137,9 +137,9 @@ def side_by_side(
 
     Args:
         photo: The photo.
-        truth: Its ground truth, see ``truth_marks``.
+        truth: Its ground truth, see `truth_marks`.
         runs: The cases of this photo by name of the run.
-        look: Names and colours.
+        look: Names and colors.
         width: Of each column in pixels.
     """
     size = _size(photo, width)
@@ -153,7 +153,7 @@ def side_by_side(
         marks = [
             Mark(case.box, _judged(case, look), MISSED, dashed=True)
             if case.kind == Kind.MISSED
-            else Mark(case.box, _judged(case, look), look.colour(case.predicted))
+            else Mark(case.box, _judged(case, look), look.color(case.predicted))
             for case in cases
         ]
         columns.append(captioned(draw_marks(photo, marks, size=size), [name, tally(cases)]))
@@ -173,7 +173,7 @@ def truth_marks(
         Mark(
             tuple(ground_truth.boxes[number].tolist()),
             look.name(label) + ' (crowd)' * bool(ground_truth.crowd[number]),
-            look.colour(label),
+            look.color(label),
         )
         for number in (ground_truth.images == image).nonzero()[0].tolist()
         if (label := int(ground_truth.labels[number])) in labels

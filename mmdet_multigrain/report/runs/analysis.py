@@ -1,7 +1,7 @@
 """What the detections of each variant say beside AP: errors, confusions, calibration.
 
 Here belongs how the runs (seeds) of one variant come together: means of what is a share or a
-gain, sums of counts for the confusion matrix. What an error is belongs in ``evaluation``.
+gain, sums of counts for the confusion matrix. What an error is belongs in `evaluation`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tqdm import tqdm
 from mmdet_multigrain.evaluation import EvaluationError
 from mmdet_multigrain.evaluation.functional.calibration import Calibration, measure_calibration
 from mmdet_multigrain.evaluation.functional.confusion import Confusion, measure_confusion
-from mmdet_multigrain.evaluation.functional.error_analysis import Loss, analyse_errors
+from mmdet_multigrain.evaluation.functional.error_analysis import Loss, analyze_errors
 
 from ..errors import ReportError
 from .runs import TOLERANCE, Run
@@ -59,7 +59,7 @@ class VariantAnalysis:
         variant: Its name.
         num_runs: How many runs came together.
         ap50: Mean AP at IoU 0.5.
-        losses: One for each kind of error (``evaluation.error_analysis.ERRORS``).
+        losses: One for each kind of error (`evaluation.error_analysis.ERRORS`).
         confusion: With the counts of all runs; None if it cannot be made.
         score_ranges: By rising score; none if calibration cannot be measured.
         calibration_error: Expected calibration error, 0 to 1; NaN likewise.
@@ -76,8 +76,8 @@ class VariantAnalysis:
     remarks: tuple[str, ...]
 
 
-def analyse_variants(runs: Sequence[Run], *, progress: bool = False) -> list[VariantAnalysis]:
-    """Analyse each variant of which all runs have detections, in the order given.
+def analyze_variants(runs: Sequence[Run], *, progress: bool = False) -> list[VariantAnalysis]:
+    """Analyze each variant of which all runs have detections, in the order given.
 
     Raises:
         ReportError: Ground truth and detections of a run do not give the AP50 of its result.
@@ -95,15 +95,15 @@ def analyse_variants(runs: Sequence[Run], *, progress: bool = False) -> list[Var
         leave=False,
         disable=not progress,
     ) as bar:
-        return [_analyse_variant(name, own, bar) for name, own in complete.items()]
+        return [_analyze_variant(name, own, bar) for name, own in complete.items()]
 
 
-def _analyse_variant(variant: str, runs: Sequence[Run], bar: tqdm) -> VariantAnalysis:
+def _analyze_variant(variant: str, runs: Sequence[Run], bar: tqdm) -> VariantAnalysis:
     taxonomy = runs[0].result.taxonomy
     errors, confusions, calibrations, remarks = [], [], [], {}
     for run in runs:
         max_dets = run.result.summary.max_dets
-        found = analyse_errors(run.ground_truth, run.detections, taxonomy, max_dets=max_dets)
+        found = analyze_errors(run.ground_truth, run.detections, taxonomy, max_dets=max_dets)
         _check_ap50(run, found.ap)
         errors.append(found)
         try:

@@ -119,7 +119,7 @@ class Comparison:
         numbers: What is compared beside the classes.
         classes: The fine ones, rarest first.
         superclasses: For each coarse level, coarsest first; none where nothing is grouped.
-        counted_on: Whose boxes say which classes are rare: ``training`` or ``validation``.
+        counted_on: Whose boxes say which classes are rare: `training` or `validation`.
         resamples: Of the bootstrap; 0 without.
     """
 
@@ -161,8 +161,8 @@ def compare(
     """Compare variants with intervals, as far as their detections are there.
 
     Args:
-        runs: That compare (``load_runs``).
-        baseline: Name of a variant. Default: the only one whose name begins with ``baseline``,
+        runs: That compare (`load_runs`).
+        baseline: Name of a variant. Default: the only one whose name begins with `baseline`,
             else the first.
         resamples: Of the bootstrap; 0 for none.
         seed: Of the bootstrap.

@@ -1,7 +1,7 @@
 """The parts that a report is put together from: sections of words, tables and figures.
 
-Only what they are; what stands in them belongs in ``run_sections``, their HTML, Markdown and LaTeX
-in ``run_render``. All text here is plain: whoever renders it escapes it.
+Only what they are; what stands in them belongs in `run_sections`, their HTML, Markdown and LaTeX
+in `run_render`. All text here is plain: whoever renders it escapes it.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class FigureBlock:
         name: Of its files.
         title: What it shows.
         note: How to read it.
-        contents: The files by kind: ``png`` and ``svg`` (``style.render``).
+        contents: The files by kind: `png` and `svg` (`style.render`).
     """
 
     name: str
@@ -74,7 +74,7 @@ Block = Paragraph | Points | Command | TableBlock | FigureBlock
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the report with its heading; ``name`` is what links to it say."""
+    """A part of the report with its heading; `name` is what links to it say."""
 
     name: str
     title: str

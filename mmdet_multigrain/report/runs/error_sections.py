@@ -198,7 +198,7 @@ def calibration_sections(analyses: Sequence[VariantAnalysis]) -> list[Section]:
 def baseline_and_best(
     comparison: Comparison, analyses: Sequence[VariantAnalysis]
 ) -> list[VariantAnalysis]:
-    """Of those analysed, the baseline and the variant of highest AP that is another."""
+    """Of those analyzed, the baseline and the variant of highest AP that is another."""
     by_name = {one.variant: one for one in analyses}
     others = [
         variant

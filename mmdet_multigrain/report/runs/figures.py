@@ -1,6 +1,6 @@
 """Figures of a report on runs: gain per class, errors by kind, confusion matrix, calibration.
 
-Each function draws on an empty figure, see ``style.render``.
+Each function draws on an empty figure, see `style.render`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ROW = 0.235  # height of a class, in inches
 _NAME, _GROUP = 34, 24  # letters
 # Names, all panels together, the least of one panel, between panels, in inches.
 _LEFT, _PANELS, _PANEL, _GAP = 2.75, 7.2, 1.6, 0.3
-_KIND_COLOURS = (
+_KIND_COLORS = (
     '#56b4e9',
     '#0072b2',
     '#e69f00',
@@ -43,13 +43,13 @@ _NUMBERS_UP_TO = 24  # classes; with more, the cells of a confusion matrix are t
 _NAMES_UP_TO = 80
 
 
-def class_gains(figure: Figure, comparison: Comparison, colours: Mapping[str, str]) -> None:
+def class_gains(figure: Figure, comparison: Comparison, colors: Mapping[str, str]) -> None:
     """Figure 4: gain of each class over the baseline, one panel for each variant.
 
     Args:
         figure: An empty one.
         comparison: Classes from rare to frequent.
-        colours: Of each superclass.
+        colors: Of each superclass.
     """
     others = [variant for variant in comparison.variants if variant.gains]
     rows = comparison.classes
@@ -69,7 +69,7 @@ def class_gains(figure: Figure, comparison: Comparison, colours: Mapping[str, st
                 height / total[1],
             )
         )
-        _gain_panel(axes, rows, variant, colours)
+        _gain_panel(axes, rows, variant, colors)
         axes.set_xlim(low, high)
         axes.set_ylim(len(rows) - 0.4, -0.6)
         if number:
@@ -88,7 +88,7 @@ def class_gains(figure: Figure, comparison: Comparison, colours: Mapping[str, st
             fontsize=10,
             fontweight='bold',
         )
-    _colour_legend(figure, rows, colours, total)
+    _color_legend(figure, rows, colors, total)
 
 
 def error_kinds(figure: Figure, analyses: Sequence[VariantAnalysis]) -> None:
@@ -99,7 +99,7 @@ def error_kinds(figure: Figure, analyses: Sequence[VariantAnalysis]) -> None:
     axes = figure.add_axes((left / total[0], 0.5 / total[1], width / total[0], height / total[1]))
     for row, one in enumerate(analyses):
         start = 0.0
-        for loss, colour in zip(one.losses, _KIND_COLOURS, strict=True):
+        for loss, color in zip(one.losses, _KIND_COLORS, strict=True):
             # A fix that lowers AP has no place in a stack.
             length = max(0.0, 0.0 if math.isnan(loss.gain) else 100 * loss.gain)
             axes.barh(
@@ -107,7 +107,7 @@ def error_kinds(figure: Figure, analyses: Sequence[VariantAnalysis]) -> None:
                 length,
                 left=start,
                 height=0.66,
-                color=colour,
+                color=color,
                 edgecolor=style.PAPER,
                 linewidth=0.8,
             )
@@ -121,7 +121,7 @@ def error_kinds(figure: Figure, analyses: Sequence[VariantAnalysis]) -> None:
     axes.tick_params(axis='y', length=0)
     axes.grid(axis='x')
     axes.set_xlabel('rise in AP50 if the errors of the kind were fixed (dAP)')
-    handles = [Patch(facecolor=colour) for colour in _KIND_COLOURS]
+    handles = [Patch(facecolor=color) for color in _KIND_COLORS]
     axes.legend(
         handles,
         [loss.name for loss in analyses[0].losses],
@@ -203,7 +203,7 @@ def calibration(figure: Figure, analyses: Sequence[VariantAnalysis]) -> None:
         axes.plot(
             [part.score for part in one.score_ranges],
             [part.precision for part in one.score_ranges],
-            color=style.COLOURS[number % len(style.COLOURS)],
+            color=style.COLORS[number % len(style.COLORS)],
             linewidth=1.4,
             marker=_MARKERS[number % len(_MARKERS)],
             markersize=5,
@@ -217,7 +217,7 @@ def calibration(figure: Figure, analyses: Sequence[VariantAnalysis]) -> None:
 
 
 def _gain_panel(
-    axes: Axes, rows: Sequence[ComparedClass], variant: Variant, colours: Mapping[str, str]
+    axes: Axes, rows: Sequence[ComparedClass], variant: Variant, colors: Mapping[str, str]
 ) -> None:
     """Bars with whiskers; pale where the interval contains 0."""
     axes.axvline(0, color=INK, linewidth=0.9, zorder=3)
@@ -237,15 +237,15 @@ def _gain_panel(
                 color=MUTED,
             )
             continue
-        colour = colours[row.superclasses[0] if row.superclasses else row.name]
+        color = colors[row.superclasses[0] if row.superclasses else row.name]
         axes.barh(
             place,
             100 * gain.value,
             height=0.68,
-            edgecolor=colour,
+            edgecolor=color,
             linewidth=0.9,
             zorder=2,
-            color=style.tint(colour, 0.3) if gain.contains_zero else colour,
+            color=style.tint(color, 0.3) if gain.contains_zero else color,
         )
         if gain.interval is not None and not math.isnan(gain.interval.low):
             axes.plot(
@@ -276,20 +276,20 @@ def _boxes(row: ComparedClass) -> int:
     return (row.val_boxes or 0) if row.train_boxes is None else row.train_boxes
 
 
-def _colour_legend(
+def _color_legend(
     figure: Figure,
     rows: Sequence[ComparedClass],
-    colours: Mapping[str, str],
+    colors: Mapping[str, str],
     total: tuple[float, float],
 ) -> None:
-    """Which superclass has which colour; the first that occurs first."""
+    """Which superclass has which color; the first that occurs first."""
     groups = real_groups(rows)
     grouped = {
-        name: colours[name] for row in rows for name in row.superclasses[:1] if name in groups
+        name: colors[name] for row in rows for name in row.superclasses[:1] if name in groups
     }
     if not grouped:
         return
-    handles = [Patch(facecolor=colour) for colour in grouped.values()]
+    handles = [Patch(facecolor=color) for color in grouped.values()]
     figure.legend(
         handles,
         [shorten(name, _GROUP) for name in grouped],
@@ -305,7 +305,7 @@ def _colour_legend(
 def _segment_numbers(axes: Axes, row: int, one: VariantAnalysis, least: float) -> None:
     """The value in each part of a stacked bar that has room for it."""
     start = 0.0
-    for loss, colour in zip(one.losses, _KIND_COLOURS, strict=True):
+    for loss, color in zip(one.losses, _KIND_COLORS, strict=True):
         length = max(0.0, 0.0 if math.isnan(loss.gain) else 100 * loss.gain)
         if length >= least:
             axes.annotate(
@@ -314,7 +314,7 @@ def _segment_numbers(axes: Axes, row: int, one: VariantAnalysis, least: float) -
                 ha='center',
                 va='center',
                 fontsize=8,
-                color=style.ink_on(colour),
+                color=style.ink_on(color),
             )
         start += length
 

@@ -1,7 +1,7 @@
 """What runs are made of: a COCO file to evaluate on, and detections in COCO's results format.
 
 Both are read when first needed. Which runs there are, and whether they compare, belongs in
-``runs``. Needs neither torch nor mmdet.
+`runs`. Needs neither torch nor mmdet.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class DetectionsFile:
 
     @functools.cached_property
     def detections(self) -> Detections:
-        """The boxes; see ``read_detections``."""
+        """The boxes; see `read_detections`."""
         return read_detections(self.path, self.test_set)
 
 
@@ -138,10 +138,10 @@ def read_detections(path: str | os.PathLike[str], test_set: TestSet) -> Detectio
             f'{path}: entry {first} has bbox {show(content[first]["bbox"])}, with a '
             'width or height below 0; write x, y, width, height'
         )
-    labelled = labels >= 0
+    labeled = labels >= 0
     try:
         return Detections(
-            images[labelled], labels[labelled], boxes.reshape(-1, 4)[labelled], scores[labelled]
+            images[labeled], labels[labeled], boxes.reshape(-1, 4)[labeled], scores[labeled]
         )
     except EvaluationError as error:
         raise ReportError(f'{path}: {error}') from None

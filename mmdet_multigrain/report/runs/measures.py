@@ -1,7 +1,7 @@
 """What is compared between variants: COCO's numbers, AP by class, means over rare classes.
 
 Here belongs which numbers there are, under which key each is found, and how it is read from a
-run, a resampled run or the paper. Comparing them belongs in ``comparison``. All values are
+run, a resampled run or the paper. Comparing them belongs in `comparison`. All values are
 fractions from 0 to 1. Needs neither torch nor mmdet.
 """
 
@@ -31,9 +31,9 @@ class Number:
     """Something that is compared.
 
     Attributes:
-        key: COCO's name (``AP``, ``AP50``, ...), ``superclass_AP``, ``all``, ``rarest_3``, ...
+        key: COCO's name (`AP`, `AP50`, ...), `superclass_AP`, `all`, `rarest_3`, ...
         title: What to call it.
-        definition: Of its gain: ``MEAN_OF_GAINS`` or ``DIFFERENCE``.
+        definition: Of its gain: `MEAN_OF_GAINS` or `DIFFERENCE`.
         classes: That it is a mean over, rarest first, if it is one; else empty.
     """
 
@@ -48,7 +48,7 @@ class ComparedClass:
     """A class, or a superclass.
 
     Attributes:
-        key: Under which its AP is found; unlike that of any ``Number``.
+        key: Under which its AP is found; unlike that of any `Number`.
         name: Its name.
         superclasses: The groups above it, coarsest first.
         train_boxes: None if unknown.
@@ -70,7 +70,7 @@ class Frame:
         numbers: All but the classes.
         classes: The fine ones, rarest first.
         superclasses: For each coarse level, coarsest first.
-        counted_on: Whose boxes say which classes are rare: ``training`` or ``validation``.
+        counted_on: Whose boxes say which classes are rare: `training` or `validation`.
         resampled: How each value is found in a resampled run, by key; those that are not there
             cannot be resampled.
     """

@@ -14,7 +14,7 @@ _SEPARATOR = '_'
 
 
 def shorten_variants(runs: Sequence[Run]) -> tuple[Run, ...]:
-    """The runs with variants named without their common end: ``baseline_r18``, ``wgroup_r18``.
+    """The runs with variants named without their common end: `baseline_r18`, `wgroup_r18`.
 
     Words end at underscores; what is left of the names differs and is never empty.
     """

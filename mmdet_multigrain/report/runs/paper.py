@@ -1,6 +1,6 @@
 """The figures that the paper prints (arXiv 2101.06770, tables 1 to 4), and counts beside them.
 
-The figures stand in ``data/paper.yaml``. Scores of ours beside the paper's do not belong here.
+The figures stand in `data/paper.yaml`. Scores of ours beside the paper's do not belong here.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Paper:
     """What the paper prints of one data set.
 
     Attributes:
-        dataset: ``df2`` or ``oiv4c``.
+        dataset: `df2` or `oiv4c`.
         taxonomy: The built-in taxonomy of the data set.
         train_boxes: Boxes of all classes.
         val_boxes: The same of the validation set.
@@ -56,7 +56,7 @@ class Paper:
 
 
 def load_paper(dataset: str) -> Paper:
-    """The paper's figures for ``df2`` or ``oiv4c``."""
+    """The paper's figures for `df2` or `oiv4c`."""
     text = (resources.files(__package__) / 'data' / 'paper.yaml').read_text(encoding='utf-8')
     content = yaml.safe_load(text)
     variants, figures = content['variants'], content[dataset]
@@ -111,7 +111,7 @@ class CountComparison:
     """Box counts of a training set beside the paper's.
 
     Attributes:
-        dataset: ``df2`` or ``oiv4c``.
+        dataset: `df2` or `oiv4c`.
         classes: Those that the paper lists (rarest first), then the data set's others.
         sums: Of all classes, and of those that the paper lists where these are fewer; with
             crowds, too, where there are any.

@@ -152,7 +152,7 @@ def _markdown(block: Any) -> list[str]:
 
 
 def latex_file(block: TableBlock) -> str:
-    """A file for ``\\input``: what it is as comment, and the tabular."""
+    """A file for `\\input`: what it is as comment, and the tabular."""
     # A comment is escaped, too, so that the title can be copied from it.
     comment: Sequence[str] = (block.title, block.note, r'Needs \usepackage{booktabs}.')
     lines = [*(escape_latex(text) for text in comment[:2] if text), comment[2]]

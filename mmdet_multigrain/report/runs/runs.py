@@ -2,7 +2,7 @@
 
 A run is a work dir with a result.json, such a file, or detections in COCO's results format with
 their ground truth, from whatever framework. Here belongs reading them; what is made of their
-numbers belongs in ``comparison``. Needs neither torch nor mmdet.
+numbers belongs in `comparison`. Needs neither torch nor mmdet.
 """
 
 from __future__ import annotations
@@ -140,16 +140,16 @@ def load_runs(
     """Read runs and see that they can be compared.
 
     Args:
-        specs: Each a work dir, a result.json, a file of detections (with ``ann_file``), or
-            ``DETECTIONS.json:GROUND_TRUTH.json``. ``NAME=`` before it names its variant; else
-            that is the name of its config or folder, without a suffix like ``_seed1``.
+        specs: Each a work dir, a result.json, a file of detections (with `ann_file`), or
+            `DETECTIONS.json:GROUND_TRUTH.json`. `NAME=` before it names its variant; else
+            that is the name of its config or folder, without a suffix like `_seed1`.
         ann_file: Ground truth of all runs, instead of the files that their results name. Default:
             those, as written or relative to the result's folder.
         taxonomy: Of runs that are only detections. Default: that of the first result.json, else
-            what the ``supercategory`` entries of the ground truth give.
+            what the `supercategory` entries of the ground truth give.
         train_ann_file: Whose boxes say which classes are rare, for such runs. Default: unknown.
         image_folder: Folder of the images of all runs. Default: what their results name.
-        engine: For evaluating such runs, as in ``evaluate_detections``.
+        engine: For evaluating such runs, as in `evaluate_detections`.
 
     Raises:
         ValueError: One line, if a run cannot be read or does not compare with the first.
@@ -208,7 +208,7 @@ def load_runs(
 
 
 def check_comparable(runs: Sequence[Run]) -> None:
-    """Raise a ``ReportError`` unless all runs have the same classes and ground truth."""
+    """Raise a `ReportError` unless all runs have the same classes and ground truth."""
     for run in runs[1:]:
         first = runs[0]
         one, other = first.result, run.result

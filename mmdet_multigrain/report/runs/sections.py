@@ -1,7 +1,7 @@
 """The report on runs, section by section: which tables and figures stand where, and their notes.
 
-Numbers come from ``comparison`` and ``run_analysis``, sentences about them from ``run_words``; the
-sections that need detections are in ``run_error_sections``.
+Numbers come from `comparison` and `run_analysis`, sentences about them from `run_words`; the
+sections that need detections are in `run_error_sections`.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def runs_document(
     )
     taxonomy = runs[0].result.taxonomy
     side = None if paper is None else beside(paper, taxonomy, source=runs[0].source)
-    colours = style.superclass_colours(taxonomy)
+    colors = style.superclass_colors(taxonomy)
     points = [*summary_points(comparison), *error_points(baseline_and_best(comparison, analyses))]
     if side is not None:
         theirs = best_of(side.comparison.variants)
@@ -84,7 +84,7 @@ def runs_document(
         _compared(runs, comparison),
         _overall(comparison, side),
         *_gains(comparison, side),
-        _classes(comparison, side, colours),
+        _classes(comparison, side, colors),
         error_section(runs, comparison, analyses),
         *confusion_sections(comparison, analyses),
         *calibration_sections(analyses),
@@ -128,7 +128,7 @@ def paper_document(paper: Paper) -> Document:
             ),
             _overall(comparison, None),
             *_gains(comparison, None),
-            _classes(comparison, None, style.superclass_colours(paper.taxonomy)),
+            _classes(comparison, None, style.superclass_colors(paper.taxonomy)),
             _about_paper(paper),
             _reading(comparison),
         ),
@@ -344,7 +344,7 @@ def _gains(comparison: Comparison, side: PaperSide | None) -> list[Section]:
     ]
 
 
-def _classes(comparison: Comparison, side: PaperSide | None, colours: Mapping[str, str]) -> Section:
+def _classes(comparison: Comparison, side: PaperSide | None, colors: Mapping[str, str]) -> Section:
     several = any(len(variant.runs) > 1 for variant in comparison.variants)
     blocks: list[Block] = []
     if len(comparison.variants) > 1:
@@ -356,8 +356,8 @@ def _classes(comparison: Comparison, side: PaperSide | None, colours: Mapping[st
                 'gain_per_class',
                 "Gain per class (the paper's figure 4)",
                 f'Classes from rare to frequent, with their {comparison.counted_on} boxes in brackets;'
-                f' coloured by superclass.{whiskers}',
-                style.render(run_figures.class_gains, comparison, colours),
+                f' colored by superclass.{whiskers}',
+                style.render(run_figures.class_gains, comparison, colors),
             )
         )
     blocks.append(

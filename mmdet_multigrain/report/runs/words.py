@@ -27,14 +27,14 @@ def percent(value: float) -> float | None:
 
 
 def signed(value: float) -> str:
-    """A difference of fractions in percent, as ``+1.23``."""
+    """A difference of fractions in percent, as `+1.23`."""
     if math.isnan(value):
         return '-'
     return f'{round(100 * value, 2) + 0.0:+.2f}'.replace('-', '−')  # no -0.00
 
 
 def plain(value: float) -> str:
-    """A fraction in percent, as ``67.02``."""
+    """A fraction in percent, as `67.02`."""
     return '-' if math.isnan(value) else f'{100 * value:.2f}'
 
 

@@ -128,8 +128,8 @@ def save(path, kind):
         rgb.save(path, 'JPEG', progressive=True)
     elif kind == '4:4:4':
         rgb.save(path, 'JPEG', subsampling=0)
-    elif kind in ('grey', 'cmyk'):
-        rgb.convert('L' if kind == 'grey' else 'CMYK').save(path, 'JPEG')
+    elif kind in ('gray', 'cmyk'):
+        rgb.convert('L' if kind == 'gray' else 'CMYK').save(path, 'JPEG')
     elif kind == '16-bit png':
         path.write_bytes(cv2.imencode('.png', draw(401, 300).astype(np.uint16) * 200)[1].tobytes())
     else:
@@ -141,7 +141,7 @@ def save(path, kind):
     [
         ('progressive', True),
         ('4:4:4', True),
-        ('grey', True),
+        ('gray', True),
         ('cmyk', True),
         ('png', False),
         ('alpha png', False),

@@ -27,7 +27,7 @@ VIEWS = {
     'cropped and flipped': lambda image: image[1:, 2:][:, ::-1],
     'RGB': lambda image: image[..., ::-1],
     'float': lambda image: image.astype(np.float32),
-    'grey': lambda image: image[..., 0],
+    'gray': lambda image: image[..., 0],
     'four channels': lambda image: np.concatenate([image, image[..., :1]], axis=2),
 }
 

@@ -13,7 +13,7 @@ from mmdet_multigrain.evaluation.functional.coco_eval import (
 from mmdet_multigrain.evaluation.functional.error_analysis import (
     DetectionErrors,
     Kind,
-    analyse_errors,
+    analyze_errors,
 )
 from mmdet_multigrain.taxonomy import Taxonomy
 
@@ -82,7 +82,7 @@ def test_same_as_hotcoco():
     )
     evaluator = hotcoco_evaluator(gt, dt, 3, [0.5], [20])
     theirs = evaluator.calibration(n_bins=10, iou_threshold=0.5)
-    found = analyse_errors(gt, dt, Taxonomy('plain', ['a', 'b', 'c']), max_dets=20).detections
+    found = analyze_errors(gt, dt, Taxonomy('plain', ['a', 'b', 'c']), max_dets=20).detections
     ours = measure_calibration(dt, found, num_classes=3)
     assert (found.kinds == Kind.BEYOND_LIMIT).any() and (found.kinds == Kind.ON_CROWD).any()
     assert [ours.ece, ours.mce] == pytest.approx([theirs['ece'], theirs['mce']], abs=1e-12)

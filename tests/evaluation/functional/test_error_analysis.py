@@ -18,7 +18,7 @@ from mmdet_multigrain.evaluation.functional.error_analysis import (
     ERRORS,
     TIDE,
     Kind,
-    analyse_errors,
+    analyze_errors,
     shared_levels,
 )
 from mmdet_multigrain.taxonomy import Taxonomy
@@ -72,7 +72,7 @@ POOR = (0, 0, 10, 3)  # IoU 0.3 with SHIRT's box
     ],
 )
 def test_kind_of_one_detection(row, kind, truth, iou):
-    found = analyse_errors(
+    found = analyze_errors(
         ground_truth([SHIRT, JEANS]), detections([(*row, 0.9)]), CLOTHES
     ).detections
     assert Kind(found.kinds[0]) is kind
@@ -95,7 +95,7 @@ def test_order_of_the_kinds():
             (0, 2, 0, 0, 10, 7, 0.6),  # on both: the better IoU decides, 6/7 with the coat
         ]
     )
-    found = analyse_errors(gt, dt, CLOTHES).detections
+    found = analyze_errors(gt, dt, CLOTHES).detections
     assert [Kind(kind) for kind in found.kinds] == [
         Kind.HIT,
         Kind.CLASS_WITHIN,
@@ -109,7 +109,7 @@ def test_order_of_the_kinds():
 def test_best_score_claims_first_and_takes_the_best_box():
     gt = ground_truth([(0, 0, 0, 0, 10, 9), SHIRT, (0, 0, 0, 0, 10, 7)])
     dt = detections([(*SHIRT, score) for score in (0.1, 0.9, 0.5, 0.7)])
-    found = analyse_errors(gt, dt, CLOTHES).detections
+    found = analyze_errors(gt, dt, CLOTHES).detections
     assert found.kinds.tolist() == [Kind.DUPLICATE, Kind.HIT, Kind.HIT, Kind.HIT]
     assert found.truths.tolist() == [1, 1, 2, 0]
     assert found.ious == pytest.approx([1, 1, 0.7, 0.9])
@@ -117,14 +117,14 @@ def test_best_score_claims_first_and_takes_the_best_box():
 
 def test_of_equal_boxes_the_first_class_then_the_first_box_is_confused():
     gt = ground_truth([(0, 3, *SHIRT[2:]), (0, 1, *SHIRT[2:]), (0, 1, *SHIRT[2:])])
-    found = analyse_errors(gt, detections([(*SHIRT, 0.9)]), CLOTHES).detections
+    found = analyze_errors(gt, detections([(*SHIRT, 0.9)]), CLOTHES).detections
     assert (found.kinds[0], found.truths[0]) == (Kind.CLASS_WITHIN, 1)
 
 
 def test_duplicate_and_what_it_costs():
     gt = ground_truth([SHIRT, (0, 0, 50, 50, 10, 10)])
     dt = detections([(*SHIRT, 0.9), (*SHIRT, 0.8), (0, 0, 50, 50, 10, 10, 0.7)])
-    result = analyse_errors(gt, dt, CLOTHES)
+    result = analyze_errors(gt, dt, CLOTHES)
     assert [Kind(kind) for kind in result.detections.kinds] == [Kind.HIT, Kind.DUPLICATE, Kind.HIT]
     # Precision is 1 up to recall 0.50 (51 thresholds), then 2/3.
     assert result.ap == pytest.approx((51 + 50 * 2 / 3) / 101)
@@ -139,7 +139,7 @@ def test_duplicate_and_what_it_costs():
 def test_wrong_class_costs_the_class_that_is_there():
     gt = ground_truth([SHIRT, JEANS])
     dt = detections([(0, 1, *SHIRT[2:], 0.9), (*JEANS, 0.8)])  # the shirt is called a coat
-    result = analyse_errors(gt, dt, CLOTHES)
+    result = analyze_errors(gt, dt, CLOTHES)
     within, across = (result.loss(kind) for kind in CLASS)
     assert result.ap == 0.5
     assert result.class_ap == pytest.approx([0, np.nan, 1, np.nan], nan_ok=True)
@@ -150,7 +150,7 @@ def test_wrong_class_costs_the_class_that_is_there():
 
 
 def test_missed_box_leaves_the_count():
-    result = analyse_errors(
+    result = analyze_errors(
         ground_truth([SHIRT, (0, 0, 50, 50, 9, 9)]), detections([(*SHIRT, 0.9)]), CLOTHES
     )
     loss = result.loss(Kind.MISSED)
@@ -168,7 +168,7 @@ def test_best_score_on_a_box_is_put_right_and_the_others_go():
             (0, 0, *POOR, 0.7),  # box: only goes
         ]
     )
-    result = analyse_errors(gt, dt, CLOTHES)
+    result = analyze_errors(gt, dt, CLOTHES)
     assert result.ap == 0
     gains = {loss.name: loss.gain for loss in result.tide}
     assert gains == {'Cls': 0.5, 'Loc': 0, 'Both': 0, 'Dupe': 0, 'Bkg': 0, 'Miss': 0}
@@ -186,7 +186,7 @@ def test_crowd_box_takes_detections_out_of_the_count():
             (*SHIRT, 0.4),
         ]
     )
-    result = analyse_errors(gt, dt, CLOTHES)
+    result = analyze_errors(gt, dt, CLOTHES)
     crowd, nothing = Kind.ON_CROWD, Kind.BACKGROUND
     assert result.detections.kinds.tolist() == [crowd, crowd, nothing, nothing, crowd, Kind.HIT]
     assert result.detections.truths.tolist() == [1, 1, -1, -1, 2, 0]
@@ -201,11 +201,11 @@ def test_limit_on_detections_is_for_each_image_and_class():
     dt = detections(
         [(0, 0, 80, 80, 5, 5, 0.5), (*SHIRT, 0.4), (*SHIRT, 0.9), (0, 1, 50, 50, 9, 9, 0.1)]
     )
-    result = analyse_errors(gt, dt, CLOTHES, max_dets=1)
+    result = analyze_errors(gt, dt, CLOTHES, max_dets=1)
     limit = Kind.BEYOND_LIMIT
     assert result.detections.kinds.tolist() == [limit, limit, Kind.HIT, Kind.HIT]
     assert result.ap == 1 and all(loss.count == 0 for loss in result.losses)
-    two = analyse_errors(gt, detections([(*SHIRT, 0.4), (*SHIRT, 0.9)]), CLOTHES, max_dets=1)
+    two = analyze_errors(gt, detections([(*SHIRT, 0.4), (*SHIRT, 0.9)]), CLOTHES, max_dets=1)
     assert two.detections.kinds.tolist() == [limit, Kind.HIT]
 
 
@@ -214,7 +214,7 @@ def test_deepest_level_on_which_the_classes_agree():
     gt = ground_truth([SHIRT])
     for label, expected in ((1, [0, 0, 1]), (2, [0, 1, 0]), (3, [1, 0, 0])):
         for box, kind in ((SHIRT[2:], 'class_by_level'), (POOR, 'both_by_level')):
-            result = analyse_errors(gt, detections([(0, label, *box, 0.9)]), DEEP)
+            result = analyze_errors(gt, detections([(0, label, *box, 0.9)]), DEEP)
             losses = getattr(result, kind)
             assert [loss.name for loss in losses] == ['none', 'level 0', 'level 1']
             assert [loss.count for loss in losses] == expected
@@ -225,41 +225,41 @@ def test_deepest_level_on_which_the_classes_agree():
 def test_one_level_only_is_always_across():
     taxonomy = Taxonomy('plain', ['a', 'b', 'c'])
     assert taxonomy.num_levels == 1
-    result = analyse_errors(ground_truth([SHIRT]), detections([(0, 1, *SHIRT[2:], 0.9)]), taxonomy)
+    result = analyze_errors(ground_truth([SHIRT]), detections([(0, 1, *SHIRT[2:], 0.9)]), taxonomy)
     assert [loss.count for loss in result.class_by_level] == [1]
     assert result.loss(Kind.CLASS_ACROSS).gain == 1
 
 
 @pytest.mark.parametrize('num_images', [0, 2])
 def test_nothing_to_look_at(num_images):
-    result = analyse_errors(ground_truth([], num_images), detections([]), CLOTHES)
+    result = analyze_errors(ground_truth([], num_images), detections([]), CLOTHES)
     assert np.isnan(result.ap) and np.isnan(result.class_ap).all()
     assert all(loss.count == 0 and np.isnan(loss.gain) for loss in result.losses)
 
 
 def test_no_detections_all_missed():
-    result = analyse_errors(ground_truth([SHIRT, JEANS]), detections([]), CLOTHES)
+    result = analyze_errors(ground_truth([SHIRT, JEANS]), detections([]), CLOTHES)
     assert result.ap == 0 and result.loss(Kind.MISSED).count == 2
     assert result.loss(Kind.MISSED).class_counts.tolist() == [1, 0, 1, 0]
     assert result.loss(Kind.MISSED).gain == 0  # a class without boxes left has no AP
 
 
 def test_no_ground_truth_all_background():
-    result = analyse_errors(ground_truth([], 1), detections([(*SHIRT, 0.9)]), CLOTHES)
+    result = analyze_errors(ground_truth([], 1), detections([(*SHIRT, 0.9)]), CLOTHES)
     assert result.loss(Kind.BACKGROUND).count == 1 and np.isnan(result.ap)
 
 
 @pytest.mark.parametrize('pos_thr,bg_thr', [(0.5, 0), (0.5, 0.5), (1.1, 0.1), (0.1, 0.5)])
 def test_bad_thresholds(pos_thr, bg_thr):
     with pytest.raises(EvaluationError, match='give 0 < background < hit <= 1'):
-        analyse_errors(
+        analyze_errors(
             ground_truth([SHIRT]), detections([]), CLOTHES, pos_thr=pos_thr, bg_thr=bg_thr
         )
 
 
 def test_label_out_of_range():
     with pytest.raises(EvaluationError, match='detections: labels run from 4 to 4'):
-        analyse_errors(ground_truth([SHIRT]), detections([(0, 4, 0, 0, 1, 1, 0.5)]), CLOTHES)
+        analyze_errors(ground_truth([SHIRT]), detections([(0, 4, 0, 0, 1, 1, 0.5)]), CLOTHES)
 
 
 # ---------------------------------------------------------------------- random sets
@@ -412,7 +412,7 @@ CASES = {
 )
 def test_same_as_one_detection_after_the_other(seed, taxonomy, max_dets, **kwargs):
     gt, dt = random_case(np.random.default_rng(seed), **kwargs)
-    result = analyse_errors(gt, dt, taxonomy, max_dets=max_dets)
+    result = analyze_errors(gt, dt, taxonomy, max_dets=max_dets)
     groups = taxonomy.group_index(0)
     related = [[a == b for b in groups] for a in groups]
     found, winners, missed = naive_kinds(gt, dt, related, 0.5, 0.1, max_dets)
@@ -473,7 +473,7 @@ def test_parts_agree_with_hotcoco(seed, taxonomy, pos_thr, **kwargs):
     # The limit bites: up to 600 detections on as little as one image.
     evaluator = coco_eval.hotcoco_evaluator(gt, dt, 4, [0.5, 0.75], [1, 40])
     theirs = evaluator.tide_errors(pos_thr=pos_thr, bg_thr=0.1)
-    ours = analyse_errors(gt, dt, taxonomy, pos_thr=pos_thr, max_dets=40)
+    ours = analyze_errors(gt, dt, taxonomy, pos_thr=pos_thr, max_dets=40)
 
     if np.isnan(ours.ap):
         assert theirs['ap_base'] == 0
@@ -512,7 +512,7 @@ def test_ap_is_that_of_the_engines():
         pytest.importorskip(engine)
         result = coco_eval.evaluate_detections(gt, dt, num_classes=4, engine=engine)
         np.testing.assert_allclose(
-            analyse_errors(gt, dt, CLOTHES).class_ap, result.class_ap(iou=0.5), atol=1e-12
+            analyze_errors(gt, dt, CLOTHES).class_ap, result.class_ap(iou=0.5), atol=1e-12
         )
 
 
@@ -543,14 +543,14 @@ def test_order_of_images_and_boxes_does_not_matter_without_ties(seed):
     )
     images = rng.permutation(6)
     g, d = rng.permutation(len(gt.labels)), rng.permutation(len(dt.labels))
-    shuffled = analyse_errors(
+    shuffled = analyze_errors(
         GroundTruth(
             gt.image_ids, images[gt.images][g], gt.labels[g], gt.boxes[g], gt.areas[g], gt.crowd[g]
         ),
         Detections(images[dt.images][d], dt.labels[d], dt.boxes[d], dt.scores[d]),
         DEEP,
     )
-    plain = analyse_errors(gt, dt, DEEP)
+    plain = analyze_errors(gt, dt, DEEP)
     assert_same_losses(plain, shuffled)
     np.testing.assert_array_equal(plain.detections.kinds[d], shuffled.detections.kinds)
 
@@ -567,9 +567,9 @@ def test_size_of_the_chunks_does_not_matter(chunk, monkeypatch):
         ties=True,
         crowd_share=0.2,
     )
-    whole = analyse_errors(gt, dt, CLOTHES)
+    whole = analyze_errors(gt, dt, CLOTHES)
     monkeypatch.setattr(matching, 'CHUNK', chunk)
-    parts = analyse_errors(gt, dt, CLOTHES)
+    parts = analyze_errors(gt, dt, CLOTHES)
     assert_same_losses(whole, parts)
     for name in ('kinds', 'truths', 'ious', 'missed'):
         np.testing.assert_array_equal(

@@ -73,7 +73,7 @@ def test_common_first_layer_equals_separate_layers(garments):
     assert torch.allclose(fine, expected_fine, atol=1e-6)
 
 
-def test_initialisation_is_that_of_separate_layers(garments):
+def test_initialization_is_that_of_separate_layers(garments):
     # Xavier-uniform bounds of a 36 -> 1024 layer, whatever the number of branches.
     head = make_head(garments, fc_out_channels=1024)
     bound = (6 / (36 + 1024)) ** 0.5

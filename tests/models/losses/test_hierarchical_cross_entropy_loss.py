@@ -26,10 +26,10 @@ def equation_1(level_scores, labels, weights, taxonomy, level_weights, avg_facto
                 target = background
             else:
                 target = taxonomy.group_index(level)[label]
-            normaliser = sum(math.exp(score) for score in row)
+            normalizer = sum(math.exp(score) for score in row)
             for channel, score in enumerate(row):
                 one_hot = 1.0 if channel == target else 0.0
-                total -= weight * one_hot * math.log(math.exp(score) / normaliser)
+                total -= weight * one_hot * math.log(math.exp(score) / normalizer)
         losses.append(level_weights[level] * total / avg_factor)
     return losses
 

@@ -129,9 +129,9 @@ def test_bars_by_hand():
         assert [label.get_text() for label in axes.get_yticklabels()] == list('abcdef')
 
 
-def test_bars_of_a_long_tail_are_logarithmic_and_coloured():
+def test_bars_of_a_long_tail_are_logarithmic_and_colored():
     stats = SAMPLES['df2']
-    colours = style.superclass_colours(stats.taxonomy)
+    colors = style.superclass_colors(stats.taxonomy)
     with style.drawing() as figure:
         class_counts(figure, stats)
         (axes,) = figure.axes
@@ -142,7 +142,7 @@ def test_bars_of_a_long_tail_are_logarithmic_and_coloured():
         assert axes.get_xscale() == 'log' and axes.get_xlabel().startswith('boxes (log scale)')
         for label, bar in zip(stats.by_count, bars, strict=True):
             assert bar.get_facecolor() == matplotlib.colors.to_rgba(
-                colours[stats.taxonomy.superclass_of(label)]
+                colors[stats.taxonomy.superclass_of(label)]
             )
         words = {text for text, _ in texts_of(figure)}
     assert {

@@ -23,7 +23,7 @@ from mmdet_multigrain.report.gallery.pictures import (
     words,
 )
 from mmdet_multigrain.visualization.pictures import MISSED, Mark
-from mmdet_multigrain.visualization.style import superclass_colours
+from mmdet_multigrain.visualization.style import superclass_colors
 
 BOX, OTHER = (10.0, 10.0, 20.0, 20.0), (12.0, 12.0, 20.0, 20.0)
 CONFUSED = Case(Kind.CLASS_ACROSS, 0, 2, 0, 0.876, 0.7, BOX, OTHER)
@@ -52,14 +52,14 @@ def test_words(look):
 
 
 def test_marks(look, taxonomy):
-    colours = {name: rgb(colour) for name, colour in superclass_colours(taxonomy).items()}
+    colors = {name: rgb(color) for name, color in superclass_colors(taxonomy).items()}
     assert marks_of(CONFUSED, look) == [
-        Mark(BOX, 'skirt (shirt) 0.88', colours['bottom']),
-        Mark(OTHER, '', colours['top'], dashed=True),
+        Mark(BOX, 'skirt (shirt) 0.88', colors['bottom']),
+        Mark(OTHER, '', colors['top'], dashed=True),
     ]
-    assert marks_of(BACKGROUND, look) == [Mark(BOX, 'hat 0.50', colours['hat'])]
+    assert marks_of(BACKGROUND, look) == [Mark(BOX, 'hat 0.50', colors['hat'])]
     assert marks_of(LOST, look) == [Mark(BOX, 'missed: vest', MISSED, dashed=True)]
-    assert len(set(colours.values()) | {MISSED}) == 4
+    assert len(set(colors.values()) | {MISSED}) == 4
 
 
 def test_marks_of_the_ground_truth(look):

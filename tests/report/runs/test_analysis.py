@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from mmdet_multigrain.evaluation.functional.confusion import measure_confusion
-from mmdet_multigrain.evaluation.functional.error_analysis import ERRORS, analyse_errors
+from mmdet_multigrain.evaluation.functional.error_analysis import ERRORS, analyze_errors
 from mmdet_multigrain.report.errors import ReportError
-from mmdet_multigrain.report.runs.analysis import analyse_variants
+from mmdet_multigrain.report.runs.analysis import analyze_variants
 from mmdet_multigrain.report.runs.runs import load_runs
 
 from .made_runs import TAXONOMY, write_runs
@@ -20,14 +20,14 @@ def runs(tmp_path_factory):
 
 
 def test_variants_come_together(runs):
-    found = analyse_variants(runs)
+    found = analyze_variants(runs)
     assert [(one.variant, one.num_runs) for one in found] == [
         ('wgroup_r18_made', 2),
         ('baseline_r18_made', 2),
         ('merged_r18_made', 2),
     ]
     own = [run for run in runs if run.variant == 'baseline_r18_made']
-    errors = [analyse_errors(run.ground_truth, run.detections, TAXONOMY) for run in own]
+    errors = [analyze_errors(run.ground_truth, run.detections, TAXONOMY) for run in own]
     for kind, loss in zip(ERRORS, found[1].losses, strict=True):
         each = [one.loss(kind) for one in errors]
         assert loss.name == kind.label
@@ -48,7 +48,7 @@ def test_variants_come_together(runs):
 def test_a_run_without_detections_leaves_its_variant_out(runs, tmp_path):
     folders = write_runs(tmp_path)
     (folders[0] / 'result.bbox.json').unlink()
-    assert [one.variant for one in analyse_variants(load_runs(folders))] == [
+    assert [one.variant for one in analyze_variants(load_runs(folders))] == [
         'baseline_r18_made',
         'merged_r18_made',
     ]
@@ -66,4 +66,4 @@ def test_ground_truth_of_another_test_shows_without_a_bootstrap(tmp_path):
         match=r'result\.json: its AP50 is 0\.\d+, but its detections '
         r'on .*moved\.json give 0\.\d+; name the file',
     ):
-        analyse_variants(runs)
+        analyze_variants(runs)

@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 from mmdet_multigrain.evaluation.functional.bootstrap import Interval
 from mmdet_multigrain.evaluation.functional.confusion import measure_confusion
 from mmdet_multigrain.report.runs import figures as run_figures
-from mmdet_multigrain.report.runs.analysis import analyse_variants
+from mmdet_multigrain.report.runs.analysis import analyze_variants
 from mmdet_multigrain.report.runs.comparison import Gain, compare_paper
 from mmdet_multigrain.report.runs.paper import load_paper
 from mmdet_multigrain.report.runs.runs import load_runs
@@ -26,7 +26,7 @@ def runs(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def analyses(runs):
-    return analyse_variants(runs)
+    return analyze_variants(runs)
 
 
 def labels(axes):
@@ -36,9 +36,9 @@ def labels(axes):
 def test_class_gains():
     paper = load_paper('df2')
     comparison = compare_paper(paper)
-    colours = style.superclass_colours(paper.taxonomy)
+    colors = style.superclass_colors(paper.taxonomy)
     with style.drawing() as figure:
-        run_figures.class_gains(figure, comparison, colours)
+        run_figures.class_gains(figure, comparison, colors)
         panels = figure.axes
         assert len(panels) == 3 and labels(panels[0])[0] == 'short sleeve outwear (543)'
         assert labels(panels[1]) == []
@@ -46,14 +46,14 @@ def test_class_gains():
         widths = [bar.get_width() for bar in panels[2].patches]
         assert widths[:2] == pytest.approx([4.06, 4.04])
         tops = [bar.get_facecolor()[:3] for bar in panels[2].patches]
-        assert tops[0] == to_rgb(colours['top']) and tops[2] == to_rgb(colours['one-piece dress'])
+        assert tops[0] == to_rgb(colors['top']) and tops[2] == to_rgb(colors['one-piece dress'])
         assert panels[0].get_ylim()[0] > panels[0].get_ylim()[1]  # the rarest on top
 
 
 def test_whiskers_and_pale_bars():
     paper = load_paper('df2')
     comparison = compare_paper(paper)
-    colours = style.superclass_colours(paper.taxonomy)
+    colors = style.superclass_colors(paper.taxonomy)
     baseline, _, _, variant = comparison.variants
     keys = [row.key for row in comparison.classes]
     gains = {
@@ -66,12 +66,12 @@ def test_whiskers_and_pale_bars():
         comparison, variants=(baseline, dataclasses.replace(variant, gains=gains))
     )
     with style.drawing() as figure:
-        run_figures.class_gains(figure, comparison, colours)
+        run_figures.class_gains(figure, comparison, colors)
         (axes,) = figure.axes
         whiskers = [list(line.get_xdata()) for line in axes.lines if len(line.get_xdata()) == 2]
         assert [pytest.approx([-1, 9]), pytest.approx([1, 3])] == whiskers[-2:]
-        assert axes.patches[0].get_facecolor()[:3] == pytest.approx(style.tint(colours['top'], 0.3))
-        assert axes.patches[1].get_facecolor()[:3] == to_rgb(colours['top'])
+        assert axes.patches[0].get_facecolor()[:3] == pytest.approx(style.tint(colors['top'], 0.3))
+        assert axes.patches[1].get_facecolor()[:3] == to_rgb(colors['top'])
         assert len(axes.patches) == 12 and 'no boxes' in [text.get_text() for text in axes.texts]
         assert axes.get_xlim()[0] < -1 and axes.get_xlim()[1] > 9
 

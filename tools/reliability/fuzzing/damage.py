@@ -1,6 +1,6 @@
 """What goes wrong with files: a valid value is damaged in its structure, its text, its bytes.
 
-Which documents there are belongs in ``documents``.
+Which documents there are belongs in `documents`.
 """
 
 from __future__ import annotations

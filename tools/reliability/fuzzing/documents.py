@@ -1,6 +1,6 @@
 """Valid documents of every kind that the readers read, small and drawn by Hypothesis.
 
-What is done to them belongs in ``damage``, who reads them in ``readers``.
+What is done to them belongs in `damage`, who reads them in `readers`.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ def hierarchies(draw: Callable[[Any], Any]) -> dict[str, Any]:
 
 @st.composite
 def detections(draw: Callable[[Any], Any]) -> list[dict[str, Any]]:
-    """Detections in COCO's results format, on the images of ``fixed_coco``."""
+    """Detections in COCO's results format, on the images of `fixed_coco`."""
     return [
         {
             'image_id': draw(st.integers(1, 2)),

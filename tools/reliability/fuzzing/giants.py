@@ -37,10 +37,10 @@ class Giant:
     """A file for a reader.
 
     Attributes:
-        reader: Key of ``READERS``.
+        reader: Key of `READERS`.
         name: Of the file.
         pieces: Its content, from the size that it should about have.
-        per_file: How many times the file's size the reader may take in memory, beside ``BASE_MB``.
+        per_file: How many times the file's size the reader may take in memory, beside `BASE_MB`.
         seconds: What it may take of a core, for files of 1 GB.
     """
 
@@ -194,7 +194,7 @@ def run_giant(name: str, *, size: int) -> Row:
     """Read a giant in a process of its own.
 
     Args:
-        name: Key of ``GIANTS``.
+        name: Key of `GIANTS`.
         size: Bytes of those that can be of any size.
     """
     giant = GIANTS[name]

@@ -35,7 +35,7 @@ class Failure(AssertionError):
 
 
 class _TooLong(BaseException):
-    """Passes every ``except Exception``."""
+    """Passes every `except Exception`."""
 
 
 @dataclass
@@ -182,7 +182,7 @@ def _where(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _cpu_limit(seconds: float) -> Iterator[None]:
-    """Raise ``_TooLong`` in a block that computes too long, however busy the machine is."""
+    """Raise `_TooLong` in a block that computes too long, however busy the machine is."""
 
     def stop(*_: object) -> None:
         raise _TooLong

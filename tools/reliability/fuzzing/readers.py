@@ -1,7 +1,7 @@
 """Every reader as the command lines use it, and the files that are made up for it.
 
 A reader gets a folder with its files and does with them what a user's call would do. What counts
-as a failure belongs in ``judge``.
+as a failure belongs in `judge`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Reader:
 
 
 def call(tool: str, *arguments: object) -> str:
-    """Run the ``main`` of tools/<tool>.py in this process; what it printed.
+    """Run the `main` of tools/<tool>.py in this process; what it printed.
 
     Raises:
         SystemExit: With another status than 0 (fine) and 1 (something was found in the data).
@@ -324,7 +324,7 @@ def _report(folder: Path, *specs: object, **options: object) -> None:
         'mmdet_multigrain.visualization.style.render', return_value={'svg': b'<svg></svg>'}
     ):
         document = run_sections.runs_document(
-            loaded, compared, run_analysis.analyse_variants(loaded)
+            loaded, compared, run_analysis.analyze_variants(loaded)
         )
         files = run_render.render_files(document)
     for content in files.values():
