@@ -15,10 +15,10 @@ from pathlib import Path
 
 from mmdet_multigrain.checks import report
 from mmdet_multigrain.checks.dataset import Checked, check_files, load_files, look_at_photos
-from mmdet_multigrain.checks.errors import CheckError
 from mmdet_multigrain.checks.fix import Fixed, repair
 from mmdet_multigrain.launch import escape_unknown_letters, run_tool
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import CheckError
 from mmdet_multigrain.utils.files import dump_json, open_whole, write_whole
 
 EXIT_STATUS = """\

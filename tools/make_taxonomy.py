@@ -20,8 +20,8 @@ from typing import Any
 from mmdet_multigrain.converters import openimages_hierarchy as openimages
 from mmdet_multigrain.launch import run_tool
 from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError, yaml_file
-from mmdet_multigrain.taxonomy.errors import error_source
 from mmdet_multigrain.taxonomy.files import read_bytes
+from mmdet_multigrain.utils.errors import error_source
 from mmdet_multigrain.utils.files import write_whole
 from mmdet_multigrain.utils.messages import show
 from mmdet_multigrain.utils.problems import printable

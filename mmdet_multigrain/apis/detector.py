@@ -27,7 +27,6 @@ from PIL import Image
 from torch import nn
 
 from mmdet_multigrain.engine.checkpoint.read import (
-    CheckpointError,
     keep_what_fits,
     misfit,
     read_checkpoint,
@@ -36,17 +35,13 @@ from mmdet_multigrain.engine.checkpoint.read import (
 )
 from mmdet_multigrain.engine.hooks.preflight_hook import check_heads
 from mmdet_multigrain.taxonomy import Taxonomy
-from mmdet_multigrain.utils.errors import ConfigError, MultigrainError
+from mmdet_multigrain.utils.errors import CheckpointError, ConfigError, ImageError
 from mmdet_multigrain.utils.files import write_whole
 from mmdet_multigrain.utils.images import file_problem
 from mmdet_multigrain.visualization.palette import superclass_palette
 from mmdet_multigrain.visualization.pictures import Mark, draw_marks
 
 _READABLE_SIDE = 400  # pixels; about four labels fit side by side
-
-
-class ImageError(MultigrainError):
-    """An image that cannot be read; the message is one line that names the file."""
 
 
 @dataclass(frozen=True)

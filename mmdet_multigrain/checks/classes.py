@@ -9,8 +9,9 @@ from typing import Any
 
 from mmdet_multigrain.coco import hierarchy as coco
 from mmdet_multigrain.coco.columns import CocoData
-from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError
+from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.taxonomy.names import normalize
+from mmdet_multigrain.utils.errors import TaxonomyError
 from mmdet_multigrain.utils.messages import did_you_mean, show
 
 from .finding import ERROR, NOTE, WARNING, Finding, Kind, found

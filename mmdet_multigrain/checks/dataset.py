@@ -9,11 +9,11 @@ from pathlib import Path
 
 from mmdet_multigrain.coco.columns import CocoData, load
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import CheckError
 from mmdet_multigrain.utils.paths import leaves_folder
 from mmdet_multigrain.utils.problems import printable
 
 from . import boxes, classes, ids, images, splits, structure
-from .errors import CheckError
 from .finding import SEVERITIES, Finding
 from .photos import Photo, read_photos
 

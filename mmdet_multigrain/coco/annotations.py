@@ -14,14 +14,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmdet_multigrain.taxonomy import Taxonomy
-from mmdet_multigrain.utils.errors import MultigrainError
+from mmdet_multigrain.utils.errors import AnnotationError
 from mmdet_multigrain.utils.files import load_json
 from mmdet_multigrain.utils.messages import show, show_list
 from mmdet_multigrain.utils.paths import leaves_folder
-
-
-class AnnotationError(MultigrainError):
-    """An annotation file that cannot be used; the message names file, entry and mend."""
 
 
 class AnnotationFile:

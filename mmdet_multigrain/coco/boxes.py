@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from mmdet_multigrain.report.errors import ReportError
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import ReportError
 from mmdet_multigrain.utils.files import load_json
 from mmdet_multigrain.utils.messages import show
 from mmdet_multigrain.utils.problems import Problems

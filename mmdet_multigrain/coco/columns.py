@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from mmdet_multigrain.checks.errors import CheckError
 from mmdet_multigrain.checks.photos import Photo
+from mmdet_multigrain.utils.errors import CheckError
 from mmdet_multigrain.utils.files import load_json
 from mmdet_multigrain.utils.messages import show
 

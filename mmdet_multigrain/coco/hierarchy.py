@@ -17,9 +17,9 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from mmdet_multigrain.taxonomy.errors import TaxonomyError, error_source
 from mmdet_multigrain.taxonomy.files import read_bytes
 from mmdet_multigrain.taxonomy.names import MAX_LETTERS, check_name
+from mmdet_multigrain.utils.errors import TaxonomyError, error_source
 from mmdet_multigrain.utils.messages import show
 
 

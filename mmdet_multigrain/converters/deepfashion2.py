@@ -24,12 +24,12 @@ from tqdm import tqdm
 
 from mmdet_multigrain.coco.writer import ConversionSummary, is_up_to_date, open_coco
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import ConverterError
 from mmdet_multigrain.utils.images import IMAGE_SUFFIXES
 from mmdet_multigrain.utils.parallel import chunked, default_workers, map_ordered
 from mmdet_multigrain.utils.problems import Problems
 
 from .deepfashion2_items import CategoryIds, convert_files
-from .errors import ConverterError
 
 SPLITS = ('train', 'validation')
 LAYOUT = 'ROOT/{train,validation}/image/*.jpg and ROOT/{train,validation}/annos/*.json'

@@ -20,10 +20,10 @@ from tqdm import tqdm
 
 from mmdet_multigrain.coco.writer import ConversionSummary, is_up_to_date, open_coco
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import ConverterError
 from mmdet_multigrain.utils.files import write_whole
 from mmdet_multigrain.utils.messages import show, show_list
 
-from .errors import ConverterError
 from .openimages_rows import add_rows, read_rows
 from .openimages_selection import CLOTHING, Selection, load_selection
 from .openimages_sizes import IMAGE_SUFFIX, sizes_of_csv, sizes_of_files

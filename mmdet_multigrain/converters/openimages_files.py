@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from .errors import ConverterError
+from mmdet_multigrain.utils.errors import ConverterError
 
 SPLITS = ('train', 'validation', 'test')
 BOXES = 'annotations-bbox.csv'

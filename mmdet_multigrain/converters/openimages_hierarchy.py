@@ -20,9 +20,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mmdet_multigrain.taxonomy.errors import TaxonomyError, error_source
 from mmdet_multigrain.taxonomy.files import read_bytes
 from mmdet_multigrain.taxonomy.names import normalize
+from mmdet_multigrain.utils.errors import TaxonomyError, error_source
 from mmdet_multigrain.utils.messages import did_you_mean, show
 
 RULE = (

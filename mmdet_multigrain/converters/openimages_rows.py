@@ -20,10 +20,9 @@ from typing import Any, BinaryIO
 import polars as pl
 from tqdm import tqdm
 
+from mmdet_multigrain.utils.errors import ConverterError
 from mmdet_multigrain.utils.messages import show
 from mmdet_multigrain.utils.problems import Problems
-
-from .errors import ConverterError
 
 BLOCK_BYTES = 1 << 22  # with what is made of it, about a processor's cache: larger ones are slower
 BATCH_ROWS = 1 << 17  # rows that are worked on at a time, ...

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import ConverterError
 from mmdet_multigrain.utils.files import dump_json
 from mmdet_multigrain.utils.messages import did_you_mean, show
 
-from .errors import ConverterError
 from .openimages_hierarchy import Hierarchy, read, read_descriptions
 
 CLOTHING = 'openimages_v4_clothing'

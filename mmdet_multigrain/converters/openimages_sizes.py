@@ -10,10 +10,10 @@ from pathlib import Path
 
 import polars as pl
 
+from mmdet_multigrain.utils.errors import ConverterError
 from mmdet_multigrain.utils.images import image_sizes
 from mmdet_multigrain.utils.problems import Problems
 
-from .errors import ConverterError
 from .openimages_rows import add_rows, read_rows
 
 IMAGE_SUFFIX = '.jpg'  # after the ImageID, in the release

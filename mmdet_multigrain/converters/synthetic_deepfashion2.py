@@ -23,9 +23,9 @@ from typing import Any
 import cv2
 from tqdm import tqdm
 
+from mmdet_multigrain.utils.errors import ConverterError
 from mmdet_multigrain.utils.files import dump_json, load_json, write_whole
 
-from .errors import ConverterError
 from .synthetic_scene import DIFFICULTIES, render_scene
 
 DRAWING_VERSION = 2  # raise it when the same arguments no longer give the same pictures

@@ -1,11 +1,13 @@
 """Data sets with a taxonomy, and orders of training; registered in mmdet's registries."""
 
+from mmdet_multigrain.utils.errors import AnnotationError
+
 from .deepfashion2 import DeepFashion2Dataset
 from .openimages_v4_clothing import OpenImagesV4ClothingDataset
 from .samplers import ExactAspectRatioBatchSampler, ExactInfiniteSampler, ExactSampler
 from .seeded_dataset import SeededDataset
 from .superclass_coco import SuperclassCocoDataset, taxonomy_metainfo
-from .taxonomy_coco import AnnotationError, TaxonomyCOCO
+from .taxonomy_coco import TaxonomyCOCO
 from .transforms import FastLoading
 
 __all__ = [

@@ -18,11 +18,11 @@ from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
 from mmdet_multigrain.taxonomy import Taxonomy
-from mmdet_multigrain.utils.errors import ConfigError
+from mmdet_multigrain.utils.errors import AnnotationError, ConfigError
 from mmdet_multigrain.utils.images import file_problem, image_size
 from mmdet_multigrain.visualization.palette import superclass_palette
 
-from .taxonomy_coco import AnnotationError, TaxonomyCOCO
+from .taxonomy_coco import TaxonomyCOCO
 
 # In the metainfo of a sample: the images whose place it took, and what is wrong with each.
 SKIPPED = 'skipped_images'

@@ -14,8 +14,9 @@ from pathlib import Path
 from mmdet.datasets.api_wrappers import COCO
 from mmengine.logging import print_log
 
-from mmdet_multigrain.coco.annotations import AnnotationError, AnnotationFile
+from mmdet_multigrain.coco.annotations import AnnotationFile
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import AnnotationError
 
 __all__ = ['AnnotationError', 'TaxonomyCOCO']
 

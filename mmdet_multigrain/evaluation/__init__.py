@@ -4,10 +4,11 @@ All of it needs NumPy and an engine only, but the metric, which registers itself
 `METRICS` when `multi_grained_coco_metric` is imported (as the configs' `custom_imports` do).
 """
 
+from mmdet_multigrain.utils.errors import EvaluationError
+
 from .functional.coco_eval import (
     CocoResult,
     Detections,
-    EvaluationError,
     GroundTruth,
     evaluate_detections,
     evaluate_levels,

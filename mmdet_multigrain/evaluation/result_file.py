@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import EvaluationError
 from mmdet_multigrain.utils.files import load_json, write_whole
 from mmdet_multigrain.utils.messages import show
 
-from .functional.coco_eval import EvaluationError
 from .functional.summary import Bucket, ClassScore, EvaluationSummary, LevelScore
 
 SCHEMA_VERSION = 2

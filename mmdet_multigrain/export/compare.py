@@ -15,7 +15,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from torch import nn
 
-from .errors import ExportError
+from mmdet_multigrain.utils.errors import ExportError
 
 _FAR = 0.5  # pixels, or scores: beyond it a detection is not the other's counterpart
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp')

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from .errors import ExportError
+from mmdet_multigrain.utils.errors import ExportError
 
 
 def check_new(folder: Path) -> None:

@@ -20,7 +20,7 @@ from mmdet.models.roi_heads import SingleRoIExtractor, StandardRoIHead
 from mmdet.models.task_modules import AnchorGenerator, DeltaXYWHBBoxCoder
 from torch import Tensor, nn
 
-from .errors import ExportError
+from mmdet_multigrain.utils.errors import ExportError
 
 _MAX_LOG_RATIO = abs(math.log(16 / 1000))  # of DeltaXYWHBBoxCoder: wh_ratio_clip
 

@@ -16,9 +16,8 @@ from mmcv.transforms import Compose
 
 from mmdet_multigrain.coco.annotations import AnnotationFile
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import ExportError
 from mmdet_multigrain.utils.files import dump_json, write_whole
-
-from .errors import ExportError
 
 ANNOTATIONS = 'annotations.json'
 _STOCK = ('mmdet', 'mmcv', 'mmengine')

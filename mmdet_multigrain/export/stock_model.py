@@ -17,8 +17,7 @@ from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
 from mmdet_multigrain.models.bbox_heads import MultiGrainedBBoxHead
-
-from .errors import ExportError
+from mmdet_multigrain.utils.errors import ExportError
 
 _HEAD = 'roi_head.bbox_head.'
 _STOCK = ('torch', 'mmdet', 'mmcv', 'mmengine')

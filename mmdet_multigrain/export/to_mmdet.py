@@ -16,11 +16,11 @@ from mmengine.dataset import pseudo_collate
 from torch import nn
 
 from mmdet_multigrain.apis.detector import Detector
+from mmdet_multigrain.utils.errors import ExportError
 from mmdet_multigrain.utils.files import write_whole
 from mmdet_multigrain.visualization.palette import superclass_palette
 
 from .compare import Difference, Found, all_scores, difference
-from .errors import ExportError
 from .stock_data import stock_data
 from .stock_model import stock_model
 

@@ -16,10 +16,10 @@ from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
 
 from mmdet_multigrain.apis.detector import Detector
+from mmdet_multigrain.utils.errors import ExportError
 from mmdet_multigrain.utils.files import write_whole
 
 from .compare import Difference, Found, nearest_difference
-from .errors import ExportError
 from .plain import PlainDetector
 from .to_mmdet import detect
 

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdet_multigrain.speed import lay_over
-from mmdet_multigrain.taxonomy import TaxonomyError
-from mmdet_multigrain.utils.errors import ConfigError
+from mmdet_multigrain.utils.errors import ConfigError, TaxonomyError
 
 from .errors import TRACEBACK_VARIABLE
 from .imports import quiet_imports

@@ -3,7 +3,8 @@
 Needs PyYAML only: no torch, no mmcv, no mmdet.
 """
 
-from .errors import TaxonomyError
+from mmdet_multigrain.utils.errors import TaxonomyError
+
 from .taxonomy import Taxonomy
 
 __all__ = ['Taxonomy', 'TaxonomyError']

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from mmdet_multigrain.taxonomy.errors import TaxonomyError
+from mmdet_multigrain.utils.errors import TaxonomyError
 
 
 def read_bytes(path: str | os.PathLike[str], max_bytes: int | None = None) -> bytes:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mmdet_multigrain.taxonomy.errors import TaxonomyError
+from mmdet_multigrain.utils.errors import TaxonomyError
 from mmdet_multigrain.utils.messages import did_you_mean, show
 
 from .names import check_name, normalize

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from mmdet_multigrain.taxonomy.errors import TaxonomyError
+from mmdet_multigrain.utils.errors import TaxonomyError
 from mmdet_multigrain.utils.messages import show
 
 _SEPARATORS = re.compile(r'[\s_-]+')

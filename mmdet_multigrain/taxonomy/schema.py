@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mmdet_multigrain.taxonomy.errors import TaxonomyError
+from mmdet_multigrain.utils.errors import TaxonomyError
 from mmdet_multigrain.utils.messages import closest, did_you_mean, show
 
 from .names import check_name

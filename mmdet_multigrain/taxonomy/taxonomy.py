@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from mmdet_multigrain.taxonomy.errors import TaxonomyError, error_source
+from mmdet_multigrain.utils.errors import TaxonomyError, error_source
 from mmdet_multigrain.utils.messages import did_you_mean, show, show_list
 
 from . import builtin, schema, yaml_file

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from mmdet_multigrain.taxonomy.errors import TaxonomyError
+from mmdet_multigrain.utils.errors import TaxonomyError
 from mmdet_multigrain.utils.messages import show
 
 _EXPLANATION = """\

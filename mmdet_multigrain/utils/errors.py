@@ -1,10 +1,13 @@
-"""The base of all errors that this package raises for its users, and the ones of no single room.
+"""All errors that this package raises for its users.
 
-A `MultigrainError` has a message for users: one line that names the file, the thing and the fix.
-Command lines print it as it is; any other exception is a fault of ours or of a library.
+The message of a `MultigrainError` is one line that names the file, the thing and the fix. Command
+lines print it as it is; any other exception is a bug, here or in a library.
 """
 
 from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
 
 
 class MultigrainError(ValueError):
@@ -12,4 +15,65 @@ class MultigrainError(ValueError):
 
 
 class ConfigError(MultigrainError):
-    """A config, an option or an argument that cannot be used as it is."""
+    """A config, an option or an argument that cannot be used."""
+
+
+class FileError(MultigrainError):
+    """A file that cannot be written."""
+
+
+class WorkerError(MultigrainError):
+    """A worker process that ended before its task did."""
+
+
+class TaxonomyError(MultigrainError):
+    """A taxonomy, or a data file compared with one, that cannot be used."""
+
+
+class AnnotationError(MultigrainError):
+    """An annotation file that cannot be used."""
+
+
+class ConverterError(MultigrainError):
+    """A release that cannot be converted, or a data set that cannot be generated."""
+
+
+class CheckError(MultigrainError):
+    """A data set that cannot be checked, or cannot be fixed."""
+
+
+class EvaluationError(MultigrainError):
+    """Annotations or detections that cannot be evaluated."""
+
+
+class CheckpointError(MultigrainError):
+    """A checkpoint that cannot be used."""
+
+
+class LossError(MultigrainError):
+    """A loss or weights that are NaN or infinite."""
+
+
+class ProcessError(MultigrainError):
+    """Processes that do not belong to the same run."""
+
+
+class ImageError(MultigrainError):
+    """An image that cannot be read."""
+
+
+class ExportError(MultigrainError):
+    """A detector that cannot be exported."""
+
+
+class ReportError(MultigrainError):
+    """A report or figure that cannot be made."""
+
+
+@contextlib.contextmanager
+def error_source(source: object) -> Iterator[None]:
+    """Put the name of the file (or other source) before the message of a `TaxonomyError`."""
+    try:
+        yield
+    except TaxonomyError as error:
+        raise TaxonomyError(f'{source}: {error}' if source else str(error)) from None

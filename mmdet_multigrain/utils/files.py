@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mmdet_multigrain.utils.errors import MultigrainError
+from mmdet_multigrain.utils.errors import FileError
 
 try:
     import orjson
@@ -24,10 +24,6 @@ except ImportError:  # several times faster; the standard library gives the same
 
 
 _TEMPORARY = re.compile(r'\.(?P<name>.+)\.(?P<process>\d+)\.tmp')
-
-
-class FileError(MultigrainError):
-    """A file that cannot be written; one line with the file and the system's reason."""
 
 
 def _reject_constant(name: str) -> None:

@@ -20,7 +20,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
-from mmdet_multigrain.utils.errors import MultigrainError
+from mmdet_multigrain.utils.errors import WorkerError
 
 Task = TypeVar('Task')
 Result = TypeVar('Result')
@@ -31,10 +31,6 @@ _PROGRAM = (
     'import sys; sys.path[:] = sys.argv[2:]; '
     'from mmdet_multigrain.utils.parallel import _work; _work(int(sys.argv[1]))'
 )
-
-
-class WorkerError(MultigrainError):
-    """A worker process ended before its task did; one line."""
 
 
 def default_workers() -> int:

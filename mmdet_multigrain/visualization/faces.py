@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from mmdet_multigrain.report.errors import ReportError
+from mmdet_multigrain.utils.errors import ReportError
 
 Face = tuple[int, int, int, int]
 # From the front and from the side. On 50 street photos the first finds 47 of the faces of those

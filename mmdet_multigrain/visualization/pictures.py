@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from PIL import Image, ImageDraw, ImageFont
 
-from mmdet_multigrain.report.errors import ReportError
+from mmdet_multigrain.utils.errors import ReportError
 from mmdet_multigrain.utils.images import file_problem
 from mmdet_multigrain.utils.problems import printable
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from mmdet_multigrain.checks import structure
-from mmdet_multigrain.checks.errors import CheckError
 from mmdet_multigrain.coco.columns import CocoData, load
+from mmdet_multigrain.utils.errors import CheckError
 
 
 def found(content, **options):

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmdet_multigrain.coco.boxes import box_columns, read_coco
-from mmdet_multigrain.report.errors import ReportError
 from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError
+from mmdet_multigrain.utils.errors import ReportError
 
 
 def columns_of(content, taxonomy):

@@ -16,10 +16,9 @@ from PIL import Image
 from mmdet_multigrain.coco.writer import CocoWriter
 from mmdet_multigrain.converters import deepfashion2 as module
 from mmdet_multigrain.converters.deepfashion2 import convert
-from mmdet_multigrain.converters.errors import ConverterError
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils import files
-from mmdet_multigrain.utils.files import FileError
+from mmdet_multigrain.utils.errors import ConverterError, FileError
 
 TAXONOMY = Taxonomy.load('deepfashion2')
 GENUINE = (

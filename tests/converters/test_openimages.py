@@ -13,13 +13,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmdet_multigrain.converters import openimages as module
-from mmdet_multigrain.converters.errors import ConverterError
 from mmdet_multigrain.converters.openimages import convert
 from mmdet_multigrain.converters.openimages_hierarchy import Hierarchy
 from mmdet_multigrain.converters.openimages_selection import load_selection, select
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils import files
-from mmdet_multigrain.utils.files import FileError
+from mmdet_multigrain.utils.errors import ConverterError, FileError
 
 GENUINE = (
     Path(__file__).resolve().parents[2].parent

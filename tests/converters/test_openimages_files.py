@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from mmdet_multigrain.converters.errors import ConverterError
 from mmdet_multigrain.converters.openimages_files import (
     DESCRIPTIONS,
     HIERARCHY,
@@ -13,6 +12,7 @@ from mmdet_multigrain.converters.openimages_files import (
     find_one,
     split_of,
 )
+from mmdet_multigrain.utils.errors import ConverterError
 
 
 def touch(folder, *names):

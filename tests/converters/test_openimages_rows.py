@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmdet_multigrain.converters import openimages_rows as module
-from mmdet_multigrain.converters.errors import ConverterError
 from mmdet_multigrain.converters.openimages_rows import add_rows, read_rows
+from mmdet_multigrain.utils.errors import ConverterError
 from mmdet_multigrain.utils.problems import Problems
 
 COLUMNS = ('ID', 'Name')

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from mmdet_multigrain.converters.errors import ConverterError
 from mmdet_multigrain.converters.openimages_selection import load_selection, select
 from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError
+from mmdet_multigrain.utils.errors import ConverterError
 
 NAMES = {'/m/01': 'Shirt', '/m/02_': 'Coat', '/g/03': 'Sun hat', '/m/04': 'Dog', '/m/05': 'Top'}
 TREE = {

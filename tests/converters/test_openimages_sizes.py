@@ -4,8 +4,8 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from mmdet_multigrain.converters.errors import ConverterError
 from mmdet_multigrain.converters.openimages_sizes import sizes_of_csv, sizes_of_files
+from mmdet_multigrain.utils.errors import ConverterError
 from mmdet_multigrain.utils.problems import Problems
 
 

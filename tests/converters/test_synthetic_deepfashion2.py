@@ -8,8 +8,8 @@ import pytest
 
 from mmdet_multigrain.converters import synthetic_deepfashion2 as module
 from mmdet_multigrain.converters.deepfashion2 import convert
-from mmdet_multigrain.converters.errors import ConverterError
 from mmdet_multigrain.converters.synthetic_deepfashion2 import SyntheticSpec, generate
+from mmdet_multigrain.utils.errors import ConverterError
 
 SPEC = SyntheticSpec(num_train=5, num_val=3, width=64, height=80, difficulty='medium', seed=3)
 

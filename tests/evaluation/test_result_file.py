@@ -21,7 +21,7 @@ from mmdet_multigrain.evaluation import (
     write_result,
 )
 from mmdet_multigrain.taxonomy import Taxonomy
-from mmdet_multigrain.utils.files import FileError
+from mmdet_multigrain.utils.errors import FileError
 
 TAXONOMY = Taxonomy.load({'top': ['vest', 'sling'], 'bottom': ['shorts', 'skirt']})
 

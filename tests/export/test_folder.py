@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mmdet_multigrain.export.errors import ExportError
 from mmdet_multigrain.export.folder import whole_folder
+from mmdet_multigrain.utils.errors import ExportError
 
 
 @pytest.mark.parametrize('empty_one', [False, True])

@@ -10,8 +10,8 @@ from mmdet.utils import get_test_pipeline_cfg
 from mmengine.dataset import pseudo_collate
 
 from mmdet_multigrain.export.compare import Found, difference, nearest_difference
-from mmdet_multigrain.export.errors import ExportError
 from mmdet_multigrain.export.plain import PlainDetector
+from mmdet_multigrain.utils.errors import ExportError
 
 from .conftest import build
 

@@ -9,8 +9,8 @@ from mmcv.transforms import BaseTransform
 from mmdet.registry import DATASETS, METRICS, TRANSFORMS
 from mmengine.config import Config
 
-from mmdet_multigrain.export.errors import ExportError
 from mmdet_multigrain.export.stock_data import ANNOTATIONS, stock_data
+from mmdet_multigrain.utils.errors import ExportError
 
 PIPELINE = [
     dict(type='LoadImageFromFile'),

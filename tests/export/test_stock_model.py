@@ -13,8 +13,8 @@ from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
 
-from mmdet_multigrain.export.errors import ExportError
 from mmdet_multigrain.export.stock_model import stock_model
+from mmdet_multigrain.utils.errors import ExportError
 
 from .conftest import build
 

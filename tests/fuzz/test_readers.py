@@ -14,7 +14,8 @@ from fuzzing.judge import Failure, fuzz, one_case
 from fuzzing.readers import READERS, Reader
 from hypothesis import strategies as st
 
-from mmdet_multigrain.utils.files import FileError, write_whole
+from mmdet_multigrain.utils.errors import FileError
+from mmdet_multigrain.utils.files import write_whole
 
 CASES = 200
 LEAST = 0.03  # of the cases are whole enough to be accepted, or broken enough to be refused

@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from mmdet_multigrain.utils import files
-from mmdet_multigrain.utils.files import FileError, dump_json, load_json, open_whole, write_whole
+from mmdet_multigrain.utils.errors import FileError
+from mmdet_multigrain.utils.files import dump_json, load_json, open_whole, write_whole
 
 
 @pytest.fixture(params=['orjson', 'standard library'])

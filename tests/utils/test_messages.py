@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmdet_multigrain.taxonomy.errors import TaxonomyError, error_source
+from mmdet_multigrain.utils.errors import TaxonomyError, error_source
 from mmdet_multigrain.utils.messages import closest, did_you_mean, show, show_list
 
 

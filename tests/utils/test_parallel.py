@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmdet_multigrain.utils import parallel
-from mmdet_multigrain.utils.parallel import WorkerError, chunked, map_ordered
+from mmdet_multigrain.utils.errors import WorkerError
+from mmdet_multigrain.utils.parallel import chunked, map_ordered
 
 TASKS = """
 import os, signal, time

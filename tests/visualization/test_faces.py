@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmdet_multigrain.report.errors import ReportError
+from mmdet_multigrain.utils.errors import ReportError
 from mmdet_multigrain.visualization import faces
 from mmdet_multigrain.visualization.faces import blur, find_faces
 from mmdet_multigrain.visualization.pictures import read_photo

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from mmdet_multigrain.report.errors import ReportError
+from mmdet_multigrain.utils.errors import ReportError
 from mmdet_multigrain.visualization.pictures import (
     MISSED,
     Mark,

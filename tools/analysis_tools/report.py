@@ -15,9 +15,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mmdet_multigrain.launch import quiet_imports, run_tool
-from mmdet_multigrain.report.errors import ReportError
 from mmdet_multigrain.report.runs.document import Document
 from mmdet_multigrain.report.runs.paper import DATASETS, load_paper
+from mmdet_multigrain.utils.errors import ReportError
 from mmdet_multigrain.utils.files import write_whole
 
 RESAMPLES = 2000

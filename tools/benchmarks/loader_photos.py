@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from mmdet_multigrain.coco.annotations import AnnotationError
 from mmdet_multigrain.converters.synthetic_scene import DIFFICULTIES, render_scene
+from mmdet_multigrain.utils.errors import AnnotationError
 from mmdet_multigrain.utils.files import dump_json, load_json, write_whole
 
 QUALITY = 90  # of the JPEG files

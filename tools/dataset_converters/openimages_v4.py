@@ -13,10 +13,10 @@ import sys
 from pathlib import Path
 
 from mmdet_multigrain.converters import openimages_files as files
-from mmdet_multigrain.converters.errors import ConverterError
 from mmdet_multigrain.converters.openimages import GROUP_OF, convert
 from mmdet_multigrain.converters.openimages_selection import load_selection
 from mmdet_multigrain.launch import run_tool
+from mmdet_multigrain.utils.errors import ConverterError
 
 
 def parse_args() -> argparse.Namespace:

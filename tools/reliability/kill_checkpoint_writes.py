@@ -50,7 +50,7 @@ with quiet_imports():
         check_whole,
         find_last_checkpoint,
     )
-    from mmdet_multigrain.engine.checkpoint.read import CheckpointError
+    from mmdet_multigrain.utils.errors import CheckpointError
 
 LONG, SHORT = 9, 2  # iterations of a run
 PIECES = 33  # of a checkpoint

@@ -14,8 +14,10 @@ from pathlib import Path
 
 from mmengine.runner import Runner
 
+from mmdet_multigrain.utils.errors import CheckpointError
+
 from ..main_process import on_main_process
-from .read import CheckpointError, loading, read_checkpoint
+from .read import loading, read_checkpoint
 
 POINTER = 'last_checkpoint'  # MMEngine's file with the path of the newest checkpoint
 _ARCHIVE = b'PK\x03\x04'

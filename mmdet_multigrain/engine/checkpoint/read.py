@@ -16,13 +16,9 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
 from mmdet_multigrain.taxonomy import Taxonomy
-from mmdet_multigrain.utils.errors import MultigrainError
+from mmdet_multigrain.utils.errors import CheckpointError
 
 from .weights_only import only_weights, refused
-
-
-class CheckpointError(MultigrainError):
-    """A checkpoint that cannot be used; the message is one line that names file and mend."""
 
 
 @contextlib.contextmanager

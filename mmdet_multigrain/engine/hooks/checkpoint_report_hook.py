@@ -11,8 +11,9 @@ from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 
+from mmdet_multigrain.utils.errors import CheckpointError
+
 from ..checkpoint.read import (
-    CheckpointError,
     check_mapping,
     keep_what_fits,
     misfit,

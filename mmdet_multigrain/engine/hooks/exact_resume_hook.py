@@ -12,8 +12,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmdet_multigrain.datasets.samplers import ExactAspectRatioBatchSampler
+from mmdet_multigrain.utils.errors import CheckpointError
 
-from ..checkpoint.read import CheckpointError
 from ..fingerprints import file_digest, versions
 from ..runner.positions import VALIDATED, between_steps, run_seed
 from ..runner.process_buffers import Buffers, gather_buffers, set_buffers

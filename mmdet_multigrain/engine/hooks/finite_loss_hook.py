@@ -11,15 +11,11 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmdet_multigrain.utils.errors import MultigrainError
+from mmdet_multigrain.utils.errors import LossError
 
 from .bad_image_hook import samples_of
 
 _SHOWN = 8  # images that the message names
-
-
-class LossError(MultigrainError):
-    """A loss or weights that are not finite; one line with all that helps to find the cause."""
 
 
 @HOOKS.register_module()

@@ -14,12 +14,11 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
-from mmdet_multigrain.utils.errors import ConfigError
-from mmdet_multigrain.utils.files import FileError, dump_json, load_json, remove_leftovers
+from mmdet_multigrain.utils.errors import CheckpointError, ConfigError, FileError
+from mmdet_multigrain.utils.files import dump_json, load_json, remove_leftovers
 
 from ..checkpoint.atomic_backend import BACKEND, AtomicLocalBackend
 from ..checkpoint.find import POINTER, check_archive
-from ..checkpoint.read import CheckpointError
 from ..main_process import on_main_process
 
 BEST = 'best_checkpoints.json'

@@ -17,15 +17,11 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import all_gather_object, get_rank
 
-from mmdet_multigrain.utils.errors import MultigrainError
+from mmdet_multigrain.utils.errors import ProcessError
 
 from ..fingerprints import code_digest, file_digest, versions
 
 _SECONDS_TO_END = 3.0
-
-
-class ProcessError(MultigrainError):
-    """Processes that are no one run; the message is one line that names process and mend."""
 
 
 @dataclass(frozen=True)

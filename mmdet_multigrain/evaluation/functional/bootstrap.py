@@ -24,9 +24,10 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
+from mmdet_multigrain.utils.errors import EvaluationError
 from mmdet_multigrain.utils.parallel import default_workers
 
-from .coco_eval import Detections, EvaluationError, GroundTruth
+from .coco_eval import Detections, GroundTruth
 from .weighted_ap import IOU_THRS, rank_curves
 
 RESAMPLES = 2000

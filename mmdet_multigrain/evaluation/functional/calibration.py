@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .coco_eval import Detections, EvaluationError, choose_engine
+from mmdet_multigrain.utils.errors import EvaluationError
+
+from .coco_eval import Detections, choose_engine
 from .error_analysis import DetectionErrors, Kind
 
 

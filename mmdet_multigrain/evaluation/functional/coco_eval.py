@@ -17,14 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from mmdet_multigrain.utils.errors import MultigrainError
+from mmdet_multigrain.utils.errors import EvaluationError
 
 AREAS = ('all', 'small', 'medium', 'large')
 ENGINES = ('hotcoco', 'pycocotools')
-
-
-class EvaluationError(MultigrainError):
-    """Input that cannot be evaluated; the message is one line with the thing and the mend."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,8 +36,9 @@ from enum import IntEnum
 import numpy as np
 
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import EvaluationError
 
-from .coco_eval import Detections, EvaluationError, GroundTruth, check_labels
+from .coco_eval import Detections, GroundTruth, check_labels
 from .matching import Pairs, find_pairs, match_greedily, within_limit
 
 RECALLS = np.linspace(0, 1, 101)

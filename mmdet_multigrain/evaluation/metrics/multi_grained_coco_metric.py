@@ -20,8 +20,9 @@ from mmengine.logging import MMLogger
 
 from mmdet_multigrain.datasets import TaxonomyCOCO
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import EvaluationError
 
-from ..functional.coco_eval import Detections, EvaluationError, GroundTruth, evaluate_levels
+from ..functional.coco_eval import Detections, GroundTruth, evaluate_levels
 from ..functional.summary import EvaluationSummary, render_text, summarize
 from ..result_file import Result, RunRecord, write_result
 

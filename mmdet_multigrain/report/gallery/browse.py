@@ -14,9 +14,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import ReportError
 from mmdet_multigrain.visualization.style import superclass_colors
 
-from ..errors import ReportError
 from ..runs.runs import Run
 from .files import Gallery, Photos, PictureFolder
 from .galleries import GALLERIES, Case, by_photo, choose_cases, choose_photos, judge

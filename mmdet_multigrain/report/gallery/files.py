@@ -19,12 +19,12 @@ from PIL import Image
 
 from mmdet_multigrain.evaluation import GroundTruth
 from mmdet_multigrain.evaluation.functional.error_analysis import Kind
+from mmdet_multigrain.utils.errors import ReportError
 from mmdet_multigrain.utils.files import write_whole
 from mmdet_multigrain.utils.problems import Problems
 from mmdet_multigrain.visualization.faces import blur, find_faces
 from mmdet_multigrain.visualization.pictures import jpeg, read_photo
 
-from ..errors import ReportError
 from .galleries import Case
 from .index import GalleryPage, Picture, case_row, case_table
 from .pictures import Look, contact_sheet, draw_case, draw_cell, side_by_side, truth_marks, words

@@ -14,12 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
-from mmdet_multigrain.evaluation import EvaluationError
 from mmdet_multigrain.evaluation.functional.calibration import Calibration, measure_calibration
 from mmdet_multigrain.evaluation.functional.confusion import Confusion, measure_confusion
 from mmdet_multigrain.evaluation.functional.error_analysis import Loss, analyze_errors
+from mmdet_multigrain.utils.errors import EvaluationError, ReportError
 
-from ..errors import ReportError
 from .runs import TOLERANCE, Run
 
 

@@ -23,9 +23,9 @@ from mmdet_multigrain.evaluation.functional.bootstrap import (
     difference,
     resample_ap,
 )
+from mmdet_multigrain.utils.errors import ReportError
 from mmdet_multigrain.utils.messages import show, show_list
 
-from ..errors import ReportError
 from .measures import (
     DIFFERENCE,
     MEAN_OF_GAINS,

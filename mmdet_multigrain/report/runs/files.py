@@ -16,12 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from mmdet_multigrain.coco.annotations import AnnotationFile
-from mmdet_multigrain.evaluation import Detections, EvaluationError, GroundTruth
+from mmdet_multigrain.evaluation import Detections, GroundTruth
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import EvaluationError, ReportError
 from mmdet_multigrain.utils.files import load_json
 from mmdet_multigrain.utils.messages import show
-
-from ..errors import ReportError
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from mmdet_multigrain.utils.errors import ReportError
 from mmdet_multigrain.utils.messages import did_you_mean, show, show_list
 
-from ..errors import ReportError
 from .runs import Run
 
 _SEPARATOR = '_'

@@ -12,8 +12,8 @@ from importlib import resources
 import yaml
 
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import ReportError
 
-from ..errors import ReportError
 from ..table import Column, Table
 
 DATASETS = ('df2', 'oiv4c')

@@ -27,9 +27,9 @@ from mmdet_multigrain.evaluation import (
     summarize,
 )
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import ReportError
 from mmdet_multigrain.utils.messages import show_list
 
-from ..errors import ReportError
 from .files import DetectionsFile, TestSet
 
 RESULT_NAME = 'result.json'

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from mmdet_multigrain.evaluation.functional.bootstrap import CONFIDENCE
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import ReportError
 from mmdet_multigrain.visualization import style
 
-from ..errors import ReportError
 from ..table import Column, Table
 from . import figures as run_figures
 from . import tables as run_tables

@@ -7,7 +7,7 @@ from mmengine.fileio import LocalBackend, get_file_backend
 from mmengine.runner import save_checkpoint
 
 from mmdet_multigrain.engine.checkpoint.atomic_backend import BACKEND, AtomicLocalBackend
-from mmdet_multigrain.utils.files import FileError
+from mmdet_multigrain.utils.errors import FileError
 
 
 def backend(path):

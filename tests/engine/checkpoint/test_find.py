@@ -12,7 +12,7 @@ from mmdet_multigrain.engine.checkpoint.find import (
     check_whole,
     find_last_checkpoint,
 )
-from mmdet_multigrain.engine.checkpoint.read import CheckpointError
+from mmdet_multigrain.utils.errors import CheckpointError
 
 
 def save(path, iteration):

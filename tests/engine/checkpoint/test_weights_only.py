@@ -15,8 +15,9 @@ from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner.checkpoint import CheckpointLoader, load_checkpoint
 from torch import nn
 
-from mmdet_multigrain.engine.checkpoint.read import CheckpointError, read_checkpoint
+from mmdet_multigrain.engine.checkpoint.read import read_checkpoint
 from mmdet_multigrain.engine.checkpoint.weights_only import only_weights, trust_checkpoints
+from mmdet_multigrain.utils.errors import CheckpointError
 
 from .payloads import PAYLOADS, Evaluate, LikeHistory, hide, save
 

@@ -13,9 +13,9 @@ from torch.utils.data import DataLoader
 
 from mmdet_multigrain.datasets import taxonomy_metainfo
 from mmdet_multigrain.engine import CheckpointReportHook
-from mmdet_multigrain.engine.checkpoint.read import CheckpointError
 from mmdet_multigrain.engine.runner.runner import Runner
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import CheckpointError
 
 CLASSES = ('shirt', 'vest', 'skirt')
 TAXONOMY = Taxonomy('garments', CLASSES, aliases={'vest': ['tank top']})

@@ -12,7 +12,8 @@ from mmengine.logging import MessageHub
 from mmengine.registry import HOOKS
 from mmengine.runner.priority import get_priority
 
-from mmdet_multigrain.engine.hooks.finite_loss_hook import FiniteLossHook, LossError
+from mmdet_multigrain.engine.hooks.finite_loss_hook import FiniteLossHook
+from mmdet_multigrain.utils.errors import LossError
 
 NAN, INF = float('nan'), float('inf')
 

@@ -20,7 +20,7 @@ from mmengine.runner import find_latest_checkpoint
 
 from mmdet_multigrain.engine import SafeCheckpointHook
 from mmdet_multigrain.engine.checkpoint.find import check_whole, find_last_checkpoint
-from mmdet_multigrain.engine.checkpoint.read import CheckpointError
+from mmdet_multigrain.utils.errors import CheckpointError
 
 FOLDER = Path(__file__).resolve().parents[3] / 'tools' / 'reliability'
 BEST = 'best_tiny_score_iter_{}.pth'

@@ -15,11 +15,11 @@ from mmengine.config import Config
 from mmdet_multigrain.engine.runner import same_run
 from mmdet_multigrain.engine.runner.same_run import (
     Process,
-    ProcessError,
     annotation_files,
     check_same_run,
     lost_process,
 )
+from mmdet_multigrain.utils.errors import ProcessError
 
 RESET = RuntimeError('[gloo/transport/tcp/pair.cc:1] Read error: Connection reset by peer')
 

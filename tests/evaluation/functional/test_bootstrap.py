@@ -16,11 +16,11 @@ from mmdet_multigrain.evaluation.functional.bootstrap import (
 )
 from mmdet_multigrain.evaluation.functional.coco_eval import (
     Detections,
-    EvaluationError,
     GroundTruth,
     evaluate_detections,
     evaluate_levels,
 )
+from mmdet_multigrain.utils.errors import EvaluationError
 
 LEVELS = [(0, 0, 1), (0, 1, 2)]
 FLAT = [(0, 1, 2)]

@@ -6,7 +6,6 @@ import pytest
 from mmdet_multigrain.evaluation.functional.calibration import measure_calibration
 from mmdet_multigrain.evaluation.functional.coco_eval import (
     Detections,
-    EvaluationError,
     GroundTruth,
     hotcoco_evaluator,
 )
@@ -16,6 +15,7 @@ from mmdet_multigrain.evaluation.functional.error_analysis import (
     analyze_errors,
 )
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import EvaluationError
 
 pytest.importorskip('hotcoco')
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from mmdet_multigrain.evaluation.functional import coco_eval
 from mmdet_multigrain.evaluation.functional.coco_eval import (
     Detections,
-    EvaluationError,
     GroundTruth,
     evaluate_detections,
     evaluate_levels,
 )
+from mmdet_multigrain.utils.errors import EvaluationError
 
 BOTH = pytest.mark.parametrize('engine', coco_eval.ENGINES)
 

@@ -3,11 +3,7 @@
 import numpy as np
 import pytest
 
-from mmdet_multigrain.evaluation.functional.coco_eval import (
-    Detections,
-    EvaluationError,
-    GroundTruth,
-)
+from mmdet_multigrain.evaluation.functional.coco_eval import Detections, GroundTruth
 from mmdet_multigrain.evaluation.functional.confusion import (
     Block,
     ConfusedPair,
@@ -15,6 +11,7 @@ from mmdet_multigrain.evaluation.functional.confusion import (
     order_by_superclass,
 )
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import EvaluationError
 
 pytest.importorskip('hotcoco')
 

@@ -8,11 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmdet_multigrain.evaluation.functional import coco_eval, matching
-from mmdet_multigrain.evaluation.functional.coco_eval import (
-    Detections,
-    EvaluationError,
-    GroundTruth,
-)
+from mmdet_multigrain.evaluation.functional.coco_eval import Detections, GroundTruth
 from mmdet_multigrain.evaluation.functional.error_analysis import (
     CLASS,
     ERRORS,
@@ -22,6 +18,7 @@ from mmdet_multigrain.evaluation.functional.error_analysis import (
     shared_levels,
 )
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import EvaluationError
 
 # Labels: 0 shirt and 1 coat are tops, 2 jeans and 3 skirt are bottoms.
 CLOTHES = Taxonomy('clothes', ['shirt', 'coat', 'jeans', 'skirt'], [['top']] * 2 + [['bottom']] * 2)

@@ -14,7 +14,6 @@ from mmdet_multigrain.evaluation.functional.summary import (
     LevelScore,
 )
 from mmdet_multigrain.evaluation.result_file import Result
-from mmdet_multigrain.report.errors import ReportError
 from mmdet_multigrain.report.runs.comparison import (
     DIFFERENCE,
     MEAN_OF_GAINS,
@@ -26,6 +25,7 @@ from mmdet_multigrain.report.runs.files import DetectionsFile
 from mmdet_multigrain.report.runs.paper import load_paper
 from mmdet_multigrain.report.runs.runs import Run
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import ReportError
 
 NAN = math.nan
 TAXONOMY = Taxonomy.load({'groups': {'top': ['a', 'b'], 'bottom': ['c', 'd']}})

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmdet_multigrain.report.errors import ReportError
 from mmdet_multigrain.report.runs.names import find_variant, without_common_end
+from mmdet_multigrain.utils.errors import ReportError
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,9 @@
 
 import pytest
 
-from mmdet_multigrain.report.errors import ReportError
 from mmdet_multigrain.report.runs.paper import DATASETS, compare_counts, load_paper
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import ReportError
 
 
 @pytest.fixture(params=DATASETS)

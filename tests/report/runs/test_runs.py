@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmdet_multigrain.coco.annotations import AnnotationError
 from mmdet_multigrain.evaluation import (
     EvaluationError,
     Result,
@@ -16,10 +15,10 @@ from mmdet_multigrain.evaluation import (
     summarize,
     write_result,
 )
-from mmdet_multigrain.report.errors import ReportError
 from mmdet_multigrain.report.runs.files import TestSet, read_detections
 from mmdet_multigrain.report.runs.runs import load_runs
 from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError
+from mmdet_multigrain.utils.errors import AnnotationError, ReportError
 
 # Category ids that are no labels, in an order that is not theirs.
 IDS = {'vest': 30, 'sling': 10, 'skirt': 20}

@@ -5,7 +5,6 @@ import re
 
 import pytest
 
-from mmdet_multigrain.report.errors import ReportError
 from mmdet_multigrain.report.runs.analysis import analyze_variants
 from mmdet_multigrain.report.runs.comparison import compare
 from mmdet_multigrain.report.runs.names import shorten_variants
@@ -14,6 +13,7 @@ from mmdet_multigrain.report.runs.render import render_markdown
 from mmdet_multigrain.report.runs.runs import load_runs
 from mmdet_multigrain.report.runs.sections import beside, paper_document, runs_document
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import ReportError
 
 from .made_runs import TAXONOMY, write_ground_truth, write_run, write_runs
 
