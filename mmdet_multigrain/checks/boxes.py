@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mmdet_multigrain.coco.columns import MAX_COORDINATE, CocoData, is_absent
+from mmdet_multigrain.coco.columns import MAX_COORDINATE, is_absent
 from mmdet_multigrain.utils.messages import show
 
+from .data import CocoData
 from .finding import ERROR, WARNING, Check, Finding, Kind, run
 
-MIN_SIDE = 1.0  # pixels; MMDetection trains on no smaller box
 MAX_AREA = 1.5  # times the box; a mask is never larger than its box
 MIN_AREA = 0.02  # times the box; a mask may be thin
 
@@ -108,34 +108,28 @@ def not_numbers(data: CocoData) -> np.ndarray:
 
 
 def not_finite(data: CocoData) -> np.ndarray:
-    """Rows with numbers that are no coordinates."""
-    return np.flatnonzero(data.has_numbers & ~(np.abs(data.boxes) <= MAX_COORDINATE).all(1))
+    """Rows with numbers that cannot be coordinates."""
+    return np.flatnonzero(data.has_numbers & ~data.is_finite)
 
 
 def empty(data: CocoData) -> np.ndarray:
     """Rows of boxes with a width or height of 0 or below."""
-    finite = (np.abs(data.boxes) <= MAX_COORDINATE).all(1)
-    return np.flatnonzero(finite & (data.boxes[:, 2:] <= 0).any(1))
-
-
-def _is_outside(data: CocoData) -> np.ndarray:
-    near, far = data.corners[:, :2], data.corners[:, 2:]
-    return (np.minimum(far, data.of_boxes(data.sizes)) <= np.maximum(near, 0)).any(1)
+    return np.flatnonzero(data.is_finite & (data.boxes[:, 2:] <= 0).any(1))
 
 
 def outside(data: CocoData) -> np.ndarray:
     """Rows of boxes of which no part is in the image."""
-    return np.flatnonzero(_is_outside(data))
+    return np.flatnonzero(data.is_outside(data.sizes))
 
 
 def partly_outside(data: CocoData) -> np.ndarray:
     """Rows of boxes of which a part, not all, is outside the image."""
-    return np.flatnonzero(data.leaving(data.sizes) & ~_is_outside(data))
+    return np.flatnonzero(data.leaving(data.sizes) & ~data.is_outside(data.sizes))
 
 
 def tiny(data: CocoData) -> np.ndarray:
     """Rows of boxes that MMDetection does not train on."""
-    return np.flatnonzero(data.usable & (data.boxes[:, 2:] < MIN_SIDE).any(1))
+    return np.flatnonzero(data.usable & data.is_thin)
 
 
 def duplicates(data: CocoData) -> np.ndarray:

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mmdet_multigrain.coco import hierarchy as coco
-from mmdet_multigrain.coco.columns import CocoData
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.taxonomy.names import normalize
 from mmdet_multigrain.utils.errors import TaxonomyError
 from mmdet_multigrain.utils.messages import did_you_mean, show
 
+from .data import CocoData
 from .finding import ERROR, NOTE, WARNING, Finding, Kind, found
 
 IMBALANCE = 100  # boxes of the most frequent class for one of the rarest

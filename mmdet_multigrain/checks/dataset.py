@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmdet_multigrain.coco.columns import CocoData, load
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import CheckError
 from mmdet_multigrain.utils.paths import leaves_folder
 from mmdet_multigrain.utils.problems import printable
 
 from . import boxes, classes, ids, images, splits, structure
+from .data import CocoData, load
 from .finding import SEVERITIES, Finding
 from .photos import Photo, read_photos
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mmdet_multigrain.coco.columns import CocoData
+    from .data import CocoData
 
 ERROR, WARNING, NOTE = SEVERITIES = ('error', 'warning', 'note')
 

@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from mmdet_multigrain.coco.columns import CocoData
 from mmdet_multigrain.utils.errors import CheckError
 from mmdet_multigrain.utils.files import dump_json
 
 from . import boxes, ids, images, structure
+from .data import CocoData
 from .finding import Kind
 
 MAX_PASSES = 10  # one mends what is there, the second as a rule finds nothing; a guard

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from mmdet_multigrain.coco.columns import CocoData, id_key
+from mmdet_multigrain.coco.columns import first_rows
 from mmdet_multigrain.utils.messages import show
 
+from .data import CocoData
 from .finding import ERROR, WARNING, Check, Finding, Kind, found, run
 
 IMAGE_TEXT = Kind(
@@ -135,22 +136,9 @@ def is_good_id(value: object) -> bool:
     return type(value) is int and abs(value) < 2**63
 
 
-def repeated(entries: list[dict[str, Any]]) -> np.ndarray:
-    """(rows,) the row where the id stood first, or the own row."""
-    first: dict[Any, int] = {}
-    return np.fromiter(
-        (
-            row if key is None else first.setdefault(key, row)
-            for row, key in enumerate(id_key(entry.get('id')) for entry in entries)
-        ),
-        np.int64,
-        len(entries),
-    )
-
-
 def _twice(entries: list[dict[str, Any]], name: str, *, same: bool) -> list[int]:
     """Rows whose id was used before, by an entry of the same name or of another."""
-    first = repeated(entries)
+    first = first_rows(entries)
     return [
         row
         for row in np.flatnonzero(first != np.arange(len(first)))
@@ -170,7 +158,7 @@ def categories_listed_twice(data: CocoData) -> list[int]:
 
 def annotations_numbered_twice(data: CocoData) -> np.ndarray:
     """Rows of annotations whose id was used before."""
-    first = repeated(data.annotations)
+    first = first_rows(data.annotations)
     return np.flatnonzero(first != np.arange(len(first)))
 
 

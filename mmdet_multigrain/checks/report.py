@@ -7,10 +7,10 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from mmdet_multigrain.coco.columns import CocoData
 from mmdet_multigrain.taxonomy import Taxonomy
 
 from .boxes import CORNERS, NORMALIZED
+from .data import CocoData
 from .dataset import Checked
 from .finding import ERROR, NOTE, WARNING, Finding
 from .fix import Fixed

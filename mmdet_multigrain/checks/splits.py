@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from mmdet_multigrain.coco.columns import CocoData
-
+from .data import CocoData
 from .finding import ERROR, WARNING, Finding, Kind
 from .photos import equal_files
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mmdet_multigrain.coco.columns import LISTS, CocoData
+from mmdet_multigrain.coco.files import LISTS
 from mmdet_multigrain.utils.messages import show
 
+from .data import CocoData
 from .finding import ERROR, Finding, Kind, found
 
 NOT_STRICT = Kind(

@@ -12,15 +12,15 @@ How it is read:
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from mmdet_multigrain.taxonomy.files import read_bytes
 from mmdet_multigrain.taxonomy.names import MAX_LETTERS, check_name
 from mmdet_multigrain.utils.errors import TaxonomyError, error_source
 from mmdet_multigrain.utils.messages import show
+
+from .files import load_coco
 
 
 class _Category(NamedTuple):
@@ -29,19 +29,13 @@ class _Category(NamedTuple):
     parent: str | None
 
 
-def read(path: str | os.PathLike[str]) -> Any:
-    """The content of a JSON file."""
-    content = read_bytes(path)
-    try:
-        return json.loads(content)
-    except json.JSONDecodeError as error:
-        raise TaxonomyError(
-            f'line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}'
-        ) from None
-    except UnicodeDecodeError:
-        raise TaxonomyError('this is not UTF-8 text; save it as UTF-8') from None
-    except (ValueError, RecursionError):
-        raise TaxonomyError('not a COCO file: a number too long, or nested too deeply') from None
+def read(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The content of a COCO file.
+
+    Raises:
+        TaxonomyError: It cannot be read; the message names the file.
+    """
+    return load_coco(path, error=TaxonomyError).content
 
 
 def parse(data: Mapping[str, Any]) -> dict[str, Any]:

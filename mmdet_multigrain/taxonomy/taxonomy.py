@@ -341,9 +341,8 @@ class Taxonomy:
             source, name = source or 'COCO data', 'coco'
         else:
             source, name = source or path_or_dict, Path(path_or_dict).name
+            path_or_dict = coco.read(path_or_dict)
         with error_source(source):
-            if not isinstance(path_or_dict, Mapping):
-                path_or_dict = coco.read(path_or_dict)
             return cls(name, **coco.parse(path_or_dict))
 
     @classmethod

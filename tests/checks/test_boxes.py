@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmdet_multigrain.checks import boxes
-from mmdet_multigrain.coco.columns import CocoData
+from mmdet_multigrain.checks.data import CocoData
 
 
 def data(annotations, *, width=100, height=80):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mmdet_multigrain.checks import classes
-from mmdet_multigrain.coco.columns import CocoData
+from mmdet_multigrain.checks.data import CocoData
 from mmdet_multigrain.taxonomy import Taxonomy
 
 GARMENTS = Taxonomy.load(

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from mmdet_multigrain.checks.data import CocoData
 from mmdet_multigrain.checks.dataset import check_files, load_files, look_at_photos
 from mmdet_multigrain.checks.finding import SEVERITIES
-from mmdet_multigrain.coco.columns import CocoData
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import CheckError
 

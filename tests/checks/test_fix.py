@@ -10,10 +10,10 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from mmdet_multigrain.checks.data import CocoData
 from mmdet_multigrain.checks.dataset import check_files
 from mmdet_multigrain.checks.fix import repair
 from mmdet_multigrain.checks.photos import Photo
-from mmdet_multigrain.coco.columns import CocoData
 from mmdet_multigrain.utils.errors import CheckError
 
 CATEGORIES = [

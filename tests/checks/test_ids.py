@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mmdet_multigrain.checks import ids
-from mmdet_multigrain.coco.columns import CocoData
+from mmdet_multigrain.checks.data import CocoData
 
 
 def found(images=(1,), annotations=((1, 1, 1),), categories=(1,)):

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from mmdet_multigrain.checks import images
+from mmdet_multigrain.checks.data import CocoData
 from mmdet_multigrain.checks.photos import Photo
-from mmdet_multigrain.coco.columns import CocoData
 
 
 def found(entries, photos=None, boxes=()):

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from mmdet_multigrain.checks import report
 from mmdet_multigrain.checks.boxes import CORNERS
+from mmdet_multigrain.checks.data import CocoData
 from mmdet_multigrain.checks.dataset import Checked
 from mmdet_multigrain.checks.finding import Finding, Kind
 from mmdet_multigrain.checks.fix import Fixed
-from mmdet_multigrain.coco.columns import CocoData
 from mmdet_multigrain.taxonomy import Taxonomy
 
 TAXONOMY = Taxonomy.load(

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from mmdet_multigrain.checks import splits
+from mmdet_multigrain.checks.data import CocoData
 from mmdet_multigrain.checks.photos import Photo
-from mmdet_multigrain.coco.columns import CocoData
 
 
 def data(split, names, folder=None):

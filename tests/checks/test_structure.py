@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from mmdet_multigrain.checks import structure
-from mmdet_multigrain.coco.columns import CocoData, load
-from mmdet_multigrain.utils.errors import CheckError
+from mmdet_multigrain.checks.data import CocoData, load
+from mmdet_multigrain.utils.errors import AnnotationError
 
 
 def found(content, **options):
@@ -39,30 +39,30 @@ def test_entries_that_are_no_objects():
 @pytest.mark.parametrize(
     'content, reason',
     [
-        (b'', 'not JSON'),
-        (b'{"images": [', 'not JSON'),
-        (b'[' * 10_000, 'not JSON'),
-        (b'{"a":' * 10_000 + b'1' + b'}' * 10_000, 'not JSON'),
-        (b'\xff\xfe{}', 'not JSON'),
+        (b'', 'not valid JSON'),
+        (b'{"images": [', 'not valid JSON'),
+        (b'[' * 10_000, 'not valid JSON'),
+        (b'{"a":' * 10_000 + b'1' + b'}' * 10_000, 'not valid JSON'),
+        (b'\xff\xfe{}', 'not valid JSON'),
         (b'id,x\r\n1,2\r\n', 'line 1 column 1'),
-        (b'[]', 'top level is no object but list'),
-        (b'null', 'no object'),
-        (b'{"images": [' + b'9' * 5000 + b']}', 'not JSON'),
+        (b'[]', 'top level is a list, not an object'),
+        (b'null', 'not an object'),
+        (b'{"images": [' + b'9' * 5000 + b']}', 'not valid JSON'),
     ],
 )
 def test_what_cannot_be_checked_is_one_line(tmp_path, content, reason):
     path = tmp_path / 'a b.json'
     path.write_bytes(content)
-    with pytest.raises(CheckError, match=reason) as caught:
+    with pytest.raises(AnnotationError, match=reason) as caught:
         load(path)
     assert str(caught.value).startswith(f'{path}: ') and '\n' not in str(caught.value)
     assert len(str(caught.value)) < 400 + len(str(path))
 
 
 def test_what_is_not_there_is_one_line(tmp_path):
-    with pytest.raises(CheckError, match='no such file'):
+    with pytest.raises(AnnotationError, match='no such annotation file'):
         load(tmp_path / 'none.json')
-    with pytest.raises(CheckError, match='this is a folder'):
+    with pytest.raises(AnnotationError, match='this is a folder'):
         load(tmp_path)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mmdet_multigrain.coco.boxes import box_columns, read_coco
 from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError
-from mmdet_multigrain.utils.errors import ReportError
+from mmdet_multigrain.utils.errors import AnnotationError
 
 
 def columns_of(content, taxonomy):
@@ -116,26 +116,28 @@ def test_annotated_classes_that_the_taxonomy_lacks_are_refused(content, taxonomy
 @pytest.mark.parametrize(
     ('category', 'message'),
     [
-        ({'id': 1, 'name': 'coat'}, 'category id 1 stands twice'),
-        ({'id': '4', 'name': 'coat'}, 'give it a whole number as id'),
-        ({'id': 4}, 'give it a whole number as id'),
-        (None, r'categories\[3\] is None'),
+        ({'id': 1, 'name': 'coat'}, 'id 1 is used twice'),
+        ({'id': '4', 'name': 'coat'}, "id '4' is not an integer"),
+        ({'id': 4}, "has no 'name'"),
+        (None, r"categories\[3\] has no 'id'"),
     ],
 )
 def test_broken_categories_are_refused(content, taxonomy, category, message):
     content['categories'].append(category)
-    with pytest.raises(ReportError, match=f'f.json: .*{message}'):
+    with pytest.raises(AnnotationError, match=f'f.json: .*{message}'):
         columns_of(content, taxonomy)
 
 
 def test_nothing_usable_is_an_error_that_says_why(content, taxonomy):
     for item in content['annotations']:
         item['bbox'] = [0, 0, 0, 0]
-    with pytest.raises(ReportError, match='none of its 6 annotations .*first problem: box narrow'):
+    with pytest.raises(
+        AnnotationError, match='none of its 6 annotations .*first problem: box narrow'
+    ):
         columns_of(content, taxonomy)
     for item in content['annotations']:
         item['bbox'], item['iscrowd'] = [0, 0, 9, 9], 1
-    with pytest.raises(ReportError, match='usable box that is no crowd$'):
+    with pytest.raises(AnnotationError, match='usable box that is no crowd$'):
         columns_of(content, taxonomy)
 
 
@@ -144,7 +146,7 @@ def test_nothing_usable_is_an_error_that_says_why(content, taxonomy):
     [
         ('', 'not valid JSON'),
         ('{"images": [', 'not valid JSON'),
-        ('[1]', "no list 'images'"),
+        ('[1]', 'not a COCO file'),
         ('{"images": [], "categories": []}', "no list 'annotations'"),
         ('{"images": [], "categories": [], "annotations": {}}', "no list 'annotations'"),
         ('{"images": [], "categories": [], "annotations": []}', 'it has no annotations'),
@@ -153,15 +155,15 @@ def test_nothing_usable_is_an_error_that_says_why(content, taxonomy):
 def test_files_that_are_refused(tmp_path, text, message):
     path = tmp_path / 'a b.json'
     path.write_text(text)
-    with pytest.raises(ReportError, match=message) as error:
+    with pytest.raises(AnnotationError, match=message) as error:
         read_coco(path)
     assert str(error.value).startswith(str(path)) and '\n' not in str(error.value)
 
 
 def test_missing_files_and_folders_are_named(tmp_path):
-    with pytest.raises(ReportError, match='nowhere.json: no such annotation file'):
+    with pytest.raises(AnnotationError, match='nowhere.json: no such annotation file'):
         read_coco(tmp_path / 'nowhere.json')
-    with pytest.raises(ReportError, match='cannot be read'):
+    with pytest.raises(AnnotationError, match='this is a folder'):
         read_coco(tmp_path)
 
 

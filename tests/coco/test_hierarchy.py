@@ -233,12 +233,12 @@ def test_refused(data, said):
 @pytest.mark.parametrize(
     ('content', 'said'),
     [
-        (b'{"categories": [\n  {"id": 1 2}]}', 'line 2, column 12: not valid JSON: '),
-        (b'', 'line 1, column 1: not valid JSON'),
-        (b'\x89PNG\xff', 'this is not UTF-8 text'),
-        (b'[' * 200000, 'not a COCO file: '),
-        (b'{"categories": [{"id": ' + b'1' * 5000 + b', "name": "a"}]}', 'not a COCO file: '),
-        (b'[1, 2]', 'not a COCO file: it has no list'),
+        (b'{"categories": [\n  {"id": 1 2}]}', 'not valid JSON (Expecting'),
+        (b'', 'not valid JSON'),
+        (b'\x89PNG\xff', 'not valid JSON'),
+        (b'[' * 200000, 'not valid JSON (nested too deeply)'),
+        (b'{"categories": [{"id": ' + b'1' * 5000 + b', "name": "a"}]}', 'not valid JSON'),
+        (b'[1, 2]', 'not a COCO file: its top level is a list'),
     ],
 )
 def test_broken_files(tmp_path, content, said):

@@ -201,7 +201,7 @@ def test_load_what_it_is_already(cloth):
         ),
         (Path('x.txt'), "taxonomy 'x.txt' is neither built in"),
         ('nothing.yaml', 'nothing.yaml: no such file; check the path'),
-        (Path('nothing.json'), 'nothing.json: no such file; check the path'),
+        (Path('nothing.json'), 'nothing.json: no such annotation file; check the path'),
         (None, 'a taxonomy cannot be read from None; give a built-in name'),
         (['a'], "a taxonomy cannot be read from ['a']"),
         ({'groups': 3}, 'mapping: groups is 3'),

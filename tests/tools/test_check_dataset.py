@@ -260,7 +260,7 @@ def test_what_cannot_be_checked(refused, tmp_path, data):
     path = tmp_path / 'a.json'
     path.write_bytes(data)
     assert str(path) in refused(path)
-    assert 'no such file' in refused(tmp_path / 'none.json')
+    assert 'no such annotation file' in refused(tmp_path / 'none.json')
 
 
 def in_process(*arguments, **options):

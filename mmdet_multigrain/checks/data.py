@@ -1,0 +1,153 @@
+"""A COCO file to be checked, and what is known of its photos.
+
+Which size of an image is the right one is decided here, since box checks and repair need the same
+answer.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmdet_multigrain.coco.columns import CocoColumns
+from mmdet_multigrain.coco.files import load_coco
+
+from .photos import Photo
+
+ROUNDING = 0.05  # pixels; boxes are often written with one or two decimals
+MIN_BOXES_FOR_LAYOUT = 5  # fewer do not show how boxes are meant
+SAME_SCALE = 0.02  # sizes that differ by less are not those of a resized photo
+
+
+class CocoData(CocoColumns):
+    """A COCO file, and what is known of its photos.
+
+    Args:
+        content: The loaded file.
+        path: Where it is from.
+        split: `train`, `val` or nothing, for findings.
+        photos: By file name; None if photos are not read.
+        not_strict: Why a strict JSON parser refuses the file.
+        max_examples: Of each kind of finding.
+    """
+
+    def __init__(
+        self,
+        content: Mapping[str, Any],
+        *,
+        path: Path,
+        split: str = '',
+        photos: Mapping[str, Photo] | None = None,
+        not_strict: str = '',
+        max_examples: int = 3,
+    ) -> None:
+        super().__init__(content)
+        self.path, self.split = path, split
+        self.photos, self.not_strict, self.max_examples = photos, not_strict, max_examples
+
+    def replaced(self, content: Mapping[str, Any]) -> CocoData:
+        """The same with another content; what is known of photos stays."""
+        return CocoData(
+            content,
+            path=self.path,
+            split=self.split,
+            photos=self.photos,
+            max_examples=self.max_examples,
+        )
+
+    # ------------------------------------------------------------------ boxes
+
+    @cached_property
+    def layout(self) -> str:
+        """`xywh` as COCO has it, or what the boxes look like: `corners`, `normalized`."""
+        boxes = self.boxes[self.is_finite]
+        if len(boxes) and (np.abs(boxes) <= 1).all() and (boxes % 1 != 0).any():
+            return 'normalized'
+        sizes = self.of_boxes(self.stated)
+        known = self.usable & np.isfinite(sizes).all(1)
+        boxes, sizes = self.boxes[known], sizes[known]
+        if len(boxes) < MIN_BOXES_FOR_LAYOUT:
+            return 'xywh'
+        leaves = (boxes[:, :2] + boxes[:, 2:] > sizes + 2).any(1)
+        fits = ((boxes[:, 2:] > boxes[:, :2]) & (boxes[:, 2:] <= sizes + 1)).all(1)
+        return 'corners' if leaves.mean() > 0.5 and fits.mean() >= 0.95 else 'xywh'
+
+    def leaving(self, sizes: np.ndarray) -> np.ndarray:
+        """(N,) whether a usable box reaches beyond its image.
+
+        Args:
+            sizes: (images, 2) width and height; NaN where unknown, which no box leaves.
+        """
+        of_box = self.of_boxes(sizes)
+        near, far = self.corners[:, :2], self.corners[:, 2:]
+        return ((near < -ROUNDING) & np.isfinite(of_box) | (far > of_box + ROUNDING)).any(1)
+
+    # ------------------------------------------------------------------ photos
+
+    def photo(self, row: int) -> Photo | None:
+        """What is known of the photo of an image."""
+        name = self.file_name(row)
+        return self.photos.get(name) if self.photos is not None and name is not None else None
+
+    @cached_property
+    def seen(self) -> np.ndarray:
+        """(images, 2) width and height of the photos; NaN where not read or unreadable."""
+        photos = map(self.photo, range(len(self.images)))
+        sizes = [photo.size if photo and photo.size else (np.nan, np.nan) for photo in photos]
+        return np.array(sizes, dtype=np.float64).reshape(-1, 2)
+
+    @cached_property
+    def differs(self) -> np.ndarray:
+        """(images,) whether the photo has another size than stated."""
+        return np.isfinite(self.seen).all(1) & (self.stated != self.seen).any(1)
+
+    @cached_property
+    def is_turned(self) -> np.ndarray:
+        """(images,) whether the size is stated as before the turn that EXIF asks for."""
+        turned = np.fromiter(
+            (bool(photo and photo.turned) for photo in map(self.photo, range(len(self.images)))),
+            bool,
+            len(self.images),
+        )
+        return turned & self.differs & (self.stated == self.seen[:, ::-1]).all(1)
+
+    @cached_property
+    def is_rescaled(self) -> np.ndarray:
+        """(images,) whether the boxes were drawn on a photo of the stated size, not on this one.
+
+        So it is when photo and stated size have one shape but not one scale, or when boxes keep
+        within the stated size and leave the photo.
+        """
+        scale = self.seen / self.stated
+        other = self.differs & ~self.is_turned & (np.abs(scale - 1) > SAME_SCALE).any(1)
+        same_shape = np.abs(scale[:, 0] / scale[:, 1] - 1) < SAME_SCALE / 2
+        if self.layout != 'xywh':
+            return other & same_shape
+        contradicts = self.leaving(self.seen) & ~self.leaving(self.stated)
+        drawn = np.bincount(self.image_of[contradicts], minlength=len(self.images)) > 0
+        return other & np.isfinite(self.stated).all(1) & (same_shape | drawn)
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """(images, 2) the size that boxes refer to: the photo's, unless it contradicts them."""
+        keep = self.is_turned | self.is_rescaled | ~np.isfinite(self.seen).all(1)
+        return np.where(keep[:, None], self.stated, self.seen)
+
+
+def load(path: str | os.PathLike[str], **options: Any) -> CocoData:
+    """Load a COCO file to be checked.
+
+    Args:
+        path: The file.
+        options: For `CocoData`.
+
+    Raises:
+        AnnotationError: It cannot be read, is not JSON, or its top level is not an object.
+    """
+    file = load_coco(path)
+    return CocoData(file.content, path=Path(path), not_strict=file.not_strict, **options)
