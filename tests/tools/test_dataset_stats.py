@@ -179,7 +179,7 @@ def test_wrong_files(tmp_path, small):
     assert 'nowhere.json: no such annotation file' in stats(tmp_path / 'nowhere.json').error()
     (tmp_path / 'cut.json').write_bytes(small.read_bytes()[:50])
     assert 'cut.json: not valid JSON' in stats(tmp_path / 'cut.json').error()
-    assert 'cannot be read' in stats(tmp_path).error()
+    assert 'this is a folder' in stats(tmp_path).error()
 
 
 def test_wrong_taxonomies(small, train):
