@@ -7,7 +7,7 @@ import copy
 import pytest
 
 from mmdet_multigrain.coco.boxes import box_columns
-from mmdet_multigrain.report.dataset.dataset_statistics import dataset_stats
+from mmdet_multigrain.report.dataset.stats import dataset_stats
 from mmdet_multigrain.taxonomy import Taxonomy
 
 # Image id -> boxes: category id, x, y, width, height. The first image is 100 x 100, the others

@@ -9,7 +9,7 @@ import pytest
 
 from mmdet_multigrain.taxonomy import Taxonomy
 
-from ..report.made_runs import (
+from ..report.runs.made_runs import (
     SCRIPT,
     TAXONOMY,
     detect,

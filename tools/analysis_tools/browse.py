@@ -106,9 +106,9 @@ def main() -> None:
     # Here, because they take seconds to load; MMDetection, where it is installed, is not silent.
     with quiet_imports():
         from mmdet_multigrain.report.gallery.browse import Choice, browse, image_folder
-        from mmdet_multigrain.report.gallery.files import PAGE, Photos
+        from mmdet_multigrain.report.gallery.folder import PAGE, Photos
+        from mmdet_multigrain.report.runs.load import load_runs
         from mmdet_multigrain.report.runs.names import shorten_variants
-        from mmdet_multigrain.report.runs.runs import load_runs
         from mmdet_multigrain.visualization.style import missing_letters
 
     runs = shorten_variants(

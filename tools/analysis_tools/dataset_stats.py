@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from mmdet_multigrain.coco.boxes import BoxColumns, box_columns, read_coco
 from mmdet_multigrain.launch import escape_unknown_letters, run_tool
-from mmdet_multigrain.report.dataset.dataset_statistics import (
+from mmdet_multigrain.report.dataset.stats import (
     THRESHOLDS,
     DatasetStats,
     dataset_stats,

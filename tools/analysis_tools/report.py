@@ -106,10 +106,10 @@ def make_document(args: argparse.Namespace) -> Document:
     # Here, because matplotlib and the evaluation take seconds to load; the evaluation loads mmdet,
     # where it is installed, which prints lines that concern nobody.
     with quiet_imports():
-        from mmdet_multigrain.report.runs.analysis import analyze_variants
         from mmdet_multigrain.report.runs.comparison import compare
+        from mmdet_multigrain.report.runs.diagnostics import analyze_variants
+        from mmdet_multigrain.report.runs.load import load_runs
         from mmdet_multigrain.report.runs.names import find_variant, shorten_variants
-        from mmdet_multigrain.report.runs.runs import load_runs
         from mmdet_multigrain.report.runs.sections import beside, paper_document, runs_document
 
     paper = None if args.paper is None else load_paper(args.paper)

@@ -17,7 +17,7 @@ from mmdet_multigrain.visualization import style
 from mmdet_multigrain.visualization.style import FAINT, INK, MUTED
 
 from ..table import display_width, shorten
-from .dataset_statistics import LARGE, SMALL, DatasetStats
+from .stats import LARGE, SMALL, DatasetStats
 
 LOG_FROM = 20  # imbalance ratio above which counts are drawn on a log axis
 NO_SUPERCLASS = 'no superclass'

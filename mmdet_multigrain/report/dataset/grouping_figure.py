@@ -17,8 +17,8 @@ from matplotlib.patches import Rectangle
 from mmdet_multigrain.visualization import style
 from mmdet_multigrain.visualization.style import INK, MUTED
 
-from .dataset_statistics import DatasetStats
 from .figures import LOG_FROM, summary, superclass_groups
+from .stats import DatasetStats
 
 _ROW, _GAP, _HEAD, _FOOT = 0.25, 0.1, 0.75, 0.3
 _BLOCK, _NAMES, _COUNT, _BETWEEN = 1.75, 2.5, 0.75, 0.4

@@ -11,7 +11,7 @@ from mmdet_multigrain.evaluation.functional.imbalance import Resampling
 
 from ..runs.paper import CountComparison
 from ..table import Column, Table
-from .dataset_statistics import LARGE, QUANTILES, SMALL, DatasetStats, GroupStats, SplitStats
+from .stats import LARGE, QUANTILES, SMALL, DatasetStats, GroupStats, SplitStats
 
 SCHEMA_VERSION = 1
 _LEGEND = (

@@ -17,11 +17,11 @@ from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ReportError
 from mmdet_multigrain.visualization.style import superclass_colors
 
-from ..runs.runs import Run
-from .files import Gallery, Photos, PictureFolder
-from .galleries import GALLERIES, Case, by_photo, choose_cases, choose_photos, judge
+from ..runs.load import Run
+from .cases import GALLERIES, Case, by_photo, choose_cases, choose_photos, judge
+from .drawing import Look
+from .folder import Gallery, Photos, PictureFolder
 from .index import Page, render_page
-from .pictures import Look
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from urllib.parse import quote
 import jinja2
 
 from ..table import Column, Table
-from .galleries import Case
-from .pictures import Area, Look
+from .cases import Case
+from .drawing import Area, Look
 
 CSV_COLUMNS = (
     'file',

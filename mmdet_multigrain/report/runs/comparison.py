@@ -26,6 +26,7 @@ from mmdet_multigrain.evaluation.functional.bootstrap import (
 from mmdet_multigrain.utils.errors import ReportError
 from mmdet_multigrain.utils.messages import show, show_list
 
+from .load import TOLERANCE, Run
 from .measures import (
     DIFFERENCE,
     MEAN_OF_GAINS,
@@ -39,7 +40,6 @@ from .measures import (
     values_of_run,
 )
 from .paper import Paper
-from .runs import TOLERANCE, Run
 
 __all__ = [
     'DIFFERENCE',

@@ -19,8 +19,8 @@ from mmdet_multigrain.visualization import style
 from mmdet_multigrain.visualization.style import INK, MUTED
 
 from ..table import shorten
-from .analysis import VariantAnalysis
 from .comparison import ComparedClass, Comparison, Variant
+from .diagnostics import VariantAnalysis
 from .tables import real_groups
 
 _ROW = 0.235  # height of a class, in inches

@@ -17,8 +17,8 @@ from mmdet_multigrain.evaluation.functional.imbalance import rarest_labels
 from mmdet_multigrain.evaluation.functional.summary import THIRDS
 from mmdet_multigrain.taxonomy import Taxonomy
 
+from .load import Run
 from .paper import Paper
-from .runs import Run
 
 MEAN_OF_GAINS = 'mean of the per-class gains'
 DIFFERENCE = 'difference of the two numbers'

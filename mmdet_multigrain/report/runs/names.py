@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from mmdet_multigrain.utils.errors import ReportError
 from mmdet_multigrain.utils.messages import did_you_mean, show, show_list
 
-from .runs import Run
+from .load import Run
 
 _SEPARATOR = '_'
 

@@ -18,19 +18,19 @@ from mmdet_multigrain.visualization import style
 from ..table import Column, Table
 from . import figures as run_figures
 from . import tables as run_tables
-from .analysis import VariantAnalysis
 from .comparison import DIFFERENCE, MEAN_OF_GAINS, Comparison, compare_paper
-from .document import Block, Document, FigureBlock, Paragraph, Points, Section, TableBlock
-from .error_sections import (
+from .diagnostic_sections import (
     baseline_and_best,
     calibration_sections,
     confusion_sections,
     error_section,
 )
+from .diagnostics import VariantAnalysis
+from .document import Block, Document, FigureBlock, Paragraph, Points, Section, TableBlock
+from .load import Run
 from .paper import Paper
-from .runs import Run
+from .summary import INTERVAL, LEGEND, NOISE, best_of, error_points, gain_sentences, summary_points
 from .tables import PaperSide
-from .words import INTERVAL, LEGEND, NOISE, best_of, error_points, gain_sentences, summary_points
 
 _PAPER = 'arXiv 2101.06770'
 _DATASETS = {'df2': 'DeepFashion2', 'oiv4c': 'OpenImagesV4-Clothing'}

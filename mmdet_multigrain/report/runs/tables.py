@@ -15,9 +15,9 @@ from mmdet_multigrain.evaluation.functional.confusion import ConfusedPair, Confu
 from mmdet_multigrain.evaluation.functional.error_analysis import ERRORS, Kind
 
 from ..table import Cell, Column, Table
-from .analysis import VariantAnalysis
 from .comparison import DIFFERENCE, ComparedClass, Comparison, Spread, Variant
-from .words import percent, plain, show_gain
+from .diagnostics import VariantAnalysis
+from .summary import percent, plain, show_gain
 
 OVERALL = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl')
 MOST_CONFUSIONS = 12

@@ -7,9 +7,9 @@ import pytest
 from matplotlib.text import Text
 
 from mmdet_multigrain.coco.boxes import box_columns
-from mmdet_multigrain.report.dataset.dataset_statistics import dataset_stats
 from mmdet_multigrain.report.dataset.figures import box_sizes, class_counts, superclass_groups
 from mmdet_multigrain.report.dataset.grouping_figure import Block, grouping, into_columns
+from mmdet_multigrain.report.dataset.stats import dataset_stats
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.visualization import style
 

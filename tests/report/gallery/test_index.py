@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from mmdet_multigrain.report.gallery.files import slug
+from mmdet_multigrain.report.gallery.folder import slug
 from mmdet_multigrain.report.gallery.index import GalleryPage, Page, Picture, render_page
 
 HOSTILE = (

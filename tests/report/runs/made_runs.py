@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mmdet_multigrain.evaluation import Result, RunRecord, evaluate_levels, summarize, write_result
-from mmdet_multigrain.report.runs.files import TestSet, read_detections
+from mmdet_multigrain.report.runs.inputs import TestSet, read_detections
 from mmdet_multigrain.taxonomy import Taxonomy
 
 # Names that HTML, Markdown and LaTeX would each take for markup.

@@ -21,9 +21,9 @@ from mmdet_multigrain.report.runs.comparison import (
     compare,
     compare_paper,
 )
-from mmdet_multigrain.report.runs.files import DetectionsFile
+from mmdet_multigrain.report.runs.inputs import DetectionsFile
+from mmdet_multigrain.report.runs.load import Run
 from mmdet_multigrain.report.runs.paper import load_paper
-from mmdet_multigrain.report.runs.runs import Run
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ReportError
 

@@ -10,10 +10,10 @@ from matplotlib.colors import to_rgb
 from mmdet_multigrain.evaluation.functional.bootstrap import Interval
 from mmdet_multigrain.evaluation.functional.confusion import measure_confusion
 from mmdet_multigrain.report.runs import figures as run_figures
-from mmdet_multigrain.report.runs.analysis import analyze_variants
 from mmdet_multigrain.report.runs.comparison import Gain, compare_paper
+from mmdet_multigrain.report.runs.diagnostics import analyze_variants
+from mmdet_multigrain.report.runs.load import load_runs
 from mmdet_multigrain.report.runs.paper import load_paper
-from mmdet_multigrain.report.runs.runs import load_runs
 from mmdet_multigrain.visualization import style
 
 from .made_runs import TAXONOMY, write_runs

@@ -5,12 +5,12 @@ import re
 
 import pytest
 
-from mmdet_multigrain.report.runs.analysis import analyze_variants
 from mmdet_multigrain.report.runs.comparison import compare
+from mmdet_multigrain.report.runs.diagnostics import analyze_variants
+from mmdet_multigrain.report.runs.load import load_runs
 from mmdet_multigrain.report.runs.names import shorten_variants
 from mmdet_multigrain.report.runs.paper import load_paper
 from mmdet_multigrain.report.runs.render import render_markdown
-from mmdet_multigrain.report.runs.runs import load_runs
 from mmdet_multigrain.report.runs.sections import beside, paper_document, runs_document
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ReportError

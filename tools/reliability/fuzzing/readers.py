@@ -173,7 +173,7 @@ def _read_supercategories(folder: Path) -> None:
 
 def _read_annotations(folder: Path) -> None:
     from mmdet_multigrain.evaluation import evaluate_levels
-    from mmdet_multigrain.report.runs.files import TestSet, read_detections
+    from mmdet_multigrain.report.runs.inputs import TestSet, read_detections
 
     taxonomy = _garments()
     AnnotationFile(folder / 'x.json', taxonomy=taxonomy, allow_missing=True, allow_unknown=True)
@@ -303,20 +303,20 @@ def _read_hierarchy(folder: Path) -> None:
 
 def _report(folder: Path, *specs: object, **options: object) -> None:
     """All of a report but its figures, which take a second each."""
-    from mmdet_multigrain.report.runs.names import shorten_variants
-    from mmdet_multigrain.report.runs.runs import (
+    from mmdet_multigrain.report.runs.load import (
         analysis as run_analysis,
     )
-    from mmdet_multigrain.report.runs.runs import (
+    from mmdet_multigrain.report.runs.load import (
         comparison,
         runs,
     )
-    from mmdet_multigrain.report.runs.runs import (
+    from mmdet_multigrain.report.runs.load import (
         render as run_render,
     )
-    from mmdet_multigrain.report.runs.runs import (
+    from mmdet_multigrain.report.runs.load import (
         sections as run_sections,
     )
+    from mmdet_multigrain.report.runs.names import shorten_variants
 
     loaded = shorten_variants(runs.load_runs(specs, **options))
     compared = comparison.compare(loaded, resamples=0)
@@ -344,8 +344,8 @@ def _read_result(folder: Path) -> None:
 
 def _read_detections(folder: Path) -> None:
     from mmdet_multigrain.report.gallery.browse import Choice
-    from mmdet_multigrain.report.gallery.galleries import judge
-    from mmdet_multigrain.report.runs.runs import load_runs
+    from mmdet_multigrain.report.gallery.cases import judge
+    from mmdet_multigrain.report.runs.load import load_runs
 
     spec = f'{folder / "dets.json"}:{folder / "val.json"}'
     (run,) = load_runs([spec])

@@ -7,8 +7,8 @@ import pytest
 
 from mmdet_multigrain.evaluation.functional.confusion import measure_confusion
 from mmdet_multigrain.evaluation.functional.error_analysis import ERRORS, analyze_errors
-from mmdet_multigrain.report.runs.analysis import analyze_variants
-from mmdet_multigrain.report.runs.runs import load_runs
+from mmdet_multigrain.report.runs.diagnostics import analyze_variants
+from mmdet_multigrain.report.runs.load import load_runs
 from mmdet_multigrain.utils.errors import ReportError
 
 from .made_runs import TAXONOMY, write_runs

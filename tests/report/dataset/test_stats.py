@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmdet_multigrain.coco.boxes import box_columns, read_coco
-from mmdet_multigrain.report.dataset.dataset_statistics import dataset_stats, split_stats
+from mmdet_multigrain.report.dataset.stats import dataset_stats, split_stats
 from mmdet_multigrain.taxonomy import Taxonomy
 
 

@@ -25,9 +25,9 @@ from mmdet_multigrain.utils.problems import Problems
 from mmdet_multigrain.visualization.faces import blur, find_faces
 from mmdet_multigrain.visualization.pictures import jpeg, read_photo
 
-from .galleries import Case
+from .cases import Case
+from .drawing import Look, contact_sheet, draw_case, draw_cell, side_by_side, truth_marks, words
 from .index import GalleryPage, Picture, case_row, case_table
-from .pictures import Look, contact_sheet, draw_case, draw_cell, side_by_side, truth_marks, words
 
 INDEX, PAGE = 'index.csv', 'index.html'
 SHEET, SIDE_BY_SIDE = 'sheet.jpg', 'side_by_side'

@@ -13,11 +13,11 @@ from mmdet_multigrain.visualization import style
 
 from . import figures as run_figures
 from . import tables as run_tables
-from .analysis import VariantAnalysis
 from .comparison import Comparison
+from .diagnostics import VariantAnalysis
 from .document import Block, Command, FigureBlock, Paragraph, Points, Section, TableBlock
-from .runs import Run
-from .words import best_of, share
+from .load import Run
+from .summary import best_of, share
 
 
 def error_section(

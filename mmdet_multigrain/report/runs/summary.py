@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from mmdet_multigrain.evaluation.functional.bootstrap import CONFIDENCE
 
-from .analysis import VariantAnalysis
 from .comparison import DIFFERENCE, MEAN_OF_GAINS, Comparison, Gain, Spread, Variant
+from .diagnostics import VariantAnalysis
 
 NOISE = '°'  # marks a difference whose interval contains 0
 INTERVAL = f'{CONFIDENCE:.0%}'.replace('%', ' %') + ' interval'

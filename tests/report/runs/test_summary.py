@@ -8,7 +8,7 @@ import pytest
 from mmdet_multigrain.evaluation.functional.bootstrap import Interval
 from mmdet_multigrain.report.runs.comparison import Gain, Spread, compare_paper
 from mmdet_multigrain.report.runs.paper import load_paper
-from mmdet_multigrain.report.runs.words import (
+from mmdet_multigrain.report.runs.summary import (
     best_of,
     plain,
     share,

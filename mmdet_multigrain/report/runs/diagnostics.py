@@ -19,7 +19,7 @@ from mmdet_multigrain.evaluation.functional.confusion import Confusion, measure_
 from mmdet_multigrain.evaluation.functional.error_analysis import Loss, analyze_errors
 from mmdet_multigrain.utils.errors import EvaluationError, ReportError
 
-from .runs import TOLERANCE, Run
+from .load import TOLERANCE, Run
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,8 +15,8 @@ from mmdet_multigrain.evaluation import (
     summarize,
     write_result,
 )
-from mmdet_multigrain.report.runs.files import TestSet, read_detections
-from mmdet_multigrain.report.runs.runs import load_runs
+from mmdet_multigrain.report.runs.inputs import TestSet, read_detections
+from mmdet_multigrain.report.runs.load import load_runs
 from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError
 from mmdet_multigrain.utils.errors import AnnotationError, ReportError
 

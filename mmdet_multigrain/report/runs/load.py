@@ -30,7 +30,7 @@ from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ReportError
 from mmdet_multigrain.utils.messages import show_list
 
-from .files import DetectionsFile, TestSet
+from .inputs import DetectionsFile, TestSet
 
 RESULT_NAME = 'result.json'
 TOLERANCE = 1e-6  # between the AP of a result and what its detections give

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mmdet_multigrain.evaluation import Detections, GroundTruth
 from mmdet_multigrain.evaluation.functional.error_analysis import Kind
-from mmdet_multigrain.report.gallery.galleries import (
+from mmdet_multigrain.report.gallery.cases import (
     Case,
     by_photo,
     choose_cases,

@@ -31,7 +31,7 @@ from mmdet_multigrain.visualization.pictures import (
 )
 from mmdet_multigrain.visualization.style import superclass_colors
 
-from .galleries import Case
+from .cases import Case
 
 CELL = (300, 360)  # width and height of a photo on a contact sheet, in pixels
 SHEET_COLUMNS = 4

@@ -8,8 +8,8 @@ from PIL import Image
 
 from mmdet_multigrain.evaluation import GroundTruth
 from mmdet_multigrain.evaluation.functional.error_analysis import Kind
-from mmdet_multigrain.report.gallery.galleries import Case
-from mmdet_multigrain.report.gallery.pictures import (
+from mmdet_multigrain.report.gallery.cases import Case
+from mmdet_multigrain.report.gallery.drawing import (
     CELL,
     GAP,
     Look,
