@@ -85,7 +85,7 @@ def test_what_cannot_be_is_said_in_one_line(names, message):
 def resnet(frozen_stages: int) -> ResNet:
     """One with all statistics of batch norm fixed, but not the trivial ones."""
     torch.manual_seed(0)
-    model = ResNet(18, base_channels=4, frozen_stages=frozen_stages, norm_eval=True)
+    model = ResNet(18, frozen_stages=frozen_stages, norm_eval=True)
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_(std=0.1)

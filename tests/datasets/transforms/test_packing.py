@@ -92,7 +92,7 @@ class Samples:
         )
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture
 def batches():
     """The same samples by the stock way in this process, and by ours through a worker."""
 

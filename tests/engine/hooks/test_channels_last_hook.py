@@ -17,19 +17,25 @@ from mmdet_multigrain.models import PlainRoIExtractor
 
 EXTRACTOR = dict(
     roi_layer=dict(type='RoIAlign', output_size=3, sampling_ratio=2),
-    out_channels=8,
+    out_channels=64,
     featmap_strides=[4, 8, 16, 32],
 )
 
 
 class Body(nn.Module):
-    """Backbone, neck, and RoI features."""
+    """Backbone, neck, and RoI features.
+
+    As wide as a real ResNet-18: with fewer than 8 channels in channels-last, oneDNN's AVX2 kernels
+    for 1x1 convolutions of stride 2 give wrong numbers or crash. With the statistics of batch norm
+    fixed, as detectors train: those of two small images turn rounding into large differences.
+    """
 
     def __init__(self, extractor=PlainRoIExtractor):
         super().__init__()
-        self.backbone = ResNet(18, base_channels=4)
-        self.neck = FPN([4, 8, 16, 32], 8, 4)
+        self.backbone = ResNet(18, norm_eval=True)
+        self.neck = FPN([64, 128, 256, 512], 64, 4)
         self.roi_extractor = extractor(**EXTRACTOR)
+        self.train()
 
     def forward(self, images, rois):
         return self.roi_extractor(self.neck(self.backbone(images)), rois)

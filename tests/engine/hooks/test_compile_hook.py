@@ -18,8 +18,8 @@ from mmdet_multigrain.engine import CompileHook
 class Body(nn.Module):
     def __init__(self):
         super().__init__()
-        self.backbone = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.ReLU())
-        self.neck = FPN([4, 4], 8, 2)
+        self.backbone = nn.Sequential(nn.Conv2d(3, 64, 3, stride=2, padding=1), nn.ReLU())
+        self.neck = FPN([64, 64], 64, 2)
 
     def forward(self, images):
         first = self.backbone(images)
