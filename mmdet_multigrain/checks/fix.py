@@ -25,6 +25,8 @@ from .data import CocoData
 from .finding import Kind
 
 MAX_PASSES = 10  # one mends what is there, the second as a rule finds nothing; a guard
+# Levels of lists and objects. Python's own limit depends on its version and on the caller.
+MAX_NESTING = 320
 AREA_OF_BOX = 0.01  # closer than this an area is its box's, and follows when that is clipped
 
 
@@ -277,12 +279,14 @@ def _fill_fields(data: CocoData, done: Counter[tuple[str, str]]) -> dict[str, An
     return _with(data, annotations=annotations)
 
 
-def _strict(value: Any) -> Any:
+def _strict(value: Any, levels: int = MAX_NESTING) -> Any:
     """The same value in what JSON has: no NaN, no half surrogates, no endless numbers."""
+    if isinstance(value, dict | list) and levels == 0:
+        raise RecursionError
     if isinstance(value, dict):
-        return {_strict(key): _strict(item) for key, item in value.items()}
+        return {_strict(key): _strict(item, levels - 1) for key, item in value.items()}
     if isinstance(value, list):
-        return [_strict(item) for item in value]
+        return [_strict(item, levels - 1) for item in value]
     if isinstance(value, str):
         return value.encode('utf-8', 'replace').decode() if _is_broken(value) else value
     if type(value) is int and abs(value) >= 2**63:

@@ -254,7 +254,7 @@ def test_nan_elsewhere_becomes_null():
     assert content['annotations'] == [box(1, score=None, note='?', deep=[[1e25]])]
 
 
-@pytest.mark.parametrize('depth', [300, 900])
+@pytest.mark.parametrize('depth', [300, 330, 900])
 def test_deeply_nested_fields_are_written_or_refused_in_one_line(depth):
     field = 1
     for _ in range(depth):
