@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+PACKAGE = 'mmdet_multigrain'
 # One name of each registry that the configs need.
 REGISTERED = {
     'MODELS': 'MultiGrainedBBoxHead',
@@ -25,26 +26,17 @@ REGISTERED = {
 }
 
 
+def version(*modules: str) -> dict[str, Any]:
+    """Import modules; the version of the package that holds the first."""
+    for module in modules:
+        importlib.import_module(module)
+    return {'version': getattr(sys.modules[modules[0].partition('.')[0]], '__version__', '')}
+
+
 def torch() -> dict[str, Any]:
     import torch
 
-    return {
-        'version': torch.__version__,
-        'cuda': torch.version.cuda,
-        'gpu': torch.cuda.is_available(),
-    }
-
-
-def mmengine() -> dict[str, Any]:
-    import mmengine.runner
-
-    return {'version': mmengine.__version__}
-
-
-def mmcv() -> dict[str, Any]:
-    import mmcv
-
-    return {'version': mmcv.__version__}
+    return {**version('torch'), 'cuda': torch.version.cuda, 'gpu': torch.cuda.is_available()}
 
 
 def mmcv_operators() -> dict[str, Any]:
@@ -52,7 +44,7 @@ def mmcv_operators() -> dict[str, Any]:
     import torch
     from mmcv.ops import get_compiling_cuda_version, roi_align
 
-    _run_nms('cpu')
+    run_nms('cpu')
     mean = roi_align(torch.ones(1, 1, 8, 8), torch.tensor([[0.0, 0, 0, 4, 4]]), (2, 2)).mean()
     if abs(mean.item() - 1) > 1e-6:
         raise RuntimeError(f'roi_align of ones gave {mean.item()}')
@@ -63,11 +55,11 @@ def cuda_operators() -> dict[str, Any]:
     import torch
 
     if torch.cuda.is_available():
-        _run_nms('cuda')
+        run_nms('cuda')
     return {}
 
 
-def _run_nms(device: str) -> None:
+def run_nms(device: str) -> None:
     import torch
     from mmcv.ops import nms
 
@@ -78,20 +70,12 @@ def _run_nms(device: str) -> None:
         raise RuntimeError(f'nms kept boxes {kept} instead of [0, 2]')
 
 
-def mmdet() -> dict[str, Any]:
-    import mmdet.datasets
-    import mmdet.evaluation
-    import mmdet.models
-
-    return {'version': mmdet.__version__}
-
-
 def cv2() -> dict[str, Any]:
     import cv2
     import numpy
 
     cv2.resize(numpy.zeros((4, 4, 3), numpy.uint8), (2, 2))
-    return {'version': cv2.__version__}
+    return version('cv2')
 
 
 def pycocotools() -> dict[str, Any]:
@@ -103,38 +87,27 @@ def pycocotools() -> dict[str, Any]:
     return {}
 
 
-def hotcoco() -> dict[str, Any]:
-    import hotcoco  # noqa: F401
-
-    return {}
-
-
 def mmdet_multigrain() -> dict[str, Any]:
-    import mmdet_multigrain
-
-    for module in ('models', 'datasets', 'evaluation', 'engine'):
-        importlib.import_module(f'mmdet_multigrain.{module}')
+    parts = [f'{PACKAGE}.{part}' for part in ('models', 'datasets', 'evaluation', 'engine')]
+    found = version(PACKAGE, *parts)
     registries = importlib.import_module('mmdet.registry')
     for registry, name in REGISTERED.items():
         if getattr(registries, registry).get(name) is None:
             raise RuntimeError(f'{name} is not in the registry {registry}')
-    return {
-        'version': mmdet_multigrain.__version__,
-        'place': str(Path(mmdet_multigrain.__file__).resolve().parent.parent),
-    }
+    return {**found, 'place': str(Path(sys.modules[PACKAGE].__file__).resolve().parent.parent)}
 
 
 PROBES = {
     'torch': torch,
-    'mmengine': mmengine,
-    'mmcv': mmcv,
+    'mmengine': lambda: version('mmengine.runner'),
+    'mmcv': lambda: version('mmcv'),
     'mmcv operators': mmcv_operators,
     'CUDA operators': cuda_operators,
-    'mmdet': mmdet,
+    'mmdet': lambda: version('mmdet.datasets', 'mmdet.evaluation', 'mmdet.models'),
     'cv2': cv2,
     'pycocotools': pycocotools,
-    'hotcoco': hotcoco,
-    'mmdet_multigrain': mmdet_multigrain,
+    'hotcoco': lambda: version('hotcoco'),
+    PACKAGE: mmdet_multigrain,
 }
 
 

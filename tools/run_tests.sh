@@ -3,7 +3,11 @@
 #
 #     bash tools/run_tests.sh [--active] [PYTEST ARGUMENTS]
 #
-# --active takes the active environment instead of .venv.
+# --active takes the active environment instead of .venv. Some arguments:
+#
+#     -m smoke                                    imports, heads, two training steps
+#     --random-order [--random-order-seed SEED]   in another order than that of the files: modules
+#                                                 and the tests within each; the seed is printed
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 

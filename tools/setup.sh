@@ -4,7 +4,7 @@
 #     bash tools/setup.sh [--active] [--python PYTHON] [--dev]
 #
 #     --active          into the active environment instead of ./.venv
-#     --python PYTHON   the Python (3.10 to 3.12) that .venv is made with
+#     --python PYTHON   the Python (3.10 to 3.13, or a newer one at your own risk) for .venv
 #     --dev             with what the tests need
 #
 #     MULTIGRAIN_TORCH  which torch; unset: any torch >= 2.6 that is there, else torch==2.13.0
@@ -14,11 +14,15 @@
 #
 # The long part is mmcv: its operators get compiled, about 8 minutes on 2 cores. A second call
 # costs seconds, one after an interruption goes on with the step that was interrupted, and one in
-# an environment that broke mends it. Logs: multigrain_setup/ in the environment's folder.
+# an environment that broke fixes it. Logs: multigrain_setup/ in the environment's folder.
 set -euo pipefail
 
 ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 DEFAULT_TORCH=torch==2.13.0
+# The Pythons that are tested; setup.cfg and tools/check_env.py name them, too.
+OLDEST=3.10 NEWEST=3.13
+WAY_OUT="name another with --python (python$NEWEST), or let uv fetch one: \
+uv venv --seed --python $NEWEST .venv"
 TICK=20 # seconds between two lines of progress
 
 say() { printf '[setup] %s\n' "$*"; }
@@ -36,7 +40,11 @@ has() {
 
 # --- The environment -------------------------------------------------------------------------
 
-supported() { "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))'; }
+# age PYTHON: old, tested or new.
+age() {
+    "$1" -c "import sys; version = sys.version_info[:2]
+print('old' if version < (${OLDEST/./, }) else 'new' if version > (${NEWEST/./, }) else 'tested')"
+}
 python_version() { "$1" -c 'import platform; print(platform.python_version())'; }
 
 # Sets PY and STATE.
@@ -50,7 +58,11 @@ find_environment() {
         make_venv
     fi
     version=$(python_version "$PY") || die "$PY does not run"
-    supported "$PY" || die "$PY is Python $version; 3.10, 3.11 or 3.12 is needed"
+    case $(age "$PY") in
+        old) die "$PY is Python $version, but $OLDEST or newer is needed: $WAY_OUT" ;;
+        new) say "note: Python $version is newer than the newest tested ($NEWEST); if a step fails," \
+            "$WAY_OUT" ;;
+    esac
     [[ -z $PYTHON || $(python_version "$PYTHON") == "$version" ]] ||
         die "$ROOT/.venv was made with Python $version: remove it, or leave out --python"
     # Missing where making .venv was interrupted, and where another tool made it.
@@ -60,17 +72,21 @@ find_environment() {
 }
 
 make_venv() {
-    local base=$PYTHON candidate
+    local base=$PYTHON wanted candidate
     if [[ -e .venv && ! -e .venv/pyvenv.cfg && -n $(ls -A .venv) ]]; then
         die "$ROOT/.venv is no virtual environment: move it away"
     fi
     if [[ -n $base ]]; then
-        supported "$base" || die "--python $base is not Python 3.10, 3.11 or 3.12"
+        [[ $(age "$base") =~ tested|new ]] || die "--python $base is not Python $OLDEST or newer"
     else
-        for candidate in python3 python3.12 python3.11 python3.10; do
-            supported "$candidate" 2>/dev/null && base=$candidate && break
+        for wanted in tested new; do
+            for candidate in python3 python3.13 python3.12 python3.11 python3.10; do
+                [[ $(age "$candidate" 2>/dev/null) != "$wanted" ]] || break 2
+            done
+            candidate=
         done
-        [[ -n $base ]] || die 'no Python 3.10, 3.11 or 3.12 on the PATH: name one with --python'
+        base=$candidate
+        [[ -n $base ]] || die "no Python $OLDEST or newer on the PATH: $WAY_OUT"
     fi
     say "making .venv with Python $(python_version "$base")"
     # --clear: the Python of what is there does not run.
@@ -94,22 +110,26 @@ stop_ticker() {
     [[ -z $TICKER ]] || kill "$TICKER" 2>/dev/null || true
     TICKER=
 }
-trap stop_ticker EXIT
+clean_up() {
+    stop_ticker
+    [[ -z ${STATE-} ]] || rm -rf -- "$STATE/headers"
+}
+trap clean_up EXIT
 
-# step NAME COMMAND...: run a command with its output in a log.
-step() {
+# attempt NAME COMMAND...: run a command with its output in a log.
+attempt() {
     local name=$1 log=$STATE/$1.log start=$SECONDS status=0
     shift
     tick "$name" "$log" "$start" &
     TICKER=$!
     "$@" >"$log" 2>&1 </dev/null || status=$?
     stop_ticker
-    if ((status)); then
-        explain "$name" "$log"
-        exit 1
-    fi
-    say "$name: done in $(clock $((SECONDS - start)))"
+    ((status)) || say "$name: done in $(clock $((SECONDS - start)))"
+    return "$status"
 }
+
+# step NAME COMMAND...: an attempt without which there is no going on.
+step() { attempt "$@" || give_up "$1"; }
 
 clock() { printf '%d min %02d s' $(($1 / 60)) $(($1 % 60)); }
 
@@ -133,9 +153,9 @@ tick() {
     done
 }
 
-# explain NAME LOG: what went wrong, in a few lines.
-explain() {
-    local name=$1 log=$2
+# give_up NAME: say in a few lines what went wrong.
+give_up() {
+    local name=$1 log=$STATE/$1.log
     {
         echo "error: $name failed:"
         { grep -E '([Ee]rror|ERROR|fatal|FAILED)[: ]|Killed|No space left' "$log" ||
@@ -148,11 +168,14 @@ explain() {
             echo 'The disk is full.'
         elif grep -qE 'No matching distribution|Connection|timed out|name resolution' "$log"; then
             echo 'The package index does not answer, or lacks it: see "pip config list".'
+            [[ $(age "$PY") != new ]] ||
+                echo "Or it does not support Python $(python_version "$PY") yet: $WAY_OUT"
         elif [[ $name == mmcv ]] && ! command -v "${CXX:-c++}" >/dev/null; then
             echo "There is no C++ compiler (${CXX:-c++}; Debian, Ubuntu: apt-get install g++)"
         fi
         echo "log: $log"
     } >&2
+    exit 1
 }
 
 # --- CUDA ------------------------------------------------------------------------------------
@@ -286,23 +309,56 @@ install_openmmlab() {
 
     # The operators import mmengine, so that mmcv comes last.
     if [[ $(pip freeze) != *"$mmcv"* ]] || ! has mmcv 'mmcv operators' 'CUDA operators'; then
-        BUILD_ENV+=(MAX_JOBS="${MAX_JOBS:-$(jobs_that_fit)}" PATH="$SCRIPTS:$PATH")
-        options=(-v --no-deps --no-build-isolation --force-reinstall "$mmcv")
         say 'mmcv: compiling its operators takes about 8 minutes on 2 cores, longer with CUDA' \
             '(seconds if pip kept them from an earlier time)'
-        step mmcv env "${BUILD_ENV[@]}" "$PY" -m pip install "${options[@]}"
-        # A wheel that pip had kept may be without operators, or have those of another torch. It
-        # has to go, or pip would take it again; --no-binary shuts out those in other places.
-        if ! has mmcv 'mmcv operators' 'CUDA operators' &&
-            ! grep -q '^Building wheel' "$STATE/mmcv.log"; then
-            say 'mmcv: what pip had kept does not fit this torch; compiling it anew'
-            pip cache remove onedl_mmcv >/dev/null 2>&1 || true
-            step mmcv env "${BUILD_ENV[@]}" "$PY" -m pip install "${options[@]}" \
-                --no-binary onedl-mmcv
-        fi
+        install_mmcv "$mmcv"
     fi
     has mmengine mmdet ||
         step openmmlab pip install --no-deps --no-build-isolation --force-reinstall "${others[@]}"
+}
+
+install_mmcv() {
+    local status=0
+    compile_mmcv fast "$1" && return
+    # A wheel that pip had kept may be without operators, or have those of another torch. It has to
+    # go, or pip would take it again; --no-binary shuts out those in other places.
+    if ! was_compiled && grep -q '^Successfully installed' "$STATE/mmcv.log"; then
+        say 'mmcv: what pip had kept does not fit this torch; compiling it anew'
+        pip cache remove onedl_mmcv >/dev/null 2>&1 || true
+        compile_mmcv fast "$1" --no-binary onedl-mmcv && return
+    fi
+    # A plain build needs more memory and disk space, not less.
+    if ! was_compiled || grep -qE 'Killed|out of memory|No space left' "$STATE/mmcv.log"; then
+        give_up mmcv
+    fi
+    mv -- "$STATE/mmcv.log" "$STATE/mmcv-fast.log"
+    say "mmcv: the fast build failed (log: $STATE/mmcv-fast.log); compiling it plainly," \
+        'which takes three times as long'
+    pip cache remove onedl_mmcv >/dev/null 2>&1 || true
+    compile_mmcv plain "$1" --no-binary onedl-mmcv || status=$?
+    ((status != 1)) || give_up mmcv
+}
+
+was_compiled() { grep -q '^ *Building wheel' "$STATE/mmcv.log"; }
+
+# compile_mmcv fast|plain REQUIREMENT [PIP OPTION]...: status 1: pip failed; 2: the operators do.
+compile_mmcv() {
+    local how=$1 build=("${BUILD_ENV[@]}" MAX_JOBS="${MAX_JOBS:-$(jobs_that_fit)}") status=0
+    shift
+    build+=(PATH="$SCRIPTS:$PATH:$ROOT/tools")
+    if [[ $how == fast ]]; then
+        # By name, because build files do not take a path with blanks.
+        build+=(CXX=mmcv_cxx.sh REAL_CXX="${CXX:-c++}")
+        # A build with CUDA only leaves out debug information.
+        [[ $CUDA == on ]] || build+=(PREFIX_HEADERS="$STATE/headers")
+    fi
+    rm -rf -- "$STATE/headers"
+    mkdir -- "$STATE/headers"
+    attempt mmcv env "${build[@]}" "$PY" -m pip install -v --no-deps --no-build-isolation \
+        --force-reinstall "$@" || status=1
+    rm -rf -- "$STATE/headers"
+    ((status == 0)) || return 1
+    has mmcv 'mmcv operators' 'CUDA operators' || return 2
 }
 
 # An install that was killed may leave metadata without a list of files, which pip neither takes

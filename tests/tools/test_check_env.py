@@ -76,14 +76,14 @@ def lacking(module):
 
 
 def wrong_rows(facts, needs=NEEDS):
-    return {row.piece: row for row in check_env.judge(facts, needs) if row.mend}
+    return {row.piece: row for row in check_env.judge(facts, needs) if row.fix}
 
 
 def test_complete_environment_needs_nothing():
     rows = check_env.judge(GOOD, NEEDS)
-    assert tuple(row.piece for row in rows) == check_env.PIECES
+    assert tuple(row.piece for row in rows) == tuple(check_env.PIECES)
     assert {row.state for row in rows} == {'ok', 'skipped'}
-    assert not any(row.mend for row in rows)
+    assert not any(row.fix for row in rows)
 
 
 @pytest.mark.parametrize(
@@ -137,12 +137,12 @@ def test_complete_environment_needs_nothing():
         ),
     ],
 )
-def test_setup_mends_what_is_compiled_or_conflicts(facts, piece, state, detail):
+def test_setup_fixes_what_is_compiled_or_conflicts(facts, piece, state, detail):
     wrong = wrong_rows(facts)
     assert list(wrong) == [piece]
     assert wrong[piece].state == state
     assert detail in wrong[piece].detail
-    assert wrong[piece].mend == NEEDS.setup
+    assert wrong[piece].fix == NEEDS.setup
 
 
 def test_official_packages_pass_where_they_work():
@@ -154,7 +154,7 @@ def test_official_packages_pass_where_they_work():
 
 
 @pytest.mark.parametrize(
-    'facts, piece, state, mend',
+    'facts, piece, state, fix',
     [
         (
             changed(without=['hotcoco'], probes={'hotcoco': lacking('hotcoco')}),
@@ -214,11 +214,11 @@ def test_official_packages_pass_where_they_work():
         ),
     ],
 )
-def test_pip_mends_what_is_plain(facts, piece, state, mend):
+def test_pip_fixes_what_is_plain(facts, piece, state, fix):
     wrong = wrong_rows(facts)
     assert list(wrong) == [piece]
     assert wrong[piece].state == state
-    assert wrong[piece].mend.startswith(mend)
+    assert wrong[piece].fix.startswith(fix)
 
 
 def test_one_command_where_setup_is_needed_anyway():
@@ -228,12 +228,19 @@ def test_one_command_where_setup_is_needed_anyway():
     )
     wrong = wrong_rows(facts)
     assert set(wrong) == {'torch', 'hotcoco'}
-    assert {row.mend for row in wrong.values()} == {NEEDS.setup}
+    assert {row.fix for row in wrong.values()} == {NEEDS.setup}
 
 
 def test_a_python_that_will_not_do_is_all_that_is_said():
-    [row] = check_env.judge(replace(GOOD, python=(3, 13, 0), probes={}), NEEDS)
-    assert (row.piece, row.state, row.version) == ('python', 'broken', '3.13.0')
+    [row] = check_env.judge(replace(GOOD, python=(3, 9, 18), probes={}), NEEDS)
+    assert (row.piece, row.state, row.version) == ('python', 'broken', '3.9.18')
+    assert 'Python 3.10 or newer' in row.detail and row.fix == NEEDS.setup
+
+
+def test_a_python_newer_than_the_newest_tested_is_mentioned():
+    for python, detail in (((3, 13, 1), ''), ((3, 14, 0), 'newer than the newest tested, 3.13')):
+        row = check_env.judge(replace(GOOD, python=python), NEEDS)[0]
+        assert (row.state, row.detail, row.fix) == ('ok', detail, '')
 
 
 @pytest.mark.parametrize(
@@ -319,7 +326,7 @@ def test_a_probe_that_crashes_costs_only_its_own_row(stubs):
     results = check_env.run_probes(['pycocotools', 'hotcoco'])
     assert results == {
         'pycocotools': {'error': 'its import ended Python (status -11)'},
-        'hotcoco': {},
+        'hotcoco': {'version': ''},
     }
 
 
@@ -345,7 +352,7 @@ def test_command_line_prints_json_and_nothing_else(stubs, tmp_path):
     assert [row['state'] for row in json.loads(run.stdout)] == ['ok', 'broken']
 
 
-def test_command_line_names_the_mend(stubs, tmp_path):
+def test_command_line_names_the_fix(stubs, tmp_path):
     stubs('hotcoco', 'raise ImportError("torn file")\n')
     command = [sys.executable, str(TOOL), '--quiet', '--only', 'python', '--only', 'hotcoco']
     run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
