@@ -38,6 +38,8 @@ def load_coco(
         AnnotationError: The file cannot be read, is not JSON, or is not an object.
     """
     not_strict = ''
+    if '\0' in os.fspath(path):
+        raise error(f'{path}: cannot be read (a null character in its name); check the path')
     try:
         try:
             content = load_json(path)

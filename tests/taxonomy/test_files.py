@@ -14,7 +14,7 @@ def test_content(tmp_path):
 @pytest.mark.parametrize(
     ('name', 'said'),
     [
-        ('nothing', 'no such file'),
+        ('nothing', 'no such '),
         ('folder', 'this is a folder'),
         ('a\0b', 'cannot be read'),
         ('file/below', 'cannot be read (Not a directory)'),
