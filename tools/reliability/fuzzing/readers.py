@@ -303,30 +303,16 @@ def _read_hierarchy(folder: Path) -> None:
 
 def _report(folder: Path, *specs: object, **options: object) -> None:
     """All of a report but its figures, which take a second each."""
-    from mmdet_multigrain.report.runs.load import (
-        analysis as run_analysis,
-    )
-    from mmdet_multigrain.report.runs.load import (
-        comparison,
-        runs,
-    )
-    from mmdet_multigrain.report.runs.load import (
-        render as run_render,
-    )
-    from mmdet_multigrain.report.runs.load import (
-        sections as run_sections,
-    )
+    from mmdet_multigrain.report.runs import comparison, diagnostics, load, render, sections
     from mmdet_multigrain.report.runs.names import shorten_variants
 
-    loaded = shorten_variants(runs.load_runs(specs, **options))
+    loaded = shorten_variants(load.load_runs(specs, **options))
     compared = comparison.compare(loaded, resamples=0)
     with mock.patch(
         'mmdet_multigrain.visualization.style.render', return_value={'svg': b'<svg></svg>'}
     ):
-        document = run_sections.runs_document(
-            loaded, compared, run_analysis.analyze_variants(loaded)
-        )
-        files = run_render.render_files(document)
+        document = sections.runs_document(loaded, compared, diagnostics.analyze_variants(loaded))
+        files = render.render_files(document)
     for content in files.values():
         content.decode()
 
