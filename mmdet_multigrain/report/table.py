@@ -1,7 +1,4 @@
-"""A table, written down as aligned text, Markdown, LaTeX or CSV.
-
-Only the form is here; what stands in a table, and in which order, its maker knows.
-"""
+"""A table as aligned text, Markdown, LaTeX or CSV."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-_FORMULA = ('=', '+', '-', '@', '\t')  # at its beginning, a text is one for a spreadsheet
+_FORMULA = ('=', '+', '-', '@', '\t')  # spreadsheets run a text that starts with one of these
 _MARKDOWN_MARKUP = frozenset('\\|*_`<[$&~')
 _LATEX = {letter: f'\\{letter}' for letter in '&%$#_{}'} | {
     '\\': r'\textbackslash{}',
@@ -23,7 +20,7 @@ _LATEX = {letter: f'\\{letter}' for letter in '&%$#_{}'} | {
     '>': r'\textgreater{}',
     '|': r'\textbar{}',
     '[': '{[}',
-    ']': '{]}',  # after a line's end, a bracket would be its option
+    ']': '{]}',  # LaTeX reads a bracket after a line end as its option
     '±': r'$\pm$',
     '−': '$-$',
     '°': r'$^{\circ}$',
@@ -34,12 +31,12 @@ _LATEX = {letter: f'\\{letter}' for letter in '&%$#_{}'} | {
 
 @dataclass(frozen=True)
 class Cell:
-    """A value that is not shown as its column says; CSV has the bare value.
+    """A value with its own text or weight; CSV holds the bare value.
 
     Attributes:
         value: Number, text, bool or None.
-        text: What people read instead. Default: as the column shows the value.
-        bold: Whether it stands out.
+        text: Text to show. Default: what the column makes of the value.
+        bold: Whether to highlight it.
     """
 
     value: Any
@@ -52,21 +49,25 @@ class Column:
     """A column.
 
     Attributes:
-        key: Its name in CSV and for `Table.select`.
-        title: Its heading in text, Markdown and LaTeX.
-        form: Format of a value there, as in `format(value, form)`.
-        left: Align to the left, as words are.
-        group: Heading above those of neighbors of the same group, where there is room for one.
+        key: Name in CSV and for `Table.select`.
+        title: Heading in text, Markdown and LaTeX. Default: the key.
+        form: Format of the values, as in `format(value, form)`.
+        left: Align to the left, as for words.
+        group: Heading that neighboring columns share.
     """
 
     key: str
-    title: str
+    title: str | None = None
     form: str = ''
     left: bool = False
     group: str = ''
 
+    def __post_init__(self) -> None:
+        if self.title is None:
+            object.__setattr__(self, 'title', self.key)
+
     def show(self, value: Any) -> str:
-        """A value as people read it; `-` for None, `*` for True and nothing for False."""
+        """The text of a value; `-` for None, `*` for True, nothing for False."""
         if isinstance(value, Cell):
             return self.show(value.value) if value.text is None else value.text
         if value is None:
@@ -82,27 +83,31 @@ class Table:
 
     Attributes:
         columns: From left to right.
-        rows: Each with one value (text, number, bool, None or a `Cell`) for each column.
-        rules: Numbers of the rows above which LaTeX draws a line.
+        rows: One value (text, number, bool, None or a `Cell`) for each column.
+        rules: Indices of the rows above which LaTeX and HTML draw a line.
     """
 
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[Any, ...], ...]
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Any]]
     rules: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, 'columns', tuple(self.columns))
+        object.__setattr__(self, 'rows', tuple(map(tuple, self.rows)))
 
     def select(self, keys: Sequence[str]) -> Table:
         """The columns with these keys, in this order."""
-        position = {column.key: place for place, column in enumerate(self.columns)}
-        places = [position[key] for key in keys]
+        index = {column.key: number for number, column in enumerate(self.columns)}
+        chosen = [index[key] for key in keys]
         return Table(
-            tuple(self.columns[place] for place in places),
-            tuple(tuple(row[place] for place in places) for row in self.rows),
+            [self.columns[number] for number in chosen],
+            [[row[number] for number in chosen] for row in self.rows],
             self.rules,
         )
 
     @property
     def groups(self) -> tuple[tuple[str, int], ...]:
-        """Headings above the columns' own and how many columns each spans; none without any."""
+        """Group headings and how many columns each spans; empty without any."""
         if not any(column.group for column in self.columns):
             return ()
         return tuple(
@@ -111,8 +116,8 @@ class Table:
         )
 
     def text(self) -> str:
-        """Aligned plain text, also with letters two columns wide; no line ends with a blank."""
-        cells = self._cells()
+        """Aligned plain text, wide (East Asian) letters included; no trailing blanks."""
+        cells = [[column.title for column in self.columns], *self._texts()]
         widths = [max(map(display_width, column)) for column in zip(*cells, strict=True)]
         return '\n'.join(
             '  '.join(
@@ -123,49 +128,30 @@ class Table:
         )
 
     def markdown(self) -> str:
-        """A Markdown table; what Markdown would take for markup stands escaped."""
+        """A Markdown table; markup in names is escaped."""
         head = [
             escape_markdown(f'{column.group}: {column.title}' if column.group else column.title)
             for column in self.columns
         ]
         rule = [':--' if column.left else '--:' for column in self.columns]
-        body = self._marked(escape_markdown, '**{}**')
+        body = self._styled(escape_markdown, '**{}**')
         return '\n'.join(f'| {" | ".join(line)} |' for line in (head, rule, *body))
 
     def latex(self) -> str:
-        """A LaTeX tabular in the style of the package booktabs; all text stands escaped."""
-        lines = [
-            rf'\begin{{tabular}}{{{"".join("rl"[column.left] for column in self.columns)}}}',
-            r'\toprule',
-        ]
-        if self.groups:
-            lines.append(
-                ' & '.join(
-                    rf'\multicolumn{{{span}}}{{c}}{{{escape_latex(group)}}}'
-                    if group
-                    else ' & ' * (span - 1)
-                    for group, span in self.groups
-                )
-                + r' \\'
-            )
-            start = 1
-            for group, span in self.groups:
-                if group:
-                    lines.append(rf'\cmidrule(lr){{{start}-{start + span - 1}}}')
-                start += span
-        lines += [
-            ' & '.join(escape_latex(column.title) for column in self.columns) + r' \\',
-            r'\midrule',
-        ]
-        for number, line in enumerate(self._marked(escape_latex, r'\textbf{{{}}}')):
+        """A LaTeX tabular for the booktabs package; all text is escaped."""
+        alignment = ''.join('rl'[column.left] for column in self.columns)
+        head = ' & '.join(escape_latex(column.title) for column in self.columns) + r' \\'
+        lines = [rf'\begin{{tabular}}{{{alignment}}}', r'\toprule', *self._latex_groups(), head]
+        lines.append(r'\midrule')
+        for number, line in enumerate(self._styled(escape_latex, r'\textbf{{{}}}')):
             lines += [r'\midrule'] * (number in self.rules)
             lines.append(' & '.join(line) + r' \\')
         return '\n'.join([*lines, r'\bottomrule', r'\end{tabular}']) + '\n'
 
     def csv(self) -> str:
-        """CSV with the keys as heading and the plain values; None is empty.
+        """CSV of keys and bare values; None is empty.
 
-        A text that a spreadsheet would run as a formula has an apostrophe before it.
+        An apostrophe keeps spreadsheets from running a text as a formula.
         """
         file = io.StringIO()
         writer = csv.writer(file, lineterminator='\n')
@@ -176,23 +162,33 @@ class Table:
         )
         return file.getvalue()
 
-    def _cells(self) -> list[list[str]]:
+    def _latex_groups(self) -> list[str]:
+        """The row of group headings, and a rule below each."""
+        headings, rules, start = [], [], 1
+        for group, span in self.groups:
+            headings.append(
+                rf'\multicolumn{{{span}}}{{c}}{{{escape_latex(group)}}}'
+                if group
+                else ' & ' * (span - 1)
+            )
+            rules += [rf'\cmidrule(lr){{{start}-{start + span - 1}}}'] * bool(group)
+            start += span
+        return [' & '.join(headings) + r' \\', *rules] if headings else []
+
+    def _texts(self) -> list[list[str]]:
         return [
-            [column.title for column in self.columns],
-            *(
-                [column.show(value) for column, value in zip(self.columns, row, strict=True)]
-                for row in self.rows
-            ),
+            [column.show(value) for column, value in zip(self.columns, row, strict=True)]
+            for row in self.rows
         ]
 
-    def _marked(self, escape: Callable[[str], str], bold: str) -> list[list[str]]:
-        """Texts of the rows, escaped; those that stand out in the form for bold."""
+    def _styled(self, escape: Callable[[str], str], bold: str) -> list[list[str]]:
+        """Escaped texts of the rows, bold ones in the format `bold`."""
         return [
             [
-                bold.format(escape(text)) if isinstance(cell, Cell) and cell.bold else escape(text)
+                (bold if isinstance(cell, Cell) and cell.bold else '{}').format(escape(text))
                 for cell, text in zip(row, texts, strict=True)
             ]
-            for row, texts in zip(self.rows, self._cells()[1:], strict=True)
+            for row, texts in zip(self.rows, self._texts(), strict=True)
         ]
 
 
@@ -201,34 +197,32 @@ def _csv_value(value: Any) -> Any:
         return str(value).lower()
     if not isinstance(value, str):
         return value
-    value = value.replace('\r', ' ')  # the writer does not quote it, and it would begin a row
+    value = value.replace('\r', ' ')  # csv does not quote it, and readers start a row there
     return f"'{value}" if value.startswith(_FORMULA) else value
 
 
 def escape_markdown(text: str) -> str:
-    """The text with what Markdown would take for markup escaped."""
+    """Escape what Markdown reads as markup."""
     return ''.join(f'\\{letter}' if letter in _MARKDOWN_MARKUP else letter for letter in text)
 
 
 def escape_latex(text: str) -> str:
-    """The text with what LaTeX would take for commands escaped."""
+    """Escape what LaTeX reads as commands."""
     return ''.join(_LATEX.get(letter, letter) for letter in text)
 
 
 def display_width(text: str) -> int:
-    """How many columns of a terminal a text takes: East Asian letters two, accents none."""
+    """Width of a text in terminal columns: East Asian letters take two, accents none."""
     return sum(
         0
         if unicodedata.combining(letter) or unicodedata.category(letter) in ('Cf', 'Me')
-        else 2
-        if unicodedata.east_asian_width(letter) in 'WF'
-        else 1
+        else 1 + (unicodedata.east_asian_width(letter) in 'WF')
         for letter in text
     )
 
 
 def shorten(text: str, width: int) -> str:
-    """The text, or its beginning with an ellipsis, at most `width` columns wide."""
+    """Cut a text to at most `width` columns, ending in an ellipsis where it was longer."""
     if display_width(text) <= width:
         return text
     while text and display_width(text) >= width:

@@ -105,17 +105,13 @@ def main() -> None:
 
     # Here, because they take seconds to load; MMDetection, where it is installed, is not silent.
     with quiet_imports():
-        from mmdet_multigrain.report.gallery.browse import Choice, browse, image_folder
+        from mmdet_multigrain.report.gallery.browse import Choice, browse, find_photos
         from mmdet_multigrain.report.gallery.folder import PAGE, Photos
         from mmdet_multigrain.report.runs.load import load_runs
         from mmdet_multigrain.report.runs.names import shorten_variants
         from mmdet_multigrain.visualization.style import missing_letters
 
-    runs = shorten_variants(
-        load_runs(
-            args.runs, ann_file=args.ann_file, taxonomy=args.taxonomy, image_folder=args.images
-        )
-    )
+    runs = shorten_variants(load_runs(args.runs, ann_file=args.ann_file, taxonomy=args.taxonomy))
     missing = missing_letters([*runs[0].result.taxonomy.classes, *(run.name for run in runs)])
     if missing:
         print(
@@ -123,7 +119,7 @@ def main() -> None:
             'boxes for them; a font such as Noto Sans CJK mends it',
             file=sys.stderr,
         )
-    photos = Photos(image_folder(runs), blur=args.blur_faces)
+    photos = Photos(find_photos(runs, args.images), blur=args.blur_faces)
     choice = Choice(args.score_thr, args.num, args.per_kind, args.classes)
     folder = browse(runs, args.out, photos=photos, choice=choice, width=args.width, progress=True)
     if photos.problems.counts:

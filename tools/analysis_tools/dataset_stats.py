@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from mmdet_multigrain.coco.boxes import BoxColumns, box_columns, read_coco
 from mmdet_multigrain.launch import escape_unknown_letters, run_tool
+from mmdet_multigrain.report.dataset.paper_counts import compare_counts
 from mmdet_multigrain.report.dataset.stats import (
     THRESHOLDS,
     DatasetStats,
@@ -32,7 +33,7 @@ from mmdet_multigrain.report.dataset.tables import (
     superclass_table,
     to_dict,
 )
-from mmdet_multigrain.report.runs.paper import DATASETS, compare_counts, load_paper
+from mmdet_multigrain.report.runs.paper import DATASETS, load_paper
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError
 from mmdet_multigrain.utils.files import write_whole

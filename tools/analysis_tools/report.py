@@ -107,10 +107,10 @@ def make_document(args: argparse.Namespace) -> Document:
     # where it is installed, which prints lines that concern nobody.
     with quiet_imports():
         from mmdet_multigrain.report.runs.comparison import compare
-        from mmdet_multigrain.report.runs.diagnostics import analyze_variants
+        from mmdet_multigrain.report.runs.diagnostics import diagnose_variants
         from mmdet_multigrain.report.runs.load import load_runs
         from mmdet_multigrain.report.runs.names import find_variant, shorten_variants
-        from mmdet_multigrain.report.runs.sections import beside, paper_document, runs_document
+        from mmdet_multigrain.report.runs.report import match_paper, paper_document, runs_document
 
     paper = None if args.paper is None else load_paper(args.paper)
     if not args.runs:
@@ -125,7 +125,7 @@ def make_document(args: argparse.Namespace) -> Document:
     baseline = args.baseline and find_variant(args.baseline, loaded, runs)
     taxonomy = runs[0].result.taxonomy
     if paper is not None:
-        beside(paper, taxonomy, source=runs[0].source)  # refused now, not after the bootstrap
+        match_paper(paper, taxonomy, source=runs[0].source)  # refused now, not after the bootstrap
     warn_of_letters((*taxonomy.classes, *taxonomy.group_names(0), *(run.variant for run in runs)))
     comparison = compare(
         runs,
@@ -134,7 +134,7 @@ def make_document(args: argparse.Namespace) -> Document:
         progress=True,
         resamples=0 if args.no_bootstrap else args.resamples,
     )
-    return runs_document(runs, comparison, analyze_variants(runs, progress=True), paper=paper)
+    return runs_document(runs, comparison, diagnose_variants(runs, progress=True), paper=paper)
 
 
 def main() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 from mmdet_multigrain.evaluation.functional.imbalance import Resampling
 
-from ..runs.paper import CountComparison
 from ..table import Column, Table
+from .paper_counts import CountComparison
 from .stats import LARGE, QUANTILES, SMALL, DatasetStats, GroupStats, SplitStats
 
 SCHEMA_VERSION = 1

@@ -17,7 +17,7 @@ from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ReportError
 from mmdet_multigrain.visualization.style import superclass_colors
 
-from ..runs.load import Run
+from ..runs.run import Run
 from .cases import GALLERIES, Case, by_photo, choose_cases, choose_photos, judge
 from .drawing import Look
 from .folder import Gallery, Photos, PictureFolder
@@ -159,17 +159,19 @@ def choose_galleries(
     return galleries
 
 
-def image_folder(runs: Sequence[Run]) -> Path:
-    """Where the photos are.
+def find_photos(runs: Sequence[Run], folder: Path | None = None) -> Path:
+    """The folder of the photos: as given, else the first that a run was tested on.
 
     Raises:
-        ReportError: No run says so, or there is no such folder.
+        ReportError: No run knows it, or there is no such folder.
     """
-    folder = next((run.image_folder for run in runs if run.image_folder is not None), None)
-    if folder is None:
+    folders = [folder, *(run.result.run.image_folder for run in runs)]
+    known = [Path(folder) for folder in folders if folder is not None]
+    if not known:
         raise ReportError(
             f'{runs[0].source}: does not say where the photos are; name their folder (--images)'
         )
+    folder = known[0]
     if not folder.is_dir():
         raise ReportError(f'{folder}: no such folder of photos; name it (--images)')
     return folder

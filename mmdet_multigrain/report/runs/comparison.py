@@ -1,12 +1,11 @@
-"""Variants side by side: means over seeds, gains over a baseline, and how sure they are.
+"""Variants compared: means over seeds, gains over a baseline, and their intervals.
 
-Only values are computed here, as fractions from 0 to 1; tables and figures of them belong
-elsewhere. Needs neither torch nor mmdet.
+Values are fractions, 0 to 1. Needs neither torch nor mmdet.
 
-A gain over the baseline has two definitions, and both are in the paper. Its abstract and its
-"last 30 %" give the mean of the per-class gains; its tables 1 and 2 leave the difference of two
-numbers. On one's own data, AP is the mean over the classes, and the two are the same; the
-paper's own columns are not means of what it prints by class (2.28 against 2.00 on DeepFashion2).
+A gain over the baseline has two definitions, and the paper uses both. Its abstract and its "last
+30 %" give the mean of the per-class gains; its tables 1 and 2 imply the difference of two
+numbers. On your own data AP is the mean over the classes and the two are equal; the paper's APs
+are not quite the means of its per-class columns (2.28 against 2.00 on DeepFashion2).
 """
 
 from __future__ import annotations
@@ -26,38 +25,23 @@ from mmdet_multigrain.evaluation.functional.bootstrap import (
 from mmdet_multigrain.utils.errors import ReportError
 from mmdet_multigrain.utils.messages import show, show_list
 
-from .load import TOLERANCE, Run
 from .measures import (
-    DIFFERENCE,
-    MEAN_OF_GAINS,
-    ComparedClass,
-    Frame,
-    Number,
+    ClassEntry,
+    Measures,
+    Metric,
     class_key,
-    frame_of_paper,
-    frame_of_runs,
-    values_of_paper,
-    values_of_run,
+    measures_of_paper,
+    measures_of_runs,
+    scores_of_paper,
+    scores_of_run,
 )
 from .paper import Paper
-
-__all__ = [
-    'DIFFERENCE',
-    'MEAN_OF_GAINS',
-    'ComparedClass',
-    'Comparison',
-    'Gain',
-    'Number',
-    'Spread',
-    'Variant',
-    'compare',
-    'compare_paper',
-]
+from .run import TOLERANCE, Run, runs_by_variant
 
 
 @dataclass(frozen=True)
 class Spread:
-    """A number over the runs of a variant; NaN where it is not known."""
+    """A score over the runs of a variant; NaN where unknown."""
 
     values: tuple[float, ...]
 
@@ -75,12 +59,12 @@ class Spread:
 
 @dataclass(frozen=True)
 class Gain:
-    """What a variant gains in a number.
+    """What a variant gains in a metric or class.
 
     Attributes:
         value: Mean over its runs minus mean over the baseline's.
-        interval: Of the paired bootstrap over images; None without detections, or where it does
-            not reach (small, medium and large boxes; recall).
+        interval: Of the paired bootstrap over images; None without detections, and for metrics
+            that are not resampled (small, medium and large boxes; recall).
     """
 
     value: float
@@ -88,7 +72,7 @@ class Gain:
 
     @property
     def contains_zero(self) -> bool | None:
-        """Whether the interval holds 0, so that it may be noise; None without one."""
+        """Whether the interval contains 0, so that the gain may be noise; None without one."""
         return None if self.interval is None else self.interval.contains_zero
 
 
@@ -99,7 +83,7 @@ class Variant:
     Attributes:
         name: What was trained.
         runs: Their names.
-        scores: By key of number, class and superclass.
+        scores: By key of metric, class and superclass.
         gains: Over the baseline, by the same keys; empty for the baseline.
     """
 
@@ -115,38 +99,39 @@ class Comparison:
 
     Attributes:
         baseline: Name of a variant.
-        variants: In the order given; the baseline is one of them.
-        numbers: What is compared beside the classes.
-        classes: The fine ones, rarest first.
-        superclasses: For each coarse level, coarsest first; none where nothing is grouped.
-        counted_on: Whose boxes say which classes are rare: `training` or `validation`.
+        variants: In the order given, baseline included.
+        metrics: What is compared apart from the classes.
+        classes: Fine classes, rarest first.
+        superclasses: For each coarse level, coarsest first; empty where nothing is grouped.
+        counted_on: Boxes that decide which classes are rare: `training` or `validation`.
         resamples: Of the bootstrap; 0 without.
     """
 
     baseline: str
     variants: tuple[Variant, ...]
-    numbers: tuple[Number, ...]
-    classes: tuple[ComparedClass, ...]
-    superclasses: tuple[tuple[ComparedClass, ...], ...]
+    metrics: tuple[Metric, ...]
+    classes: tuple[ClassEntry, ...]
+    superclasses: tuple[tuple[ClassEntry, ...], ...]
     counted_on: str
     resamples: int
+
+    @property
+    def others(self) -> tuple[Variant, ...]:
+        """The variants except the baseline."""
+        return tuple(variant for variant in self.variants if variant.name != self.baseline)
+
+    @property
+    def has_seeds(self) -> bool:
+        """Whether some variant has several runs."""
+        return any(len(variant.runs) > 1 for variant in self.variants)
 
     def variant(self, name: str) -> Variant:
         """The variant of that name."""
         return next(variant for variant in self.variants if variant.name == name)
 
-    def number(self, key: str) -> Number:
-        """The number of that key."""
-        return next(number for number in self.numbers if number.key == key)
-
-
-@dataclass(frozen=True)
-class _Scores:
-    """A run's scores by key, all but the means over classes."""
-
-    run: str
-    variant: str
-    values: Mapping[str, float]
+    def metric(self, key: str) -> Metric:
+        """The metric of that key."""
+        return next(metric for metric in self.metrics if metric.key == key)
 
 
 def compare(
@@ -158,49 +143,46 @@ def compare(
     workers: int | None = None,
     progress: bool = False,
 ) -> Comparison:
-    """Compare variants with intervals, as far as their detections are there.
+    """Compare variants, with intervals where detections exist.
 
     Args:
-        runs: That compare (`load_runs`).
+        runs: Comparable runs (`load_runs`).
         baseline: Name of a variant. Default: the only one whose name begins with `baseline`,
             else the first.
         resamples: Of the bootstrap; 0 for none.
         seed: Of the bootstrap.
-        workers: Threads of the bootstrap. Default: as many as there are cores.
+        workers: Threads of the bootstrap. Default: one per core.
         progress: Show the bootstrap's progress.
 
     Raises:
-        ReportError: There is no run or no such baseline, or detections do not give the numbers of
-            their result.
+        ReportError: There is no run or no such baseline, or detections do not reproduce the
+            numbers of their result.
     """
     if not runs:
         raise ReportError('no run to compare; name at least one')
-    names = list(dict.fromkeys(run.variant for run in runs))
-    baseline = _choose_baseline(names, baseline)
+    members = runs_by_variant(runs)
+    baseline = _choose_baseline(list(members), baseline)
+    complete = {
+        name: own for name, own in members.items() if all(run.has_detections for run in own)
+    }
     resampled = {}
-    complete = [
-        name for name in names if all(run.has_detections for run in runs if run.variant == name)
-    ]
     if resamples and baseline in complete and len(complete) > 1:
-        resampled = _resample(
-            [run for run in runs if run.variant in complete], resamples, seed, workers, progress
-        )
-    scores = [_Scores(run.name, run.variant, values_of_run(run)) for run in runs]
+        complete_runs = [run for run in runs if run.variant in complete]
+        resampled = _resample(complete_runs, resamples, seed, workers, progress)
     return _compare(
-        scores, frame_of_runs(runs), baseline, resampled, resamples=resamples if resampled else 0
+        {name: {run.name: scores_of_run(run) for run in own} for name, own in members.items()},
+        measures_of_runs(runs),
+        baseline,
+        resampled,
+        resamples=resamples if resampled else 0,
     )
 
 
 def compare_paper(paper: Paper, *, baseline: str = 'baseline') -> Comparison:
-    """The variants of the paper, by what it prints."""
-    scores = [_Scores(name, name, values) for name, values in values_of_paper(paper).items()]
-    return _compare(
-        scores,
-        frame_of_paper(paper),
-        _choose_baseline(list(paper.overall), baseline),
-        {},
-        resamples=0,
-    )
+    """Compare the paper's variants by what it prints."""
+    scores = {name: {name: scores} for name, scores in scores_of_paper(paper).items()}
+    baseline = _choose_baseline(list(scores), baseline)
+    return _compare(scores, measures_of_paper(paper), baseline, {}, resamples=0)
 
 
 def _choose_baseline(names: Sequence[str], wanted: str | None) -> str:
@@ -217,7 +199,7 @@ def _choose_baseline(names: Sequence[str], wanted: str | None) -> str:
 def _resample(
     runs: Sequence[Run], resamples: int, seed: int, workers: int | None, progress: bool
 ) -> dict[str, ResampledAP]:
-    """Bootstrap all runs on the same resamples, by name."""
+    """Bootstrap all runs on the same resamples; by name."""
     taxonomy = runs[0].result.taxonomy
     found = resample_ap(
         runs[0].ground_truth,
@@ -240,57 +222,57 @@ def _resample(
 
 
 def _compare(
-    runs: Sequence[_Scores],
-    frame: Frame,
+    scores: Mapping[str, Mapping[str, Mapping[str, float]]],
+    measures: Measures,
     baseline: str,
     resampled: Mapping[str, ResampledAP],
     *,
     resamples: int,
 ) -> Comparison:
-    members: dict[str, list[_Scores]] = {}
-    for run in runs:
-        members.setdefault(run.variant, []).append(run)
-    scores = {name: _spreads(own, frame) for name, own in members.items()}
+    """Compare scores by variant, run and key."""
+    spreads = {name: _spreads(list(runs.values()), measures) for name, runs in scores.items()}
 
-    def gain(variant: str, key: str) -> Gain:
-        sides = [[resampled.get(run.run) for run in members[name]] for name in (baseline, variant)]
-        known = key in frame.resampled and all(run is not None for side in sides for run in side)
-        value = scores[variant][key].mean - scores[baseline][key].mean
-        return Gain(value, difference(*sides, frame.resampled[key]) if known else None)
+    def gain(name: str, key: str) -> Gain:
+        value = spreads[name][key].mean - spreads[baseline][key].mean
+        sides = [[resampled.get(run) for run in scores[side]] for side in (baseline, name)]
+        if key not in measures.resampled or None in sides[0] + sides[1]:
+            return Gain(value, None)
+        return Gain(value, difference(*sides, measures.resampled[key]))
 
-    variants = []
-    for name, own in members.items():
-        gains = {} if name == baseline else {key: gain(name, key) for key in scores[name]}
-        variants.append(Variant(name, tuple(run.run for run in own), scores[name], gains))
     return Comparison(
         baseline=baseline,
-        variants=tuple(variants),
-        numbers=frame.numbers,
-        classes=frame.classes,
-        superclasses=frame.superclasses,
-        counted_on=frame.counted_on,
+        variants=tuple(
+            Variant(
+                name,
+                tuple(scores[name]),
+                own,
+                {} if name == baseline else {key: gain(name, key) for key in own},
+            )
+            for name, own in spreads.items()
+        ),
+        metrics=measures.metrics,
+        classes=measures.classes,
+        superclasses=measures.superclasses,
+        counted_on=measures.counted_on,
         resamples=resamples,
     )
 
 
-def _spreads(runs: Sequence[_Scores], frame: Frame) -> dict[str, Spread]:
+def _spreads(runs: Sequence[Mapping[str, float]], measures: Measures) -> dict[str, Spread]:
     """All scores of a variant by key."""
 
-    def mean(run: _Scores, classes: Sequence[str]) -> float:
-        known = [value for name in classes if not math.isnan(value := run.values[class_key(name)])]
+    def score(run: Mapping[str, float], metric: Metric) -> float:
+        if not metric.classes:
+            return run.get(metric.key, math.nan)
+        aps = [run[class_key(name)] for name in metric.classes]
+        known = [ap for ap in aps if not math.isnan(ap)]
         return sum(known) / len(known) if known else math.nan
 
-    rows = [*frame.classes, *(row for level in frame.superclasses for row in level)]
-    spreads = {
-        number.key: Spread(
-            tuple(
-                mean(run, number.classes)
-                if number.classes
-                else run.values.get(number.key, math.nan)
-                for run in runs
-            )
-        )
-        for number in frame.numbers
+    entries = [*measures.classes, *(entry for level in measures.superclasses for entry in level)]
+    return {
+        **{
+            metric.key: Spread(tuple(score(run, metric) for run in runs))
+            for metric in measures.metrics
+        },
+        **{entry.key: Spread(tuple(run[entry.key] for run in runs)) for entry in entries},
     }
-    spreads.update({row.key: Spread(tuple(run.values[row.key] for run in runs)) for row in rows})
-    return spreads

@@ -1,12 +1,11 @@
-"""The parts that a report is put together from: sections of words, tables and figures.
+"""The parts of a report: sections of text, tables and figures.
 
-Only what they are; what stands in them belongs in `run_sections`, their HTML, Markdown and LaTeX
-in `run_render`. All text here is plain: whoever renders it escapes it.
+All text here is plain; `render` escapes it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..table import Table
@@ -21,9 +20,9 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Points:
-    """A list; each entry a few words that stand out, and what is said of them."""
+    """A list; each item is a lead in bold and its text."""
 
-    items: tuple[tuple[str, str], ...]
+    items: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -74,11 +73,11 @@ Block = Paragraph | Points | Command | TableBlock | FigureBlock
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the report with its heading; `name` is what links to it say."""
+    """A part of the report with its heading; links point to `name`."""
 
     name: str
     title: str
-    blocks: tuple[Block, ...]
+    blocks: Sequence[Block]
 
 
 @dataclass(frozen=True)
@@ -87,12 +86,17 @@ class Document:
 
     Attributes:
         title: Its heading.
-        detail: A line below.
+        detail: The line below.
         sections: In order.
-        data: Further tables that are written as CSV only, by name.
+        data: Further tables by name, written as CSV only.
     """
 
     title: str
     detail: str
-    sections: tuple[Section, ...]
+    sections: Sequence[Section]
     data: Mapping[str, Table]
+
+    def blocks(self) -> Iterator[Block]:
+        """All blocks in order."""
+        for section in self.sections:
+            yield from section.blocks

@@ -1,7 +1,6 @@
-"""What runs are made of: a COCO file to evaluate on, and detections in COCO's results format.
+"""The files of a run: a COCO file to evaluate on, and detections in COCO's results format.
 
-Both are read when first needed. Which runs there are, and whether they compare, belongs in
-`runs`. Needs neither torch nor mmdet.
+Both are read on first use. Needs neither torch nor mmdet.
 """
 
 from __future__ import annotations
@@ -25,16 +24,16 @@ from mmdet_multigrain.utils.messages import show
 
 @dataclass(frozen=True, eq=False)
 class TestSet:
-    """A COCO file to evaluate on, read when first needed.
+    """A COCO file to evaluate on, read on first use.
 
     Attributes:
         path: The file.
         taxonomy: Its classes.
-        lenient: Classes that only one side has are accepted: where a result says how many boxes
-            of each class there were, it is compared instead.
+        lenient: Accept classes that only one side has: a result says how many boxes of each class
+            it was made on, and these are compared instead.
     """
 
-    __test__ = False  # no class of tests, whatever pytest thinks of its name
+    __test__ = False  # keeps pytest from collecting it
 
     path: Path
     taxonomy: Taxonomy
@@ -78,7 +77,7 @@ class TestSet:
 
 @dataclass(frozen=True, eq=False)
 class DetectionsFile:
-    """Detections in COCO's results format, read when first needed.
+    """Detections in COCO's results format, read on first use.
 
     Attributes:
         path: The file.
@@ -95,20 +94,20 @@ class DetectionsFile:
 
 
 def read_detections(path: str | os.PathLike[str], test_set: TestSet) -> Detections:
-    """Read detections in COCO's results format; those of classes without a label are left out.
+    """Read detections in COCO's results format, except those of classes without a label.
 
     Args:
         path: A JSON list of objects with image_id, category_id, bbox (x, y, width, height), score.
         test_set: The images and categories that they are of.
 
     Raises:
-        ReportError: One line with the file, if it is no such list, or not of these images.
+        ReportError: One line with the file, if it is not such a list, or not of these images.
     """
     content = _load_list(path)
     truth, annotations = test_set.ground_truth, test_set.annotations
-    image_of = {image_id: place for place, image_id in enumerate(truth.image_ids)}
+    image_of = {image_id: number for number, image_id in enumerate(truth.image_ids)}
     label_of = {category['id']: -1 for category in annotations.dataset['categories']}
-    label_of.update({number: label for label, number in enumerate(annotations.category_ids)})
+    label_of |= {number: label for label, number in enumerate(annotations.category_ids)}
     try:
         image_ids = [item['image_id'] for item in content]
         category_ids = [item['category_id'] for item in content]
@@ -120,17 +119,18 @@ def read_detections(path: str | os.PathLike[str], test_set: TestSet) -> Detectio
             raise ValueError
     except (KeyError, TypeError, ValueError):
         raise ReportError(f'{path}: {_first_damage(content)}') from None
+    boxes = boxes.reshape(-1, 4)
     for what, ids, found in (
-        ('image', image_ids, images >= 0),
-        ('category', category_ids, labels >= -1),
+        ('an image', image_ids, images >= 0),
+        ('a category', category_ids, labels >= -1),
     ):
         if not found.all():
             raise ReportError(
-                f'{path}: {np.count_nonzero(~found)} of {len(found)} detections have an {what} id '
+                f'{path}: {np.count_nonzero(~found)} of {len(found)} detections have {what} id '
                 f'that {test_set.path} lacks (first: {show(ids[int(found.argmin())])}); name the '
-                'annotation file that they were made on'.replace('an category', 'a category')
+                'annotation file that they were made on'
             )
-    negative = (boxes.reshape(-1, 4)[:, 2:] < 0).any(axis=1)
+    negative = (boxes[:, 2:] < 0).any(axis=1)
     if negative.any():
         first = int(negative.argmax())
         raise ReportError(
@@ -139,9 +139,7 @@ def read_detections(path: str | os.PathLike[str], test_set: TestSet) -> Detectio
         )
     labeled = labels >= 0
     try:
-        return Detections(
-            images[labeled], labels[labeled], boxes.reshape(-1, 4)[labeled], scores[labeled]
-        )
+        return Detections(images[labeled], labels[labeled], boxes[labeled], scores[labeled])
     except EvaluationError as error:
         raise ReportError(f'{path}: {error}') from None
 
@@ -159,20 +157,22 @@ def _load_list(path: str | os.PathLike[str]) -> list:
 
 
 def _first_damage(content: list) -> str:
-    """What is wrong with the first entry that is no detection."""
+    """What is wrong with the first entry that is not a detection."""
     for number, item in enumerate(content):
         for key in ('image_id', 'category_id', 'bbox', 'score'):
             value = item.get(key) if isinstance(item, dict) else None
-            numbers = value if key == 'bbox' and isinstance(value, list) else [value]
-            fits = (
-                isinstance(value, (int, str))
-                if key.endswith('_id')
-                else len(numbers) == (4 if key == 'bbox' else 1)
-                and all(isinstance(one, (int, float)) for one in numbers)
-            )
-            if not fits:
+            if not _fits(key, value):
                 return (
                     f'entry {number} has {key} {show(value)}; each needs image_id, '
                     'category_id, bbox [x, y, width, height] and score'
                 )
     return "not in COCO's results format; write it again"
+
+
+def _fits(key: str, value: object) -> bool:
+    if key.endswith('_id'):
+        return isinstance(value, (int, str))
+    numbers = value if key == 'bbox' and isinstance(value, list) else [value]
+    return len(numbers) == (4 if key == 'bbox' else 1) and all(
+        isinstance(number, (int, float)) for number in numbers
+    )

@@ -1,24 +1,24 @@
-"""What is compared between variants: COCO's numbers, AP by class, means over rare classes.
+"""What is compared between variants: COCO's metrics, AP by class, means over rare classes.
 
-Here belongs which numbers there are, under which key each is found, and how it is read from a
-run, a resampled run or the paper. Comparing them belongs in `comparison`. All values are
-fractions from 0 to 1. Needs neither torch nor mmdet.
+A metric, class or superclass has one key, under which its value is found in a run, in a resampled
+run and in the paper. All values are fractions, 0 to 1. Needs neither torch nor mmdet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from mmdet_multigrain.evaluation.functional.bootstrap import ResampledAP
 from mmdet_multigrain.evaluation.functional.imbalance import rarest_labels
-from mmdet_multigrain.evaluation.functional.summary import THIRDS
+from mmdet_multigrain.evaluation.functional.summary import THIRDS, ClassScore
 from mmdet_multigrain.taxonomy import Taxonomy
 
-from .load import Run
 from .paper import Paper
+from .run import Run
 
 MEAN_OF_GAINS = 'mean of the per-class gains'
 DIFFERENCE = 'difference of the two numbers'
@@ -27,14 +27,14 @@ PAPER_RAREST = 9
 
 
 @dataclass(frozen=True)
-class Number:
-    """Something that is compared.
+class Metric:
+    """A metric over classes.
 
     Attributes:
         key: COCO's name (`AP`, `AP50`, ...), `superclass_AP`, `all`, `rarest_3`, ...
-        title: What to call it.
+        title: Name to show.
         definition: Of its gain: `MEAN_OF_GAINS` or `DIFFERENCE`.
-        classes: That it is a mean over, rarest first, if it is one; else empty.
+        classes: Names of the classes it averages, rarest first; empty for COCO's own.
     """
 
     key: str
@@ -44,13 +44,13 @@ class Number:
 
 
 @dataclass(frozen=True)
-class ComparedClass:
-    """A class, or a superclass.
+class ClassEntry:
+    """A class or a superclass.
 
     Attributes:
-        key: Under which its AP is found; unlike that of any `Number`.
+        key: Key of its AP; differs from that of any `Metric`.
         name: Its name.
-        superclasses: The groups above it, coarsest first.
+        superclasses: Groups above it, coarsest first.
         train_boxes: None if unknown.
         val_boxes: None if unknown.
     """
@@ -61,108 +61,100 @@ class ComparedClass:
     train_boxes: int | None
     val_boxes: int | None
 
+    @property
+    def boxes(self) -> int | None:
+        """The boxes that make it rare or frequent: training boxes if known, else validation."""
+        return self.val_boxes if self.train_boxes is None else self.train_boxes
+
 
 @dataclass(frozen=True)
-class Frame:
-    """What there is to compare.
+class Measures:
+    """Everything that is compared.
 
     Attributes:
-        numbers: All but the classes.
-        classes: The fine ones, rarest first.
+        metrics: COCO's, then superclass AP, then means over classes.
+        classes: Fine classes, rarest first.
         superclasses: For each coarse level, coarsest first.
-        counted_on: Whose boxes say which classes are rare: `training` or `validation`.
-        resampled: How each value is found in a resampled run, by key; those that are not there
-            cannot be resampled.
+        counted_on: Boxes that decide which classes are rare: `training` or `validation`.
+        resampled: By key, how to get a value from a resampled run; some have none.
     """
 
-    numbers: tuple[Number, ...]
-    classes: tuple[ComparedClass, ...]
-    superclasses: tuple[tuple[ComparedClass, ...], ...] = ()
+    metrics: tuple[Metric, ...]
+    classes: tuple[ClassEntry, ...]
+    superclasses: tuple[tuple[ClassEntry, ...], ...] = ()
     counted_on: str = 'training'
     resampled: Mapping[str, Callable[[ResampledAP], np.ndarray]] = field(default_factory=dict)
 
 
-def frame_of_runs(runs: Sequence[Run]) -> Frame:
-    """Numbers, classes and superclasses of runs that compare."""
-    summary = runs[0].result.summary
-    taxonomy = runs[0].result.taxonomy
-    # Detections of other frameworks come without training counts.
-    levels = next(
-        (
-            run.result.summary.levels
-            for run in runs
-            if all(row.train_boxes is not None for row in run.result.summary.fine.classes)
-        ),
-        summary.levels,
-    )
-    counted_on = 'validation' if levels[-1].classes[0].train_boxes is None else 'training'
-    counts = [
-        row.val_boxes if row.train_boxes is None else row.train_boxes for row in levels[-1].classes
-    ]
-    order = np.argsort(counts, kind='stable').tolist()
-    classes = tuple(
-        ComparedClass(
-            class_key(row.name), row.name, row.superclasses, row.train_boxes, row.val_boxes
-        )
-        for row in (levels[-1].classes[label] for label in order)
-    )
-    coarse = _grouped_levels(taxonomy)
-    superclasses = tuple(
-        tuple(
-            ComparedClass(
-                class_key(row.name, level),
-                row.name,
-                row.superclasses,
-                row.train_boxes,
-                row.val_boxes,
-            )
-            for row in levels[level].classes
-        )
-        for level in coarse
-    )
-    means = _class_means(classes)
-    resampled: dict[str, Callable[[ResampledAP], np.ndarray]] = {
-        'AP': lambda run: run.mean(),
-        'AP50': lambda run: run.mean(iou=0.5),
-        'AP75': lambda run: run.mean(iou=0.75),
-    }
-    for level in coarse:
-        resampled[_level_key(level, coarse)] = lambda run, level=level: run.mean(level=level)
-    for mean in means:
-        labels = sorted(taxonomy.classes.index(name) for name in mean.classes)
-        resampled[mean.key] = lambda run, labels=labels: run.mean(labels)
-    for level, rows in [
-        (taxonomy.num_levels - 1, classes),
-        *zip(coarse, superclasses, strict=True),
-    ]:
-        for row in rows:
-            label = taxonomy.group_names(level).index(row.name)
-            resampled[row.key] = lambda run, level=level, label=label: run.classes(level=level)[
-                :, label
-            ]
-    return Frame(
-        numbers=(
-            *(Number(key, key, DIFFERENCE) for key in summary.fine.coco),
-            *(
-                Number(
-                    _level_key(level, coarse),
-                    _level_key(level, coarse).replace('_', ' '),
-                    DIFFERENCE,
-                )
-                for level in coarse
-            ),
+def measures_of_runs(runs: Sequence[Run]) -> Measures:
+    """Metrics, classes and superclasses of comparable runs."""
+    summary, taxonomy = runs[0].result.summary, runs[0].result.taxonomy
+    # Detections of other frameworks have no training counts.
+    every = [run.result.summary.levels for run in runs]
+    known = (levels for levels in every if _train_boxes_known(levels[-1].classes))
+    levels = next(known, summary.levels)
+    classes = _entries(levels[-1].classes)
+    order = np.argsort([entry.boxes for entry in classes], kind='stable')
+    classes = tuple(classes[label] for label in order)
+    coarse = _coarse_levels(taxonomy)
+    superclasses = tuple(_entries(levels[level].classes, level) for level in coarse)
+    level_keys = [_level_key(level, coarse) for level in coarse]
+    means = _class_means([entry.name for entry in classes])
+    return Measures(
+        metrics=(
+            *(Metric(key, key, DIFFERENCE) for key in summary.fine.coco),
+            *(Metric(key, key.replace('_', ' '), DIFFERENCE) for key in level_keys),
             *means,
         ),
         classes=classes,
         superclasses=superclasses,
-        counted_on=counted_on,
-        resampled=resampled,
+        counted_on='validation' if classes[0].train_boxes is None else 'training',
+        resampled={
+            'AP': ResampledAP.mean,
+            'AP50': partial(ResampledAP.mean, iou=0.5),
+            'AP75': partial(ResampledAP.mean, iou=0.75),
+            **{
+                key: partial(ResampledAP.mean, level=level)
+                for key, level in zip(level_keys, coarse, strict=True)
+            },
+            **{
+                mean.key: partial(
+                    ResampledAP.mean, labels=sorted(map(taxonomy.classes.index, mean.classes))
+                )
+                for mean in means
+            },
+            **{
+                entry.key: partial(
+                    _class_ap, level=level, label=taxonomy.group_names(level).index(entry.name)
+                )
+                for level, entries in zip(
+                    (taxonomy.num_levels - 1, *coarse), (classes, *superclasses), strict=True
+                )
+                for entry in entries
+            },
+        },
     )
 
 
-def _class_means(classes: Sequence[ComparedClass]) -> tuple[Number, ...]:
-    """Means over all classes, over the rarest and over thirds; classes come rarest first."""
-    names = [row.name for row in classes]
+def _train_boxes_known(classes: Iterable[ClassScore]) -> bool:
+    return all(row.train_boxes is not None for row in classes)
+
+
+def _entries(classes: Iterable[ClassScore], level: int | None = None) -> tuple[ClassEntry, ...]:
+    return tuple(
+        ClassEntry(
+            class_key(row.name, level), row.name, row.superclasses, row.train_boxes, row.val_boxes
+        )
+        for row in classes
+    )
+
+
+def _class_ap(run: ResampledAP, *, level: int, label: int) -> np.ndarray:
+    return run.classes(level=level)[:, label]
+
+
+def _class_means(names: Sequence[str]) -> tuple[Metric, ...]:
+    """Means over all classes, the rarest ones and thirds of them; `names` are rarest first."""
     total = len(names)
     k = len(rarest_labels(range(total)))
     chosen = [
@@ -170,32 +162,19 @@ def _class_means(classes: Sequence[ComparedClass]) -> tuple[Number, ...]:
         (f'rarest_{k}', f'rarest {k} of {total} (30 %, rounded down)', names[:k]),
     ]
     if k != PAPER_RAREST < total:
-        chosen.append(
-            (
-                f'rarest_{PAPER_RAREST}',
-                f"rarest {PAPER_RAREST} of {total} (the paper's choice)",
-                names[:PAPER_RAREST],
-            )
-        )
-    thirds = [part.tolist() for part in np.array_split(np.arange(total), len(THIRDS))]
-    chosen += [
-        (
-            title.replace(' ', '_'),
-            f'{title} ({len(part)} of {total})',
-            [names[place] for place in part],
-        )
-        for title, part in zip(THIRDS, thirds, strict=True)
-        if part
-    ]
-    return tuple(
-        Number(key, title, MEAN_OF_GAINS, tuple(members)) for key, title, members in chosen
-    )
+        title = f"rarest {PAPER_RAREST} of {total} (the paper's choice)"
+        chosen.append((f'rarest_{PAPER_RAREST}', title, names[:PAPER_RAREST]))
+    for title, third in zip(THIRDS, np.array_split(np.arange(total), len(THIRDS)), strict=True):
+        if len(third):
+            members = [names[number] for number in third]
+            chosen.append((title.replace(' ', '_'), f'{title} ({len(third)} of {total})', members))
+    return tuple(Metric(key, title, MEAN_OF_GAINS, tuple(rows)) for key, title, rows in chosen)
 
 
-def frame_of_paper(paper: Paper) -> Frame:
+def measures_of_paper(paper: Paper) -> Measures:
     """What the paper prints."""
     classes = tuple(
-        ComparedClass(
+        ClassEntry(
             class_key(row.name),
             row.name,
             (paper.taxonomy.superclass_of(row.name),),
@@ -205,14 +184,12 @@ def frame_of_paper(paper: Paper) -> Frame:
         for row in paper.classes
     )
     printed = next(iter(paper.overall.values()))
-    return Frame(
-        numbers=(*(Number(key, key, DIFFERENCE) for key in printed), *_class_means(classes)),
-        classes=classes,
-    )
+    coco = (Metric(key, key, DIFFERENCE) for key in printed)
+    return Measures((*coco, *_class_means([row.name for row in classes])), classes)
 
 
-def values_of_paper(paper: Paper) -> dict[str, dict[str, float]]:
-    """For each variant, what it prints by key."""
+def scores_of_paper(paper: Paper) -> dict[str, dict[str, float]]:
+    """The paper's scores by variant and key."""
     return {
         name: {
             **{key: value / 100 for key, value in printed.items()},
@@ -222,23 +199,20 @@ def values_of_paper(paper: Paper) -> dict[str, dict[str, float]]:
     }
 
 
-def values_of_run(run: Run) -> dict[str, float]:
-    """All values of a run by key, but the means over classes."""
-    summary, coarse = run.result.summary, _grouped_levels(run.result.taxonomy)
-    values = {**summary.fine.coco, **{class_key(row.name): row.ap for row in summary.fine.classes}}
+def scores_of_run(run: Run) -> dict[str, float]:
+    """All scores of a run by key, except means over classes."""
+    summary, coarse = run.result.summary, _coarse_levels(run.result.taxonomy)
+    scores = {**summary.fine.coco, **{class_key(row.name): row.ap for row in summary.fine.classes}}
     for level in coarse:
-        values[_level_key(level, coarse)] = summary.levels[level].coco['AP']
-        values.update({class_key(row.name, level): row.ap for row in summary.levels[level].classes})
-    return values
+        scores[_level_key(level, coarse)] = summary.levels[level].coco['AP']
+        scores |= {class_key(row.name, level): row.ap for row in summary.levels[level].classes}
+    return scores
 
 
-def _grouped_levels(taxonomy: Taxonomy) -> list[int]:
-    """The coarse levels but those that repeat the classes."""
-    return [
-        level
-        for level in range(taxonomy.num_levels - 1)
-        if taxonomy.group_names(level) != taxonomy.classes
-    ]
+def _coarse_levels(taxonomy: Taxonomy) -> list[int]:
+    """The coarse levels that do not just repeat the classes."""
+    levels = range(taxonomy.num_levels - 1)
+    return [level for level in levels if taxonomy.group_names(level) != taxonomy.classes]
 
 
 def _level_key(level: int, coarse: Sequence[int]) -> str:
@@ -246,5 +220,5 @@ def _level_key(level: int, coarse: Sequence[int]) -> str:
 
 
 def class_key(name: str, level: int | None = None) -> str:
-    """A colon keeps it apart from the numbers' keys."""
+    """Key of a class; the colon keeps it apart from the metrics' keys."""
     return f'class:{name}' if level is None else f'level {level}:{name}'

@@ -1,4 +1,4 @@
-"""Short names of variants for tables and figures, without what all of them share."""
+"""Short names of variants for tables and figures, without their common suffix."""
 
 from __future__ import annotations
 
@@ -8,47 +8,47 @@ from collections.abc import Sequence
 from mmdet_multigrain.utils.errors import ReportError
 from mmdet_multigrain.utils.messages import did_you_mean, show, show_list
 
-from .load import Run
+from .run import Run
 
 _SEPARATOR = '_'
 
 
 def shorten_variants(runs: Sequence[Run]) -> tuple[Run, ...]:
-    """The runs with variants named without their common end: `baseline_r18`, `wgroup_r18`.
+    """Drop the words that all variants end with: `baseline_r18`, `wgroup_r18` lose `_r18`.
 
-    Words end at underscores; what is left of the names differs and is never empty.
+    The names stay different and are never empty.
     """
     names = list(dict.fromkeys(run.variant for run in runs))
-    short = dict(zip(names, without_common_end(names), strict=True))
+    short = dict(zip(names, without_common_suffix(names), strict=True))
     return tuple(
         dataclasses.replace(
             run,
             variant=short[run.variant],
-            # A run's own name begins with its variant.
+            # A run's name starts with its variant.
             name=short[run.variant] + run.name.removeprefix(run.variant),
         )
         for run in runs
     )
 
 
-def without_common_end(names: Sequence[str]) -> list[str]:
-    """Names without the words that all of them end with; a single one stays as it is."""
+def without_common_suffix(names: Sequence[str]) -> list[str]:
+    """Names without the words that all of them end with; a single name stays as it is."""
     words = [name.split(_SEPARATOR) for name in names]
     common = 0
     if len(names) > 1:
-        least = min(map(len, words))
-        while common < least - 1 and len({name[-common - 1] for name in words}) == 1:
+        shortest = min(map(len, words))
+        while common < shortest - 1 and len({name[-common - 1] for name in words}) == 1:
             common += 1
     return [_SEPARATOR.join(name[: len(name) - common]) for name in words]
 
 
 def find_variant(wanted: str, runs: Sequence[Run], short: Sequence[Run]) -> str:
-    """The short name of the variant that a user calls by its short or whole name.
+    """The short name of a variant given by its short or full name.
 
     Args:
         wanted: What the user wrote.
-        runs: With their whole names.
-        short: The same runs with short ones.
+        runs: With their full names.
+        short: The same runs with short names.
 
     Raises:
         ReportError: There is no such variant.

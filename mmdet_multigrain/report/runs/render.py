@@ -1,31 +1,30 @@
-"""A report's document as files: HTML in one file, Markdown, CSV and LaTeX tables, figures.
+"""A report's document as files: one HTML page, Markdown, CSV and LaTeX tables, figures.
 
-Here belongs the form only. Text is escaped here, by the rules of each format.
+Text is escaped here, by the rules of each format.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
 from importlib import resources
 from typing import Any
 
 import jinja2
 from markupsafe import Markup, escape
 
-from ..table import Cell, Table, display_width, escape_latex, escape_markdown
+from ..table import Cell, Column, Table, display_width, escape_latex, escape_markdown
 from .document import Command, Document, FigureBlock, Paragraph, Points, TableBlock
 
-_PAGE, _WORDS, _BLANK = 112, 24, 2  # letters: of a page, of a column of words, between columns
+_PAGE, _WORDS, _GAP = 112, 24, 2  # letters: page, column of words, between columns
 
 
 def render_files(document: Document) -> dict[str, bytes]:
-    """Content of all files by their path in the report's folder."""
+    """The content of all files by their path in the report's folder."""
     files = {
         'report.html': render_html(document).encode(),
         'report.md': render_markdown(document).encode(),
     }
-    for block in blocks_of(document):
+    for block in document.blocks():
         if isinstance(block, TableBlock):
             files[f'tables/{block.name}.csv'] = (block.data or block.table).csv().encode()
             files[f'tables/{block.name}.tex'] = latex_file(block).encode()
@@ -37,12 +36,6 @@ def render_files(document: Document) -> dict[str, bytes]:
     return files
 
 
-def blocks_of(document: Document) -> Iterator[Any]:
-    """All blocks in order."""
-    for section in document.sections:
-        yield from section.blocks
-
-
 def render_html(document: Document) -> str:
     """One HTML page that needs no other file."""
     environment = jinja2.Environment(
@@ -51,7 +44,7 @@ def render_html(document: Document) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        # "95 %" must not be torn apart.
+        # Keeps "95 %" on one line.
         finalize=lambda value: value.replace(' %', '\u00a0%') if isinstance(value, str) else value,
     )
     environment.filters['kind'] = lambda block: type(block).__name__
@@ -66,54 +59,43 @@ def render_html(document: Document) -> str:
 
 
 def table_lines(table: Table) -> list[list[tuple[str, str]]]:
-    """Text and classes (HTML's) of each cell of each row."""
+    """Text and HTML classes of each cell of each row."""
     return [
         [
-            (
-                column.show(cell),
-                ' '.join(
-                    name
-                    for name, holds in (
-                        ('words', column.left),
-                        ('bold', isinstance(cell, Cell) and cell.bold),
-                    )
-                    if holds
-                ),
-            )
+            (column.show(cell), _classes(column, cell))
             for column, cell in zip(table.columns, row, strict=True)
         ]
         for row in table.rows
     ]
 
 
+def _classes(column: Column, cell: Any) -> str:
+    bold = isinstance(cell, Cell) and cell.bold
+    return ' '.join(['words'] * column.left + ['bold'] * bold)
+
+
 def is_wide(table: Table) -> bool:
     """Whether a page takes the table in small print only."""
-    lines = [
-        [column.title for column in table.columns],
-        *([text for text, _ in line] for line in table_lines(table)),
-    ]
-    # A column of words may be broken into lines, up to a point.
-    return (
-        sum(
-            _BLANK + min(max(map(display_width, cells)), _WORDS if column.left else 99)
-            for column, *cells in zip(table.columns, *lines, strict=True)
-        )
-        > _PAGE
-    )
+    width = 0
+    for number, column in enumerate(table.columns):
+        texts = [column.title, *(column.show(row[number]) for row in table.rows)]
+        # A column of words can wrap, up to a point.
+        width += _GAP + min(max(map(display_width, texts)), _WORDS if column.left else 99)
+    return width > _PAGE
 
 
 def allow_breaks(text: str) -> Markup:
-    """Text that may be broken after slashes and underscores, as paths have them."""
+    """Let a browser break a text after slashes and underscores, as paths have them."""
     return Markup(re.sub(r'([/_])(?=\w)', r'\1<wbr>', str(escape(text))))
 
 
 def inline_svg(text: str, *, prefix: str, title: str) -> Markup:
-    """An SVG file for the inside of an HTML page.
+    """An SVG file as part of an HTML page.
 
     Args:
         text: The file.
-        prefix: Put before its ids, which must differ from those of other figures on the page.
-        title: What it shows, for those who cannot see it.
+        prefix: Makes its ids differ from those of other figures on the page.
+        title: What it shows, for screen readers.
     """
     text = text[text.index('<svg') :]
     text = re.sub(r'\s*(<metadata>.*?</metadata>|<!--.*?-->)', '', text, flags=re.DOTALL)
@@ -136,12 +118,8 @@ def _markdown(block: Any) -> list[str]:
     if isinstance(block, Paragraph):
         return [escape_markdown(block.text)]
     if isinstance(block, Points):
-        return [
-            '\n'.join(
-                f'- **{escape_markdown(lead)}**: {escape_markdown(text)}'
-                for lead, text in block.items
-            )
-        ]
+        items = [[escape_markdown(text) for text in item] for item in block.items]
+        return ['\n'.join(f'- **{lead}**: {text}' for lead, text in items)]
     if isinstance(block, Command):
         return ['\n'.join(f'    {line}' for line in block.text.splitlines())]
     title = escape_markdown(block.title)
@@ -152,8 +130,8 @@ def _markdown(block: Any) -> list[str]:
 
 
 def latex_file(block: TableBlock) -> str:
-    """A file for `\\input`: what it is as comment, and the tabular."""
-    # A comment is escaped, too, so that the title can be copied from it.
-    comment: Sequence[str] = (block.title, block.note, r'Needs \usepackage{booktabs}.')
-    lines = [*(escape_latex(text) for text in comment[:2] if text), comment[2]]
-    return ''.join(f'% {line}\n' for line in lines) + block.table.latex()
+    """A file for `\\input`: title and note as comments, then the tabular."""
+    # Comments are escaped, too, so that the title can be copied from them.
+    comments = [escape_latex(text) for text in (block.title, block.note) if text]
+    comments.append(r'Needs \usepackage{booktabs}.')
+    return ''.join(f'% {line}\n' for line in comments) + block.table.latex()

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from mmdet_multigrain.report.dataset.paper_counts import compare_counts
 from mmdet_multigrain.report.dataset.tables import (
     class_table,
     render_markdown,
@@ -15,7 +16,7 @@ from mmdet_multigrain.report.dataset.tables import (
     superclass_table,
     to_dict,
 )
-from mmdet_multigrain.report.runs.paper import compare_counts, load_paper
+from mmdet_multigrain.report.runs.paper import load_paper
 from mmdet_multigrain.taxonomy import Taxonomy
 
 

@@ -14,16 +14,11 @@ from mmdet_multigrain.evaluation.functional.summary import (
     LevelScore,
 )
 from mmdet_multigrain.evaluation.result_file import Result
-from mmdet_multigrain.report.runs.comparison import (
-    DIFFERENCE,
-    MEAN_OF_GAINS,
-    Spread,
-    compare,
-    compare_paper,
-)
+from mmdet_multigrain.report.runs.comparison import Spread, compare, compare_paper
 from mmdet_multigrain.report.runs.inputs import DetectionsFile
-from mmdet_multigrain.report.runs.load import Run
+from mmdet_multigrain.report.runs.measures import DIFFERENCE, MEAN_OF_GAINS
 from mmdet_multigrain.report.runs.paper import load_paper
+from mmdet_multigrain.report.runs.run import Run
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ReportError
 
@@ -59,7 +54,6 @@ def run(variant, seed, aps, *, train=COUNTS, ap=None, superclass_ap=0.5):
         Result(summary, TAXONOMY),
         None,
         None,
-        None,
     )
 
 
@@ -84,12 +78,12 @@ def test_the_papers_gains(dataset, mean, rarest, last, overall):
     assert 100 * gain['all'].value == pytest.approx(mean, abs=5e-4)
     for key, value in rarest.items():
         assert 100 * gain[key].value == pytest.approx(value, abs=5e-4)
-        assert comparison.number(key).definition == MEAN_OF_GAINS
-    assert [number.key for number in comparison.numbers if number.key.startswith('rarest')] == [
+        assert comparison.metric(key).definition == MEAN_OF_GAINS
+    assert [metric.key for metric in comparison.metrics if metric.key.startswith('rarest')] == [
         *rarest
     ]
     assert 100 * gain['AP'].value == pytest.approx(overall, abs=1e-9)
-    assert comparison.number('AP').definition == DIFFERENCE
+    assert comparison.metric('AP').definition == DIFFERENCE
     assert all(one.interval is None and one.contains_zero is None for one in gain.values())
     assert comparison.baseline == 'baseline' and not comparison.variant('baseline').gains
     boxes = [row.train_boxes for row in comparison.classes]
@@ -144,7 +138,7 @@ def test_seeds_by_hand():
     assert gains(comparison, 'new', 'all', 'AP', 'superclass_AP') == pytest.approx(
         [0.05, 0.05, 0.1]
     )
-    assert comparison.number('rarest_1').classes == ('b',)  # floor(0.3 * 4)
+    assert comparison.metric('rarest_1').classes == ('b',)  # floor(0.3 * 4)
     assert gains(comparison, 'new', 'rarest_1', 'rare_third', 'middle_third', 'frequent_third') == (
         pytest.approx([0.3, 0.15, 0, -0.1])
     )
@@ -242,7 +236,6 @@ def real_run(variant, seed, truth, detections):
         Result(summarize(levels, TAXONOMY, COUNTS), TAXONOMY),
         test_set,
         file,
-        None,
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from mmdet_multigrain.evaluation.functional.confusion import measure_confusion
 from mmdet_multigrain.evaluation.functional.error_analysis import ERRORS, analyze_errors
-from mmdet_multigrain.report.runs.diagnostics import analyze_variants
+from mmdet_multigrain.report.runs.diagnostics import diagnose_variants
 from mmdet_multigrain.report.runs.load import load_runs
 from mmdet_multigrain.utils.errors import ReportError
 
@@ -20,7 +20,7 @@ def runs(tmp_path_factory):
 
 
 def test_variants_come_together(runs):
-    found = analyze_variants(runs)
+    found = diagnose_variants(runs)
     assert [(one.variant, one.num_runs) for one in found] == [
         ('wgroup_r18_made', 2),
         ('baseline_r18_made', 2),
@@ -28,7 +28,7 @@ def test_variants_come_together(runs):
     ]
     own = [run for run in runs if run.variant == 'baseline_r18_made']
     errors = [analyze_errors(run.ground_truth, run.detections, TAXONOMY) for run in own]
-    for kind, loss in zip(ERRORS, found[1].losses, strict=True):
+    for kind, loss in zip(ERRORS, found[1].costs, strict=True):
         each = [one.loss(kind) for one in errors]
         assert loss.name == kind.label
         assert loss.count == sum(one.count for one in each) / 2
@@ -40,15 +40,15 @@ def test_variants_come_together(runs):
     assert found[1].ap50 == pytest.approx(sum(one.ap for one in errors) / 2)
     counts = [measure_confusion(run.ground_truth, run.detections, TAXONOMY).counts for run in own]
     np.testing.assert_array_equal(found[1].confusion.counts, counts[0] + counts[1])
-    assert sum(part.count for part in found[1].score_ranges) == 96
-    hits = sum(part.count * part.precision for part in found[1].score_ranges)
+    assert sum(part.count for part in found[1].score_bins) == 96
+    hits = sum(part.count * part.precision for part in found[1].score_bins)
     assert hits == pytest.approx(sum((one.detections.kinds == 0).sum() for one in errors))
 
 
 def test_a_run_without_detections_leaves_its_variant_out(runs, tmp_path):
     folders = write_runs(tmp_path)
     (folders[0] / 'result.bbox.json').unlink()
-    assert [one.variant for one in analyze_variants(load_runs(folders))] == [
+    assert [one.variant for one in diagnose_variants(load_runs(folders))] == [
         'baseline_r18_made',
         'merged_r18_made',
     ]
@@ -66,4 +66,4 @@ def test_ground_truth_of_another_test_shows_without_a_bootstrap(tmp_path):
         match=r'result\.json: its AP50 is 0\.\d+, but its detections '
         r'on .*moved\.json give 0\.\d+; name the file',
     ):
-        analyze_variants(runs)
+        diagnose_variants(runs)

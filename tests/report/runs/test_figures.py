@@ -11,7 +11,7 @@ from mmdet_multigrain.evaluation.functional.bootstrap import Interval
 from mmdet_multigrain.evaluation.functional.confusion import measure_confusion
 from mmdet_multigrain.report.runs import figures as run_figures
 from mmdet_multigrain.report.runs.comparison import Gain, compare_paper
-from mmdet_multigrain.report.runs.diagnostics import analyze_variants
+from mmdet_multigrain.report.runs.diagnostics import diagnose_variants
 from mmdet_multigrain.report.runs.load import load_runs
 from mmdet_multigrain.report.runs.paper import load_paper
 from mmdet_multigrain.visualization import style
@@ -26,7 +26,7 @@ def runs(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def analyses(runs):
-    return analyze_variants(runs)
+    return diagnose_variants(runs)
 
 
 def labels(axes):
@@ -82,12 +82,12 @@ def test_error_kinds(analyses):
         (axes,) = figure.axes
         assert labels(axes) == ['wgroup_r18_made', 'baseline_r18_made', 'merged_r18_made']
         widths = np.array([bar.get_width() for bar in axes.patches]).reshape(3, 8)
-        expected = [[max(0, 100 * loss.gain) for loss in one.losses] for one in analyses]
+        expected = [[max(0, 100 * loss.gain) for loss in one.costs] for one in analyses]
         np.testing.assert_allclose(widths, expected)
         starts = np.array([bar.get_x() for bar in axes.patches]).reshape(3, 8)
         np.testing.assert_allclose(starts[:, 1:], np.cumsum(widths, axis=1)[:, :-1])
         assert [text.get_text() for text in axes.get_legend().get_texts()] == [
-            loss.name for loss in analyses[0].losses
+            loss.name for loss in analyses[0].costs
         ]
 
 
@@ -113,7 +113,7 @@ def test_calibration(analyses):
         run_figures.calibration(figure, analyses)
         diagonal, *lines = figure.axes[0].lines
         assert len(lines) == 3 and list(diagonal.get_xdata()) == [0, 1]
-        assert list(lines[0].get_ydata()) == [part.precision for part in analyses[0].score_ranges]
+        assert list(lines[0].get_ydata()) == [part.precision for part in analyses[0].score_bins]
 
 
 @pytest.mark.parametrize('kind', ['png', 'svg'])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmdet_multigrain.report.runs.names import find_variant, without_common_end
+from mmdet_multigrain.report.runs.names import find_variant, without_common_suffix
 from mmdet_multigrain.utils.errors import ReportError
 
 
@@ -22,13 +22,13 @@ from mmdet_multigrain.utils.errors import ReportError
         ([], []),
     ],
 )
-def test_common_end(names, short):
-    assert without_common_end(names) == short
+def test_common_suffix(names, short):
+    assert without_common_suffix(names) == short
 
 
 @given(st.lists(st.text('ab_', min_size=1, max_size=8), unique=True, max_size=4))
 def test_short_names_differ(names):
-    short = without_common_end(names)
+    short = without_common_suffix(names)
     assert len(set(short)) == len(names)
     ends = {name[len(other) :] for name, other in zip(names, short, strict=True)}
     assert len(ends) <= 1 and all(

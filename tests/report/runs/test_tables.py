@@ -9,15 +9,10 @@ import pytest
 
 from mmdet_multigrain.evaluation.functional.bootstrap import Interval
 from mmdet_multigrain.report.runs import tables as run_tables
-from mmdet_multigrain.report.runs.comparison import (
-    DIFFERENCE,
-    MEAN_OF_GAINS,
-    Gain,
-    Spread,
-    compare_paper,
-)
+from mmdet_multigrain.report.runs.comparison import Gain, Spread, compare_paper
+from mmdet_multigrain.report.runs.measures import DIFFERENCE, MEAN_OF_GAINS
 from mmdet_multigrain.report.runs.paper import load_paper
-from mmdet_multigrain.report.runs.sections import beside
+from mmdet_multigrain.report.runs.report import match_paper
 from mmdet_multigrain.report.table import Cell
 from mmdet_multigrain.taxonomy import Taxonomy
 
@@ -176,7 +171,7 @@ def test_the_papers_numbers_beside(df2):
     """Classes are matched by alias; those that the paper lacks stay empty."""
     paper = load_paper('df2')
     taxonomy = Taxonomy('t', ['short_sleeved_shirt', 'tank'])
-    side = beside(paper, taxonomy, source='f')
+    side = match_paper(paper, taxonomy, source='f')
     assert side.keys == {'class:short_sleeved_shirt': 'class:short sleeve top'}
     rows = tuple(
         dataclasses.replace(df2.classes[0], key=f'class:{name}', name=name)
@@ -207,7 +202,7 @@ def test_the_papers_numbers_beside(df2):
 
 def test_every_score_is_in_the_data(df2):
     rows = read(run_tables.scores_data(df2))
-    assert len(rows) == 4 * (len(df2.numbers) + len(df2.classes))
+    assert len(rows) == 4 * (len(df2.metrics) + len(df2.classes))
     ap = next(row for row in rows if (row['variant'], row['key']) == ('wgroup', 'AP'))
     assert float(ap['mean']) == pytest.approx(69.02) and ap['std'] == '' and ap['n'] == '1'
 

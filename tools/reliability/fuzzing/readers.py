@@ -303,16 +303,19 @@ def _read_hierarchy(folder: Path) -> None:
 
 def _report(folder: Path, *specs: object, **options: object) -> None:
     """All of a report but its figures, which take a second each."""
-    from mmdet_multigrain.report.runs import comparison, diagnostics, load, render, sections
+    from mmdet_multigrain.report.runs.comparison import compare
+    from mmdet_multigrain.report.runs.diagnostics import diagnose_variants
+    from mmdet_multigrain.report.runs.load import load_runs
     from mmdet_multigrain.report.runs.names import shorten_variants
+    from mmdet_multigrain.report.runs.render import render_files
+    from mmdet_multigrain.report.runs.report import runs_document
 
-    loaded = shorten_variants(load.load_runs(specs, **options))
-    compared = comparison.compare(loaded, resamples=0)
+    runs = shorten_variants(load_runs(specs, **options))
+    compared = compare(runs, resamples=0)
     with mock.patch(
         'mmdet_multigrain.visualization.style.render', return_value={'svg': b'<svg></svg>'}
     ):
-        document = sections.runs_document(loaded, compared, diagnostics.analyze_variants(loaded))
-        files = render.render_files(document)
+        files = render_files(runs_document(runs, compared, diagnose_variants(runs)))
     for content in files.values():
         content.decode()
 

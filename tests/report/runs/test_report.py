@@ -6,12 +6,12 @@ import re
 import pytest
 
 from mmdet_multigrain.report.runs.comparison import compare
-from mmdet_multigrain.report.runs.diagnostics import analyze_variants
+from mmdet_multigrain.report.runs.diagnostics import diagnose_variants
 from mmdet_multigrain.report.runs.load import load_runs
 from mmdet_multigrain.report.runs.names import shorten_variants
 from mmdet_multigrain.report.runs.paper import load_paper
 from mmdet_multigrain.report.runs.render import render_markdown
-from mmdet_multigrain.report.runs.sections import beside, paper_document, runs_document
+from mmdet_multigrain.report.runs.report import match_paper, paper_document, runs_document
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ReportError
 
@@ -25,7 +25,7 @@ def runs(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def document(runs):
-    return runs_document(runs, compare(runs, resamples=40, workers=1), analyze_variants(runs))
+    return runs_document(runs, compare(runs, resamples=40, workers=1), diagnose_variants(runs))
 
 
 def named(document, name):
@@ -106,13 +106,13 @@ def test_best_and_baseline_have_confusion_matrices(document):
 
 
 def test_the_document_is_the_same_again(document, runs):
-    again = runs_document(runs, compare(runs, resamples=40, workers=2), analyze_variants(runs))
+    again = runs_document(runs, compare(runs, resamples=40, workers=2), diagnose_variants(runs))
     assert again == document
 
 
 def test_one_variant_gains_nothing(runs):
     alone = [run for run in runs if run.variant == 'wgroup']
-    document = runs_document(alone, compare(alone, resamples=9), analyze_variants(alone))
+    document = runs_document(alone, compare(alone, resamples=9), diagnose_variants(alone))
     assert 'Name runs of another one' in render_markdown(document)
     assert 'gains_all' not in document.data
     with pytest.raises(StopIteration):
@@ -134,7 +134,7 @@ def test_missing_detections_name_the_command(tmp_path):
     ]
     runs = load_runs(folders)
     comparison = compare(runs)
-    text = render_markdown(runs_document(runs, comparison, analyze_variants(runs)))
+    text = render_markdown(runs_document(runs, comparison, diagnose_variants(runs)))
     assert comparison.resamples == 0 and 'resamples' not in text
     assert (
         f"    python tools/test.py 'my configs/b.py' iter_9.pth --out {folders[1]}/result.json"
@@ -142,7 +142,7 @@ def test_missing_detections_name_the_command(tmp_path):
     )
     truth.unlink()
     runs = load_runs(folders)
-    text = render_markdown(runs_document(runs, compare(runs), analyze_variants(runs)))
+    text = render_markdown(runs_document(runs, compare(runs), diagnose_variants(runs)))
     assert text.count('name the file with --ann-file') == 2
 
 
@@ -153,7 +153,7 @@ def test_scores_that_are_no_probabilities(runs):
     scores = dataclasses.replace(file.detections, scores=5 * file.detections.scores)
     odd = dataclasses.replace(run, detections_file=dataclasses.replace(file))
     odd.detections_file.__dict__['detections'] = scores
-    document = runs_document([odd], compare([odd]), analyze_variants([odd]))
+    document = runs_document([odd], compare([odd]), diagnose_variants([odd]))
     assert 'calibration' not in [section.name for section in document.sections]
     assert 'calibration needs probabilities' in render_markdown(document)
     assert named(document, 'errors')
@@ -168,7 +168,7 @@ def test_the_papers_numbers_beside(tmp_path):
         [write_run(tmp_path / 'run', truth, wrong=0.3, seed=1, config='c.py', taxonomy=taxonomy)]
     )
     document = runs_document(
-        runs, compare(runs, resamples=0), analyze_variants(runs), paper=load_paper('df2')
+        runs, compare(runs, resamples=0), diagnose_variants(runs), paper=load_paper('df2')
     )
     vest = next(row for row in named(document, 'classes').table.rows if row[0] == 'vest')
     assert [cell.value for cell in vest[3:]] == pytest.approx([66.93, 67.47, 68.68, 68.28])
@@ -176,7 +176,7 @@ def test_the_papers_numbers_beside(tmp_path):
     lead, text = document.sections[0].blocks[0].items[-1]
     assert lead == "The paper's wgroup over its baseline" and '+2.28 (mean of' in text
     with pytest.raises(ReportError, match='f: none of its classes is one of oiv4c'):
-        beside(load_paper('oiv4c'), Taxonomy('t', ['car', 'bus']), source='f')
+        match_paper(load_paper('oiv4c'), Taxonomy('t', ['car', 'bus']), source='f')
 
 
 def test_runs_without_any_detection_are_named(tmp_path):

@@ -1,0 +1,40 @@
+"""Axes and labels placed in inches and points, so that text has the room it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mmdet_multigrain.visualization.style import MUTED
+
+
+def axes_in_inches(
+    figure: Figure, size: tuple[float, float], corner: tuple[float, float], room: Sequence[float]
+) -> Axes:
+    """Set the size of a figure and add axes to it; all in inches.
+
+    Args:
+        figure: The figure.
+        size: Width and height of the figure.
+        corner: Lower left corner of the axes.
+        room: Width and height of the axes.
+    """
+    figure.set_size_inches(*size)
+    return figure.add_axes(
+        (corner[0] / size[0], corner[1] / size[1], room[0] / size[0], room[1] / size[1])
+    )
+
+
+def label(
+    axes: Axes,
+    text: str,
+    at: tuple[float, float],
+    offset: tuple[float, float] = (0, 0),
+    **options: Any,
+) -> Any:
+    """A small gray label at an offset, in points, from a place on the axes."""
+    options = {'fontsize': 8, 'color': MUTED, **options}
+    return axes.annotate(text, at, offset, textcoords='offset points', **options)

@@ -1,0 +1,150 @@
+"""A report on runs, or on the paper alone: which sections it has, in which order."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import ReportError
+from mmdet_multigrain.visualization import style
+
+from . import tables
+from .comparison import Comparison, compare_paper
+from .diagnostic_sections import (
+    calibration_section,
+    confusion_section,
+    error_section,
+    shown_variants,
+)
+from .diagnostics import VariantDiagnostics
+from .document import Document, Points, Section
+from .paper import Paper
+from .run import Run
+from .sections import (
+    DATASETS,
+    PAPER,
+    class_section,
+    gain_section,
+    overall_section,
+    paper_section,
+    reading_section,
+    run_section,
+)
+from .summary import best_of, error_points, gain_sentences, summary_points
+from .tables import PaperReference
+
+
+def runs_document(
+    runs: Sequence[Run],
+    comparison: Comparison,
+    diagnostics: Sequence[VariantDiagnostics],
+    *,
+    paper: Paper | None = None,
+) -> Document:
+    """The report on runs, compared with the paper's numbers if given.
+
+    Args:
+        runs: What was compared.
+        comparison: Their numbers.
+        diagnostics: Of the variants that have detections.
+        paper: The paper's numbers on the classes of the runs.
+
+    Raises:
+        ReportError: Runs and paper have no class in common.
+    """
+
+    def is_other(variant: str) -> bool:
+        return variant != comparison.baseline
+
+    # The baseline comes first everywhere, as in the paper.
+    runs = sorted(runs, key=lambda run: is_other(run.variant))
+    diagnostics = sorted(diagnostics, key=lambda one: is_other(one.variant))
+    variants = sorted(comparison.variants, key=lambda variant: is_other(variant.name))
+    comparison = dataclasses.replace(comparison, variants=tuple(variants))
+    summary, taxonomy = runs[0].result.summary, runs[0].result.taxonomy
+    reference = paper and match_paper(paper, taxonomy, source=runs[0].source)
+    sections = [
+        _summary_section(comparison, diagnostics, reference),
+        run_section(runs, comparison),
+        overall_section(comparison, reference),
+        gain_section(comparison, reference),
+        class_section(comparison, style.superclass_colors(taxonomy), reference),
+        error_section(runs, comparison, diagnostics),
+        confusion_section(comparison, diagnostics),
+        calibration_section(diagnostics),
+        paper and paper_section(paper),
+        reading_section(comparison),
+    ]
+    data = _data(comparison)
+    if diagnostics:
+        data['errors_all'] = tables.errors_data(diagnostics, taxonomy.classes)
+    names = [variant.name for variant in variants]
+    boxes = sum(row.val_boxes for row in summary.fine.classes)
+    return Document(
+        title=f'Report: {", ".join(names) if len(names) < 6 else f"{len(names)} variants"}',
+        detail=f'{len(runs)} runs on {summary.num_images:,} images with {boxes:,} boxes of '
+        f'{taxonomy.num_classes} classes; AP in percent, gains over {comparison.baseline}.',
+        sections=[section for section in sections if section is not None],
+        data=data,
+    )
+
+
+def paper_document(paper: Paper) -> Document:
+    """A report on the paper's numbers alone."""
+    comparison = compare_paper(paper)
+    points = [point for point in summary_points(comparison) if point[0] != 'Seeds']
+    return Document(
+        title=f"The paper's numbers on {DATASETS[paper.dataset]}",
+        detail=f'What {PAPER} prints, in percent; no run of yours is in this report.',
+        sections=[
+            Section('summary', 'Summary', [Points(points)]),
+            overall_section(comparison),
+            gain_section(comparison),
+            class_section(comparison, style.superclass_colors(paper.taxonomy)),
+            paper_section(paper),
+            reading_section(comparison),
+        ],
+        data=_data(comparison),
+    )
+
+
+def match_paper(paper: Paper, taxonomy: Taxonomy, *, source: object) -> PaperReference:
+    """Match the paper's classes to ours by name and alias on both sides.
+
+    Raises:
+        ReportError: There is no class in common.
+    """
+    comparison = compare_paper(paper)
+    keys = {}
+    for row in comparison.classes:
+        label = paper.label_in(taxonomy, row.name)
+        if label is not None:
+            keys[f'class:{taxonomy.classes[label]}'] = row.key
+    if not keys:
+        raise ReportError(
+            f'{source}: none of its classes is one of {paper.dataset}, which the '
+            'paper compares; leave --paper out, or name the other data set'
+        )
+    return PaperReference(comparison, keys)
+
+
+def _summary_section(
+    comparison: Comparison,
+    diagnostics: Sequence[VariantDiagnostics],
+    reference: PaperReference | None,
+) -> Section:
+    points = [*summary_points(comparison), *error_points(shown_variants(comparison, diagnostics))]
+    if reference is not None:
+        best = best_of(reference.comparison.variants)
+        lead = f"The paper's {best.name} over its {reference.comparison.baseline}"
+        points.append((lead, gain_sentences(reference.comparison, best)))
+    return Section('summary', 'Summary', [Points(points)])
+
+
+def _data(comparison: Comparison) -> dict[str, tables.Table]:
+    """The tables of all numbers, by name."""
+    data = {'scores': tables.scores_data(comparison)}
+    if comparison.others:
+        data['gains_all'] = tables.gains_data(comparison)
+    return data
