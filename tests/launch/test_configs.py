@@ -132,7 +132,10 @@ def test_own_config_on_top_of_a_custom_one(configs, coco, tmp_path):
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        ({'data_root': 'nowhere'}, 'nowhere/train.json: no such annotation file; MULTIGRAIN_DATA, MULTIG'),
+        (
+            {'data_root': 'nowhere'},
+            'nowhere/train.json: no such annotation file; MULTIGRAIN_DATA, MULTIG',
+        ),
         ({'taxonomy': 'deepfasion2'}, "taxonomy 'deepfasion2' is neither built in"),
     ],
 )
