@@ -105,8 +105,9 @@ def main() -> None:
 
     # Here, because they take seconds to load; MMDetection, where it is installed, is not silent.
     with quiet_imports():
-        from mmdet_multigrain.report.gallery.browse import Choice, browse, find_photos
-        from mmdet_multigrain.report.gallery.folder import PAGE, Photos
+        from mmdet_multigrain.report.gallery.browse import Choice, browse
+        from mmdet_multigrain.report.gallery.folder import PAGE
+        from mmdet_multigrain.report.gallery.photos import Photos, find_photos
         from mmdet_multigrain.report.runs.load import load_runs
         from mmdet_multigrain.report.runs.names import shorten_variants
         from mmdet_multigrain.visualization.style import missing_letters

@@ -1,12 +1,13 @@
-"""Figures of a data set's statistics: class counts, box sizes.
+"""Figures of a data set's statistics: class counts and box sizes.
 
-Each function draws on an empty figure, see `style.render`. The grouping has a module of its own.
+Each function draws on an empty figure; see `style.render`. The grouping has its own module.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,140 +15,52 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from mmdet_multigrain.visualization import style
-from mmdet_multigrain.visualization.style import FAINT, INK, MUTED
+from mmdet_multigrain.visualization.style import FAINT, INK
 
+from ..axes import axes_in_inches, label
 from ..table import display_width, shorten
 from .stats import LARGE, SMALL, DatasetStats
 
 LOG_FROM = 20  # imbalance ratio above which counts are drawn on a log axis
 NO_SUPERCLASS = 'no superclass'
 _WIDTH, _ROW = 5.4, 0.225  # of the axes and of a class in them, in inches
-_LETTER = 0.068  # inches, on average, of the words beside a bar
+_LETTER = 0.068  # inches, on average, of the text next to a bar
 _CLASS_NAME, _SUPERCLASS_NAME, _SPLIT_NAME = 32, 24, 24  # letters
 _SHADE = '#f0f0f0'
 _MARKERS = 'Dos^vP'
 
 
-def class_counts(figure: Figure, stats: DatasetStats) -> None:
-    """Boxes of each class as bars, colored by superclass, most first; the rarest 30 % marked."""
-    order = stats.by_count
-    counts = [stats.train.counts[label] for label in order]
-    names = [stats.taxonomy.superclass_of(label) for label in order]
-    words = [_words(stats, label) for label in order]
-    axes = _rows(figure, len(order))
-    low = _count_axis(axes, stats, words)
-    shaded = len(order) - len(stats.rarest)
-    axes.axhspan(shaded - 0.5, len(order) - 0.4, color=_SHADE, zorder=0, linewidth=0)
-    _class_names(axes, [stats.taxonomy.classes[label] for label in order])
-    colors = style.superclass_colors(stats.taxonomy)
-    axes.barh(
-        range(len(order)),
-        [max(count - low, 0) for count in counts],
-        left=low,
-        height=0.72,
-        color=[colors[name] for name in names],
-    )
-    for number, split in enumerate(stats.splits[1:]):
-        axes.plot(
-            [split.counts[label] or None for label in order], range(len(order)), **_marker(number)
-        )
-    for row, (label, text) in enumerate(zip(order, words, strict=True)):
-        # A background, because grid lines would run through the letters.
-        box = {'facecolor': style.PAPER if row < shaded else _SHADE, 'linewidth': 0, 'pad': 0.6}
-        value = axes.annotate(
-            f'{counts[row]:,}',
-            (max(low, _end(stats, label)), row),
-            (5, 0),
-            va='center',
-            fontsize=8,
-            textcoords='offset points',
-            bbox=box,
-        )
-        axes.annotate(
-            text,
-            (1, 0.5),
-            (5, 0),
-            xycoords=value,
-            textcoords='offset points',
-            va='center',
-            fontsize=8,
-            color=MUTED,
-            bbox=box if text else None,
-        )
-    _legend(axes, stats)
-    style.heading(axes, 'Boxes per class', summary(stats))
+@dataclass(frozen=True)
+class Group:
+    """A superclass, or all classes without one.
 
-
-def box_sizes(figure: Figure, stats: DatasetStats) -> None:
-    """Sizes of the boxes of each class: box plots on a log axis, one superclass after another."""
-    groups = [
-        (name, color, [label for label in labels if stats.train.counts[label]])
-        for name, color, labels in superclass_groups(stats)
-    ]
-    order = [label for *_, labels in groups for label in labels]
-    colors = [color for _, color, labels in groups for _ in labels]
-    quantiles = [stats.train.classes[label].sizes.pixels for label in order]
-    rows = range(len(order))
-    axes = _rows(figure, len(order))
-    low, high = min(row[0] for row in quantiles) / 1.25, max(row[-1] for row in quantiles) * 1.25
-    style.log_axis(axes, low, high)
-    axes.set_xlabel('size of a box: square root of its area in pixels (log scale)')
-    _class_names(
-        axes,
-        [stats.taxonomy.classes[label] for label in order],
-        [stats.train.counts[label] for label in order],
-    )
-    lowest, lower, middle, upper, highest = zip(*quantiles, strict=True)
-    axes.hlines(rows, lowest, highest, colors=colors, linewidth=1.3, zorder=2)
-    axes.barh(
-        rows,
-        [end - start for start, end in zip(lower, upper, strict=True)],
-        left=lower,
-        height=0.62,
-        color=[style.tint(color, 0.6) for color in colors],
-        edgecolor=colors,
-        zorder=3,
-    )
-    axes.vlines(
-        middle,
-        [row - 0.31 for row in rows],
-        [row + 0.31 for row in rows],
-        colors=INK,
-        linewidth=1.7,
-        zorder=4,
-    )
-    _coco_ranges(axes, low, high)
-    if stats.is_grouped:
-        _group_names(axes, groups)
-    style.heading(
-        axes,
-        'Box sizes per class',
-        f'{stats.train.name} (how many boxes in brackets): box from 25 to 75 %, line at '
-        'the median, whiskers from 5 to 95 %',
-        above=14,
-    )
-
-
-def superclass_groups(stats: DatasetStats) -> list[tuple[str, str, tuple[int, ...]]]:
-    """Name, color and classes of each superclass, most training boxes first.
-
-    The classes that have no superclass come last, as one entry.
+    Attributes:
+        name: Its name.
+        color: Its color.
+        labels: Its classes, most training boxes first.
     """
+
+    name: str
+    color: str
+    labels: tuple[int, ...]
+
+
+def superclass_groups(stats: DatasetStats) -> list[Group]:
+    """All superclasses, most training boxes first; the classes without one come last."""
     colors = style.superclass_colors(stats.taxonomy)
-    groups: dict[str | None, list[int]] = {}
-    for label in stats.by_count:
-        name = stats.taxonomy.superclass_of(label) if stats.taxonomy.paths[label] else None
-        groups.setdefault(name, []).append(label)
-    boxes = {
-        name: sum(stats.train.counts[label] for label in labels) for name, labels in groups.items()
-    }
+    members: dict[str, list[int]] = {}
+    for number in stats.by_count:
+        path = stats.taxonomy.paths[number]
+        members.setdefault(path[0] if path else '', []).append(number)
+    counts = stats.train.counts
+    boxes = {name: sum(counts[n] for n in labels) for name, labels in members.items()}
     return [
-        (
+        Group(
             name or NO_SUPERCLASS,
-            colors[stats.taxonomy.superclass_of(groups[name][0])],
-            tuple(groups[name]),
+            colors[stats.taxonomy.superclass_of(members[name][0])],
+            tuple(members[name]),
         )
-        for name in sorted(groups, key=lambda name: (name is None, -boxes[name]))
+        for name in sorted(members, key=lambda name: (not name, -boxes[name]))
     ]
 
 
@@ -160,28 +73,97 @@ def summary(stats: DatasetStats) -> str:
     )
 
 
+def class_counts(figure: Figure, stats: DatasetStats) -> None:
+    """Boxes of each class as bars, colored by superclass, most first; the rarest 30 % marked."""
+    order, taxonomy = stats.by_count, stats.taxonomy
+    counts = [stats.train.counts[number] for number in order]
+    texts = [_text_behind_bar(stats, number) for number in order]
+    axes = _rows(figure, len(order))
+    low = _count_axis(axes, stats, texts)
+    shaded = len(order) - len(stats.rarest)
+    axes.axhspan(shaded - 0.5, len(order) - 0.4, color=_SHADE, zorder=0, linewidth=0)
+    axes.set_yticks(range(len(order)), [_class_name(stats, number) for number in order])
+    colors = style.superclass_colors(taxonomy)
+    axes.barh(
+        range(len(order)),
+        [max(count - low, 0) for count in counts],
+        left=low,
+        height=0.72,
+        color=[colors[taxonomy.superclass_of(number)] for number in order],
+    )
+    for number, split in enumerate(stats.splits[1:]):
+        others = [split.counts[number] or None for number in order]
+        axes.plot(others, range(len(order)), **_marker(number))
+    for row, (number, text) in enumerate(zip(order, texts, strict=True)):
+        # A background, because grid lines would run through the letters.
+        box = {'facecolor': style.PAPER if row < shaded else _SHADE, 'linewidth': 0, 'pad': 0.6}
+        end = (max(low, _longest(stats, number)), row)
+        count = label(axes, f'{counts[row]:,}', end, (5, 0), va='center', color=INK, bbox=box)
+        box = box if text else None
+        label(axes, text, (1, 0.5), (5, 0), xycoords=count, va='center', bbox=box)
+    _legend(axes, stats)
+    style.heading(axes, 'Boxes per class', summary(stats))
+
+
+def box_sizes(figure: Figure, stats: DatasetStats) -> None:
+    """Sizes of the boxes of each class: box plots on a log axis, one superclass after another."""
+    groups = [
+        (group, [number for number in group.labels if stats.train.counts[number]])
+        for group in superclass_groups(stats)
+    ]
+    groups = [(group, labels) for group, labels in groups if labels]
+    order = [number for _, labels in groups for number in labels]
+    colors = [group.color for group, labels in groups for _ in labels]
+    quantiles = [stats.train.classes[number].size_px for number in order]
+    rows = range(len(order))
+    axes = _rows(figure, len(order))
+    low, high = min(row[0] for row in quantiles) / 1.25, max(row[-1] for row in quantiles) * 1.25
+    style.log_axis(axes, low, high)
+    axes.set_xlabel('size of a box: square root of its area in pixels (log scale)')
+    counts = stats.train.counts
+    axes.set_yticks(rows, [f'{_class_name(stats, n)} ({counts[n]:,})' for n in order])
+    lowest, lower, middle, upper, highest = zip(*quantiles, strict=True)
+    axes.hlines(rows, lowest, highest, colors=colors, linewidth=1.3, zorder=2)
+    axes.barh(
+        rows,
+        [end - start for start, end in zip(lower, upper, strict=True)],
+        left=lower,
+        height=0.62,
+        color=[style.tint(color, 0.6) for color in colors],
+        edgecolor=colors,
+        zorder=3,
+    )
+    starts, ends = [row - 0.31 for row in rows], [row + 0.31 for row in rows]
+    axes.vlines(middle, starts, ends, colors=INK, linewidth=1.7, zorder=4)
+    _coco_ranges(axes, low, high)
+    if stats.is_grouped:
+        _group_names(axes, groups)
+    detail = (
+        f'{stats.train.name} (how many boxes in brackets): box from 25 to 75 %, line at '
+        'the median, whiskers from 5 to 95 %'
+    )
+    style.heading(axes, 'Box sizes per class', detail, above=14)
+
+
 def _rows(figure: Figure, count: int) -> Axes:
     """Axes with one row for each class, the first on top."""
     height = _ROW * count
-    figure.set_size_inches(_WIDTH + 2, height + 1)
-    axes = figure.add_axes(
-        (1.5 / (_WIDTH + 2), 0.6 / (height + 1), _WIDTH / (_WIDTH + 2), height / (height + 1))
-    )
+    axes = axes_in_inches(figure, (_WIDTH + 2, height + 1), (1.5, 0.6), (_WIDTH, height))
     axes.set_ylim(count - 0.4, -0.6)
     axes.tick_params(axis='y', length=0)
     axes.grid(axis='x')
     return axes
 
 
-def _count_axis(axes: Axes, stats: DatasetStats, words: Sequence[str]) -> float:
-    """Scale the x axis for counts, so that the words behind the bars have room; its low end."""
-    ends = [_end(stats, label) for label in stats.by_count]
+def _count_axis(axes: Axes, stats: DatasetStats, texts: Sequence[str]) -> float:
+    """Scale the x axis so that the texts behind the bars have room; gives its low end."""
+    ends = [_longest(stats, number) for number in stats.by_count]
     most = max(ends)
     logarithmic = stats.train.imbalance > LOG_FROM
     least = min(count for split in stats.splits for count in split.counts if count)
     low = 0.7 * 10 ** (len(str(least)) - 1) if logarithmic else 0
     length = _WIDTH  # of the longest bar
-    for end, text in zip(ends, words, strict=True):
+    for end, text in zip(ends, texts, strict=True):
         share = math.log(max(end, low) / low) / math.log(most / low) if logarithmic else end / most
         room = _WIDTH - _LETTER * (len(f'{end:,}') + 3 + display_width(text))
         length = min(length, room / max(share, 0.1))
@@ -197,34 +179,28 @@ def _count_axis(axes: Axes, stats: DatasetStats, words: Sequence[str]) -> float:
     return low
 
 
-def _end(stats: DatasetStats, label: int) -> int:
-    """The largest count of a class in any file: behind it stand the words."""
-    return max(split.counts[label] for split in stats.splits)
+def _longest(stats: DatasetStats, number: int) -> int:
+    """The largest count of a class in any file; the text starts behind it."""
+    return max(split.counts[number] for split in stats.splits)
 
 
-def _words(stats: DatasetStats, label: int) -> str:
-    """What stands beside the bar of a class: its superclass, and the files that lack it."""
+def _text_behind_bar(stats: DatasetStats, number: int) -> str:
+    """The superclass of a class, and the files that lack the class."""
     words = []
-    if stats.is_grouped and stats.taxonomy.paths[label]:
-        words.append(shorten(stats.taxonomy.superclass_of(label), _SUPERCLASS_NAME))
+    if stats.is_grouped and stats.taxonomy.paths[number]:
+        words.append(shorten(stats.taxonomy.superclass_of(number), _SUPERCLASS_NAME))
     if len(stats.splits) > 1:
-        words += [
-            f'none in {shorten(split.name, _SPLIT_NAME)}'
-            for split in stats.splits
-            if not split.counts[label]
-        ]
+        without = [split for split in stats.splits if not split.counts[number]]
+        words += [f'none in {shorten(split.name, _SPLIT_NAME)}' for split in without]
     return ', '.join(words)
 
 
-def _class_names(axes: Axes, names: Sequence[str], counts: Sequence[int] | None = None) -> None:
-    names = [shorten(name, _CLASS_NAME) for name in names]
-    if counts is not None:
-        names = [f'{name} ({count:,})' for name, count in zip(names, counts, strict=True)]
-    axes.set_yticks(range(len(names)), names)
+def _class_name(stats: DatasetStats, number: int) -> str:
+    return shorten(stats.taxonomy.classes[number], _CLASS_NAME)
 
 
 def _marker(number: int) -> dict[str, object]:
-    """Look of the counts of a further file."""
+    """Style of the counts of a further file."""
     return {
         'linestyle': 'none',
         'marker': _MARKERS[number % len(_MARKERS)],
@@ -236,24 +212,16 @@ def _marker(number: int) -> dict[str, object]:
 
 
 def _legend(axes: Axes, stats: DatasetStats) -> None:
-    """Superclasses with their sums, and what the marks of further files are."""
+    """Superclasses with their sums, and the markers of further files."""
     entries = []
-    if stats.is_grouped:
-        for name, color, labels in superclass_groups(stats):
-            entries.append(
-                (
-                    Patch(facecolor=color),
-                    f'{shorten(name, _SUPERCLASS_NAME)} '
-                    f'({sum(stats.train.counts[label] for label in labels):,})',
-                )
-            )
+    counts = stats.train.counts
+    for group in superclass_groups(stats) if stats.is_grouped else ():
+        boxes = sum(counts[number] for number in group.labels)
+        text = f'{shorten(group.name, _SUPERCLASS_NAME)} ({boxes:,})'
+        entries.append((Patch(facecolor=group.color), text))
     for number, split in enumerate(stats.splits[1:]):
-        entries.append(
-            (
-                Line2D([], [], **_marker(number)),
-                f'{shorten(split.name, _SPLIT_NAME)} ({split.boxes:,})',
-            )
-        )
+        text = f'{shorten(split.name, _SPLIT_NAME)} ({split.boxes:,})'
+        entries.append((Line2D([], [], **_marker(number)), text))
     if entries:
         axes.legend(
             *zip(*entries, strict=True),
@@ -271,50 +239,31 @@ def _coco_ranges(axes: Axes, low: float, high: float) -> None:
     for bound in (SMALL, LARGE):
         if low < bound < high:
             axes.axvline(bound, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
-    for name, start, end in (
-        ('small', low, SMALL),
-        ('medium', SMALL, LARGE),
-        ('large', LARGE, high),
-    ):
+    ranges = ('small', low, SMALL), ('medium', SMALL, LARGE), ('large', LARGE, high)
+    for name, start, end in ranges:
         start, end = max(start, low), min(end, high)
         if end > start * (high / low) ** 0.1:
-            axes.annotate(
-                name,
-                ((start * end) ** 0.5, 1),
-                (0, 4),
-                xycoords=('data', 'axes fraction'),
-                textcoords='offset points',
-                ha='center',
-                fontsize=8,
-                color=MUTED,
-            )
+            above = {'xycoords': ('data', 'axes fraction'), 'ha': 'center'}
+            label(axes, name, ((start * end) ** 0.5, 1), (0, 4), **above)
 
 
-def _group_names(axes: Axes, groups: Sequence[tuple[str, str, Sequence[int]]]) -> None:
+def _group_names(axes: Axes, groups: Sequence[tuple[Group, Sequence[int]]]) -> None:
     """Lines between superclasses, and their names at the right."""
     start = 0
-    for name, color, labels in groups:
-        if not labels:
-            continue
+    for group, labels in groups:
         end = start + len(labels)
         if start:
             axes.axhline(start - 0.5, color=FAINT, linewidth=0.8, zorder=0.5)
         axes.plot(
             [1.006, 1.006],
             [start - 0.35, end - 0.65],
-            color=color,
+            color=group.color,
             linewidth=3,
             transform=axes.get_yaxis_transform(),
             clip_on=False,
             solid_capstyle='butt',
         )
-        axes.annotate(
-            shorten(name, _SUPERCLASS_NAME),
-            (1, (start + end - 1) / 2),
-            (8, 0),
-            xycoords=('axes fraction', 'data'),
-            textcoords='offset points',
-            va='center',
-            fontsize=8,
-        )
+        right = {'xycoords': ('axes fraction', 'data'), 'va': 'center', 'color': INK}
+        name = shorten(group.name, _SUPERCLASS_NAME)
+        label(axes, name, (1, (start + end - 1) / 2), (8, 0), **right)
         start = end

@@ -1,7 +1,6 @@
-"""Statistics of COCO files along a taxonomy, computed once into typed values.
+"""Statistics of COCO files along a taxonomy.
 
-Here belongs what the numbers are; how they are shown belongs to `dataset_tables` and
-`dataset_figures`. The first file is the training set: its boxes decide which classes are rare.
+The first file is the training set: its boxes decide which classes are rare.
 """
 
 from __future__ import annotations
@@ -26,36 +25,21 @@ THRESHOLDS = (0.001, 0.01, 0.1)  # the first is MMDetection's for LVIS
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """Sizes of some boxes. The size of a box is the square root of its area.
-
-    Attributes:
-        small: Boxes below 32 x 32 pixels.
-        medium: Boxes between.
-        large: Boxes above 96 x 96 pixels.
-        pixels: `QUANTILES` of the size in pixels; None without boxes.
-        relative: The same of the size as a fraction of the image's; None where unknown.
-    """
-
-    small: int
-    medium: int
-    large: int
-    pixels: tuple[float, ...] | None
-    relative: tuple[float, ...] | None
-
-
-@dataclass(frozen=True)
 class GroupStats:
-    """One class, or one superclass.
+    """One class, or one superclass. The size of a box is the square root of its area.
 
     Attributes:
         name: Its name.
-        superclass: The coarsest group that the class is in; None without one.
+        superclass: The coarsest group of the class; None without one.
         listed: Whether the file's categories have it (a superclass: any class of it).
         boxes: Usable boxes, crowds not counted.
         images: Images with at least one of these boxes.
-        crowds: Boxes around several objects.
-        sizes: Sizes of the boxes, crowds not counted.
+        crowds: Crowd boxes.
+        small: Boxes below 32 x 32 pixels.
+        medium: Boxes between.
+        large: Boxes above 96 x 96 pixels.
+        size_px: `QUANTILES` of the size in pixels; None without boxes.
+        size_relative: The same of the size as a fraction of the image's; None where unknown.
     """
 
     name: str
@@ -64,7 +48,11 @@ class GroupStats:
     boxes: int
     images: int
     crowds: int
-    sizes: Sizes
+    small: int
+    medium: int
+    large: int
+    size_px: tuple[float, ...] | None
+    size_relative: tuple[float, ...] | None
 
 
 @dataclass(frozen=True)
@@ -72,12 +60,12 @@ class SplitStats:
     """One file.
 
     Attributes:
-        name: What to call it.
+        name: Name to show.
         num_images: All images in it.
         classes: In label order.
         superclasses: In the order of the taxonomy's coarsest level.
-        boxes_per_image: At position n, how many images have n boxes (crowds not counted).
-        left_out: Annotations and images that could not be used, by kind.
+        boxes_per_image: At index n, the number of images with n boxes (crowds not counted).
+        left_out: Unusable annotations and images, by kind.
         remarks: The same with examples, one line for each kind.
     """
 
@@ -101,12 +89,12 @@ class SplitStats:
 
     @property
     def crowds(self) -> int:
-        """All boxes around several objects."""
+        """All crowd boxes."""
         return sum(row.crowds for row in self.classes)
 
     @property
     def imbalance(self) -> float:
-        """Boxes of the largest class by those of the smallest that has any."""
+        """Boxes of the largest class over those of the smallest that has any."""
         return imbalance_ratio(self.counts)
 
 
@@ -138,7 +126,7 @@ class DatasetStats:
 
     @property
     def by_count(self) -> tuple[int, ...]:
-        """Labels, most training boxes first; the last ones are exactly the rarest."""
+        """Labels, most training boxes first; the rarest 30 % come last."""
         return tuple(reversed(np.argsort(self.train.counts, kind='stable').tolist()))
 
 
@@ -153,17 +141,13 @@ def dataset_stats(
     """
     splits = tuple(split_stats(name, columns) for name, columns in files)
     train = files[0][1]
+    num_classes = train.taxonomy.num_classes
     return DatasetStats(
         taxonomy=train.taxonomy,
         splits=splits,
         rarest=rarest_labels(splits[0].counts),
         resamplings=tuple(
-            resample(
-                train.images,
-                train.labels,
-                num_classes=train.taxonomy.num_classes,
-                threshold=threshold,
-            )
+            resample(train.images, train.labels, num_classes=num_classes, threshold=threshold)
             for threshold in thresholds
         ),
     )
@@ -175,22 +159,18 @@ def split_stats(name: str, columns: BoxColumns) -> SplitStats:
     groups, group_names = np.array(taxonomy.group_index(0)), taxonomy.group_names(0)
     num_images = len(columns.image_areas)
     per_image = np.bincount(columns.images[~columns.crowd], minlength=num_images)
+    above = [path[0] if path else None for path in taxonomy.paths]
+    group_listed = np.bincount(groups, weights=columns.listed) > 0
     return SplitStats(
         name=name,
         num_images=num_images,
-        classes=_group_stats(
-            columns,
-            columns.labels,
-            taxonomy.classes,
-            [path[0] if path else None for path in taxonomy.paths],
-            columns.listed,
-        ),
+        classes=_group_stats(columns, columns.labels, taxonomy.classes, above, columns.listed),
         superclasses=_group_stats(
             columns,
             groups[columns.labels],
             group_names,
             [None] * len(group_names),
-            np.bincount(groups, weights=columns.listed) > 0,
+            group_listed,
         ),
         boxes_per_image=tuple(np.bincount(per_image).tolist()),
         left_out=dict(columns.problems.counts),
@@ -225,22 +205,16 @@ def _group_stats(
             boxes=len(rows),
             images=int(num_images[label]),
             crowds=int(crowds[label]),
-            sizes=_sizes(pixels[rows], relative[rows]),
+            small=int((pixels[rows] < SMALL).sum()),
+            medium=int(((pixels[rows] >= SMALL) & (pixels[rows] <= LARGE)).sum()),
+            large=int((pixels[rows] > LARGE).sum()),
+            size_px=_quantiles(pixels[rows]),
+            size_relative=_quantiles(relative[rows]),
         )
         for label, rows in enumerate(np.split(order, ends[:-1]))
     )
 
 
-def _sizes(pixels: np.ndarray, relative: np.ndarray) -> Sizes:
-    small, large = int((pixels < SMALL).sum()), int((pixels > LARGE).sum())
-    return Sizes(
-        small,
-        len(pixels) - small - large,
-        large,
-        _quantiles(pixels),
-        _quantiles(relative[~np.isnan(relative)]),
-    )
-
-
 def _quantiles(values: np.ndarray) -> tuple[float, ...] | None:
+    values = values[~np.isnan(values)]
     return tuple(np.quantile(values, QUANTILES).tolist()) if len(values) else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from mmdet_multigrain.evaluation.functional.imbalance import Resampling
@@ -27,124 +28,112 @@ _SAMPLING = (
 )
 _TEXT_WIDTH = 100
 _SHOWN_NAMES = 8
-_MOST_BOXES = 10  # images with more boxes are one entry of the line of text
+_MOST_BOXES = 10  # images with more boxes share one entry of the line of text
+_SIZES = ('small', 'medium', 'large')
+_PERCENTS = [round(100 * quantile) for quantile in QUANTILES]
+# Key, title and format of the columns that each file has.
+_GROUP_COLUMNS = (
+    ('boxes', 'boxes', ',d'),
+    ('images', 'images', ',d'),
+    ('crowds', 'crowds', ',d'),
+    *((size, size, ',d') for size in _SIZES),
+    *((f'{size}_share', size, '.0%') for size in _SIZES),
+    *((f'size_px_q{percent}', f'{percent} % px', '.0f') for percent in _PERCENTS),
+    *((f'size_relative_q{percent}', f'{percent} % rel', '.1%') for percent in _PERCENTS),
+)
 
 
 def class_table(stats: DatasetStats) -> Table:
     """All that is known of each class, most training boxes first."""
-    rare = set(stats.rarest)
-    columns = [
-        Column('class', 'class', left=True),
-        Column('superclass', 'superclass', left=True),
-        Column('rare', 'rare', left=True),
-    ]
-    cells = [
-        [stats.taxonomy.classes[label], stats.train.classes[label].superclass, label in rare]
-        for label in stats.by_count
-    ]
+    columns = [Column(key, left=True) for key in ('class', 'superclass', 'rare')]
     for split in stats.splits:
-        # A single file needs no name.
-        prefix, title = (f'{split.name}_', split.name) if len(stats.splits) > 1 else ('', 'boxes')
+        titles = {'boxes': split.name} if len(stats.splits) > 1 else {}
         columns += [
-            Column(f'{prefix}boxes', title, ',d'),
-            Column(f'{prefix}images', 'images', ',d'),
-            Column(f'{prefix}crowds', 'crowds', ',d'),
-            *(Column(f'{prefix}{size}', size, ',d') for size in ('small', 'medium', 'large')),
-            *(
-                Column(f'{prefix}{size}_share', size, '.0%')
-                for size in ('small', 'medium', 'large')
-            ),
-            *(
-                Column(f'{prefix}size_px_q{round(100 * q)}', f'{round(100 * q)} % px', '.0f')
-                for q in QUANTILES
-            ),
-            *(
-                Column(f'{prefix}size_relative_q{round(100 * q)}', f'{round(100 * q)} % rel', '.1%')
-                for q in QUANTILES
-            ),
+            Column(_key(stats, split, key), titles.get(key, title), form)
+            for key, title, form in _GROUP_COLUMNS
         ]
-        for row, label in zip(cells, stats.by_count, strict=True):
-            row += _group_cells(split.classes[label])
-    for resampling in stats.resamplings:
-        columns.append(
-            Column(f'repeat_{resampling.threshold:g}', f'r {resampling.threshold:g}', '.2f')
-        )
-        for row, label in zip(cells, stats.by_count, strict=True):
-            row.append(resampling.class_factors[label])
-    return Table(tuple(columns), tuple(map(tuple, cells)))
+    thresholds = [f'{each.threshold:g}' for each in stats.resamplings]
+    columns += [Column(f'repeat_{text}', f'r {text}', '.2f') for text in thresholds]
+    return Table(
+        columns,
+        [
+            (
+                stats.taxonomy.classes[label],
+                stats.train.classes[label].superclass,
+                label in stats.rarest,
+                *(cell for split in stats.splits for cell in _group_cells(split.classes[label])),
+                *(each.class_factors[label] for each in stats.resamplings),
+            )
+            for label in stats.by_count
+        ],
+    )
+
+
+def _key(stats: DatasetStats, split: SplitStats, key: str) -> str:
+    """Key of a column of a file; a single file needs no prefix."""
+    return f'{split.name}_{key}' if len(stats.splits) > 1 else key
+
+
+def _group_cells(row: GroupStats) -> list[Any]:
+    counts = row.small, row.medium, row.large
+    none = (None,) * len(QUANTILES)
+    return [
+        row.boxes if row.listed else None,
+        row.images if row.listed else None,
+        row.crowds,
+        *counts,
+        *(_share(count, row.boxes) for count in counts),
+        *(row.size_px or none),
+        *(row.size_relative or none),
+    ]
 
 
 def short_class_table(stats: DatasetStats) -> Table:
-    """What of the class table fits on a screen."""
-    several = len(stats.splits) > 1
-    train = f'{stats.train.name}_' if several else ''
-    keys = [
-        'class',
-        *(['superclass'] if stats.is_grouped else []),
-        'rare',
-        *(f'{split.name}_boxes' for split in stats.splits if several),
-        *([] if several else ['boxes']),
-        f'{train}images',
-    ]
-    keys += [f'{train}crowds'] if stats.train.crowds else []
-    keys += [f'{train}{size}_share' for size in ('small', 'medium', 'large')]
-    keys += [f'{train}size_px_q50', f'{train}size_relative_q50']
-    keys += [f'repeat_{resampling.threshold:g}' for resampling in stats.resamplings]
-    return class_table(stats).select(keys)
+    """The columns of the class table that fit on a screen."""
+    of_train = ['images', *(['crowds'] if stats.train.crowds else [])]
+    of_train += [f'{size}_share' for size in _SIZES] + ['size_px_q50', 'size_relative_q50']
+    return class_table(stats).select(
+        [
+            'class',
+            *(['superclass'] if stats.is_grouped else []),
+            'rare',
+            *(_key(stats, split, 'boxes') for split in stats.splits),
+            *(_key(stats, stats.train, key) for key in of_train),
+            *(f'repeat_{each.threshold:g}' for each in stats.resamplings),
+        ]
+    )
 
 
 def superclass_table(stats: DatasetStats) -> Table:
     """Sums of each superclass, most training boxes first."""
-    sizes = [
-        stats.taxonomy.group_index(0).count(group) for group in range(stats.taxonomy.num_groups(0))
-    ]
     several = len(stats.splits) > 1
-    columns = (
-        Column('superclass', 'superclass', left=True),
-        Column('classes', 'classes', ',d'),
-        *(
-            Column(
-                f'{split.name}_{key}' if several else key,
-                f'{key} {split.name}' if several else key,
-                form,
-            )
-            for split in stats.splits
+    columns = [Column('superclass', left=True), Column('classes', form=',d')]
+    for split in stats.splits:
+        columns += [
+            Column(_key(stats, split, key), f'{key} {split.name}' if several else key, form)
             for key, form in (('boxes', ',d'), ('share', '.1%'), ('images', ',d'))
-        ),
-    )
-    order = sorted(range(len(sizes)), key=lambda group: -stats.train.superclasses[group].boxes)
-    return Table(
-        columns,
-        tuple(
-            (
-                stats.train.superclasses[group].name,
-                sizes[group],
-                *(
-                    cell
-                    for split in stats.splits
-                    for cell in (
-                        split.superclasses[group].boxes,
-                        _share(split.superclasses[group].boxes, split.boxes),
-                        split.superclasses[group].images,
-                    )
-                ),
-            )
-            for group in order
-        ),
-    )
+        ]
+    rows = []
+    for group, row in enumerate(stats.train.superclasses):
+        cells = [row.name, stats.taxonomy.group_index(0).count(group)]
+        for split in stats.splits:
+            own = split.superclasses[group]
+            cells += [own.boxes, _share(own.boxes, split.boxes), own.images]
+        rows.append(cells)
+    return Table(columns, sorted(rows, key=lambda cells: -cells[2]))
 
 
 def resampling_table(stats: DatasetStats) -> Table:
     """Class-balanced sampling of the training set, one row for each threshold."""
     return Table(
-        (
+        [
             Column('threshold', 'T', 'g'),
             Column('repeated', 'classes repeated', ',d'),
             Column('largest', 'largest factor', '.2f'),
             Column('epoch', 'images in an epoch', ',d'),
             Column('growth', 'times the plain epoch', '.2f'),
-        ),
-        tuple(
+        ],
+        [
             (
                 each.threshold,
                 sum(factor > 1 for factor in _factors(each)),
@@ -153,48 +142,45 @@ def resampling_table(stats: DatasetStats) -> Table:
                 each.epoch / each.num_images,
             )
             for each in stats.resamplings
-        ),
+        ],
     )
 
 
 def split_lines(stats: DatasetStats) -> list[str]:
-    """What a file says as a whole, in a few lines for each file."""
-    lines = []
-    for split in stats.splits:
-        lines.append(
-            f'{split.name}: {split.num_images:,} images ({split.boxes_per_image[0]:,} without '
-            f'boxes), {split.boxes:,} boxes of {_num_present(split)} classes'
-            + (f', {split.crowds:,} crowds' if split.crowds else '')
-        )
-        lines.append(f'  boxes per image: {_boxes_per_image(split)}')
-        counts = split.counts
-        if split.boxes:
-            most = max(range(len(counts)), key=counts.__getitem__)
-            least = min(
-                (label for label, count in enumerate(counts) if count), key=counts.__getitem__
-            )
-            lines.append(
-                f'  imbalance {split.imbalance:,.0f} : 1 ({split.classes[most].name} '
-                f'{counts[most]:,}, {split.classes[least].name} {counts[least]:,})'
-            )
-        for title, rows in (
-            ('no boxes', [row for row in split.classes if row.listed and not row.boxes]),
-            ('not among its categories', [row for row in split.classes if not row.listed]),
-        ):
-            if rows:
-                lines.append(f'  {title}: {_names([row.name for row in rows])}')
-        if split.left_out:
-            lines += ['  left out:', *(f'  {line}' for line in split.remarks.splitlines())]
-    lines.append(
+    """Each file in a few lines, and the rarest classes."""
+    rarest = ', '.join(stats.taxonomy.classes[label] for label in stats.rarest)
+    return [
+        *(line for split in stats.splits for line in _lines_of_split(split)),
         f'rarest 30 % ({len(stats.rarest)} of {stats.taxonomy.num_classes} classes, by '
-        f'boxes in {stats.train.name}), marked *: '
-        f'{_names([stats.taxonomy.classes[label] for label in stats.rarest], most=None)}'
-    )
+        f'boxes in {stats.train.name}), marked *: {rarest}',
+    ]
+
+
+def _lines_of_split(split: SplitStats) -> list[str]:
+    present = [row for row in split.classes if row.boxes]
+    lines = [
+        f'{split.name}: {split.num_images:,} images ({split.boxes_per_image[0]:,} without '
+        f'boxes), {split.boxes:,} boxes of {len(present)} classes'
+        + (f', {split.crowds:,} crowds' if split.crowds else ''),
+        f'  boxes per image: {_boxes_per_image(split)}',
+    ]
+    if present:
+        most, least = (choose(present, key=lambda row: row.boxes) for choose in (max, min))
+        lines.append(
+            f'  imbalance {split.imbalance:,.0f} : 1 ({most.name} {most.boxes:,}, {least.name} '
+            f'{least.boxes:,})'
+        )
+    empty = [row.name for row in split.classes if row.listed and not row.boxes]
+    unlisted = [row.name for row in split.classes if not row.listed]
+    lines += [f'  no boxes: {_names(empty)}'] if empty else []
+    lines += [f'  not among its categories: {_names(unlisted)}'] if unlisted else []
+    if split.left_out:
+        lines += ['  left out:', *(f'  {line}' for line in split.remarks.splitlines())]
     return lines
 
 
 def comparison_lines(comparison: CountComparison) -> list[str]:
-    """The paper's sums beside ours, and what is in no sum."""
+    """Our sums and the paper's, and what is in no sum."""
     lines = [str(check) for check in comparison.sums]
     if comparison.others:
         lines.append(f'in no sum, the paper does not have them: {_names(comparison.others)}')
@@ -202,7 +188,7 @@ def comparison_lines(comparison: CountComparison) -> list[str]:
 
 
 def render_text(stats: DatasetStats, comparison: CountComparison | None = None) -> str:
-    """What the screen shows."""
+    """The text for the screen."""
     parts = [f'{short_class_table(stats).text()}\n{_wrap(_legend(stats))}']
     if stats.is_grouped:
         parts.append(superclass_table(stats).text())
@@ -211,50 +197,37 @@ def render_text(stats: DatasetStats, comparison: CountComparison | None = None) 
         f'{_wrap(_SAMPLING)}\n{resampling_table(stats).text()}',
     ]
     if comparison is not None:
-        parts.append(
-            '\n'.join(
-                [
-                    f'beside the paper ({comparison.dataset}, "Num")',
-                    comparison.table().text(),
-                    *comparison_lines(comparison),
-                ]
-            )
-        )
+        title = f'beside the paper ({comparison.dataset}, "Num")'
+        lines = [title, comparison.table().text(), *comparison_lines(comparison)]
+        parts.append('\n'.join(lines))
     return '\n\n'.join(parts)
 
 
 def render_markdown(stats: DatasetStats, comparison: CountComparison | None = None) -> str:
     """The same as Markdown."""
     names = ', '.join(split.name for split in stats.splits)
-    parts = [
-        f'# Statistics: {names}',
-        _block(split_lines(stats)),
-        '## Classes',
-        short_class_table(stats).markdown(),
-        _legend(stats),
-    ]
+    parts = [f'# Statistics: {names}', _code(split_lines(stats))]
+    parts += ['## Classes', short_class_table(stats).markdown(), _legend(stats)]
     if stats.is_grouped:
         parts += ['## Superclasses', superclass_table(stats).markdown()]
     parts += ['## Class-balanced sampling', _SAMPLING, resampling_table(stats).markdown()]
     if comparison is not None:
-        parts += [
-            f'## Beside the paper ({comparison.dataset}, "Num")',
-            comparison.table().markdown(),
-            _block(comparison_lines(comparison)),
-        ]
+        parts.append(f'## Beside the paper ({comparison.dataset}, "Num")')
+        parts += [comparison.table().markdown(), _code(comparison_lines(comparison))]
     return '\n\n'.join(parts) + '\n'
 
 
 def to_dict(stats: DatasetStats, comparison: CountComparison | None = None) -> dict[str, Any]:
     """Plain values for JSON, at full precision; what is unknown is None."""
+    classes = stats.taxonomy.classes
     content = {
         'schema_version': SCHEMA_VERSION,
         'taxonomy': stats.taxonomy.name,
-        'quantiles': list(QUANTILES),
+        'quantiles': QUANTILES,
         'splits': [_split_dict(split) for split in stats.splits],
         'rarest': {
             'counted_on': stats.train.name,
-            'classes': [stats.taxonomy.classes[label] for label in stats.rarest],
+            'classes': [classes[label] for label in stats.rarest],
         },
         'class_balanced_sampling': [
             {
@@ -262,9 +235,7 @@ def to_dict(stats: DatasetStats, comparison: CountComparison | None = None) -> d
                 'images': each.num_images,
                 'epoch': each.epoch,
                 'expected_epoch': each.expected,
-                'repeat_factors': dict(
-                    zip(stats.taxonomy.classes, each.class_factors, strict=True)
-                ),
+                'repeat_factors': dict(zip(classes, each.class_factors, strict=True)),
             }
             for each in stats.resamplings
         ],
@@ -272,20 +243,12 @@ def to_dict(stats: DatasetStats, comparison: CountComparison | None = None) -> d
     if comparison is not None:
         content['paper'] = {
             'dataset': comparison.dataset,
-            'classes': [
-                {'name': row.name, 'boxes': row.boxes, 'paper': row.paper, 'ratio': row.ratio}
-                for row in comparison.classes
-            ],
+            'classes': [asdict(row) | {'ratio': row.ratio} for row in comparison.classes],
             'sums': [
-                {
-                    'what': check.what,
-                    'boxes': check.boxes,
-                    'paper': check.paper,
-                    'difference': check.boxes - check.paper,
-                }
+                asdict(check) | {'difference': check.boxes - check.paper}
                 for check in comparison.sums
             ],
-            'not_in_the_paper': list(comparison.others),
+            'not_in_the_paper': comparison.others,
         }
     return content
 
@@ -297,42 +260,11 @@ def _split_dict(split: SplitStats) -> dict[str, Any]:
         'boxes': split.boxes,
         'crowds': split.crowds,
         'imbalance_ratio': None if math.isnan(split.imbalance) else split.imbalance,
-        'boxes_per_image': list(split.boxes_per_image),
+        'boxes_per_image': split.boxes_per_image,
         'left_out': split.left_out,
-        'classes': [_group_dict(row) for row in split.classes],
-        'superclasses': [_group_dict(row) for row in split.superclasses],
+        'classes': [asdict(row) for row in split.classes],
+        'superclasses': [asdict(row) for row in split.superclasses],
     }
-
-
-def _group_dict(row: GroupStats) -> dict[str, Any]:
-    sizes = row.sizes
-    return {
-        'name': row.name,
-        'superclass': row.superclass,
-        'listed': row.listed,
-        'boxes': row.boxes,
-        'images': row.images,
-        'crowds': row.crowds,
-        'small': sizes.small,
-        'medium': sizes.medium,
-        'large': sizes.large,
-        'size_px': sizes.pixels and list(sizes.pixels),
-        'size_relative': sizes.relative and list(sizes.relative),
-    }
-
-
-def _group_cells(row: GroupStats) -> list[Any]:
-    counts = row.sizes.small, row.sizes.medium, row.sizes.large
-    none = (None,) * len(QUANTILES)
-    return [
-        row.boxes if row.listed else None,
-        row.images if row.listed else None,
-        row.crowds,
-        *counts,
-        *(_share(count, row.boxes) for count in counts),
-        *(row.sizes.pixels or none),
-        *(row.sizes.relative or none),
-    ]
 
 
 def _legend(stats: DatasetStats) -> str:
@@ -345,32 +277,24 @@ def _legend(stats: DatasetStats) -> str:
     )
 
 
-def _wrap(text: str) -> str:
-    return textwrap.fill(text, _TEXT_WIDTH)
-
-
 def _boxes_per_image(split: SplitStats) -> str:
-    counts = split.boxes_per_image
-    middle, seen = 0, counts[0]
-    while 2 * seen < split.num_images:
-        middle += 1
-        seen += counts[middle]
-    entries = [
-        f'{number}: {_percent(count, split.num_images)}'
-        for number, count in enumerate(counts[: _MOST_BOXES + 1])
-        if count
-    ]
+    counts, total = split.boxes_per_image, split.num_images
+    median, seen = 0, counts[0]
+    while 2 * seen < total:
+        median += 1
+        seen += counts[median]
+    shown = enumerate(counts[: _MOST_BOXES + 1])
+    entries = [f'{number}: {_percent(count, total)}' for number, count in shown if count]
     if len(counts) > _MOST_BOXES + 1:
-        rest = sum(counts[_MOST_BOXES + 1 :])
-        entries.append(f'more: {_percent(rest, split.num_images)}')
+        entries.append(f'more: {_percent(sum(counts[_MOST_BOXES + 1 :]), total)}')
     return (
-        f'mean {split.boxes / split.num_images:.2f}, median {middle}, '
+        f'mean {split.boxes / total:.2f}, median {median}, '
         f'most {len(counts) - 1} ({", ".join(entries)})'
     )
 
 
 def _percent(count: int, total: int) -> str:
-    """A share in percent; one that is not nothing is not shown as 0 %."""
+    """A share in percent; `< 1 %` where it would round to 0."""
     share = 100 * count / total
     return '< 1 %' if 0 < share < 0.5 else f'{share:.0f} %'
 
@@ -379,19 +303,18 @@ def _factors(resampling: Resampling) -> list[float]:
     return [factor for factor in resampling.class_factors if factor is not None]
 
 
-def _num_present(split: SplitStats) -> int:
-    return sum(count > 0 for count in split.counts)
-
-
 def _share(count: int, total: int) -> float | None:
     return count / total if total else None
 
 
-def _names(names: Sequence[str], most: int | None = _SHOWN_NAMES) -> str:
-    shown = list(names[:most])
-    rest = len(names) - len(shown)
-    return ', '.join(shown) + (f' and {rest} more' if rest else '')
+def _names(names: Sequence[str]) -> str:
+    rest = len(names) - _SHOWN_NAMES
+    return ', '.join(names[:_SHOWN_NAMES]) + (f' and {rest} more' if rest > 0 else '')
 
 
-def _block(lines: Sequence[str]) -> str:
+def _wrap(text: str) -> str:
+    return textwrap.fill(text, _TEXT_WIDTH)
+
+
+def _code(lines: Sequence[str]) -> str:
     return '\n'.join(['```', *lines, '```'])

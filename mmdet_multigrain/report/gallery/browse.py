@@ -1,8 +1,4 @@
-"""From runs to a folder of pictures: judge, choose, draw, list.
-
-Here belongs the order of these steps and what is told of them. What each does belongs in
-`galleries` (the choice), `gallery_pictures` (the drawing) and `gallery_files` (the folder).
-"""
+"""From runs to a folder of pictures: find the cases, choose, draw, list."""
 
 from __future__ import annotations
 
@@ -13,26 +9,28 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from mmdet_multigrain.evaluation.functional.error_analysis import ERRORS
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ReportError
 from mmdet_multigrain.visualization.style import superclass_colors
 
 from ..runs.run import Run
-from .cases import GALLERIES, Case, by_photo, choose_cases, choose_photos, judge
-from .drawing import Look
-from .folder import Gallery, Photos, PictureFolder
+from .cases import Case, cases_by_photo, choose_cases, choose_photos, find_cases
+from .drawing import ClassStyle
+from .folder import Gallery, PictureFolder
 from .index import Page, render_page
+from .photos import Photos
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What is shown.
+    """What to show.
 
     Attributes:
         score_thr: Lowest score that counts.
         num: Photos side by side, at most.
         per_kind: Pictures of each kind of error of a run, at most.
-        classes: Names of the classes to show; None for all.
+        classes: Names of the classes to show. Default: all.
     """
 
     score_thr: float = 0.5
@@ -46,16 +44,13 @@ class Choice:
         return frozenset(taxonomy.label_of(name, '--classes') for name in names)
 
     def sentences(self, taxonomy: Taxonomy, *, num_runs: int) -> list[str]:
-        """How the pictures were chosen, for people."""
+        """How the pictures were chosen, for the page."""
+        several = 'the runs differ most in right minus wrong detections.'
         lines = [
             f'Detections with a score of {self.score_thr:g} or more; one is right from IoU 0.5 '
             'on. Where it is about another class, that stands in brackets.',
             'Side by side, a cross (×) stands before what is wrong. The photos are those on which '
-            + (
-                'the runs differ most in right minus wrong detections.'
-                if num_runs > 1
-                else 'most is wrong or missed.'
-            ),
+            + (several if num_runs > 1 else 'most is wrong or missed.'),
             'Errors: the surest detections, or the largest missed boxes; each photo once before '
             'any comes again.',
         ]
@@ -80,27 +75,25 @@ def browse(
         runs: Runs on the same ground truth.
         out: The folder to write.
         photos: The photos.
-        choice: What is shown.
+        choice: What to show.
         width: Of a photo on a picture, in pixels.
         progress: Show a progress bar.
 
     Raises:
-        ValueError: One line, if a run has no detections to show, a class is unknown, no photo can
-            be read, or a file cannot be written.
+        MultigrainError: One line, if a run has no detections to show, a class is unknown, no photo
+            can be read, or a file cannot be written.
     """
     taxonomy, truth = runs[0].result.taxonomy, runs[0].ground_truth
     names = [runs[0].test_set.file_names[image_id] for image_id in truth.image_ids]
     labels = choice.labels(taxonomy)
     cases = {
-        run.name: [case for case in _judge(run, choice.score_thr) if case.is_about(labels)]
+        run.name: [case for case in _cases_of(run, choice.score_thr) if case.is_about(labels)]
         for run in runs
     }
     images = choose_photos([*cases.values()], file_names=names, count=choice.num)
     galleries = choose_galleries(cases, names, per_kind=choice.per_kind)
-    photos.check(
-        names[image]
-        for image in (*images, *(case.image for gallery in galleries for case in gallery.cases))
-    )
+    shown_cases = [case for gallery in galleries for case in gallery.cases]
+    photos.check(names[image] for image in (*images, *(case.image for case in shown_cases)))
 
     folder = PictureFolder(
         out,
@@ -108,41 +101,32 @@ def browse(
         truth=truth,
         file_names=names,
         runs=[*cases],
-        look=Look(taxonomy),
+        classes=ClassStyle(taxonomy),
         width=width,
         labels=labels,
     )
-    by_run = {run: by_photo(found) for run, found in cases.items()}
+    by_run = {run: cases_by_photo(found) for run, found in cases.items()}
     shown, pages = [], {run: [] for run in cases}
-    total = len(images) + sum(len(gallery.cases) for gallery in galleries)
+    total = len(images) + len(shown_cases)
     with tqdm(total=total, desc='drawing', unit='picture', disable=not progress) as bar:
         for number, image in enumerate(images, start=1):
-            shown += folder.draw_photo(
-                number, image, {run: found[image] for run, found in by_run.items()}
-            )
+            on_photo = {run: found[image] for run, found in by_run.items()}
+            shown += folder.draw_photo(number, image, on_photo)
             bar.update()
         for gallery in galleries:
             pages[gallery.run] += folder.draw_gallery(gallery, done=bar.update)
     detail = choice.sentences(taxonomy, num_runs=len(runs))
     if photos.blur:
         detail.append('Blurred is what OpenCV takes for faces; it misses some.')
-    folder.finish(
-        render_page(
-            Page(
-                detail=detail,
-                legend=[*superclass_colors(taxonomy).items()],
-                photos=shown,
-                runs=[*pages.items()],
-            )
-        )
-    )
+    legend = [*superclass_colors(taxonomy).items()]
+    folder.finish(render_page(Page(detail, legend, shown, [*pages.items()])))
     return folder
 
 
 def choose_galleries(
     cases: Mapping[str, Sequence[Case]], file_names: Sequence[str], *, per_kind: int
 ) -> list[Gallery]:
-    """The cases to show of each run and each kind that it has.
+    """The cases to show of each run and each kind of error that it has.
 
     Args:
         cases: Of each run by its name.
@@ -152,32 +136,14 @@ def choose_galleries(
     galleries = []
     for run, found in cases.items():
         totals = Counter(case.kind for case in found)
-        for kind in GALLERIES:
+        for kind in ERRORS:
             chosen = choose_cases(found, kind, file_names=file_names, count=per_kind)
             if chosen:
                 galleries.append(Gallery(run, kind, totals[kind], chosen))
     return galleries
 
 
-def find_photos(runs: Sequence[Run], folder: Path | None = None) -> Path:
-    """The folder of the photos: as given, else the first that a run was tested on.
-
-    Raises:
-        ReportError: No run knows it, or there is no such folder.
-    """
-    folders = [folder, *(run.result.run.image_folder for run in runs)]
-    known = [Path(folder) for folder in folders if folder is not None]
-    if not known:
-        raise ReportError(
-            f'{runs[0].source}: does not say where the photos are; name their folder (--images)'
-        )
-    folder = known[0]
-    if not folder.is_dir():
-        raise ReportError(f'{folder}: no such folder of photos; name it (--images)')
-    return folder
-
-
-def _judge(run: Run, score_thr: float) -> list[Case]:
+def _cases_of(run: Run, score_thr: float) -> list[Case]:
     scores = run.detections.scores
     if not (scores >= score_thr).any():
         best = f'the best has {scores.max():.3f}' if len(scores) else 'there are none at all'
@@ -185,4 +151,4 @@ def _judge(run: Run, score_thr: float) -> list[Case]:
             f'{run.detections_file.path}: no detection with a score of '
             f'{score_thr:g} or more ({best}); lower --score-thr or look at the run'
         )
-    return judge(run.ground_truth, run.detections, run.result.taxonomy, score_thr=score_thr)
+    return find_cases(run.ground_truth, run.detections, run.result.taxonomy, score_thr=score_thr)

@@ -1,8 +1,4 @@
-"""Which photos and boxes are worth a look: where runs differ most, and examples of each error.
-
-Only the choice is here. What became of a detection is decided in `evaluation.error_analysis`,
-how it is drawn in `gallery_pictures`.
-"""
+"""Which photos and boxes to show: where runs differ most, and examples of each kind of error."""
 
 from __future__ import annotations
 
@@ -13,33 +9,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmdet_multigrain.evaluation import Detections, GroundTruth
-from mmdet_multigrain.evaluation.functional.error_analysis import (
-    BOTH,
-    CLASS,
-    ERRORS,
-    Kind,
-    analyze_errors,
-)
+from mmdet_multigrain.evaluation.functional.error_analysis import BOTH, CLASS, Kind, analyze_errors
 from mmdet_multigrain.taxonomy import Taxonomy
 
 Box = tuple[float, float, float, float]
-GALLERIES = ERRORS
-_CONFUSED = (*CLASS, *BOTH)
 
 
 @dataclass(frozen=True)
 class Case:
-    """A detection, or a box that was missed.
+    """A detection, or a missed box.
 
     Attributes:
-        kind: What became of it.
-        image: Position of its photo in the ground truth's `image_ids`.
-        predicted: Label that the detector gave; None if missed.
-        true: Label of the ground truth that it is about; None on the background.
+        kind: Hit, missed, or the kind of error.
+        image: Index of its photo in the ground truth's `image_ids`.
+        predicted: Label of the detection; None if missed.
+        true: Label of the ground truth it is about; None on the background.
         score: Of the detection; None if missed.
-        iou: Of the detection with that ground truth; None if there is none.
-        box: x, y, width, height in pixels: the detection, or what was missed.
-        true_box: The ground truth that it is about; None if there is none.
+        iou: Of the detection with that ground truth; None without one.
+        box: x, y, width, height in pixels of the detection, or of the missed box.
+        true_box: The ground truth it is about; None without one.
     """
 
     kind: Kind
@@ -54,34 +42,29 @@ class Case:
     @property
     def is_confused(self) -> bool:
         """Whether it is about a ground truth of another class."""
-        return self.kind in _CONFUSED
+        return self.kind in (*CLASS, *BOTH)
 
     def is_about(self, labels: Collection[int]) -> bool:
-        """Whether it was predicted as, or truly is, one of these classes."""
+        """Whether its predicted or true class is one of these."""
         return self.predicted in labels or self.true in labels
 
 
-def judge(
-    ground_truth: GroundTruth,
-    detections: Detections,
-    taxonomy: Taxonomy,
-    *,
-    score_thr: float,
-    iou_thr: float = 0.5,
+def find_cases(
+    ground_truth: GroundTruth, detections: Detections, taxonomy: Taxonomy, *, score_thr: float
 ) -> list[Case]:
-    """What became of each detection from a score on, and what is missed without the others.
+    """All detections from a score on, and what is missed without the others.
 
-    Detections on crowd boxes, and those beyond COCO's limit, count for nothing and are left out.
+    A detection is right from IoU 0.5 on. Detections on crowd boxes, and those beyond COCO's limit,
+    do not count and are left out.
 
     Args:
         ground_truth: Annotated boxes.
         detections: Detected boxes.
         taxonomy: Of the labels of both.
         score_thr: Lowest score.
-        iou_thr: IoU from which a detection is right.
 
     Returns:
-        By photo; the detections of one by falling score, then what is missed.
+        By photo; its detections by falling score, then its missed boxes.
     """
     kept = detections.scores >= score_thr
     detections = Detections(
@@ -90,47 +73,40 @@ def judge(
         detections.boxes[kept],
         detections.scores[kept],
     )
-    table = analyze_errors(ground_truth, detections, taxonomy, pos_thr=iou_thr).detections
+    table = analyze_errors(ground_truth, detections, taxonomy).detections
+    true_labels, true_boxes = (
+        ground_truth.labels.tolist(),
+        list(map(tuple, ground_truth.boxes.tolist())),
+    )
     order = np.lexsort((-detections.scores, detections.images))
     cases = []
     for number in order[table.kinds[order] < Kind.MISSED].tolist():
         truth = int(table.truths[number])
-        found = truth >= 0
+        matched = truth >= 0
         cases.append(
             Case(
                 kind=Kind(table.kinds[number]),
                 image=int(detections.images[number]),
                 predicted=int(detections.labels[number]),
-                true=int(ground_truth.labels[truth]) if found else None,
+                true=true_labels[truth] if matched else None,
                 score=float(detections.scores[number]),
-                iou=float(table.ious[number]) if found else None,
+                iou=float(table.ious[number]) if matched else None,
                 box=tuple(detections.boxes[number].tolist()),
-                true_box=tuple(ground_truth.boxes[truth].tolist()) if found else None,
+                true_box=true_boxes[truth] if matched else None,
             )
         )
     for truth in table.missed.tolist():
-        box = tuple(ground_truth.boxes[truth].tolist())
-        cases.append(
-            Case(
-                Kind.MISSED,
-                int(ground_truth.images[truth]),
-                None,
-                int(ground_truth.labels[truth]),
-                None,
-                None,
-                box,
-                box,
-            )
-        )
+        image, box = int(ground_truth.images[truth]), true_boxes[truth]
+        cases.append(Case(Kind.MISSED, image, None, true_labels[truth], None, None, box, box))
     return sorted(cases, key=lambda case: case.image)
 
 
 def choose_cases(
     cases: Iterable[Case], kind: Kind, *, file_names: Sequence[str], count: int
 ) -> list[Case]:
-    """The cases of a kind to show: the surest detections, or the largest missed boxes.
+    """The cases of a kind to show: the most confident detections, or the largest missed boxes.
 
-    Each photo comes once before any comes again; ties are decided by file name.
+    Each photo comes once before any comes again; ties are resolved by file name.
 
     Args:
         cases: Of one run.
@@ -146,11 +122,11 @@ def choose_cases(
         (case for case in cases if case.kind == kind),
         key=lambda case: (-weight(case), file_names[case.image]),
     )
-    times: Counter[int] = Counter()
+    seen: Counter[int] = Counter()
     turns = []
     for case in ranked:
-        turns.append(times[case.image])
-        times[case.image] += 1
+        turns.append(seen[case.image])
+        seen[case.image] += 1
     order = sorted(range(len(ranked)), key=turns.__getitem__)  # stable
     return [ranked[place] for place in order[:count]]
 
@@ -158,10 +134,10 @@ def choose_cases(
 def choose_photos(
     runs: Sequence[Sequence[Case]], *, file_names: Sequence[str], count: int
 ) -> list[int]:
-    """The photos on which runs differ most, or on which a single run errs most.
+    """The photos on which runs differ most, or on which a single run has most errors.
 
-    Runs differ by right minus wrong detections, the highest of all runs minus the lowest. A
-    single run errs where detections are wrong or boxes missed. Ties are decided by file name.
+    Runs differ by right minus wrong detections: the highest of all runs minus the lowest. Errors
+    of a single run are wrong detections and missed boxes. Ties are resolved by file name.
 
     Args:
         runs: The cases of each run.
@@ -181,14 +157,14 @@ def choose_photos(
 
 
 def _sums(cases: Iterable[Case], *, hit: int, error: int, missed: int) -> Counter[int]:
-    """The sum of what the cases of each photo count."""
+    """The sum over the cases of each photo."""
     sums: Counter[int] = Counter()
     for case in cases:
         sums[case.image] += {Kind.HIT: hit, Kind.MISSED: missed}.get(case.kind, error)
     return sums
 
 
-def by_photo(cases: Iterable[Case]) -> defaultdict[int, list[Case]]:
+def cases_by_photo(cases: Iterable[Case]) -> defaultdict[int, list[Case]]:
     """The cases of each photo, in their order."""
     photos = defaultdict(list)
     for case in cases:

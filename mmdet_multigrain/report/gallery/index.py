@@ -1,6 +1,6 @@
-"""What lists the pictures of a gallery: index.csv for programs, index.html for people.
+"""The lists of a gallery's pictures: index.csv for programs, index.html for people.
 
-Paths are relative to the folder of both, so that it can be moved and opened without a network.
+Paths are relative to the gallery's folder, so that it can be moved and opened offline.
 """
 
 from __future__ import annotations
@@ -16,33 +16,17 @@ import jinja2
 
 from ..table import Column, Table
 from .cases import Case
-from .drawing import Area, Look
+from .drawing import Area, ClassStyle
 
 CSV_COLUMNS = (
-    'file',
-    'kind',
-    'run',
-    'image_id',
-    'predicted',
-    'true',
-    'score',
-    'iou',
-    'picture',
-    'x',
-    'y',
-    'width',
-    'height',
+    *('file', 'kind', 'run', 'image_id', 'predicted', 'true', 'score', 'iou', 'picture'),
+    *('x', 'y', 'width', 'height'),
 )
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture that was written.
-
-    Attributes:
-        path: Relative to the index.
-        caption: What it shows.
-    """
+    """A written picture: its path, relative to the index, and its caption."""
 
     path: PurePosixPath
     caption: str
@@ -58,7 +42,7 @@ class GalleryPage:
     """The pictures of one kind of error of one run.
 
     Attributes:
-        kind: The kind in words.
+        kind: Name of the kind.
         total: How many cases there are.
         sheet: Its contact sheet.
         pictures: One for each case shown, and where it is on the contact sheet.
@@ -72,7 +56,7 @@ class GalleryPage:
 
 @dataclass(frozen=True)
 class Page:
-    """What index.html shows.
+    """The content of index.html.
 
     Attributes:
         detail: How the pictures were chosen.
@@ -88,7 +72,7 @@ class Page:
 
 
 def render_page(page: Page) -> str:
-    """The HTML page; it loads nothing but the pictures beside it."""
+    """The HTML page; it loads nothing but the pictures next to it."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -97,31 +81,28 @@ def render_page(page: Page) -> str:
 
 
 def case_row(
-    case: Case, look: Look, *, run: str, file_name: str, image_id: Any, picture: PurePosixPath
+    case: Case,
+    classes: ClassStyle,
+    *,
+    run: str,
+    file_name: str,
+    image_id: Any,
+    picture: PurePosixPath,
 ) -> tuple[Any, ...]:
     """The row of index.csv for one case on one picture."""
-
-    def name(label: int | None) -> str | None:
-        return None if label is None else look.name(label)
-
+    labels = case.predicted, case.true
     return (
         file_name,
         case.kind.label,
         run,
         image_id,
-        name(case.predicted),
-        name(case.true),
-        _rounded(case.score, 4),
-        _rounded(case.iou, 4),
+        *(None if label is None else classes.name(label) for label in labels),
+        *(None if value is None else round(value, 4) for value in (case.score, case.iou)),
         str(picture),
-        *(_rounded(value, 2) for value in case.box),
+        *(round(value, 2) for value in case.box),
     )
 
 
 def case_table(rows: Sequence[tuple[Any, ...]]) -> Table:
     """index.csv as a table."""
-    return Table(tuple(Column(key, key) for key in CSV_COLUMNS), tuple(rows))
-
-
-def _rounded(value: float | None, digits: int) -> float | None:
-    return None if value is None else round(value, digits)
+    return Table([Column(key) for key in CSV_COLUMNS], rows)

@@ -7,8 +7,13 @@ import pytest
 from matplotlib.text import Text
 
 from mmdet_multigrain.coco.boxes import box_columns
-from mmdet_multigrain.report.dataset.figures import box_sizes, class_counts, superclass_groups
-from mmdet_multigrain.report.dataset.grouping_figure import Block, grouping, into_columns
+from mmdet_multigrain.report.dataset.figures import (
+    Group,
+    box_sizes,
+    class_counts,
+    superclass_groups,
+)
+from mmdet_multigrain.report.dataset.grouping_figure import grouping, into_columns
 from mmdet_multigrain.report.dataset.stats import dataset_stats
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.visualization import style
@@ -169,16 +174,16 @@ def test_box_plots_by_hand():
         first = axes.containers[0][0]
     # One superclass after another; the class without boxes is left out.
     assert len(names) == 7 and names[-1] == 'solo (22)' and names[0].endswith('… (900)')
-    low, high = stats.train.classes[0].sizes.pixels[1:4:2]
+    low, high = stats.train.classes[0].size_px[1:4:2]
     assert (first.get_x(), first.get_x() + first.get_width()) == pytest.approx((low, high))
 
 
 def test_superclass_groups():
     groups = superclass_groups(SAMPLES['openimages'])
-    assert sorted(label for *_, labels in groups for label in labels) == list(range(40))
-    assert groups[-1][0] == 'no superclass' and len(groups[-1][2]) == 10
+    assert sorted(label for group in groups for label in group.labels) == list(range(40))
+    assert groups[-1].name == 'no superclass' and len(groups[-1].labels) == 10
     counts = SAMPLES['openimages'].train.counts
-    sums = [sum(counts[label] for label in labels) for *_, labels in groups[:-1]]
+    sums = [sum(counts[label] for label in group.labels) for group in groups[:-1]]
     assert sums == sorted(sums, reverse=True) and len(sums) == 7
 
 
@@ -202,6 +207,6 @@ def test_the_grouping_shows_every_class_and_count():
     ],
 )
 def test_columns_of_even_height(sizes, expected):
-    columns = into_columns([Block('', '', tuple(range(size))) for size in sizes])
-    found = [[len(block.labels) for block in column] for column in columns]
+    columns = into_columns([Group('', '', tuple(range(size))) for size in sizes])
+    found = [[len(group.labels) for group in column] for column in columns]
     assert found == expected

@@ -24,14 +24,14 @@ def test_a_split_by_hand(content, stats_of):
     assert stats.train.boxes_per_image == (1, 1, 1, 1)
     assert stats.train.imbalance == 3
     # Sizes 10, 20, 100 pixels.
-    assert (shirt.sizes.small, shirt.sizes.medium, shirt.sizes.large) == (2, 0, 1)
-    assert shirt.sizes.pixels == pytest.approx((11, 15, 20, 60, 92))
+    assert (shirt.small, shirt.medium, shirt.large) == (2, 0, 1)
+    assert shirt.size_px == pytest.approx((11, 15, 20, 60, 92))
     # 10 and 20 of 100, 100 of 400 pixels.
-    assert shirt.sizes.relative[1:4] == pytest.approx((0.15, 0.2, 0.225))
+    assert shirt.size_relative[1:4] == pytest.approx((0.15, 0.2, 0.225))
     # 32 and 96 pixels lie on the bounds; they are medium.
-    assert (vest.sizes.small, vest.sizes.medium, vest.sizes.large) == (0, 2, 0)
-    assert (skirt.sizes.small, skirt.sizes.medium, skirt.sizes.large) == (0, 1, 0)
-    assert hat.sizes.pixels is None and hat.sizes.relative is None
+    assert (vest.small, vest.medium, vest.large) == (0, 2, 0)
+    assert (skirt.small, skirt.medium, skirt.large) == (0, 1, 0)
+    assert hat.size_px is None and hat.size_relative is None
 
 
 def test_superclasses_by_hand(content, stats_of):
@@ -75,8 +75,8 @@ def test_the_last_of_the_order_are_the_rarest(counts):
 
 def test_sizes_of_images_of_unknown_size(content, stats_of):
     del content['images'][0]['width']
-    sizes = stats_of(content).train.classes[0].sizes
-    assert sizes.pixels[2] == 20 and sizes.relative == (0.25,) * 5
+    shirt = stats_of(content).train.classes[0]
+    assert shirt.size_px[2] == 20 and shirt.size_relative == (0.25,) * 5
 
 
 @settings(max_examples=50, deadline=None)
@@ -106,11 +106,11 @@ def test_against_loops(seed):
         sides = [(item['bbox'][2] * item['bbox'][3]) ** 0.5 for item in mine]
         assert row.boxes == len(mine)
         assert row.images == len({item['image_id'] for item in mine})
-        assert row.sizes.small == sum(side < 32 for side in sides)
-        assert row.sizes.large == sum(side > 96 for side in sides)
+        assert row.small == sum(side < 32 for side in sides)
+        assert row.large == sum(side > 96 for side in sides)
         if mine:
-            assert row.sizes.pixels[2] == pytest.approx(np.median(sides))
-            assert row.sizes.relative[2] == pytest.approx(np.median(sides) / 60000**0.5)
+            assert row.size_px[2] == pytest.approx(np.median(sides))
+            assert row.size_relative[2] == pytest.approx(np.median(sides) / 60000**0.5)
     for group, row in enumerate(split.superclasses):
         mine = [item for item in kept if (item['category_id'] - 1) // 2 == group]
         assert (row.boxes, row.images) == (len(mine), len({item['image_id'] for item in mine}))

@@ -11,10 +11,10 @@ from mmdet_multigrain.evaluation import Detections, GroundTruth
 from mmdet_multigrain.evaluation.functional.error_analysis import Kind
 from mmdet_multigrain.report.gallery.cases import (
     Case,
-    by_photo,
+    cases_by_photo,
     choose_cases,
     choose_photos,
-    judge,
+    find_cases,
 )
 
 SHIRT, VEST, SKIRT, HAT = range(4)  # of the taxonomy in conftest.py: two tops, a bottom, a hat
@@ -51,7 +51,7 @@ def truth():
 
 
 def test_each_kind(truth, taxonomy):
-    found = judge(
+    found = find_cases(
         truth,
         detections_of(
             (0, SHIRT, [0, 0, 10, 10], 0.9),  # hit
@@ -104,7 +104,7 @@ def test_each_kind(truth, taxonomy):
 def test_a_lower_threshold_finds_what_was_missed(truth, taxonomy):
     detections = detections_of((1, HAT, [20, 20, 10, 10], 0.49))
     kinds = {
-        thr: [case.kind for case in judge(truth, detections, taxonomy, score_thr=thr)]
+        thr: [case.kind for case in find_cases(truth, detections, taxonomy, score_thr=thr)]
         for thr in (0.49, 0.5)
     }
     assert kinds == {0.49: [Kind.MISSED, Kind.MISSED, Kind.HIT], 0.5: [Kind.MISSED] * 3}
@@ -112,11 +112,16 @@ def test_a_lower_threshold_finds_what_was_missed(truth, taxonomy):
 
 def test_crowds_count_for_nothing(taxonomy):
     truth = truth_of((0, SHIRT, [0, 0, 10, 10]), crowd=[0])
-    assert judge(truth, detections_of((0, SHIRT, [1, 1, 5, 5], 0.9)), taxonomy, score_thr=0.5) == []
+    assert (
+        find_cases(truth, detections_of((0, SHIRT, [1, 1, 5, 5], 0.9)), taxonomy, score_thr=0.5)
+        == []
+    )
 
 
 def test_classes_on_either_side(truth, taxonomy):
-    found = judge(truth, detections_of((0, HAT, [50, 50, 10, 10], 0.6)), taxonomy, score_thr=0.5)
+    found = find_cases(
+        truth, detections_of((0, HAT, [50, 50, 10, 10], 0.6)), taxonomy, score_thr=0.5
+    )
     confused, shirt, hat = found
     assert confused.is_about({HAT}) and confused.is_about({SKIRT})
     assert not confused.is_about({SHIRT, VEST})
@@ -184,7 +189,7 @@ def test_photos_on_which_one_run_errs_most():
 
 def test_cases_by_photo():
     cases = [case(image=1), case(image=0), case(Kind.HIT, image=1)]
-    photos = by_photo(cases)
+    photos = cases_by_photo(cases)
     assert photos[1] == [cases[0], cases[2]] and photos[0] == [cases[1]] and photos[2] == []
 
 

@@ -12,7 +12,8 @@ from mmdet_multigrain.report.gallery.cases import Case
 from mmdet_multigrain.report.gallery.drawing import (
     CELL,
     GAP,
-    Look,
+    ClassStyle,
+    case_label,
     contact_sheet,
     draw_cell,
     marks_of,
@@ -20,7 +21,6 @@ from mmdet_multigrain.report.gallery.drawing import (
     side_by_side,
     tally,
     truth_marks,
-    words,
 )
 from mmdet_multigrain.visualization.pictures import MISSED, Mark
 from mmdet_multigrain.visualization.style import superclass_colors
@@ -33,8 +33,8 @@ HIT = Case(Kind.HIT, 0, 1, 1, 1.0, 0.9, BOX, OTHER)
 
 
 @pytest.fixture
-def look(taxonomy):
-    return Look(taxonomy)
+def classes(taxonomy):
+    return ClassStyle(taxonomy)
 
 
 @pytest.fixture
@@ -42,8 +42,8 @@ def photo():
     return Image.new('RGB', (96, 120), (128, 128, 128))
 
 
-def test_words(look):
-    assert [words(case, look) for case in (CONFUSED, BACKGROUND, LOST, HIT)] == [
+def test_labels(classes):
+    assert [case_label(case, classes) for case in (CONFUSED, BACKGROUND, LOST, HIT)] == [
         'skirt (shirt) 0.88',
         'hat 0.50',
         'missed: vest',
@@ -51,18 +51,18 @@ def test_words(look):
     ]
 
 
-def test_marks(look, taxonomy):
+def test_marks(classes, taxonomy):
     colors = {name: rgb(color) for name, color in superclass_colors(taxonomy).items()}
-    assert marks_of(CONFUSED, look) == [
+    assert marks_of(CONFUSED, classes) == [
         Mark(BOX, 'skirt (shirt) 0.88', colors['bottom']),
         Mark(OTHER, '', colors['top'], dashed=True),
     ]
-    assert marks_of(BACKGROUND, look) == [Mark(BOX, 'hat 0.50', colors['hat'])]
-    assert marks_of(LOST, look) == [Mark(BOX, 'missed: vest', MISSED, dashed=True)]
+    assert marks_of(BACKGROUND, classes) == [Mark(BOX, 'hat 0.50', colors['hat'])]
+    assert marks_of(LOST, classes) == [Mark(BOX, 'missed: vest', MISSED, dashed=True)]
     assert len(set(colors.values()) | {MISSED}) == 4
 
 
-def test_marks_of_the_ground_truth(look):
+def test_marks_of_the_ground_truth(classes):
     truth = GroundTruth(
         (5, 6),
         np.array([0, 1, 1]),
@@ -71,11 +71,11 @@ def test_marks_of_the_ground_truth(look):
         np.ones(3),
         np.array([False, True, False]),
     )
-    assert [mark.text for mark in truth_marks(truth, 1, look, labels={0, 1, 2})] == [
+    assert [mark.text for mark in truth_marks(truth, 1, classes, labels={0, 1, 2})] == [
         'vest (crowd)',
         'skirt',
     ]
-    assert [mark.box for mark in truth_marks(truth, 1, look, labels={0, 2})] == [OTHER]
+    assert [mark.box for mark in truth_marks(truth, 1, classes, labels={0, 2})] == [OTHER]
 
 
 def test_tally():
@@ -84,14 +84,16 @@ def test_tally():
 
 
 @pytest.mark.parametrize(('runs', 'columns'), [(1, 2), (3, 4), (4, 3), (6, 4)])
-def test_columns(photo, look, runs, columns):
-    picture = side_by_side(photo, [], {str(n): [HIT, LOST] for n in range(runs)}, look, width=150)
+def test_columns(photo, classes, runs, columns):
+    picture = side_by_side(
+        photo, [], {str(n): [HIT, LOST] for n in range(runs)}, classes, width=150
+    )
     assert picture.width == columns * (150 + GAP) + GAP
 
 
-def test_a_sheet_says_where_its_cells_are(photo, look):
+def test_a_sheet_says_where_its_cells_are(photo, classes):
     cells = [
-        draw_cell(photo, case, look, caption=[str(n)])
+        draw_cell(photo, case, classes, caption=[str(n)])
         for n, case in enumerate([HIT, LOST, CONFUSED, BACKGROUND, HIT])
     ]
     for cell in cells:
@@ -104,3 +106,8 @@ def test_a_sheet_says_where_its_cells_are(photo, look):
         corner = round(left * sheet.width), round(top * sheet.height)
         assert sheet.getpixel(corner) == (1, 2, 3)
         assert (round(width * sheet.width), round(height * sheet.height)) == cells[0].size
+
+
+def test_wrong_detections_have_a_cross(classes):
+    labels = [case_label(case, classes, cross=True) for case in (CONFUSED, BACKGROUND, LOST, HIT)]
+    assert labels == ['× skirt (shirt) 0.88', '× hat 0.50', 'missed: vest', 'vest 1.00']

@@ -333,12 +333,12 @@ def _read_result(folder: Path) -> None:
 
 def _read_detections(folder: Path) -> None:
     from mmdet_multigrain.report.gallery.browse import Choice
-    from mmdet_multigrain.report.gallery.cases import judge
+    from mmdet_multigrain.report.gallery.cases import find_cases
     from mmdet_multigrain.report.runs.load import load_runs
 
     spec = f'{folder / "dets.json"}:{folder / "val.json"}'
     (run,) = load_runs([spec])
-    judge(run.ground_truth, run.detections, run.result.taxonomy, score_thr=Choice().score_thr)
+    find_cases(run.ground_truth, run.detections, run.result.taxonomy, score_thr=Choice().score_thr)
     _report(folder, spec)
 
 
