@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmdet_multigrain.engine.run_equality import differences, log_entries
+from benchmarks.common.run_equality import differences, log_entries
 
 from .conftest import REPOSITORY, call, options
 

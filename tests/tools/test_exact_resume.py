@@ -14,9 +14,9 @@ import pytest
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 
+from benchmarks.common.run_equality import differences, log_entries
 from mmdet_multigrain.datasets import SeededDataset
 from mmdet_multigrain.engine.checkpoint.read import read_checkpoint
-from mmdet_multigrain.engine.run_equality import differences, log_entries
 
 from .conftest import SMALL, Result, call
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.common.run_equality import differences, log_entries
 from mmdet_multigrain.engine.checkpoint.read import read_checkpoint
-from mmdet_multigrain.engine.run_equality import differences, log_entries
 
 from .conftest import REPOSITORY, Result, call, options, start
 

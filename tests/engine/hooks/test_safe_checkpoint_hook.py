@@ -1,6 +1,6 @@
 """Checkpoints that are killed, fail or fill the disk while they are written; a tiny model.
 
-Kills are in tests/tools/test_kill_checkpoint_writes.py: they need processes of their own.
+Kills are in tests/benchmarks/reliability: they need processes of their own.
 """
 
 import errno

@@ -1,0 +1,1 @@
+"""What several benchmarks share: timing in fresh processes, comparing runs."""

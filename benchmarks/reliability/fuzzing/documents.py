@@ -1,0 +1,285 @@
+"""Valid documents of every kind that the readers read, small and drawn by Hypothesis.
+
+What is done to them belongs in `mutations`, who reads them in `readers`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import strategies as st
+
+CLASSES = ('shirt', 'vest', 'skirt', 'hat')
+TAXONOMY = {
+    'name': 'garments',
+    'groups': {'top': ['shirt', 'vest'], 'bottom': ['skirt']},
+    'ungrouped': ['hat'],
+    'classes': list(CLASSES),
+    'aliases': {'vest': ['gilet']},
+}
+IMAGE_SIZE = (64, 80)
+LABEL_NAMES = {
+    '/m/01n4qj': 'Shirt',
+    '/m/02wv6h6': 'Skirt',
+    '/m/02dl1y': 'Hat',
+    '/m/09j2d': 'Clothing',
+    '/m/0c_jw': 'Furniture',
+    '/m/0hf58v5': 'Luggage',
+    '/m/011k07': 'Tortoise',
+    '/m/0bl9f': 'Entity',
+}
+_BOX_COLUMNS = (
+    'ImageID',
+    'Source',
+    'LabelName',
+    'Confidence',
+    'XMin',
+    'XMax',
+    'YMin',
+    'YMax',
+    'IsOccluded',
+    'IsTruncated',
+    'IsGroupOf',
+    'IsDepiction',
+    'IsInside',
+)
+_NAMES = st.sampled_from(['shirt', 'vest', 'skirt', 'hat', 'top', 'sun hat', 'T_shirt', 'bas', 'é'])
+_SMALL = st.integers(0, 40)
+_SIDE = st.integers(1, 40)
+
+
+@st.composite
+def taxonomies(draw: Callable[[Any], Any]) -> dict[str, Any]:
+    """A mapping as a taxonomy's YAML file holds it: bare groups, or with all keys."""
+    names = draw(st.lists(_NAMES, min_size=2, max_size=6, unique=True))
+    cut = draw(st.integers(1, len(names) - 1))
+    groups: dict[str, Any] = {'one': names[:cut]}
+    if len(names) > cut + 1:
+        groups['other'] = draw(
+            st.sampled_from(
+                [names[cut:], {'inner': names[cut:]}, [names[cut], {'inner': names[cut + 1 :]}]]
+            )
+        )
+        ungrouped = []
+    else:
+        ungrouped = names[cut:]
+    if draw(st.booleans()) and not ungrouped:
+        return groups
+    mapping = {
+        'name': 'drawn',
+        'description': 'a few',
+        'groups': groups,
+        'ungrouped': ungrouped,
+        'classes': names,
+        'aliases': {names[0]: ['other name']},
+    }
+    for key in draw(st.lists(st.sampled_from(['name', 'description', 'classes', 'aliases']))):
+        mapping.pop(key, None)
+    if draw(st.booleans()):
+        mapping['levels'] = draw(st.integers(2, 4))
+    return mapping
+
+
+@st.composite
+def coco_files(draw: Callable[[Any], Any]) -> dict[str, Any]:
+    """A COCO file of up to three images, six boxes and the four classes."""
+    image_ids = draw(st.lists(st.integers(1, 9), min_size=1, max_size=3, unique=True))
+    parents = {name: group for group, names in TAXONOMY['groups'].items() for name in names}
+    annotations = []
+    for number in range(1, draw(st.integers(1, 6)) + 1):
+        x, y, width, height = (draw(side) for side in (_SMALL, _SMALL, _SIDE, _SIDE))
+        annotations.append(
+            {
+                'id': number,
+                'image_id': draw(st.sampled_from(image_ids)),
+                'category_id': draw(st.integers(1, len(CLASSES))),
+                'bbox': [x, y, width, height],
+                'area': width * height,
+                'iscrowd': draw(st.sampled_from([0, 0, 0, 1])),
+            }
+        )
+    return {
+        'images': [
+            {
+                'id': image_id,
+                'file_name': f'{image_id}.jpg',
+                'width': IMAGE_SIZE[0],
+                'height': IMAGE_SIZE[1],
+            }
+            for image_id in image_ids
+        ],
+        'annotations': annotations,
+        'categories': [
+            {'id': number, 'name': name, 'supercategory': parents.get(name, '')}
+            for number, name in enumerate(CLASSES, start=1)
+        ],
+    }
+
+
+@st.composite
+def deepfashion2_items(draw: Callable[[Any], Any]) -> dict[str, Any]:
+    """One annotation file of DeepFashion2."""
+    document: dict[str, Any] = {'source': 'user', 'pair_id': 7}
+    names = {1: 'short sleeve top', 8: 'trousers', 13: 'sling dress'}
+    for number in range(1, draw(st.integers(1, 3)) + 1):
+        x, y = draw(_SMALL), draw(_SMALL)
+        category = draw(st.sampled_from([*names]))
+        document[f'item{number}'] = {
+            'segmentation': [[x, y, x + 9, y, x + 9, y + 9]],
+            'scale': 2,
+            'viewpoint': 1,
+            'zoom_in': 1,
+            'landmarks': [x, y, 2] * 3,
+            'style': 1,
+            'occlusion': 2,
+            'bounding_box': [x, y, x + draw(_SIDE), y + draw(_SIDE)],
+            'category_id': category,
+            'category_name': names[category],
+        }
+    return document
+
+
+@st.composite
+def openimages_boxes(draw: Callable[[Any], Any]) -> list[list[Any]]:
+    """Rows of a box file of Open Images."""
+    fractions = st.integers(0, 100).map(lambda value: value / 100)
+    rows: list[list[Any]] = [list(_BOX_COLUMNS)]
+    for _ in range(draw(st.integers(1, 5))):
+        x1, y1 = draw(fractions) / 2, draw(fractions) / 2
+        rows.append(
+            [
+                draw(st.sampled_from(['0001', '0002', '0003'])),
+                'xclick',
+                draw(st.sampled_from([*LABEL_NAMES])),
+                1,
+                x1,
+                x1 + 0.4,
+                y1,
+                y1 + 0.3,
+                *(draw(st.sampled_from([0, 1, -1])) for _ in range(5)),
+            ]
+        )
+    return rows
+
+
+@st.composite
+def openimages_sizes(draw: Callable[[Any], Any]) -> list[list[Any]]:
+    """Rows of a file of image sizes."""
+    return [
+        ['ImageID', 'Width', 'Height'],
+        *([f'000{number}', draw(st.integers(1, 2000)), 768.0] for number in (1, 2, 3)),
+    ]
+
+
+@st.composite
+def descriptions(draw: Callable[[Any], Any]) -> list[list[str]]:
+    """Rows of Open Images' class descriptions, with or without a first line of names."""
+    head = draw(st.sampled_from([[], [['LabelName', 'DisplayName']]]))
+    return [*head, *map(list, LABEL_NAMES.items())]
+
+
+@st.composite
+def hierarchies(draw: Callable[[Any], Any]) -> dict[str, Any]:
+    """Open Images' class hierarchy: some leaves below clothing, perhaps at a second place."""
+    leaves = [{'LabelName': name} for name in list(LABEL_NAMES)[:3]]
+    cut = draw(st.integers(1, 2))
+    parts = [{'LabelName': '/m/011k07'}] if draw(st.booleans()) else []
+    return {
+        'LabelName': '/m/0bl9f',
+        'Subcategory': [
+            {
+                'LabelName': '/m/09j2d',
+                'Subcategory': [
+                    *leaves[:cut],
+                    {'LabelName': '/m/0hf58v5', 'Subcategory': leaves[cut:]},
+                ],
+                'Part': parts,
+            },
+            {'LabelName': '/m/0c_jw'},
+            leaves[0],
+        ],
+    }
+
+
+@st.composite
+def detections(draw: Callable[[Any], Any]) -> list[dict[str, Any]]:
+    """Detections in COCO's results format, on the images of `fixed_coco`."""
+    return [
+        {
+            'image_id': draw(st.integers(1, 2)),
+            'category_id': draw(st.integers(1, 4)),
+            'bbox': [draw(_SMALL), draw(_SMALL), draw(_SIDE), draw(_SIDE)],
+            'score': draw(st.integers(0, 100)) / 100,
+        }
+        for _ in range(draw(st.integers(0, 5)))
+    ]
+
+
+def fixed_coco() -> dict[str, Any]:
+    """Ground truth for files that need one beside them."""
+    parents = {'shirt': 'top', 'vest': 'top', 'skirt': 'bottom'}
+    return {
+        'images': [
+            {'id': number, 'file_name': f'{number}.jpg', 'width': 64, 'height': 80}
+            for number in (1, 2)
+        ],
+        'annotations': [
+            {
+                'id': label,
+                'image_id': label % 2 + 1,
+                'category_id': label,
+                'bbox': [5 * label, 4, 20, 30],
+                'area': 600,
+                'iscrowd': 0,
+            }
+            for label in (1, 2, 3, 4)
+        ],
+        'categories': [
+            {'id': number, 'name': name, 'supercategory': parents.get(name, '')}
+            for number, name in enumerate(CLASSES, start=1)
+        ],
+    }
+
+
+@functools.cache
+def _result() -> dict[str, Any]:
+    from mmdet_multigrain.evaluation import (
+        Detections,
+        GroundTruth,
+        Result,
+        RunRecord,
+        evaluate_levels,
+        summarize,
+    )
+    from mmdet_multigrain.evaluation.result_file import to_dict
+    from mmdet_multigrain.taxonomy import Taxonomy
+
+    taxonomy, coco = Taxonomy.load(TAXONOMY), fixed_coco()
+    truth = GroundTruth.from_annotations([1, 2], coco['annotations'], range(1, 5))
+    found = Detections(truth.images[:3], truth.labels[:3], truth.boxes[:3], truth.areas[:3] / 1e3)
+    levels = evaluate_levels(truth, found, [taxonomy.group_index(level) for level in (0, 1)])
+    return to_dict(
+        Result(
+            summary=summarize(levels, taxonomy, (9, 5, 7, 1)),
+            taxonomy=taxonomy,
+            ann_file='val.json',
+            train_ann_file='train.json',
+            detections_file='result.bbox.json',
+            run=RunRecord(
+                config='configs/wgroup_r18.py',
+                checkpoint='iter_9.pth',
+                iteration=9,
+                seed=3,
+                command='test.py',
+                git_revision='0' * 40,
+                versions={'torch': '2'},
+            ),
+        )
+    )
+
+
+def results() -> st.SearchStrategy[dict[str, Any]]:
+    """A result.json as a test leaves it."""
+    return st.builds(_result)

@@ -1,0 +1,1 @@
+"""Time of training, inference, loading, evaluation, conversion and resuming."""

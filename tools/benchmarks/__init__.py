@@ -1,1 +1,0 @@
-"""What tools/benchmark_converters.py runs, one module for each release, and how it measures."""
