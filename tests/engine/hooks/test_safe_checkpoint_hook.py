@@ -4,36 +4,24 @@ Kills are in tests/benchmarks/reliability: they need processes of their own.
 """
 
 import errno
-import importlib.util
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 from mmdet.registry import HOOKS
 from mmengine.runner import find_latest_checkpoint
 
+from benchmarks.reliability import tiny_run as tiny
 from mmdet_multigrain.engine import SafeCheckpointHook
 from mmdet_multigrain.engine.checkpoint.find import check_whole, find_last_checkpoint
 from mmdet_multigrain.utils.errors import CheckpointError
 
-FOLDER = Path(__file__).resolve().parents[3] / 'tools' / 'reliability'
 BEST = 'best_tiny_score_iter_{}.pth'
-
-
-def load_tiny_run():
-    spec = importlib.util.spec_from_file_location('tiny_run', FOLDER / 'tiny_run.py')
-    module = sys.modules['tiny_run'] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-tiny = load_tiny_run()
 
 
 def names(folder):
@@ -432,13 +420,11 @@ def test_only_local_folders():
 
 TWO = """
 import errno, os, sys
-sys.path.insert(0, {folder!r})
-from pathlib import Path
 import torch, torch._dynamo
 from mmdet_multigrain.launch import quiet_imports, run_tool
 with quiet_imports():
     import mmdet.models
-    import tiny_run
+    from benchmarks.reliability import tiny_run
 
 work_dir = Path({work_dir!r})
 
@@ -463,9 +449,9 @@ for fails in (True, False):
 """
 
 
-def test_the_other_process_does_not_wait_for_one_that_cannot_save(tmp_path):
-    code = TWO.format(folder=str(FOLDER), work_dir=str(tmp_path / 'run'))
-    variables = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(FOLDER.parents[1])}
+def test_the_other_process_does_not_wait_for_one_that_cannot_save(repository, tmp_path):
+    code = TWO.format(work_dir=str(tmp_path / 'run'))
+    variables = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(repository)}
     done = subprocess.run(
         [sys.executable, '-c', code], capture_output=True, text=True, timeout=280, env=variables
     )
