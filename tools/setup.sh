@@ -12,7 +12,7 @@
 #     CUDA_HOME         the CUDA toolkit; unset: the one that is found
 #     FORCE_CUDA=1      CUDA operators on a machine whose GPU is elsewhere (a login node)
 #
-# The long part is mmcv: its operators get compiled, about 8 minutes on 2 cores. A second call
+# The long part is mmcv: its operators get compiled, 2 to 4 minutes on 2 cores. A second call
 # costs seconds, one after an interruption goes on with the step that was interrupted, and one in
 # an environment that broke fixes it. Logs: multigrain_setup/ in the environment's folder.
 set -euo pipefail
@@ -309,7 +309,7 @@ install_openmmlab() {
 
     # The operators import mmengine, so that mmcv comes last.
     if [[ $(pip freeze) != *"$mmcv"* ]] || ! has mmcv 'mmcv operators' 'CUDA operators'; then
-        say 'mmcv: compiling its operators takes about 8 minutes on 2 cores, longer with CUDA' \
+        say 'mmcv: compiling its operators takes 2 to 4 minutes on 2 cores, longer with CUDA' \
             '(seconds if pip kept them from an earlier time)'
         install_mmcv "$mmcv"
     fi
@@ -333,7 +333,7 @@ install_mmcv() {
     fi
     mv -- "$STATE/mmcv.log" "$STATE/mmcv-fast.log"
     say "mmcv: the fast build failed (log: $STATE/mmcv-fast.log); compiling it plainly," \
-        'which takes three times as long'
+        'which takes four times as long'
     pip cache remove onedl_mmcv >/dev/null 2>&1 || true
     compile_mmcv plain "$1" --no-binary onedl-mmcv || status=$?
     ((status != 1)) || give_up mmcv
