@@ -419,7 +419,8 @@ def test_only_local_folders():
 
 
 TWO = """
-import errno, os, sys
+import errno, os
+from pathlib import Path
 import torch, torch._dynamo
 from mmdet_multigrain.launch import quiet_imports, run_tool
 with quiet_imports():
