@@ -10,10 +10,6 @@ from .comparison import Gain
 
 NOISE = '°'  # marks a gain whose interval contains 0
 INTERVAL = f'{CONFIDENCE:.0%}'.replace('%', ' %') + ' interval'
-LEGEND = (
-    f'In brackets the {INTERVAL} of a paired bootstrap over the images; {NOISE} it contains '
-    '0: the difference may be noise; in bold: it does not.'
-)
 
 
 def percent(value: float) -> float | None:

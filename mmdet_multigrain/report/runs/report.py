@@ -9,30 +9,15 @@ from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ReportError
 from mmdet_multigrain.visualization import style
 
-from . import tables
+from . import diagnostic_sections, sections, tables
 from .comparison import Comparison, compare_paper
-from .diagnostic_sections import (
-    calibration_section,
-    confusion_section,
-    error_section,
-    shown_variants,
-)
 from .diagnostics import VariantDiagnostics
 from .document import Document, Points, Section
 from .paper import Paper
 from .run import Run
-from .sections import (
-    DATASETS,
-    PAPER,
-    class_section,
-    gain_section,
-    overall_section,
-    paper_section,
-    reading_section,
-    run_section,
-)
 from .summary import best_of, error_points, gain_sentences, summary_points
 from .tables import PaperReference
+from .texts import section, text
 
 
 def runs_document(
@@ -64,17 +49,17 @@ def runs_document(
     comparison = dataclasses.replace(comparison, variants=tuple(variants))
     summary, taxonomy = runs[0].result.summary, runs[0].result.taxonomy
     reference = paper and match_paper(paper, taxonomy, source=runs[0].source)
-    sections = [
+    parts = [
         _summary_section(comparison, diagnostics, reference),
-        run_section(runs, comparison),
-        overall_section(comparison, reference),
-        gain_section(comparison, reference),
-        class_section(comparison, style.superclass_colors(taxonomy), reference),
-        error_section(runs, comparison, diagnostics),
-        confusion_section(comparison, diagnostics),
-        calibration_section(diagnostics),
-        paper and paper_section(paper),
-        reading_section(comparison),
+        sections.run_section(runs, comparison),
+        sections.overall_section(comparison, reference),
+        sections.gain_section(comparison, reference),
+        sections.class_section(comparison, style.superclass_colors(taxonomy), reference),
+        diagnostic_sections.error_section(runs, comparison, diagnostics),
+        diagnostic_sections.confusion_section(comparison, diagnostics),
+        diagnostic_sections.calibration_section(diagnostics),
+        paper and sections.paper_section(paper),
+        sections.reading_section(comparison),
     ]
     data = _data(comparison)
     if diagnostics:
@@ -85,7 +70,7 @@ def runs_document(
         title=f'Report: {", ".join(names) if len(names) < 6 else f"{len(names)} variants"}',
         detail=f'{len(runs)} runs on {summary.num_images:,} images with {boxes:,} boxes of '
         f'{taxonomy.num_classes} classes; AP in percent, gains over {comparison.baseline}.',
-        sections=[section for section in sections if section is not None],
+        sections=[part for part in parts if part is not None],
         data=data,
     )
 
@@ -95,15 +80,15 @@ def paper_document(paper: Paper) -> Document:
     comparison = compare_paper(paper)
     points = [point for point in summary_points(comparison) if point[0] != 'Seeds']
     return Document(
-        title=f"The paper's numbers on {DATASETS[paper.dataset]}",
-        detail=f'What {PAPER} prints, in percent; no run of yours is in this report.',
+        title=f"The paper's numbers on {sections.DATASETS[paper.dataset]}",
+        detail=text('paper_detail', paper=sections.PAPER),
         sections=[
-            Section('summary', 'Summary', [Points(points)]),
-            overall_section(comparison),
-            gain_section(comparison),
-            class_section(comparison, style.superclass_colors(paper.taxonomy)),
-            paper_section(paper),
-            reading_section(comparison),
+            section('summary', [Points(points)]),
+            sections.overall_section(comparison),
+            sections.gain_section(comparison),
+            sections.class_section(comparison, style.superclass_colors(paper.taxonomy)),
+            sections.paper_section(paper),
+            sections.reading_section(comparison),
         ],
         data=_data(comparison),
     )
@@ -134,12 +119,13 @@ def _summary_section(
     diagnostics: Sequence[VariantDiagnostics],
     reference: PaperReference | None,
 ) -> Section:
-    points = [*summary_points(comparison), *error_points(shown_variants(comparison, diagnostics))]
+    shown = diagnostic_sections.shown_variants(comparison, diagnostics)
+    points = [*summary_points(comparison), *error_points(shown)]
     if reference is not None:
         best = best_of(reference.comparison.variants)
         lead = f"The paper's {best.name} over its {reference.comparison.baseline}"
         points.append((lead, gain_sentences(reference.comparison, best)))
-    return Section('summary', 'Summary', [Points(points)])
+    return section('summary', [Points(points)])
 
 
 def _data(comparison: Comparison) -> dict[str, tables.Table]:

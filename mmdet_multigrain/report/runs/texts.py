@@ -1,0 +1,69 @@
+"""The wording of the report on runs, from `data/texts.yaml`, and blocks made with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import yaml
+
+from mmdet_multigrain.visualization import style
+
+from ..table import Table
+from .document import Block, FigureBlock, Section, TableBlock
+
+
+@cache
+def _texts() -> dict[str, Any]:
+    path = resources.files(__package__) / 'data' / 'texts.yaml'
+    return yaml.safe_load(path.read_text(encoding='utf-8'))
+
+
+def text(key: str, **values: Any) -> str:
+    """A sentence with these values filled in."""
+    return _texts()[key].format(**values)
+
+
+def items(key: str, **values: Any) -> list[tuple[str, str]]:
+    """A list of leads and texts with these values filled in."""
+    return [
+        (lead.format(**values), content.format(**values)) for lead, content in _texts()[key].items()
+    ]
+
+
+def section(name: str, blocks: Sequence[Block], *, title: str | None = None) -> Section:
+    """A section with its title, that of another one if named."""
+    return Section(name, text(title or name), blocks)
+
+
+def table_block(
+    name: str, table: Table, data: Table | None = None, *, file: str | None = None, **values: Any
+) -> TableBlock:
+    """A table with its title and note.
+
+    Args:
+        name: Key of the texts, and name of the files.
+        table: What is shown.
+        data: What CSV has. Default: the same.
+        file: Another name of the files.
+        values: To fill into the texts.
+    """
+    texts = _texts()['tables'][name]
+    title, note = texts['title'].format(**values), texts['note'].format(**values)
+    return TableBlock(file or name, title, note, table, data)
+
+
+def figure_block(
+    name: str,
+    draw: Callable[..., None],
+    *arguments: Any,
+    file: str | None = None,
+    with_note: bool = True,
+    **values: Any,
+) -> FigureBlock:
+    """A drawn figure with its title and note; see `table_block` and `style.render`."""
+    texts = _texts()['figures'][name]
+    title, note = texts['title'].format(**values), texts['note'].format(**values)
+    return FigureBlock(file or name, title, note * with_note, style.render(draw, *arguments))
