@@ -18,7 +18,7 @@ from ..runs.run import Run
 from .cases import Case, cases_by_photo, choose_cases, choose_photos, find_cases
 from .drawing import ClassStyle
 from .folder import Gallery, PictureFolder
-from .index import Page, render_page
+from .index import render_page
 from .photos import Photos
 
 
@@ -118,8 +118,8 @@ def browse(
     detail = choice.sentences(taxonomy, num_runs=len(runs))
     if photos.blur:
         detail.append('Blurred is what OpenCV takes for faces; it misses some.')
-    legend = [*superclass_colors(taxonomy).items()]
-    folder.finish(render_page(Page(detail, legend, shown, [*pages.items()])))
+    legend = superclass_colors(taxonomy)
+    folder.finish(render_page(detail=detail, legend=legend, photos=shown, runs=pages))
     return folder
 
 

@@ -18,16 +18,8 @@ from PIL import Image
 from mmdet_multigrain.evaluation import GroundTruth
 from mmdet_multigrain.evaluation.functional.error_analysis import Kind
 from mmdet_multigrain.taxonomy import Taxonomy
-from mmdet_multigrain.visualization.pictures import (
-    MISSED,
-    Color,
-    Mark,
-    around,
-    captioned,
-    draw_marks,
-    fit,
-    on_sheet,
-)
+from mmdet_multigrain.visualization import pictures
+from mmdet_multigrain.visualization.pictures import MISSED, Color, Mark, captioned, draw_marks
 from mmdet_multigrain.visualization.style import superclass_colors
 
 from .cases import Case
@@ -110,8 +102,8 @@ def draw_cell(
 ) -> Image.Image:
     """The part of the photo around one case, as a cell of a contact sheet."""
     boxes = [box for box in (case.box, case.true_box) if box is not None]
-    region = around(boxes, photo.size, shape=CELL[1] / CELL[0])
-    size = fit((region[2] - region[0], region[3] - region[1]), CELL)
+    region = pictures.around(boxes, photo.size, shape=CELL[1] / CELL[0])
+    size = pictures.fit((region[2] - region[0], region[3] - region[1]), CELL)
     part = draw_marks(photo, marks_of(case, classes), size=size, region=region)
     cell = Image.new('RGB', CELL, 'white')
     cell.paste(part, ((CELL[0] - size[0]) // 2, (CELL[1] - size[1]) // 2))
@@ -122,7 +114,7 @@ def contact_sheet(
     cells: Sequence[Image.Image], *, caption: Sequence[str]
 ) -> tuple[Image.Image, list[Area]]:
     """Cells in rows below a heading, and where each is on the sheet."""
-    rows = on_sheet(cells, columns=SHEET_COLUMNS, gap=GAP)
+    rows = pictures.on_sheet(cells, columns=SHEET_COLUMNS, gap=GAP)
     sheet = captioned(rows, caption)
     (width, height), top = cells[0].size, sheet.height - rows.height + GAP
     areas = []
@@ -159,7 +151,7 @@ def side_by_side(
         marks = [case_mark(case, classes, cross=True) for case in cases]
         columns.append(captioned(draw_marks(photo, marks, size=size), [name, tally(cases)]))
     rows = math.ceil(len(columns) / MOST_COLUMNS)
-    return on_sheet(columns, columns=math.ceil(len(columns) / rows), gap=GAP)
+    return pictures.on_sheet(columns, columns=math.ceil(len(columns) / rows), gap=GAP)
 
 
 def truth_marks(
@@ -185,4 +177,4 @@ def tally(cases: Sequence[Case]) -> str:
 
 
 def _size(photo: Image.Image, width: int) -> tuple[int, int]:
-    return fit(photo.size, (width, _TALLEST * width))
+    return pictures.fit(photo.size, (width, _TALLEST * width))

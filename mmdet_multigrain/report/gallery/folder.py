@@ -18,16 +18,8 @@ from mmdet_multigrain.evaluation.functional.error_analysis import Kind
 from mmdet_multigrain.utils.files import write_whole
 from mmdet_multigrain.visualization.pictures import jpeg
 
+from . import drawing
 from .cases import Case
-from .drawing import (
-    ClassStyle,
-    case_label,
-    contact_sheet,
-    draw_case,
-    draw_cell,
-    side_by_side,
-    truth_marks,
-)
 from .index import GalleryPage, Picture, case_row, case_table
 from .photos import Photos
 
@@ -76,7 +68,7 @@ class PictureFolder:
         truth: GroundTruth,
         file_names: Sequence[str],
         runs: Sequence[str],
-        classes: ClassStyle,
+        classes: drawing.ClassStyle,
         width: int,
         labels: Collection[int],
     ) -> None:
@@ -106,8 +98,10 @@ class PictureFolder:
         if photo is None:
             return []
         path = PurePosixPath(SIDE_BY_SIDE, f'{number:03}_{slug(name)}.jpg')
-        marks = truth_marks(self._truth, image, self._classes, labels=self._labels)
-        self._write(path, side_by_side(photo, marks, runs, self._classes, width=self._width))
+        marks = drawing.truth_marks(self._truth, image, self._classes, labels=self._labels)
+        self._write(
+            path, drawing.side_by_side(photo, marks, runs, self._classes, width=self._width)
+        )
         for run, cases in runs.items():
             for case in cases:
                 self._list(case, run, path)
@@ -130,19 +124,21 @@ class PictureFolder:
                 path = folder / f'{number:03}_{slug(name)}.jpg'
                 detail = _detail(case)
                 caption = [name, f'{run}: {kind}. {detail}']
-                picture = draw_case(photo, case, self._classes, width=self._width, caption=caption)
+                picture = drawing.draw_case(
+                    photo, case, self._classes, width=self._width, caption=caption
+                )
                 self._write(path, picture)
                 self._list(case, run, path)
                 caption = [f'{number}: {name}', detail]
-                cells.append(draw_cell(photo, case, self._classes, caption=caption))
-                text = f'{number}: {case_label(case, self._classes)}. {detail}. {name}'
+                cells.append(drawing.draw_cell(photo, case, self._classes, caption=caption))
+                text = f'{number}: {drawing.case_label(case, self._classes)}. {detail}. {name}'
                 pictures.append(Picture(path, text))
             done()
         if not cells:
             return []
         sheet = Picture(folder / SHEET, f'{run}: {kind}')
         caption = [sheet.caption, f'{len(cells)} of {gallery.total}']
-        whole, areas = contact_sheet(cells, caption=caption)
+        whole, areas = drawing.contact_sheet(cells, caption=caption)
         self._write(sheet.path, whole)
         return [GalleryPage(kind, gallery.total, sheet, tuple(zip(pictures, areas, strict=True)))]
 

@@ -5,16 +5,14 @@ Paths are relative to the gallery's folder, so that it can be moved and opened o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-import jinja2
-
 from ..table import Column, Table
+from ..templates import render_template
 from .cases import Case
 from .drawing import Area, ClassStyle
 
@@ -54,30 +52,23 @@ class GalleryPage:
     pictures: tuple[tuple[Picture, Area], ...]
 
 
-@dataclass(frozen=True)
-class Page:
-    """The content of index.html.
+def render_page(
+    *,
+    detail: Sequence[str],
+    legend: Mapping[str, str],
+    photos: Sequence[Picture],
+    runs: Mapping[str, Sequence[GalleryPage]],
+) -> str:
+    """The page index.html; it loads nothing but the pictures next to it.
 
-    Attributes:
+    Args:
         detail: How the pictures were chosen.
-        legend: Name and color (like `#aabbcc`) of each superclass.
+        legend: Color (like `#aabbcc`) of each superclass.
         photos: Side by side.
         runs: The galleries of each run by its name.
     """
-
-    detail: Sequence[str]
-    legend: Sequence[tuple[str, str]]
-    photos: Sequence[Picture]
-    runs: Sequence[tuple[str, Sequence[GalleryPage]]]
-
-
-def render_page(page: Page) -> str:
-    """The HTML page; it loads nothing but the pictures next to it."""
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    source = (resources.files(__package__) / 'templates' / 'browse.html.j2').read_text('utf-8')
-    return environment.from_string(source).render(page=page)
+    values = {'detail': detail, 'legend': legend, 'photos': photos, 'runs': runs}
+    return render_template(__package__, 'browse.html.j2', **values)
 
 
 def case_row(

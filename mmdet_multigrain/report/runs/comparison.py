@@ -14,27 +14,17 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import Any
 
-from mmdet_multigrain.evaluation.functional.bootstrap import (
-    RESAMPLES,
-    Interval,
-    ResampledAP,
-    difference,
-    resample_ap,
-)
+import numpy as np
+
+from mmdet_multigrain.evaluation.functional import bootstrap
 from mmdet_multigrain.utils.errors import ReportError
 from mmdet_multigrain.utils.messages import show, show_list
 
-from .measures import (
-    ClassEntry,
-    Measures,
-    Metric,
-    class_key,
-    measures_of_paper,
-    measures_of_runs,
-    scores_of_paper,
-    scores_of_run,
-)
+from . import measures
+from .measures import Measures, Metric
 from .paper import Paper
 from .run import TOLERANCE, Run, runs_by_variant
 
@@ -68,7 +58,7 @@ class Gain:
     """
 
     value: float
-    interval: Interval | None
+    interval: bootstrap.Interval | None
 
     @property
     def contains_zero(self) -> bool | None:
@@ -93,27 +83,19 @@ class Variant:
     gains: Mapping[str, Gain] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """All variants over one baseline.
+@dataclass(frozen=True, kw_only=True)
+class Comparison(Measures):
+    """The measures of all variants, and their gains over one baseline.
 
     Attributes:
         baseline: Name of a variant.
         variants: In the order given, baseline included.
-        metrics: What is compared apart from the classes.
-        classes: Fine classes, rarest first.
-        superclasses: For each coarse level, coarsest first; empty where nothing is grouped.
-        counted_on: Boxes that decide which classes are rare: `training` or `validation`.
         resamples: Of the bootstrap; 0 without.
     """
 
     baseline: str
     variants: tuple[Variant, ...]
-    metrics: tuple[Metric, ...]
-    classes: tuple[ClassEntry, ...]
-    superclasses: tuple[tuple[ClassEntry, ...], ...]
-    counted_on: str
-    resamples: int
+    resamples: int = 0
 
     @property
     def others(self) -> tuple[Variant, ...]:
@@ -138,7 +120,7 @@ def compare(
     runs: Sequence[Run],
     *,
     baseline: str | None = None,
-    resamples: int = RESAMPLES,
+    resamples: int = bootstrap.RESAMPLES,
     seed: int = 0,
     workers: int | None = None,
     progress: bool = False,
@@ -162,27 +144,24 @@ def compare(
         raise ReportError('no run to compare; name at least one')
     members = runs_by_variant(runs)
     baseline = _choose_baseline(list(members), baseline)
-    complete = {
-        name: own for name, own in members.items() if all(run.has_detections for run in own)
-    }
+    what = measures.measures_of_runs(runs)
+    complete = [name for name, own in members.items() if all(run.has_detections for run in own)]
     resampled = {}
     if resamples and baseline in complete and len(complete) > 1:
-        complete_runs = [run for run in runs if run.variant in complete]
-        resampled = _resample(complete_runs, resamples, seed, workers, progress)
-    return _compare(
-        {name: {run.name: scores_of_run(run) for run in own} for name, own in members.items()},
-        measures_of_runs(runs),
-        baseline,
-        resampled,
-        resamples=resamples if resampled else 0,
-    )
+        options = {'resamples': resamples, 'seed': seed, 'workers': workers, 'progress': progress}
+        resampled = _resample([run for run in runs if run.variant in complete], what, **options)
+    scores = {
+        name: {run.name: measures.scores_of_run(run) for run in own}
+        for name, own in members.items()
+    }
+    return _compare(scores, what, baseline, resampled, resamples=resamples if resampled else 0)
 
 
 def compare_paper(paper: Paper, *, baseline: str = 'baseline') -> Comparison:
     """Compare the paper's variants by what it prints."""
-    scores = {name: {name: scores} for name, scores in scores_of_paper(paper).items()}
+    scores = {name: {name: scores} for name, scores in measures.scores_of_paper(paper).items()}
     baseline = _choose_baseline(list(scores), baseline)
-    return _compare(scores, measures_of_paper(paper), baseline, {}, resamples=0)
+    return _compare(scores, measures.measures_of_paper(paper), baseline, {})
 
 
 def _choose_baseline(names: Sequence[str], wanted: str | None) -> str:
@@ -197,19 +176,16 @@ def _choose_baseline(names: Sequence[str], wanted: str | None) -> str:
 
 
 def _resample(
-    runs: Sequence[Run], resamples: int, seed: int, workers: int | None, progress: bool
-) -> dict[str, ResampledAP]:
-    """Bootstrap all runs on the same resamples; by name."""
+    runs: Sequence[Run], what: Measures, **options: Any
+) -> dict[str, dict[str, np.ndarray]]:
+    """Bootstrap all runs on the same resamples: their scores by name and key."""
     taxonomy = runs[0].result.taxonomy
-    found = resample_ap(
+    found = bootstrap.resample_ap(
         runs[0].ground_truth,
         [run.detections for run in runs],
         [taxonomy.group_index(level) for level in range(taxonomy.num_levels)],
-        resamples=resamples,
-        seed=seed,
         max_dets=runs[0].result.summary.max_dets,
-        workers=workers,
-        progress=progress,
+        **options,
     )
     for run, values in zip(runs, found, strict=True):
         ours, theirs = values.mean()[0], run.result.summary.fine.coco['AP']
@@ -218,61 +194,52 @@ def _resample(
                 f'{run.source}: its AP is {theirs:.6f}, but its detections give '
                 f'{ours:.6f}; test it again, so that both are of one test'
             )
-    return {run.name: values for run, values in zip(runs, found, strict=True)}
+    return {
+        run.name: measures.scores_of_resampled(values, what, taxonomy)
+        for run, values in zip(runs, found, strict=True)
+    }
 
 
 def _compare(
     scores: Mapping[str, Mapping[str, Mapping[str, float]]],
-    measures: Measures,
+    what: Measures,
     baseline: str,
-    resampled: Mapping[str, ResampledAP],
+    resampled: Mapping[str, Mapping[str, np.ndarray]],
     *,
-    resamples: int,
+    resamples: int = 0,
 ) -> Comparison:
     """Compare scores by variant, run and key."""
-    spreads = {name: _spreads(list(runs.values()), measures) for name, runs in scores.items()}
+    spreads = {name: _spreads(list(runs.values()), what) for name, runs in scores.items()}
 
     def gain(name: str, key: str) -> Gain:
         value = spreads[name][key].mean - spreads[baseline][key].mean
-        sides = [[resampled.get(run) for run in scores[side]] for side in (baseline, name)]
-        if key not in measures.resampled or None in sides[0] + sides[1]:
+        sides = [[resampled.get(run, {}) for run in scores[side]] for side in (baseline, name)]
+        if not all(key in run for side in sides for run in side):
             return Gain(value, None)
-        return Gain(value, difference(*sides, measures.resampled[key]))
+        return Gain(value, bootstrap.difference(*sides, itemgetter(key)))
 
+    def gains(name: str) -> dict[str, Gain]:
+        return {} if name == baseline else {key: gain(name, key) for key in spreads[name]}
+
+    variants = (
+        Variant(name, tuple(scores[name]), own, gains(name)) for name, own in spreads.items()
+    )
     return Comparison(
-        baseline=baseline,
-        variants=tuple(
-            Variant(
-                name,
-                tuple(scores[name]),
-                own,
-                {} if name == baseline else {key: gain(name, key) for key in own},
-            )
-            for name, own in spreads.items()
-        ),
-        metrics=measures.metrics,
-        classes=measures.classes,
-        superclasses=measures.superclasses,
-        counted_on=measures.counted_on,
-        resamples=resamples,
+        **vars(what), baseline=baseline, variants=tuple(variants), resamples=resamples
     )
 
 
-def _spreads(runs: Sequence[Mapping[str, float]], measures: Measures) -> dict[str, Spread]:
+def _spreads(runs: Sequence[Mapping[str, float]], what: Measures) -> dict[str, Spread]:
     """All scores of a variant by key."""
 
     def score(run: Mapping[str, float], metric: Metric) -> float:
         if not metric.classes:
             return run.get(metric.key, math.nan)
-        aps = [run[class_key(name)] for name in metric.classes]
+        aps = [run[measures.class_key(name)] for name in metric.classes]
         known = [ap for ap in aps if not math.isnan(ap)]
         return sum(known) / len(known) if known else math.nan
 
-    entries = [*measures.classes, *(entry for level in measures.superclasses for entry in level)]
-    return {
-        **{
-            metric.key: Spread(tuple(score(run, metric) for run in runs))
-            for metric in measures.metrics
-        },
-        **{entry.key: Spread(tuple(run[entry.key] for run in runs)) for entry in entries},
-    }
+    spreads = {m.key: Spread(tuple(score(run, m) for run in runs)) for m in what.metrics}
+    for entry in what.entries:
+        spreads[entry.key] = Spread(tuple(run[entry.key] for run in runs))
+    return spreads

@@ -33,38 +33,32 @@ class Command:
 
 
 @dataclass(frozen=True)
-class TableBlock:
-    """A table, also written as CSV and LaTeX.
+class _Titled:
+    """A block with files.
 
     Attributes:
-        name: Of its files.
+        name: Of the files.
         title: What it shows.
         note: How to read it.
-        table: What is shown.
-        data: What CSV has. Default: the same.
     """
 
     name: str
     title: str
     note: str
+
+
+@dataclass(frozen=True)
+class TableBlock(_Titled):
+    """A table, also written as LaTeX and, if `data` is None, as CSV; else that is the CSV."""
+
     table: Table
     data: Table | None = None
 
 
 @dataclass(frozen=True)
-class FigureBlock:
-    """A figure, also written as PNG and SVG.
+class FigureBlock(_Titled):
+    """A figure; `contents` are its files by kind: `png` and `svg` (`style.render`)."""
 
-    Attributes:
-        name: Of its files.
-        title: What it shows.
-        note: How to read it.
-        contents: The files by kind: `png` and `svg` (`style.render`).
-    """
-
-    name: str
-    title: str
-    note: str
     contents: Mapping[str, bytes]
 
 

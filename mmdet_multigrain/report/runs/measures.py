@@ -6,9 +6,8 @@ run and in the paper. All values are fractions, 0 to 1. Needs neither torch nor 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -74,16 +73,19 @@ class Measures:
     Attributes:
         metrics: COCO's, then superclass AP, then means over classes.
         classes: Fine classes, rarest first.
-        superclasses: For each coarse level, coarsest first.
+        superclasses: For each coarse level, coarsest first; empty where nothing is grouped.
         counted_on: Boxes that decide which classes are rare: `training` or `validation`.
-        resampled: By key, how to get a value from a resampled run; some have none.
     """
 
     metrics: tuple[Metric, ...]
     classes: tuple[ClassEntry, ...]
     superclasses: tuple[tuple[ClassEntry, ...], ...] = ()
     counted_on: str = 'training'
-    resampled: Mapping[str, Callable[[ResampledAP], np.ndarray]] = field(default_factory=dict)
+
+    @property
+    def entries(self) -> tuple[ClassEntry, ...]:
+        """All classes, then all superclasses."""
+        return (*self.classes, *(entry for level in self.superclasses for entry in level))
 
 
 def measures_of_runs(runs: Sequence[Run]) -> Measures:
@@ -97,42 +99,16 @@ def measures_of_runs(runs: Sequence[Run]) -> Measures:
     order = np.argsort([entry.boxes for entry in classes], kind='stable')
     classes = tuple(classes[label] for label in order)
     coarse = _coarse_levels(taxonomy)
-    superclasses = tuple(_entries(levels[level].classes, level) for level in coarse)
     level_keys = [_level_key(level, coarse) for level in coarse]
-    means = _class_means([entry.name for entry in classes])
     return Measures(
         metrics=(
             *(Metric(key, key, DIFFERENCE) for key in summary.fine.coco),
             *(Metric(key, key.replace('_', ' '), DIFFERENCE) for key in level_keys),
-            *means,
+            *_class_means([entry.name for entry in classes]),
         ),
         classes=classes,
-        superclasses=superclasses,
+        superclasses=tuple(_entries(levels[level].classes, level) for level in coarse),
         counted_on='validation' if classes[0].train_boxes is None else 'training',
-        resampled={
-            'AP': ResampledAP.mean,
-            'AP50': partial(ResampledAP.mean, iou=0.5),
-            'AP75': partial(ResampledAP.mean, iou=0.75),
-            **{
-                key: partial(ResampledAP.mean, level=level)
-                for key, level in zip(level_keys, coarse, strict=True)
-            },
-            **{
-                mean.key: partial(
-                    ResampledAP.mean, labels=sorted(map(taxonomy.classes.index, mean.classes))
-                )
-                for mean in means
-            },
-            **{
-                entry.key: partial(
-                    _class_ap, level=level, label=taxonomy.group_names(level).index(entry.name)
-                )
-                for level, entries in zip(
-                    (taxonomy.num_levels - 1, *coarse), (classes, *superclasses), strict=True
-                )
-                for entry in entries
-            },
-        },
     )
 
 
@@ -147,10 +123,6 @@ def _entries(classes: Iterable[ClassScore], level: int | None = None) -> tuple[C
         )
         for row in classes
     )
-
-
-def _class_ap(run: ResampledAP, *, level: int, label: int) -> np.ndarray:
-    return run.classes(level=level)[:, label]
 
 
 def _class_means(names: Sequence[str]) -> tuple[Metric, ...]:
@@ -206,6 +178,24 @@ def scores_of_run(run: Run) -> dict[str, float]:
     for level in coarse:
         scores[_level_key(level, coarse)] = summary.levels[level].coco['AP']
         scores |= {class_key(row.name, level): row.ap for row in summary.levels[level].classes}
+    return scores
+
+
+def scores_of_resampled(
+    run: ResampledAP, measures: Measures, taxonomy: Taxonomy
+) -> dict[str, np.ndarray]:
+    """(1 + B,) scores of a resampled run by key, as far as they are resampled."""
+    scores = {'AP': run.mean(), 'AP50': run.mean(iou=0.5), 'AP75': run.mean(iou=0.75)}
+    for metric in measures.metrics:
+        if metric.classes:
+            labels = sorted(map(taxonomy.classes.index, metric.classes))
+            scores[metric.key] = run.mean(labels)
+    coarse = _coarse_levels(taxonomy)
+    scores |= {_level_key(level, coarse): run.mean(level=level) for level in coarse}
+    levels = (taxonomy.num_levels - 1, *coarse)
+    for level, entries in zip(levels, (measures.classes, *measures.superclasses), strict=True):
+        columns = dict(zip(taxonomy.group_names(level), run.classes(level=level).T, strict=True))
+        scores |= {entry.key: columns[entry.name] for entry in entries}
     return scores
 
 

@@ -36,7 +36,6 @@ class Paper:
         dataset: `df2` or `oiv4c`.
         taxonomy: The built-in taxonomy of the data set.
         train_boxes: Boxes of all classes.
-        val_boxes: The same of the validation set.
         overall: COCO's metrics (AP, AP50, AP75, APs, APm, APl) in percent, by variant.
         classes: Those that it lists, rarest first.
     """
@@ -44,7 +43,6 @@ class Paper:
     dataset: str
     taxonomy: Taxonomy
     train_boxes: int
-    val_boxes: int
     overall: Mapping[str, Mapping[str, float]]
     classes: tuple[PaperClass, ...]
 
@@ -64,7 +62,6 @@ def load_paper(dataset: str) -> Paper:
         dataset=dataset,
         taxonomy=taxonomy,
         train_boxes=numbers['train_boxes'],
-        val_boxes=numbers['val_boxes'],
         overall=numbers['overall'],
         classes=tuple(
             PaperClass(

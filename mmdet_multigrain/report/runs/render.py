@@ -6,13 +6,12 @@ Text is escaped here, by the rules of each format.
 from __future__ import annotations
 
 import re
-from importlib import resources
 from typing import Any
 
-import jinja2
 from markupsafe import Markup, escape
 
 from ..table import Cell, Column, Table, display_width, escape_latex, escape_markdown
+from ..templates import render_template
 from .document import Command, Document, FigureBlock, Paragraph, Points, TableBlock
 
 _PAGE, _WORDS, _GAP = 112, 24, 2  # letters: page, column of words, between columns
@@ -38,24 +37,16 @@ def render_files(document: Document) -> dict[str, bytes]:
 
 def render_html(document: Document) -> str:
     """One HTML page that needs no other file."""
-    environment = jinja2.Environment(
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        # Keeps "95 %" on one line.
-        finalize=lambda value: value.replace(' %', '\u00a0%') if isinstance(value, str) else value,
-    )
-    environment.filters['kind'] = lambda block: type(block).__name__
-    environment.filters['inline'] = lambda block: inline_svg(
-        block.contents['svg'].decode(), prefix=block.name, title=block.title
-    )
-    environment.filters['lines'] = table_lines
-    environment.filters['breaks'] = allow_breaks
-    environment.tests['wide'] = is_wide
-    source = (resources.files(__package__) / 'templates' / 'report.html.j2').read_text('utf-8')
-    return environment.from_string(source).render(document=document)
+    filters = {
+        'kind': lambda block: type(block).__name__,
+        'inline': lambda block: inline_svg(
+            block.contents['svg'].decode(), prefix=block.name, title=block.title
+        ),
+        'lines': table_lines,
+        'breaks': allow_breaks,
+        'is_wide': is_wide,
+    }
+    return render_template(__package__, 'report.html.j2', filters, document=document)
 
 
 def table_lines(table: Table) -> list[list[tuple[str, str]]]:

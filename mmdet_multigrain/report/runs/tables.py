@@ -341,10 +341,9 @@ def _data_table(keys: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> Table:
 
 def _everything(comparison: Comparison) -> list[tuple[str, str, str]]:
     """Key, title and definition of everything that is compared."""
-    rows = [*comparison.classes, *(row for level in comparison.superclasses for row in level)]
     return [
         *((metric.key, metric.title, metric.definition) for metric in comparison.metrics),
-        *((row.key, row.name, DIFFERENCE) for row in rows),
+        *((entry.key, entry.name, DIFFERENCE) for entry in comparison.entries),
     ]
 
 

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 import pytest
 
 from mmdet_multigrain.report.gallery.folder import slug
-from mmdet_multigrain.report.gallery.index import GalleryPage, Page, Picture, render_page
+from mmdet_multigrain.report.gallery.index import GalleryPage, Picture, render_page
 
 HOSTILE = (
     '<script>alert(1)</script>',
@@ -40,12 +40,12 @@ class Elements(HTMLParser):
         self.text += data
 
 
-def page_of(name: str) -> Page:
+def page_of(name: str) -> str:
     picture = Picture(PurePosixPath(slug(name), f'001_{slug(name)}.jpg'), f'1: {name}')
     sheet = Picture(PurePosixPath(slug(name), 'sheet.jpg'), f'{name}: {name}')
     gallery = GalleryPage(name, 3, sheet, ((picture, (0.1, 0.2, 0.3, 0.4)),))
-    return Page(
-        detail=[name], legend=[(name, '#aabbcc')], photos=[picture], runs=[(name, [gallery])]
+    return render_page(
+        detail=[name], legend={name: '#aabbcc'}, photos=[picture], runs={name: [gallery]}
     )
 
 
@@ -54,7 +54,7 @@ def test_names_stay_text(name):
     pages = {}
     for key, value in (('hostile', name), ('harmless', 'a name')):
         pages[key] = Elements()
-        pages[key].feed(render_page(page_of(value)))
+        pages[key].feed(page_of(value))
     hostile, harmless = pages['hostile'], pages['harmless']
     assert [tag for tag, _ in hostile.found] == [tag for tag, _ in harmless.found]
     assert [[*attributes] for _, attributes in hostile.found] == [

@@ -1,0 +1,27 @@
+"""Renders the HTML templates of the reports; every value is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import resources
+from typing import Any
+
+import jinja2
+
+
+def render_template(
+    package: str, name: str, filters: Mapping[str, Callable] | None = None, **values: Any
+) -> str:
+    """The page of a template in the folder `templates` of a package."""
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        # Keeps "95 %" on one line.
+        finalize=lambda value: value.replace(' %', '\u00a0%') if isinstance(value, str) else value,
+    )
+    environment.filters.update(filters or {})
+    source = (resources.files(package) / 'templates' / name).read_text('utf-8')
+    return environment.from_string(source).render(**values)

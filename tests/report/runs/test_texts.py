@@ -1,0 +1,35 @@
+"""The wording of the report: every text is used, and every value in it is filled in."""
+
+import re
+from importlib import resources
+
+import pytest
+import yaml
+
+from mmdet_multigrain.report.runs import texts
+
+ROOT = resources.files(texts.__package__)
+TEXTS = yaml.safe_load((ROOT / 'data' / 'texts.yaml').read_text('utf-8'))
+CODE = ''.join(
+    (ROOT / f'{name}.py').read_text('utf-8')
+    for name in ('report', 'sections', 'diagnostic_sections')
+)
+
+
+@pytest.mark.parametrize('name', [*TEXTS, *TEXTS['tables'], *TEXTS['figures']])
+def test_every_text_is_used(name):
+    assert name in ('tables', 'figures') or re.search(rf"""['"]{name}['"]""", CODE)
+
+
+def test_values_are_filled_in():
+    assert texts.text('resamples', resamples=2000).startswith(' 2,000 resamples')
+    items = texts.items(
+        'terms_with_intervals', interval='95 % interval', noise='°', resamples=9, misses=20
+    )
+    assert [lead for lead, _ in items] == ['95 % interval', '°']
+    with pytest.raises(KeyError):
+        texts.text('resamples')
+
+
+def test_texts_have_no_line_breaks():
+    assert not re.search(r'\n', repr(TEXTS).replace('\\n', '\n'))
