@@ -38,7 +38,7 @@ from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import CheckpointError, ConfigError, ImageError
 from mmdet_multigrain.utils.files import write_whole
 from mmdet_multigrain.utils.images import file_problem
-from mmdet_multigrain.visualization.palette import superclass_palette
+from mmdet_multigrain.visualization.palette import class_palette
 from mmdet_multigrain.visualization.pictures import Mark, draw_marks
 
 _READABLE_SIDE = 400  # pixels; about four labels fit side by side
@@ -177,7 +177,7 @@ def draw(prediction: Prediction, taxonomy: Taxonomy) -> Image.Image:
     """
     picture = Image.fromarray(prediction.image[..., ::-1])
     zoom = max(1, round(_READABLE_SIDE / min(picture.size)))
-    palette = superclass_palette(taxonomy)
+    palette = class_palette(taxonomy)
     marks = []
     for label, score, (x1, y1, x2, y2) in zip(
         prediction.labels.tolist(), prediction.scores, prediction.boxes.tolist(), strict=True

@@ -20,7 +20,7 @@ from mmengine.logging import print_log
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import AnnotationError, ConfigError
 from mmdet_multigrain.utils.images import file_problem, image_size
-from mmdet_multigrain.visualization.palette import superclass_palette
+from mmdet_multigrain.visualization.palette import class_palette
 
 from .taxonomy_coco import TaxonomyCOCO
 
@@ -32,7 +32,7 @@ def taxonomy_metainfo(taxonomy: Taxonomy) -> dict[str, Any]:
     """What a data set of this taxonomy tells about itself: plain values, so checkpoints keep it."""
     return dict(
         classes=taxonomy.classes,
-        palette=superclass_palette(taxonomy),
+        palette=class_palette(taxonomy),
         taxonomy=taxonomy.to_dict(),
     )
 

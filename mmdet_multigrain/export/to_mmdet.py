@@ -18,7 +18,7 @@ from torch import nn
 from mmdet_multigrain.apis.detector import Detector
 from mmdet_multigrain.utils.errors import ExportError
 from mmdet_multigrain.utils.files import write_whole
-from mmdet_multigrain.visualization.palette import superclass_palette
+from mmdet_multigrain.visualization.palette import class_palette
 
 from .compare import Difference, Found, all_scores, difference
 from .stock_data import stock_data
@@ -48,7 +48,7 @@ def export_mmdet(cfg: Config, detector: Detector, pictures: list, folder: Path) 
     Raises:
         ExportError: Stock MMDetection has no equal of this model, or the detections differ.
     """
-    classes, palette = detector.taxonomy.classes, superclass_palette(detector.taxonomy)
+    classes, palette = detector.taxonomy.classes, class_palette(detector.taxonomy)
     model_config, tensors = stock_model(cfg.model.to_dict(), detector.model)
     data = stock_data(cfg.to_dict(), taxonomy=detector.taxonomy, palette=palette, folder=folder)
     stock_cfg = Config(

@@ -1,26 +1,93 @@
-"""Colors of a taxonomy: one hue per superclass, one shade per class."""
+"""One palette per taxonomy: a color for each superclass, a shade of it for each class.
+
+All pictures and figures take their colors from here; MMDetection's visualizer gets them through
+the `palette` of the data set's metainfo. The colors depend on the taxonomy alone, so that a
+superclass has the same color everywhere. Text always accompanies a color.
+"""
 
 from __future__ import annotations
 
-import colorsys
+from collections import Counter
 
-from mmdet_multigrain.taxonomy.taxonomy import Taxonomy
+from mmdet_multigrain.taxonomy import Taxonomy
+
+Color = tuple[int, int, int]
+# Searched for the largest CIEDE2000 distance of any two, and to `MISSED` and `NO_SUPERCLASS`, for
+# normal, protan and deutan vision (Machado et al., 2009): at least 14 for each. Ordered so that
+# the first few are the farthest apart. An evenly spaced color wheel of 8 gets to 2.
+HUES = (
+    '#c9a50c',
+    '#5a3586',
+    '#43ccde',
+    '#81253d',
+    '#6186ff',
+    '#a1c38d',
+    '#1b8952',
+    '#cb4fad',
+)
+NO_SUPERCLASS = '#8a8a8a'
+MISSED = (214, 0, 0)  # ground truth without a detection, in all pictures
+# Lightness of the first eight superclasses, the second and the third eight: -1 is black, 1 white.
+_LIGHTNESS = (0.0, -0.5, 0.5)
+_SPREAD, _NARROW_SPREAD = 0.4, 0.12  # of the classes around their superclass
 
 
-def superclass_palette(taxonomy: Taxonomy) -> list[tuple[int, int, int]]:
-    """Color of each class in label order, as (red, green, blue) from 0 to 255.
+def superclass_colors(taxonomy: Taxonomy) -> dict[str, str]:
+    """The color of each superclass (group of the coarsest level) by name, as `#rrggbb`.
 
-    Classes of one superclass (the coarsest level) share a hue and differ in brightness; hues are
-    spread evenly over the superclasses. The same taxonomy always gives the same colors.
+    Superclasses with the most classes get the first of the `HUES`; of equal ones, the first named.
+    Beyond eight, the hues come again darker, then lighter; beyond 24, colors repeat. Classes
+    without a superclass are gray, unless no class has one: then each gets a color of its own.
     """
-    groups = taxonomy.group_index(0)
-    num_groups = max(groups) + 1
-    members = [groups.count(group) for group in range(num_groups)]
-    seen = [0] * num_groups
+    ranks = _ranks(taxonomy)
+    colors = {}
+    for group, name in enumerate(taxonomy.group_names(0)):
+        color = _shade(*_base(ranks.get(group)))
+        colors[name] = '#{:02x}{:02x}{:02x}'.format(*color)
+    return colors
+
+
+def class_palette(taxonomy: Taxonomy) -> list[Color]:
+    """The color of each class in label order, as (red, green, blue) from 0 to 255.
+
+    Classes of one superclass have its hue in equal steps of lightness, dark to light.
+    """
+    ranks = _ranks(taxonomy)
+    keys = [ranks.get(group) for group in taxonomy.group_index(0)]
+    sizes, seen = Counter(keys), Counter()
+    spread = _SPREAD if len(ranks) <= len(HUES) else _NARROW_SPREAD
     palette = []
-    for group in groups:
-        share = seen[group] / max(members[group] - 1, 1)
-        seen[group] += 1
-        rgb = colorsys.hsv_to_rgb(group / num_groups, 0.9 - 0.35 * share, 0.65 + 0.35 * share)
-        palette.append(tuple(round(255 * value) for value in rgb))
+    for key in keys:
+        hue, lightness = _base(key)
+        if sizes[key] > 1:
+            lightness += spread * (2 * seen[key] / (sizes[key] - 1) - 1)
+        seen[key] += 1
+        palette.append(_shade(hue, lightness))
     return palette
+
+
+def _ranks(taxonomy: Taxonomy) -> dict[int, int]:
+    """Place of each group by number of classes; classes without a superclass are left out."""
+    groups = taxonomy.group_index(0)
+    sizes = Counter(
+        group
+        for group, path in zip(groups, taxonomy.paths, strict=True)
+        if path or taxonomy.is_ungrouped
+    )
+    ranked = sorted(sizes, key=lambda group: (-sizes[group], group))
+    return {group: rank for rank, group in enumerate(ranked)}
+
+
+def _base(rank: int | None) -> tuple[str, float]:
+    """Hue and lightness of a superclass."""
+    if rank is None:
+        return NO_SUPERCLASS, 0.0
+    return HUES[rank % len(HUES)], _LIGHTNESS[rank // len(HUES) % len(_LIGHTNESS)]
+
+
+def _shade(hue: str, lightness: float) -> Color:
+    """The color mixed with black (to -1) or white (to 1)."""
+    end = 255 if lightness > 0 else 0
+    parts = (int(hue[start : start + 2], 16) for start in (1, 3, 5))
+    red, green, blue = (round(part + abs(lightness) * (end - part)) for part in parts)
+    return red, green, blue

@@ -22,10 +22,9 @@ from mmdet_multigrain.utils.images import file_problem
 from mmdet_multigrain.utils.problems import printable
 
 from .labels import place_labels
+from .palette import MISSED, Color
 from .style import INK, MUTED, PAPER, _fonts, ink_on
 
-MISSED = (214, 0, 0)
-Color = tuple[int, int, int]
 _CASING = (255, 255, 255, 170)  # beside the lines, so that they show on any ground
 _GROUND = '#ececec'
 _JPEG_QUALITY = 90

@@ -22,29 +22,9 @@ from matplotlib.font_manager import findfont, get_font, get_font_names
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from mmdet_multigrain.taxonomy import Taxonomy
-
 PNG_DPI = 160
 _MOST_PIXELS = 60_000  # on a side; the drawing library ends at 65,535
 INK, MUTED, FAINT, PAPER = '#222222', '#6b6b6b', '#d9d9d9', '#ffffff'
-NO_SUPERCLASS = '#8a8a8a'
-# Chosen one after the other to lie farthest apart for normal, red-blind and green-blind eyes, and
-# to alternate in lightness for printing in gray. The even hues of `superclass_palette` are for
-# boxes on photos; ten of them are two greens and two blues to most eyes.
-COLORS = (
-    '#0072b2',
-    '#e69f00',
-    '#009e73',
-    '#cc79a7',
-    '#56b4e9',
-    '#d55e00',
-    '#880077',
-    '#b5c563',
-    '#773322',
-    '#6f6fe8',
-    '#d81b60',
-    '#005b4f',
-)
 _FONT = 'DejaVu Sans'  # comes with matplotlib: the same widths everywhere
 _EAST_ASIAN_FONTS = (
     'Noto Sans CJK SC',
@@ -113,25 +93,6 @@ def render(draw: Callable[..., None], *arguments: Any) -> dict[str, bytes]:
             figure.savefig(file, format=kind, bbox_inches='tight', pad_inches=0.12, **options)
             contents[kind] = file.getvalue()
     return contents
-
-
-def superclass_colors(taxonomy: Taxonomy) -> dict[str, str]:
-    """A color for each superclass by name; one gray for all classes without a superclass.
-
-    The order of the superclasses decides; beyond twelve, colors come again. Figures therefore
-    name the superclass beside the color.
-    """
-    if taxonomy.is_ungrouped:
-        return dict.fromkeys(taxonomy.group_names(0), COLORS[0])
-    colors = {}
-    for label, path in enumerate(taxonomy.paths):
-        name = taxonomy.superclass_of(label)
-        if not path:
-            colors[name] = NO_SUPERCLASS
-        elif name not in colors:
-            number = sum(color != NO_SUPERCLASS for color in colors.values())
-            colors[name] = COLORS[number % len(COLORS)]
-    return colors
 
 
 def tint(color: str, share: float) -> tuple[float, float, float]:

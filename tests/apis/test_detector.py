@@ -8,7 +8,7 @@ from PIL import Image
 
 from mmdet_multigrain.apis.detector import Prediction, describe, draw, save_picture
 from mmdet_multigrain.taxonomy import Taxonomy
-from mmdet_multigrain.visualization.palette import superclass_palette
+from mmdet_multigrain.visualization.palette import class_palette
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_the_threshold_belongs_to_what_is_kept(prediction):
 
 def test_boxes_have_the_colors_of_their_classes(prediction, garments):
     picture = np.asarray(draw(prediction, garments))
-    palette = superclass_palette(garments)
+    palette = class_palette(garments)
     assert picture.shape == (400, 800, 3)  # enlarged four times
     assert tuple(picture[260, 80]) == tuple(picture[360, 200]) == palette[1]
     assert tuple(picture[200, 641]) == palette[3]

@@ -18,7 +18,7 @@ from mmdet_multigrain.datasets import AnnotationError, SuperclassCocoDataset, ta
 from mmdet_multigrain.engine.hooks.preflight_hook import box_counts
 from mmdet_multigrain.launch import one_line
 from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError
-from mmdet_multigrain.visualization.palette import superclass_palette
+from mmdet_multigrain.visualization.palette import class_palette
 
 LOAD = [dict(type='LoadImageFromFile')]
 PIPELINE = [*LOAD, dict(type='LoadAnnotations', with_bbox=True), dict(type='PackDetInputs')]
@@ -195,7 +195,7 @@ def test_metainfo_survives_a_checkpoint(content, build, garments, tmp_path):
     loaded = torch.load(tmp_path / 'a.pth', weights_only=True)['meta']['dataset_meta']
     assert loaded == metainfo == taxonomy_metainfo(garments)
     assert Taxonomy.load(loaded['taxonomy']) == garments
-    assert loaded['palette'] == superclass_palette(garments)
+    assert loaded['palette'] == class_palette(garments)
 
 
 def test_wrappers(content, build):

@@ -1,4 +1,4 @@
-"""Colors, axes, and figures as bytes."""
+"""Axes, text on colors, and figures as bytes."""
 
 import io
 
@@ -7,30 +7,8 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.visualization import style
-
-
-def test_a_color_for_each_superclass_and_grey_for_the_rest():
-    taxonomy = Taxonomy.load('openimages_v4_clothing')
-    colors = style.superclass_colors(taxonomy)
-    assert set(colors) == set(taxonomy.group_names(0))
-    grouped = {taxonomy.superclass_of(label) for label, path in enumerate(taxonomy.paths) if path}
-    assert len({colors[name] for name in grouped}) == len(grouped) == 7
-    assert {colors[name] for name in set(colors) - grouped} == {style.NO_SUPERCLASS}
-    assert style.NO_SUPERCLASS not in style.COLORS
-
-
-def test_more_superclasses_than_colors():
-    taxonomy = Taxonomy.load({f'group {n}': [f'a{n}', f'b{n}'] for n in range(30)})
-    colors = style.superclass_colors(taxonomy)
-    assert len(colors) == 30 and set(colors.values()) == set(style.COLORS)
-
-
-def test_without_superclasses_there_is_one_color():
-    assert set(style.superclass_colors(Taxonomy('t', 'abc')).values()) == {style.COLORS[0]}
-    alone = Taxonomy.load({'top': ['shirt'], 'bottom': ['skirt']})
-    assert style.superclass_colors(alone) == dict.fromkeys(['top', 'bottom'], style.COLORS[0])
+from mmdet_multigrain.visualization.palette import HUES, NO_SUPERCLASS
 
 
 def contrast(one, other):
@@ -49,7 +27,7 @@ def contrast(one, other):
     return (light + 0.05) / (dark + 0.05)
 
 
-@pytest.mark.parametrize('color', [*style.COLORS, style.NO_SUPERCLASS])
+@pytest.mark.parametrize('color', [*HUES, NO_SUPERCLASS])
 def test_words_on_colors_can_be_read(color):
     best = max(contrast(color, ink) for ink in ('black', 'white'))
     assert contrast(color, style.ink_on(color)) == best >= 4.5

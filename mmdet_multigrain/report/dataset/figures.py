@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from mmdet_multigrain.visualization import style
+from mmdet_multigrain.visualization.palette import superclass_colors
 from mmdet_multigrain.visualization.style import FAINT, INK
 
 from ..axes import axes_in_inches, label
@@ -47,7 +48,7 @@ class Group:
 
 def superclass_groups(stats: DatasetStats) -> list[Group]:
     """All superclasses, most training boxes first; the classes without one come last."""
-    colors = style.superclass_colors(stats.taxonomy)
+    colors = superclass_colors(stats.taxonomy)
     members: dict[str, list[int]] = {}
     for number in stats.by_count:
         path = stats.taxonomy.paths[number]
@@ -83,7 +84,7 @@ def class_counts(figure: Figure, stats: DatasetStats) -> None:
     shaded = len(order) - len(stats.rarest)
     axes.axhspan(shaded - 0.5, len(order) - 0.4, color=_SHADE, zorder=0, linewidth=0)
     axes.set_yticks(range(len(order)), [_class_name(stats, number) for number in order])
-    colors = style.superclass_colors(taxonomy)
+    colors = superclass_colors(taxonomy)
     axes.barh(
         range(len(order)),
         [max(count - low, 0) for count in counts],

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from mmdet_multigrain.evaluation.functional.error_analysis import ERRORS
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ReportError
-from mmdet_multigrain.visualization.style import superclass_colors
+from mmdet_multigrain.visualization.palette import superclass_colors
 
 from ..runs.run import Run
 from .cases import Case, cases_by_photo, choose_cases, choose_photos, find_cases

@@ -12,15 +12,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from matplotlib.colors import to_rgb
 from PIL import Image
 
 from mmdet_multigrain.evaluation import GroundTruth
 from mmdet_multigrain.evaluation.functional.error_analysis import Kind
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.visualization import pictures
+from mmdet_multigrain.visualization.palette import class_palette
 from mmdet_multigrain.visualization.pictures import MISSED, Color, Mark, captioned, draw_marks
-from mmdet_multigrain.visualization.style import superclass_colors
 
 from .cases import Case
 
@@ -43,20 +42,12 @@ class ClassStyle:
         return self.taxonomy.classes[label]
 
     def color(self, label: int) -> Color:
-        """Color of the superclass of a class."""
-        return self._colors[label]
+        """Color of a class: a shade of its superclass's."""
+        return self._palette[label]
 
     @cached_property
-    def _colors(self) -> list[Color]:
-        by_name = superclass_colors(self.taxonomy)
-        labels = range(self.taxonomy.num_classes)
-        return [rgb(by_name[self.taxonomy.superclass_of(label)]) for label in labels]
-
-
-def rgb(color: str) -> Color:
-    """Red, green, blue from 0 to 255."""
-    red, green, blue = (round(255 * part) for part in to_rgb(color))
-    return red, green, blue
+    def _palette(self) -> list[Color]:
+        return class_palette(self.taxonomy)
 
 
 def case_label(case: Case, classes: ClassStyle, *, cross: bool = False) -> str:

@@ -16,6 +16,7 @@ from matplotlib.patches import Patch, Rectangle
 
 from mmdet_multigrain.evaluation.functional.confusion import Confusion
 from mmdet_multigrain.visualization import style
+from mmdet_multigrain.visualization.palette import HUES
 from mmdet_multigrain.visualization.style import INK, MUTED
 
 from ..axes import axes_in_inches, label
@@ -166,7 +167,7 @@ def calibration(figure: Figure, diagnostics: Sequence[VariantDiagnostics]) -> No
         axes.plot(
             [part.score for part in one.score_bins],
             [part.precision for part in one.score_bins],
-            color=style.COLORS[number % len(style.COLORS)],
+            color=HUES[number % len(HUES)],
             linewidth=1.4,
             marker=_MARKERS[number % len(_MARKERS)],
             markersize=5,

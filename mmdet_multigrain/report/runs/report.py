@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ReportError
-from mmdet_multigrain.visualization import style
+from mmdet_multigrain.visualization.palette import superclass_colors
 
 from . import diagnostic_sections, sections, tables
 from .comparison import Comparison, compare_paper
@@ -54,7 +54,7 @@ def runs_document(
         sections.run_section(runs, comparison),
         sections.overall_section(comparison, reference),
         sections.gain_section(comparison, reference),
-        sections.class_section(comparison, style.superclass_colors(taxonomy), reference),
+        sections.class_section(comparison, superclass_colors(taxonomy), reference),
         diagnostic_sections.error_section(runs, comparison, diagnostics),
         diagnostic_sections.confusion_section(comparison, diagnostics),
         diagnostic_sections.calibration_section(diagnostics),
@@ -86,7 +86,7 @@ def paper_document(paper: Paper) -> Document:
             section('summary', [Points(points)]),
             sections.overall_section(comparison),
             sections.gain_section(comparison),
-            sections.class_section(comparison, style.superclass_colors(paper.taxonomy)),
+            sections.class_section(comparison, superclass_colors(paper.taxonomy)),
             sections.paper_section(paper),
             sections.reading_section(comparison),
         ],

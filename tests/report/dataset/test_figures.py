@@ -17,6 +17,7 @@ from mmdet_multigrain.report.dataset.grouping_figure import grouping, into_colum
 from mmdet_multigrain.report.dataset.stats import dataset_stats
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.visualization import style
+from mmdet_multigrain.visualization.palette import superclass_colors
 
 FIGURES = (class_counts, box_sizes, grouping)
 LONG = {
@@ -136,7 +137,7 @@ def test_bars_by_hand():
 
 def test_bars_of_a_long_tail_are_logarithmic_and_colored():
     stats = SAMPLES['df2']
-    colors = style.superclass_colors(stats.taxonomy)
+    colors = superclass_colors(stats.taxonomy)
     with style.drawing() as figure:
         class_counts(figure, stats)
         (axes,) = figure.axes

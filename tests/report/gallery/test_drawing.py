@@ -17,13 +17,12 @@ from mmdet_multigrain.report.gallery.drawing import (
     contact_sheet,
     draw_cell,
     marks_of,
-    rgb,
     side_by_side,
     tally,
     truth_marks,
 )
+from mmdet_multigrain.visualization.palette import class_palette
 from mmdet_multigrain.visualization.pictures import MISSED, Mark
-from mmdet_multigrain.visualization.style import superclass_colors
 
 BOX, OTHER = (10.0, 10.0, 20.0, 20.0), (12.0, 12.0, 20.0, 20.0)
 CONFUSED = Case(Kind.CLASS_ACROSS, 0, 2, 0, 0.876, 0.7, BOX, OTHER)
@@ -52,14 +51,14 @@ def test_labels(classes):
 
 
 def test_marks(classes, taxonomy):
-    colors = {name: rgb(color) for name, color in superclass_colors(taxonomy).items()}
+    colors = class_palette(taxonomy)
     assert marks_of(CONFUSED, classes) == [
-        Mark(BOX, 'skirt (shirt) 0.88', colors['bottom']),
-        Mark(OTHER, '', colors['top'], dashed=True),
+        Mark(BOX, 'skirt (shirt) 0.88', colors[2]),
+        Mark(OTHER, '', colors[0], dashed=True),
     ]
-    assert marks_of(BACKGROUND, classes) == [Mark(BOX, 'hat 0.50', colors['hat'])]
+    assert marks_of(BACKGROUND, classes) == [Mark(BOX, 'hat 0.50', colors[3])]
     assert marks_of(LOST, classes) == [Mark(BOX, 'missed: vest', MISSED, dashed=True)]
-    assert len(set(colors.values()) | {MISSED}) == 4
+    assert len({*colors, MISSED}) == 5
 
 
 def test_marks_of_the_ground_truth(classes):

@@ -15,6 +15,7 @@ from mmdet_multigrain.report.runs.diagnostics import diagnose_variants
 from mmdet_multigrain.report.runs.load import load_runs
 from mmdet_multigrain.report.runs.paper import load_paper
 from mmdet_multigrain.visualization import style
+from mmdet_multigrain.visualization.palette import superclass_colors
 
 from .made_runs import TAXONOMY, write_runs
 
@@ -36,7 +37,7 @@ def labels(axes):
 def test_class_gains():
     paper = load_paper('df2')
     comparison = compare_paper(paper)
-    colors = style.superclass_colors(paper.taxonomy)
+    colors = superclass_colors(paper.taxonomy)
     with style.drawing() as figure:
         run_figures.class_gains(figure, comparison, colors)
         panels = figure.axes
@@ -53,7 +54,7 @@ def test_class_gains():
 def test_whiskers_and_pale_bars():
     paper = load_paper('df2')
     comparison = compare_paper(paper)
-    colors = style.superclass_colors(paper.taxonomy)
+    colors = superclass_colors(paper.taxonomy)
     baseline, _, _, variant = comparison.variants
     keys = [row.key for row in comparison.classes]
     gains = {
