@@ -19,7 +19,7 @@ from mmengine.hooks import Hook
 from mmdet_multigrain.converters.deepfashion2 import convert
 from mmdet_multigrain.converters.synthetic_deepfashion2 import SyntheticSpec, generate
 from mmdet_multigrain.datasets import taxonomy_metainfo
-from mmdet_multigrain.engine.runner.runner import Runner
+from mmdet_multigrain.engine.runner.runner import MultigrainRunner
 from mmdet_multigrain.evaluation.metrics.multi_grained_coco_metric import MultiGrainedCocoMetric
 from mmdet_multigrain.launch import load_config
 from mmdet_multigrain.taxonomy import Taxonomy
@@ -102,7 +102,7 @@ def first_losses(repository, data, work_dir, variant, kind):
     cfg = load_config(config, options)
     cfg.work_dir, cfg.randomness = str(work_dir), dict(seed=0)
     cfg.custom_hooks.append(dict(type='GoldenLosses'))
-    Runner.from_cfg(cfg).train()
+    MultigrainRunner.from_cfg(cfg).train()
     return list(GoldenLosses.seen)
 
 

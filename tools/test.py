@@ -66,13 +66,12 @@ def main() -> None:
         set_show_dir(cfg, args.show_dir)
     if args.tta:
         set_tta(cfg)
-    launch.start_processes(cfg, args.launcher)
+    cfg.launcher = args.launcher
 
-    from mmdet_multigrain.engine.checkpoint.weights_only import trust_checkpoints
-    from mmdet_multigrain.engine.runner.runner import Runner
+    from mmdet_multigrain.engine import MultigrainRunner, trust_checkpoints
 
     with trust_checkpoints(args.trust_checkpoint):
-        Runner.from_cfg(cfg).test()
+        MultigrainRunner.from_cfg(cfg).test()
 
 
 if __name__ == '__main__':

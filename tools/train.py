@@ -54,17 +54,16 @@ def main() -> None:
     for checkpoint in (cfg.get('load_from'), args.resume):
         if checkpoint and checkpoint != 'auto':
             launch.check_checkpoint(checkpoint)
-    launch.start_processes(cfg, args.launcher)
+    if args.resume == 'auto':
+        cfg.resume = 'auto'
+    elif args.resume:
+        cfg.resume, cfg.load_from = True, args.resume
+    cfg.launcher = args.launcher
 
-    from mmdet_multigrain.engine.checkpoint.find import set_resume
-    from mmdet_multigrain.engine.checkpoint.weights_only import trust_checkpoints
-    from mmdet_multigrain.engine.runner.runner import Runner
+    from mmdet_multigrain.engine import MultigrainRunner, trust_checkpoints
 
     with trust_checkpoints(args.trust_checkpoint):
-        runner = Runner.from_cfg(cfg)
-        if args.resume:
-            set_resume(runner, args.resume)
-        runner.train()
+        MultigrainRunner.from_cfg(cfg).train()
 
 
 if __name__ == '__main__':

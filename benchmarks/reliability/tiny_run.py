@@ -27,8 +27,7 @@ from mmengine.model import BaseModel
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mmdet_multigrain.engine.checkpoint.find import set_resume
-from mmdet_multigrain.engine.runner.runner import Runner
+from mmdet_multigrain.engine import MultigrainRunner
 from mmdet_multigrain.utils import files
 
 METRIC = 'tiny/score'
@@ -106,15 +105,15 @@ class NoteHook(Hook):
     def __init__(self, metric: Score, notes: Path) -> None:
         self._metric, self._notes = metric, notes
 
-    def after_train_iter(self, runner: Runner, *_: Any, **__: Any) -> None:
+    def after_train_iter(self, runner: MultigrainRunner, *_: Any, **__: Any) -> None:
         """Note an iteration whose checkpoint, if it has one, is saved."""
         self._note(f'trained {runner.iter + 1}\n')
 
-    def before_val(self, runner: Runner) -> None:
+    def before_val(self, runner: MultigrainRunner) -> None:
         """Set the iteration."""
         self._metric.iteration = runner.iter
 
-    def after_val_epoch(self, runner: Runner, metrics: Any) -> None:
+    def after_val_epoch(self, runner: MultigrainRunner, metrics: Any) -> None:
         """Note a validation whose checkpoint, if it is the best, is saved."""
         self._note(f'validated {runner.iter}\n')
 
@@ -130,7 +129,7 @@ def build(
     epochs: int | None = None,
     scores: Sequence[float] = (0.1, 0.2, 0.1, 0.4, 0.3, 0.5),
     **checkpoint: Any,
-) -> Runner:
+) -> MultigrainRunner:
     """A runner; it validates after every iteration.
 
     Args:
@@ -155,7 +154,7 @@ def build(
         save_best=METRIC,
         rule='greater',
     )
-    return Runner(
+    return MultigrainRunner(
         model=Tiny(),
         work_dir=str(work_dir),
         train_dataloader=loader,
@@ -172,11 +171,10 @@ def build(
     )
 
 
-def train(work_dir: Path, *, resume: str | None = None, **options: Any) -> Runner:
+def train(work_dir: Path, *, resume: str | None = None, **options: Any) -> MultigrainRunner:
     """Train, from the last checkpoint with `resume='auto'`; the runner when it has ended."""
     runner = build(work_dir, **options)
-    if resume:
-        set_resume(runner, resume)
+    runner._resume = resume or False
     runner.train()
     return runner
 

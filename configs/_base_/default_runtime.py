@@ -1,14 +1,7 @@
 # Run time of all configs: iteration-based, everything counted in iterations.
 default_scope = 'mmdet'
-custom_imports = dict(
-    imports=[
-        'mmdet_multigrain.models',
-        'mmdet_multigrain.datasets',
-        'mmdet_multigrain.evaluation.metrics.multi_grained_coco_metric',
-        'mmdet_multigrain.engine',
-    ],
-    allow_failed_imports=False,
-)
+runner_type = 'MultigrainRunner'
+custom_imports = dict(imports=['mmdet_multigrain.register'], allow_failed_imports=False)
 
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),

@@ -1,6 +1,7 @@
 """What surrounds training and testing, registered: hooks, loops, pretrained weights."""
 
 from .checkpoint.pretrained_init import PretrainedInit
+from .checkpoint.weights_only import trust_checkpoints
 from .hooks import (
     ChannelsLastHook,
     CheckpointReportHook,
@@ -16,6 +17,7 @@ from .hooks import (
 )
 from .optimizers.autocast_optim_wrapper import AutocastOptimWrapper
 from .runner.loops import ExactEpochBasedTrainLoop, ExactIterBasedTrainLoop
+from .runner.runner import MultigrainRunner
 
 __all__ = [
     'AutocastOptimWrapper',
@@ -28,9 +30,11 @@ __all__ = [
     'GracefulStopHook',
     'IterationSeedHook',
     'MatmulPrecisionHook',
+    'MultigrainRunner',
     'PreflightHook',
     'PretrainedInit',
     'RunRecordHook',
     'SafeCheckpointHook',
     'SameBuffersHook',
+    'trust_checkpoints',
 ]

@@ -4,12 +4,17 @@ Here belongs what must happen before a Runner exists: arguments, configs, proces
 one line. Nothing in it is registered with MMDetection.
 """
 
-from .arguments import add_cfg_options, add_common_arguments, add_speed, add_trust_checkpoint
+from .arguments import (
+    add_cfg_options,
+    add_common_arguments,
+    add_speed,
+    add_trust_checkpoint,
+    set_local_rank,
+)
 from .configs import load_config, set_work_dir
 from .errors import TRACEBACK_VARIABLE, escape_unknown_letters, one_line, run_tool
 from .imports import quiet_imports
 from .named_files import check_checkpoint, check_file
-from .processes import set_local_rank, start_processes
 
 __all__ = [
     'TRACEBACK_VARIABLE',
@@ -26,5 +31,4 @@ __all__ = [
     'run_tool',
     'set_local_rank',
     'set_work_dir',
-    'start_processes',
 ]

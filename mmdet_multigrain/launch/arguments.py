@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import Any
 
 from mmdet_multigrain.speed import option_names
@@ -65,3 +66,8 @@ def add_speed(parser: argparse.ArgumentParser) -> None:
         metavar='NAME',
         help=f'options for faster training (docs/speed.md): {", ".join(option_names())}',
     )
+
+
+def set_local_rank(local_rank: int) -> None:
+    """Make the launcher's rank known to mmengine."""
+    os.environ.setdefault('LOCAL_RANK', str(local_rank))

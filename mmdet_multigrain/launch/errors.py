@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import atexit
 import io
-import itertools
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -14,6 +14,11 @@ from typing import NoReturn
 from mmdet_multigrain.utils.errors import MultigrainError
 
 TRACEBACK_VARIABLE = 'MULTIGRAIN_TRACEBACK'
+# What the command lines add to an error that names an option of theirs.
+_WITH_OPTION = {
+    'resume': ' (--resume)',
+    'trust-checkpoint': ', or add --trust-checkpoint if you trust its source',
+}
 
 
 def run_tool(main: Callable[[], None], *, interrupted: str = 'interrupted') -> None:
@@ -81,31 +86,17 @@ def escape_unknown_letters() -> None:
 
 def one_line(error: BaseException) -> str:
     """The message of an error in one line, also of one that a loader worker passed on."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if not lines:
+    message = ' '.join(_own_text(error).split())
+    if message and isinstance(error, OSError | MultigrainError):
+        return message + _WITH_OPTION.get(getattr(error, 'option', None), '')
+    if not message:
         return f'{type(error).__name__}; {TRACEBACK_VARIABLE}=1 shows where'
-    if lines[0].startswith('Caught ') and 'DataLoader worker' in lines[0]:
-        passed_on = _after_last_frame(str(error))
-        name, _, message = passed_on.partition(': ')
-        if message and name.startswith('mmdet_multigrain.'):
-            return message
-        return f'{passed_on} ({TRACEBACK_VARIABLE}=1 shows where)'
-    if isinstance(error, OSError | MultigrainError):
-        return ' '.join(lines)
-    if _of_another_process(error):
-        return 'another process of this run ended; its message says why'
-    return f'{type(error).__name__}: {" ".join(lines)} ({TRACEBACK_VARIABLE}=1 shows where)'
+    return f'{type(error).__name__}: {message} ({TRACEBACK_VARIABLE}=1 shows where)'
 
 
-def _after_last_frame(traceback: str) -> str:
-    """The error that a printed traceback ends with, in one line."""
-    lines = traceback.splitlines()
-    start = max((n for n, line in enumerate(lines) if line.startswith('  File ')), default=-1)
-    rest = itertools.dropwhile(lambda line: line.startswith('    '), lines[start + 1 :])
-    return ' '.join(' '.join(rest).split())
-
-
-def _of_another_process(error: BaseException) -> bool:
-    """Whether a collective failed because a peer is gone."""
-    cause = error.__cause__ or error
-    return isinstance(cause, RuntimeError) and 'by peer' in str(cause)
+def _own_text(error: BaseException) -> str:
+    """The message of an error; a worker's arrives behind the traceback that was printed there."""
+    passed_on = re.match(r'Caught (\w+) in DataLoader worker', str(error))
+    if passed_on is None:
+        return str(error)
+    return re.split(rf'^(?:\w+\.)*{passed_on[1]}\b:? ?', str(error), flags=re.MULTILINE)[-1]

@@ -11,7 +11,15 @@ from collections.abc import Iterator
 
 
 class MultigrainError(ValueError):
-    """Something the user can fix; the message is one line that says what and how."""
+    """Something the user can fix; the message is one line that says what and how.
+
+    Attributes:
+        option: The command-line option that helps, without its dashes. Command lines that have it
+            add it to the message. On the class, because an error that a loader worker passes on
+            keeps nothing but its class and text.
+    """
+
+    option: str | None = None
 
 
 class ConfigError(MultigrainError):
@@ -50,12 +58,24 @@ class CheckpointError(MultigrainError):
     """A checkpoint that cannot be used."""
 
 
+class UntrustedCheckpointError(CheckpointError):
+    """A checkpoint that could run code when it is loaded."""
+
+    option = 'trust-checkpoint'
+
+
 class LossError(MultigrainError):
     """A loss or weights that are NaN or infinite."""
 
 
 class ProcessError(MultigrainError):
     """Processes that do not belong to the same run."""
+
+
+class LostProcessError(ProcessError):
+    """Another process of the run ended."""
+
+    option = 'resume'
 
 
 class ImageError(MultigrainError):

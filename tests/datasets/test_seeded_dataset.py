@@ -14,7 +14,7 @@ from mmengine.dataset import BaseDataset
 from mmdet_multigrain.datasets import SeededDataset
 from mmdet_multigrain.engine.hooks.preflight_hook import inner_datasets
 from mmdet_multigrain.engine.runner.positions import begin_at
-from mmdet_multigrain.engine.runner.runner import Runner
+from mmdet_multigrain.engine.runner.runner import MultigrainRunner
 
 BATCH = 3
 
@@ -67,7 +67,7 @@ DATA_SETS = {
 
 def loader(dataset, *, workers=0, sampler='ExactInfiniteSampler', grouped=True):
     groups = dict(batch_sampler=dict(type='ExactAspectRatioBatchSampler')) if grouped else {}
-    return Runner.build_dataloader(
+    return MultigrainRunner.build_dataloader(
         dict(
             dataset=DATA_SETS[dataset](),
             sampler=dict(type=sampler),
@@ -157,7 +157,7 @@ def test_it_looks_like_the_data_set_inside():
 
 
 def test_other_samplers_get_the_bare_data_set():
-    built = Runner.build_dataloader(
+    built = MultigrainRunner.build_dataloader(
         dict(
             dataset=plain(), batch_size=2, num_workers=1,
             sampler=dict(type='InfiniteSampler', shuffle=True),
@@ -168,4 +168,4 @@ def test_other_samplers_get_the_bare_data_set():
     assert len(next(iter(built))['number']) == 2
     with pytest.raises(ValueError, match='InfiniteSampler cannot begin at an iteration; set train'):
         begin_at(built, seed=5, epoch=0, batch=1)
-    assert Runner.build_dataloader(built) is built
+    assert MultigrainRunner.build_dataloader(built) is built

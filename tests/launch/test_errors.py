@@ -10,7 +10,13 @@ import pytest
 from torch.utils.data import DataLoader
 
 from mmdet_multigrain import launch
-from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError
+from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import (
+    CheckpointError,
+    LostProcessError,
+    TaxonomyError,
+    UntrustedCheckpointError,
+)
 
 HINT = 'MULTIGRAIN_TRACEBACK=1 shows where'
 
@@ -108,10 +114,6 @@ def test_command_line(tmp_path):
         (KeyError('model'), f"KeyError: 'model' ({HINT})"),
         (RuntimeError('shape\nmismatch'), f'RuntimeError: shape mismatch ({HINT})'),
         (AssertionError(), f'AssertionError; {HINT}'),
-        (
-            RuntimeError('[gloo] Connection closed by peer [127.0.0.1]:1'),
-            'another process of this run ended; its message says why',
-        ),
     ],
 )
 def test_one_line(error, message):
@@ -120,6 +122,18 @@ def test_one_line(error, message):
         assert launch.one_line(error) == f'ValueError: {message} ({HINT})'
     else:
         assert launch.one_line(error) == message
+
+
+@pytest.mark.parametrize(
+    ('kind', 'end'),
+    [
+        (CheckpointError, 'a.pth: bad'),
+        (UntrustedCheckpointError, 'a.pth: bad, or add --trust-checkpoint if you trust its source'),
+        (LostProcessError, 'a.pth: bad (--resume)'),
+    ],
+)
+def test_options_of_the_command_line_are_added(kind, end):
+    assert launch.one_line(kind('a.pth: bad')) == end
 
 
 def test_messages_of_the_package_stand_alone():
@@ -186,16 +200,14 @@ def test_a_process_of_several_ends_at_once(ending, status, says):
     """Threads of gloo in a half-dismantled interpreter ended some finished runs by SIGABRT."""
     code = (
         'import atexit, os, sys, torch\n'
-        'from mmengine.config import Config\n'
         'from mmdet_multigrain import launch\n'
         'class Last:\n'
         '    def __del__(self, write=os.write):\n'
         '        write(1, b"dismantled")\n'
         'last = Last()\n'
-        'torch.cuda.is_available = lambda: False\n'
         'atexit.register(print, "at exit")\n'
         'def main():\n'
-        '    launch.start_processes(Config(dict()), "pytorch")\n'
+        '    torch.distributed.init_process_group(backend="gloo")\n'
         f'    {ending}\n'
         'launch.run_tool(main)\n'
     )

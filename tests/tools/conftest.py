@@ -74,8 +74,12 @@ class Result:
 
 def call(tool: str, *arguments: object) -> Result:
     """Run tools/<tool>.py within this process, which has imported everything already."""
+    return call_script(REPOSITORY / 'tools' / f'{tool}.py', *arguments)
+
+
+def call_script(script: Path, *arguments: object) -> Result:
+    """Run a script within this process."""
     out, err = io.StringIO(), io.StringIO()
-    script = REPOSITORY / 'tools' / f'{tool}.py'
     status = 0
     with (
         mock.patch.dict(os.environ),

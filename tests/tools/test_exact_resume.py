@@ -219,7 +219,7 @@ def test_sigterm_stops_between_two_steps_of_the_optimizer(
         patch.setenv('STOP_AT', '1')
         result = run.train(tmp_path / 'run', '--seed', seed, more=more)
     assert result.status == 128 + signal.SIGTERM
-    line = f'stopped by SIGTERM after iteration {last}; --resume goes on from there\n'
+    line = f'stopped by SIGTERM after iteration {last}; resume from there\n'
     assert result.err == line
     assert {path.name for path in (tmp_path / 'run').glob('*.pth')} == {f'iter_{last}.pth'}
     result = run.train(tmp_path / 'run', '--resume', more=more)
@@ -241,9 +241,14 @@ def test_a_checkpoint_without_the_gradients_that_belong_to_it_is_told(make_run, 
 @pytest.mark.parametrize(
     ('arguments', 'more', 'message'),
     [
-        (['--seed', 4], [], 'is of a run with seed 3, not 4; leave out --seed'),
-        ([], ['train_dataloader.batch_size=1'], 'is of a run with 2 batch size, not 1; go on as'),
-        ([], ['train_dataloader.dataset.indices=7'], 'is of a run with 8 images, not 7; go on'),
+        (['--seed', 4], [], 'is of a run with seed 3, not 4; leave out the seed to'),
+        (
+            [],
+            ['train_dataloader.batch_size=1'],
+            'is of a run with 2 batch size, not 1; restore that',
+        ),
+        ([], ['train_dataloader.dataset.indices=7'], 'is of a run with 8 images, not 7; restore'),
+        ([], ['train_cfg.max_iters=9'], 'is of a run with 8 iterations, not 9; restore that'),
     ],
 )
 def test_another_run_is_refused(runs, tmp_path, arguments, more, message):
@@ -261,6 +266,7 @@ def test_another_run_can_be_wanted(runs, tmp_path):
         'train_dataloader.dataset.indices=7',
         'default_hooks.exact_resume.allow_world_size_change=True',
         'default_hooks.exact_resume.allow_data_change=True',
+        'default_hooks.exact_resume.allow_length_change=True',
         'train_cfg.max_iters=9',
     ]
     path = run.work_dir / 'iter_8.pth'

@@ -156,8 +156,12 @@ def test_one_process_does_not_go_on_with_a_run_of_two(runs, monkeypatch):
     path = runs.folder / 'whole' / 'iter_6.pth'
     arguments = ['--work-dir', runs.folder / 'one', '--resume', path]
     line = call('train', runs.config, *arguments, *runs.options()).error()
-    assert f'{path}: is of a run with 2 processes, not 1; go on as it was' in line
-    more = ['default_hooks.exact_resume.allow_world_size_change=True', 'train_cfg.max_iters=7']
+    assert f'{path}: is of a run with 2 processes, not 1; restore that' in line
+    more = [
+        'default_hooks.exact_resume.allow_world_size_change=True',
+        'default_hooks.exact_resume.allow_length_change=True',
+        'train_cfg.max_iters=7',
+    ]
     result = call('train', runs.config, *arguments, *runs.options(*more))
     assert result.status == 0, result.err
     assert result.iterations == [(7, 7)]

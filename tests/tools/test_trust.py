@@ -89,7 +89,12 @@ def test_a_config_in_a_checkpoint_is_not_run(config, trained, marker, garment_da
     content = torch.load(trained.checkpoint, weights_only=False)
     content['meta']['config'] = f'__import__("os").mkdir({str(marker)!r})'
     torch.save(content, path)
-    more = options(garment_data, 'train_cfg.max_iters=3', 'train_cfg.val_interval=9')
+    more = options(
+        garment_data,
+        'train_cfg.max_iters=3',
+        'train_cfg.val_interval=9',
+        'default_hooks.exact_resume.allow_length_change=True',
+    )
     result = call('train', config, '--resume', path, '--work-dir', tmp_path / 'out', *more)
     assert result.status == 0 and result.iterations == [(3, 3)], result.err
     assert not marker.exists()

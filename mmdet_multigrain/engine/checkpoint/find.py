@@ -12,11 +12,8 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from mmengine.runner import Runner
-
 from mmdet_multigrain.utils.errors import CheckpointError
 
-from ..main_process import on_main_process
 from .read import loading, read_checkpoint
 
 POINTER = 'last_checkpoint'  # MMEngine's file with the path of the newest checkpoint
@@ -142,39 +139,36 @@ def _iteration(path: Path, warn: Callable[[str], None]) -> int | None:
         return None
 
 
-def set_resume(runner: Runner, resume: str) -> None:
-    """Let a runner go on from a checkpoint; to be called before it trains.
-
-    The first process chooses, all take what it chose. Without a checkpoint the run starts as its
-    config says.
+def choose_checkpoint(
+    named: str | None, work_dir: str | os.PathLike[str], *, warn: Callable[[str], None]
+) -> str | None:
+    """The checkpoint that a run resumes from, verified.
 
     Args:
-        runner: The runner.
-        resume: Path or URL of a checkpoint; 'auto' for the last one in the work folder.
+        named: Path or URL of a checkpoint; None for the last one in the work folder.
+        work_dir: Work folder of the run.
+        warn: Told in one line what was found broken or missing.
+
+    Returns:
+        Path or URL of the checkpoint; None if the work folder has none.
 
     Raises:
-        CheckpointError: That checkpoint is not whole; the message names one that is, if any.
+        CheckpointError: The named checkpoint is not complete, and the message names one that is,
+            if any; or the work folder has checkpoints and none is complete.
     """
-    path = on_main_process(lambda: _choose(runner, resume))
-    if path is not None:
-        runner._resume, runner._load_from = True, path
-
-
-def _choose(runner: Runner, resume: str) -> str | None:
-    if resume == 'auto':
-        last = find_last_checkpoint(runner.work_dir, warn=runner.logger.warning)
+    if named is None:
+        last = find_last_checkpoint(work_dir, warn=warn)
         if last is None:
-            runner.logger.warning(
-                f'{runner.work_dir}: no checkpoint to resume from; starting from the beginning'
-            )
+            warn(f'{work_dir}: no checkpoint to resume from; starting from the beginning')
         return last
-    if '://' in resume:
-        return resume
+    if '://' in named:
+        return named
     try:
-        check_whole(resume)
+        check_whole(named)
     except CheckpointError as error:
         good = None
         with contextlib.suppress(CheckpointError):
-            good = find_last_checkpoint(Path(resume).parent, warn=lambda line: None)
-        raise CheckpointError(f'{error}; {good} is whole' if good else str(error)) from None
-    return resume
+            good = find_last_checkpoint(Path(named).parent, warn=lambda line: None)
+        message = f'{error}; {good} is complete' if good else str(error)
+        raise type(error)(message) from None
+    return named

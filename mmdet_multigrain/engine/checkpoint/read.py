@@ -16,7 +16,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
 from mmdet_multigrain.taxonomy import Taxonomy
-from mmdet_multigrain.utils.errors import CheckpointError
+from mmdet_multigrain.utils.errors import CheckpointError, UntrustedCheckpointError
 
 from .weights_only import only_weights, refused
 
@@ -31,9 +31,9 @@ def loading(path: str) -> Iterator[None]:
         raise
     except Exception as error:  # noqa: BLE001 (broken bytes raise anything, KeyError: 101 too)
         if asked_for := refused(error):
-            raise CheckpointError(
+            raise UntrustedCheckpointError(
                 f'{path}: holds more than weights ({asked_for}), and loading it could run any '
-                'code; take another file, or add --trust-checkpoint if you trust its source'
+                'code; use another file'
             ) from None
         lines = str(error).splitlines() or ['']
         reason = ': '.join(filter(None, (type(error).__name__, lines[0].split('. ')[0])))

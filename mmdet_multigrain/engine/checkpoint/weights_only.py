@@ -143,7 +143,7 @@ def load_from_openmmlab(filename: str, map_location: Any = None) -> Any:
 def load_from_storage(filename: str, map_location: Any = None) -> Any:
     """Load from a remote store, but not within `only_weights`: MMEngine's list is used there."""
     if _is_forced():
-        raise ValueError('remote stores are read with --trust-checkpoint only')
+        raise ValueError('remote stores are read only if checkpoints are trusted')
     load = stock.load_from_pavi if filename.startswith('pavi://') else stock.load_from_ceph
     return load(filename, map_location)
 

@@ -53,7 +53,7 @@ class BadImageHook(Hook):
                 f'{len(counts)} image(s) could not be used and were left out '
                 f'{sum(counts.values())} time(s): {", ".join(list(counts)[:_SHOWN])}'
                 + (', ...' if len(counts) > _SHOWN else '')
-                + '; tools/check_dataset.py --full-decode finds all of them'
+                + '; check the data set to find all of them'
             )
 
 

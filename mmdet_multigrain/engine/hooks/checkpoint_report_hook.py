@@ -50,7 +50,7 @@ class CheckpointReportHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Drop what does not fit from the checkpoint and log what is left."""
-        check_mapping(_path(runner), checkpoint)
+        check_mapping(runner._load_from, checkpoint)
         model = runner.model
         while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
             model = model.module
@@ -71,9 +71,9 @@ class CheckpointReportHook(Hook):
             lacking = [key for key in _STATE if key not in checkpoint]
             if lacking:
                 raise CheckpointError(
-                    f"{_path(runner)}: cannot be resumed, it has no '{lacking[0]}'; resume a "
+                    f"{runner._load_from}: cannot be resumed, it has no '{lacking[0]}'; resume a "
                     'checkpoint that training saved (not the best), or start from its weights '
-                    'with --cfg-options load_from=...'
+                    '(load_from)'
                 )
 
     def before_train(self, runner: Runner) -> None:
@@ -94,11 +94,7 @@ class CheckpointReportHook(Hook):
             if problem is None and purpose == 'resume':
                 problem = other_groups(self._trained_on, part.metainfo)
             if problem is not None:
-                raise misfit(_path(runner), purpose, problem)
-
-
-def _path(runner: Runner) -> str:
-    return runner._load_from or f'the last checkpoint in {runner.work_dir}'
+                raise misfit(runner._load_from, purpose, problem)
 
 
 def _by_module(names: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 
 from mmdet_multigrain.datasets.samplers import ExactAspectRatioBatchSampler
 from mmdet_multigrain.utils.errors import CheckpointError
@@ -42,10 +42,15 @@ class ExactResumeHook(Hook):
     """
 
     def __init__(
-        self, *, allow_world_size_change: bool = False, allow_data_change: bool = False
+        self,
+        *,
+        allow_world_size_change: bool = False,
+        allow_data_change: bool = False,
+        allow_length_change: bool = False,
     ) -> None:
         self.allow_world_size_change = allow_world_size_change
         self.allow_data_change = allow_data_change
+        self.allow_length_change = allow_length_change
         self._facts: dict[str, Any] | None = None
         self._buffers: list[Buffers] = []
 
@@ -64,25 +69,27 @@ class ExactResumeHook(Hook):
         seed = runner._randomness_cfg.get('seed')
         if seed not in (None, saved['seed']):
             raise CheckpointError(
-                f'{path}: is of a run with seed {saved["seed"]}, not {seed}; leave out --seed to '
-                'go on with it, or start a new run from it with --cfg-options load_from=...'
+                f'{path}: is of a run with seed {saved["seed"]}, not {seed}; leave out the seed to '
+                'continue that run, or start a new one from its weights (load_from)'
             )
         for allowed, switch, names in (
             (self.allow_world_size_change, 'allow_world_size_change', ('processes', 'batch_size')),
             (self.allow_data_change, 'allow_data_change', ('images', 'shapes', 'annotations')),
+            (self.allow_length_change, 'allow_length_change', ('iterations', 'epochs')),
         ):
-            changed = [name for name in names if saved[name] != self._facts[name]]
+            # Checkpoints of version 0.1 do not hold the length.
+            changed = [n for n in names if n in saved and saved[n] != self._facts[n]]
             if changed and not allowed:
                 raise CheckpointError(
-                    f'{path}: is of a run with {_told(changed[0], saved, self._facts)}; go on as '
-                    'it was, or give up an exact resume with --cfg-options '
+                    f'{path}: is of a run with {_told(changed[0], saved, self._facts)}; restore '
+                    'that, or give up an exact resume with '
                     f'default_hooks.exact_resume.{switch}=True'
                 )
-        for name, version in self._facts['versions'].items():
-            if saved['versions'].get(name) != version:
+        for name, version in saved['versions'].items():
+            if version != self._facts['versions'].get(name):
                 runner.logger.warning(
-                    f'{path}: was written with {name} {saved["versions"].get(name)}, this is '
-                    f'{version}; the numbers of the resumed run may differ'
+                    f'{path}: was written with {name} {version}, this is '
+                    f'{self._facts["versions"].get(name)}; the numbers of the resumed run may differ'
                 )
         self._buffers = checkpoint.get(BUFFERS, [])
 
@@ -125,8 +132,11 @@ def run_facts(runner: Runner) -> dict[str, Any]:
     shapes = None
     if isinstance(batches, ExactAspectRatioBatchSampler):
         shapes = hashlib.sha256(np.packbits(batches.upright)).hexdigest()
+    by_iteration = isinstance(runner.train_loop, IterBasedTrainLoop)
     files = [getattr(part, 'ann_file', '') for part in inner_datasets(dataset)]
     return {
+        'iterations': runner.max_iters if by_iteration else None,
+        'epochs': None if by_iteration else runner.max_epochs,
         'processes': runner.world_size,
         'batch_size': batches.batch_size,
         'images': len(dataset),

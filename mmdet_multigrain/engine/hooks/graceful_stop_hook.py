@@ -57,8 +57,8 @@ class GracefulStopHook(Hook):
             hook.save(runner)
         if runner.rank == 0:
             place = 'there' if savers else 'the last checkpoint'
-            line = f'stopped by SIGTERM after iteration {runner.iter + 1}'
-            print(f'{line}; --resume goes on from {place}', file=sys.stderr, flush=True)
+            line = f'stopped by SIGTERM after iteration {runner.iter + 1}; resume from {place}'
+            print(line, file=sys.stderr, flush=True)
         raise SystemExit(128 + signal.SIGTERM)
 
     def after_train(self, runner: Runner) -> None:

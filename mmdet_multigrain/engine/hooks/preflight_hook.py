@@ -131,7 +131,7 @@ def learning_rate_line(runner: Runner) -> str:
         if scaled != rate:
             line += f'; the schedule is for {base}'
     if scaled != rate:
-        line += f': {"--auto-scale-lr" if steps == 1 else "linear scaling"} gives {scaled:g}'
+        line += f': {"auto_scale_lr" if steps == 1 else "linear scaling"} gives {scaled:g}'
     return line
 
 

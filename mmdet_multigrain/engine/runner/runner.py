@@ -1,76 +1,156 @@
-"""MMEngine's Runner where it needs help: checkpoints, loaders, signals, other processes."""
+"""MMEngine's `Runner` with the guarantees of this project, whichever script starts it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import copy
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import mmengine.runner
+import torch
 from mmdet.registry import DATA_SAMPLERS
-from mmengine.dist import get_rank, get_world_size
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.dist import get_rank, get_world_size, is_distributed
+from mmengine.model import is_model_wrapper
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
 from mmdet_multigrain.datasets import ExactSampler, SeededDataset
+from mmdet_multigrain.utils.errors import ConfigError
 
+from ..checkpoint.find import choose_checkpoint
 from ..checkpoint.read import loading
+from ..checkpoint.weights_only import only_weights
+from ..hooks.same_buffers_hook import SameBuffersHook
+from ..main_process import on_main_process
+from .resolver import resolve
 from .same_run import Process, check_same_run, lost_process
 from .stop_request import StopRequest, begin_worker
 
 
-class Runner(mmengine.runner.Runner):
-    """MMEngine's Runner; a checkpoint that cannot be loaded is named in one line.
+@RUNNERS.register_module()
+class MultigrainRunner(Runner):
+    """MMEngine's `Runner`, for configs with `runner_type='MultigrainRunner'`.
 
-    Checkpoints are loaded as weights only: no code that they hold is run. Processes that are not
-    alike do not start; one that is lost is named by the others. SIGTERM is left to
-    `GracefulStopHook`.
+    - The config is completed by `resolve` before it is dumped.
+    - Checkpoints load as weights only. A run resumes from a checkpoint that is complete.
+    - Processes that differ in config, data or code do not start. If one ends, the others name it.
+    - Several processes run on CPUs, too: with gloo, and DDP without device ids. All of them
+      validate with the buffers of the first.
+    - A loader with an exact sampler gets a `SeededDataset`; its workers leave SIGTERM to the
+      main process, where `GracefulStopHook` acts on it.
+
+    Args:
+        **kwargs: As for MMEngine's `Runner`. With `resume=True` the run continues from
+            `load_from`, or from the last complete checkpoint in the work folder if there is no
+            `load_from`. With `resume='auto'` it continues from that last checkpoint and starts
+            from `load_from` if there is none.
+
+    Raises:
+        CheckpointError: A checkpoint cannot be read or downloaded, or would run code.
+        ConfigError: Several processes on CPUs were not started by PyTorch's launcher.
+        ProcessError: The processes differ, or one of them ended.
     """
 
     processes: Sequence[Process] = ()
 
-    def setup_env(self, env_cfg: dict) -> None:
-        """Set up the environment as MMEngine does, and compare the processes.
+    def __init__(self, **kwargs: Any) -> None:
+        with self._guarded():
+            super().__init__(**kwargs)
 
-        Raises:
-            ProcessError: They have not the same config, data or code.
-        """
+    @classmethod
+    def from_cfg(cls, cfg: Config | dict[str, Any]) -> MultigrainRunner:
+        """Complete a copy of a config and build the runner from it."""
+        cfg = copy.deepcopy(cfg) if isinstance(cfg, Config) else Config(copy.deepcopy(cfg))
+        resolve(cfg)
+        return super().from_cfg(cfg)
+
+    def setup_env(self, env_cfg: dict) -> None:
+        """Set up the environment as MMEngine does, and compare the processes."""
+        if self.distributed and not is_distributed() and get_device() == 'cpu':
+            # MMEngine would choose a CUDA device for each process.
+            if self.launcher != 'pytorch':
+                raise ConfigError(
+                    f'launcher={self.launcher!r} needs GPUs; on CPUs start with torchrun and use '
+                    "launcher='pytorch'"
+                )
+            torch.distributed.init_process_group(backend='gloo')
         super().setup_env(env_cfg)
         if get_world_size() > 1:
             self.processes = check_same_run(self.cfg)
 
-    def train(self) -> nn.Module:
-        """Train as MMEngine does.
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """Wrap the model as MMEngine does; on CPUs without the device ids that it adds."""
+        if self.distributed and get_device() == 'cpu' and not is_model_wrapper(model):
+            model_wrapper_cfg = dict(
+                type='MMDistributedDataParallel',
+                broadcast_buffers=False,
+                find_unused_parameters=self.cfg.get('find_unused_parameters', False),
+            ) | dict(model_wrapper_cfg or {}, device_ids=None)
+        with warnings.catch_warnings():
+            # Newer versions of torch have another name for this argument.
+            warnings.filterwarnings('ignore', message='`broadcast_buffers`', category=FutureWarning)
+            return super().wrap_model(model_wrapper_cfg, model)
 
-        Raises:
-            ProcessError: Another process of the run ended.
-        """
-        with StopRequest() as self.stop_request:
+    def register_hooks(self, default_hooks: dict | None = None, custom_hooks=None) -> None:
+        """Register hooks as MMEngine does, and `SameBuffersHook` if there are several processes."""
+        super().register_hooks(default_hooks, custom_hooks)
+        if self.distributed and not any(isinstance(hook, SameBuffersHook) for hook in self.hooks):
+            self.register_hook(SameBuffersHook())
+
+    def train(self) -> nn.Module:
+        """Train as MMEngine does."""
+        with self._guarded(), StopRequest() as self.stop_request:
+            return super().train()
+
+    def val(self) -> dict:
+        """Validate as MMEngine does."""
+        with self._guarded():
+            return super().val()
+
+    def test(self) -> dict:
+        """Test as MMEngine does."""
+        with self._guarded():
+            return super().test()
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Load weights only, and name a process whose end makes this one fail."""
+        with only_weights():
             try:
-                return super().train()
+                yield
             except RuntimeError as error:
                 if lost := lost_process(error, self.processes):
                     raise lost from error
                 raise
 
-    def load_checkpoint(self, filename: str, *args, **kwargs) -> dict:
-        """Load a checkpoint as MMEngine does.
+    def load_or_resume(self) -> None:
+        """Load as MMEngine does; resume from a checkpoint that the first process has verified."""
+        if self._resume and not self._has_loaded:
+            named = None if self._resume == 'auto' else self._load_from
+            path = on_main_process(
+                lambda: choose_checkpoint(named, self.work_dir, warn=self.logger.warning)
+            )
+            self._resume = path is not None
+            self._load_from = path or self._load_from
+        super().load_or_resume()
 
-        Raises:
-            CheckpointError: It cannot be read or downloaded, or would run code.
-        """
+    def load_checkpoint(self, filename: str, *args, **kwargs) -> dict:
+        """Load a checkpoint as MMEngine does, as weights only."""
         with loading(filename):
             checkpoint = super().load_checkpoint(filename, *args, **kwargs)
-        # Resuming would run this text, to look for numbers of GPUs that only old files have.
+        # MMEngine's `resume` would run this text to look for GPU numbers, which only old files have.
         if isinstance(checkpoint.get('meta'), dict):
             checkpoint['meta'].pop('config', None)
         return checkpoint
 
     @staticmethod
     def build_dataloader(dataloader: DataLoader | Mapping[str, Any], **kwargs: Any) -> DataLoader:
-        """Build a loader as MMEngine does; its workers are told by us when to end.
-
-        With an exact sampler its data set is a seeded one.
-        """
+        """Build a loader as MMEngine does, with seeded samples and workers that we stop."""
         if isinstance(dataloader, DataLoader):
             return dataloader
         dataloader = dict(dataloader)
@@ -84,11 +164,11 @@ class Runner(mmengine.runner.Runner):
             disable_subprocess_warning=dataloader.pop('disable_subprocess_warning', False),
         )
         dataloader.setdefault('worker_init_fn', begin)
-        return mmengine.runner.Runner.build_dataloader(dataloader, **kwargs)
+        return Runner.build_dataloader(dataloader, **kwargs)
 
 
 def _is_exact(sampler: Any) -> bool:
-    """Whether the config of a sampler is one of `ExactSampler` or a subclass."""
+    """Whether a sampler's config is that of `ExactSampler` or a subclass."""
     kind = sampler.get('type') if isinstance(sampler, Mapping) else None
     kind = DATA_SAMPLERS.get(kind) if isinstance(kind, str) else kind
     return isinstance(kind, type) and issubclass(kind, ExactSampler)

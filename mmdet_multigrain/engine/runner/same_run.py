@@ -17,7 +17,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import all_gather_object, get_rank
 
-from mmdet_multigrain.utils.errors import ProcessError
+from mmdet_multigrain.utils.errors import LostProcessError, ProcessError
 
 from ..fingerprints import code_digest, file_digest, versions
 
@@ -86,30 +86,36 @@ def annotation_files(config: Mapping[str, Any]) -> list[str]:
     return sorted({path for path in found if Path(path).is_file()})
 
 
-def lost_process(error: BaseException, processes: Sequence[Process]) -> ProcessError | None:
-    """The error that names the process whose end made a collective fail; None if none is known.
+def lost_process(error: BaseException, processes: Sequence[Process]) -> LostProcessError | None:
+    """The error that names the process whose end made a collective fail.
 
-    Only processes of the same machine can be looked for.
+    Args:
+        error: What the collective raised.
+        processes: The processes by rank. Only those on this machine can be found.
+
+    Returns:
+        The error; None if `error` is not that of a collective that lost its other side.
     """
-    if not is_of_another_process(error):
+    is_lost = isinstance(error, torch.distributed.DistError) or 'by peer' in str(error)
+    if not is_lost:
         return None
+    here = [
+        (rank, process.pid)
+        for rank, process in enumerate(processes)
+        if rank != get_rank() and process.host == socket.gethostname()
+    ]
     deadline = time.monotonic() + _SECONDS_TO_END  # it may be about to end
-    while time.monotonic() < deadline:
-        for rank, process in enumerate(processes):
-            if rank != get_rank() and process.host == socket.gethostname():
-                if not _is_alive(process.pid):
-                    return ProcessError(
-                        f'process {rank} of this run ended (it was killed, or its own message '
-                        'says why); --resume goes on from the last checkpoint'
-                    )
+    while here and time.monotonic() < deadline:
+        for rank, pid in here:
+            if not _is_alive(pid):
+                return LostProcessError(
+                    f'process {rank} of this run ended (it was killed, or its own message says '
+                    'why); resume from the last checkpoint'
+                )
         time.sleep(0.05)
-    return None
-
-
-def is_of_another_process(error: BaseException) -> bool:
-    """Whether an error is that of a collective whose other side is gone."""
-    return isinstance(error, torch.distributed.DistError) or (
-        isinstance(error, RuntimeError) and 'by peer' in str(error)
+    return LostProcessError(
+        'another process of this run ended, and its message says why; resume from the last '
+        'checkpoint'
     )
 
 

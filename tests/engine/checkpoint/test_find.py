@@ -10,6 +10,7 @@ from mmdet_multigrain.engine.checkpoint.find import (
     POINTER,
     check_archive,
     check_whole,
+    choose_checkpoint,
     find_last_checkpoint,
 )
 from mmdet_multigrain.utils.errors import CheckpointError
@@ -217,3 +218,19 @@ def test_files_of_older_versions_of_torch_are_read(folder):
     content = torch.load(folder / 'iter_10.pth', weights_only=True)
     torch.save(content, folder / 'iter_10.pth', _use_new_zipfile_serialization=False)
     assert find(folder) == ('iter_10.pth', [])
+
+
+def test_a_named_checkpoint_is_verified(folder):
+    broken, good = folder / 'iter_10.pth', folder / 'iter_9.pth'
+    assert choose_checkpoint(str(good), 'elsewhere', warn=pytest.fail) == str(good)
+    assert choose_checkpoint('https://a/b.pth', folder, warn=pytest.fail) == 'https://a/b.pth'
+    broken.write_bytes(broken.read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match=rf'^{broken}: not a .*; {good} is complete$'):
+        choose_checkpoint(str(broken), 'elsewhere', warn=pytest.fail)
+
+
+def test_without_a_name_it_is_the_last_in_the_work_folder(folder, tmp_path_factory):
+    assert choose_checkpoint(None, folder, warn=pytest.fail) == str(folder / 'iter_10.pth')
+    empty, lines = tmp_path_factory.mktemp('empty'), []
+    assert choose_checkpoint(None, empty, warn=lines.append) is None
+    assert lines == [f'{empty}: no checkpoint to resume from; starting from the beginning']

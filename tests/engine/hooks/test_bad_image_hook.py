@@ -41,7 +41,7 @@ def test_first_occurrences_and_the_count(runner):
         'a.jpg: empty; left out, another image takes its place',
         'b.jpg: cut off; left out, another image takes its place',
         '2 image(s) could not be used and were left out 6 time(s): a.jpg, b.jpg; '
-        'tools/check_dataset.py --full-decode finds all of them',
+        'check the data set to find all of them',
     ]
 
 

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from mmdet_multigrain.datasets import taxonomy_metainfo
 from mmdet_multigrain.engine import CheckpointReportHook
-from mmdet_multigrain.engine.runner.runner import Runner
+from mmdet_multigrain.engine.runner.runner import MultigrainRunner
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import CheckpointError
 
@@ -68,7 +68,7 @@ def build(tmp_path):
         count += 1
         torch.manual_seed(count)
         loader = DataLoader(Data(taxonomy), batch_size=3)
-        runner = Runner(
+        runner = MultigrainRunner(
             model=Tiny(num_classes),
             work_dir=str(tmp_path / 'work'),
             train_dataloader=loader,
@@ -177,7 +177,7 @@ def test_refused_before_mmengine_reads_the_optimizer(build, trained):
 
 def test_resume_of_the_last_checkpoint_is_named(build, trained, tmp_path):
     runner = build(num_classes=5, resume=True, taxonomy=Taxonomy('b', 'abcde'))
-    with pytest.raises(CheckpointError, match=f'^the last checkpoint in {tmp_path}/work: cannot'):
+    with pytest.raises(CheckpointError, match=f'^{trained}: cannot resume'):
         runner.train()
 
 
@@ -195,10 +195,17 @@ def test_missing_tensor_is_refused(build, trained):
     )
 
 
-@pytest.mark.parametrize('key', ['optimizer', 'message_hub', 'meta'])
-def test_resume_needs_the_state_of_training(build, trained, key):
+@pytest.mark.parametrize(
+    ('key', 'lacks'),
+    [
+        ('optimizer', "it has no 'optimizer'"),
+        ('message_hub', "it has no 'message_hub'"),
+        ('meta', 'it does not say how long it was trained'),
+    ],
+)
+def test_resume_needs_the_state_of_training(build, trained, key, lacks):
     path = changed(trained, lambda checkpoint: checkpoint.pop(key) and None)
-    with pytest.raises(CheckpointError, match=f"^{path}: cannot be resumed, it has no '{key}'"):
+    with pytest.raises(CheckpointError, match=f'^{path}: cannot be resumed, {lacks}'):
         build(load_from=path, resume=True).train()
     build(load_from=path).train()
 

@@ -228,12 +228,12 @@ ON = dict(base_batch_size=24, enable=True)
         (
             dict(scaling=BASE),
             '0.005 after warm-up, for batches of 3 images; the schedule is for '
-            '24: --auto-scale-lr gives 0.000625',
+            '24: auto_scale_lr gives 0.000625',
         ),
         (
             dict(processes=2, scaling=BASE),
             '0.005 after warm-up, for batches of 6 images; the '
-            'schedule is for 24: --auto-scale-lr gives 0.00125',
+            'schedule is for 24: auto_scale_lr gives 0.00125',
         ),
         (
             dict(lr=0.000625, scaling=ON),
@@ -271,7 +271,7 @@ def test_learning_rate_after_a_warm_up_began():
 
 
 def test_mmengine_scales_as_the_line_says():
-    """The figure after --auto-scale-lr is what MMEngine then takes."""
+    """The figure after auto_scale_lr is what MMEngine then takes."""
     from mmengine.runner import Runner
 
     before = runner_of(batch=3, processes=2, scaling=BASE)
@@ -280,7 +280,7 @@ def test_mmengine_scales_as_the_line_says():
     after.param_schedulers = None
     Runner.scale_lr(after, after.optim_wrapper, ON)
     rate = after.optim_wrapper.param_groups[1]['lr']
-    assert learning_rate_line(before).endswith(f'--auto-scale-lr gives {rate:g}')
+    assert learning_rate_line(before).endswith(f'auto_scale_lr gives {rate:g}')
     assert f'Learning rate {rate:g} ' in learning_rate_line(after)
 
 

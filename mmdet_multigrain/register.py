@@ -1,0 +1,6 @@
+"""Everything that this package registers with MMDetection, for `custom_imports` of a config."""
+
+from . import datasets, engine, models
+from .evaluation.metrics import multi_grained_coco_metric
+
+__all__ = ['datasets', 'engine', 'models', 'multi_grained_coco_metric']

@@ -1,0 +1,128 @@
+"""The runner on CPUs, alone and as one of several processes; its registered name."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+from torch import nn
+
+from mmdet_multigrain.engine import MultigrainRunner, SameBuffersHook
+from mmdet_multigrain.engine.runner import runner as module
+from mmdet_multigrain.utils.errors import ConfigError, LostProcessError
+
+
+def unbuilt(**attributes):
+    """A runner of which nothing but some attributes is there."""
+    runner = object.__new__(MultigrainRunner)
+    vars(runner).update(attributes)
+    return runner
+
+
+@pytest.fixture
+def groups(monkeypatch):
+    """Process groups that were asked for; MMEngine's part of the set-up is left out."""
+    calls = []
+    monkeypatch.setattr(
+        torch.distributed, 'init_process_group', lambda **kwargs: calls.append(kwargs)
+    )
+    monkeypatch.setattr(Runner, 'setup_env', lambda self, env_cfg: calls.append('MMEngine'))
+    return calls
+
+
+def test_stock_tools_find_it():
+    assert RUNNERS.get('MultigrainRunner') is MultigrainRunner
+
+
+@pytest.mark.parametrize(
+    ('device', 'launcher', 'expected'),
+    [
+        ('cpu', 'none', ['MMEngine']),
+        ('cpu', 'pytorch', [dict(backend='gloo'), 'MMEngine']),
+        ('cuda', 'pytorch', ['MMEngine']),
+        ('cuda', 'slurm', ['MMEngine']),
+    ],
+)
+def test_process_group(groups, monkeypatch, device, launcher, expected):
+    monkeypatch.setattr(module, 'get_device', lambda: device)
+    runner = unbuilt(_launcher=launcher, _distributed=launcher != 'none')
+    runner.setup_env({})
+    assert groups == expected
+
+
+@pytest.mark.parametrize('launcher', ['slurm', 'mpi'])
+def test_launchers_that_need_gpus(groups, monkeypatch, launcher):
+    monkeypatch.setattr(module, 'get_device', lambda: 'cpu')
+    with pytest.raises(ConfigError, match=f"^launcher='{launcher}' needs GPUs; on CPUs start"):
+        unbuilt(_launcher=launcher, _distributed=True).setup_env({})
+    assert groups == []
+
+
+@pytest.mark.parametrize(
+    ('device', 'distributed', 'given', 'expected'),
+    [
+        ('cpu', False, None, None),
+        ('cuda', True, None, None),
+        ('cpu', True, None, dict(broadcast_buffers=False, find_unused_parameters=True)),
+        (
+            'cpu',
+            True,
+            dict(broadcast_buffers=True, static_graph=True),
+            dict(broadcast_buffers=True, find_unused_parameters=True, static_graph=True),
+        ),
+    ],
+)
+def test_model_wrapper(monkeypatch, device, distributed, given, expected):
+    seen = []
+    monkeypatch.setattr(module, 'get_device', lambda: device)
+    monkeypatch.setattr(Runner, 'wrap_model', lambda self, cfg, model: seen.append(cfg))
+    runner = unbuilt(_distributed=distributed, cfg=dict(find_unused_parameters=True))
+    runner.wrap_model(given, nn.Linear(1, 1))
+    if expected is not None:
+        expected = dict(expected, type='MMDistributedDataParallel', device_ids=None)
+    assert seen == [expected]
+
+
+@pytest.mark.parametrize(
+    ('distributed', 'custom_hooks', 'count'),
+    [(False, [], 0), (True, [], 1), (True, [SameBuffersHook()], 1)],
+)
+def test_several_processes_share_their_buffers(distributed, custom_hooks, count):
+    runner = unbuilt(_distributed=distributed, _hooks=[])
+    runner.register_hooks({}, custom_hooks)
+    assert sum(isinstance(hook, SameBuffersHook) for hook in runner.hooks) == count
+
+
+@pytest.mark.parametrize('method', ['train', 'val', 'test'])
+def test_a_lost_process_is_told(monkeypatch, method):
+    def fail(self):
+        raise RuntimeError('[gloo] Connection closed by peer [127.0.0.1]:1')
+
+    monkeypatch.setattr(Runner, method, fail)
+    with pytest.raises(LostProcessError, match='^another process of this run ended'):
+        getattr(unbuilt(), method)()
+
+
+@pytest.mark.parametrize(
+    ('resume', 'load_from', 'last', 'expected'),
+    [
+        (False, 'coco.pth', 'iter_1.pth', (False, 'coco.pth')),
+        (True, None, 'iter_1.pth', (True, 'iter_1.pth')),
+        (True, None, None, (False, None)),
+        (True, 'named.pth', 'iter_1.pth', (True, 'named.pth')),
+        ('auto', 'coco.pth', 'iter_1.pth', (True, 'iter_1.pth')),
+        ('auto', 'coco.pth', None, (False, 'coco.pth')),
+    ],
+)
+def test_what_is_resumed(monkeypatch, resume, load_from, last, expected):
+    monkeypatch.setattr(module, 'choose_checkpoint', lambda named, folder, warn: named or last)
+    monkeypatch.setattr(Runner, 'load_or_resume', lambda self: None)
+    logger = SimpleNamespace(warning=None)
+    runner = unbuilt(
+        _resume=resume, _load_from=load_from, _has_loaded=False, _work_dir='', logger=logger
+    )
+    runner.load_or_resume()
+    assert (runner._resume, runner._load_from) == expected
