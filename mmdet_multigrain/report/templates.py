@@ -19,8 +19,6 @@ def render_template(
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        # Keeps "95 %" on one line.
-        finalize=lambda value: value.replace(' %', '\u00a0%') if isinstance(value, str) else value,
     )
     environment.filters.update(filters or {})
     source = (resources.files(package) / 'templates' / name).read_text('utf-8')

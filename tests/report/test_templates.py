@@ -9,9 +9,9 @@ PACKAGE = 'mmdet_multigrain.report.gallery'
 EMPTY = {'detail': [], 'legend': {}, 'photos': [], 'runs': {}}
 
 
-def test_values_are_escaped_and_percent_signs_stay_with_their_number():
-    page = render_template(PACKAGE, 'browse.html.j2', **(EMPTY | {'detail': ['<b> 95 %']}))
-    assert '<p>&lt;b&gt; 95\u00a0%</p>' in page
+def test_values_are_escaped():
+    page = render_template(PACKAGE, 'browse.html.j2', **(EMPTY | {'detail': ['<b>']}))
+    assert '<p>&lt;b&gt;</p>' in page
 
 
 def test_a_missing_value_is_an_error():

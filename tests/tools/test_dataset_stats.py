@@ -109,7 +109,7 @@ def test_the_same_bytes_each_time(written, train, validation, tmp_path):
 def test_the_screen_names_the_papers_sum(written):
     _, result = written
     assert 'the paper 312,186: differs by -' in result.out
-    assert 'rarest 30 % (3 of 13 classes, by boxes in train)' in result.out
+    assert 'rarest 30% (3 of 13 classes, by boxes in train)' in result.out
 
 
 def test_without_out_nothing_is_written(small, tmp_path):

@@ -1,6 +1,6 @@
 """Statistics of COCO files: python tools/analysis_tools/dataset_stats.py TRAIN.json [VAL.json ...]
 
-Prints boxes and images per class and superclass, box sizes, imbalance, the rarest 30 % and what
+Prints boxes and images per class and superclass, box sizes, imbalance, the rarest 30% and what
 class-balanced sampling would repeat. --out DIR keeps the tables (CSV, Markdown, JSON) and draws
 class counts, the grouping and box sizes (PNG, SVG). --compare-paper sets the counts beside those
 of arXiv 2101.06770.

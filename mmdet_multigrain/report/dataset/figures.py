@@ -75,7 +75,7 @@ def summary(stats: DatasetStats) -> str:
 
 
 def class_counts(figure: Figure, stats: DatasetStats) -> None:
-    """Boxes of each class as bars, colored by superclass, most first; the rarest 30 % marked."""
+    """Boxes of each class as bars, colored by superclass, most first; the rarest 30% marked."""
     order, taxonomy = stats.by_count, stats.taxonomy
     counts = [stats.train.counts[number] for number in order]
     texts = [_text_behind_bar(stats, number) for number in order]
@@ -140,8 +140,8 @@ def box_sizes(figure: Figure, stats: DatasetStats) -> None:
     if stats.is_grouped:
         _group_names(axes, groups)
     detail = (
-        f'{stats.train.name} (how many boxes in brackets): box from 25 to 75 %, line at '
-        'the median, whiskers from 5 to 95 %'
+        f'{stats.train.name} (how many boxes in brackets): box from 25 to 75%, line at '
+        'the median, whiskers from 5 to 95%'
     )
     style.heading(axes, 'Box sizes per class', detail, above=14)
 
@@ -174,7 +174,7 @@ def _count_axis(axes: Axes, stats: DatasetStats, texts: Sequence[str]) -> float:
     else:
         style.linear_axis(axes, most * stretch, last=1.1 * most)
     axes.set_xlabel(
-        f'boxes{" (log scale)" * logarithmic};  shaded: the rarest 30 %, '
+        f'boxes{" (log scale)" * logarithmic};  shaded: the rarest 30%, '
         f'{len(stats.rarest)} of {stats.taxonomy.num_classes} classes'
     )
     return low

@@ -39,7 +39,7 @@ def grouping(figure: Figure, stats: DatasetStats) -> None:
     _text(axes, 0, 0.12, 'Superclasses and their classes', fontsize=12, fontweight='bold')
     _text(axes, 0, 0.36, summary(stats), room=width, fontsize=9, color=MUTED)
     scale = ', log scale' if stats.train.imbalance > LOG_FROM else ''
-    foot = f'cells filled by boxes{scale};  * among the rarest 30 %'
+    foot = f'cells filled by boxes{scale};  * among the rarest 30%'
     _text(axes, 0, height - 0.1, foot, room=width, color=MUTED)
     for number, column in enumerate(columns):
         left, top = number * (wide + _BETWEEN), _HEAD

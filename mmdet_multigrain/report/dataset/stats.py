@@ -105,7 +105,7 @@ class DatasetStats:
     Attributes:
         taxonomy: Classes and superclasses.
         splits: The training set first.
-        rarest: Labels of the rarest 30 % of the classes by training boxes, rarest first.
+        rarest: Labels of the rarest 30% of the classes by training boxes, rarest first.
         resamplings: Class-balanced sampling of the training set, one for each threshold.
     """
 
@@ -126,7 +126,7 @@ class DatasetStats:
 
     @property
     def by_count(self) -> tuple[int, ...]:
-        """Labels, most training boxes first; the rarest 30 % come last."""
+        """Labels, most training boxes first; the rarest 30% come last."""
         return tuple(reversed(np.argsort(self.train.counts, kind='stable').tolist()))
 
 

@@ -16,7 +16,7 @@ from .stats import LARGE, QUANTILES, SMALL, DatasetStats, GroupStats, SplitStats
 
 SCHEMA_VERSION = 1
 _LEGEND = (
-    '{boxes}, crowds not counted; * the rarest 30 %. What follows is of {train}: images '
+    '{boxes}, crowds not counted; * the rarest 30%. What follows is of {train}: images '
     'with the class; size (square root of the area) below {small} px, up to {large}, above (COCO); '
     "its median in px and as a share of the image's; r T: how often class-balanced sampling "
     'repeats the class.'
@@ -38,8 +38,8 @@ _GROUP_COLUMNS = (
     ('crowds', 'crowds', ',d'),
     *((size, size, ',d') for size in _SIZES),
     *((f'{size}_share', size, '.0%') for size in _SIZES),
-    *((f'size_px_q{percent}', f'{percent} % px', '.0f') for percent in _PERCENTS),
-    *((f'size_relative_q{percent}', f'{percent} % rel', '.1%') for percent in _PERCENTS),
+    *((f'size_px_q{percent}', f'{percent}% px', '.0f') for percent in _PERCENTS),
+    *((f'size_relative_q{percent}', f'{percent}% rel', '.1%') for percent in _PERCENTS),
 )
 
 
@@ -151,7 +151,7 @@ def split_lines(stats: DatasetStats) -> list[str]:
     rarest = ', '.join(stats.taxonomy.classes[label] for label in stats.rarest)
     return [
         *(line for split in stats.splits for line in _lines_of_split(split)),
-        f'rarest 30 % ({len(stats.rarest)} of {stats.taxonomy.num_classes} classes, by '
+        f'rarest 30% ({len(stats.rarest)} of {stats.taxonomy.num_classes} classes, by '
         f'boxes in {stats.train.name}), marked *: {rarest}',
     ]
 
@@ -294,9 +294,9 @@ def _boxes_per_image(split: SplitStats) -> str:
 
 
 def _percent(count: int, total: int) -> str:
-    """A share in percent; `< 1 %` where it would round to 0."""
+    """A share in percent; `< 1%` where it would round to 0."""
     share = 100 * count / total
-    return '< 1 %' if 0 < share < 0.5 else f'{share:.0f} %'
+    return '< 1%' if 0 < share < 0.5 else f'{share:.0f}%'
 
 
 def _factors(resampling: Resampling) -> list[float]:

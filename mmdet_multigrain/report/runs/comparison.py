@@ -3,7 +3,7 @@
 Values are fractions, 0 to 1. Needs neither torch nor mmdet.
 
 A gain over the baseline has two definitions, and the paper uses both. Its abstract and its "last
-30 %" give the mean of the per-class gains; its tables 1 and 2 imply the difference of two
+30%" give the mean of the per-class gains; its tables 1 and 2 imply the difference of two
 numbers. On your own data AP is the mean over the classes and the two are equal; the paper's APs
 are not quite the means of its per-class columns (2.28 against 2.00 on DeepFashion2).
 """

@@ -9,7 +9,7 @@ from mmdet_multigrain.evaluation.functional.bootstrap import CONFIDENCE
 from .comparison import Gain
 
 NOISE = '°'  # marks a gain whose interval contains 0
-INTERVAL = f'{CONFIDENCE:.0%}'.replace('%', ' %') + ' interval'
+INTERVAL = f'{CONFIDENCE:.0%} interval'
 
 
 def percent(value: float) -> float | None:
@@ -30,8 +30,8 @@ def plain(value: float) -> str:
 
 
 def share(value: float) -> str:
-    """A fraction in whole percent, as `67 %`."""
-    return '-' if math.isnan(value) else f'{100 * value:.0f} %'
+    """A fraction in whole percent, as `67%`."""
+    return '-' if math.isnan(value) else f'{100 * value:.0f}%'
 
 
 def capital(text: str) -> str:

@@ -21,7 +21,7 @@ from .run import Run
 
 MEAN_OF_GAINS = 'mean of the per-class gains'
 DIFFERENCE = 'difference of the two numbers'
-# How many of DeepFashion2's 13 classes the paper calls "the last 30 %": 30 % of Open Images' 30.
+# How many of DeepFashion2's 13 classes the paper calls "the last 30%": 30% of Open Images' 30.
 PAPER_RAREST = 9
 
 
@@ -131,7 +131,7 @@ def _class_means(names: Sequence[str]) -> tuple[Metric, ...]:
     k = len(rarest_labels(range(total)))
     chosen = [
         ('all', f'all {total} classes', names),
-        (f'rarest_{k}', f'rarest {k} of {total} (30 %, rounded down)', names[:k]),
+        (f'rarest_{k}', f'rarest {k} of {total} (30%, rounded down)', names[:k]),
     ]
     if k != PAPER_RAREST < total:
         title = f"rarest {PAPER_RAREST} of {total} (the paper's choice)"

@@ -152,7 +152,7 @@ def test_bars_of_a_long_tail_are_logarithmic_and_colored():
             )
         words = {text for text, _ in texts_of(figure)}
     assert {
-        'boxes (log scale);  shaded: the rarest 30 %, 3 of 13 classes',
+        'boxes (log scale);  shaded: the rarest 30%, 3 of 13 classes',
         'one-piece dress',
         f'top ({sum(stats.train.counts[:6]):,})',
     } <= words

@@ -76,7 +76,7 @@ def test_superclasses(content, other, stats_of):
 def test_superclasses_are_left_out_where_there_are_none(content, stats_of):
     flat = Taxonomy('flat', ['shirt', 'Weste', 'skirt'])
     text = render_text(stats_of(content, taxonomy=flat))
-    assert 'superclass' not in text and 'rarest 30 % (1 of 3' in text
+    assert 'superclass' not in text and 'rarest 30% (1 of 3' in text
 
 
 def test_lines_by_hand(content, stats_of):
@@ -84,19 +84,19 @@ def test_lines_by_hand(content, stats_of):
     lines = split_lines(stats_of(content))
     assert lines == [
         'train: 4 images (1 without boxes), 6 boxes of 3 classes',
-        '  boxes per image: mean 1.50, median 1, most 3 (0: 25 %, 1: 25 %, 2: 25 %, 3: 25 %)',
+        '  boxes per image: mean 1.50, median 1, most 3 (0: 25%, 1: 25%, 2: 25%, 3: 25%)',
         '  imbalance 3 : 1 (shirt 3, skirt 1)',
         '  not among its categories: hat',
         '  left out:',
         '    1 x annotation with unknown category_id: annotations[6] has None',
-        'rarest 30 % (1 of 4 classes, by boxes in train), marked *: hat',
+        'rarest 30% (1 of 4 classes, by boxes in train), marked *: hat',
     ]
 
 
 def test_few_images_are_not_shown_as_none(content, stats_of):
     content['images'] += [{'id': n, 'width': 9, 'height': 9} for n in range(100, 700)]
     line = split_lines(stats_of(content))[1]
-    assert '(0: 100 %, 1: < 1 %, 2: < 1 %, 3: < 1 %)' in line and 'median 0' in line
+    assert '(0: 100%, 1: < 1%, 2: < 1%, 3: < 1%)' in line and 'median 0' in line
 
 
 def test_resampling(content, stats_of):

@@ -32,7 +32,7 @@ def test_percent_and_capital():
 
 
 def test_plain_and_share():
-    assert (plain(0.67), plain(NAN), share(0.494), share(NAN)) == ('67.00', '-', '49 %', '-')
+    assert (plain(0.67), plain(NAN), share(0.494), share(NAN)) == ('67.00', '-', '49%', '-')
 
 
 @pytest.mark.parametrize(
@@ -42,12 +42,12 @@ def test_plain_and_share():
         (
             Gain(0.01, Interval(0.01, 0.001, 0.02, 9)),
             '+1.00 [+0.10, +2.00]',
-            '+1.00 (95 % interval +0.10 to +2.00)',
+            '+1.00 (95% interval +0.10 to +2.00)',
         ),
         (
             Gain(0.01, Interval(0.01, -0.001, 0.02, 9)),
             '+1.00° [−0.10, +2.00]',
-            '+1.00° (95 % interval −0.10 to +2.00, contains 0)',
+            '+1.00° (95% interval −0.10 to +2.00, contains 0)',
         ),
         (Gain(NAN, None), '-', 'not known'),
         (Gain(0.01, Interval(0.01, NAN, NAN, 0)), '+1.00', '+1.00'),

@@ -45,14 +45,14 @@ def named(document, name):
             '+2.00',
             {
                 'All 13 classes': '+2.28',
-                'Rarest 3 of 13 (30 %, rounded down)': '+3.65',
+                'Rarest 3 of 13 (30%, rounded down)': '+3.65',
                 "Rarest 9 of 13 (the paper's choice)": '+2.55',
             },
         ),
         (
             'oiv4c',
             '+1.62',
-            {'All 30 classes': '+2.49', 'Rarest 9 of 30 (30 %, rounded down)': '+4.59'},
+            {'All 30 classes': '+2.49', 'Rarest 9 of 30 (30%, rounded down)': '+4.59'},
         ),
     ],
 )
@@ -102,7 +102,7 @@ def test_best_and_baseline_have_confusion_matrices(document):
     text = render_markdown(document)
     assert 'paired bootstrap over the images' in text and '40 resamples' in text
     # The baseline is as bad as `merged`: their difference is marked.
-    assert re.search(r'merged over baseline\*\*: AP [+−][\d.]+° \(95 % interval', text)
+    assert re.search(r'merged over baseline\*\*: AP [+−][\d.]+° \(95% interval', text)
 
 
 def test_the_document_is_the_same_again(document, runs):

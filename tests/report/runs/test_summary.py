@@ -83,7 +83,7 @@ def test_classes_are_counted_by_their_intervals(pair):
         'for 1, and contains 0 for 12.'
     )
     # Equal by both definitions: said once.
-    assert text.startswith('AP +1.00° (95 % interval −2.00 to +3.00, contains 0). Rarest 3')
+    assert text.startswith('AP +1.00° (95% interval −2.00 to +3.00, contains 0). Rarest 3')
 
 
 def test_both_definitions_where_they_differ(pair):

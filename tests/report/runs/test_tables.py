@@ -129,7 +129,7 @@ def test_gains_by_both_definitions(df2):
     assert 'AR100' not in differences
     means = {row[0]: row[-1] for row in shown(run_tables.gain_table(df2, MEAN_OF_GAINS))}
     assert means['All 13 classes'] == '+2.28'
-    assert means['Rarest 3 of 13 (30 %, rounded down)'] == '+3.65'
+    assert means['Rarest 3 of 13 (30%, rounded down)'] == '+3.65'
     assert means["Rarest 9 of 13 (the paper's choice)"] == '+2.55'
 
 

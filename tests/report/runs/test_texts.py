@@ -24,9 +24,9 @@ def test_every_text_is_used(name):
 def test_values_are_filled_in():
     assert texts.text('resamples', resamples=2000).startswith(' 2,000 resamples')
     items = texts.items(
-        'terms_with_intervals', interval='95 % interval', noise='°', resamples=9, misses=20
+        'terms_with_intervals', interval='95% interval', noise='°', resamples=9, misses=20
     )
-    assert [lead for lead, _ in items] == ['95 % interval', '°']
+    assert [lead for lead, _ in items] == ['95% interval', '°']
     with pytest.raises(KeyError):
         texts.text('resamples')
 
