@@ -23,8 +23,7 @@ from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError, yaml_file
 from mmdet_multigrain.taxonomy.files import read_bytes
 from mmdet_multigrain.utils.errors import error_source
 from mmdet_multigrain.utils.files import write_whole
-from mmdet_multigrain.utils.messages import show
-from mmdet_multigrain.utils.problems import printable
+from mmdet_multigrain.utils.messages import printable, show
 
 SOURCES = ('coco', 'openimages', 'yaml')
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import CheckError
-from mmdet_multigrain.utils.paths import leaves_folder
-from mmdet_multigrain.utils.problems import printable
+from mmdet_multigrain.utils.files import leaves_folder
+from mmdet_multigrain.utils.messages import printable
 
 from . import boxes, classes, ids, images, splits, structure
 from .data import CocoData, load

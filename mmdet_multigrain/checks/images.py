@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from mmdet_multigrain.utils.files import is_absolute, leaves_folder
 from mmdet_multigrain.utils.messages import show
-from mmdet_multigrain.utils.paths import is_absolute, leaves_folder
 
 from .data import CocoData
 from .finding import ERROR, NOTE, WARNING, Check, Finding, Kind, found, run

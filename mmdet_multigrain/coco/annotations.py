@@ -15,8 +15,8 @@ from typing import Any
 
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import AnnotationError
+from mmdet_multigrain.utils.files import leaves_folder
 from mmdet_multigrain.utils.messages import show, show_list
-from mmdet_multigrain.utils.paths import leaves_folder
 
 from .columns import is_number
 from .files import load_coco

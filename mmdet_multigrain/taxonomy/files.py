@@ -1,22 +1,43 @@
-"""Reading a file whole, with one line for whatever goes wrong."""
+"""Reading taxonomy files: the built-in ones, and any other with one line for what goes wrong."""
 
 from __future__ import annotations
 
 import os
+from importlib import resources
+from typing import TYPE_CHECKING
 
+from mmdet_multigrain.utils import files
 from mmdet_multigrain.utils.errors import TaxonomyError
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+_SUFFIX = '.yaml'
+
+
+def builtin_names() -> tuple[str, ...]:
+    """Names of the built-in taxonomies, in alphabetical order."""
+    names = (entry.name for entry in _folder().iterdir())
+    return tuple(sorted(name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX)))
+
+
+def read_builtin(name: str) -> bytes:
+    """The YAML file of a built-in taxonomy."""
+    return (_folder() / f'{name}{_SUFFIX}').read_bytes()
+
+
+def _folder() -> Traversable:
+    return resources.files(__package__) / 'data'
 
 
 def read_bytes(path: str | os.PathLike[str], max_bytes: int | None = None) -> bytes:
-    """The content of a file.
+    """The content of a file, as `utils.files.read_bytes` reads it.
 
-    Args:
-        path: The file.
-        max_bytes: Of the largest that is read; default: there is no limit.
+    Raises:
+        TaxonomyError: It cannot be read; without the path, see `error_source`.
     """
     try:
-        with open(path, 'rb') as file:
-            content = file.read() if max_bytes is None else file.read(max_bytes + 1)
+        return files.read_bytes(path, max_bytes)
     except FileNotFoundError:
         raise TaxonomyError('no such file; check the path') from None
     except IsADirectoryError:
@@ -24,10 +45,3 @@ def read_bytes(path: str | os.PathLike[str], max_bytes: int | None = None) -> by
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
         reason = getattr(error, 'strerror', None) or error
         raise TaxonomyError(f'cannot be read ({reason}); check the path') from None
-    except MemoryError:
-        raise TaxonomyError('cannot be read (there is too little memory)') from None
-    if max_bytes is not None and len(content) > max_bytes:
-        raise TaxonomyError(
-            f'over {max_bytes / 2**20:g} MiB, more than a file of its kind has; check the path'
-        )
-    return content

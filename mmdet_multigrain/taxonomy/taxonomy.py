@@ -1,7 +1,7 @@
 """The `Taxonomy` value: fine classes in label order, and the group of each at every level.
 
-Only the value and its questions live here. How one is written down is in `schema` (mapping),
-`yaml_file`, `coco`, `openimages` and `builtin`.
+Only the value and its questions are here. `schema` (mapping), `yaml_file`, `coco.hierarchy` and
+`converters.openimages_hierarchy` read and write its forms.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 from mmdet_multigrain.utils.errors import TaxonomyError, error_source
 from mmdet_multigrain.utils.messages import did_you_mean, show, show_list
 
-from . import builtin, schema, yaml_file
-from .files import read_bytes
+from . import schema, yaml_file
+from .files import builtin_names, read_builtin, read_bytes
 from .indexing import build_level, index_names
 from .names import check_name, normalize
 
@@ -223,12 +223,11 @@ class Taxonomy:
         Raises:
             TaxonomyError: If file and taxonomy do not agree, or two categories are one class.
         """
-        names = list(names)
         labels = [self.find(name) for name in names]
         with error_source(source):
             first: dict[int, str] = {}
             for name, label in zip(names, labels, strict=True):
-                if label is not None and label in first:
+                if label in first:
                     raise TaxonomyError(
                         f'categories {show(first[label])} and {show(name)} are both class '
                         f'{show(self.classes[label])} of taxonomy {show(self.name)}; '
@@ -243,7 +242,7 @@ class Taxonomy:
                     f'{len(unknown)} of {len(names)} categories not in taxonomy '
                     f'{show(self.name)}: {show_list(unknown)}'
                     + did_you_mean(
-                        # A class that the file has is no likely meaning of another name in it.
+                        # A name in the file does not mean a class that the file has already.
                         unknown,
                         self._known_names(missing),
                         'add a class or an alias to the taxonomy, or take another taxonomy',
@@ -286,9 +285,9 @@ class Taxonomy:
                 f'a taxonomy cannot be read from {show(spec)}; '
                 'give a built-in name, a .yaml or COCO .json file, or a mapping'
             )
-        if spec in builtin.names():
+        if spec in builtin_names():
             with error_source(spec):
-                return cls._from_yaml_content(builtin.content(spec), spec)
+                return cls._from_yaml_content(read_builtin(spec), spec)
         path = Path(spec)
         suffix = path.suffix.lower()
         if suffix in ('.yaml', '.yml'):
@@ -296,8 +295,8 @@ class Taxonomy:
         if suffix == '.json':
             return cls.from_coco(path)
         raise TaxonomyError(
-            f'taxonomy {show(str(spec))} is neither built in ({", ".join(builtin.names())}) nor '
-            'a .yaml, .yml or COCO .json file' + did_you_mean(spec, builtin.names())
+            f'taxonomy {show(str(spec))} is neither built in ({", ".join(builtin_names())}) nor '
+            'a .yaml, .yml or COCO .json file' + did_you_mean(spec, builtin_names())
         )
 
     @classmethod
@@ -329,7 +328,7 @@ class Taxonomy:
         """Build the hierarchy that the `supercategory` of a COCO file's categories gives.
 
         Labels follow the category ids, so that the order of the categories does not matter. How
-        parents, roots and missing supercategories are read: see `coco`.
+        parents, roots and missing supercategories are read: see `coco.hierarchy`.
 
         Args:
             path_or_dict: The file, or its loaded content.
@@ -354,7 +353,7 @@ class Taxonomy:
     ) -> Taxonomy:
         """Build the classes below a node of Open Images' hierarchy, in alphabetical order.
 
-        How nodes with several parents are read: see `openimages`.
+        How nodes with several parents are read: see `converters.openimages_hierarchy`.
 
         Args:
             hierarchy: `bbox_labels_600_hierarchy.json`.
@@ -362,7 +361,7 @@ class Taxonomy:
                 their label names (`/m/...`), else these are the aliases.
             node: Display name or label name; default: the root.
         """
-        from mmdet_multigrain.converters import openimages_hierarchy as openimages  # likewise
+        from mmdet_multigrain.converters import openimages_hierarchy as openimages  # a higher room
 
         read = openimages.read(hierarchy, descriptions)
         with error_source(hierarchy):

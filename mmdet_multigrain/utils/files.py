@@ -1,4 +1,4 @@
-"""Reading and writing files: JSON, and writes that leave the whole file or the old one.
+"""File names, reading and writing: JSON, and writes that leave the whole file or the old one.
 
 Needs neither torch nor mmdet. What a particular file holds does not belong here.
 """
@@ -26,6 +26,21 @@ except ImportError:  # several times faster; the standard library gives the same
 _TEMPORARY = re.compile(r'\.(?P<name>.+)\.(?P<process>\d+)\.tmp')
 
 
+def is_absolute(name: str) -> bool:
+    """Whether a file name begins at a root, on any system."""
+    return name.startswith(('/', '\\')) or name[1:3] in (':\\', ':/')
+
+
+def leaves_folder(name: str) -> bool:
+    """Whether a file name, appended to a folder, leads out of it, on any system.
+
+    Links on the disk are not resolved: whoever made them decides where they lead.
+    """
+    if is_absolute(name):
+        return True
+    return '..' in name and os.path.normpath(name.replace('\\', '/')).split('/')[0] == '..'
+
+
 def _reject_constant(name: str) -> None:
     raise ValueError(f'{name} is not JSON')  # as orjson does; the standard library accepts NaN
 
@@ -44,15 +59,24 @@ def load_json(
         OSError: The file cannot be read, or is too large.
         ValueError: It is not JSON.
     """
+    return _parse_json(read_bytes(path, max_bytes), allow_nan=allow_nan)
+
+
+def read_bytes(path: str | os.PathLike[str], max_bytes: int | None = None) -> bytes:
+    """The content of a file.
+
+    Args:
+        path: The file.
+        max_bytes: Of the largest that is read; default: there is no limit.
+
+    Raises:
+        OSError: It cannot be read, is too large, or memory does not hold it.
+    """
     try:
-        return _parse_json(_read(path, max_bytes), allow_nan=allow_nan)
+        with open(path, 'rb') as file:
+            content = file.read() if max_bytes is None else file.read(max_bytes + 1)
     except MemoryError:
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)) from None
-
-
-def _read(path: str | os.PathLike[str], max_bytes: int | None) -> bytes:
-    with open(path, 'rb') as file:
-        content = file.read() if max_bytes is None else file.read(max_bytes + 1)
     if max_bytes is not None and len(content) > max_bytes:
         raise OSError(
             errno.EFBIG, f'over {max_bytes / 2**20:g} MiB, more than a file of its kind has'
@@ -106,10 +130,10 @@ def _naming(target: Path) -> Iterator[None]:
 def open_whole(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator[_Writer]:
     """Write a file in pieces that appears whole or not at all.
 
-    The content goes to a temporary file beside the target, which is renamed when the block ends
-    without an error. Whatever stood under the name before stays there until then, and stays for
-    good when the block raises. The temporary name starts with a dot and ends with `.tmp`; only
-    a killed process leaves one behind. Missing folders are made, and removed again on an error.
+    The content goes to a temporary file next to the target, which is renamed when the block ends
+    without an error. An existing file stays until then, and for good when the block raises. The
+    temporary name starts with a dot and ends with `.tmp`; only a killed process leaves one behind.
+    Missing folders are made, and removed again on an error.
 
     Args:
         path: The file.

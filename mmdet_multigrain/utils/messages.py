@@ -6,7 +6,7 @@ import difflib
 import reprlib
 from collections.abc import Iterable
 
-_SHOWN = 5  # of a list of names, as many stand in a message
+_SHOWN = 5  # names of a list in a message
 _COMPARED = 200  # letters of a name
 
 
@@ -20,6 +20,16 @@ def show(value: object) -> str:
         return short.repr(value)
     except ValueError:  # an integer too long to print
         return f'a very long {type(value).__name__}'
+
+
+def printable(text: str) -> str:
+    """The text on one line: line breaks, control characters and undecodable bytes escaped."""
+    if text.isprintable():
+        return text
+    return ''.join(
+        character if character.isprintable() else character.encode('unicode_escape').decode()
+        for character in text
+    )
 
 
 def show_list(values: Iterable[object]) -> str:

@@ -1,6 +1,6 @@
 """What is wrong with data, counted by kind, with examples: converters and checks report it so.
 
-Only the counting is here. What is a problem, and what becomes of it, its finder knows.
+Only the counting is here; the callers decide what a problem is and what becomes of it.
 """
 
 from __future__ import annotations
@@ -8,19 +8,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
+from .messages import printable
+
 EXAMPLES = 3  # of each kind of problem, unless told otherwise
-
-
-def printable(text: str) -> str:
-    """The text on one line: line breaks, control characters and undecodable bytes escaped."""
-    return (
-        text
-        if text.isprintable()
-        else ''.join(
-            character if character.isprintable() else character.encode('unicode_escape').decode()
-            for character in text
-        )
-    )
 
 
 @dataclass

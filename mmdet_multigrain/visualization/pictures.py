@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mmdet_multigrain.utils.errors import ReportError
 from mmdet_multigrain.utils.images import file_problem
-from mmdet_multigrain.utils.problems import printable
+from mmdet_multigrain.utils.messages import printable
 
 from .labels import place_labels
 from .palette import MISSED, Color

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mmdet_multigrain.taxonomy import Taxonomy, builtin
+from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.taxonomy.files import builtin_names
 
 SHARED = Path(__file__).resolve().parents[2] / '..' / 'shared'
 
@@ -29,8 +30,8 @@ def oiv4c():
 
 
 def test_names():
-    assert builtin.names() == ('deepfashion2', 'openimages_v4_clothing')
-    assert [Taxonomy.load(name).name for name in builtin.names()] == list(builtin.names())
+    assert builtin_names() == ('deepfashion2', 'openimages_v4_clothing')
+    assert [Taxonomy.load(name).name for name in builtin_names()] == list(builtin_names())
 
 
 def test_deepfashion2_labels_are_the_release_ids_less_one(df2):
@@ -166,7 +167,7 @@ def test_openimages_other_names(oiv4c, name, official):
     assert oiv4c.classes[oiv4c.label_of(name)] == official
 
 
-@pytest.mark.parametrize('name', builtin.names())
+@pytest.mark.parametrize('name', builtin_names())
 def test_written_and_read_again(name, tmp_path):
     taxonomy = Taxonomy.load(name)
     for variant in (taxonomy, taxonomy.ungrouped()):

@@ -143,7 +143,7 @@ def test_numbers_of_base_60_are_no_names(refused):
 def test_a_file_too_large_to_be_one(tmp_path):
     path = tmp_path / 'x.yaml'
     path.write_bytes(b'a: [b]\n' + b'#' * yaml_file.MAX_BYTES)
-    with pytest.raises(TaxonomyError, match='x.yaml: over 4 MiB, more than a file of its kind'):
+    with pytest.raises(TaxonomyError, match='x.yaml: .*over 4 MiB, more than a file of its kind'):
         Taxonomy.load(path)
     path.write_bytes(path.read_bytes()[: yaml_file.MAX_BYTES])
     assert Taxonomy.load(path).classes == ('b',)

@@ -5,10 +5,19 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mmdet_multigrain.utils import files
 from mmdet_multigrain.utils.errors import FileError
-from mmdet_multigrain.utils.files import dump_json, load_json, open_whole, write_whole
+from mmdet_multigrain.utils.files import (
+    dump_json,
+    is_absolute,
+    leaves_folder,
+    load_json,
+    open_whole,
+    write_whole,
+)
 
 
 @pytest.fixture(params=['orjson', 'standard library'])
@@ -156,3 +165,66 @@ def test_folder_that_cannot_be_made_is_one_line(tmp_path):
     with pytest.raises(FileError, match='cannot be written') as caught:
         write_whole(tmp_path / 'no' / 'a', b'')
     assert '\n' not in str(caught.value)
+
+
+# ---------------------------------------------------------------- file names
+
+PARTS = st.sampled_from(['a', 'b.jpg', '..', '.', '...', '..a', 'a..', ''])
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'a.jpg',
+        'a/b.jpg',
+        './a.jpg',
+        'a/../b.jpg',
+        '..a.jpg',
+        'a..jpg',
+        'x/..y/z.jpg',
+        'ä b.jpg',
+        'a/b/../../c.jpg',
+        'c:a.jpg',
+        '~/a.jpg',
+        '',
+        '.',
+        '-rf',
+        '=cmd()',
+        '<script>.jpg',
+    ],
+)
+def test_names_below(name):
+    assert not leaves_folder(name)
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        '../a.jpg',
+        '..',
+        'a/../../b.jpg',
+        './../a.jpg',
+        'a/b/../../../c.jpg',
+        '..\\a.jpg',
+        'a\\..\\..\\b.jpg',
+        'a/..\\../b.jpg',
+    ],
+)
+def test_names_above(name):
+    assert leaves_folder(name) and not is_absolute(name)
+
+
+@pytest.mark.parametrize(
+    'name', ['/a.jpg', '//host/a.jpg', '\\a.jpg', '\\\\host\\a.jpg', 'C:\\a.jpg', 'c:/a.jpg']
+)
+def test_absolute_names(name):
+    assert leaves_folder(name) and is_absolute(name)
+
+
+@given(st.lists(PARTS, max_size=8))
+def test_as_the_system_resolves_them(parts):
+    name = '/'.join(parts)
+    inside = os.path.normpath(os.path.join('/data/photos', name))
+    stays = inside == '/data/photos' or inside.startswith('/data/photos/')
+    # Out and in again by the folder's own name counts as out: the name is not known here.
+    assert leaves_folder(name) == (not stays)

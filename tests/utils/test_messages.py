@@ -1,9 +1,11 @@
 """Quoting, "did you mean" and the prefix of messages."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mmdet_multigrain.utils.errors import TaxonomyError, error_source
-from mmdet_multigrain.utils.messages import closest, did_you_mean, show, show_list
+from mmdet_multigrain.utils.messages import closest, did_you_mean, printable, show, show_list
 
 
 def test_it_is_a_value_error():
@@ -53,3 +55,10 @@ def test_did_you_mean():
     assert did_you_mean('zebra', ['hat']) == ''
     assert did_you_mean(['zebra', 'hatt'], ['hat']) == "; did you mean 'hat' by 'hatt'?"
     assert did_you_mean(['hatt'], ['hat']) == "; did you mean 'hat'?"
+
+
+@given(st.text(st.characters()))
+def test_any_text_is_one_line_that_can_be_encoded(text):
+    shown = printable(text)
+    assert len(f'a{shown}b'.encode().decode().splitlines()) == 1
+    assert text.isprintable() == (shown == text)

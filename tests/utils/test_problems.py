@@ -1,9 +1,6 @@
 """Counting problems: order, examples, sums of several counts."""
 
-from hypothesis import given
-from hypothesis import strategies as st
-
-from mmdet_multigrain.utils.problems import Problems, printable
+from mmdet_multigrain.utils.problems import Problems
 
 
 def test_counts_and_first_examples():
@@ -35,10 +32,3 @@ def test_examples_are_printable():
     problems = Problems()
     problems.add('file', 'zwei Kleider, groß\n\udcff.jpg')
     assert problems.examples['file'] == ['zwei Kleider, groß\\n\\udcff.jpg']
-
-
-@given(st.text(st.characters()))
-def test_any_text_is_one_line_that_can_be_encoded(text):
-    shown = printable(text)
-    assert len(f'a{shown}b'.encode().decode().splitlines()) == 1
-    assert text.isprintable() == (shown == text)
