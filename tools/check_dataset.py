@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mmdet_multigrain.checks import report
-from mmdet_multigrain.checks.dataset import Checked, check_files, load_files, look_at_photos
+from mmdet_multigrain.checks.dataset import Checked, check_files, load_files, load_photos
 from mmdet_multigrain.checks.fix import Fixed, repair
 from mmdet_multigrain.launch import escape_unknown_letters, run_tool
 from mmdet_multigrain.taxonomy import Taxonomy
@@ -109,7 +109,7 @@ def main() -> None:
     files = load_files(inputs, max_examples=args.examples)
     if args.images and not args.no_images:
         for data, folder in zip(files, (args.images, args.val_images or args.images), strict=False):
-            data.photos = look_at_photos(
+            data.photos = load_photos(
                 data, folder, workers=args.workers, full_decode=args.full_decode, progress=True
             )
     checked = check_files(files, taxonomy, progress=True)

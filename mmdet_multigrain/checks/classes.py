@@ -14,60 +14,66 @@ from mmdet_multigrain.utils.errors import TaxonomyError
 from mmdet_multigrain.utils.messages import did_you_mean, show
 
 from .data import CocoData
-from .finding import ERROR, NOTE, WARNING, Finding, Kind, found
+from .finding import ERROR, NOTE, WARNING, Check, Finding, found
 
 IMBALANCE = 100  # boxes of the most frequent class for one of the rarest
 
-NAME_WRONG = Kind('category-name-missing', ERROR, 'categories without a name', 'name them')
-ONE_CLASS = Kind(
+NAME_MISSING = Check(
+    'category-name-missing',
+    ERROR,
+    'categories without a name',
+    'name them',
+    describe=CocoData.name_category,
+)
+ONE_CLASS = Check(
     'categories-one-class',
     ERROR,
     'categories that are one class: of one name or alias',
     'merge them in the file, or correct the aliases',
 )
-NO_TAXONOMY = Kind(
+NO_TAXONOMY = Check(
     'taxonomy-unusable',
     ERROR,
     'supercategories that make no taxonomy',
     'edit them, or give a taxonomy with --taxonomy',
 )
-UNKNOWN = Kind(
+UNKNOWN = Check(
     'class-unknown',
     ERROR,
     'categories with boxes that the taxonomy lacks',
     'add a class or an alias to the taxonomy, or take another one',
 )
-NOT_LISTED = Kind(
+NOT_LISTED = Check(
     'class-not-listed',
     ERROR,
     'classes of the taxonomy that the file does not list',
     'add the categories, or take a taxonomy without these classes',
 )
-NO_BOXES = Kind(
+NO_BOXES = Check(
     'class-without-boxes',
     WARNING,
     'classes without boxes',
     'add boxes, or leave the class out; it is never learned and has no AP',
 )
-ONLY_TRAIN = Kind(
+ONLY_TRAIN = Check(
     'class-only-in-train',
     WARNING,
     'classes with boxes only in the first file',
     'add boxes to the second: without them a class has no AP',
 )
-ONLY_VAL = Kind(
+ONLY_VAL = Check(
     'class-only-in-val',
     WARNING,
     'classes with boxes only in the second file',
     'add boxes to the first: without them a class is never learned',
 )
-ALONE = Kind(
+ALONE = Check(
     'single-class-group',
     NOTE,
     'superclasses of one class',
     'nothing, if meant so; such a group shares nothing with other classes',
 )
-UNBALANCED = Kind(
+UNBALANCED = Check(
     'class-imbalance',
     NOTE,
     'extreme ratio between the classes',
@@ -94,98 +100,81 @@ def check_taxonomy(data: CocoData, taxonomy: Taxonomy | str) -> Iterator[Finding
         return
     sizes = Counter(taxonomy.group_index(0))
     alone = [show(name) for group, name in enumerate(taxonomy.group_names(0)) if sizes[group] == 1]
-    if alone and not taxonomy.is_ungrouped:
-        yield Finding(ALONE, '', len(alone), tuple(alone[: data.max_examples]))
+    if not taxonomy.is_ungrouped:
+        yield from found(ALONE, data, alone, split='')
 
 
 def check(data: CocoData, taxonomy: Taxonomy | str) -> Iterator[Finding]:
     """Findings about the classes of one file."""
     names = [category.get('name') for category in data.categories]
     yield from found(
-        NAME_WRONG,
-        data,
-        [row for row, name in enumerate(names) if not isinstance(name, str) or not name.strip()],
-        CocoData.name_category,
+        NAME_MISSING, data, [row for row, name in enumerate(names) if not _is_name(name)]
     )
-    keys = class_keys(data, taxonomy)
     first: dict[str | int, int] = {}
-    second = [
-        row
-        for row, key in enumerate(keys)
-        if key is not None
-        and first.setdefault(key, row) != row
-        and not _is_repeated(data.categories[row], data.categories[first[key]])
-    ]
+    keys = class_keys(data, taxonomy)
+    pairs = [(first.setdefault(key, row), row) for row, key in enumerate(keys) if key is not None]
     yield from found(
         ONE_CLASS,
         data,
-        second,
-        lambda data, row: f'{data.name_category(row)} and {data.name_category(first[keys[row]])}',
+        [
+            (row, other)
+            for row, other in pairs
+            if row != other and not _is_duplicate(data.categories[row], data.categories[other])
+        ],
+        lambda data, pair: f'{data.name_category(pair[1])} and {data.name_category(pair[0])}',
     )
     if isinstance(taxonomy, Taxonomy):
         yield from _check_names(data, taxonomy, names)
 
 
-def _is_repeated(category: Mapping[str, Any], earlier: Mapping[str, Any]) -> bool:
-    """Whether an entry only stands twice; a finding about ids."""
-    return all(category.get(key) == earlier.get(key) for key in ('id', 'name'))
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and bool(name.strip())
+
+
+def _is_duplicate(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Whether two entries are one, or the second repeats the first: a finding about ids."""
+    return all(first.get(key) == second.get(key) for key in ('id', 'name'))
 
 
 def check_boxes(splits: Sequence[CocoData], taxonomy: Taxonomy | str) -> Iterator[Finding]:
     """Findings about classes that have no boxes in one or in both files."""
-    boxes = [count_boxes(data, taxonomy) for data in splits]
+    first, boxes = splits[0], [count_boxes(data, taxonomy) for data in splits]
     total = sum(boxes, Counter())  # leaves out what has no box
     lacking = [[name for name, count in counts.items() if not count] for counts in boxes]
-    found_names = {
-        NO_BOXES: [name for name in dict.fromkeys(itertools.chain(*lacking)) if not total[name]]
-    }
+    never = [name for name in dict.fromkeys(itertools.chain(*lacking)) if not total[name]]
+    classes = [(NO_BOXES, never)]
     if len(splits) == 2:
-        for kind, of_file in zip((ONLY_VAL, ONLY_TRAIN), lacking, strict=True):
-            found_names[kind] = [name for name in of_file if total[name]]
-    for kind, of_kind in found_names.items():
-        if of_kind:
-            yield Finding(
-                kind,
-                '',
-                len(of_kind),
-                tuple(
-                    show(name) + (f' ({total[name]:,} boxes)' if total[name] else '')
-                    for name in of_kind[: splits[0].max_examples]
-                ),
-            )
+        for check, names in zip((ONLY_VAL, ONLY_TRAIN), lacking, strict=True):
+            classes.append((check, [name for name in names if total[name]]))
+    for check, names in classes:
+        yield from found(
+            check,
+            first,
+            names,
+            lambda _, name: show(name) + (f' ({total[name]:,} boxes)' if total[name] else ''),
+            split='',
+        )
     learned = [(count, name) for name, count in boxes[0].items() if count]
     if learned and max(learned)[0] >= IMBALANCE * min(learned)[0]:
-        yield Finding(
-            UNBALANCED,
-            splits[0].split,
-            1,
-            (
-                ' and '.join(
-                    f'{count:,} boxes of {show(name)}'
-                    for count, name in (max(learned), min(learned))
-                ),
-            ),
+        ratio = ' and '.join(
+            f'{count:,} boxes of {show(name)}' for count, name in (max(learned), min(learned))
         )
+        yield Finding(UNBALANCED, first.split, 1, (ratio,))
 
 
 def class_keys(data: CocoData, taxonomy: Taxonomy | str) -> list[str | int | None]:
     """What identifies the class of each category: its label, or its normalized name."""
-    names = [category.get('name') for category in data.categories]
-    find = taxonomy.find if isinstance(taxonomy, Taxonomy) else lambda name: None
-    return [
-        None
-        if not isinstance(name, str) or not name.strip()
-        else normalize(name)
-        if (label := find(name)) is None
-        else label
-        for name in names
-    ]
+    keys: list[str | int | None] = []
+    for name in (category.get('name') for category in data.categories):
+        label = taxonomy.find(name) if isinstance(taxonomy, Taxonomy) else None
+        keys.append(label if label is not None else normalize(name) if _is_name(name) else None)
+    return keys
 
 
 def count_boxes(data: CocoData, taxonomy: Taxonomy | str) -> Counter[str]:
     """Boxes by class, for the classes that a file lists, also without boxes.
 
-    Categories that the taxonomy lacks are no classes; without a taxonomy, all are.
+    Categories that the taxonomy lacks are not classes; without a taxonomy, all are.
     """
     counts: Counter[str] = Counter()
     for category, key, boxes in zip(
@@ -216,10 +205,8 @@ def _check_names(data: CocoData, taxonomy: Taxonomy, names: list[object]) -> Ite
             + did_you_mean(names[row], known)
         ),
     )
-    # A class that the file has is no likely meaning of another.
+    # A name that the file uses for a known class is not a likely misspelling of another class.
+    unknown_names = [names[row] for row in unknown]
     yield from found(
-        NOT_LISTED,
-        data,
-        range(len(missing)),
-        lambda _, n: show(missing[n]) + did_you_mean(missing[n], [names[row] for row in unknown]),
+        NOT_LISTED, data, missing, lambda _, name: show(name) + did_you_mean(name, unknown_names)
     )

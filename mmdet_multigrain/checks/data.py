@@ -7,7 +7,7 @@ answer.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -89,17 +89,29 @@ class CocoData(CocoColumns):
 
     # ------------------------------------------------------------------ photos
 
+    def file_names(self) -> Iterator[tuple[int, str]]:
+        """Row and `file_name` of each image that has one."""
+        names = map(self.file_name, range(len(self.images)))
+        return ((row, name) for row, name in enumerate(names) if name is not None)
+
     def photo(self, row: int) -> Photo | None:
         """What is known of the photo of an image."""
         name = self.file_name(row)
         return self.photos.get(name) if self.photos is not None and name is not None else None
 
+    def known_photos(self) -> Iterator[tuple[int, Photo]]:
+        """Row and photo of each image whose photo was looked for."""
+        photos = map(self.photo, range(len(self.images)))
+        return ((row, photo) for row, photo in enumerate(photos) if photo is not None)
+
     @cached_property
     def seen(self) -> np.ndarray:
         """(images, 2) width and height of the photos; NaN where not read or unreadable."""
-        photos = map(self.photo, range(len(self.images)))
-        sizes = [photo.size if photo and photo.size else (np.nan, np.nan) for photo in photos]
-        return np.array(sizes, dtype=np.float64).reshape(-1, 2)
+        sizes = np.full((len(self.images), 2), np.nan)
+        for row, photo in self.known_photos():
+            if photo.size:
+                sizes[row] = photo.size
+        return sizes
 
     @cached_property
     def differs(self) -> np.ndarray:
@@ -109,19 +121,16 @@ class CocoData(CocoColumns):
     @cached_property
     def is_turned(self) -> np.ndarray:
         """(images,) whether the size is stated as before the turn that EXIF asks for."""
-        turned = np.fromiter(
-            (bool(photo and photo.turned) for photo in map(self.photo, range(len(self.images)))),
-            bool,
-            len(self.images),
-        )
+        turned = np.zeros(len(self.images), bool)
+        turned[[row for row, photo in self.known_photos() if photo.turned]] = True
         return turned & self.differs & (self.stated == self.seen[:, ::-1]).all(1)
 
     @cached_property
     def is_rescaled(self) -> np.ndarray:
         """(images,) whether the boxes were drawn on a photo of the stated size, not on this one.
 
-        So it is when photo and stated size have one shape but not one scale, or when boxes keep
-        within the stated size and leave the photo.
+        True if photo and stated size have the same shape but another scale, or if boxes are within
+        the stated size and leave the photo.
         """
         scale = self.seen / self.stated
         other = self.differs & ~self.is_turned & (np.abs(scale - 1) > SAME_SCALE).any(1)

@@ -35,8 +35,8 @@ class Checked:
     findings: tuple[Finding, ...]
 
     def count(self, severity: str) -> int:
-        """How many kinds of findings of a severity there are."""
-        return sum(finding.kind.severity == severity for finding in self.findings)
+        """The number of findings of a severity."""
+        return sum(finding.check.severity == severity for finding in self.findings)
 
 
 def load_files(
@@ -47,12 +47,7 @@ def load_files(
     Raises:
         CheckError: One cannot be read, or both are one file.
     """
-    if (
-        len(paths) > 1
-        and os.path.exists(paths[0])
-        and os.path.exists(paths[1])
-        and os.path.samefile(*paths)
-    ):
+    if len(paths) > 1 and all(map(os.path.exists, paths)) and os.path.samefile(*paths):
         raise CheckError(f'{paths[1]}: the same file as {paths[0]}; name two files, or one')
     names = SPLITS if len(paths) > 1 else ('',)
     return tuple(
@@ -61,7 +56,7 @@ def load_files(
     )
 
 
-def look_at_photos(
+def load_photos(
     data: CocoData,
     folder: str | os.PathLike[str],
     *,
@@ -69,18 +64,18 @@ def look_at_photos(
     full_decode: bool = False,
     progress: bool = False,
 ) -> dict[str, Photo]:
-    """What is known of the photos of a file; see `read_photos`.
+    """Read the photos of a file; see `read_photos`.
 
     Raises:
-        CheckError: The folder is not there, or holds none of the photos.
+        CheckError: The folder does not exist, or holds none of the photos.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise CheckError(f'{folder}: no such folder of images; check the path')
     stated = {
         name: (data.images[row].get('width'), data.images[row].get('height'))
-        for row in range(len(data.images))
-        if (name := data.file_name(row)) is not None and not leaves_folder(name)
+        for row, name in data.file_names()
+        if not leaves_folder(name)
     }
     photos = read_photos(
         folder, stated, workers=workers, full_decode=full_decode, progress=progress
@@ -114,5 +109,5 @@ def check_files(
     findings += classes.check_boxes(files, known)
     if len(files) > 1:
         findings += splits.check(*files, progress=progress)
-    findings.sort(key=lambda finding: SEVERITIES.index(finding.kind.severity))
+    findings.sort(key=lambda finding: SEVERITIES.index(finding.check.severity))
     return Checked(tuple(files), known, tuple(findings))

@@ -1,13 +1,11 @@
-"""What a check finds: its kind (code, severity, mend), how often, and where.
-
-The kinds themselves stand in the modules of their subjects, beside the functions that find them.
-"""
+"""A check (code, severity, fix, how to find it) and a finding: how often, and where."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .data import CocoData
@@ -16,66 +14,74 @@ ERROR, WARNING, NOTE = SEVERITIES = ('error', 'warning', 'note')
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A kind of finding.
+class Check:
+    """One thing that can be wrong; as a decorator, it takes the function that finds it.
 
     Attributes:
         code: Stable name for scripts.
         severity: `error`: training or evaluation fails or is wrong. `warning`: perhaps.
         title: What is found, in the plural.
-        mend: What to do, in one phrase.
+        fix: What to do, in one phrase.
         fixable: A repaired copy is without it.
+        describe: One line about an item that was found; default: the item is that line.
+        find: The items in the order in which they are shown, as a rule row numbers of one table;
+            None if the subject's `check` finds them.
     """
 
     code: str
     severity: str
     title: str
-    mend: str
+    fix: str
     fixable: bool = False
+    describe: Callable[[CocoData, Any], str] = lambda data, item: item
+    find: Callable[[CocoData], Sequence[Any]] | None = None
+
+    def __call__(self, find: Callable[[CocoData], Sequence[Any]]) -> Check:
+        """This check with the function that it decorates."""
+        return dataclasses.replace(self, find=find)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A kind of finding in one file, or between the two.
+    """What a check found in one file, or between the two.
 
     Attributes:
-        kind: What it is.
+        check: What was checked.
         split: `train`, `val`, or nothing when it concerns both or there is one file only.
         count: How often.
         examples: The first few; each one line with ids and file names.
     """
 
-    kind: Kind
+    check: Check
     split: str
     count: int
     examples: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Check:
-    """A check of one file: finds rows of one of its tables and describes a row.
-
-    Attributes:
-        kind: What the rows are.
-        find: The row numbers, in the order in which they are shown.
-        describe: One line about a row.
-    """
-
-    kind: Kind
-    find: Callable[[CocoData], Sequence[int]]
-    describe: Callable[[CocoData, int], str]
-
-
 def found(
-    kind: Kind, data: CocoData, rows: Sequence[int], describe: Callable[[CocoData, int], str]
+    check: Check,
+    data: CocoData,
+    items: Sequence[Any],
+    describe: Callable[[CocoData, Any], str] | None = None,
+    *,
+    split: str | None = None,
 ) -> Iterator[Finding]:
-    """One finding, or none if there are no rows."""
-    if len(rows):
-        examples = tuple(describe(data, int(row)) for row in rows[: data.max_examples])
-        yield Finding(kind, data.split, len(rows), examples)
+    """One finding, or none if there are no items.
+
+    Args:
+        check: What found them.
+        data: The file they are in.
+        items: What was found.
+        describe: One line about an item; default: as the check says.
+        split: Default: that of the file.
+    """
+    if len(items):
+        describe = describe or check.describe
+        examples = tuple(describe(data, item) for item in items[: data.max_examples])
+        yield Finding(check, data.split if split is None else split, len(items), examples)
 
 
 def run(checks: Iterable[Check], data: CocoData) -> Iterator[Finding]:
     """The findings of checks, in their order."""
     for check in checks:
-        yield from found(check.kind, data, check.find(data), check.describe)
+        yield from found(check, data, check.find(data))

@@ -1,7 +1,7 @@
 """A repaired copy of a COCO file: only what is safe, everything counted, the input untouched.
 
-Which rows are to be mended, the checks say; here is what becomes of them. What nothing in the
-data decides (ids of several files, boxes drawn for other photos) stays as it is.
+The checks find the rows; this module decides what becomes of them. What the data leave open (an id
+of several files, boxes drawn for other photos) stays as it is.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from mmdet_multigrain.utils.files import dump_json
 
 from . import boxes, ids, images, structure
 from .data import CocoData
-from .finding import Kind
+from .finding import Check
 
-MAX_PASSES = 10  # one mends what is there, the second as a rule finds nothing; a guard
+Done = Counter[tuple[str, str]]  # how often what was done, by (what, to what)
+MAX_PASSES = 10  # a guard: the second as a rule finds nothing left
 # Levels of lists and objects. Python's own limit depends on its version and on the caller.
 MAX_NESTING = 320
 AREA_OF_BOX = 0.01  # closer than this an area is its box's, and follows when that is clipped
@@ -36,11 +37,11 @@ class Fixed:
 
     Attributes:
         content: To be written.
-        done: How often what was done, by (what, to what).
+        done: What was done.
     """
 
     content: dict[str, Any]
-    done: Counter[tuple[str, str]]
+    done: Done
 
     def encoded(self) -> bytes:
         """The file: strict JSON.
@@ -61,27 +62,27 @@ class Fixed:
 
 
 def repair(data: CocoData) -> Fixed:
-    """Mend what can be mended without a guess.
+    """Fix what can be fixed without a guess.
 
     Raises:
         CheckError: Nothing is safe (boxes in another layout), or nothing would be left.
     """
-    done: Counter[tuple[str, str]] = Counter()
+    done: Done = Counter()
     if data.not_strict:
-        done['replaced', structure.NOT_STRICT.title] += 1
+        done['replaced', structure.not_strict.title] += 1
     before = [len(data.images), len(data.annotations)]
     for _ in range(MAX_PASSES):
         if data.layout != 'xywh':
-            kind = boxes.CORNERS if data.layout == 'corners' else boxes.NORMALIZED
+            check = boxes.corners if data.layout == 'corners' else boxes.normalized
             raise CheckError(
-                f'{data.path}: not repaired, for it has {kind.title}; first {kind.mend}'
+                f'{data.path}: not repaired, for it has {check.title}; first {check.fix}'
             )
-        new: Counter[tuple[str, str]] = Counter()
+        new: Done = Counter()
         for step in (
-            _drop_strangers,
-            _mend_images,
-            _mend_categories,
-            _mend_boxes,
+            _drop_unknown,
+            _fix_images,
+            _fix_categories,
+            _fix_boxes,
             _drop_duplicates,
             _fill_fields,
         ):
@@ -102,13 +103,13 @@ def repair(data: CocoData) -> Fixed:
     return Fixed(dict(data.content), done)
 
 
-def _count(done: Counter[tuple[str, str]], what: str, kind: Kind, rows: Collection[int]) -> None:
+def _count(done: Done, what: str, check: Check, rows: Collection[Any]) -> None:
     if len(rows):
-        done[what, kind.title] += len(rows)
+        done[what, check.title] += len(rows)
 
 
 def _with(data: CocoData, **lists: list[dict[str, Any]]) -> dict[str, Any]:
-    """The content with other lists; one that the file lacks stays away."""
+    """The content with other lists; no list is added."""
     return {
         key: lists[key] if key in lists and isinstance(value, list) else value
         for key, value in data.content.items()
@@ -120,41 +121,42 @@ def _without(entries: list[dict[str, Any]], rows: Collection[int]) -> list[dict[
     return [entry for row, entry in enumerate(entries) if row not in gone] if gone else entries
 
 
-def _drop_strangers(data: CocoData, done: Counter[tuple[str, str]]) -> dict[str, Any]:
-    """Entries that are no objects, and boxes that refer to nothing.
+def _remove(data: CocoData, done: Done, *checks: Check) -> set[int]:
+    """The rows that checks find, each counted for the first of them."""
+    gone: set[int] = set()
+    for check in checks:
+        rows = set(map(int, check.find(data))) - gone
+        _count(done, 'removed', check, rows)
+        gone |= rows
+    return gone
 
-    Those must go before ids are given: a new id could be the one that they name.
+
+def _drop_unknown(data: CocoData, done: Done) -> dict[str, Any]:
+    """Entries that are not objects, and boxes that refer to nothing.
+
+    These go before ids are given: a new id could be the one that they name.
     """
-    _count(done, 'removed', structure.NOT_OBJECT, structure.strangers(data))
-    no_image, no_category = ids.without_image(data), ids.without_category(data)
-    _count(done, 'removed', ids.NO_IMAGE, no_image)
-    _count(done, 'removed', ids.NO_CATEGORY, np.setdiff1d(no_category, no_image))
+    _count(done, 'removed', structure.not_objects, structure.not_objects.find(data))
+    gone = _remove(data, done, ids.unknown_images, ids.unknown_categories)
     return _with(
         data,
         images=data.images,
         categories=data.categories,
-        annotations=_without(data.annotations, [*no_image, *no_category]),
+        annotations=_without(data.annotations, gone),
     )
 
 
-def _mend_images(data: CocoData, done: Counter[tuple[str, str]]) -> dict[str, Any]:
+def _fix_images(data: CocoData, done: Done) -> dict[str, Any]:
     """Images that cannot be used go, with their boxes; sizes come from the photos."""
-    gone: set[int] = set()
-    for kind, rows in (
-        (images.NAME_MISSING, images.unnamed(data)),
-        (ids.LISTED_TWICE, ids.images_listed_twice(data)),
-        (images.ABSENT, images.absent(data)),
-        (images.UNREADABLE, images.unreadable(data)),
-    ):
-        _count(done, 'removed', kind, set(rows) - gone)
-        gone.update(rows)
+    gone = _remove(
+        data, done, images.unnamed, ids.duplicate_images, images.absent, images.unreadable
+    )
     new = list(data.images)
-    for kind, rows in (
-        (images.SIZE_MISSING, images.size_missing(data)),
-        (images.SIZE_WRONG, images.size_wrong(data)),
-    ):
-        rows = [row for row in rows if row not in gone and np.isfinite(data.seen[row]).all()]
-        _count(done, 'corrected', kind, rows)
+    for check in (images.size_missing, images.size_wrong):
+        rows = [
+            row for row in check.find(data) if row not in gone and np.isfinite(data.seen[row]).all()
+        ]
+        _count(done, 'corrected', check, rows)
         for row in rows:
             width, height = data.seen[row]
             new[row] = new[row] | {'width': int(width), 'height': int(height)}
@@ -165,12 +167,11 @@ def _mend_images(data: CocoData, done: Counter[tuple[str, str]]) -> dict[str, An
     return _with(data, images=_without(new, gone), annotations=_without(annotations, of_gone))
 
 
-def _mend_categories(data: CocoData, done: Counter[tuple[str, str]]) -> dict[str, Any]:
-    """Categories that stand twice go; boxes refer to the first already."""
-    gone = ids.categories_listed_twice(data)
-    _count(done, 'removed', ids.CATEGORY_TWICE, gone)
+def _fix_categories(data: CocoData, done: Done) -> dict[str, Any]:
+    """Duplicated categories go; boxes refer to the first already."""
+    gone = _remove(data, done, ids.duplicate_categories)
     new = list(data.categories)
-    annotations = _refer(data, 'category', new, set(gone), done)
+    annotations = _refer(data, 'category', new, gone, done)
     return _with(data, categories=_without(new, gone), annotations=annotations)
 
 
@@ -179,9 +180,9 @@ def _refer(
     name: str,
     entries: list[dict[str, Any]],
     gone: Collection[int],
-    done: Counter[tuple[str, str]],
+    done: Done,
 ) -> list[dict[str, Any]]:
-    """Give ids to the entries that have none of use; the annotations that follow them."""
+    """Give ids to the entries without a usable one; the annotations that follow them."""
     rows = [
         row
         for row, entry in enumerate(entries)
@@ -197,7 +198,7 @@ def _refer(
     for position, row in enumerate(refers_to):
         if row in changed or row >= 0 and type(annotations[position][key]) is float:
             if row not in changed:
-                done['corrected', ids.REFERENCE.title] += 1
+                done['corrected', ids.fractional_references.title] += 1
             annotations[position] = annotations[position] | {key: entries[row]['id']}
     return annotations
 
@@ -208,19 +209,11 @@ def _free_ids(entries: list[dict[str, Any]]) -> Iterator[int]:
     return (number for number in itertools.count(1) if number not in used)
 
 
-def _mend_boxes(data: CocoData, done: Counter[tuple[str, str]]) -> dict[str, Any]:
-    """Boxes that are none go; those that leave their image are clipped."""
-    gone: list[int] = []
-    for kind, rows in (
-        (boxes.NOT_NUMBERS, boxes.not_numbers(data)),
-        (boxes.NOT_FINITE, boxes.not_finite(data)),
-        (boxes.EMPTY, boxes.empty(data)),
-        (boxes.OUTSIDE, boxes.outside(data)),
-    ):
-        _count(done, 'removed', kind, rows)
-        gone += rows.tolist()
-    rows = boxes.partly_outside(data)
-    _count(done, 'clipped', boxes.PARTLY, rows)
+def _fix_boxes(data: CocoData, done: Done) -> dict[str, Any]:
+    """Boxes that are not usable go; those that leave their image are clipped."""
+    gone = _remove(data, done, boxes.not_numbers, boxes.not_finite, boxes.empty, boxes.outside)
+    rows = boxes.partly_outside.find(data)
+    _count(done, 'clipped', boxes.partly_outside, rows)
     annotations, sizes = list(data.annotations), data.of_boxes(data.sizes)
     for row in rows:
         annotations[row] = _clipped(annotations[row], data.areas[row], *sizes[row].tolist())
@@ -242,33 +235,31 @@ def _clipped(
     return new
 
 
-def _drop_duplicates(data: CocoData, done: Counter[tuple[str, str]]) -> dict[str, Any]:
+def _drop_duplicates(data: CocoData, done: Done) -> dict[str, Any]:
     """Of equal boxes the first stays."""
-    rows = boxes.duplicates(data)
-    _count(done, 'removed', boxes.DUPLICATE, rows)
-    return _with(data, annotations=_without(data.annotations, rows))
+    gone = _remove(data, done, boxes.duplicates)
+    return _with(data, annotations=_without(data.annotations, gone))
 
 
-def _fill_fields(data: CocoData, done: Counter[tuple[str, str]]) -> dict[str, Any]:
+def _fill_fields(data: CocoData, done: Done) -> dict[str, Any]:
     """Area, iscrowd and ids of annotations."""
     annotations = list(data.annotations)
-    for kind, what, rows in (
-        (boxes.AREA_MISSING, 'filled in', boxes.area_missing(data)),
-        (boxes.AREA_WRONG, 'corrected', boxes.area_wrong(data)),
+    for what, check in (
+        ('filled in', boxes.area_missing),
+        ('corrected', boxes.area_wrong),
+        ('filled in', boxes.crowd_missing),
     ):
-        _count(done, what, kind, rows)
+        rows = check.find(data)
+        _count(done, what, check, rows)
         for row in rows:
             _, _, width, height = annotations[row]['bbox']
-            annotations[row] = annotations[row] | {'area': width * height}
-    rows = boxes.crowd_missing(data)
-    _count(done, 'filled in', boxes.CROWD_MISSING, rows)
-    for row in rows:
-        annotations[row] = annotations[row] | {'iscrowd': 0}
-    twice = set(ids.annotations_numbered_twice(data).tolist())
+            value = {'iscrowd': 0} if check is boxes.crowd_missing else {'area': width * height}
+            annotations[row] = annotations[row] | value
+    used = set(ids.duplicate_annotation_ids.find(data).tolist())
     rows = [
         row
         for row, item in enumerate(annotations)
-        if row in twice or not ids.is_good_id(item.get('id')) or item['id'] < 1
+        if row in used or not ids.is_good_id(item.get('id')) or item['id'] < 1
     ]
     if rows:
         done[

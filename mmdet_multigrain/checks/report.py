@@ -1,4 +1,4 @@
-"""What was found and mended, as text for people and as JSON for scripts."""
+"""What was found and fixed, as text for people and as JSON for scripts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from mmdet_multigrain.taxonomy import Taxonomy
 
-from .boxes import CORNERS, NORMALIZED
+from . import boxes
 from .data import CocoData
 from .dataset import Checked
 from .finding import ERROR, NOTE, WARNING, Finding
@@ -36,7 +36,7 @@ def as_text(checked: Checked) -> str:
 def verdict_line(checked: Checked) -> str:
     """The verdict in words, in one line."""
     errors, warnings = (
-        [finding for finding in checked.findings if finding.kind.severity == severity]
+        [finding for finding in checked.findings if finding.check.severity == severity]
         for severity in (ERROR, WARNING)
     )
     if not errors and not warnings:
@@ -47,9 +47,11 @@ def verdict_line(checked: Checked) -> str:
         if findings
     )
     meaning = 'do not train on it yet' if errors else 'usable; look at the warnings'
-    kinds = [finding.kind for finding in errors + warnings]
-    fixable = sum(kind.fixable for kind in kinds)
-    if not fixable or CORNERS in kinds or NORMALIZED in kinds:  # which no repair starts from
+    checks = [finding.check for finding in errors + warnings]
+    fixable = sum(check.fixable for check in checks)
+    if (
+        not fixable or boxes.corners in checks or boxes.normalized in checks
+    ):  # which no repair starts from
         return f'{counts}: {meaning}'
     return f'{counts}: {meaning} (--fix OUT mends {fixable} of them)'
 
@@ -74,12 +76,12 @@ def _head(checked: Checked) -> Iterator[str]:
 def heading(finding: Finding) -> str:
     """Severity, count and title of a finding in one line."""
     split = f'{finding.split}: ' if finding.split else ''
-    kind = finding.kind
-    return f'{kind.severity:<8}{finding.count:>9,}  {split}{kind.title} ({kind.code})'
+    check = finding.check
+    return f'{check.severity:<8}{finding.count:>9,}  {split}{check.title} ({check.code})'
 
 
 def _finding(finding: Finding) -> Iterator[str]:
-    kind = finding.kind
+    check = finding.check
     yield heading(finding)
     more = finding.count - len(finding.examples)
     examples = [*finding.examples, *([f'and {more:,} more'] if more else [])]
@@ -87,7 +89,7 @@ def _finding(finding: Finding) -> Iterator[str]:
     for example in [short] if len(INDENT + short) <= WIDTH else examples:
         yield INDENT + example
     yield from textwrap.wrap(
-        f'-> {kind.mend}{" (--fix does)" if kind.fixable else ""}',
+        f'-> {check.fix}{" (--fix does)" if check.fixable else ""}',
         WIDTH,
         initial_indent=INDENT,
         subsequent_indent=f'{INDENT}   ',
@@ -110,7 +112,7 @@ def _text(path: str | os.PathLike[str]) -> str:
 
 
 def fixed_text(path: object, fixed: Fixed) -> str:
-    """What was mended in a copy."""
+    """What was fixed in a copy."""
     if not fixed.done:
         return f'{path}: written; there was nothing to mend'
     return '\n'.join(
@@ -123,7 +125,7 @@ def fixed_text(path: object, fixed: Fixed) -> str:
 
 def left_text(checked: Checked) -> str:
     """What the repaired copies still have, and the verdict on them in the last line."""
-    left = [heading(finding) for finding in checked.findings if finding.kind.severity != NOTE]
+    left = [heading(finding) for finding in checked.findings if finding.check.severity != NOTE]
     return '\n'.join(
         [
             *(['left in the repaired copy:', *left, ''] if left else []),
@@ -143,14 +145,14 @@ def as_dict(checked: Checked) -> dict[str, Any]:
         ],
         'findings': [
             {
-                'kind': finding.kind.code,
-                'severity': finding.kind.severity,
+                'kind': finding.check.code,
+                'severity': finding.check.severity,
                 'split': finding.split,
                 'count': finding.count,
-                'title': finding.kind.title,
+                'title': finding.check.title,
                 'examples': list(finding.examples),
-                'mend': finding.kind.mend,
-                'fixable': finding.kind.fixable,
+                'mend': finding.check.fix,
+                'fixable': finding.check.fixable,
             }
             for finding in checked.findings
         ],
@@ -158,7 +160,7 @@ def as_dict(checked: Checked) -> dict[str, Any]:
 
 
 def fixed_dict(path: str | os.PathLike[str], fixed: Fixed) -> dict[str, Any]:
-    """What was mended in a copy, for scripts."""
+    """What was fixed in a copy, for scripts."""
     return {
         'file': _text(path),
         'done': [

@@ -1,4 +1,4 @@
-"""Checks of two files together: photos that stand in both."""
+"""Checks of two files together: photos that are in both."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import os
 from collections.abc import Iterator
 
 from .data import CocoData
-from .finding import ERROR, WARNING, Finding, Kind
+from .finding import ERROR, WARNING, Check, Finding, found
 from .photos import equal_files
 
-SAME_NAME = Kind(
+SAME_NAME = Check(
     'file-name-in-both-splits',
     WARNING,
     'file names that stand in both files',
     'give --images, which tells whether they are the same photos; if so, remove them from one',
 )
-SAME_PHOTO = Kind(
+SAME_PHOTO = Check(
     'photo-in-both-splits',
     ERROR,
     'photos that stand in both files',
@@ -26,39 +26,24 @@ SAME_PHOTO = Kind(
 def check(train: CocoData, val: CocoData, *, progress: bool = False) -> Iterator[Finding]:
     """Findings about photos in both files: by content where photos are given, else by name."""
     if train.photos is None or val.photos is None:
-        names = [
-            {
-                name: row
-                for row in range(len(data.images))
-                if (name := data.file_name(row)) is not None
-            }
-            for data in (train, val)
-        ]
-        both = [name for name in names[0] if name in names[1]]
-        kind, pairs = SAME_NAME, [(names[0][name], names[1][name]) for name in both]
+        same = SAME_NAME
+        first, second = ({name: row for row, name in data.file_names()} for data in (train, val))
+        pairs = [(name, name) for name in first if name in second]
     else:
-        rows = [
+        same = SAME_PHOTO
+        first, second = (
             {
                 os.path.realpath(photo.path): row
-                for row in range(len(data.images))
-                if (photo := data.photo(row)) is not None and not photo.is_absent
+                for row, photo in data.known_photos()
+                if not photo.is_absent
             }
             for data in (train, val)
-        ]
-        kind, pairs = (
-            SAME_PHOTO,
-            [
-                (rows[0][first], rows[1][second])
-                for first, second in equal_files(rows[0], rows[1], progress=progress)
-            ],
         )
-    if pairs:
-        yield Finding(
-            kind,
-            '',
-            len(pairs),
-            tuple(
-                f'{train.name_image(first)} and {val.name_image(second)}'
-                for first, second in pairs[: train.max_examples]
-            ),
-        )
+        pairs = list(equal_files(first, second, progress=progress))
+    yield from found(
+        same,
+        train,
+        pairs,
+        lambda _, pair: f'{train.name_image(first[pair[0]])} and {val.name_image(second[pair[1]])}',
+        split='',
+    )

@@ -8,51 +8,43 @@ from mmdet_multigrain.coco.files import LISTS
 from mmdet_multigrain.utils.messages import show
 
 from .data import CocoData
-from .finding import ERROR, Finding, Kind, found
+from .finding import ERROR, Check, Finding, run
 
-NOT_STRICT = Kind(
+
+def check(data: CocoData) -> Iterator[Finding]:
+    """Findings about the file as a whole."""
+    yield from run((not_strict, missing_lists, empty_lists, not_objects), data)
+
+
+@Check(
     'json-not-strict',
     ERROR,
     'place (perhaps of many) with NaN, Infinity or half a surrogate',
     'write null or leave the field out; most readers refuse such a file',
     fixable=True,
 )
-LIST_MISSING = Kind(
+def not_strict(data: CocoData) -> list[str]:
+    return [data.not_strict] if data.not_strict else []
+
+
+@Check(
     'list-missing',
     ERROR,
     'lists that a COCO file must have, not there or of another type',
     f'write all of {", ".join(LISTS)}',
+    describe=lambda data, name: f'{name}: {_describe(data.content.get(name))}',
 )
-LIST_EMPTY = Kind('list-empty', ERROR, 'empty lists', 'there is nothing to train or evaluate on')
-NOT_OBJECT = Kind(
-    'entry-not-object', ERROR, 'entries that are no JSON objects', 'remove them', fixable=True
-)
+def missing_lists(data: CocoData) -> list[str]:
+    return [name for name in LISTS if not isinstance(data.content.get(name), list)]
 
 
-def check(data: CocoData) -> Iterator[Finding]:
-    """Findings about the file as a whole."""
-    yield from found(
-        NOT_STRICT, data, [0] if data.not_strict else [], lambda data, _: data.not_strict
-    )
-    lists = {name: data.content.get(name) for name in LISTS}
-    yield from found(
-        LIST_MISSING,
-        data,
-        [n for n, name in enumerate(LISTS) if not isinstance(lists[name], list)],
-        lambda _, n: f'{LISTS[n]}: {_describe(lists[LISTS[n]])}',
-    )
-    yield from found(
-        LIST_EMPTY,
-        data,
-        [n for n, name in enumerate(LISTS) if lists[name] == []],
-        lambda _, n: LISTS[n],
-    )
-    places = strangers(data)
-    yield from found(NOT_OBJECT, data, range(len(places)), lambda _, n: places[n])
+@Check('list-empty', ERROR, 'empty lists', 'there is nothing to train or evaluate on')
+def empty_lists(data: CocoData) -> list[str]:
+    return [name for name in LISTS if data.content.get(name) == []]
 
 
-def strangers(data: CocoData) -> list[str]:
-    """Entries of the three lists that are no objects, each in words."""
+@Check('entry-not-object', ERROR, 'entries that are no JSON objects', 'remove them', fixable=True)
+def not_objects(data: CocoData) -> list[str]:
     return [
         f'{name}[{place}]: {show(entry)}'
         for name in LISTS

@@ -35,7 +35,7 @@ def found(*annotations, **size):
     )
     checked.max_examples = 100
     return {
-        finding.kind.code: [int(example.split()[1]) for example in finding.examples]
+        finding.check.code: [int(example.split()[1]) for example in finding.examples]
         for finding in boxes.check(checked)
     }
 

@@ -38,7 +38,7 @@ def data(boxes, split='', groups=None):
 
 
 def codes(findings):
-    return {finding.kind.code: finding.examples for finding in findings}
+    return {finding.check.code: finding.examples for finding in findings}
 
 
 @pytest.mark.parametrize(

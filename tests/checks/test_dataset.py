@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmdet_multigrain.checks.data import CocoData
-from mmdet_multigrain.checks.dataset import check_files, load_files, look_at_photos
+from mmdet_multigrain.checks.dataset import check_files, load_files, load_photos
 from mmdet_multigrain.checks.finding import SEVERITIES
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import CheckError
@@ -43,7 +43,7 @@ def test_a_clean_file(path):
 
 def test_another_taxonomy(path):
     kinds = [
-        finding.kind.code
+        finding.check.code
         for finding in check_files(load_files([path]), Taxonomy.load('deepfashion2')).findings
     ]
     assert kinds == ['class-unknown', 'class-not-listed']
@@ -56,7 +56,7 @@ def test_findings_come_by_severity_and_name_their_file(path, tmp_path):
     (tmp_path / 'b.json').write_text(json.dumps(content))
     checked = check_files(load_files([path, tmp_path / 'b.json']))
     assert [
-        (finding.kind.severity, finding.kind.code, finding.split) for finding in checked.findings
+        (finding.check.severity, finding.check.code, finding.split) for finding in checked.findings
     ] == [
         ('error', 'annotation-id-below-1', 'val'),
         ('warning', 'area-missing', 'val'),
@@ -74,31 +74,31 @@ def test_one_file_is_not_two(path, tmp_path):
 def test_photos(path, tmp_path):
     [data] = load_files([path])
     Image.new('RGB', (100, 80)).save(tmp_path / '1.jpg')
-    photos = look_at_photos(data, tmp_path)
+    photos = load_photos(data, tmp_path)
     assert {name: photo.size for name, photo in photos.items()} == {'1.jpg': (100, 80)}
 
 
 def test_a_folder_without_any_photo_is_the_wrong_one(path, tmp_path):
     [data] = load_files([path])
     with pytest.raises(CheckError, match='none of the 1 photos .* is there'):
-        look_at_photos(data, tmp_path)
+        load_photos(data, tmp_path)
     with pytest.raises(CheckError, match='no such folder'):
-        look_at_photos(data, tmp_path / 'none')
+        load_photos(data, tmp_path / 'none')
 
 
 def test_the_name_of_an_absent_photo_is_told_in_letters(path, tmp_path):
     [data] = load_files([path])
     data.images[0]['file_name'] = 'a\x00\n.jpg'
     with pytest.raises(CheckError) as caught:
-        look_at_photos(data, tmp_path)
+        load_photos(data, tmp_path)
     assert 'a\\x00\\n.jpg' in str(caught.value) and str(caught.value).isprintable()
 
 
 def test_real_photos_are_clean(ccp):
     files = load_files([ccp / 'train.json', ccp / 'val.json'])
     for data in files:
-        data.photos = look_at_photos(data, ccp / 'photos', workers=1)
-    assert all(finding.kind.severity == 'note' for finding in check_files(files).findings)
+        data.photos = load_photos(data, ccp / 'photos', workers=1)
+    assert all(finding.check.severity == 'note' for finding in check_files(files).findings)
 
 
 values = st.recursive(
@@ -169,7 +169,7 @@ def test_no_photo_outside_the_folder_is_read(tmp_path, monkeypatch, full_decode)
     }
     (tmp_path / 'b.json').write_text(json.dumps(content))
     [data] = load_files([tmp_path / 'b.json'])
-    data.photos = look_at_photos(data, folder, workers=1, full_decode=full_decode)
+    data.photos = load_photos(data, folder, workers=1, full_decode=full_decode)
     assert [*data.photos] == ['1.jpg']
-    codes = {finding.kind.code: finding.count for finding in check_files([data]).findings}
+    codes = {finding.check.code: finding.count for finding in check_files([data]).findings}
     assert codes['file-name-absolute'] == 1 and codes['file-name-above-folder'] == 2

@@ -48,7 +48,7 @@ def data(annotations, images=None, categories=None, photos=None):
     return CocoData(content, path=Path('x.json'), photos=photos)
 
 
-def mended(*arguments, **fields):
+def fixed_copy(*arguments, **fields):
     """The repaired content, and how often what was done."""
     fixed, done = repair(data(*arguments, **fields)), Counter()
     for (what, _), count in fixed.done.items():
@@ -56,13 +56,13 @@ def mended(*arguments, **fields):
     return json.loads(fixed.encoded()), done
 
 
-def test_what_is_well_stays():
-    content, done = mended([box(7), box(3, 50, score=0.5)])
+def test_a_sound_file_stays_as_it_is():
+    content, done = fixed_copy([box(7), box(3, 50, score=0.5)])
     assert content == data([box(7), box(3, 50, score=0.5)]).content and done == {}
 
 
-def test_ids_are_given_where_there_is_none_of_use():
-    content, done = mended(
+def test_ids_are_given_where_there_is_no_usable_one():
+    content, done = fixed_copy(
         [
             box(3),
             box(0, 11),
@@ -80,7 +80,7 @@ def test_ids_are_given_where_there_is_none_of_use():
 
 
 def test_new_image_ids_take_their_boxes_along():
-    content, _ = mended(
+    content, _ = fixed_copy(
         [box(1, image_id='a'), box(2, image_id=1), box(3, image_id=1.0, x=0)],
         [image(1), image('a'), image(None)],
     )
@@ -90,7 +90,7 @@ def test_new_image_ids_take_their_boxes_along():
 
 
 def test_a_new_id_is_not_one_that_a_lost_box_names():
-    content, done = mended(
+    content, done = fixed_copy(
         [box(1, image_id=2), box(2, image_id=1)], [image(1), image(None, file_name='b.jpg')]
     )
     assert [(item['id'], item['image_id']) for item in content['annotations']] == [(2, 1)]
@@ -99,19 +99,19 @@ def test_a_new_id_is_not_one_that_a_lost_box_names():
 
 
 def test_entries_listed_twice_go():
-    content, done = mended([box()], [image(), image()], [*CATEGORIES, CATEGORIES[0]])
+    content, done = fixed_copy([box()], [image(), image()], [*CATEGORIES, CATEGORIES[0]])
     assert (content['images'], content['categories']) == ([image()], CATEGORIES)
 
 
 def test_ids_of_two_files_or_names_stay():
     images = [image(), image(file_name='b.jpg')]
     categories = [*CATEGORIES, {'id': 1, 'name': 'coat'}]
-    content, done = mended([box()], images, categories)
+    content, done = fixed_copy([box()], images, categories)
     assert (content['images'], content['categories'], done) == (images, categories, {})
 
 
 def test_boxes_are_clipped_and_their_area_follows():
-    content, done = mended(
+    content, done = fixed_copy(
         [
             box(1, -5, 70, 20, 30),
             box(2, 90, 0, 20.5, 10),
@@ -128,13 +128,13 @@ def test_boxes_are_clipped_and_their_area_follows():
 
 
 def test_an_endless_area_is_corrected():
-    content, done = mended([box(1, -5, 0, 20, 30, area=10**400)])
+    content, done = fixed_copy([box(1, -5, 0, 20, 30, area=10**400)])
     assert content['annotations'][0]['area'] == 15 * 30
     assert done == {'clipped': 1, 'corrected': 1}
 
 
 def test_rounding_is_no_reason_to_clip():
-    assert mended([box(1, 66.67, 0, 33.34, 80)])[1] == {}
+    assert fixed_copy([box(1, 66.67, 0, 33.34, 80)])[1] == {}
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_rounding_is_no_reason_to_clip():
     ],
 )
 def test_boxes_that_are_none_go(bbox):
-    content, done = mended([box(1), box(2, bbox=bbox)])
+    content, done = fixed_copy([box(1), box(2, bbox=bbox)])
     assert content['annotations'] == [box(1)] and done == {'removed': 1}
 
 
@@ -170,12 +170,12 @@ def test_boxes_without_an_image_or_a_category_go():
         {'category_id': True},
         {'image_id': 9, 'category_id': 9},
     ):
-        content, done = mended([box(1), box(2, **fields)])
+        content, done = fixed_copy([box(1), box(2, **fields)])
         assert content['annotations'] == [box(1)] and done == {'removed': 1}
 
 
 def test_equal_boxes_go_but_not_those_of_another_class_or_image():
-    content, _ = mended(
+    content, _ = fixed_copy(
         [box(1), box(2, category_id=2), box(3), box(4, image_id=2), box(5, 10.0)],
         [image(1), image(2)],
     )
@@ -183,21 +183,21 @@ def test_equal_boxes_go_but_not_those_of_another_class_or_image():
 
 
 def test_boxes_that_clipping_makes_equal_go():
-    content, _ = mended([box(1, 90, 0, 20, 9), box(2, 90, 0, 30, 9)])
+    content, _ = fixed_copy([box(1, 90, 0, 20, 9), box(2, 90, 0, 30, 9)])
     assert [item['id'] for item in content['annotations']] == [1]
 
 
 def test_fields_are_filled_in():
     item = box()
     del item['area'], item['iscrowd']
-    content, done = mended([item, box(2, 0, area=0), box(3, 1, area=math.nan, iscrowd=None)])
+    content, done = fixed_copy([item, box(2, 0, area=0), box(3, 1, area=math.nan, iscrowd=None)])
     assert [(item['area'], item['iscrowd']) for item in content['annotations']] == [(1200, 0)] * 3
     assert done == {'filled in': 2 + 2, 'corrected': 1}
 
 
 def test_sizes_come_from_photos():
     photos = {'1.jpg': Photo('1.jpg', (60, 50)), '2.jpg': Photo('2.jpg', (100, 80))}
-    content, _ = mended(
+    content, _ = fixed_copy(
         [box()], [image(1, width=100, height=None), image(2, width=104)], photos=photos
     )
     assert [(entry['width'], entry['height']) for entry in content['images']] == [
@@ -213,7 +213,7 @@ def test_images_without_a_photo_go_with_their_boxes():
         '2.jpg': Photo('2.jpg'),
         '3.jpg': Photo('3.jpg', problem='an empty file'),
     }
-    content, done = mended(
+    content, done = fixed_copy(
         [box(n, image_id=n) for n in (1, 2, 3, 4)],
         [image(1), image(2), image(3), image(4, file_name='')],
         photos=photos,
@@ -226,31 +226,33 @@ def test_images_without_a_photo_go_with_their_boxes():
 def test_boxes_drawn_for_another_photo_are_not_touched(size):
     """Resized, or a box that fits the stated size and leaves the photo."""
     annotations = [box(1, 50, 0, 50, 80)]
-    content, done = mended(annotations, photos={'1.jpg': Photo('1.jpg', size)})
+    content, done = fixed_copy(annotations, photos={'1.jpg': Photo('1.jpg', size)})
     assert (content['annotations'], content['images'], done) == (annotations, [image()], {})
 
 
 def test_turned_photos_are_not_touched():
     annotations = [box(1, 50, 0, 50, 80)]
-    content, done = mended(annotations, photos={'1.jpg': Photo('1.jpg', (80, 100), turned=True)})
+    content, done = fixed_copy(
+        annotations, photos={'1.jpg': Photo('1.jpg', (80, 100), turned=True)}
+    )
     assert (content['annotations'], content['images'], done) == (annotations, [image()], {})
 
 
 def test_another_layout_is_refused():
     corners = [box(n, 60, 50 - n, 90, 80) for n in range(1, 6)]
     with pytest.raises(CheckError, match='look like corners'):
-        mended(corners)
+        fixed_copy(corners)
     with pytest.raises(CheckError, match='fractions of the image'):
-        mended([box(1, 0.25, 0.5, 0.25, 0.5)])
+        fixed_copy([box(1, 0.25, 0.5, 0.25, 0.5)])
 
 
 def test_nothing_left_is_refused():
     with pytest.raises(CheckError, match='no image with a box would be left'):
-        mended([box(1, 200)])
+        fixed_copy([box(1, 200)])
 
 
 def test_nan_elsewhere_becomes_null():
-    content, _ = mended([box(1, score=math.nan, note='\ud800', deep=[[10**25]])])
+    content, _ = fixed_copy([box(1, score=math.nan, note='\ud800', deep=[[10**25]])])
     assert content['annotations'] == [box(1, score=None, note='?', deep=[[1e25]])]
 
 
@@ -260,10 +262,10 @@ def test_deeply_nested_fields_are_written_or_refused_in_one_line(depth):
     for _ in range(depth):
         field = [field]
     if depth == 300:  # orjson reads it, but writes less
-        assert mended([box(0, deep=field)])[0]['annotations'][0]['deep'] == field
+        assert fixed_copy([box(0, deep=field)])[0]['annotations'][0]['deep'] == field
     else:
         with pytest.raises(CheckError, match='nested too deeply'):
-            mended([box(0, deep=field)])
+            fixed_copy([box(0, deep=field)])
 
 
 # ---------------------------------------------------------------- any faults at once
@@ -386,7 +388,7 @@ def test_a_repaired_copy_is_clean_and_stays_as_it_is(content, photos):
         return
     first = fixed.encoded()
     again = checked(json.loads(first), photos)
-    assert [found for found in check_files([again]).findings if found.kind.fixable] == []
+    assert [found for found in check_files([again]).findings if found.check.fixable] == []
     event(f'{min(len(fixed.done), 5)} done')
     repeated = repair(again)
     assert repeated.encoded() == first and not repeated.done

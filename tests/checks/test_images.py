@@ -27,7 +27,7 @@ def found(entries, photos=None, boxes=()):
         photos=photos,
     )
     result = {
-        finding.kind.code: [int(example.split()[1]) for example in finding.examples]
+        finding.check.code: [int(example.split()[1]) for example in finding.examples]
         for finding in images.check(data)
     }
     result.pop('image-without-boxes', None)
@@ -58,7 +58,7 @@ def test_names_that_leave_the_folder():
     assert named(
         '/data/a.jpg', 'C:\\a.jpg', '\\\\host\\a.jpg', '../a.jpg', 'x/../../b.jpg', '..\\c.jpg'
     ) == {'file-name-absolute': [1, 2, 3], 'file-name-above-folder': [4, 5, 6]}
-    assert images.NAME_ABSOLUTE.severity == images.NAME_ABOVE.severity == 'error'
+    assert images.absolute_names.severity == images.names_above_folder.severity == 'error'
 
 
 @pytest.mark.parametrize(
@@ -83,9 +83,9 @@ def test_only_photos_tell_a_missing_size():
             {'images': [{'id': 1, 'file_name': 'a.jpg'}]}, path=Path('x'), photos=photos
         )
         assert [
-            finding.kind.fixable
+            finding.check.fixable
             for finding in images.check(data)
-            if finding.kind.code == 'image-size-missing'
+            if finding.check.code == 'image-size-missing'
         ] == [fixable]
 
 
@@ -132,7 +132,7 @@ def test_images_without_boxes_are_noted():
         {'images': [{'id': 1, 'file_name': 'a.jpg', 'width': 1, 'height': 1}]}, path=Path('x')
     )
     [finding] = images.check(data)
-    assert (finding.kind.code, finding.kind.severity, finding.examples) == (
+    assert (finding.check.code, finding.check.severity, finding.examples) == (
         'image-without-boxes',
         'note',
         ("image 1 ('a.jpg')",),

@@ -4,20 +4,20 @@ from collections import Counter
 from pathlib import Path
 
 from mmdet_multigrain.checks import report
-from mmdet_multigrain.checks.boxes import CORNERS
+from mmdet_multigrain.checks.boxes import corners
 from mmdet_multigrain.checks.data import CocoData
 from mmdet_multigrain.checks.dataset import Checked
-from mmdet_multigrain.checks.finding import Finding, Kind
+from mmdet_multigrain.checks.finding import Check, Finding
 from mmdet_multigrain.checks.fix import Fixed
 from mmdet_multigrain.taxonomy import Taxonomy
 
 TAXONOMY = Taxonomy.load(
     {'name': 'garments', 'groups': {'top': ['vest', 'coat'], 'low': ['skirt']}}
 )
-EMPTY = Kind('bbox-empty', 'error', 'boxes without width', 'remove them', fixable=True)
-LEAK = Kind('leak', 'error', 'photos in both', 'remove them from one')
-CASE = Kind('case', 'warning', 'names in two cases', 'rename one')
-ALONE = Kind('alone', 'note', 'groups of one class', 'nothing')
+EMPTY = Check('bbox-empty', 'error', 'boxes without width', 'remove them', fixable=True)
+LEAK = Check('leak', 'error', 'photos in both', 'remove them from one')
+CASE = Check('case', 'warning', 'names in two cases', 'rename one')
+ALONE = Check('alone', 'note', 'groups of one class', 'nothing')
 
 
 def checked(*findings, splits=('train', 'val')):
@@ -59,7 +59,7 @@ def test_text():
 
 
 def test_verdicts():
-    error, warning, note = (Finding(kind, '', 1, ()) for kind in (LEAK, CASE, ALONE))
+    error, warning, note = (Finding(check, '', 1, ()) for check in (LEAK, CASE, ALONE))
     for findings, word, line in (
         ((), 'clean', 'clean'),
         ((note,), 'clean', 'clean'),
@@ -75,7 +75,7 @@ def test_verdicts():
 
 
 def test_no_repair_is_offered_for_another_layout():
-    line = report.verdict_line(checked(Finding(EMPTY, '', 1, ()), Finding(CORNERS, '', 1, ())))
+    line = report.verdict_line(checked(Finding(EMPTY, '', 1, ()), Finding(corners, '', 1, ())))
     assert line == '2 kinds of error: do not train on it yet'
 
 
@@ -106,7 +106,7 @@ def test_json():
     }
 
 
-def test_what_was_mended():
+def test_what_was_fixed():
     fixed = Fixed({}, Counter({('removed', 'boxes without width'): 1200}))
     assert report.fixed_text('out.json', fixed) == (
         'out.json: written\n  removed       1,200  boxes without width'

@@ -23,7 +23,8 @@ def data(split, names, folder=None):
 
 def found(train, val):
     return {
-        finding.kind.code: (finding.count, finding.examples) for finding in splits.check(train, val)
+        finding.check.code: (finding.count, finding.examples)
+        for finding in splits.check(train, val)
     }
 
 

@@ -12,7 +12,7 @@ from mmdet_multigrain.utils.errors import AnnotationError
 def found(content, **options):
     data = CocoData(content, path=Path('x.json'), **options)
     return {
-        finding.kind.code: (finding.count, finding.examples) for finding in structure.check(data)
+        finding.check.code: (finding.count, finding.examples) for finding in structure.check(data)
     }
 
 
@@ -72,7 +72,7 @@ def test_what_other_readers_refuse_is_found_with_its_place(tmp_path):
     )
     data = load(tmp_path / 'a.json')
     [finding] = structure.check(data)
-    assert (finding.kind.code, finding.count) == ('json-not-strict', 1)
+    assert (finding.check.code, finding.count) == ('json-not-strict', 1)
     assert 'line 1 column 19' in finding.examples[0]
 
 
