@@ -323,7 +323,7 @@ install_mmcv() {
     # A wheel that pip had kept may be without operators, or have those of another torch. It has to
     # go, or pip would take it again; --no-binary shuts out those in other places.
     if ! was_compiled && grep -q '^Successfully installed' "$STATE/mmcv.log"; then
-        say 'mmcv: what pip had kept does not fit this torch; compiling it anew'
+        say 'mmcv: what pip had kept does not fit this torch; compiling it again'
         pip cache remove onedl_mmcv >/dev/null 2>&1 || true
         compile_mmcv fast "$1" --no-binary onedl-mmcv && return
     fi

@@ -143,7 +143,7 @@ def _check_options(cfg: Any, cfg_options: Mapping[str, Any], path: Path) -> None
         if key in cfg:
             places = ', '.join(_places(cfg, key)) or 'the entries made of it'
             raise ConfigError(
-                f'--cfg-options {option}: {key!r} is a variable of {path}, of use only while that '
+                f'--cfg-options {option}: {key!r} is a variable of {path}, used only while it '
                 f'is read; set {places}'
             )
         close = difflib.get_close_matches(key, read, n=1)

@@ -11,7 +11,7 @@ import torch
 
 from .conftest import REPOSITORY, SMALL, call, options, start
 
-# A user's hook: what the model sees of one iteration on one process is no number.
+# A user's hook: the model sees NaN in one iteration on one process.
 POISON = """
 import torch
 from mmdet.registry import HOOKS
@@ -79,7 +79,7 @@ def test_a_loss_that_is_no_number_stops_the_run(garment_data, config, tmp_path):
 
 
 def test_no_process_saves_what_another_one_spoiled(garment_data, config, tmp_path):
-    """Two processes, of which the second one gets an image that is no number."""
+    """Two processes, of which the second gets a NaN image."""
     (tmp_path / 'poison.py').write_text(POISON)
     own = tmp_path / 'own.py'
     own.write_text(CONFIG.format(base=str(config)))

@@ -117,7 +117,7 @@ def main() -> None:
     if missing:
         print(
             f'no font here has {len(missing)} of the letters ({missing[:5]}); the pictures show '
-            'boxes for them; a font such as Noto Sans CJK mends it',
+            'boxes for them; install a font such as Noto Sans CJK',
             file=sys.stderr,
         )
     photos = Photos(find_photos(runs, args.images), blur=args.blur_faces)

@@ -116,7 +116,7 @@ def draw(stats: DatasetStats) -> dict[str, bytes]:
     if missing:
         print(
             f'no font here has {len(missing)} of the letters ({missing[:5]}); the figures show '
-            'boxes for them; a font such as Noto Sans CJK mends it',
+            'boxes for them; install a font such as Noto Sans CJK',
             file=sys.stderr,
         )
     figures = {'class_counts': class_counts, 'box_sizes': box_sizes}

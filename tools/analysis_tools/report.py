@@ -96,7 +96,7 @@ def warn_of_letters(names: Iterable[str]) -> None:
     if missing:
         print(
             f'no font here has {len(missing)} of the letters ({missing[:5]}); the figures show '
-            'boxes for them; a font such as Noto Sans CJK mends it',
+            'boxes for them; install a font such as Noto Sans CJK',
             file=sys.stderr,
         )
 

@@ -11,7 +11,7 @@ from mmdet_multigrain.utils.files import write_whole
 BACKEND = 'atomic_local'
 
 
-# `force`: a module that is imported anew, as tests do, registers the same again.
+# `force`: a module that is reloaded, as in tests, registers the same again.
 @register_backend(BACKEND, force=True)
 class AtomicLocalBackend(LocalBackend):
     """Local files that a killed process or a full disk cannot leave half-written.

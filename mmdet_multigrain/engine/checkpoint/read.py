@@ -56,7 +56,7 @@ def read_checkpoint(path: str, *, map_location: str | None = 'cpu') -> dict[str,
 
     Raises:
         CheckpointError: It cannot be read, would run code (unless `trust_checkpoints` lets it),
-            or is no mapping.
+            or is not a mapping.
     """
     with loading(path), contextlib.redirect_stdout(io.StringIO()):
         checkpoint = CheckpointLoader.load_checkpoint(str(path), map_location, logger='silent')

@@ -1,4 +1,4 @@
-"""Stop a run whose loss is no number any more, and keep its checkpoints good."""
+"""Stop a run whose loss is NaN or infinite, and keep its checkpoints good."""
 
 from __future__ import annotations
 

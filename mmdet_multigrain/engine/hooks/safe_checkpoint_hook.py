@@ -144,9 +144,9 @@ class SafeCheckpointHook(CheckpointHook):
         try:
             yield
         except (FileError, CheckpointError) as error:
-            mend = 'make room on the disk or mend it, then '
-            mend += f'resume {self.last_ckpt}' if self.last_ckpt else 'start again'
-            raise CheckpointError(f'{error}; {mend}') from None
+            fix = 'free some disk space or fix the disk, then '
+            fix += f'resume {self.last_ckpt}' if self.last_ckpt else 'start again'
+            raise CheckpointError(f'{error}; {fix}') from None
 
     # The best checkpoint
 

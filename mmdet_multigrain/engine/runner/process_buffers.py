@@ -1,4 +1,4 @@
-"""The buffers of each process in a checkpoint, which else holds those of the first alone.
+"""The buffers of each process in a checkpoint, which otherwise holds only those of the first.
 
 Gradients keep parameters equal in all processes, but each counts its own running statistics
 (batch norm) or classes (Seesaw loss), and some of that is used in training.

@@ -1,4 +1,4 @@
-"""What counts as a loss that is no number, and what is said of it."""
+"""Which losses count as NaN or infinite, and the message for them."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def test_a_failure_at_any_step(tmp_path, step, error):
     if isinstance(error, OSError) and not goes_on:
         last = 'iter_3.pth' if 'best' in step else 'iter_2.pth'
         assert str(caught.value) == (
-            f'{failed[0]}: cannot be written (No space left); make room on the disk or mend it, '
+            f'{failed[0]}: cannot be written (No space left); free some disk space or fix the disk, '
             f'then resume {folder / last}'
         )
     assert not [*folder.glob('.*')]
@@ -182,8 +182,8 @@ def test_a_full_disk(tmp_path):
         with pytest.raises(CheckpointError) as caught:
             tiny.train(folder, **options)
         found = re.fullmatch(
-            rf'{folder}/(\S+): cannot be written \(No space left on device\); make room on the '
-            rf'disk or mend it, then resume ({folder}/iter_\d\.pth)',
+            rf'{folder}/(\S+): cannot be written \(No space left on device\); free some disk '
+            rf'space or fix the disk, then resume ({folder}/iter_\d\.pth)',
             str(caught.value),
         )
         assert found and found[1] not in names(folder)
