@@ -3,16 +3,17 @@
 How it is read:
 
 - `Subcategory` says "is a". `Part` ("has a") does not: a node that has only parts is a leaf.
-- A class may stand at several places. Its subcategories are those of all of them.
+- A class may be at several places. Its subcategories are those of all of them.
 - A node with several parents goes to the parent on the shortest path from the chosen node; of
   several such parents to the one with the fewest leaves below it, the most specific; then to the
   one that the file names first.
-- The chosen node itself, and any group that holds all classes, is no group.
+- The chosen node itself, and any group that holds all classes, is not a group.
 """
 
 from __future__ import annotations
 
 import csv
+import graphlib
 import io
 import json
 import os
@@ -29,7 +30,7 @@ RULE = (
     'the parent on the shortest path from the node; of several, the one with the fewest '
     'leaves below it; then the first in the file'
 )
-MAX_BYTES = 4 << 20  # of a file; those of the release's 600 or 20,000 classes have a part of it
+MAX_BYTES = 4 << 20  # of a file; those of the release's 600 or 20,000 classes are smaller
 
 
 @dataclass(frozen=True)
@@ -177,9 +178,9 @@ def read(
             content = json.loads(read_bytes(hierarchy, MAX_BYTES))
         except RecursionError:
             raise TaxonomyError('nested too deeply to be a class hierarchy') from None
+        except TaxonomyError:
+            raise
         except ValueError as error:
-            if isinstance(error, TaxonomyError):
-                raise
             raise TaxonomyError(
                 f'not valid JSON ({str(error)[:120]}); fetch the file again'
             ) from None
@@ -210,7 +211,7 @@ def read_descriptions(path: str | os.PathLike[str]) -> dict[str, str]:
                 if len(row) != 2 or not all(field.strip() for field in row):
                     raise TaxonomyError(
                         f'line {reader.line_num} is {show(",".join(row))}, not '
-                        'a label name and a display name; mend the line'
+                        'a label name and a display name; correct the line'
                     )
                 label_name, name = (field.strip() for field in row)
                 if names.setdefault(label_name, name) != name:
@@ -254,25 +255,13 @@ def _edges(content: Any) -> Iterator[tuple[str, str | None]]:
 
 
 def _refuse_circles(children: Mapping[str, Iterable[str]]) -> None:
-    """Raise if a node is below itself. Without recursion: files may nest very deeply."""
-    done: set[str] = set()
-    for start in children:
-        path: dict[str, Iterator[str]] = {}
-        following: str | None = None if start in done else start
-        while following is not None:
-            if following in path:
-                nodes = list(path)
-                circle = [*nodes[nodes.index(following) :], following]
-                shown = ' -> '.join(map(show, circle[:6])) + (' ...' if len(circle) > 6 else '')
-                raise TaxonomyError(f'subcategories run in a circle: {shown}; break it')
-            path[following] = iter(children[following])
-            following = None
-            while path and following is None:
-                node = next(reversed(path))
-                following = next((child for child in path[node] if child not in done), None)
-                if following is None:
-                    done.add(node)
-                    del path[node]
+    """Raise if a node is below itself."""
+    try:
+        graphlib.TopologicalSorter(children).prepare()
+    except graphlib.CycleError as error:
+        circle = error.args[1][::-1]  # each node after the one that it is a child of
+        shown = ' -> '.join(map(show, circle[:6])) + (' ...' if len(circle) > 6 else '')
+        raise TaxonomyError(f'subcategories run in a circle: {shown}; break it') from None
 
 
 def _without_roots(paths: list[tuple[str, ...]]) -> list[tuple[str, ...]]:

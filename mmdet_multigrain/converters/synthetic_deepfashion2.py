@@ -10,10 +10,8 @@ Only files and folders are handled here: what a picture shows is in `synthetic_s
 from __future__ import annotations
 
 import functools
-import multiprocessing
 import os
 import shutil
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -25,6 +23,7 @@ from tqdm import tqdm
 
 from mmdet_multigrain.utils.errors import ConverterError
 from mmdet_multigrain.utils.files import dump_json, load_json, write_whole
+from mmdet_multigrain.utils.parallel import map_ordered
 
 from .synthetic_scene import DIFFICULTIES, render_scene
 
@@ -93,7 +92,7 @@ def generate(
         out: Folder of the set; made if needed.
         spec: What to draw.
         overwrite: Replace a set that an earlier call wrote to `out`, with the annotation
-            files converted from it. Files of other origin are never replaced.
+            files converted from it. Other files are never replaced.
         workers: Number of processes.
         progress: Show a progress bar.
 
@@ -103,6 +102,7 @@ def generate(
     Raises:
         ConverterError: `out` holds something else.
         FileError: A file cannot be written.
+        WorkerError: A worker process was killed.
     """
     out = Path(out)
     manifest = {'drawing_version': DRAWING_VERSION, **asdict(spec)}
@@ -115,16 +115,19 @@ def generate(
         ]
     if not missing:
         return 0
-    write = functools.partial(_write_picture, out, spec)
-    with _mapper(workers) as mapper:
-        for _ in tqdm(
-            mapper(write, missing),
+    write = functools.partial(_write_picture, out, spec, one_thread=workers > 1)
+    with (
+        map_ordered(write, missing, workers=workers) as written,
+        tqdm(
+            written,
             total=len(missing),
             desc='drawing',
             unit='picture',
             mininterval=1,
             disable=not progress,
-        ):
+        ) as bar,
+    ):
+        for _ in bar:
             pass
     return len(missing)
 
@@ -137,21 +140,6 @@ def _one_line_errors(out: Path) -> Iterator[None]:
         raise ConverterError(
             f'{error.filename or out}: {error.strerror}; name another folder'
         ) from None
-
-
-@contextmanager
-def _mapper(workers: int) -> Iterator[Any]:
-    if workers <= 1:
-        yield map
-        return
-    context = multiprocessing.get_context('spawn')  # OpenCV's threads do not survive a fork
-    with context.Pool(workers, _start_worker) as pool:
-        yield functools.partial(pool.imap_unordered, chunksize=16)
-
-
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
-    cv2.setNumThreads(1)
 
 
 def _claim_folder(out: Path, manifest: dict[str, Any], *, overwrite: bool) -> None:
@@ -207,7 +195,11 @@ def _missing(folder: Path, count: int) -> list[int]:
     ]
 
 
-def _write_picture(out: Path, spec: SyntheticSpec, key: tuple[str, int]) -> None:
+def _write_picture(
+    out: Path, spec: SyntheticSpec, key: tuple[str, int], *, one_thread: bool
+) -> None:
+    if one_thread:
+        cv2.setNumThreads(1)  # each worker has its core
     split, index = key
     image, annotation = render_scene(
         seed=spec.seed,
