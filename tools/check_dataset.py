@@ -155,7 +155,7 @@ def refuse_overwriting(inputs: Iterable[Path], outputs: list[Path]) -> None:
 
 
 def write_repaired(checked: Checked, outputs: list[Path]) -> list[Fixed]:
-    """Write the repaired copies, all or none, and tell what was mended."""
+    """Write the repaired copies, all or none, and tell what was fixed."""
     repaired = [repair(data) for data in checked.files]
     contents = [fixed.encoded() for fixed in repaired]
     with contextlib.ExitStack() as stack:  # none gets its name before all have their content

@@ -47,7 +47,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--node', help='openimages: take the classes below this one (default: all)')
     parser.add_argument('--out', type=Path, help='the YAML file to write (default: the screen)')
-    parser.add_argument('--force', action='store_true', help='replace --out if it is there')
+    parser.add_argument('--force', action='store_true', help='replace --out if it exists')
     args = parser.parse_args()
     if args.source != 'openimages' and (args.node or args.descriptions):
         parser.error('--node and --descriptions go with --from openimages')
@@ -65,7 +65,7 @@ def read_yaml(path: Path) -> Taxonomy:
         for entry in content:
             for name, children in entry.items() if isinstance(entry, Mapping) else ():
                 if name in groups:
-                    raise TaxonomyError(f'group {show(name)} stands twice; merge the two')
+                    raise TaxonomyError(f'group {show(name)} is listed twice; merge the two')
                 groups[name] = children
         return Taxonomy.from_mapping(
             {
@@ -103,7 +103,7 @@ def summarize(taxonomy: Taxonomy) -> str:
 def main() -> None:
     args = parse_args()
     if args.out and args.out.exists() and not args.force:
-        raise TaxonomyError(f'{args.out}: is there already; --force replaces it')
+        raise TaxonomyError(f'{args.out}: already exists; --force replaces it')
     comments = []
     if args.source == 'coco':
         taxonomy = Taxonomy.from_coco(args.input)

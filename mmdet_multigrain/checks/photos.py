@@ -1,6 +1,6 @@
 """Reading the photos of a data set: sizes, damage, and which files have the same content.
 
-What it means for a data set, the checks know.
+The checks decide what that means for a data set.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def read_photos(
     full_decode: bool = False,
     progress: bool = False,
 ) -> dict[str, Photo]:
-    """Look at the photos of a file.
+    """Read the sizes of the photos of a file, and what is wrong with them.
 
     Args:
         folder: What file names are relative to.
@@ -110,7 +110,7 @@ def _decoded_size(path: str) -> tuple[int, int] | str:
 
 
 def _other_format(path: str) -> tuple[int, int] | None:
-    """The size of a photo that is no JPEG or PNG but that OpenCV reads (WebP, BMP, TIFF)."""
+    """The size of a photo that is not a JPEG or PNG but that OpenCV reads (WebP, BMP, TIFF)."""
     with open(path, 'rb') as file:
         head = file.read(8)
     if head.startswith((b'\xff\xd8', b'\x89PNG')):
@@ -151,7 +151,7 @@ def equal_files(
     """Pairs of files with the same bytes, one of each collection.
 
     Sizes are compared first, then the last bytes of equally large files, then all bytes of those
-    that are still alike. A file that stands in both collections is a pair with itself.
+    that are still alike. A file in both collections is a pair with itself.
     """
     groups = [(list(first), list(second))]
     for key, name in (

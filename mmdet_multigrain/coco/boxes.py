@@ -89,7 +89,7 @@ def box_columns(coco: Mapping[str, Any], taxonomy: Taxonomy, source: object) -> 
     if crowd.all():
         raise AnnotationError(
             f'{source}: none of its {len(coco["annotations"]):,} annotations is a '
-            f'usable box that is no crowd{problems.first()}'
+            f'usable box that is not a crowd{problems.first()}'
         )
     listed = np.zeros(taxonomy.num_classes, dtype=bool)
     listed[list(label_of.values())] = True
@@ -114,7 +114,9 @@ def _image_rows(columns: CocoColumns, problems: Problems) -> np.ndarray:
         if id_key(id) is None:
             problems.add('image without id', f'images[{places[row]}]')
         elif first != row:
-            problems.add('image whose id stands before', f'images[{places[row]}] has id {show(id)}')
+            problems.add(
+                'image whose id was used before', f'images[{places[row]}] has id {show(id)}'
+            )
         else:
             rows.append(row)
     return np.array(rows, dtype=np.int64)
@@ -122,7 +124,9 @@ def _image_rows(columns: CocoColumns, problems: Problems) -> np.ndarray:
 
 def _trained_on(columns: CocoColumns, labels: np.ndarray, problems: Problems) -> np.ndarray:
     """(N,) whether an annotation has a class, an image, and a box that training uses."""
-    places = _places(columns.content, 'annotations', 'annotation that is no JSON object', problems)
+    places = _places(
+        columns.content, 'annotations', 'annotation that is not a JSON object', problems
+    )
     kept = np.ones(len(labels), dtype=bool)
     for kind, key, mask in (
         ('annotation with unknown category_id', 'category_id', labels < 0),

@@ -4,7 +4,7 @@ How it is read:
 
 - Labels follow the category ids. No supercategory, an empty one or "none" means no group.
 - A category that others name as their supercategory and that has no annotations is a parent: it
-  is no class, and its own supercategory gives the next higher level.
+  is not a class, and its own supercategory gives the next higher level.
 - With annotations it stays a class, in the group of its own name; so does a category that names
   itself. If no other category names it, it has no group.
 - A root that holds everything (as in Roboflow exports) is taken off where there are groups below.

@@ -1,7 +1,7 @@
-"""A COCO file written piece by piece: what the converters put into it, and what they tell of it.
+"""A COCO file written piece by piece: the converters' output, and their summary.
 
 The file is as large as the release makes it; only one image's entry at a time is in memory here,
-beside the list of images. What a release holds belongs to its own module.
+next to the list of images. What a release holds belongs to its own module.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class CocoWriter:
 
         Args:
             images: JSON objects, as for `add`.
-            annotations: Likewise; those of the first image, then those of the second, ...
+            annotations: JSON objects, too; those of the first image, then those of the second, ...
             counts: How many annotations each image has.
         """
         image_ids = range(self.num_images + 1, self.num_images + len(images) + 1)
@@ -162,7 +162,7 @@ class ConversionSummary:
         boxes: Boxes per label.
         images: Images with at least one box, per label.
         problems: What was left out.
-        up_to_date: The file was there already, made of the same data; nothing was written.
+        up_to_date: The file already existed, made of the same data; nothing was written.
     """
 
     split: str
@@ -176,7 +176,7 @@ class ConversionSummary:
 
     def __str__(self) -> str:
         if self.up_to_date:
-            return f'{self.split}: {self.out_file} is there and up to date (--force converts anew)'
+            return f'{self.split}: {self.out_file} is up to date (--force converts it again)'
         width = max(map(len, ('superclass', *self.taxonomy.group_names(0)))) + 2
         lines = [
             f'{self.split}: {self.num_images:,} images, {self.boxes.total():,} boxes '

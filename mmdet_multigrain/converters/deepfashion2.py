@@ -75,7 +75,7 @@ def _files_by_stem(
 def pair_files(
     image_names: Iterable[str], anno_names: Iterable[str], problems: Problems
 ) -> Iterator[tuple[str, str]]:
-    """The names of each annotation file and its image, in order; what stands alone is counted."""
+    """The names of each annotation file and its image, in order; files without the other are counted."""
     images = _files_by_stem(image_names, IMAGE_SUFFIXES, problems)
     annos = _files_by_stem(anno_names, {'.json'}, problems)
     for stem in sorted(images.keys() - annos.keys()):
@@ -109,7 +109,7 @@ def convert(
     Images are in the order of their names, annotation ids count from 1, all 13 categories are
     listed with their superclass as `supercategory`. Data that cannot be used is left out,
     counted and listed in the summary; an image of which no item can be used is left out too,
-    for it would teach that its garments are background. The same release and options give the
+    since it would teach that its garments are background. The same release and options give the
     same bytes, with any number of processes.
 
     Args:
@@ -118,7 +118,7 @@ def convert(
         out_file: Default `ROOT/annotations/{split}.json`. Written whole or not at all.
         with_segmentation: Keep the polygons (the file grows several times).
         workers: Processes; default: as many as there are cores, and none for few files.
-        force: Convert even if `out_file` is there and newer than all it is made of.
+        force: Convert even if `out_file` exists and is newer than all it is made of.
         progress: Show a progress bar.
 
     Raises:

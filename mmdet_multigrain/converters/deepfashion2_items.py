@@ -25,12 +25,12 @@ from mmdet_multigrain.utils.problems import Problems
 if TYPE_CHECKING:
     from mmdet_multigrain.taxonomy import Taxonomy
 
-#: Fields of an item that are kept as they are, beside its box and class.
+#: Fields of an item that are kept as they are, next to its box and class.
 ITEM_FIELDS = ('scale', 'occlusion', 'zoom_in', 'viewpoint', 'style')
 #: Fields of an image; detection users look for them at the annotation.
 IMAGE_FIELDS = ('pair_id', 'source')
 
-MAX_COORDINATE = 1e9  # beyond it a number is no coordinate
+MAX_COORDINATE = 1e9  # a larger number is not a coordinate
 READ_BYTES = 1 << 16
 MAX_BYTES = 16 << 20  # of a file; those of the release have some kilobytes
 
@@ -44,7 +44,7 @@ class BadItemError(MultigrainError):
 
 
 class CategoryIds(dict[str, int | None]):
-    """The COCO category id of each class name, label + 1; None for a name of no class.
+    """The COCO category id of each class name, label + 1; None for an unknown name.
 
     Holds the 13 names as the release writes them; for other spellings and aliases it loads the
     taxonomy, which takes longer than a process needs to start.
@@ -110,7 +110,7 @@ def clip(box: Any, width: int, height: int) -> tuple[float, float, float, float]
     """The part of a release box (x1, y1, x2, y2) that lies within the image.
 
     Raises:
-        BadItemError: It is no box, or nothing of it lies there.
+        BadItemError: It is not a box, or no part of it is there.
     """
     if not (type(box) is list and len(box) == 4):
         raise BadItemError('bounding_box that is not four numbers', _shown(box, 60))
@@ -145,7 +145,7 @@ def _is_coordinate(value: Any) -> bool:
 
 
 def split_polygons(segmentation: Any) -> tuple[list[list[float]], list[Any]]:
-    """The polygons of an item, and what is none: COCO's tools fail on less than three points."""
+    """The polygons of an item, and its other parts: COCO's tools fail on less than three points."""
     parts = segmentation if type(segmentation) is list else [segmentation]
     polygons, others = [], []
     for part in parts:
@@ -175,7 +175,7 @@ def read_annotation(name: str, folder: int) -> dict[str, Any]:
         folder: Descriptor of the open folder.
 
     Raises:
-        ValueError: It cannot be read, or is no JSON object; one line, without the name.
+        ValueError: It cannot be read, or is not a JSON object; one line, without the name.
     """
     try:
         file = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)  # half of open()'s time

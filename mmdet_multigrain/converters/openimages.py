@@ -124,7 +124,7 @@ def convert(
         group_of: Boxes of groups (IsGroupOf): `crowd` marks them iscrowd, `drop` leaves them
             out.
         workers: Processes that read image sizes; default: as many as there are cores.
-        force: Convert even if `out_file` is there and newer than all it is made of.
+        force: Convert even if `out_file` exists and is newer than all it is made of.
         progress: Show progress bars.
 
     Raises:
@@ -289,13 +289,15 @@ def _usable(
         )
         rows = rows.filter(~bad)
 
-    def no_number(names: Iterable[str]) -> pl.Expr:
+    def not_number(names: Iterable[str]) -> pl.Expr:
         return ~pl.all_horizontal(pl.col(name).is_finite().fill_null(False) for name in names)
 
     x1, x2, y1, y2 = map(pl.col, COORDINATES.values())
     leave_out('row without an ImageID', pl.col('ImageID') == '', ['LabelName'])
-    leave_out('ImageID that is no file name', pl.col('ImageID').str.contains(r'[/\\]'), ['ImageID'])
-    leave_out('coordinate that is no number', no_number(COORDINATES.values()), COORDINATES)
+    leave_out(
+        'ImageID that is not a file name', pl.col('ImageID').str.contains(r'[/\\]'), ['ImageID']
+    )
+    leave_out('coordinate that is not a number', not_number(COORDINATES.values()), COORDINATES)
     seen['boxes'] += len(rows)
     seen['reversed'] += len(rows.filter((x1 > x2) | (y1 > y2)))
     seen['beyond'] += len(rows.filter(pl.max_horizontal(x1, x2, y1, y2) > 2))
@@ -308,7 +310,7 @@ def _usable(
             [name],
         )
     for name, new in confidence.items():
-        leave_out(f'{name} that is no number', no_number([new]), [name])
+        leave_out(f'{name} that is not a number', not_number([new]), [name])
     if group_of == 'drop':
         if 'IsGroupOf' not in flags:
             raise ConverterError(

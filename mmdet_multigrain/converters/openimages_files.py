@@ -6,7 +6,7 @@ The names are the release's own, as they are downloaded::
     ROOT/class-descriptions-boxable.csv, ROOT/bbox_labels_600_hierarchy.json    (if they are there)
     ROOT/train/*.jpg, ROOT/validation/*.jpg, ...
 
-Something may stand before the names of files, as in `oidv6-train-annotations-bbox.csv`.
+Names of files may have a prefix, as in `oidv6-train-annotations-bbox.csv`.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def find_one(root: Path, ending: str) -> Path | None:
     found = _ending(root, ending)
     if len(found) > 1:
         raise ConverterError(
-            f'{found[0]}: {found[1].name} is beside it; say which one is meant '
+            f'{found[0]}: {found[1].name} is next to it; say which one is meant '
             f'(--{"hierarchy" if ending == HIERARCHY else "descriptions"})'
         )
     return found[0] if found else None

@@ -172,7 +172,7 @@ def _blocks(file: BinaryIO, path: Path) -> Iterator[bytes]:
             yield whole
         elif len(rest) > BLOCK_BYTES:
             raise ConverterError(
-                f'{path}: a line of over {BLOCK_BYTES:,} bytes; this is no CSV '
+                f'{path}: a line of over {BLOCK_BYTES:,} bytes; this is not a CSV '
                 'file with a row on each line'
             )
     if rest:

@@ -102,7 +102,7 @@ def sizes_of_csv(
         ).fill_null(False)
         add_rows(
             problems,
-            'size that is no number of pixels',
+            'size that is not a number of pixels',
             rows.filter(~usable),
             lambda row: f'{path.name} line {row["line"]} {row["Width"]} x {row["Height"]}',
         )

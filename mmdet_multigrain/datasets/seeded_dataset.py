@@ -16,8 +16,8 @@ class SeededDataset:
     """Whatever data set is trained on, outermost: seeds the generators for each sample.
 
     Number of workers, prefetching and restarts then make no difference to a sample, and loading
-    it in the main process makes none to what the model draws. For whoever looks it is the data
-    set inside: all other attributes are read from and set on that.
+    it in the main process makes none to what the model draws. All other attributes are read from
+    and set on the data set inside.
 
     Transforms that keep something from one sample to the next (MMDetection's cached mosaic) or
     have a generator of their own are not covered.

@@ -1,7 +1,7 @@
 """COCO's index over an annotation file that is read with a taxonomy.
 
-Reading, checking and matching are `mmdet_multigrain.coco.annotations`' part; here is only what
-CocoDataset and CocoMetric ask of their reader.
+`mmdet_multigrain.coco.annotations` reads, checks and matches; here is only what CocoDataset and
+CocoMetric need from their reader.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class TaxonomyCOCO(COCO):
         category_ids (list[int]): Category id of each label.
 
     Raises:
-        AnnotationError: If the file is missing, is no COCO file, or is inconsistent.
+        AnnotationError: If the file is missing, is not a COCO file, or is inconsistent.
         TaxonomyError: If categories and taxonomy do not match.
     """
 

@@ -58,7 +58,7 @@ def build_level(
     names: list[str] = []
     index: list[int] = []
     for leaf, path in zip(classes, paths, strict=True):
-        # A class that has no group here stands alone; its own name (not a tuple) is its identity.
+        # A class without a group here is its own group; its own name (not a tuple) is its identity.
         node = path[: level + 1] if level < len(path) else leaf
         if node not in groups:
             name = leaf if node is leaf else check_name(path[level], 'a group')

@@ -107,7 +107,7 @@ def _dump_children(node: dict[str, Any]) -> list[Any] | dict[str, Any]:
 
 
 class _Leaves:
-    """Collects the leaves of a tree and their paths; refuses at once what stands twice.
+    """Collects the leaves of a tree and their paths; refuses duplicates at once.
 
     At once, because a small YAML file can spell out exponentially many repetitions by anchors.
     """

@@ -44,7 +44,7 @@ class _StrictLoader(yaml.SafeLoader):
             line = key.start_mark.line + 1
             if key.value in first_line:
                 raise TaxonomyError(
-                    f'line {line}: key {show(key.value)} stands twice '
+                    f'line {line}: key {show(key.value)} is given twice '
                     f'(first on line {first_line[key.value]}); merge the two'
                 )
             first_line[key.value] = line

@@ -1,7 +1,7 @@
 """The same function over many tasks in several processes, results in the order of the tasks.
 
 Small, but neither `concurrent.futures` nor `multiprocessing.Pool`: these wait for ever for a
-worker that is killed while it hands over a result, leave workers behind a killed parent, print a
+worker that is killed while it sends a result, leave workers behind a killed parent, print a
 traceback of each worker at Ctrl-C, and need scripts that start with a guard. Needs neither torch
 nor mmdet; what the work is, the callers know.
 """
@@ -115,9 +115,9 @@ def _work(descriptor: int) -> None:
 def _results(
     function: Callable[[Any], Any], tasks: Iterator[Any], connections: list[Connection]
 ) -> Iterator[Any]:
-    """Hand tasks to the workers that wait for one; yield results in order.
+    """Send tasks to the workers that wait for one; yield results in order.
 
-    A worker gets its next task when it has handed over a result, never earlier: so neither side
+    A worker gets its next task when it has sent a result, never earlier: so neither side
     can wait for the other to empty a full pipe.
     """
     idle = list(connections)

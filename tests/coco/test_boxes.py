@@ -86,7 +86,7 @@ def test_a_box_that_reaches_into_its_image_counts(content, taxonomy):
 def test_an_annotation_that_is_no_object(content, taxonomy, item):
     content['annotations'].append(item)
     columns = columns_of(content, taxonomy)
-    assert dict(columns.problems.counts) == {'annotation that is no JSON object': 1}
+    assert dict(columns.problems.counts) == {'annotation that is not a JSON object': 1}
 
 
 def test_images_without_id_or_size_or_with_one_id(content, taxonomy):
@@ -96,7 +96,7 @@ def test_images_without_id_or_size_or_with_one_id(content, taxonomy):
     assert np.isnan(columns.image_areas[0]) and len(columns.image_areas) == 4
     assert dict(columns.problems.counts) == {
         'image without id': 2,
-        'image whose id stands before': 1,
+        'image whose id was used before': 1,
     }
 
 
@@ -137,7 +137,7 @@ def test_nothing_usable_is_an_error_that_says_why(content, taxonomy):
         columns_of(content, taxonomy)
     for item in content['annotations']:
         item['bbox'], item['iscrowd'] = [0, 0, 9, 9], 1
-    with pytest.raises(AnnotationError, match='usable box that is no crowd$'):
+    with pytest.raises(AnnotationError, match='usable box that is not a crowd$'):
         columns_of(content, taxonomy)
 
 

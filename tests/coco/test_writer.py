@@ -128,4 +128,4 @@ def test_files_without_such_a_line(tmp_path, content):
 
 def test_summary_of_what_is_up_to_date_is_one_line():
     summary = ConversionSummary('train', Path('a.json'), TAXONOMY, up_to_date=True)
-    assert str(summary) == 'train: a.json is there and up to date (--force converts anew)'
+    assert str(summary) == 'train: a.json is up to date (--force converts it again)'

@@ -452,7 +452,7 @@ def test_second_run_finds_everything_done(converted):
     root, out_file = converted
     before = out_file.read_bytes(), out_file.stat()
     summary, _ = run(root)
-    assert summary.up_to_date and 'is there and up to date' in str(summary)
+    assert summary.up_to_date and 'is up to date' in str(summary)
     assert '\n' not in str(summary)
     assert (out_file.read_bytes(), out_file.stat()) == before
     assert not run(root, force=True)[0].up_to_date

@@ -252,8 +252,8 @@ def test_boxes_of_superclasses_are_counted(tmp_path):
 BAD_ROWS = {
     'row with a wrong number of fields': ['a,xclick,/m/shirt,1,0.1', row() + ',0', 'a'],
     'row without an ImageID': [row(''), row(' ')],
-    'ImageID that is no file name': [row('../../x'), row('/etc/x'), row('..\\x'), row('a/b')],
-    'coordinate that is no number': [
+    'ImageID that is not a file name': [row('../../x'), row('/etc/x'), row('..\\x'), row('a/b')],
+    'coordinate that is not a number': [
         row(box=(value, 0.5, 0.2, 0.4))
         for value in ('nan', 'inf', '-inf', '', 'x', '1e999', '0.1.2', '\x00', '0.1 0.2')
     ],
@@ -271,7 +271,7 @@ BAD_ROWS = {
     'IsTruncated that is not 1, 0 or -1': [
         row(flags=(0, value, 0, 0, 0)) for value in ('2', '', 'x', 'nan', '0.5')
     ],
-    'Confidence that is no number': [row().replace(',1,', ',high,'), row().replace(',1,', ',,')],
+    'Confidence that is not a number': [row().replace(',1,', ',high,'), row().replace(',1,', ',,')],
     'box narrower than 0.001 px': [row(box=(0.5, 0.500001, 0.1, 0.2))],
 }
 
@@ -436,7 +436,7 @@ def test_second_run_says_that_nothing_is_to_be_done(tmp_path):
     first, _ = run(tmp_path, row())
     content, time = first.out_file.read_bytes(), first.out_file.stat().st_mtime_ns
     second, _ = run(tmp_path)
-    assert second.up_to_date and 'is there and up to date' in str(second)
+    assert second.up_to_date and 'is up to date' in str(second)
     assert first.out_file.stat().st_mtime_ns == time
     assert not run(tmp_path, force=True)[0].up_to_date
     assert first.out_file.read_bytes() == content

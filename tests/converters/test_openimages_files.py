@@ -70,7 +70,7 @@ def test_nothing_and_too_much(tmp_path):
         'train-annotations-bbox.csv',
         'train-annotations-bbox.csv.gz',
     )
-    with pytest.raises(ConverterError, match='a_hierarchy.json: b_hierarchy.json is beside it'):
+    with pytest.raises(ConverterError, match='a_hierarchy.json: b_hierarchy.json is next to it'):
         find_one(tmp_path, HIERARCHY)
     with pytest.raises(ConverterError, match='is of the same split'):
         find_boxes(tmp_path)

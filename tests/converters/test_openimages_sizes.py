@@ -41,10 +41,10 @@ def test_unusable_sizes_are_counted_with_their_lines(path):
     sizes, problems = of_csv(path, text, 'a', 'b')
     assert sizes == {'a': (1, 2)}
     assert problems.counts == {
-        'size that is no number of pixels': len(bad),
+        'size that is not a number of pixels': len(bad),
         'image without a size in s.csv': 1,
     }
-    assert problems.examples['size that is no number of pixels'][0] == 's.csv line 3 0 x 5'
+    assert problems.examples['size that is not a number of pixels'][0] == 's.csv line 3 0 x 5'
     assert problems.examples['image without a size in s.csv'] == ['b.jpg']
 
 

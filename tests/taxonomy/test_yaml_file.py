@@ -68,8 +68,11 @@ def test_the_file_gives_the_name_that_the_text_lacks(tmp_path):
         ('a: [!!int x]', 'not valid YAML: '),
         ('a: [!!bool x]', 'not valid YAML: '),
         ('a: [!!timestamp x]', 'not valid YAML: '),
-        ('top: [a]\nbottom: [b]\ntop: [c]', "line 3: key 'top' stands twice (first on line 1)"),
-        ('groups:\n  top: [a]\n  "top": [b]\n', "line 3: key 'top' stands twice (first on line 2)"),
+        ('top: [a]\nbottom: [b]\ntop: [c]', "line 3: key 'top' is given twice (first on line 1)"),
+        (
+            'groups:\n  top: [a]\n  "top": [b]\n',
+            "line 3: key 'top' is given twice (first on line 2)",
+        ),
         ('', 'the file is empty'),
         ('# nothing\n', 'the file is empty'),
         ('- a\n- b', 'a taxonomy is a mapping such as'),
@@ -143,7 +146,7 @@ def test_numbers_of_base_60_are_no_names(refused):
 def test_a_file_too_large_to_be_one(tmp_path):
     path = tmp_path / 'x.yaml'
     path.write_bytes(b'a: [b]\n' + b'#' * yaml_file.MAX_BYTES)
-    with pytest.raises(TaxonomyError, match='x.yaml: .*over 4 MiB, more than a file of its kind'):
+    with pytest.raises(TaxonomyError, match=r'x.yaml: cannot be read \(over 4 MiB, more'):
         Taxonomy.load(path)
     path.write_bytes(path.read_bytes()[: yaml_file.MAX_BYTES])
     assert Taxonomy.load(path).classes == ('b',)

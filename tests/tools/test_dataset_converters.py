@@ -120,7 +120,7 @@ def test_second_conversion_says_that_nothing_is_to_do(drawn, tmp_path):
     before = [(path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.iterdir()]
     result = run('deepfashion2', drawn, '--out', tmp_path)
     assert result.stdout.splitlines() == [
-        f'{split}: {tmp_path}/{split}.json is there and up to date (--force converts anew)'
+        f'{split}: {tmp_path}/{split}.json is up to date (--force converts it again)'
         for split in ('train', 'validation')
     ]
     assert before == [(path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.iterdir()]

@@ -156,7 +156,7 @@ def test_nothing_is_replaced_unless_told(files):
     out = files / 'c.yaml'
     out.write_text('mine')
     arguments = '--from', 'coco', files / 'coco.json', '--out', out
-    assert fails(*arguments) == f'error: {out}: is there already; --force replaces it'
+    assert fails(*arguments) == f'error: {out}: already exists; --force replaces it'
     assert out.read_text() == 'mine'
     assert run(*arguments, '--force').status == 0
     assert Taxonomy.load(out).num_classes == 3
@@ -170,7 +170,7 @@ def test_nothing_is_replaced_unless_told(files):
         ('openimages', '[]', 'not an object with a LabelName'),
         ('openimages', '{"LabelName": "a"}', 'is a leaf'),
         ('yaml', '', 'the file is empty'),
-        ('yaml', '[{top: [a]}, {top: [b]}]', "group 'top' stands twice"),
+        ('yaml', '[{top: [a]}, {top: [b]}]', "group 'top' is listed twice"),
         ('yaml', '[a, a]', 'listed twice'),
         ('yaml', '[a, 3]', 'not text; quote it'),
         ('yaml', 'a: [b', 'not valid YAML'),

@@ -105,7 +105,7 @@ def test_a_release_folder(release):
     )
     assert 'train-annotations-bbox.csv:' in result.err  # progress
     again = run(release)
-    assert again.out.count('is there and up to date') == 2
+    assert again.out.count('is up to date') == 2
 
 
 def test_other_classes_and_places(release, tmp_path):
