@@ -131,7 +131,7 @@ def tiny(data: CocoData) -> np.ndarray:
 @Check(
     'bbox-duplicate',
     WARNING,
-    'boxes that stand twice: same image, class and box',
+    'duplicate boxes: same image, class and box',
     'remove the second',
     fixable=True,
     describe=_box,

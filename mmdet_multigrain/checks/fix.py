@@ -57,7 +57,7 @@ class Fixed:
             ).encode()
         except RecursionError:
             raise CheckError(
-                'not repaired, for something in the file is nested too deeply; leave it out'
+                'not repaired, because something in the file is nested too deeply; leave it out'
             ) from None
 
 
@@ -75,7 +75,7 @@ def repair(data: CocoData) -> Fixed:
         if data.layout != 'xywh':
             check = boxes.corners if data.layout == 'corners' else boxes.normalized
             raise CheckError(
-                f'{data.path}: not repaired, for it has {check.title}; first {check.fix}'
+                f'{data.path}: not repaired, because it has {check.title}; first {check.fix}'
             )
         new: Done = Counter()
         for step in (
@@ -98,7 +98,7 @@ def repair(data: CocoData) -> Fixed:
         for count, left in zip(before, (len(data.images), len(data.annotations)), strict=True)
     ):
         raise CheckError(
-            f'{data.path}: not repaired, for no image with a box would be left; see the errors'
+            f'{data.path}: not repaired, because no image with a box would be left; see the errors'
         )
     return Fixed(dict(data.content), done)
 
@@ -189,7 +189,7 @@ def _refer(
         if row not in gone and not ids.is_good_id(entry.get('id'))
     ]
     if rows:
-        done['numbered', f'{name} ids that are missing or no whole numbers'] += len(rows)
+        done['numbered', f'{name} ids that are missing or not whole numbers'] += len(rows)
     for row, number in zip(rows, _free_ids(entries), strict=False):
         entries[row] = entries[row] | {'id': number}
     key = f'{name}_id'
@@ -263,7 +263,7 @@ def _fill_fields(data: CocoData, done: Done) -> dict[str, Any]:
     ]
     if rows:
         done[
-            'numbered', 'annotation ids that are missing, below 1, in use or no whole numbers'
+            'numbered', 'annotation ids that are missing, below 1, in use or not whole numbers'
         ] += len(rows)
     for row, number in zip(rows, _free_ids(annotations), strict=False):
         annotations[row] = annotations[row] | {'id': number}

@@ -42,7 +42,7 @@ def _id_checks(name: str, plural: str) -> tuple[Check, Check]:
     @Check(
         f'{name}-id-not-integer',
         ERROR,
-        f'{name} ids that are no whole numbers',
+        f'{name} ids that are not whole numbers',
         f'number {plural}',
         fixable=True,
         describe=describe,

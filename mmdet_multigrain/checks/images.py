@@ -71,7 +71,7 @@ def absent(data: CocoData) -> list[int]:
     'photo-unreadable',
     ERROR,
     'images whose photo cannot be read',
-    'get the photos anew, or remove the images',
+    'get the photos again, or remove the images',
     fixable=True,
     describe=lambda data, row: f'{data.name_image(row)}: {data.photo(row).problem}',
 )

@@ -53,13 +53,13 @@ def verdict_line(checked: Checked) -> str:
         not fixable or boxes.corners in checks or boxes.normalized in checks
     ):  # which no repair starts from
         return f'{counts}: {meaning}'
-    return f'{counts}: {meaning} (--fix OUT mends {fixable} of them)'
+    return f'{counts}: {meaning} (--fix OUT fixes {fixable} of them)'
 
 
 def _head(checked: Checked) -> Iterator[str]:
     for data in checked.files:
         counts = _counts(data)
-        photos = f', {counts["photos"]:,} photos looked at' if 'photos' in counts else ''
+        photos = f', {counts["photos"]:,} photos read' if 'photos' in counts else ''
         split = f'{f"{data.split}:":<7}' if data.split else ''
         yield (
             f'{split}{data.path}: {counts["images"]:,} images, {counts["annotations"]:,} boxes, '
@@ -114,7 +114,7 @@ def _text(path: str | os.PathLike[str]) -> str:
 def fixed_text(path: object, fixed: Fixed) -> str:
     """What was fixed in a copy."""
     if not fixed.done:
-        return f'{path}: written; there was nothing to mend'
+        return f'{path}: written; there was nothing to fix'
     return '\n'.join(
         [
             f'{path}: written',
@@ -151,7 +151,7 @@ def as_dict(checked: Checked) -> dict[str, Any]:
                 'count': finding.count,
                 'title': finding.check.title,
                 'examples': list(finding.examples),
-                'mend': finding.check.fix,
+                'mend': finding.check.fix,  # the key that scripts know
                 'fixable': finding.check.fixable,
             }
             for finding in checked.findings

@@ -12,13 +12,13 @@ from .photos import equal_files
 SAME_NAME = Check(
     'file-name-in-both-splits',
     WARNING,
-    'file names that stand in both files',
+    'file names that are in both files',
     'give --images, which tells whether they are the same photos; if so, remove them from one',
 )
 SAME_PHOTO = Check(
     'photo-in-both-splits',
     ERROR,
-    'photos that stand in both files',
+    'photos that are in both files',
     'remove them from one: results on photos that were learned say nothing',
 )
 

@@ -43,7 +43,7 @@ def empty_lists(data: CocoData) -> list[str]:
     return [name for name in LISTS if data.content.get(name) == []]
 
 
-@Check('entry-not-object', ERROR, 'entries that are no JSON objects', 'remove them', fixable=True)
+@Check('entry-not-object', ERROR, 'entries that are not JSON objects', 'remove them', fixable=True)
 def not_objects(data: CocoData) -> list[str]:
     return [
         f'{name}[{place}]: {show(entry)}'

@@ -54,7 +54,7 @@ def test_text():
         "                   'low'",
         '                   -> nothing',
         '',
-        'verdict: 1 kind of error: do not train on it yet (--fix OUT mends 1 of them)',
+        'verdict: 1 kind of error: do not train on it yet (--fix OUT fixes 1 of them)',
     ]
 
 
@@ -115,7 +115,7 @@ def test_what_was_fixed():
         'file': 'out.json',
         'done': [{'what': 'removed', 'to': 'boxes without width', 'count': 1200}],
     }
-    assert 'nothing to mend' in report.fixed_text('out.json', Fixed({}, Counter()))
+    assert 'nothing to fix' in report.fixed_text('out.json', Fixed({}, Counter()))
 
 
 def test_what_is_left():

@@ -140,7 +140,7 @@ def test_number_of_examples(run, warned):
 def test_photos_are_looked_at(run, clean, photos, tmp_path):
     for options in ((), ('--full-decode', '--workers', 1)):
         status, out, _ = run(clean, '--images', photos, *options)
-        assert status == 0 and '1 photos looked at' in out
+        assert status == 0 and '1 photos read' in out
     photo = photos / 'Größe 1.jpg'
     Image.effect_noise((100, 80), 50).save(photo)
     photo.write_bytes(photo.read_bytes()[:-300])
