@@ -1,6 +1,6 @@
 """Golden values from before the package was reorganized: losses, a result file, the checks.
 
-To write them anew after a change that is meant: MULTIGRAIN_WRITE_GOLDENS=1 pytest
+To write them again after an intended change: MULTIGRAIN_WRITE_GOLDENS=1 pytest
 tests/test_goldens.py, then read the diff. Origin: revision f70f46c, torch 2.13.0, one thread.
 """
 

@@ -20,7 +20,7 @@ def check_new(folder: Path) -> None:
     if folder.is_dir() and not any(folder.iterdir()):
         return
     if folder.exists():
-        raise ExportError(f'--out {folder}: is there already; name a new folder or remove it')
+        raise ExportError(f'--out {folder}: already exists; name a new folder or remove it')
 
 
 @contextlib.contextmanager

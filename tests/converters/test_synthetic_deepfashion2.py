@@ -69,7 +69,7 @@ def test_interrupted_call_is_completed(tmp_path, monkeypatch):
 
     def interrupt(path, data):
         writes.append(path)
-        if len(writes) == 5:  # the second picture's annotation: its image is there already
+        if len(writes) == 5:  # the second picture's annotation: its image already exists
             raise KeyboardInterrupt
         module_write(path, data)
 

@@ -99,7 +99,7 @@ def scope():
 def test_samples_depend_on_their_position_alone(dataset, grouped):
     expected = samples(loader(dataset, grouped=grouped), 12)
     drawn = [sample['drawn'] for batch in expected for sample in batch]
-    assert len(set(map(str, drawn))) == 12 * BATCH  # an image that comes again is drawn anew
+    assert len(set(map(str, drawn))) == 12 * BATCH  # an image that comes again gets new draws
     random.seed(99), np.random.seed(99), torch.manual_seed(99)
     for workers in (0, 1, 3) if (dataset, grouped) == ('plain', True) else ():
         assert samples(loader(dataset, workers=workers, grouped=grouped), 12) == expected

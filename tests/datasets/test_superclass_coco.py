@@ -109,7 +109,7 @@ def test_what_is_left_out_is_counted_once(content, build, log):
     rows[2]['ignore'] = 1
     rows[3]['iscrowd'] = 1
     dataset = build(content, filter_cfg=dict(filter_empty_gt=True))
-    # Image 11 has boxes in the file, but none of use.
+    # Image 11 has boxes in the file, but no usable one.
     assert list(samples(dataset)) == [12, 13]
     assert dataset.box_counts == [0, 0, 0, 1, 1]  # the crowd is there, but not counted
     assert [row['ignore_flag'] for row in dataset.get_data_info(0)['instances']] == [1, 0]

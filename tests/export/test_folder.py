@@ -31,7 +31,7 @@ def test_an_error_leaves_nothing(tmp_path, error):
 def test_what_is_there_stays(tmp_path):
     (tmp_path / 'mine.txt').write_text('x')
     for target in (tmp_path, tmp_path / 'mine.txt'):
-        with pytest.raises(ExportError, match='is there already; name a new folder'):
+        with pytest.raises(ExportError, match='already exists; name a new folder'):
             with whole_folder(target):
                 pass
     assert [path.name for path in tmp_path.iterdir()] == ['mine.txt']

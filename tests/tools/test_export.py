@@ -177,7 +177,7 @@ def test_wrong_input_is_answered_in_one_line(garment_data, config, trained, tmp_
     for settings, checkpoint, to, folder, expected in (
         (config, tmp_path / 'none.pth', 'mmdet', out, 'none.pth: no such checkpoint'),
         (tmp_path / 'none.py', trained.checkpoint, 'mmdet', out, 'none.py: no such config'),
-        (config, trained.checkpoint, 'mmdet', tmp_path / 'full', 'is there already; name a new'),
+        (config, trained.checkpoint, 'mmdet', tmp_path / 'full', 'already exists; name a new'),
         (merged, trained.checkpoint, 'onnx', out, 'with this config: '),
         (config, settings_file(tmp_path), 'mmdet', out, 'not a whole checkpoint'),
     ):
