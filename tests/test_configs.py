@@ -37,7 +37,7 @@ def custom_data(tmp_path, monkeypatch):
     document = dict(images=[], annotations=[], categories=categories)
     (tmp_path / 'train.json').write_text(json.dumps(document))
     monkeypatch.setenv('MULTIGRAIN_DATA', str(tmp_path))
-    for name in ('TRAIN_ANN', 'VAL_ANN', 'IMAGES', 'TAXONOMY'):
+    for name in ('TRAIN_ANN', 'VAL_ANN', 'TEST_ANN', 'IMAGES', 'VAL_IMAGES', 'TAXONOMY'):
         monkeypatch.delenv(f'MULTIGRAIN_{name}', raising=False)
     return tmp_path
 
@@ -95,7 +95,7 @@ def test_custom_variants_build_from_the_users_file(family, custom_data):
     counts = []
     for variant in VARIANTS:
         cfg = load(f'{variant}_{family}')
-        assert cfg.num_classes == 7
+        assert len(cfg.taxonomy.classes) == 7
         assert cfg.train_dataloader.dataset.ann_file == 'train.json'
         assert cfg.train_dataloader.dataset.data_root == f'{custom_data}/'
         counts.append(num_parameters(cfg))
@@ -113,8 +113,7 @@ def test_variants_differ_in_their_box_head_only(family, custom_data):
     reference = load(f'wgroup_{family}')
     for variant in (*VARIANTS, STOCK):
         keys = differing_keys(reference, load(f'{variant}_{family}'))
-        head = ('model.roi_head.bbox_head.', 'small_model.roi_head.bbox_head.')
-        assert all(key.startswith(head) for key in keys), keys
+        assert all(key.startswith('model.roi_head.bbox_head.') for key in keys), keys
     keys = differing_keys(reference, load(f'wogroup_{family}'))
     assert keys == {'model.roi_head.bbox_head.grouped'}
 
@@ -122,15 +121,13 @@ def test_variants_differ_in_their_box_head_only(family, custom_data):
 @pytest.mark.parametrize('variant', VARIANTS)
 def test_data_sets_differ_in_data_and_taxonomy_only(variant):
     keys = differing_keys(load(f'{variant}_r101_fpn_df2'), load(f'{variant}_r101_fpn_oiv4c'))
-    allowed = {
-        'data_root',
-        'dataset_type',
-        'model.roi_head.bbox_head.num_classes',
-        'model.roi_head.bbox_head.taxonomy',
-    }
+    allowed = ('data_root', 'images', 'val_images', 'taxonomy.', 'resolved.')
+    head = 'model.roi_head.bbox_head.'
     names = ('type', 'data_root', 'data_prefix.img', 'ann_file', 'train_ann_file')
     assert all(
-        key in allowed or (('dataloader' in key or 'evaluator' in key) and key.endswith(names))
+        key.startswith((*allowed, head + 'taxonomy.', head + 'num_classes'))
+        or '.dataset.taxonomy.' in key
+        or (('dataloader' in key or 'evaluator' in key) and key.endswith(names))
         for key in keys
     ), keys
 
@@ -180,7 +177,7 @@ def test_custom_paths_come_from_environment_or_options(custom_data, monkeypatch)
     monkeypatch.setenv('MULTIGRAIN_TRAIN_ANN', 'other.json')
     monkeypatch.setenv('MULTIGRAIN_IMAGES', 'pictures/')
     cfg = load('wgroup_r18_fpn_custom')
-    assert cfg.num_classes == 4
+    assert len(cfg.taxonomy.classes) == 4
     assert cfg.val_dataloader.dataset.data_prefix.img == 'pictures/'
     assert cfg.val_evaluator.train_ann_file == f'{custom_data}/other.json'
 
@@ -189,7 +186,7 @@ def test_custom_paths_come_from_environment_or_options(custom_data, monkeypatch)
         CONFIGS / 'wgroup_r18_fpn_custom.py',
         dict(taxonomy=str(custom_data / 'two.yaml'), val_ann='v.json'),
     )
-    assert cfg.num_classes == 3
+    assert len(cfg.taxonomy.classes) == 3
     assert cfg.test_evaluator.ann_file == f'{custom_data}/v.json'
     assert cfg.model.roi_head.bbox_head.taxonomy['groups'] == {'a': ['x', 'y'], 'b': ['z']}
 

@@ -97,6 +97,7 @@ def first_losses(repository, data, work_dir, variant, kind):
             'train_ann': 'annotations/train.json',
             'val_ann': 'annotations/validation.json',
             'images': 'train/image/',
+            'max_iters': 880,  # of 704 photos, as when these losses were written
         }
     config = repository / 'configs' / 'multigrain' / f'{variant}_r18_fpn_{kind}.py'
     cfg = load_config(config, options)

@@ -6,7 +6,6 @@ Writes files that load without this package, and compares their detections with 
 from __future__ import annotations
 
 import argparse
-import copy
 from pathlib import Path
 
 from mmdet_multigrain import launch
@@ -33,7 +32,6 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     launch.check_checkpoint(args.checkpoint)
-    cfg = launch.load_config(args.config, args.cfg_options)
 
     with launch.quiet_imports():
         from mmdet_multigrain.apis.detector import Detector
@@ -48,11 +46,11 @@ def main() -> None:
         check_packages()
     pictures = made_pictures() if args.images is None else read_pictures(args.images)
     with trust_checkpoints(args.trust_checkpoint):
-        # Building a detector changes its config.
-        detector = Detector(copy.deepcopy(cfg), args.checkpoint, device='cpu')
+        cfg = launch.load_config(args.config, args.cfg_options, checkpoint=args.checkpoint)
+        detector = Detector(cfg, args.checkpoint, device='cpu')
     export = export_mmdet if args.to == 'mmdet' else export_onnx
     with whole_folder(args.out) as folder:
-        for line in export(cfg, detector, pictures, folder):
+        for line in export(detector.cfg, detector, pictures, folder):
             print(line)
     for path in sorted(args.out.iterdir()):
         print(f'{path.stat().st_size / 1e6:8.2f} MB  {path}')

@@ -15,7 +15,6 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mmdet_multigrain import launch
-from mmdet_multigrain.taxonomy import TaxonomyError
 from mmdet_multigrain.utils.errors import ConfigError
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp')
@@ -81,16 +80,6 @@ def picture_of(name: Path, folder: Path) -> Path:
     return folder / (name if known else name.with_name(f'{name.name}.png'))
 
 
-def load_config(path: str, cfg_options: dict | None):
-    try:
-        return launch.load_config(path, cfg_options)
-    except TaxonomyError as error:
-        raise ConfigError(
-            f'{error}; to predict without that file, give the config that training has written '
-            'into its work folder'
-        ) from None
-
-
 def batches(items: Sequence[Path], size: int) -> Iterator[Sequence[Path]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]
@@ -104,7 +93,6 @@ def main() -> None:
     if any(picture_of(name, pictures).resolve() == (root / name).resolve() for name in names):
         raise ConfigError(f'--out {args.out}: pictures would replace the images; name another')
     launch.check_checkpoint(args.checkpoint)
-    cfg = load_config(args.config, args.cfg_options)
 
     with launch.quiet_imports():
         from mmdet_multigrain.apis import detector as inference
@@ -112,6 +100,7 @@ def main() -> None:
         from mmdet_multigrain.evaluation.result_file import write_json
 
     with trust_checkpoints(args.trust_checkpoint):
+        cfg = launch.load_config(args.config, args.cfg_options, checkpoint=args.checkpoint)
         detector = inference.Detector(
             cfg, args.checkpoint, device=None if args.device == 'auto' else args.device
         )

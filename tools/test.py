@@ -50,12 +50,12 @@ def set_show_dir(cfg, show_dir: str) -> None:
     )
 
 
-def main() -> None:
-    args = parse_args()
-    launch.set_local_rank(args.local_rank)
-    cfg = launch.load_config(args.config, args.cfg_options)
+def load_config(args: argparse.Namespace):
+    """The config of the test, complete."""
+    cfg = launch.load_config(
+        args.config, args.cfg_options, launcher=args.launcher, checkpoint=args.checkpoint
+    )
     launch.set_work_dir(cfg, config_path=args.config, work_dir=args.work_dir)
-    launch.check_checkpoint(args.checkpoint)
     cfg.load_from, cfg.resume = args.checkpoint, False
     set_out(cfg, Path(args.out or Path(cfg.work_dir, 'result.json')))
     cfg.custom_hooks = [
@@ -66,12 +66,18 @@ def main() -> None:
         set_show_dir(cfg, args.show_dir)
     if args.tta:
         set_tta(cfg)
-    cfg.launcher = args.launcher
+    return cfg
 
-    from mmdet_multigrain.engine import MultigrainRunner, trust_checkpoints
+
+def main() -> None:
+    args = parse_args()
+    launch.set_local_rank(args.local_rank)
+    launch.check_checkpoint(args.checkpoint)
+    with launch.quiet_imports():
+        from mmdet_multigrain.engine import MultigrainRunner, trust_checkpoints
 
     with trust_checkpoints(args.trust_checkpoint):
-        MultigrainRunner.from_cfg(cfg).test()
+        MultigrainRunner.from_cfg(load_config(args)).test()
 
 
 if __name__ == '__main__':

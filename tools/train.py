@@ -41,7 +41,9 @@ def check_precision(cfg, what: str) -> None:
 def main() -> None:
     args = parse_args()
     launch.set_local_rank(args.local_rank)
-    cfg = launch.load_config(args.config, args.cfg_options, speed=args.speed)
+    cfg = launch.load_config(
+        args.config, args.cfg_options, speed=args.speed, launcher=args.launcher
+    )
     launch.set_work_dir(cfg, config_path=args.config, work_dir=args.work_dir)
     if args.amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
@@ -58,7 +60,6 @@ def main() -> None:
         cfg.resume = 'auto'
     elif args.resume:
         cfg.resume, cfg.load_from = True, args.resume
-    cfg.launcher = args.launcher
 
     from mmdet_multigrain.engine import MultigrainRunner, trust_checkpoints
 

@@ -1,9 +1,6 @@
 # The paper's baseline (figure 3a): one branch, as large as the other variants.
 # On OpenImagesV4-Clothing.
-_base_ = [
-    '../_base_/models/baseline_r101_fpn.py',
-    '../_base_/datasets/openimages_v4_clothing_detection.py',
-    '../_base_/schedules/schedule_200k.py',
-    '../_base_/default_runtime.py',
-]
-model = dict(roi_head=dict(bbox_head=dict(num_classes=40)))
+_base_ = './faster-rcnn_r101_fpn_oiv4c.py'
+model = dict(
+    roi_head=dict(bbox_head=dict(type='ConvFCBBoxHead', num_shared_fcs=4, fc_out_channels=1536))
+)

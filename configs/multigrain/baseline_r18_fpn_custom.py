@@ -1,11 +1,6 @@
-# The paper's baseline (figure 3a): one branch, as large as the other variants, small.
-# On your own COCO files.
-_base_ = [
-    '../_base_/models/baseline_r101_fpn.py',
-    '../_base_/models/small_r18.py',
-    '../_base_/datasets/custom_small_detection.py',
-    '../_base_/schedules/schedule_scratch_small.py',
-    '../_base_/small_runtime.py',
-]
-model = _base_.small_model
-model['roi_head']['bbox_head'].update(num_classes=_base_.num_classes, fc_out_channels=448)
+# The paper's baseline (figure 3a): one branch, as large as the other variants.
+# Small, on your own COCO files.
+_base_ = './faster-rcnn_r18_fpn_custom.py'
+model = dict(
+    roi_head=dict(bbox_head=dict(type='ConvFCBBoxHead', num_shared_fcs=4, fc_out_channels=448))
+)

@@ -1,9 +1,6 @@
 # The paper's baseline (figure 3a): one branch, as large as the other variants.
 # On your own COCO files.
-_base_ = [
-    '../_base_/models/baseline_r101_fpn.py',
-    '../_base_/datasets/custom_detection.py',
-    '../_base_/schedules/schedule_finetune_12k.py',
-    '../_base_/default_runtime.py',
-]
-model = dict(backbone=dict(depth=50), roi_head=dict(bbox_head=dict(num_classes=_base_.num_classes)))
+_base_ = './faster-rcnn_r50_fpn_custom.py'
+model = dict(
+    roi_head=dict(bbox_head=dict(type='ConvFCBBoxHead', num_shared_fcs=4, fc_out_channels=1536))
+)

@@ -1,9 +1,4 @@
-# The paper's merged head (figure 3c): two branches, one result.
+# The paper's merged head (figure 3c): two branches, one result, fine supervision once.
 # On OpenImagesV4-Clothing.
-_base_ = [
-    '../_base_/models/merged_r101_fpn.py',
-    '../_base_/datasets/openimages_v4_clothing_detection.py',
-    '../_base_/schedules/schedule_200k.py',
-    '../_base_/default_runtime.py',
-]
-model = dict(roi_head=dict(bbox_head=dict(taxonomy='openimages_v4_clothing')))
+_base_ = './faster-rcnn_r101_fpn_oiv4c.py'
+model = dict(roi_head=dict(bbox_head=dict(type='MergedBBoxHead', branch_fcs=(1, 2))))

@@ -1,11 +1,4 @@
-# The paper's merged head (figure 3c): two branches, one result, small.
-# On your own COCO files.
-_base_ = [
-    '../_base_/models/merged_r101_fpn.py',
-    '../_base_/models/small_r18.py',
-    '../_base_/datasets/custom_small_detection.py',
-    '../_base_/schedules/schedule_scratch_small.py',
-    '../_base_/small_runtime.py',
-]
-model = _base_.small_model
-model['roi_head']['bbox_head'].update(taxonomy=_base_.taxonomy)
+# The paper's merged head (figure 3c): two branches, one result, fine supervision once.
+# Small, on your own COCO files.
+_base_ = './faster-rcnn_r18_fpn_custom.py'
+model = dict(roi_head=dict(bbox_head=dict(type='MergedBBoxHead', branch_fcs=(1, 2))))

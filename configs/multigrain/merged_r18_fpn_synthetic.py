@@ -1,11 +1,4 @@
-# The paper's merged head (figure 3c): two branches, one result.
+# The paper's merged head (figure 3c): two branches, one result, fine supervision once.
 # Small, on drawn garments.
-_base_ = [
-    '../_base_/models/merged_r101_fpn.py',
-    '../_base_/models/small_r18.py',
-    '../_base_/datasets/synthetic_deepfashion2_detection.py',
-    '../_base_/schedules/schedule_synthetic.py',
-    '../_base_/small_runtime.py',
-]
-model = _base_.small_model
-model['roi_head']['bbox_head'].update(taxonomy='deepfashion2')
+_base_ = './faster-rcnn_r18_fpn_synthetic.py'
+model = dict(roi_head=dict(bbox_head=dict(type='MergedBBoxHead', branch_fcs=(1, 2))))

@@ -1,9 +1,4 @@
-# The paper's merged head (figure 3c): two branches, one result.
+# The paper's merged head (figure 3c): two branches, one result, fine supervision once.
 # On your own COCO files.
-_base_ = [
-    '../_base_/models/merged_r101_fpn.py',
-    '../_base_/datasets/custom_detection.py',
-    '../_base_/schedules/schedule_finetune_12k.py',
-    '../_base_/default_runtime.py',
-]
-model = dict(backbone=dict(depth=50), roi_head=dict(bbox_head=dict(taxonomy=_base_.taxonomy)))
+_base_ = './faster-rcnn_r50_fpn_custom.py'
+model = dict(roi_head=dict(bbox_head=dict(type='MergedBBoxHead', branch_fcs=(1, 2))))

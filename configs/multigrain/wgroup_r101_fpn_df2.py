@@ -1,9 +1,16 @@
 # The paper's "with group" (figure 3b): superclasses on the coarse branch.
 # On DeepFashion2.
-_base_ = [
-    '../_base_/models/wgroup_r101_fpn.py',
-    '../_base_/datasets/deepfashion2_detection.py',
-    '../_base_/schedules/schedule_200k.py',
-    '../_base_/default_runtime.py',
-]
-model = dict(roi_head=dict(bbox_head=dict(taxonomy='deepfashion2')))
+_base_ = './faster-rcnn_r101_fpn_df2.py'
+model = dict(
+    roi_head=dict(
+        bbox_head=dict(
+            type='MultiGrainedBBoxHead',
+            branch_fcs=(1, 2),
+            coarse_width='classes',
+            reg_weights=(0, 1),
+            loss_cls=dict(
+                _delete_=True, type='HierarchicalCrossEntropyLoss', level_weights=(1.0, 1.0)
+            ),
+        )
+    )
+)

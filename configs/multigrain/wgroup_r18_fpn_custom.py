@@ -1,11 +1,16 @@
-# The paper's "with group" (figure 3b): superclasses on the coarse branch, small.
-# On your own COCO files.
-_base_ = [
-    '../_base_/models/wgroup_r101_fpn.py',
-    '../_base_/models/small_r18.py',
-    '../_base_/datasets/custom_small_detection.py',
-    '../_base_/schedules/schedule_scratch_small.py',
-    '../_base_/small_runtime.py',
-]
-model = _base_.small_model
-model['roi_head']['bbox_head'].update(taxonomy=_base_.taxonomy)
+# The paper's "with group" (figure 3b): superclasses on the coarse branch.
+# Small, on your own COCO files.
+_base_ = './faster-rcnn_r18_fpn_custom.py'
+model = dict(
+    roi_head=dict(
+        bbox_head=dict(
+            type='MultiGrainedBBoxHead',
+            branch_fcs=(1, 2),
+            coarse_width='classes',
+            reg_weights=(0, 1),
+            loss_cls=dict(
+                _delete_=True, type='HierarchicalCrossEntropyLoss', level_weights=(1.0, 1.0)
+            ),
+        )
+    )
+)

@@ -1,9 +1,16 @@
 # The paper's "with group" (figure 3b): superclasses on the coarse branch.
 # On your own COCO files.
-_base_ = [
-    '../_base_/models/wgroup_r101_fpn.py',
-    '../_base_/datasets/custom_detection.py',
-    '../_base_/schedules/schedule_finetune_12k.py',
-    '../_base_/default_runtime.py',
-]
-model = dict(backbone=dict(depth=50), roi_head=dict(bbox_head=dict(taxonomy=_base_.taxonomy)))
+_base_ = './faster-rcnn_r50_fpn_custom.py'
+model = dict(
+    roi_head=dict(
+        bbox_head=dict(
+            type='MultiGrainedBBoxHead',
+            branch_fcs=(1, 2),
+            coarse_width='classes',
+            reg_weights=(0, 1),
+            loss_cls=dict(
+                _delete_=True, type='HierarchicalCrossEntropyLoss', level_weights=(1.0, 1.0)
+            ),
+        )
+    )
+)

@@ -1,9 +1,4 @@
-# The paper's "w/o group" (figure 3b): two branches, fine classes on both.
+# The paper's "w/o group" (figure 3b): each class is its own superclass.
 # On your own COCO files.
-_base_ = [
-    '../_base_/models/wogroup_r101_fpn.py',
-    '../_base_/datasets/custom_detection.py',
-    '../_base_/schedules/schedule_finetune_12k.py',
-    '../_base_/default_runtime.py',
-]
-model = dict(backbone=dict(depth=50), roi_head=dict(bbox_head=dict(taxonomy=_base_.taxonomy)))
+_base_ = './wgroup_r50_fpn_custom.py'
+model = dict(roi_head=dict(bbox_head=dict(grouped=False)))

@@ -6,6 +6,7 @@ that shows them. Model, test pipeline and post-processing are MMDetection's own.
 
 from __future__ import annotations
 
+import copy
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ from mmdet_multigrain.engine.checkpoint.read import (
     trained_on,
 )
 from mmdet_multigrain.engine.hooks.preflight_hook import check_heads
+from mmdet_multigrain.engine.runner.resolver import resolve
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import CheckpointError, ConfigError, ImageError
 from mmdet_multigrain.utils.files import write_whole
@@ -70,11 +72,12 @@ class Detector:
     """A trained detector with its classes and superclasses.
 
     Args:
-        cfg: The config that it was trained with; its data files need not be there.
+        cfg: The config that it was trained with, resolved or not; its data files need not exist.
         checkpoint: File or URL. Gives classes and taxonomy too.
         device: Where to run, like `cpu`. Default: the accelerator if there is one.
 
     Attributes:
+        cfg: A copy of the config, resolved with what the checkpoint records.
         model: The model in evaluation mode.
         taxonomy: Its classes; without groups if the checkpoint knows none.
 
@@ -92,7 +95,10 @@ class Detector:
             raise ConfigError(f'device {device!r} cannot be used here ({reason})') from None
         init_default_scope(cfg.get('default_scope', 'mmdet'))
         content = read_checkpoint(checkpoint)
-        self.model: nn.Module = revert_sync_batchnorm(MODELS.build(cfg.model))
+        self.cfg = copy.deepcopy(cfg)
+        resolve(self.cfg, checkpoint_meta=content.get('meta') or {})
+        # Building a model changes its config.
+        self.model: nn.Module = revert_sync_batchnorm(MODELS.build(copy.deepcopy(self.cfg.model)))
         fit = keep_what_fits(self.model, content)
         if fit.problem is not None:
             raise misfit(checkpoint, 'predict', fit.problem)
@@ -105,7 +111,7 @@ class Detector:
             {key.removeprefix('module.'): value for key, value in state_dict_of(content).items()}
         )
         self.model.to(device).eval()
-        pipeline = get_test_pipeline_cfg(cfg)
+        pipeline = get_test_pipeline_cfg(self.cfg)
         self._load, self._transform = Compose(pipeline[:1]), Compose(pipeline[1:])
 
     def read(self, path: str | Path) -> dict[str, Any]:

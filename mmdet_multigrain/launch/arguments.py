@@ -29,7 +29,9 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
             # MMEngine takes blanks out of all values; paths may have some.
             if any(character in val for character in '[(,'):
                 return DictAction._parse_iterable(val)
-            return DictAction._parse_int_float_bool(val.strip('\'"'))
+            if len(val) > 1 and val[0] == val[-1] and val[0] in '\'"':
+                val = val[1:-1]
+            return DictAction._parse_int_float_bool(val)
 
     parser.add_argument(
         '--cfg-options',

@@ -5,33 +5,20 @@ Loading one either succeeds or raises one line that says what may have been mean
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import inspect
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmdet_multigrain.speed import lay_over
-from mmdet_multigrain.utils.errors import ConfigError, TaxonomyError
+from mmdet_multigrain.utils.errors import ConfigError
 
 from .errors import TRACEBACK_VARIABLE
 from .imports import quiet_imports
 from .named_files import check_file
 
-# --cfg-options that stand for what configs/_base_/datasets/custom_detection.py reads.
-_CUSTOM_DATA_OPTIONS = {
-    'data_root': 'MULTIGRAIN_DATA',
-    'train_ann': 'MULTIGRAIN_TRAIN_ANN',
-    'val_ann': 'MULTIGRAIN_VAL_ANN',
-    'images': 'MULTIGRAIN_IMAGES',
-    'taxonomy': 'MULTIGRAIN_TAXONOMY',
-}
-_CUSTOM_DATA_HINT = (
-    'MULTIGRAIN_DATA, MULTIGRAIN_TRAIN_ANN and MULTIGRAIN_TAXONOMY say where the data is'
-)
-# What a run reads from its config beside the arguments of a Runner.
+# What a run reads from its config in addition to the arguments of a Runner and the resolver's keys.
 _OPTIONAL_KEYS = (
     'activation_checkpointing',
     'compile',
@@ -50,16 +37,20 @@ def load_config(
     cfg_options: Mapping[str, Any] | None = None,
     *,
     speed: Sequence[str] = (),
+    launcher: str | None = None,
+    checkpoint: str | None = None,
 ):
-    """Load a config with its overrides.
+    """Load a config with its overrides, and resolve it.
 
     Args:
         path (str | Path): Config file.
-        cfg_options (Mapping, optional): Overrides by dotted key, as from --cfg-options.
-            `data_root` moves all paths below the config's own. For the custom configs it,
-            `train_ann`, `val_ann`, `images` and `taxonomy` work like the environment variables
-            that they read.
+        cfg_options (Mapping, optional): Overrides by dotted key, as from --cfg-options. The keys
+            of the resolver (`data_root`, `taxonomy`, `epochs`, ...) are among them.
         speed (Sequence[str]): Names of options for faster training, as from --speed.
+        launcher (str, optional): What starts the processes of the run; `epochs` are divided among
+            them. Default: as the config says.
+        checkpoint (str, optional): Checkpoint to test or predict with. If the config leaves the
+            taxonomy open, the checkpoint gives it.
 
     Returns:
         mmengine.config.Config: The config; its modules are imported.
@@ -74,42 +65,46 @@ def load_config(
         import mmdet.models  # noqa: F401
         from mmengine.config import Config
 
+        from mmdet_multigrain.engine.runner import resolver
+
     path = check_file(path, 'config')
     if path.suffix != '.py':  # MMEngine's reader of YAML builds any object that a file names
         raise ConfigError(f'{path}: not a Python file (.py), as configs are')
     cfg_options = dict(cfg_options or {})
-    variables = {
-        variable: str(cfg_options[option])
-        for option, variable in _CUSTOM_DATA_OPTIONS.items()
-        if option in cfg_options
-    }
     try:
-        with quiet_imports(), _environment(variables):
+        with quiet_imports():
             cfg = Config.fromfile(path)
     except Exception as error:
-        if isinstance(error, TaxonomyError):  # of the custom data that it loads
-            message = str(error).replace('check the path', _CUSTOM_DATA_HINT)
-            raise TaxonomyError(message) from None
         cause = error.__cause__ or error
         raise ConfigError(
             f'{path}: not a config that can be loaded ({type(cause).__name__}: '
             f'{" ".join(str(cause).split())}); {TRACEBACK_VARIABLE}=1 shows where'
         ) from error
-    if 'MULTIGRAIN_DATA' in cfg.text:  # it or a base of it reads the variables
-        cfg_options = {
-            key: value for key, value in cfg_options.items() if key not in _CUSTOM_DATA_OPTIONS
-        }
-    if 'data_root' in cfg_options and cfg.get('data_root'):
-        new_root = os.path.join(str(cfg_options.pop('data_root')), '')
-        cfg.merge_from_dict(_replace_prefix(cfg.to_dict(), cfg.data_root, new_root))
     lay_over(cfg, [*(cfg.pop('speed', None) or ()), *speed])
-    _check_options(cfg, cfg_options, path)
+    _check_options(cfg, cfg_options, path, keys=resolver.KEYS)
+    for key, other in (('epochs', 'max_iters'), ('max_iters', 'epochs')):
+        if key in cfg_options and other in cfg:
+            cfg[other] = None
     cfg.merge_from_dict(cfg_options)
-    if 'fast_loading' in cfg:
-        from mmdet_multigrain.datasets.transforms import use_fast_loading
-
-        use_fast_loading(cfg)
+    if launcher is not None:
+        cfg.launcher = launcher
+    meta = None
+    if checkpoint is not None:
+        meta = _checkpoint_meta(checkpoint) if resolver.is_taxonomy_open(cfg) else {}
+    used = resolver.resolve(cfg, checkpoint_meta=meta)
+    for key in resolver.TABLE:
+        if key in cfg_options and key not in used:
+            raise ConfigError(
+                f'--cfg-options {key}: no entry of {path} takes its value from it; set the entries '
+                'themselves, like train_dataloader.dataset.ann_file'
+            )
     return cfg
+
+
+def _checkpoint_meta(path: str) -> Mapping[str, Any]:
+    from mmdet_multigrain.engine.checkpoint.read import read_checkpoint
+
+    return read_checkpoint(path).get('meta') or {}
 
 
 def set_work_dir(cfg: Any, *, config_path: str, work_dir: str | None) -> None:
@@ -120,22 +115,13 @@ def set_work_dir(cfg: Any, *, config_path: str, work_dir: str | None) -> None:
         cfg.work_dir = str(Path('work_dirs') / Path(config_path).stem)
 
 
-def _replace_prefix(value: Any, old: str, new: str) -> Any:
-    """The same nested value, strings that begin with `old` beginning with `new` instead."""
-    if isinstance(value, Mapping):
-        return {key: _replace_prefix(item, old, new) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_replace_prefix(item, old, new) for item in value)
-    if isinstance(value, str) and value.startswith(old):
-        return new + value.removeprefix(old)
-    return value
-
-
-def _check_options(cfg: Any, cfg_options: Mapping[str, Any], path: Path) -> None:
+def _check_options(
+    cfg: Any, cfg_options: Mapping[str, Any], path: Path, *, keys: Sequence[str]
+) -> None:
     """Refuse overrides that would do nothing, because no part of a run reads them."""
     from mmengine.runner import Runner
 
-    read = {*inspect.signature(Runner).parameters, *_OPTIONAL_KEYS}
+    read = {*inspect.signature(Runner).parameters, *_OPTIONAL_KEYS, *keys}
     for option in cfg_options:
         key = option.partition('.')[0]
         if key in read:
@@ -158,15 +144,3 @@ def _places(cfg: Mapping[str, Any], name: str, prefix: str = '') -> Iterator[str
             yield prefix + key
         elif isinstance(value, Mapping):
             yield from _places(value, name, f'{prefix}{key}.')
-
-
-@contextlib.contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables for a while."""
-    before = dict(os.environ)
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)

@@ -120,7 +120,8 @@ def test_custom_data_by_environment_and_option(configs, coco, monkeypatch, tmp_p
     cfg = launch.load_config(configs / 'baseline_r18_fpn_custom.py', {'taxonomy': str(yaml)})
     assert Taxonomy.load(cfg.taxonomy).group_names(0) == ('a', 'b')
     assert os.environ['MULTIGRAIN_TAXONOMY'] == 'deepfashion2'
-    assert launch.load_config(configs / 'baseline_r18_fpn_custom.py').num_classes == 13
+    cfg = launch.load_config(configs / 'baseline_r18_fpn_custom.py')
+    assert cfg.model.roi_head.bbox_head.num_classes == 13
 
 
 def test_own_config_on_top_of_a_custom_one(configs, coco, tmp_path):
@@ -134,7 +135,7 @@ def test_own_config_on_top_of_a_custom_one(configs, coco, tmp_path):
     [
         (
             {'data_root': 'nowhere'},
-            'nowhere/train.json: no such annotation file; MULTIGRAIN_DATA, MULTIG',
+            'nowhere/train.json: no such annotation file; data_root and train_ann (or MULTIG',
         ),
         ({'taxonomy': 'deepfasion2'}, "taxonomy 'deepfasion2' is neither built in"),
     ],
@@ -158,12 +159,13 @@ def test_data_root_moves_all_paths(configs):
     [
         ('optim_wraper.optimizer.lr', "has no 'optim_wraper'; did you mean 'optim_wrapper'?"),
         ('zzz', "has no 'zzz'; no part of a run reads it"),
-        ('train_pipeline', "'train_pipeline' is a variable of"),
+        ('load_pipeline', "has no 'load_pipeline'; did you mean 't"),
+        ('keep_size', "'keep_size' is a variable of"),
     ],
 )
 def test_overrides_that_nothing_reads(configs, option, message):
     with pytest.raises(ValueError) as caught:
-        launch.load_config(configs / 'wgroup_r101_fpn_df2.py', {option: 1})
+        launch.load_config(configs / 'wgroup_r18_fpn_synthetic.py', {option: 1})
     assert str(caught.value).startswith(f'--cfg-options {option}: ')
     assert message in str(caught.value)
 

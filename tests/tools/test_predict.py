@@ -137,14 +137,13 @@ def test_the_config_that_a_run_wrote_needs_no_data(garment_data, config, tmp_pat
     shutil.rmtree(data)
     checkpoint = work_dir / 'iter_1.pth'
 
-    line = predict(
-        image, custom, checkpoint, tmp_path / 'out', '--cfg-options', f'data_root={data}'
-    ).error()
-    assert 'give the config that training has written into its work folder' in line
-    assert not (tmp_path / 'out').exists()
-
-    result = predict(image, work_dir / custom.name, checkpoint, tmp_path / 'out')
-    assert result.status == 0, result.err
+    for name, path in (('dumped', work_dir / custom.name), ('source', custom)):
+        model = ('--cfg-options', *MODEL) if name == 'source' else ()
+        result = predict(image, path, checkpoint, tmp_path / name, *model)
+        assert result.status == 0, result.err
+    found = [(tmp_path / name / 'predictions.json').read_text() for name in ('dumped', 'source')]
+    images = [json.loads(text)['images'] for text in found]
+    assert images[0] == images[1]
 
 
 def test_an_earlier_call_is_not_predicted_on(garment_data, config, trained, tmp_path):

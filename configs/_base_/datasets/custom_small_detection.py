@@ -1,47 +1,13 @@
 # Your own COCO files at 200 x 300 px, for a small detector on a laptop.
 _base_ = './custom_detection.py'
+resize = dict(type='Resize', scale=(300, 200), keep_ratio=True)
+train_pipeline = _base_.train_pipeline
+train_pipeline[2] = resize
+test_pipeline = _base_.test_pipeline
+test_pipeline[1] = resize
+tta_pipeline = _base_.tta_pipeline
+tta_pipeline[1]['transforms'][0] = [resize]
 
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='Resize', scale=(300, 200), keep_ratio=True),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(300, 200), keep_ratio=True),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(
-        type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
-    ),
-]
-tta_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='TestTimeAug',
-        transforms=[
-            [dict(type='Resize', scale=(300, 200), keep_ratio=True)],
-            [dict(type='RandomFlip', prob=1.0), dict(type='RandomFlip', prob=0.0)],
-            [
-                dict(
-                    type='PackDetInputs',
-                    meta_keys=(
-                        'img_id',
-                        'img_path',
-                        'ori_shape',
-                        'img_shape',
-                        'scale_factor',
-                        'flip',
-                        'flip_direction',
-                    ),
-                )
-            ],
-        ],
-    ),
-]
-
-train_dataloader = dict(num_workers=1, dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(batch_size=4, num_workers=1, dataset=dict(pipeline=test_pipeline))
+train_dataloader = dict(num_workers=1)
+val_dataloader = dict(batch_size=4, num_workers=1)
 test_dataloader = val_dataloader

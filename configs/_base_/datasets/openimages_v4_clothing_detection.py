@@ -1,18 +1,12 @@
-# Clothing boxes of Open Images V4, as COCO files; everything else as for DeepFashion2.
-_base_ = './deepfashion2_detection.py'
+# Clothing boxes of Open Images V4, converted by tools/dataset_converters/openimages_v4.py.
+_base_ = './coco_detection.py'
 data_root = 'data/openimages_v4_clothing/'
-dataset_type = 'OpenImagesV4ClothingDataset'
+train_ann = 'annotations/train.json'
+val_ann = 'annotations/validation.json'
+images = 'train/'
+val_images = 'validation/'
+taxonomy = 'openimages_v4_clothing'
 
-train_dataloader = dict(
-    dataset=dict(type=dataset_type, data_root=data_root, data_prefix=dict(img='train/'))
-)
-val_dataloader = dict(
-    dataset=dict(type=dataset_type, data_root=data_root, data_prefix=dict(img='validation/'))
-)
+train_dataloader = dict(batch_size=3, dataset=dict(type='OpenImagesV4ClothingDataset'))
+val_dataloader = dict(dataset=dict(type='OpenImagesV4ClothingDataset'))
 test_dataloader = val_dataloader
-
-val_evaluator = dict(
-    ann_file=data_root + 'annotations/validation.json',
-    train_ann_file=data_root + 'annotations/train.json',
-)
-test_evaluator = val_evaluator

@@ -1,19 +1,13 @@
 # The paper's schedule (section 4.1), for all variants: 200,000 iterations of 24 images.
-# Warm-up: Detectron2's default; the paper does not name one.
+# Fractions are parts of the run's length. Warm-up: Detectron2's default; the paper does not name
+# one.
 max_iters = 200000
-train_cfg = dict(type='ExactIterBasedTrainLoop', max_iters=max_iters, val_interval=10000)
+train_cfg = dict(type='ExactIterBasedTrainLoop', max_iters=None, val_interval=0.05)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=1000),
-    dict(
-        type='MultiStepLR',
-        by_epoch=False,
-        begin=0,
-        end=max_iters,
-        milestones=[150000, 175000],
-        gamma=0.1,
-    ),
+    dict(type='MultiStepLR', by_epoch=False, begin=0, end=1.0, milestones=[0.75, 0.875], gamma=0.1),
 ]
 optim_wrapper = dict(
     type='OptimWrapper', optimizer=dict(type='SGD', lr=0.005, momentum=0.9, weight_decay=0.0001)

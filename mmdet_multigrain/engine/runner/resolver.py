@@ -1,25 +1,241 @@
-"""Complete a config with what is known only when a run is built."""
+"""Complete a config with what is known only when a run is built: paths, classes, length.
+
+MMEngine evaluates a base config before its child, so a base cannot compute anything from what the
+child sets. Source configs therefore hold None (or `taxonomy='auto'`) wherever a value follows from
+a key at the top level, and `resolve` fills it in. Values that a config sets explicitly stay.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import copy
+import os
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import Any, NamedTuple
 
+from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from mmdet_multigrain.datasets.transforms import use_fast_loading
+from mmdet_multigrain.models.bbox_heads.multi_branch_bbox_head import MultiBranchBBoxHead
 from mmdet_multigrain.speed import lay_over
+from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import ConfigError, MultigrainError, TaxonomyError
+
+from .run_length import LENGTH_KEYS, reset_schedule, resolve_length, schedule_of
+
+AUTO = 'auto'
+# Environment variable and default of each key that is None; the default None is another key's.
+_DATA_KEYS = {
+    'data_root': ('MULTIGRAIN_DATA', 'data/custom'),
+    'train_ann': ('MULTIGRAIN_TRAIN_ANN', 'train.json'),
+    'val_ann': ('MULTIGRAIN_VAL_ANN', 'val.json'),
+    'test_ann': ('MULTIGRAIN_TEST_ANN', None),
+    'images': ('MULTIGRAIN_IMAGES', 'photos/'),
+    'val_images': ('MULTIGRAIN_VAL_IMAGES', None),
+}
+_SAME_AS = {'test_ann': 'val_ann', 'val_images': 'images'}
+# The entries that each key fills in: a place, and the entry of each dict there.
+TABLE = {
+    'data_root': (
+        ('train_dataloader', 'data_root'),
+        ('val_dataloader', 'data_root'),
+        ('test_dataloader', 'data_root'),
+    ),
+    'train_ann': (
+        ('train_dataloader', 'ann_file'),
+        ('val_evaluator', 'train_ann_file'),
+        ('test_evaluator', 'train_ann_file'),
+    ),
+    'val_ann': (('val_dataloader', 'ann_file'), ('val_evaluator', 'ann_file')),
+    'test_ann': (('test_dataloader', 'ann_file'), ('test_evaluator', 'ann_file')),
+    'images': (('train_dataloader', 'data_prefix.img'),),
+    'val_images': (('val_dataloader', 'data_prefix.img'), ('test_dataloader', 'data_prefix.img')),
+    'taxonomy': (
+        ('train_dataloader', 'taxonomy'),
+        ('val_dataloader', 'taxonomy'),
+        ('test_dataloader', 'taxonomy'),
+        ('heads', 'taxonomy'),
+        ('model', 'num_classes'),
+    ),
+    'empty_photos': (('train_dataloader', 'filter_cfg.filter_empty_gt'),),
+    'train_pipeline': (('train_dataloader', 'pipeline'),),
+    'test_pipeline': (('val_dataloader', 'pipeline'), ('test_dataloader', 'pipeline')),
+}
+KEYS = (*TABLE, *LENGTH_KEYS)
 
 
-def resolve(cfg: Config, *, checkpoint_meta: Mapping[str, Any] | None = None) -> None:
-    """Complete a config in place; a config that is complete stays as it is.
+class _Target(NamedTuple):
+    """An entry that a key fills in, and the value that the key gives it."""
+
+    key: str
+    owner: MutableMapping[str, Any]
+    entry: str
+    value: Any
+
+    @property
+    def is_open(self) -> bool:
+        own = self.owner.get(self.entry)
+        return own is None or (self.entry == 'taxonomy' and own == AUTO)
+
+
+def resolve(cfg: Config, *, checkpoint_meta: Mapping[str, Any] | None = None) -> set[str]:
+    """Complete a config in place.
+
+    A second call changes nothing, unless a key or the environment says something else: what the
+    first call filled in follows the keys. `cfg.resolved` keeps what that needs.
 
     Args:
         cfg: The config of a run.
-        checkpoint_meta: The `meta` of the checkpoint that the run tests or predicts with.
+        checkpoint_meta: The `meta` of the checkpoint that the run tests or predicts with. Its
+            taxonomy is the default, and a length in epochs stays open.
+
+    Returns:
+        The keys that at least one entry takes its value from.
 
     Raises:
         ConfigError: An entry cannot be used; the message is one line.
+        TaxonomyError: The taxonomy, or the training file that is to give it, cannot be read.
     """
     lay_over(cfg, cfg.pop('speed', None) or ())
+    _reset(cfg)
+    keys = _resolve_keys(cfg, checkpoint_meta)
+    used = set()
+    for target in _targets(cfg, keys):
+        if target.is_open:
+            target.owner[target.entry] = copy.deepcopy(target.value)
+        if target.owner.get(target.entry) == target.value:
+            used.add(target.key)
     use_fast_loading(cfg)
+    schedule = schedule_of(cfg)
+    resolve_length(cfg, from_data=checkpoint_meta is None)
+    # Pipelines are filled in once: too long to be kept a second time.
+    own = {key: value for key, value in keys.items() if not key.endswith('_pipeline')}
+    if own or cfg.get('max_iters') is not None:
+        cfg.resolved = dict(keys=own, max_iters=cfg.get('max_iters'), schedule=schedule)
+    return used
+
+
+def is_taxonomy_open(cfg: Config) -> bool:
+    """Whether the taxonomy of a config is still to be found: in a checkpoint or in the data."""
+    return 'taxonomy' in cfg and cfg.taxonomy in (None, AUTO)
+
+
+def _reset(cfg: Config) -> None:
+    """Open what an earlier call filled in, so that it follows the keys of today."""
+    before = cfg.get('resolved')
+    if before is None:
+        return
+    for target in _targets(cfg, before['keys']):
+        if target.owner.get(target.entry) == target.value:
+            target.owner[target.entry] = None
+    for key, other in _SAME_AS.items():
+        if key in cfg and cfg[key] == before['keys'].get(key) == before['keys'].get(other):
+            cfg[key] = None
+    reset_schedule(cfg, before['schedule'], max_iters=before['max_iters'])
+
+
+def _resolve_keys(cfg: Config, checkpoint_meta: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Complete the keys at the top level; returns those that the config has."""
+    for key, (variable, default) in _DATA_KEYS.items():
+        if key in cfg and cfg[key] is None:
+            cfg[key] = os.environ.get(variable) or default or cfg.get(_SAME_AS.get(key))
+        if key in cfg and cfg[key] is not None:
+            cfg[key] = str(cfg[key])
+    if cfg.get('data_root'):
+        cfg.data_root = os.path.join(cfg.data_root, '')
+    if 'taxonomy' in cfg:
+        cfg.taxonomy = _find_taxonomy(cfg, checkpoint_meta).to_dict()
+    if cfg.get('empty_photos', 'keep') not in ('keep', 'drop'):
+        raise ConfigError(f"empty_photos is {cfg.empty_photos!r}, not 'keep' or 'drop'")
+    return {key: cfg[key] for key in TABLE if key in cfg}
+
+
+def _find_taxonomy(cfg: Config, checkpoint_meta: Mapping[str, Any] | None) -> Taxonomy:
+    if not is_taxonomy_open(cfg):
+        return Taxonomy.load(_plain(cfg.taxonomy))
+    recorded = (checkpoint_meta or {}).get('dataset_meta') or {}
+    if 'taxonomy' in recorded:
+        return Taxonomy.load(recorded['taxonomy'])
+    if 'classes' in recorded:
+        return Taxonomy('checkpoint', recorded['classes'])
+    if variable := os.environ.get('MULTIGRAIN_TAXONOMY'):
+        return Taxonomy.load(variable)
+    if cfg.get('train_ann') is None:
+        raise ConfigError(
+            "taxonomy='auto' needs train_ann, the file that gives the supercategories"
+        )
+    try:
+        return Taxonomy.from_coco(os.path.join(cfg.get('data_root') or '', cfg.train_ann))
+    except MultigrainError as error:
+        hint = (
+            'data_root and train_ann (or MULTIGRAIN_DATA and MULTIGRAIN_TRAIN_ANN) say where the '
+            'data is'
+        )
+        raise TaxonomyError(str(error).replace('check the path', hint)) from None
+
+
+def _targets(cfg: Config, keys: Mapping[str, Any]) -> Iterator[_Target]:
+    """The entries that the table names and the config has, with the values that keys give."""
+    for key, places in TABLE.items():
+        if keys.get(key) is None:
+            continue
+        for place, entry in places:
+            value = _value(keys, key, place=place, entry=entry)
+            for owner in _dicts_at(cfg, place):
+                *path, name = entry.split('.')
+                for step in path:
+                    owner = owner.get(step) or {}
+                # Our heads need a taxonomy, and source configs do not mention it.
+                if name in owner or place == 'heads':
+                    yield _Target(key, owner, name, value)
+
+
+def _value(keys: Mapping[str, Any], key: str, *, place: str, entry: str) -> Any:
+    value = keys[key]
+    if entry == 'num_classes':
+        return Taxonomy.load(_plain(value)).num_classes
+    if key == 'empty_photos':
+        return value == 'drop'
+    if place.endswith('evaluator'):  # it knows no data_root
+        return os.path.join(keys.get('data_root') or '', value)
+    return value
+
+
+def _plain(value: Any) -> Any:
+    return value.to_dict() if hasattr(value, 'to_dict') else value
+
+
+def _dicts_at(cfg: Config, place: str) -> Iterator[MutableMapping[str, Any]]:
+    """The dicts of a place: leaf data sets, evaluators, our heads, or all parts of the model."""
+    if place.endswith('dataloader'):
+        yield from leaf_datasets((cfg.get(place) or {}).get('dataset'))
+        return
+    for part in _dicts(cfg.get('model' if place == 'heads' else place)):
+        if place.endswith('evaluator') or (place == 'heads') == _is_our_head(part):
+            yield part
+
+
+def leaf_datasets(dataset: Any) -> Iterator[MutableMapping[str, Any]]:
+    """The configs of data sets below wrappers such as ClassBalancedDataset and ConcatDataset."""
+    if isinstance(dataset, list | tuple):
+        for part in dataset:
+            yield from leaf_datasets(part)
+    elif isinstance(dataset, MutableMapping):
+        inner = dataset.get('dataset') or dataset.get('datasets')
+        yield from leaf_datasets(inner) if inner else (dataset,)
+
+
+def _is_our_head(part: Mapping[str, Any]) -> bool:
+    kind = part.get('type')
+    kind = MODELS.get(kind) if isinstance(kind, str) else kind
+    return isinstance(kind, type) and issubclass(kind, MultiBranchBBoxHead)
+
+
+def _dicts(value: Any) -> Iterator[MutableMapping[str, Any]]:
+    """All dicts in nested dicts and lists."""
+    if isinstance(value, MutableMapping):
+        yield value
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _dicts(item)

@@ -34,7 +34,7 @@ class MergedBBoxHead(MultiBranchBBoxHead):
     def __init__(
         self,
         *,
-        taxonomy: Taxonomy | str | dict,
+        taxonomy: Taxonomy | str | dict | None = None,
         loss_cls: dict = dict(type='CrossEntropyLoss'),  # noqa: B006, B008 (never changed)
         **kwargs,
     ) -> None:

@@ -46,13 +46,13 @@ class MultiBranchBBoxHead(BBoxHead):
             `reg_class_agnostic`, `loss_bbox`, ...).
 
     Raises:
-        ValueError: If `branch_fcs` or `num_classes` do not fit the taxonomy.
+        ConfigError: There is no taxonomy, or `branch_fcs` or `num_classes` do not fit it.
     """
 
     def __init__(
         self,
         *,
-        taxonomy: Taxonomy | str | dict,
+        taxonomy: Taxonomy | str | dict | None = None,
         loss_cls: dict,
         grouped: bool = True,
         branch_fcs: Sequence[int] = (1, 2),
@@ -170,7 +170,13 @@ class MultiBranchBBoxHead(BBoxHead):
         return losses
 
 
-def resolve_taxonomy(taxonomy: Taxonomy | str | dict, *, grouped: bool) -> Taxonomy:
+def resolve_taxonomy(taxonomy: Taxonomy | str | dict | None, *, grouped: bool) -> Taxonomy:
     """Load a taxonomy; without grouping, each class becomes its own superclass."""
+    if taxonomy is None:
+        raise ConfigError(
+            'a multi-grained box head has no taxonomy; resolve the config '
+            '(mmdet_multigrain.engine.runner.resolver.resolve), or use the one that training wrote '
+            'into its work folder'
+        )
     taxonomy = Taxonomy.load(taxonomy)
     return taxonomy if grouped else taxonomy.ungrouped()

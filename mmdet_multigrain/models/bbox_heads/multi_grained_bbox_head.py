@@ -57,7 +57,7 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
     def __init__(
         self,
         *,
-        taxonomy: Taxonomy | str | dict,
+        taxonomy: Taxonomy | str | dict | None = None,
         grouped: bool = True,
         coarse_width: str = 'classes',
         reg_weights: Sequence[float] = (0, 1),

@@ -6,7 +6,8 @@ import pytest
 import torch
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
 
-from mmdet_multigrain.models import MergedBBoxHead
+from mmdet_multigrain.models import MergedBBoxHead, MultiGrainedBBoxHead
+from mmdet_multigrain.utils.errors import ConfigError
 
 SMALL = dict(in_channels=4, roi_feat_size=3, fc_out_channels=16)
 
@@ -30,6 +31,12 @@ def make_batch(num=12):
         bbox_targets=torch.randn(num, 4, generator=generator) * weights,
         bbox_weights=weights,
     )
+
+
+def test_an_unresolved_config_is_refused_in_one_line():
+    for kind in (MergedBBoxHead, MultiGrainedBBoxHead):
+        with pytest.raises(ConfigError, match='box head has no taxonomy; resolve the config'):
+            kind(num_classes=None, **SMALL)
 
 
 def test_predicts_from_the_concatenated_branches(garments):

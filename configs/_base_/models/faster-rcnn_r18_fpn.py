@@ -1,9 +1,9 @@
-# What makes any variant small enough for two CPU cores and training from scratch: ResNet-18 with
+# Small enough for two CPU cores and training from scratch: ResNet-18 with
 # nothing frozen, half the channels in FPN, RPN and head, fewer proposals, and 32 of them with one
 # RoIAlign sample per bin to learn from (with 64 and four, RoIAlign costs more on a CPU than all
 # convolutions; AP50 of the quickstart was 57.1 then, 57.7 with these, one seed each).
-# A leaf merges it over its variant's model.
-small_model = dict(
+_base_ = './faster-rcnn_r101_fpn.py'
+model = dict(
     backbone=dict(depth=18, frozen_stages=-1, norm_eval=False),
     neck=dict(in_channels=[64, 128, 256, 512], out_channels=128),
     rpn_head=dict(in_channels=128, feat_channels=128),
