@@ -7,7 +7,7 @@ from typing import Any
 
 from mmdet.models.roi_heads.mask_heads import FusedSemanticHead
 from mmdet.registry import HOOKS
-from mmengine.hooks import Hook
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
@@ -39,6 +39,7 @@ class PreflightHook(Hook):
             files = ', '.join(map(_source, parts))
             table = class_table(taxonomy, box_counts(dataset))
             runner.logger.info(f'Classes of {files}:\n{table}')
+        runner.logger.info(length_line(runner))
         runner.logger.info(learning_rate_line(runner))
 
     def before_test(self, runner: Runner) -> None:
@@ -107,6 +108,24 @@ def class_table(taxonomy: Taxonomy, counts: list[int] | None) -> str:
         f'{label:>{widths[0]}}  {name:<{widths[1]}}  {group:<{widths[2]}}  {boxes:>{widths[3]}}'
         for label, name, group, boxes in rows
     )
+
+
+def length_line(runner: Runner) -> str:
+    """One line on the length of the run in iterations, epochs and checkpoints."""
+    images = len(runner.train_dataloader.dataset)
+    batch = runner.world_size * runner.train_dataloader.batch_sampler.batch_size
+    iterations = runner.max_iters
+    line = (
+        f'Run of {iterations} iterations with {batch} images each: '
+        f'{iterations * batch / images:.3g} epochs of {images} images'
+    )
+    for hook in runner.hooks:
+        if isinstance(hook, CheckpointHook) and hook.interval > 0:
+            unit, length = (
+                ('epochs', runner.max_epochs) if hook.by_epoch else ('iterations', iterations)
+            )
+            line += f'; {-(-length // hook.interval)} checkpoints, every {hook.interval} {unit}'
+    return line
 
 
 def learning_rate_line(runner: Runner) -> str:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmdet.models import DetTTAModel
 from mmdet.registry import HOOKS, MODELS
+from mmengine.hooks import CheckpointHook
 from mmengine.optim import OptimWrapper
 from mmengine.registry import MODEL_WRAPPERS
 from torch import nn
@@ -18,6 +19,7 @@ from mmdet_multigrain.engine.hooks.preflight_hook import (
     check_heads,
     class_table,
     learning_rate_line,
+    length_line,
 )
 from mmdet_multigrain.models import MergedBBoxHead, MultiGrainedBBoxHead
 from mmdet_multigrain.taxonomy import Taxonomy
@@ -67,8 +69,15 @@ def mask_head(**kwargs):
     )
 
 
+class Data(SimpleNamespace):
+    """What the hook reads of a data set of ten images."""
+
+    def __len__(self):
+        return 10
+
+
 def data(taxonomy, ann_file='train.json', **kwargs):
-    return SimpleNamespace(ann_file=ann_file, metainfo=taxonomy_metainfo(taxonomy), **kwargs)
+    return Data(ann_file=ann_file, metainfo=taxonomy_metainfo(taxonomy), **kwargs)
 
 
 def regrouped(taxonomy, **groups):
@@ -204,6 +213,9 @@ def runner_of(taxonomy=None, *, batch=3, processes=1, steps=1, scaling=None, lr=
         model=model,
         optim_wrapper=OptimWrapper(optimizer, accumulative_counts=steps),
         world_size=processes,
+        max_iters=120,
+        max_epochs=6,
+        hooks=kwargs.get('hooks', ()),
         cfg=dict(auto_scale_lr=scaling) if scaling else {},
         logger=SimpleNamespace(info=messages.append),
         messages=messages,
@@ -284,13 +296,29 @@ def test_mmengine_scales_as_the_line_says():
     assert f'Learning rate {rate:g} ' in learning_rate_line(after)
 
 
+@pytest.mark.parametrize(
+    ('hook', 'expected'),
+    [
+        (dict(by_epoch=False, interval=50), '; 3 checkpoints, every 50 iterations'),
+        (dict(by_epoch=True, interval=2), '; 3 checkpoints, every 2 epochs'),
+        (dict(by_epoch=False, interval=-1), ''),
+    ],
+)
+def test_length(hook, expected):
+    hooks = [PreflightHook(), CheckpointHook(**hook)]
+    runner = runner_of(batch=4, processes=2, train=range(64), hooks=hooks)
+    line = 'Run of 120 iterations with 8 images each: 15 epochs of 64 images'
+    assert length_line(runner) == line + expected
+
+
 def test_before_training(garments):
     hook = HOOKS.build(dict(type='PreflightHook'))
     train = data(garments, box_counts=[1, 2, 3, 4, 5])
     runner = runner_of(garments, train=train, val=data(garments, 'val.json'))
     hook.before_train(runner)
-    table, rate = runner.messages
+    table, length, rate = runner.messages
     assert table == f'Classes of train.json:\n{class_table(garments, train.box_counts)}'
+    assert length == 'Run of 120 iterations with 3 images each: 36 epochs of 10 images'
     assert rate.startswith('Learning rate 0.005 ')
     runner = runner_of(garments, train=train, val=data(garments.ungrouped(), 'val.json'))
     with pytest.raises(ValueError, match="'shirt' belongs to 'top' .* in val.json"):
