@@ -1,7 +1,7 @@
-"""Options for faster training, by name: small config files that are laid over a config.
+"""Options for faster training, by name: small config files that are merged into a config.
 
-The files lie in configs/_base_/speed of the repository. MMEngine refuses two bases that set the
-same entry, so they cannot stand beside a model and a schedule in `_base_`; `lay_over` merges them.
+The files are in configs/_base_/speed. MMEngine refuses two bases that set the same entry, so they
+cannot be listed in `_base_` next to a model and a schedule; `merge_options` merges them.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmdet_multigrain.configs import config_folder
 from mmdet_multigrain.utils.errors import ConfigError
 
-FOLDER = Path(__file__).resolve().parents[1] / 'configs' / '_base_' / 'speed'
+FOLDER = config_folder() / '_base_' / 'speed'
 
 
 def option_names(folder: Path = FOLDER) -> list[str]:
@@ -21,7 +22,7 @@ def option_names(folder: Path = FOLDER) -> list[str]:
     return sorted(path.stem.replace('_', '-') for path in folder.glob('*.py'))
 
 
-def lay_over(cfg: Any, names: Sequence[str], *, folder: Path = FOLDER) -> None:
+def merge_options(cfg: Any, names: Sequence[str], *, folder: Path = FOLDER) -> None:
     """Merge options into a config; their hooks join those that it has.
 
     Args:

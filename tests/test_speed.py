@@ -14,7 +14,7 @@ from mmengine.model.efficient_conv_bn_eval import turn_on_efficient_conv_bn_eval
 
 from mmdet_multigrain.launch import load_config
 from mmdet_multigrain.models import Float32RPNHead, PlainRoIExtractor
-from mmdet_multigrain.speed import lay_over, option_names
+from mmdet_multigrain.speed import merge_options, option_names
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs' / 'multigrain'
 SMALL = CONFIGS / 'wgroup_r18_fpn_synthetic.py'
@@ -78,7 +78,7 @@ def test_a_config_can_name_its_options(tmp_path):
 )
 def test_what_cannot_be_is_said_in_one_line(names, message):
     with pytest.raises(ValueError) as error:
-        lay_over(Config(), names)
+        merge_options(Config(), names)
     assert message in str(error.value) and '\n' not in str(error.value)
 
 

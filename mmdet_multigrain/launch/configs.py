@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmdet_multigrain.speed import lay_over
+from mmdet_multigrain.speed import merge_options
 from mmdet_multigrain.utils.errors import ConfigError
 
 from .errors import TRACEBACK_VARIABLE
@@ -80,7 +80,7 @@ def load_config(
             f'{path}: not a config that can be loaded ({type(cause).__name__}: '
             f'{" ".join(str(cause).split())}); {TRACEBACK_VARIABLE}=1 shows where'
         ) from error
-    lay_over(cfg, [*(cfg.pop('speed', None) or ()), *speed])
+    merge_options(cfg, [*(cfg.pop('speed', None) or ()), *speed])
     _check_options(cfg, cfg_options, path, keys=resolver.KEYS)
     for key, other in (('epochs', 'max_iters'), ('max_iters', 'epochs')):
         if key in cfg_options and other in cfg:

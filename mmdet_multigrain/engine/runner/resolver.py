@@ -17,7 +17,7 @@ from mmengine.config import Config
 
 from mmdet_multigrain.datasets.transforms import use_fast_loading
 from mmdet_multigrain.models.bbox_heads.multi_branch_bbox_head import MultiBranchBBoxHead
-from mmdet_multigrain.speed import lay_over
+from mmdet_multigrain.speed import merge_options
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError, MultigrainError, TaxonomyError
 
@@ -96,7 +96,7 @@ def resolve(cfg: Config, *, checkpoint_meta: Mapping[str, Any] | None = None) ->
         ConfigError: An entry cannot be used; the message is one line.
         TaxonomyError: The taxonomy, or the training file that is to give it, cannot be read.
     """
-    lay_over(cfg, cfg.pop('speed', None) or ())
+    merge_options(cfg, cfg.pop('speed', None) or ())
     _reset(cfg)
     keys = _resolve_keys(cfg, checkpoint_meta)
     used = set()
