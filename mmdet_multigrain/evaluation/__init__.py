@@ -6,13 +6,8 @@ All of it needs NumPy and an engine only, but the metric, which registers itself
 
 from mmdet_multigrain.utils.errors import EvaluationError
 
-from .functional.coco_eval import (
-    CocoResult,
-    Detections,
-    GroundTruth,
-    evaluate_detections,
-    evaluate_levels,
-)
+from .functional.boxes import Detections, GroundTruth
+from .functional.coco_eval import CocoResult, evaluate_detections, evaluate_levels
 from .functional.confusion import Confusion, measure_confusion
 from .functional.error_analysis import ErrorAnalysis, Kind, analyze_errors
 from .functional.summary import EvaluationSummary, render_text, summarize

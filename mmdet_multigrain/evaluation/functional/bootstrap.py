@@ -1,17 +1,16 @@
-"""Paired bootstrap over images: how far AP, and differences in AP, depend on the photos tested on.
+"""Paired bootstrap over images: how much AP, and differences in AP, depend on the test images.
 
-Here belongs drawing the resamples, and intervals of what is made of their APs. AP of a resample
-belongs in `weighted_ap`, which numbers a report shows in `report.comparison`. Needs SciPy,
-neither torch nor mmdet.
+This module draws the resamples and computes intervals; `weighted_ap` computes the AP of a
+resample. Needs SciPy, neither torch nor mmdet.
 
-A resample draws as many images as there are, with replacement: each image gets a weight, the
+A resample draws as many images as there are, with replacement: the weight of an image is the
 number of times it was drawn, and AP is computed with these weights. All runs get the same
-weights, so that the hard photos of a resample are hard for all: the difference of two runs varies
-much less than either.
+weights, so that the hard images of a resample are hard for all runs: the difference of two runs
+varies much less than either.
 
 An interval is the percentile interval (from the 2.5th to the 97.5th percentile of the resampled
-differences, interpolated linearly). It speaks of other photos, not of training again: with
-several seeds, the mean over the seeds is resampled, and its interval says nothing of the spread
+differences, interpolated linearly). It covers the choice of images, not of the training run: with
+several seeds, the mean over the seeds is resampled, and the interval does not include the spread
 between them. In a resample without boxes of a class, that class has no AP and is in no mean.
 """
 
@@ -27,41 +26,42 @@ from tqdm import tqdm
 from mmdet_multigrain.utils.errors import EvaluationError
 from mmdet_multigrain.utils.parallel import default_workers
 
-from .coco_eval import Detections, GroundTruth
-from .weighted_ap import IOU_THRS, rank_curves
+from .boxes import Detections, GroundTruth
+from .common import IOU_THRS, MAX_DETS, mean_of_known
+from .weighted_ap import rank_curves
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
-# Of numbers in one array: with more, the weights of the resamples computed in one go leave the
-# cache. Each thread holds some ten such arrays of 8 bytes.
+# Numbers in one array. With more, the weights of a chunk of resamples do not fit the cache. Each
+# thread holds some ten such arrays of 8 bytes.
 MAX_CELLS = 2**21
-MAX_WIDTH = 512  # resamples in one go, so that all threads have some and the progress is seen
+MAX_WIDTH = 512  # resamples in a chunk: keeps all threads busy and the progress bar moving
 
 
 @dataclass(frozen=True, eq=False)
 class ResampledAP:
-    """AP of one run: on the images as they are, and on each resample.
+    """AP of one run on all images, and on each resample.
 
     Attributes:
         levels: For each level of the taxonomy, coarsest first, (1 + B, T, K) AP by resample, IoU
-            threshold and class: row 0 is for the images as they are; NaN where there are no boxes.
-        iou_thrs: (T,)
+            threshold and class; row 0 is for all images once. NaN where there are no boxes.
+        iou_thrs: (T,) IoU thresholds.
     """
 
     levels: tuple[np.ndarray, ...]
     iou_thrs: np.ndarray
 
     def classes(self, *, level: int = -1, iou: float | None = None) -> np.ndarray:
-        """(1 + B, K) AP of each class, at one IoU threshold or (default) their mean."""
+        """(1 + B, K) AP of each class at one IoU threshold; default: the mean over all."""
         chosen = slice(None) if iou is None else np.isclose(self.iou_thrs, iou)
         return self.levels[level][:, chosen].mean(axis=1)
 
     def mean(
         self, labels: Sequence[int] | None = None, *, level: int = -1, iou: float | None = None
     ) -> np.ndarray:
-        """(1 + B,) mean AP over the classes that have boxes; by default over all."""
+        """(1 + B,) mean AP over the given classes (default: all) that have boxes."""
         values = self.classes(level=level, iou=iou)
-        return mean_of_known(values if labels is None else values[:, list(labels)])
+        return mean_of_known(values if labels is None else values[:, list(labels)], axis=1)
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,10 @@ class Interval:
     """A difference and its percentile interval.
 
     Attributes:
-        value: On the images as they are.
+        value: The difference on all images.
         low: Lower end; NaN if no resample has a value.
         high: Upper end.
-        resamples: How many resamples had a value. A rare class is missing in some.
+        resamples: Number of resamples with a value. Some lack a rare class.
     """
 
     value: float
@@ -82,15 +82,8 @@ class Interval:
 
     @property
     def contains_zero(self) -> bool:
-        """Whether no difference at all is among what the interval allows; True without values."""
+        """Whether the interval contains 0; True without values."""
         return not (self.low > 0 or self.high < 0)
-
-
-def mean_of_known(values: np.ndarray) -> np.ndarray:
-    """Mean over the last axis, NaN left out; NaN where nothing is known."""
-    known = ~np.isnan(values)
-    with np.errstate(invalid='ignore'):
-        return np.where(known, values, 0).sum(axis=-1) / known.sum(axis=-1)
 
 
 def difference(
@@ -103,10 +96,10 @@ def difference(
     """Variant minus baseline, each the mean over its runs, with a percentile interval.
 
     Args:
-        baseline: One or more runs (seeds), all of one `resample_ap`.
-        variant: The same of the other side.
-        number: Gives (1 + B,) values of a run, the first for the images as they are.
-        confidence: Share of the resampled differences that the interval holds.
+        baseline: One or more runs (seeds), all from one call of `resample_ap`.
+        variant: Runs of the other side, from the same call.
+        number: Gives (1 + B,) values of a run, the first for all images.
+        confidence: Share of the resampled differences in the interval.
     """
     sides = [np.mean([number(run) for run in runs], axis=0) for runs in (variant, baseline)]
     values = sides[0] - sides[1]
@@ -123,7 +116,7 @@ def resample_ap(
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
-    max_dets: int = 100,
+    max_dets: int = MAX_DETS,
     iou_thrs: Sequence[float] = IOU_THRS,
     workers: int | None = None,
     progress: bool = False,
@@ -132,21 +125,21 @@ def resample_ap(
 
     Args:
         ground_truth: Boxes with fine labels.
-        runs: Detections of each run on the same images.
+        runs: Detections of each run on these images.
         group_indices: For each level, the group of each fine label, as in `evaluate_levels`.
-        resamples: Number B.
-        seed: The same seed gives the same resamples, whatever the runs.
+        resamples: Number B of resamples.
+        seed: The same seed gives the same resamples for any runs.
         max_dets: Limit on detections per image and class.
         iou_thrs: IoU thresholds, ascending.
-        workers: Threads. Default: as many as there are cores.
+        workers: Number of threads. Default: one for each core.
         progress: Show a progress bar.
 
     Raises:
-        EvaluationError: If there are no images.
+        EvaluationError: There are no images.
     """
     num_images = len(ground_truth.image_ids)
     if not num_images:
-        raise EvaluationError('no images to resample; give a ground truth that has some')
+        raise EvaluationError('no images to resample; the ground truth has none')
     iou_thrs = np.asarray(iou_thrs, dtype=np.float64)
     workers = default_workers() if workers is None else workers
     curves = []  # by run, level, class
@@ -182,15 +175,15 @@ def resample_ap(
             for done in pool.map(fill, chunks):
                 bar.update(done)
         finally:
-            pool.shutdown(cancel_futures=True)  # else Ctrl-C would wait for all that is left
+            pool.shutdown(cancel_futures=True)  # so that Ctrl-C does not wait for the rest
     return [ResampledAP(tuple(run), iou_thrs) for run in tables]
 
 
 def image_weights(num_images: int, numbers: Sequence[int], *, seed: int) -> np.ndarray:
-    """(I, B) float32: how often each image is in the resamples of these numbers.
+    """(I, B) float32: how often each image occurs in the resamples with these numbers.
 
-    Number 0 is the images as they are, once each. A resample depends on its number, the seed and
-    the number of images alone.
+    Number 0 has all images once. A resample depends only on its number, the seed and the number
+    of images.
     """
     weights = np.ones((len(numbers), num_images), dtype=np.float32)
     for row, number in zip(weights, numbers, strict=True):

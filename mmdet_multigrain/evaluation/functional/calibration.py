@@ -1,7 +1,7 @@
-"""How far scores can be trusted: the share of hits among detections of about one score.
+"""Calibration of scores: how often detections with a given score are hits.
 
-Here belongs calibration at one IoU threshold; which detection is a hit belongs in
-`error_analysis`. Needs hotcoco, neither torch nor mmdet.
+At one IoU threshold; `error_analysis` decides which detections are hits. Needs hotcoco, neither
+torch nor mmdet.
 """
 
 from __future__ import annotations
@@ -12,20 +12,21 @@ import numpy as np
 
 from mmdet_multigrain.utils.errors import EvaluationError
 
-from .coco_eval import Detections, choose_engine
+from .boxes import Detections
+from .engines import choose_engine
 from .error_analysis import DetectionErrors, Kind
 
 
 @dataclass(frozen=True)
 class ScoreBin:
-    """Detections of scores from `lower` to `upper`.
+    """Detections with scores from `lower` to `upper`.
 
     Attributes:
-        lower: Lower end, part of the bin.
-        upper: Upper end, part of the last bin only.
-        count: Detections.
-        score: Their mean score; NaN without any.
-        precision: Share of hits among them; NaN without any.
+        lower: Lower end, inclusive.
+        upper: Upper end, exclusive except in the last bin.
+        count: Number of detections.
+        score: Mean score; NaN for an empty bin.
+        precision: Share of hits; NaN for an empty bin.
     """
 
     lower: float
@@ -37,14 +38,14 @@ class ScoreBin:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """How far scores are from being probabilities of a hit.
+    """How far scores are from the probability of a hit.
 
     Attributes:
         ece: Expected calibration error: mean over the detections of the gap between score and
             precision of their bin, 0 to 1; NaN without detections.
-        mce: The largest gap of a bin.
-        bins: From score 0 to 1, of equal widths.
-        class_ece: (K,) the same for the detections of one class.
+        mce: Maximum calibration error: the largest gap of a bin.
+        bins: Bins of equal width from score 0 to 1.
+        class_ece: (K,) `ece` of the detections of each class.
     """
 
     ece: float
@@ -54,25 +55,25 @@ class Calibration:
 
 
 def measure_calibration(
-    detections: Detections, found: DetectionErrors, *, num_classes: int, num_bins: int = 10
+    detections: Detections, errors: DetectionErrors, *, num_classes: int, num_bins: int = 10
 ) -> Calibration:
     """Compare scores with the share of hits, as hotcoco does.
 
     Args:
         detections: Detected boxes, scores from 0 to 1.
-        found: What became of them. Detections on a crowd box or beyond the limit do not count.
-        num_classes: K.
+        errors: Their outcomes. Detections on a crowd box or beyond the limit are ignored.
+        num_classes: Number K of classes.
         num_bins: Number of bins.
 
     Raises:
-        EvaluationError: If a score is below 0 or above 1, or hotcoco is missing.
+        EvaluationError: A score is below 0 or above 1, or hotcoco is missing.
     """
     choose_engine('hotcoco')
     from hotcoco import metrics
 
-    counted = found.kinds < Kind.MISSED
+    counted = errors.kinds < Kind.MISSED
     scores, labels = detections.scores[counted], detections.labels[counted]
-    hits = found.kinds[counted] == Kind.HIT
+    hits = errors.kinds[counted] == Kind.HIT
     if len(scores) and not 0 <= scores.min() <= scores.max() <= 1:
         raise EvaluationError(
             f'scores run from {scores.min():g} to {scores.max():g}; calibration needs '

@@ -12,7 +12,8 @@ import numpy as np
 
 from mmdet_multigrain.taxonomy import Taxonomy
 
-from .coco_eval import Detections, GroundTruth, check_labels, choose_engine, hotcoco_evaluator
+from .boxes import Detections, GroundTruth, check_labels
+from .engines import choose_engine, hotcoco_evaluator
 from .error_analysis import shared_levels
 
 
@@ -154,12 +155,16 @@ def measure_confusion(
         max_dets: Limit on detections per image, of all classes together.
 
     Raises:
-        EvaluationError: If a label is out of range, or hotcoco is missing.
+        EvaluationError: A label is out of range, or hotcoco is missing.
     """
     choose_engine('hotcoco')
     check_labels(ground_truth, detections, taxonomy.num_classes)
     evaluator = hotcoco_evaluator(
-        ground_truth, detections, taxonomy.num_classes, [iou_thr], [max_dets]
+        ground_truth,
+        detections,
+        num_classes=taxonomy.num_classes,
+        iou_thrs=[iou_thr],
+        max_dets=[max_dets],
     )
     found = evaluator.confusion_matrix(iou_thr=iou_thr, max_det=max_dets, min_score=min_score)
     labels, blocks = order_by_superclass(taxonomy)

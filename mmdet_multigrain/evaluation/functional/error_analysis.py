@@ -1,30 +1,32 @@
-"""Where the AP is lost: the error kinds of TIDE, split by what a hierarchy knows about classes.
+"""Where AP is lost: TIDE's error analysis, with class errors split by the class hierarchy.
 
-Here belongs what an error is and what it costs; the matching belongs in `matching`, the confusion
-matrix in `confusion`. Needs neither torch nor mmdet.
+This module decides which errors there are and what they cost; `matching` matches the boxes. Needs
+neither torch nor mmdet.
 
-The kinds are those of TIDE (arXiv 2008.08115), decided in its order for each detection that is
-no hit. IoUs are those with the best ground truth of its own class, and of other classes (of
-equal ones, the first class counts, then the box given first):
+The kinds are those of TIDE (arXiv 2008.08115), decided in its order for each false positive. IoUs
+are those with the best ground truth of the detection's class, and of other classes (of equal
+ones, the first class counts, then the first box):
 
-1. box: IoU with its own class from `bg_thr` to `pos_thr`.
-2. class: IoU with another class is `pos_thr` or more. Within: that class is of the same
-   superclass (the coarsest level); across: of another one.
-3. duplicate: IoU with its own class is `pos_thr` or more, but a better score claimed that box.
-4. background: IoU with any box is `bg_thr` or less.
-5. both: what is left, a poor box of another class. Within and across as for class.
+1. localization (Loc): IoU with its own class from `bg_thr` to `pos_thr`.
+2. class (Cls): IoU with another class is `pos_thr` or more. Within: that class has the same
+   superclass (on the coarsest level); across: it has another.
+3. duplicate (Dupe): IoU with its own class is `pos_thr` or more, but a detection with a higher
+   score is matched to that box.
+4. background (Bkg): IoU with all boxes is `bg_thr` or less.
+5. both (Both): the rest, badly localized with a wrong class. Within and across as for class.
 
-A ground truth is missed if no detection hits it and no error of the kinds box and class lies on
-it. The gain of a kind ("dAP") is the rise in AP at `pos_thr` if it alone were fixed: for each
-ground truth without a hit, the best score among the class and box errors on it becomes a hit (if
-it is of the fixed kind), and all other errors of the kind are removed; missed ones are no longer
-counted. Gains do not add up to the loss, nor those of the parts of a kind to that of the whole;
-counts do. A class of which all boxes are missed gains nothing (it has no AP then).
+A ground truth is missed (Miss) if no detection hits it and no class or localization error is on
+it. The delta AP of a kind ("dAP") is how much AP at `pos_thr` rises if only this kind is fixed:
+for each ground truth without a hit, the best-scored class or localization error on it becomes a
+hit (if it is of the fixed kind), and all other errors of the kind are removed; missed ground
+truth is no longer counted. Delta APs do not add up to the AP that is lost, nor do those of the
+parts of a kind add up to that of the whole; counts do. A class whose boxes are all missed gains
+nothing (it then has no AP).
 
-The same as `hotcoco.COCOeval.tide_errors` (tested) but for partly overlapped crowd boxes: here a
-crowd box only takes detections out of the count, as in TIDE's own code; there IoU from `bg_thr`
-on with one of the own class makes a detection a box error. Detections beyond `max_dets` for one
-image and class count neither here nor there (TIDE itself: for one image).
+The results equal `hotcoco.COCOeval.tide_errors` (tested) except for partly overlapped crowd
+boxes: here, as in TIDE's own code, a crowd box only removes detections from the count; in
+hotcoco, IoU from `bg_thr` with a crowd box of the same class makes a detection a localization
+error. Detections beyond `max_dets` of an image and class are ignored in both (TIDE: of an image).
 """
 
 from __future__ import annotations
@@ -38,19 +40,25 @@ import numpy as np
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import EvaluationError
 
-from .coco_eval import Detections, GroundTruth, check_labels
-from .matching import Pairs, find_pairs, match_greedily, within_limit
-
-RECALLS = np.linspace(0, 1, 101)
+from .boxes import Detections, GroundTruth, check_labels
+from .common import MAX_DETS, RECALL_THRS, mean_of_known
+from .matching import (
+    Pairs,
+    attainable_iou,
+    find_pairs,
+    match_greedily,
+    rank_by_class,
+    within_limit,
+)
 
 
 class Kind(IntEnum):
-    """What became of a detection; `MISSED` is for ground truth, the last two count for nothing."""
+    """Outcome of a detection. `MISSED` is for ground truth; the last two kinds are ignored."""
 
     HIT = 0
     CLASS_WITHIN = 1
     CLASS_ACROSS = 2
-    BOX = 3
+    LOCALIZATION = 3
     BOTH_WITHIN = 4
     BOTH_ACROSS = 5
     DUPLICATE = 6
@@ -61,24 +69,24 @@ class Kind(IntEnum):
 
     @property
     def label(self) -> str:
-        """Its name in plain words."""
+        """Name for reports."""
         return _LABELS.get(self) or self.name.lower().replace('_', ' ')
 
 
 _LABELS = {
     Kind.CLASS_WITHIN: 'wrong class, right superclass',
     Kind.CLASS_ACROSS: 'wrong superclass',
-    Kind.BOX: 'poor box',
+    Kind.LOCALIZATION: 'poor box',
     Kind.BOTH_WITHIN: 'poor box and wrong class, right superclass',
     Kind.BOTH_ACROSS: 'poor box and wrong superclass',
 }
 
 CLASS = (Kind.CLASS_WITHIN, Kind.CLASS_ACROSS)
 BOTH = (Kind.BOTH_WITHIN, Kind.BOTH_ACROSS)
-ERRORS = (*CLASS, Kind.BOX, *BOTH, Kind.DUPLICATE, Kind.BACKGROUND, Kind.MISSED)
+ERRORS = (*CLASS, Kind.LOCALIZATION, *BOTH, Kind.DUPLICATE, Kind.BACKGROUND, Kind.MISSED)
 TIDE = {
     'Cls': CLASS,
-    'Loc': (Kind.BOX,),
+    'Loc': (Kind.LOCALIZATION,),
     'Both': BOTH,
     'Dupe': (Kind.DUPLICATE,),
     'Bkg': (Kind.BACKGROUND,),
@@ -87,35 +95,35 @@ TIDE = {
 
 
 @dataclass(frozen=True, eq=False)
-class Loss:
-    """What the errors of one kind cost.
+class ErrorCost:
+    """What the errors of one kind cost in AP.
 
     Attributes:
-        name: Of the kind.
+        name: Name of the kind.
         count: Number of errors.
-        gain: Rise in mean AP at `pos_thr` if this kind alone were fixed, 0 to 1; it can be below
-            0 in rare cases. NaN if no class has ground truth.
-        class_counts: (K,) errors by class: of the detection, or of the missed ground truth.
-        class_gains: (K,) rise in the AP of each class; NaN without ground truth.
+        delta_ap: Rise in mean AP at `pos_thr` if only this kind is fixed, 0 to 1, in rare cases
+            below 0; NaN if no class has ground truth.
+        class_counts: (K,) errors by class of the detection, or of the missed ground truth.
+        class_delta_ap: (K,) rise in the AP of each class; NaN without ground truth.
     """
 
     name: str
     count: int
-    gain: float
+    delta_ap: float
     class_counts: np.ndarray
-    class_gains: np.ndarray
+    class_delta_ap: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
 class DetectionErrors:
-    """What became of each detection, in the order given.
+    """The outcome of each detection, in the order given.
 
     Attributes:
         kinds: (N,) uint8 `Kind`.
-        truths: (N,) index of the ground truth that it is about: the one it hits, confuses, boxes
-            poorly, repeats, or the crowd box that it lies on; -1 for none.
-        ious: (N,) IoU with that ground truth (over the detection's own area on a crowd box); 0
-            for none.
+        truths: (N,) index of the ground truth behind that kind: the one it hits, confuses,
+            localizes badly or duplicates, or the crowd box it is on; -1 for none.
+        ious: (N,) IoU with that ground truth (on a crowd box, intersection over the area of the
+            detection); 0 for none.
         missed: (M,) index of each missed ground truth, ascending.
     """
 
@@ -125,26 +133,26 @@ class DetectionErrors:
     missed: np.ndarray
 
     def of_kind(self, kind: Kind) -> np.ndarray:
-        """Indices of the detections (for `MISSED`: of the ground truth) of a kind, ascending."""
+        """Indices of the detections of a kind (for `MISSED`, of the ground truth), ascending."""
         return self.missed if kind == Kind.MISSED else np.flatnonzero(self.kinds == kind)
 
 
 @dataclass(frozen=True, eq=False)
 class ErrorAnalysis:
-    """Where the AP is lost.
+    """Where AP is lost.
 
     Attributes:
         classes: K names in label order.
         pos_thr: IoU from which a detection hits.
-        bg_thr: IoU up to which it lies on the background.
+        bg_thr: IoU up to which a detection is on the background.
         ap: Mean AP at `pos_thr` over the classes with ground truth; NaN without any.
         class_ap: (K,) AP at `pos_thr`; NaN without ground truth.
-        losses: One for each kind in `ERRORS`.
-        tide: TIDE's own six kinds: Cls, Loc, Both, Dupe, Bkg, Miss.
-        class_by_level: Cls by the deepest level on which both classes agree: first those that
-            agree on none (wrong superclass), then one for each coarse level, coarsest first.
-        both_by_level: Both, likewise.
-        detections: What became of each detection.
+        costs: One for each kind in `ERRORS`.
+        tide: One for each of TIDE's six kinds: Cls, Loc, Both, Dupe, Bkg, Miss.
+        class_by_level: Cls by the deepest level on which both classes are in one group: first
+            no level (wrong superclass), then each coarse level, coarsest first.
+        both_by_level: The same for Both.
+        detections: The outcome of each detection.
     """
 
     classes: tuple[str, ...]
@@ -152,15 +160,15 @@ class ErrorAnalysis:
     bg_thr: float
     ap: float
     class_ap: np.ndarray
-    losses: tuple[Loss, ...]
-    tide: tuple[Loss, ...]
-    class_by_level: tuple[Loss, ...]
-    both_by_level: tuple[Loss, ...]
+    costs: tuple[ErrorCost, ...]
+    tide: tuple[ErrorCost, ...]
+    class_by_level: tuple[ErrorCost, ...]
+    both_by_level: tuple[ErrorCost, ...]
     detections: DetectionErrors
 
-    def loss(self, kind: Kind) -> Loss:
-        """What one kind costs."""
-        return self.losses[ERRORS.index(kind)]
+    def cost(self, kind: Kind) -> ErrorCost:
+        """The cost of one kind."""
+        return self.costs[ERRORS.index(kind)]
 
 
 def analyze_errors(
@@ -170,81 +178,81 @@ def analyze_errors(
     *,
     pos_thr: float = 0.5,
     bg_thr: float = 0.1,
-    max_dets: int = 100,
+    max_dets: int = MAX_DETS,
 ) -> ErrorAnalysis:
-    """Find the kind of each error and what each kind costs, in sum and by class.
+    """Find the kind of each error and what each kind costs, overall and by class.
 
     Args:
         ground_truth: Boxes with fine labels.
         detections: Boxes with fine labels.
-        taxonomy: Of these labels.
+        taxonomy: Taxonomy of the labels.
         pos_thr: IoU from which a detection hits.
-        bg_thr: IoU up to which it lies on the background.
+        bg_thr: IoU up to which a detection is on the background.
         max_dets: Limit on detections per image and class.
 
     Raises:
-        EvaluationError: If a label is out of range, or a threshold.
+        EvaluationError: A label or a threshold is out of range.
     """
     if not 0 < bg_thr < pos_thr <= 1:
         raise EvaluationError(
             f'thresholds are {bg_thr} (background) and {pos_thr} (hit); '
-            'give 0 < background < hit <= 1'
+            'use 0 < background < hit <= 1'
         )
     check_labels(ground_truth, detections, taxonomy.num_classes)
-    agreement = shared_levels(taxonomy)
-    table, fixed = _sort_out(ground_truth, detections, agreement, pos_thr, bg_thr, max_dets)
-    costs = _Costs(ground_truth, detections, table, fixed, taxonomy.num_classes)
+    shared = shared_levels(taxonomy)
+    errors, fixable = _classify(ground_truth, detections, shared, pos_thr, bg_thr, max_dets)
+    costs = _Costs(ground_truth, detections, errors, fixable, taxonomy.num_classes)
 
-    # On how many levels the classes agree, where a detection is about another class.
-    confused = np.isin(table.kinds, (*CLASS, *BOTH))
+    # Where a detection is confused with another class: how many levels the two share.
+    confused = np.isin(errors.kinds, (*CLASS, *BOTH))
     depth = np.zeros(len(confused), dtype=np.int64)
-    depth[confused] = agreement[
-        detections.labels[confused], ground_truth.labels[table.truths[confused]]
+    depth[confused] = shared[
+        detections.labels[confused], ground_truth.labels[errors.truths[confused]]
     ]
 
-    def cost(name: str, kinds: Sequence[Kind]) -> Loss:
-        return costs.loss(name, np.isin(table.kinds, kinds), missed=Kind.MISSED in kinds)
+    def cost(name: str, kinds: Sequence[Kind]) -> ErrorCost:
+        return costs.cost(name, np.isin(errors.kinds, kinds), missed=Kind.MISSED in kinds)
 
-    def by_level(kinds: Sequence[Kind]) -> tuple[Loss, ...]:
-        chosen = np.isin(table.kinds, kinds)
+    def by_level(kinds: Sequence[Kind]) -> tuple[ErrorCost, ...]:
+        chosen = np.isin(errors.kinds, kinds)
         names = ['none', *(f'level {level}' for level in range(taxonomy.num_levels - 1))]
-        return tuple(costs.loss(name, chosen & (depth == n)) for n, name in enumerate(names))
+        return tuple(costs.cost(name, chosen & (depth == n)) for n, name in enumerate(names))
 
     return ErrorAnalysis(
         classes=taxonomy.classes,
         pos_thr=pos_thr,
         bg_thr=bg_thr,
-        ap=_mean(costs.class_ap),
+        ap=mean_of_known(costs.class_ap),
         class_ap=costs.class_ap,
-        losses=tuple(cost(kind.label, (kind,)) for kind in ERRORS),
+        costs=tuple(cost(kind.label, (kind,)) for kind in ERRORS),
         tide=tuple(cost(name, kinds) for name, kinds in TIDE.items()),
         class_by_level=by_level(CLASS),
         both_by_level=by_level(BOTH),
-        detections=table,
+        detections=errors,
     )
 
 
 def shared_levels(taxonomy: Taxonomy) -> np.ndarray:
-    """(K, K) on how many coarse levels two fine classes are in one group, 0 for none."""
+    """(K, K) number of coarse levels on which two fine classes are in one group."""
     index = np.array([taxonomy.group_index(level) for level in range(taxonomy.num_levels - 1)])
     index = index.reshape(-1, taxonomy.num_classes)
     return (index[:, :, None] == index[:, None, :]).sum(axis=0)
 
 
-def _sort_out(
+def _classify(
     ground_truth: GroundTruth,
     detections: Detections,
-    agreement: np.ndarray,
+    shared: np.ndarray,
     pos_thr: float,
     bg_thr: float,
     max_dets: int,
 ) -> tuple[DetectionErrors, np.ndarray]:
-    """The kind of each detection, and (N,) bool: whether fixing it makes it a hit."""
+    """The kind of each detection, and (N,) bool: whether a fix makes it a hit."""
     counted = within_limit(detections, max_dets)
     pairs = find_pairs(ground_truth, detections, counted=counted, min_iou=bg_thr)
     same = detections.labels[pairs.detections] == ground_truth.labels[pairs.truths]
     crowd = ground_truth.crowd[pairs.truths]
-    good = same & (pairs.ious >= min(pos_thr, 1 - 1e-10))  # pycocotools' allowance
+    good = same & (pairs.ious >= attainable_iou(pos_thr))
 
     kinds = np.where(counted, Kind.BACKGROUND, Kind.BEYOND_LIMIT).astype(np.uint8)
     truths = np.full(len(kinds), -1)
@@ -255,77 +263,77 @@ def _sort_out(
         ious[chosen.detections] = chosen.ious
 
     def split(chosen: Pairs, within: Kind, across: Kind) -> np.ndarray:
-        agree = agreement[detections.labels[chosen.detections], ground_truth.labels[chosen.truths]]
-        return np.where(agree > 0, within, across)
+        levels = shared[detections.labels[chosen.detections], ground_truth.labels[chosen.truths]]
+        return np.where(levels > 0, within, across)
 
-    # From the last of TIDE's order to the first, so that the first prevails.
+    # In reverse order, so that TIDE's first kinds take precedence.
     own, other = pairs[same & ~crowd].best(), pairs[~same & ~crowd].best()
     both, wrong = other[other.ious > bg_thr], other[other.ious >= pos_thr]
     set_kind(split(both, *BOTH), both)
     set_kind(Kind.DUPLICATE, own[own.ious >= pos_thr])
     set_kind(split(wrong, *CLASS), wrong)
-    set_kind(Kind.BOX, own[own.ious <= pos_thr])
+    set_kind(Kind.LOCALIZATION, own[own.ious <= pos_thr])
     set_kind(Kind.ON_CROWD, pairs[good & crowd].best())
     free = pairs[good & ~crowd]
     claimed = match_greedily(free, detections, num_truths=len(ground_truth.labels))
     hits = free[claimed[free.detections] == free.truths]
     set_kind(Kind.HIT, hits)
 
-    # A ground truth without a hit can be won back once, by the best class or box error on it.
-    lost = ~ground_truth.crowd
-    lost[hits.truths] = False
-    able = np.flatnonzero(np.isin(kinds, (*CLASS, Kind.BOX)))
-    able = able[lost[truths[able]]]
+    # A ground truth without a hit can be recovered once, by the best class or localization error.
+    missed = ~ground_truth.crowd
+    missed[hits.truths] = False
+    able = np.flatnonzero(np.isin(kinds, (*CLASS, Kind.LOCALIZATION)))
+    able = able[missed[truths[able]]]
     able = able[np.lexsort((-detections.scores[able], truths[able]))]
-    fixed = np.zeros(len(kinds), dtype=bool)
-    fixed[able[np.diff(truths[able], prepend=-1) > 0]] = True
-    lost[truths[able]] = False
-    return DetectionErrors(kinds, truths, ious, missed=np.flatnonzero(lost)), fixed
+    fixable = np.zeros(len(kinds), dtype=bool)
+    fixable[able[np.diff(truths[able], prepend=-1) > 0]] = True
+    missed[truths[able]] = False
+    return DetectionErrors(kinds, truths, ious, missed=np.flatnonzero(missed)), fixable
 
 
 class _Costs:
     """AP by class, as it is and with some errors fixed.
 
-    All columns are in order of class, then of falling score.
+    All columns are sorted by class, then by falling score.
     """
 
     def __init__(
         self,
         ground_truth: GroundTruth,
         detections: Detections,
-        table: DetectionErrors,
-        fixed: np.ndarray,
+        errors: DetectionErrors,
+        fixable: np.ndarray,
         num_classes: int,
     ) -> None:
         self._num_gt = ground_truth.box_counts(num_classes)
-        self._missed = np.bincount(ground_truth.labels[table.missed], minlength=num_classes)
-        self._order = _rank_by_class(detections, table.kinds < Kind.MISSED, num_classes)
+        self._missed = np.bincount(ground_truth.labels[errors.missed], minlength=num_classes)
+        self._order = rank_by_class(detections, errors.kinds < Kind.MISSED)
         self._labels = detections.labels[self._order]
         self._bounds = np.searchsorted(self._labels, np.arange(num_classes + 1))
         self._minus_scores = -detections.scores[self._order]
-        self._kinds = table.kinds[self._order]
-        fixed = fixed[self._order]
-        becomes = ground_truth.labels[table.truths[self._order[fixed]]]
-        stays = becomes == self._labels[fixed]
-        self._stays = np.zeros(len(fixed), dtype=bool)  # a hit of its own class, once fixed
-        self._stays[fixed] = stays
-        self._moving = np.flatnonzero(fixed)[~stays]  # a hit of another class
+        self._kinds = errors.kinds[self._order]
+        fixable = fixable[self._order]
+        becomes = ground_truth.labels[errors.truths[self._order[fixable]]]
+        stays = becomes == self._labels[fixable]
+        self._stays = np.zeros(len(fixable), dtype=bool)  # a hit of its own class, once fixed
+        self._stays[fixable] = stays
+        self._moving = np.flatnonzero(fixable)[~stays]  # a hit of another class
         self._destinations = becomes[~stays]
-        self.class_ap = self._class_ap(np.zeros(len(fixed), dtype=bool), self._num_gt)
+        self.class_ap = self._class_ap(np.zeros(len(fixable), dtype=bool), self._num_gt)
 
-    def loss(self, name: str, errors: np.ndarray, *, missed: bool = False) -> Loss:
-        """What some errors cost.
+    def cost(self, name: str, errors: np.ndarray, *, missed: bool = False) -> ErrorCost:
+        """The cost of some errors.
 
         Args:
-            name: What to call them.
-            errors: (N,) bool, in the order of the table.
-            missed: Whether all missed ground truth counts too.
+            name: Their name.
+            errors: (N,) bool, in the order of the detections.
+            missed: Whether to include all missed ground truth.
         """
         errors = errors[self._order]
         gone = self._missed if missed else np.zeros_like(self._missed)
         counts = np.bincount(self._labels[errors], minlength=len(gone)) + gone
-        gains = self._class_ap(errors, self._num_gt - gone) - self.class_ap
-        return Loss(name, int(counts.sum()), _mean(gains), counts, gains)
+        delta = self._class_ap(errors, self._num_gt - gone) - self.class_ap
+        return ErrorCost(name, int(counts.sum()), mean_of_known(delta), counts, delta)
 
     def _class_ap(self, errors: np.ndarray, num_gt: np.ndarray) -> np.ndarray:
         """(K,) AP with these errors fixed."""
@@ -346,31 +354,10 @@ class _Costs:
         return values
 
 
-def _rank_by_class(detections: Detections, counted: np.ndarray, num_classes: int) -> np.ndarray:
-    """Counted detections by class, then by falling score.
-
-    Of equal scores, those of the first image come first, then those given first: the order of
-    COCO's engines.
-    """
-    by_image = np.argsort(detections.images, kind='stable')
-    by_image = by_image[counted[by_image]]
-    labels = detections.labels[by_image]
-    ranked = []
-    for label in range(num_classes):
-        index = by_image[labels == label]
-        ranked.append(index[np.argsort(-detections.scores[index], kind='stable')])
-    return np.concatenate(ranked)
-
-
 def _average_precision(hits: np.ndarray, num_gt: int) -> float:
     """COCO's AP of detections by falling score; 0 without ground truth."""
     places = np.flatnonzero(hits)
     found = np.arange(1, len(places) + 1)
     precision = np.maximum.accumulate((found / (places + 1))[::-1])[::-1]
-    reached = np.searchsorted(found / max(num_gt, 1), RECALLS)
-    return float(precision[reached[reached < len(places)]].sum() / len(RECALLS))
-
-
-def _mean(values: np.ndarray) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float('nan')
+    reached = np.searchsorted(found / max(num_gt, 1), RECALL_THRS)
+    return float(precision[reached[reached < len(places)]].sum() / len(RECALL_THRS))

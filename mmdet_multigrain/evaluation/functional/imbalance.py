@@ -1,7 +1,7 @@
-"""What class imbalance means in numbers: the rarest classes, the ratio, repeat factors.
+"""Class imbalance in numbers: the rarest classes, the imbalance ratio, repeat factors.
 
-Pure functions of counts; where the counts come from does not matter here. Statistics of data and
-evaluation share them, so that "the rarest 30 %" means the same classes in both.
+Pure functions of counts, shared by data set statistics and evaluation, so that "the rarest 30 %"
+are the same classes in both.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ def rarest_labels(counts: Sequence[int], share: float = TAIL_SHARE) -> tuple[int
 
 
 def imbalance_ratio(counts: Sequence[int]) -> float:
-    """Largest count by smallest, of the classes that have any; NaN if none has."""
+    """Largest count divided by the smallest, of the classes that have any; NaN if none has."""
     counts = [count for count in counts if count > 0]
     return max(counts) / min(counts) if counts else math.nan
 
 
 @dataclass(frozen=True)
 class Resampling:
-    """What class-balanced sampling at one threshold makes of a training set.
+    """Class-balanced sampling of a training set at one threshold.
 
     Attributes:
-        threshold: Classes in a smaller fraction of the images than this are repeated.
+        threshold: Classes in a smaller fraction of the images are repeated.
         class_factors: Repeat factor of each class; None for a class without images.
-        num_images: Images in an epoch without it.
-        epoch: Images in an epoch of MMDetection's `ClassBalancedDataset`, which shows each
-            image as often as its factor rounded up.
-        expected: The sum of the factors: the epoch where they are rounded at random (LVIS).
+        num_images: Images in an epoch without resampling.
+        epoch: Images in an epoch of MMDetection's `ClassBalancedDataset`, which rounds the
+            factor of each image up.
+        expected: Sum of the factors: the mean epoch if they are rounded at random (LVIS).
     """
 
     threshold: float
@@ -57,16 +57,16 @@ def resample(
     """Repeat factors of class-balanced sampling (repeat factor sampling, arXiv 1908.03195).
 
     A class in the fraction f of the images has the factor max(1, sqrt(threshold / f)), an image
-    the largest factor of its classes. Only images with a box count: the configs train on those.
+    the largest factor of its classes. Only images with a box count.
 
     Args:
         images: (N,) image of each box, crowds included, as `ClassBalancedDataset` counts.
         labels: (N,) class of each box.
-        num_classes: K.
+        num_classes: Number K of classes.
         threshold: `oversample_thr`, above 0.
     """
     numbers, images = np.unique(images, return_inverse=True)
-    pairs = np.unique(images * num_classes + labels)  # a class counts once for each image
+    pairs = np.unique(images * num_classes + labels)  # each class once per image
     images, labels = np.divmod(pairs, num_classes)
     frequency = np.bincount(labels, minlength=num_classes) / max(len(numbers), 1)
     with np.errstate(divide='ignore'):

@@ -1,7 +1,7 @@
-"""Which detection lies on which ground truth: overlaps, ranks and COCO's greedy matching in NumPy.
+"""Which detection matches which ground truth: overlaps, ranks and COCO's greedy matching in NumPy.
 
-Here belongs what looks at boxes one by one; the engines of `coco_eval` do not tell which box met
-which. No Python loop runs over images or boxes. Needs neither torch nor mmdet.
+The `engines` do not report which boxes they match. No Python loop runs over images or boxes.
+Needs neither torch nor mmdet.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .coco_eval import Detections, GroundTruth
+from .boxes import Detections, GroundTruth
 
-CHUNK = 1_000_000  # pairs of boxes looked at in one go; about 150 bytes each
+CHUNK = 1_000_000  # pairs of boxes at a time; about 150 bytes each
 
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
     """Pairs of a detection and a ground truth of one image.
 
-    Ordered by detection; those of one detection by class of the ground truth, then as given.
+    Sorted by detection, then by class of the ground truth, then in the order given.
 
     Attributes:
         detections: (P,) index into the detections, ascending.
@@ -32,11 +32,11 @@ class Pairs:
     ious: np.ndarray
 
     def __getitem__(self, chosen: np.ndarray) -> Pairs:
-        """Those that a mask or index chooses."""
+        """The pairs that a mask or index selects."""
         return Pairs(self.detections[chosen], self.truths[chosen], self.ious[chosen])
 
     def best(self) -> Pairs:
-        """The pair of highest IoU of each detection; the first of equal ones."""
+        """The pair with the highest IoU of each detection; the first of equal ones."""
         if not len(self.ious):
             return self
         starts = np.flatnonzero(np.diff(self.detections, prepend=-1))
@@ -49,13 +49,13 @@ class Pairs:
 def find_pairs(
     ground_truth: GroundTruth, detections: Detections, *, counted: np.ndarray, min_iou: float
 ) -> Pairs:
-    """All pairs that overlap by at least `min_iou`, whatever their classes.
+    """All pairs that overlap by at least `min_iou`, of any classes.
 
     Args:
-        ground_truth: Annotated boxes, crowds included.
+        ground_truth: Annotated boxes, including crowds.
         detections: Detected boxes on the same images.
-        counted: (N,) bool; the other detections are left out.
-        min_iou: Above 0.
+        counted: (N,) bool; other detections are skipped.
+        min_iou: Lowest overlap, above 0.
     """
     order = np.lexsort((ground_truth.labels, ground_truth.images))
     boxes, crowd = ground_truth.boxes[order], ground_truth.crowd[order]
@@ -77,46 +77,60 @@ def find_pairs(
     return Pairs(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
+def attainable_iou(iou_thr: float) -> float:
+    """The threshold with pycocotools' allowance: the IoU of equal boxes may round below 1."""
+    return min(iou_thr, 1 - 1e-10)
+
+
 def within_limit(detections: Detections, max_dets: int) -> np.ndarray:
-    """(N,) bool: whether a detection is among the `max_dets` best of its image and class."""
+    """(N,) bool: whether a detection is one of the `max_dets` best of its image and class."""
     if len(detections.scores) and np.bincount(detections.images).max() > max_dets:
         return _ranks(detections, np.arange(len(detections.scores))) < max_dets
     return np.ones(len(detections.scores), dtype=bool)
 
 
 def match_greedily(pairs: Pairs, detections: Detections, *, num_truths: int) -> np.ndarray:
-    """(N,) ground truth that each detection claims, -1 for none.
+    """(N,) ground truth that each detection matches, -1 for none.
 
-    By falling score, each detection claims the best ground truth among its pairs that none has
-    claimed; of equal ones the last, as pycocotools does.
+    By falling score, each detection takes the best ground truth among its pairs that is still
+    free; of equal ones the last, as pycocotools does.
 
     Args:
-        pairs: Those that may match: of one class, IoU high enough, no crowds.
-        detections: Whose scores decide.
+        pairs: The pairs that may match: of one class, IoU high enough, no crowds.
+        detections: Detections, for their scores.
         num_truths: Number of ground truths.
     """
-    claimed = np.full(len(detections.scores), -1, dtype=np.int64)
+    matched = np.full(len(detections.scores), -1, dtype=np.int64)
     taken = np.zeros(num_truths, dtype=bool)
     starts = np.flatnonzero(np.diff(pairs.detections, prepend=-1))
     ranks = _ranks(detections, pairs.detections[starts])
     rounds = np.repeat(ranks, np.diff(starts, append=len(pairs.ious)))
-    # Stable: of equal IoUs, the last ground truth stays last.
+    # Stable, so that of equal IoUs the last ground truth stays last.
     order = np.lexsort((pairs.ious, pairs.detections, rounds))
     pairs, rounds = pairs[order], rounds[order]
-    # Detections of one rank are of different images or classes: they claim independently.
+    # Detections of one rank have different images or classes: they match independently.
     bounds = [*np.flatnonzero(np.diff(rounds, prepend=-1)).tolist(), len(rounds)]
     for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
         free = start + np.flatnonzero(~taken[pairs.truths[start:stop]])
         best = free[np.diff(pairs.detections[free], append=-1) != 0]
-        claimed[pairs.detections[best]] = pairs.truths[best]
+        matched[pairs.detections[best]] = pairs.truths[best]
         taken[pairs.truths[best]] = True
-    return claimed
+    return matched
+
+
+def rank_by_class(detections: Detections, counted: np.ndarray) -> np.ndarray:
+    """Indices of the counted detections, sorted by class, then by falling score.
+
+    Of equal scores, the first image comes first, then the first detection, as in COCO's engines.
+    """
+    order = np.lexsort((detections.images, -detections.scores, detections.labels))
+    return order[counted[order]]
 
 
 def _ranks(detections: Detections, index: np.ndarray) -> np.ndarray:
-    """Place of each chosen detection among the chosen ones of its image and class, from 0.
+    """Rank from 0 of each selected detection among those of its image and class.
 
-    By falling score; of equal scores, the one chosen first comes first.
+    By falling score; of equal scores, the first in `index` comes first.
     """
     images, labels = detections.images[index], detections.labels[index]
     order = np.lexsort((-detections.scores[index], images, labels))
@@ -128,7 +142,7 @@ def _ranks(detections: Detections, index: np.ndarray) -> np.ndarray:
 
 
 def _ious(boxes: np.ndarray, others: np.ndarray, crowd: np.ndarray) -> np.ndarray:
-    # In pycocotools' order of operations: an IoU of exactly 0.5 must be 0.5 here too.
+    # In pycocotools' order of operations, so that an IoU of exactly 0.5 is 0.5 here too.
     ends = np.minimum(boxes[:, :2] + boxes[:, 2:], others[:, :2] + others[:, 2:])
     shared = np.maximum(ends - np.maximum(boxes[:, :2], others[:, :2]), 0).prod(axis=1)
     areas = boxes[:, 2:].prod(axis=1)

@@ -1,13 +1,11 @@
-"""COCO's AP with weights on the images: boxes are matched once, for any weights.
+"""COCO's AP with weighted images: boxes are matched once, for any weights.
 
-Here belongs what a bootstrap needs of each run, and AP under its weights. Needs SciPy, neither
-torch nor mmdet.
+`bootstrap` draws the weights. Needs SciPy, neither torch nor mmdet.
 
-With an image of weight w, AP is what COCO's evaluation gives where that image is there w times,
-to rounding; nothing is binned or cut off. Where several detections of a class have the same
-score, the copies of a detection count one after the other, then those of the next; images of
-their own would give detections of one image in turn. All boxes count, of whatever area (COCO's
-area range "all" ends at 1e10 px).
+If an image has the weight w, AP is that of a COCO evaluation in which the image occurs w times,
+up to rounding; nothing is binned or truncated. If several detections of a class have the same
+score, all copies of one detection come before those of the next; real copies of an image would
+alternate. Boxes of any area count (COCO's area range "all" ends at 1e10 px).
 """
 
 from __future__ import annotations
@@ -18,28 +16,26 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
-from .coco_eval import Detections, GroundTruth
-from .matching import find_pairs, match_greedily, within_limit
-
-IOU_THRS = np.linspace(0.5, 0.95, 10)
-RECALL_THRS = np.linspace(0, 1, 101)
+from .boxes import Detections, GroundTruth
+from .common import IOU_THRS, MAX_DETS, RECALL_THRS
+from .matching import attainable_iou, find_pairs, match_greedily, rank_by_class, within_limit
 
 
 @dataclass(frozen=True, eq=False)
 class RankCurve:
-    """What the precision-recall curves of one class need, for any weights of the images.
+    """The precision-recall curves of one class, for any weights of the images.
 
-    By falling score, hits that follow one another without a false positive in between make one
-    step: within a step precision only rises, so that its end decides. Detections below the last
-    step change nothing.
+    By falling score, consecutive hits without a false positive in between form one step: within
+    a step precision only rises, so only its end matters. Detections below the last step do not
+    matter.
 
     Attributes:
         truths: (1, I) boxes in each image.
-        counts: (U, I) detections in each image since the step before; steps of all thresholds.
-        hits: For each IoU threshold, (S, I) hits in each image since its own step before.
+        counts: (U, I) detections in each image since the previous step, for steps of any threshold.
+        hits: For each IoU threshold, (S, I) hits in each image since its previous step.
         rows: For each threshold, (S,) its steps among the U.
-        ignored: For each threshold, (S, I) detections among the counts that are on crowd boxes;
-            None if there are none.
+        ignored: For each threshold, (S, I) counted detections on crowd boxes; None if there are
+            none.
     """
 
     truths: csr_array
@@ -50,11 +46,11 @@ class RankCurve:
 
     @property
     def size(self) -> int:
-        """The largest number of steps."""
+        """Number of steps of all thresholds."""
         return self.counts.shape[0]
 
     def ap(self, weights: np.ndarray) -> np.ndarray:
-        """(B, T) AP under weights (I, B) of the images, whole numbers; NaN without boxes."""
+        """(B, T) AP for (I, B) weights of the images, whole numbers; NaN without boxes."""
         num_resamples = weights.shape[1]
         num_gt = (self.truths @ weights)[0].astype(np.float64)
         ap = np.zeros((num_resamples, len(self.hits)))
@@ -79,13 +75,13 @@ def rank_curves(
     group_indices: Sequence[Sequence[int]],
     *,
     iou_thrs: Sequence[float] = IOU_THRS,
-    max_dets: int = 100,
+    max_dets: int = MAX_DETS,
 ) -> list[list[RankCurve]]:
-    """The curves of a run, for each level and class; matching is done here, once."""
-    # No detection counts for the superclass that does not count for its class.
+    """Match the boxes of a run once; the curves of each level and class."""
+    # A detection beyond the limit of its class must not count for its superclass.
     counted = within_limit(detections.relabel(group_indices[-1]), max_dets)
     pairs = find_pairs(ground_truth, detections, counted=counted, min_iou=min(iou_thrs))
-    # Of equal overlaps, the last one given must come last on all levels.
+    # Of equal overlaps, the last ground truth must come last on all levels.
     pairs = pairs[np.lexsort((pairs.truths, pairs.detections))]
     curves = []
     for index in group_indices:
@@ -99,15 +95,13 @@ def rank_curves(
         regular, on_crowd = own[~crowd], own[crowd]
         hits, ignored = [], []
         for iou in iou_thrs:
-            least = min(iou, 1 - 1e-10)  # as pycocotools: an IoU of 1 may come out lower
-            claimed = (
-                match_greedily(regular[regular.ious >= least], found, num_truths=len(truth.labels))
-                >= 0
-            )
-            beside = np.zeros_like(claimed)
-            beside[on_crowd.detections[on_crowd.ious >= least]] = True
-            hits.append(np.flatnonzero(claimed))
-            ignored.append(np.flatnonzero(beside & ~claimed))
+            least = attainable_iou(iou)
+            near = regular[regular.ious >= least]
+            hit = match_greedily(near, found, num_truths=len(truth.labels)) >= 0
+            crowded = np.zeros_like(hit)
+            crowded[on_crowd.detections[on_crowd.ious >= least]] = True
+            hits.append(np.flatnonzero(hit))
+            ignored.append(np.flatnonzero(crowded & ~hit))
         curves.append(
             list(_curves_of_level(truth, found, counted, hits, ignored, num_classes=max(index) + 1))
         )
@@ -124,9 +118,7 @@ def _curves_of_level(
     num_classes: int,
 ) -> Iterator[RankCurve]:
     num_images = len(truth.image_ids)
-    # COCO's order: by score; of equal ones by image, then as given.
-    order = np.lexsort((found.images, -found.scores, found.labels))
-    order = order[counted[order]]
+    order = rank_by_class(found, counted)
     bounds = np.searchsorted(found.labels[order], np.arange(num_classes + 1))
     places = np.empty(len(counted), dtype=np.int64)
     places[order] = np.arange(len(order))
@@ -158,12 +150,12 @@ def _curve(
         truths: (G,) image of each box.
         images: (N,) image of each detection, best first.
         hits: For each threshold, places of the hits among the detections, ascending.
-        ignored: The same of the detections on crowd boxes.
+        ignored: The same for detections on crowd boxes.
         num_images: I.
     """
     ends = []
-    for hit, beside in zip(hits, ignored, strict=True):
-        counted = hit - np.searchsorted(beside, hit)  # places among those that count
+    for hit, crowded in zip(hits, ignored, strict=True):
+        counted = hit - np.searchsorted(crowded, hit)  # places among detections that count
         ends.append(hit[np.diff(counted, append=-1) != 1])
     steps = np.unique(np.concatenate(ends))
     return RankCurve(
@@ -175,10 +167,10 @@ def _curve(
         ),
         rows=tuple(np.searchsorted(steps, end) for end in ends),
         ignored=tuple(
-            _sums(np.searchsorted(beside, end) - 1, images[beside], num_images)
-            if len(beside)
+            _sums(np.searchsorted(crowded, end) - 1, images[crowded], num_images)
+            if len(crowded)
             else None
-            for beside, end in zip(ignored, ends, strict=True)
+            for crowded, end in zip(ignored, ends, strict=True)
         ),
     )
 
@@ -186,11 +178,11 @@ def _curve(
 def _sums(
     ends: Sequence[int], images: np.ndarray, num_images: int, rows: int | None = None
 ) -> csr_array:
-    """(len(ends), I) how often each image occurs after one end, up to and with the next."""
+    """(len(ends), I) how often each image occurs after one end, up to and including the next."""
     starts = np.zeros((len(ends) if rows is None else rows) + 1, dtype=np.int32)
     starts[1 : len(ends) + 1] = np.asarray(ends, dtype=np.int64) + 1
     images = images[: starts[-1]].astype(np.int32)
-    # Built of its parts: an image may stand twice in a row, which the product adds up.
+    # Built from its parts: an image may occur twice in a row; the product adds both.
     return csr_array(
         (np.ones(len(images), dtype=np.float32), images, starts),
         shape=(len(starts) - 1, num_images),
@@ -198,9 +190,9 @@ def _sums(
 
 
 def _running_sums(table: csr_array, weights: np.ndarray) -> np.ndarray:
-    """(B, S) weighted sums of the rows up to each, exact."""
+    """(B, S) exact weighted sums of all rows up to each."""
     sums = table @ weights
-    if sums.max(initial=0) >= 2**24:  # from there on float32 does not hold every whole number
+    if sums.max(initial=0) >= 2**24:  # beyond, float32 skips whole numbers
         sums = table @ weights.astype(np.float64)
     return np.cumsum(np.ascontiguousarray(sums.T), axis=1, dtype=np.float64)
 
@@ -219,13 +211,13 @@ def _area(hits: np.ndarray, counted: np.ndarray, needed: np.ndarray) -> np.ndarr
 
     Args:
         hits: (B, S) hits up to each step.
-        counted: (B, S) detections up to each step; changed.
+        counted: (B, S) detections up to each step; overwritten.
         needed: (B, 101) hits at each recall threshold.
     """
     num_resamples, num_steps = hits.shape
-    precision = np.zeros((num_resamples, num_steps + 1))  # the last: where recall never gets to
+    precision = np.zeros((num_resamples, num_steps + 1))  # last: recall that is never reached
     np.divide(hits, np.maximum(counted, 1, out=counted), out=precision[:, :-1])
-    # One search for all resamples: their hits one after the other, lifted above each other.
+    # One search for all resamples: each one's hits are lifted above those of the one before.
     lift = (needed[:, -1].max() + 2) * np.arange(num_resamples)[:, None]
     ladder = np.empty_like(precision)
     np.add(hits, lift, out=ladder[:, :-1])

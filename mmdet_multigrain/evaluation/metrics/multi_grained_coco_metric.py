@@ -22,7 +22,8 @@ from mmdet_multigrain.datasets import TaxonomyCOCO
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import EvaluationError
 
-from ..functional.coco_eval import Detections, GroundTruth, evaluate_levels
+from ..functional.boxes import Detections, GroundTruth
+from ..functional.coco_eval import evaluate_levels
 from ..functional.summary import EvaluationSummary, render_text, summarize
 from ..result_file import Result, RunRecord, write_result
 

@@ -20,7 +20,7 @@ from mmdet_multigrain.evaluation.functional.calibration import (
     measure_calibration,
 )
 from mmdet_multigrain.evaluation.functional.confusion import Confusion, measure_confusion
-from mmdet_multigrain.evaluation.functional.error_analysis import Loss, analyze_errors
+from mmdet_multigrain.evaluation.functional.error_analysis import ErrorCost, analyze_errors
 from mmdet_multigrain.utils.errors import EvaluationError, ReportError
 
 from .run import TOLERANCE, Run, runs_by_variant
@@ -44,7 +44,7 @@ class VariantDiagnostics:
     variant: str
     num_runs: int
     ap50: float
-    costs: tuple[Loss, ...]
+    costs: tuple[ErrorCost, ...]
     confusion: Confusion | None
     score_bins: tuple[ScoreBin, ...]
     calibration_error: float
@@ -89,7 +89,7 @@ def _diagnose(variant: str, runs: Sequence[Run], bar: tqdm) -> VariantDiagnostic
         variant=variant,
         num_runs=len(runs),
         ap50=_mean([one.ap for one in errors]),
-        costs=tuple(map(_mean_cost, zip(*(one.losses for one in errors), strict=True))),
+        costs=tuple(map(_mean_cost, zip(*(one.costs for one in errors), strict=True))),
         confusion=_sum_confusions(confusions) if len(confusions) == len(runs) else None,
         score_bins=_merge_bins(calibrations) if calibrated else (),
         calibration_error=_mean([one.ece for one in calibrations]) if calibrated else math.nan,
@@ -107,13 +107,13 @@ def _check_ap50(run: Run, ap50: float) -> None:
         )
 
 
-def _mean_cost(costs: Sequence[Loss]) -> Loss:
-    return Loss(
+def _mean_cost(costs: Sequence[ErrorCost]) -> ErrorCost:
+    return ErrorCost(
         name=costs[0].name,
         count=_mean([cost.count for cost in costs]),
-        gain=_mean([cost.gain for cost in costs]),
+        delta_ap=_mean([cost.delta_ap for cost in costs]),
         class_counts=np.mean([cost.class_counts for cost in costs], axis=0),
-        class_gains=np.mean([cost.class_gains for cost in costs], axis=0),
+        class_delta_ap=np.mean([cost.class_delta_ap for cost in costs], axis=0),
     )
 
 

@@ -109,7 +109,7 @@ def _segments(one: VariantDiagnostics) -> Iterator[tuple[float, float, str]]:
     """Start, length and color of each part of a stacked bar; a fix that lowers AP has none."""
     start = 0.0
     for cost, color in zip(one.costs, _KIND_COLORS, strict=True):
-        length = 100 * cost.gain if cost.gain > 0 else 0.0
+        length = 100 * cost.delta_ap if cost.delta_ap > 0 else 0.0
         yield start, length, color
         start += length
 

@@ -47,8 +47,10 @@ def error_points(diagnostics: Sequence[VariantDiagnostics]) -> list[tuple[str, s
     """The two most costly kinds of error of each variant."""
     points = []
     for one in diagnostics:
-        costs = sorted((cost for cost in one.costs if cost.gain > 0), key=lambda cost: -cost.gain)
-        parts = [f'"{cost.name}" ({signed(cost.gain)})' for cost in costs[:2]]
+        costs = sorted(
+            (cost for cost in one.costs if cost.delta_ap > 0), key=lambda cost: -cost.delta_ap
+        )
+        parts = [f'"{cost.name}" ({signed(cost.delta_ap)})' for cost in costs[:2]]
         if parts:
             text = f'AP50 {plain(one.ap50)}; most would be won by fixing {", then ".join(parts)}.'
             points.append((f'Errors of {one.variant}', text))

@@ -231,7 +231,7 @@ def error_table(diagnostics: Sequence[VariantDiagnostics]) -> Table:
         [
             (
                 capital(costs[0].name),
-                *(cell for cost in costs for cell in (percent(cost.gain), cost.count)),
+                *(cell for cost in costs for cell in (percent(cost.delta_ap), cost.count)),
             )
             for costs in zip(*(one.costs for one in diagnostics), strict=True)
         ],
@@ -246,7 +246,9 @@ def errors_data(diagnostics: Sequence[VariantDiagnostics], classes: Sequence[str
             (one.variant, cost.name, name, float(count), percent(float(gain)))
             for one in diagnostics
             for cost in one.costs
-            for name, count, gain in zip(classes, cost.class_counts, cost.class_gains, strict=True)
+            for name, count, gain in zip(
+                classes, cost.class_counts, cost.class_delta_ap, strict=True
+            )
         ],
     )
 
@@ -261,7 +263,7 @@ def class_error_table(
         columns.append(Column(cost.name, title, '.1f', group=group))
     rows = []
     for name in order:
-        gains = [float(cost.class_gains[classes.index(name)]) for cost in diagnostics.costs]
+        gains = [float(cost.class_delta_ap[classes.index(name)]) for cost in diagnostics.costs]
         largest = max((gain for gain in gains if gain > 0), default=None)
         rows.append((name, *(Cell(percent(gain), bold=gain == largest) for gain in gains)))
     return Table(columns, rows)

@@ -11,15 +11,10 @@ from mmdet_multigrain.evaluation.functional.bootstrap import (
     ResampledAP,
     difference,
     image_weights,
-    mean_of_known,
     resample_ap,
 )
-from mmdet_multigrain.evaluation.functional.coco_eval import (
-    Detections,
-    GroundTruth,
-    evaluate_detections,
-    evaluate_levels,
-)
+from mmdet_multigrain.evaluation.functional.boxes import Detections, GroundTruth
+from mmdet_multigrain.evaluation.functional.coco_eval import evaluate_detections, evaluate_levels
 from mmdet_multigrain.utils.errors import EvaluationError
 
 LEVELS = [(0, 0, 1), (0, 1, 2)]
@@ -230,11 +225,6 @@ def test_no_detections_is_zero(case):
 def test_no_images():
     with pytest.raises(EvaluationError, match='no images to resample'):
         resample_ap(draw_truth(np.random.default_rng(0), 0), [], FLAT)
-
-
-def test_mean_of_known():
-    values = np.array([[1, np.nan, 3], [np.nan] * 3])
-    assert mean_of_known(values) == pytest.approx([2, np.nan], nan_ok=True)
 
 
 def test_interval_covers_the_true_difference():

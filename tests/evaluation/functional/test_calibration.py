@@ -3,12 +3,9 @@
 import numpy as np
 import pytest
 
+from mmdet_multigrain.evaluation.functional.boxes import Detections, GroundTruth
 from mmdet_multigrain.evaluation.functional.calibration import measure_calibration
-from mmdet_multigrain.evaluation.functional.coco_eval import (
-    Detections,
-    GroundTruth,
-    hotcoco_evaluator,
-)
+from mmdet_multigrain.evaluation.functional.engines import hotcoco_evaluator
 from mmdet_multigrain.evaluation.functional.error_analysis import (
     DetectionErrors,
     Kind,
@@ -36,7 +33,7 @@ def test_gap_between_score_and_share_of_hits():
         [
             (0, 0.9, Kind.HIT),
             (0, 0.7, Kind.BACKGROUND),  # mean score 0.8, half of them hit
-            (1, 0.1, Kind.BOX),
+            (1, 0.1, Kind.LOCALIZATION),
             (1, 0.2, Kind.ON_CROWD),
             (1, 0.3, Kind.BEYOND_LIMIT),  # do not count
         ],
@@ -80,7 +77,7 @@ def test_same_as_hotcoco():
         np.abs(boxes[source] + rng.normal(0, 3, (300, 4))),
         rng.random(300),
     )
-    evaluator = hotcoco_evaluator(gt, dt, 3, [0.5], [20])
+    evaluator = hotcoco_evaluator(gt, dt, num_classes=3, iou_thrs=[0.5], max_dets=[20])
     theirs = evaluator.calibration(n_bins=10, iou_threshold=0.5)
     found = analyze_errors(gt, dt, Taxonomy('plain', ['a', 'b', 'c']), max_dets=20).detections
     ours = measure_calibration(dt, found, num_classes=3)

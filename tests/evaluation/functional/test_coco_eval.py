@@ -9,16 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmdet_multigrain.evaluation.functional import coco_eval
-from mmdet_multigrain.evaluation.functional.coco_eval import (
-    Detections,
-    GroundTruth,
-    evaluate_detections,
-    evaluate_levels,
-)
+from mmdet_multigrain.evaluation.functional.boxes import Detections, GroundTruth
+from mmdet_multigrain.evaluation.functional.coco_eval import evaluate_detections, evaluate_levels
+from mmdet_multigrain.evaluation.functional.engines import ENGINES
 from mmdet_multigrain.utils.errors import EvaluationError
 
-BOTH = pytest.mark.parametrize('engine', coco_eval.ENGINES)
+BOTH = pytest.mark.parametrize('engine', ENGINES)
 
 
 def ground_truth(rows, num_images=1):
@@ -213,81 +209,12 @@ def test_order_of_images_and_boxes_does_not_matter_without_ties():
     assert 0 < results[0].mean_ap() < 1
 
 
-def test_from_annotations_maps_ids_and_drops_the_rest():
-    frame = dict(bbox=[1, 2, 3, 4], area=12, iscrowd=0)
-    gt = GroundTruth.from_annotations(
-        ['b', 'a'],
-        [
-            dict(image_id='b', category_id=7, **frame),
-            dict(image_id='a', category_id=3, **frame | dict(iscrowd=1)),
-            dict(image_id='c', category_id=3, **frame),
-            dict(image_id='a', category_id=4, **frame),
-        ],
-        cat_ids=[7, -2, 3],
-    )
-    assert gt.image_ids == ('a', 'b')
-    assert gt.images.tolist() == [1, 0] and gt.labels.tolist() == [0, 2]
-    assert gt.box_counts(3).tolist() == [1, 0, 0]
-
-
-def test_ids_of_images_may_be_numbers_and_text():
-    # JSON lets a file mix them, and no other reader minds.
-    truth = GroundTruth.from_annotations(['b', 10, '1', 9], [], [])
-    assert truth.image_ids == (9, 10, '1', 'b')
-
-
-def test_from_images_gives_widths_and_image_positions():
-    none = np.zeros((0, 4), dtype=np.float32)
-    dt = Detections.from_images(
-        (10, 20, 30),
-        [
-            (
-                30,
-                np.array([1, 0]),
-                np.array([[1, 2, 4, 8], [0, 0, 5, 6]], np.float32),
-                np.array([0.5, 0.25], np.float32),
-            ),
-            (10, np.zeros(0, int), none, none[:, 0]),
-        ],
-    )
-    assert dt.images.tolist() == [2, 2] and dt.labels.tolist() == [1, 0]
-    assert dt.boxes.tolist() == [[1, 2, 3, 6], [0, 0, 5, 6]]
-    assert dt.scores.tolist() == [0.5, 0.25]
-    assert len(Detections.from_images((10,), []).scores) == 0
-
-
 def test_quiet(capfd):
     gt, dt = ground_truth([(0, 0, 0, 0, 9, 9)]), detections([(0, 0, 0, 0, 9, 9, 1)])
-    for engine in coco_eval.ENGINES:
-        evaluate_detections(gt, dt, num_classes=1, engine=engine)
+    for engine in ENGINES:
+        assert evaluate_detections(gt, dt, num_classes=1, engine=engine).engine == engine
+    assert evaluate_detections(gt, dt, num_classes=1).engine == 'hotcoco'
     assert capfd.readouterr() == ('', '')
-
-
-def test_engine_choice(monkeypatch):
-    case = ground_truth([(0, 0, 0, 0, 9, 9)]), detections([])
-    assert evaluate_detections(*case, num_classes=1).engine == 'hotcoco'
-    with pytest.raises(EvaluationError, match="'fast' is unknown; use auto, hotcoco or pycoco"):
-        evaluate_detections(*case, num_classes=1, engine='fast')
-    monkeypatch.setattr(
-        coco_eval.importlib.util, 'find_spec', lambda name: None if name == 'hotcoco' else name
-    )
-    assert evaluate_detections(*case, num_classes=1).engine == 'pycocotools'
-    with pytest.raises(EvaluationError, match='hotcoco not installed; pip install hotcoco'):
-        evaluate_detections(*case, num_classes=1, engine='hotcoco')
-
-
-@pytest.mark.parametrize('row', [(0, 0, 0, 0, 9, 9, np.nan), (0, 0, 0, 0, np.inf, 9, 0.5)])
-def test_detections_must_be_finite(row):
-    with pytest.raises(EvaluationError, match='1 of 2 detections .* not finite .*number 1'):
-        detections([(0, 0, 0, 0, 9, 9, 0.5), row])
-
-
-def test_images_must_be_known_and_come_once():
-    one = (np.zeros(1, int), np.zeros((1, 4)), np.ones(1))
-    with pytest.raises(EvaluationError, match="1 of 2 images .*first: image id 'x'"):
-        Detections.from_images(('a',), [('a', *one), ('x', *one)])
-    with pytest.raises(EvaluationError, match='two results'):
-        Detections.from_images(('a',), [('a', *one), ('a', *one)])
 
 
 def test_labels_must_be_in_range():

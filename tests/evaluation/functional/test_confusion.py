@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmdet_multigrain.evaluation.functional.coco_eval import Detections, GroundTruth
+from mmdet_multigrain.evaluation.functional.boxes import Detections, GroundTruth
 from mmdet_multigrain.evaluation.functional.confusion import (
     Block,
     ConfusedPair,

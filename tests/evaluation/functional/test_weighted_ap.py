@@ -5,11 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmdet_multigrain.evaluation.functional.coco_eval import (
-    Detections,
-    GroundTruth,
-    evaluate_levels,
-)
+from mmdet_multigrain.evaluation.functional.boxes import Detections, GroundTruth
+from mmdet_multigrain.evaluation.functional.coco_eval import evaluate_levels
 from mmdet_multigrain.evaluation.functional.weighted_ap import IOU_THRS, rank_curves
 
 LEVELS = [(0, 0, 1), (0, 1, 2)]

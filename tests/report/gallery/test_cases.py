@@ -71,7 +71,7 @@ def test_each_kind(truth, taxonomy):
         (0, Kind.DUPLICATE, SHIRT, SHIRT, 0.8),
         (0, Kind.CLASS_WITHIN, VEST, SHIRT, 0.7),
         (0, Kind.CLASS_ACROSS, HAT, SKIRT, 0.6),
-        (0, Kind.BOX, SKIRT, SKIRT, 0.55),
+        (0, Kind.LOCALIZATION, SKIRT, SKIRT, 0.55),
         (0, Kind.BACKGROUND, HAT, None, 0.5),
         (1, Kind.BOTH_ACROSS, SKIRT, HAT, 0.95),
         (1, Kind.MISSED, None, HAT, None),
@@ -144,7 +144,7 @@ def test_the_surest_first_and_each_photo_once_before_any_comes_again():
         case(image=1, score=0.6),
         case(image=0, score=0.7),
         case(image=2, score=0.6),
-        case(Kind.BOX, score=0.99),
+        case(Kind.LOCALIZATION, score=0.99),
         case(image=2, score=0.5),
     ]
 
@@ -174,7 +174,12 @@ def test_the_largest_missed_boxes():
 
 def test_photos_on_which_runs_differ_most():
     good = [case(Kind.HIT, 0), case(Kind.HIT, 1), case(Kind.HIT, 1)]
-    bad = [case(Kind.HIT, 0), case(Kind.BOX, 1), case(Kind.MISSED, 2), case(Kind.MISSED, 2)]
+    bad = [
+        case(Kind.HIT, 0),
+        case(Kind.LOCALIZATION, 1),
+        case(Kind.MISSED, 2),
+        case(Kind.MISSED, 2),
+    ]
     # c.jpg: 1 and 1. b.jpg: 2 and -1. a.jpg: 0 and 0, since nothing is wrong there.
     assert choose_photos([good, bad], file_names=NAMES, count=3) == [1, 2, 0]
     assert choose_photos([bad, good], file_names=NAMES, count=1) == [1]
@@ -183,7 +188,12 @@ def test_photos_on_which_runs_differ_most():
 
 
 def test_photos_on_which_one_run_errs_most():
-    cases = [case(Kind.HIT, 0), case(Kind.BOX, 1), case(Kind.MISSED, 2), case(Kind.MISSED, 2)]
+    cases = [
+        case(Kind.HIT, 0),
+        case(Kind.LOCALIZATION, 1),
+        case(Kind.MISSED, 2),
+        case(Kind.MISSED, 2),
+    ]
     assert choose_photos([cases], file_names=NAMES, count=3) == [2, 1, 0]
 
 

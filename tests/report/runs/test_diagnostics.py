@@ -28,15 +28,15 @@ def test_variants_come_together(runs):
     ]
     own = [run for run in runs if run.variant == 'baseline_r18_made']
     errors = [analyze_errors(run.ground_truth, run.detections, TAXONOMY) for run in own]
-    for kind, loss in zip(ERRORS, found[1].costs, strict=True):
-        each = [one.loss(kind) for one in errors]
-        assert loss.name == kind.label
-        assert loss.count == sum(one.count for one in each) / 2
-        assert loss.gain == pytest.approx(sum(one.gain for one in each) / 2)
+    for kind, cost in zip(ERRORS, found[1].costs, strict=True):
+        each = [one.cost(kind) for one in errors]
+        assert cost.name == kind.label
+        assert cost.count == sum(one.count for one in each) / 2
+        assert cost.delta_ap == pytest.approx(sum(one.delta_ap for one in each) / 2)
         np.testing.assert_allclose(
-            loss.class_gains, (each[0].class_gains + each[1].class_gains) / 2
+            cost.class_delta_ap, (each[0].class_delta_ap + each[1].class_delta_ap) / 2
         )
-        assert loss.class_counts.sum() == loss.count
+        assert cost.class_counts.sum() == cost.count
     assert found[1].ap50 == pytest.approx(sum(one.ap for one in errors) / 2)
     counts = [measure_confusion(run.ground_truth, run.detections, TAXONOMY).counts for run in own]
     np.testing.assert_array_equal(found[1].confusion.counts, counts[0] + counts[1])

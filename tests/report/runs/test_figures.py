@@ -83,12 +83,12 @@ def test_error_kinds(analyses):
         (axes,) = figure.axes
         assert labels(axes) == ['wgroup_r18_made', 'baseline_r18_made', 'merged_r18_made']
         widths = np.array([bar.get_width() for bar in axes.patches]).reshape(3, 8)
-        expected = [[max(0, 100 * loss.gain) for loss in one.costs] for one in analyses]
+        expected = [[max(0, 100 * cost.delta_ap) for cost in one.costs] for one in analyses]
         np.testing.assert_allclose(widths, expected)
         starts = np.array([bar.get_x() for bar in axes.patches]).reshape(3, 8)
         np.testing.assert_allclose(starts[:, 1:], np.cumsum(widths, axis=1)[:, :-1])
         assert [text.get_text() for text in axes.get_legend().get_texts()] == [
-            loss.name for loss in analyses[0].costs
+            cost.name for cost in analyses[0].costs
         ]
 
 

@@ -1,0 +1,148 @@
+"""The engines that match boxes as COCO does, behind one interface: hotcoco and pycocotools.
+
+An engine takes ground truth and detections as columns and returns its own evaluator after
+`evaluate()`. Both give the same arrays. Needs neither torch nor mmdet.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from mmdet_multigrain.utils.errors import EvaluationError
+
+from .boxes import Detections, GroundTruth
+
+
+class Engine(Protocol):
+    """Matches boxes; image ids are positions plus 1, category ids are labels plus 1."""
+
+    def __call__(
+        self,
+        ground_truth: GroundTruth,
+        detections: Detections,
+        *,
+        num_classes: int,
+        iou_thrs: Sequence[float],
+        max_dets: Sequence[int],
+    ) -> Any:
+        """A `COCOeval` object after `evaluate()`."""
+
+
+def hotcoco_evaluator(
+    ground_truth: GroundTruth,
+    detections: Detections,
+    *,
+    num_classes: int,
+    iou_thrs: Sequence[float],
+    max_dets: Sequence[int],
+) -> Any:
+    """Match with `hotcoco.COCOeval`, which also has diagnostics of its own."""
+    import hotcoco
+
+    gt = hotcoco.COCO.from_arrays(
+        [{'id': position} for position in range(1, len(ground_truth.image_ids) + 1)],
+        [{'id': number, 'name': str(number)} for number in range(1, num_classes + 1)],
+        ground_truth.images + 1,
+        ground_truth.labels + 1,
+        ground_truth.boxes,
+        area=ground_truth.areas,
+        iscrowd=ground_truth.crowd,
+    )
+    evaluator = hotcoco.COCOeval(gt, gt.load_res(_result_rows(detections)), 'bbox')
+    evaluator.params.iou_thrs = [float(value) for value in iou_thrs]
+    evaluator.params.max_dets = list(max_dets)
+    evaluator.evaluate()
+    return evaluator
+
+
+def pycocotools_evaluator(
+    ground_truth: GroundTruth,
+    detections: Detections,
+    *,
+    num_classes: int,
+    iou_thrs: Sequence[float],
+    max_dets: Sequence[int],
+) -> Any:
+    """Match with `pycocotools.cocoeval.COCOeval`, the reference."""
+    from pycocotools.cocoeval import COCOeval
+
+    truths = [
+        {
+            'image_id': image + 1,
+            'category_id': label + 1,
+            'bbox': box,
+            'area': area,
+            'iscrowd': crowd,
+        }
+        for image, label, box, area, crowd in zip(
+            ground_truth.images.tolist(),
+            ground_truth.labels.tolist(),
+            ground_truth.boxes.tolist(),
+            ground_truth.areas.tolist(),
+            ground_truth.crowd.astype(int).tolist(),
+            strict=True,
+        )
+    ]
+    # Not by loadRes, which fails on an empty list and copies everything twice.
+    results = [
+        {
+            'image_id': int(image),
+            'category_id': int(label),
+            'bbox': [x, y, width, height],
+            'area': width * height,
+            'iscrowd': 0,
+            'score': score,
+        }
+        for image, x, y, width, height, score, label in _result_rows(detections).tolist()
+    ]
+    num_images = len(ground_truth.image_ids)
+    gt, dt = (_pycocotools_coco(boxes, num_images, num_classes) for boxes in (truths, results))
+    evaluator = COCOeval(gt, dt, 'bbox')
+    evaluator.params.iouThrs = np.asarray(iou_thrs, dtype=np.float64)
+    evaluator.params.maxDets = list(max_dets)
+    evaluator.evaluate()
+    return evaluator
+
+
+def _pycocotools_coco(boxes: list[dict[str, Any]], num_images: int, num_classes: int) -> Any:
+    from pycocotools.coco import COCO
+
+    coco = COCO()
+    coco.dataset = {
+        'images': [{'id': position} for position in range(1, num_images + 1)],
+        'categories': [{'id': number} for number in range(1, num_classes + 1)],
+        'annotations': [{'id': number, **box} for number, box in enumerate(boxes, start=1)],
+    }
+    coco.createIndex()
+    return coco
+
+
+def _result_rows(detections: Detections) -> np.ndarray:
+    """(N, 7) rows in COCO's results format: image, x, y, width, height, score, category."""
+    columns = [detections.images + 1, detections.boxes, detections.scores, detections.labels + 1]
+    return np.column_stack(columns).astype(np.float64, copy=False)
+
+
+ENGINES: dict[str, Engine] = {'hotcoco': hotcoco_evaluator, 'pycocotools': pycocotools_evaluator}
+
+
+def choose_engine(name: str) -> str:
+    """Name of the engine to use.
+
+    Args:
+        name: `hotcoco`, `pycocotools`, or `auto` for the first that is installed.
+
+    Raises:
+        EvaluationError: The engine is unknown or not installed.
+    """
+    if name not in ('auto', *ENGINES):
+        raise EvaluationError(f'engine {name!r} is unknown; use auto, {" or ".join(ENGINES)}')
+    names = [*ENGINES] if name == 'auto' else [name]
+    installed = [name for name in names if importlib.util.find_spec(name) is not None]
+    if not installed:
+        raise EvaluationError(f'{" and ".join(names)} not installed; pip install {names[0]}')
+    return installed[0]
