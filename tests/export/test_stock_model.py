@@ -102,7 +102,7 @@ def test_seesaw_loss_and_other_depths(depth, small_config):
 
 def test_three_levels(small_config, three_levels):
     options = {
-        HEAD + 'taxonomy': {**three_levels.to_dict(), '_delete_': True},
+        HEAD + 'taxonomy': three_levels.to_dict(),
         HEAD + 'branch_fcs': [1, 1, 2],
         HEAD + 'reg_weights': [0, 1, 1],
         HEAD + 'loss_cls.level_weights': [1.0, 1.0, 1.0],
