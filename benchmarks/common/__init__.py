@@ -1,1 +1,1 @@
-"""What several benchmarks share: timing in fresh processes, comparing runs."""
+"""What the benchmarks share: arguments, rounds, paired ratios, fresh processes, run records."""

@@ -1,19 +1,19 @@
-"""Timing in fresh processes: seconds and peak memory, kinds of work in turn, a table of ratios."""
+"""A function timed in a fresh process: seconds, processor time and peak memory.
+
+The process imports this module, so it imports little itself: its memory counts.
+"""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import resource
-import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
-
-from tqdm import tqdm
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Measured:
     Attributes:
         value: What the function returned.
         seconds: From its call to its return; starting Python and imports do not count.
-        cpu_seconds: Of the process and of those that it started.
+        cpu_seconds: Of the process and of its children.
         peak_mb: Largest resident memory of the process, in 10^6 bytes.
-        peak_child_mb: Of the largest of those that it started; 0 without.
+        peak_child_mb: Of its largest child; 0 without children.
     """
 
     value: Any
@@ -36,87 +36,25 @@ class Measured:
 
 
 def measure(function: Callable[[], Any]) -> Measured:
-    """Run a function (of a module's top level, or a partial of one) in a fresh process."""
-    context = multiprocessing.get_context('spawn')
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_run, args=(function, sender))
-    process.start()
-    sender.close()
-    try:
-        return receiver.recv()
-    except EOFError:
-        raise RuntimeError('the measured process failed; see its message above') from None
-    finally:
-        process.join()
+    """Run a picklable function in a fresh process.
+
+    Raises:
+        Exception: What the function raised.
+        concurrent.futures.process.BrokenProcessPool: The process died.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context('spawn')) as pool:
+        return pool.submit(_run, function).result()
 
 
-def _run(function: Callable[[], Any], sender: Connection) -> None:
-    started, before = time.perf_counter(), _cpu_seconds()
+def _run(function: Callable[[], Any]) -> Measured:
+    started, before = time.perf_counter(), sum(os.times()[:4])
     value = function()
-    seconds, cpu_seconds = time.perf_counter() - started, _cpu_seconds() - before
+    seconds, cpu_seconds = time.perf_counter() - started, sum(os.times()[:4]) - before
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e6
+    return Measured(value, seconds, cpu_seconds, peak_mb(), children)
+
+
+def peak_mb() -> float:
+    """Peak resident memory of this process in 10^6 bytes, without that of the one it came from."""
     status = Path('/proc/self/status').read_text().split()
-    sender.send(
-        Measured(
-            value,
-            seconds,
-            cpu_seconds,
-            peak_mb=int(status[status.index('VmHWM:') + 1]) * 1024 / 1e6,
-            peak_child_mb=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e6,
-        )
-    )
-
-
-def _cpu_seconds() -> float:
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
-
-
-def measure_in_turn(
-    functions: Mapping[str, Callable[[], Any]], *, repeats: int
-) -> dict[str, list[Measured]]:
-    """Run A B C A B C ...: what else the machine does meets all alike."""
-    runs: dict[str, list[Measured]] = {name: [] for name in functions}
-    with tqdm(total=repeats * len(functions), desc='timing', unit='run') as bar:
-        for _ in range(repeats):
-            for name, function in functions.items():
-                runs[name].append(measure(function))
-                bar.update()
-    return runs
-
-
-def summarize(runs: Mapping[str, list[Measured]]) -> dict[str, dict[str, float]]:
-    """Medians and extremes of the seconds, medians of the rest, by name."""
-    return {
-        name: {
-            'seconds': statistics.median(run.seconds for run in these),
-            'min_seconds': min(run.seconds for run in these),
-            'max_seconds': max(run.seconds for run in these),
-            'cpu_seconds': statistics.median(run.cpu_seconds for run in these),
-            'peak_mb': max(run.peak_mb for run in these),
-            'peak_child_mb': max(run.peak_child_mb for run in these),
-        }
-        for name, these in runs.items()
-    }
-
-
-def paired_ratio(runs: Mapping[str, list[Measured]], name: str, base: str) -> float:
-    """Median over the rounds of seconds of `name` / seconds of `base`."""
-    return statistics.median(
-        one.seconds / other.seconds for one, other in zip(runs[name], runs[base], strict=True)
-    )
-
-
-def format_table(runs: Mapping[str, list[Measured]], *, base: str) -> str:
-    """A line for each kind of work; `base` is what the last column compares with."""
-    width = max(map(len, runs)) + 2
-    lines = [
-        f'{"":<{width}}{"seconds":>9}{"min":>8}{"max":>8}{"CPU s":>8}{"peak MB":>9}'
-        f'{"per worker":>12}{"x " + base:>{len(base) + 5}}'
-    ]
-    for name, row in summarize(runs).items():
-        lines.append(
-            f'{name:<{width}}{row["seconds"]:>9.2f}{row["min_seconds"]:>8.2f}'
-            f'{row["max_seconds"]:>8.2f}{row["cpu_seconds"]:>8.2f}{row["peak_mb"]:>9.0f}'
-            f'{row["peak_child_mb"]:>12.0f}{paired_ratio(runs, name, base):>{len(base) + 5}.2f}'
-        )
-    return '\n'.join(lines)
+    return int(status[status.index('VmHWM:') + 1]) * 1024 / 1e6

@@ -16,17 +16,7 @@ from mmengine.logging import HistoryBuffer
 
 # Last parts of the names of what depends on clock, folder, machine or checkout.
 IGNORED = frozenset(
-    {
-        'time',
-        'data_time',
-        'eta',
-        'memory',
-        'cfg',
-        'experiment_name',
-        'mmengine_version',
-        'last_ckpt',
-        'best_ckpt',
-    }
+    'time data_time eta memory cfg experiment_name mmengine_version last_ckpt best_ckpt'.split()
 )
 
 
@@ -36,22 +26,22 @@ def differences(left: Any, right: Any, *, place: str = '') -> Iterator[str]:
     Args:
         left: Nested mappings and sequences of tensors, arrays, histories and plain values.
         right: What to compare it with.
-        place: Name of both, for what is yielded.
+        place: Dotted name of both.
     """
     if isinstance(left, HistoryBuffer) and isinstance(right, HistoryBuffer):
         left, right = left.data, right.data
+    prefix = f'{place}.' if place else ''
     if isinstance(left, Mapping) and isinstance(right, Mapping):
         for key in [*left, *(key for key in right if key not in left)]:
             if str(key).rpartition('/')[2] in IGNORED:
                 continue
-            name = f'{place}.{key}' if place else str(key)
             if key in left and key in right:
-                yield from differences(left[key], right[key], place=name)
+                yield from differences(left[key], right[key], place=f'{prefix}{key}')
             else:
-                yield name
+                yield f'{prefix}{key}'
     elif _is_sequence(left) and _is_sequence(right) and len(left) == len(right):
         for number, pair in enumerate(zip(left, right, strict=True)):
-            yield from differences(*pair, place=f'{place}.{number}' if place else str(number))
+            yield from differences(*pair, place=f'{prefix}{number}')
     elif not _are_equal(left, right):
         yield place
 
@@ -62,14 +52,13 @@ def _is_sequence(value: Any) -> bool:
 
 def _are_equal(left: Any, right: Any) -> bool:
     """Whether two values have the same type and bits; NaN equals itself."""
-    if isinstance(left, torch.Tensor):
-        left = left.detach().cpu().numpy()
-    if isinstance(right, torch.Tensor):
-        right = right.detach().cpu().numpy()
-    if isinstance(left, float | int | np.ndarray | np.number):
-        arrays = np.asarray(left), np.asarray(right)
-        bits = [(array.dtype, array.shape, array.tobytes()) for array in arrays]
-        return bits[0] == bits[1]
+    if isinstance(left, torch.Tensor | np.ndarray | np.number | float | int):
+        arrays = (
+            np.asarray(value.detach().cpu() if isinstance(value, torch.Tensor) else value)
+            for value in (left, right)
+        )
+        one, other = ((array.dtype, array.shape, array.tobytes()) for array in arrays)
+        return one == other
     return type(left) is type(right) and left == right
 
 
@@ -81,7 +70,7 @@ def log_entries(work_dir: str | Path) -> tuple[dict[tuple[str, int], dict[str, A
 
     Returns:
         The entries by kind ('train' or 'val') and step; and a line for each difference between
-        entries of one step, which a run leaves that repeats what was lost when it was killed.
+        entries of one step, which appear twice if a run was killed and repeated what was lost.
     """
     entries: dict[tuple[str, int], dict[str, Any]] = {}
     disagreements = []
@@ -90,7 +79,7 @@ def log_entries(work_dir: str | Path) -> tuple[dict[tuple[str, int], dict[str, A
             try:
                 entry = json.loads(line)
             except json.JSONDecodeError:
-                continue  # the line that was written when the run was killed
+                continue  # the line that was being written when the run was killed
             kind = 'train' if 'loss' in entry else 'val'
             before = entries.setdefault((kind, entry['step']), entry)
             disagreements += differences(before, entry, place=f'{kind} {entry["step"]}')

@@ -1,10 +1,9 @@
-"""How fast the converters are, against merely reading what they read:
+"""How fast the converters are, compared with only reading their input:
 
 python -m benchmarks.speed.converters deepfashion2 --files 5000 20000 --out speed.json
 
 The benchmark writes its own input of the release's shape, then times baseline and conversion in
-turn (A B A B ...), each run in a fresh process; it prints medians, ratios and peak memory. What
-is run for a release is in converter/, one module each.
+rounds, each run in a fresh process, and prints medians, ratios and peak memory.
 """
 
 from __future__ import annotations
@@ -12,45 +11,28 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
-import platform
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.common.arguments import make_parser, positive
 from mmdet_multigrain.launch import run_tool
-from mmdet_multigrain.utils.files import dump_json, write_whole
 from mmdet_multigrain.utils.parallel import default_workers
-from mmdet_multigrain.version import __version__
 
-# Modules of converter/, imported in this process only: those that it starts begin with this file,
-# too, and are to load no more than they need. Each has a docstring, whose first line --help shows,
-# add_arguments(parser), and run(args, folder) that returns the results for --out.
-BENCHMARKS = ('deepfashion2', 'openimages')
+# Modules of converter/, imported in this process only: the processes that it starts import this
+# file, too, and must load no more than they need. Each has `add_arguments` and `run`.
+RELEASES = ('deepfashion2', 'openimages')
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Time the converters against bare reading')
+    parser = make_parser(__doc__)
     subparsers = parser.add_subparsers(dest='release', required=True)
-    for name in BENCHMARKS:
+    for name in RELEASES:
         module = importlib.import_module(f'benchmarks.speed.converter.{name}')
         part = subparsers.add_parser(name, help=module.__doc__.splitlines()[0])
+        part.add_argument('--dir', type=Path, help='keep the input here and use it again')
+        part.add_argument('--repeats', type=positive, default=5, help='rounds')
         part.add_argument(
-            '--dir',
-            type=Path,
-            help='folder of the input; kept and used again (default: a temporary '
-            'one, removed at the end)',
-        )
-        part.add_argument(
-            '--repeats',
-            type=int,
-            default=5,
-            help='runs of each kind; medians are printed (default: %(default)s)',
-        )
-        part.add_argument(
-            '--workers',
-            type=int,
-            default=default_workers(),
-            help='processes, of the baseline too (default: all cores)',
+            '--workers', type=positive, default=default_workers(), help='of the baseline, too'
         )
         part.add_argument('--out', type=Path, help='JSON file for the figures')
         module.add_arguments(part)
@@ -58,39 +40,20 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-@contextlib.contextmanager
-def input_folder(kept: Path | None) -> Iterator[Path]:
-    """The folder given, or one that is removed."""
-    if kept is not None:
-        yield kept
-        return
-    with tempfile.TemporaryDirectory(prefix='benchmark_converters_') as folder:
-        yield Path(folder)
-
-
 def main() -> None:
     args = parse_args()
-    with input_folder(args.dir) as folder:
-        report = args.run(args, folder)
-    if args.out:
-        machine = {
-            'python': platform.python_version(),
-            'cores': default_workers(),
-            'machine': platform.machine(),
-        }
-        write_whole(
-            args.out,
-            dump_json(
-                {
-                    'release': args.release,
-                    'version': __version__,
-                    'workers': args.workers,
-                    'repeats': args.repeats,
-                    **machine,
-                    'results': report,
-                }
-            ),
-        )
+    with contextlib.ExitStack() as stack:
+        folder = args.dir or stack.enter_context(tempfile.TemporaryDirectory(prefix='benchmark_'))
+        results = args.run(args, Path(folder))
+    from benchmarks.common.records import write_figures
+
+    write_figures(
+        args.out,
+        release=args.release,
+        workers=args.workers,
+        repeats=args.repeats,
+        results=results,
+    )
 
 
 if __name__ == '__main__':

@@ -1,22 +1,22 @@
-"""Time what an exact resume costs: to find the batch of an iteration, and to seed generators.
+"""What an exact resume costs: finding the batch of an iteration, and seeding generators.
 
 python -m benchmarks.speed.resume --images 200000 --batch 24 --iteration 150000
 
 The data set is made up: sizes and five boxes for each image, no image files, which neither way of
-finding the batch would read. MMDetection's sampler gets there by making all batches before it;
-MMEngine's loop, which asks the loader for them, would load their images as well.
+finding the batch would read. MMDetection's sampler makes all batches before it; MMEngine's loop,
+which asks the loader for them, would load their images as well.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import time
+import timeit
 from collections.abc import Callable
 from statistics import median
 
 import numpy as np
 
+from benchmarks.common.arguments import make_parser, positive
 from mmdet_multigrain.launch import quiet_imports, run_tool
 
 with quiet_imports():
@@ -31,7 +31,7 @@ with quiet_imports():
 
 
 class MadeUpPhotos(BaseDataset):
-    """Annotations as MMDetection keeps them, of images that are not there."""
+    """Annotations as MMDetection keeps them, of images that do not exist."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -40,25 +40,22 @@ class MadeUpPhotos(BaseDataset):
     def load_data_list(self) -> list[dict]:
         """A third of the images is wide."""
         boxes = np.random.RandomState(0).randint(0, 640, (5, 4)).tolist()
-        instances = [dict(bbox=box, bbox_label=label, ignore_flag=0)
-                     for label, box in enumerate(boxes)]  # fmt: skip
+        instances = [dict(bbox=box, bbox_label=n, ignore_flag=0) for n, box in enumerate(boxes)]
+        common = dict(width=640, instances=instances)
         return [
-            dict(img_id=n, img_path=f'{n:06}.jpg', height=480 + 320 * (n % 3 > 0), width=640,
-                 instances=instances)
+            dict(common, img_id=n, img_path=f'{n:06}.jpg', height=480 + 320 * (n % 3 > 0))
             for n in range(self.size)
-        ]  # fmt: skip
+        ]
 
 
 def seconds(work: Callable[[], object]) -> float:
     """How long a call takes."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+    return timeit.timeit(work, number=1)
 
 
 def microseconds(work: Callable[[], object]) -> float:
     """Median time of a short call."""
-    return 1e6 * median(seconds(work) for _ in range(1000))
+    return 1e6 * median(timeit.repeat(work, number=1, repeat=1000))
 
 
 def seed_a_sample() -> None:
@@ -68,10 +65,10 @@ def seed_a_sample() -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description='Time what an exact resume costs')
-    parser.add_argument('--images', type=int, default=200_000)
-    parser.add_argument('--batch', type=int, default=24, help='images of a batch (default: 24)')
-    parser.add_argument('--iteration', type=int, default=150_000)
+    parser = make_parser(__doc__)
+    parser.add_argument('--images', type=positive, default=200_000, help='of the data set')
+    parser.add_argument('--batch', type=positive, default=24, help='images of a batch')
+    parser.add_argument('--iteration', type=positive, default=150_000, help='to resume at')
     args = parser.parse_args()
     dataset = MadeUpPhotos(args.images)
     exact = ExactAspectRatioBatchSampler(ExactInfiniteSampler(dataset, seed=0), args.batch)

@@ -1,1 +1,1 @@
-"""Parts of the benchmark of converters, by release."""
+"""Parts of the benchmark of converters: input of each release's shape, and what is run on it."""

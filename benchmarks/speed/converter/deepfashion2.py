@@ -1,81 +1,155 @@
-"""DeepFashion2: one annotation file and one image for each picture."""
+"""DeepFashion2: one annotation file and one image for each picture.
+
+Annotations have the release's size and images its headers, but both are random: only reading is
+timed.
+"""
 
 from __future__ import annotations
 
 import argparse
 import functools
+import io
+import json
+import random
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common.processes import (
-    format_table,
-    measure,
-    measure_in_turn,
-    paired_ratio,
-    summarize,
-)
+from PIL import Image
+from tqdm import tqdm
+
+from benchmarks.common.arguments import positive
+from benchmarks.common.processes import measure
+from benchmarks.speed.converter import figures
+from benchmarks.speed.converter.baselines import parse_annotations
 from mmdet_multigrain.converters.deepfashion2 import convert
 from mmdet_multigrain.utils.errors import ConfigError
+from mmdet_multigrain.utils.files import dump_json, load_json, write_whole
 
-from .deepfashion2_baseline import parse_all
-from .deepfashion2_input import write_input
+# Class: share of the training boxes (the paper's table 3) and number of landmarks (the release).
+CLASSES = {
+    'short sleeve top': (71645, 25),
+    'long sleeve top': (36064, 33),
+    'short sleeve outwear': (543, 31),
+    'long sleeve outwear': (13457, 39),
+    'vest': (16095, 15),
+    'sling': (1985, 15),
+    'shorts': (36616, 10),
+    'trousers': (55387, 14),
+    'skirt': (30835, 8),
+    'short sleeve dress': (17211, 29),
+    'long sleeve dress': (7907, 37),
+    'vest dress': (17949, 19),
+    'sling dress': (6492, 19),
+}
+ITEMS = {1: 0.42, 2: 0.53, 3: 0.05}  # 1.63 boxes a picture, as in the release
+SIZES = ((468, 624), (750, 1000), (624, 468), (800, 800))
+MANIFEST = 'benchmark_input.json'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What only this benchmark takes."""
-    parser.add_argument(
-        '--files',
-        type=int,
-        nargs='+',
-        default=[20_000],
-        help='pictures; several numbers show how the time grows (default: %(default)s)',
-    )
-
-
-def convert_all(root: Path, out_file: Path, *, workers: int, force: bool) -> int:
-    """The conversion; the number of boxes that it wrote."""
-    summary = convert(root, 'train', out_file, workers=workers, force=force, progress=False)
-    return summary.boxes.total()
+    """The argument that only this benchmark takes."""
+    parser.add_argument('--files', type=positive, nargs='+', default=[20_000], help='pictures')
 
 
 def run(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
-    """Measure each number of files; print, and return the figures."""
-    results = []
-    for count in args.files:
-        root, out_file = folder / f'{count}_files', folder / f'{count}_files.json'
-        write_input(root, count)
-        runs = measure_in_turn(
-            {
-                'parse': functools.partial(parse_all, root, workers=args.workers, heads=False),
-                'parse + heads': functools.partial(
-                    parse_all, root, workers=args.workers, heads=True
-                ),
-                'convert': functools.partial(
-                    convert_all, root, out_file, workers=args.workers, force=True
-                ),
-            },
-            repeats=args.repeats,
+    """Measure each number of files; print and return the figures."""
+    return [_measure(count, args, folder) for count in args.files]
+
+
+def _measure(count: int, args: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    root, out_file = folder / f'{count}_files', folder / f'{count}_files.json'
+    write_input(root, count)
+    parse = functools.partial(parse_annotations, root, workers=args.workers)
+    conversion = functools.partial(
+        convert, root, 'train', out_file, workers=args.workers, progress=False
+    )
+    functions = {
+        'parse': functools.partial(parse, heads=False),
+        'parse + heads': functools.partial(parse, heads=True),
+        'convert': functools.partial(conversion, force=True),
+    }
+    runs = figures.measure_in_rounds(functions, repeats=args.repeats)
+    again = measure(functools.partial(conversion, force=False)).seconds
+    result = {'files': count, 'boxes': figures.check_boxes(runs), **figures.summarize(runs)}
+    result |= {
+        'files_per_second': count / result['convert']['seconds'],
+        'ratio_to_parse': figures.time_ratio(runs, 'convert', 'parse'),
+        'ratio_to_parse_and_heads': figures.time_ratio(runs, 'convert', 'parse + heads'),
+        'up_to_date_seconds': again,
+    }
+    print(
+        f'{count:,} files, {result["boxes"]:,} boxes, {args.workers} processes, '
+        f'medians of {args.repeats} runs\n{figures.runs_table(runs, base="parse").text()}\n'
+        f'convert / parse + heads: {result["ratio_to_parse_and_heads"]:.2f}; '
+        f'{result["files_per_second"]:,.0f} files/s; second run, up to date: {again:.2f} s\n'
+    )
+    return result
+
+
+def write_input(root: Path, count: int, *, seed: int = 0) -> None:
+    """Write `count` pictures with annotations as ROOT/train, unless they already exist.
+
+    Raises:
+        ConfigError: The folder holds something else.
+    """
+    manifest = {'input_version': 1, 'files': count, 'seed': seed}
+    if (root / MANIFEST).is_file() and load_json(root / MANIFEST) == manifest:
+        return
+    if root.exists():
+        raise ConfigError(
+            f'{root}: holds no complete input of this benchmark; remove the folder, '
+            'or name another with --dir'
         )
-        boxes = {run.value for these in runs.values() for run in these}
-        if len(boxes) > 1:
-            raise ConfigError(f'{root}: baseline and conversion found different boxes: {boxes}')
-        again = measure(
-            functools.partial(convert_all, root, out_file, workers=args.workers, force=False)
-        )
-        result = {'files': count, 'boxes': boxes.pop(), **summarize(runs)}
-        result['files_per_second'] = count / result['convert']['seconds']
-        result['ratio_to_parse'] = paired_ratio(runs, 'convert', 'parse')
-        result['ratio_to_parse_and_heads'] = paired_ratio(runs, 'convert', 'parse + heads')
-        result['up_to_date_seconds'] = again.seconds
-        results.append(result)
-        print(
-            f'{count:,} files, {result["boxes"]:,} boxes, {args.workers} processes, '
-            f'medians of {args.repeats} runs'
-        )
-        print(format_table(runs, base='parse'))
-        print(
-            f'convert / parse + heads: {result["ratio_to_parse_and_heads"]:.2f}; '
-            f'{result["files_per_second"]:,.0f} files/s; '
-            f'second run, up to date: {again.seconds:.2f} s\n'
-        )
-    return results
+    rng, pictures = random.Random(seed), _pictures()
+    images, annotations = root / 'train' / 'image', root / 'train' / 'annos'
+    for folder in (images, annotations):
+        folder.mkdir(parents=True)
+    for number in tqdm(range(1, count + 1), desc='writing input', unit='file', mininterval=1):
+        width, height, jpeg = pictures[number % len(pictures)]
+        (images / f'{number:06d}.jpg').write_bytes(jpeg)
+        items = rng.choices(list(ITEMS), list(ITEMS.values()))[0]
+        content = {f'item{n}': _item(rng, width, height) for n in range(items, 0, -1)}
+        content |= {'source': rng.choice(('shop', 'user')), 'pair_id': number // 4}
+        (annotations / f'{number:06d}.json').write_text(json.dumps(content))
+    write_whole(root / MANIFEST, dump_json(manifest))
+
+
+def _item(rng: random.Random, width: int, height: int) -> dict[str, Any]:
+    """One garment: a box, three polygons, its landmarks."""
+    name = rng.choices(list(CLASSES), [share for share, _ in CLASSES.values()])[0]
+    x1, y1 = rng.randrange(width // 2), rng.randrange(height // 2)
+    x2, y2 = rng.randrange(x1 + 20, width + 1), rng.randrange(y1 + 20, height + 1)
+
+    def points(number: int) -> list[int]:
+        return [
+            value for _ in range(number) for value in (rng.randint(x1, x2), rng.randint(y1, y2))
+        ]
+
+    landmarks = [
+        [*points(1), rng.randint(1, 2)] if rng.random() < 0.7 else [0, 0, 0]
+        for _ in range(CLASSES[name][1])
+    ]
+    return {
+        'segmentation': [points(rng.randint(*most)) for most in ((12, 28), (5, 12), (5, 12))],
+        'landmarks': sum(landmarks, []),
+        'style': rng.randint(0, 5),
+        'bounding_box': [x1, y1, x2, y2],
+        'category_id': [*CLASSES].index(name) + 1,
+        'category_name': name,
+        **{key: rng.randint(1, 3) for key in ('scale', 'viewpoint', 'zoom_in', 'occlusion')},
+    }
+
+
+def _pictures() -> list[tuple[int, int, bytes]]:
+    """Width, height and JPEG of a few pictures; one of eight carries EXIF data."""
+    pictures = []
+    for number in range(8):
+        width, height = SIZES[number % len(SIZES)]
+        image = Image.new('RGB', (width, height), (20 * number, 90, 200))
+        exif = image.getexif()
+        if number == 7:
+            exif[0x0112], exif[0x010F] = 1, 'Camera'
+        stream = io.BytesIO()
+        image.save(stream, 'JPEG', exif=exif if len(exif) else b'')
+        pictures.append((width, height, stream.getvalue()))
+    return pictures

@@ -1,81 +1,151 @@
-"""Open Images V4: one CSV file of boxes, of up to 14.6 million rows; sizes from a CSV file, too."""
+"""Open Images V4: one CSV file of boxes, of up to 14.6 million rows; sizes from a CSV file, too.
+
+The files have the release's columns, but random content: only reading is timed.
+"""
 
 from __future__ import annotations
 
 import argparse
 import functools
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
+from tqdm import tqdm
 
-from benchmarks.common.processes import format_table, measure_in_turn, paired_ratio, summarize
+from benchmarks.common.arguments import positive
+from benchmarks.speed.converter import figures
+from benchmarks.speed.converter.baselines import filter_rows
 from mmdet_multigrain.converters.openimages import convert
+from mmdet_multigrain.converters.openimages_selection import load_selection
 from mmdet_multigrain.utils.errors import ConfigError
+from mmdet_multigrain.utils.files import dump_json, load_json, write_whole
 
-from .openimages_input import RELEASE_ROWS, label_names, write_input
+RELEASE_ROWS = 14_610_229  # of train-annotations-bbox.csv
+BOXES_PER_IMAGE = 8.4  # in the release
+CLOTHING_SHARE = 490_777 / RELEASE_ROWS  # of the rows: 3.4 %
+OTHER_CLASSES = 560  # of the 600 that have boxes
+ROW_BYTES = 100  # at most, in both files
+PART_ROWS = 1_000_000
+# Share of the rows in which a flag is set.
+FLAGS = {'IsOccluded': 0.66, 'IsTruncated': 0.25, 'IsGroupOf': 0.05, 'IsDepiction': 0.05}
+FLAGS |= {'IsInside': 0.01}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What only this benchmark takes."""
-    parser.add_argument(
-        '--rows',
-        type=int,
-        nargs='+',
-        default=[1_000_000, 4_000_000, RELEASE_ROWS],
-        help='rows of the box file; several numbers show how the time grows (default: %(default)s)',
-    )
-
-
-def filter_rows(path: Path, names: list[str], engine: str) -> int:
-    """The baseline: polars reads the file and keeps the rows of the clothing classes."""
-    rows = pl.scan_csv(path).filter(pl.col('LabelName').is_in(names))
-    return len(rows.collect(engine=engine))
-
-
-def convert_rows(path: Path, sizes: Path, out_file: Path) -> int:
-    """The conversion; the number of boxes that it wrote."""
-    summary = convert(path, out_file, split='train', image_sizes=sizes, force=True, progress=False)
-    return summary.boxes.total()
+    """The argument that only this benchmark takes."""
+    default = [1_000_000, 4_000_000, RELEASE_ROWS]
+    parser.add_argument('--rows', type=positive, nargs='+', default=default, help='rows of boxes')
 
 
 def run(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
-    """Measure each number of rows; print, and return the figures."""
+    """Measure each number of rows; print and return the figures."""
     os.environ['POLARS_MAX_THREADS'] = str(args.workers)  # of the processes that are measured
-    results = []
-    for count in args.rows:
-        boxes_csv, sizes_csv, out_file = (
-            folder / f'{count}_rows{suffix}' for suffix in ('.csv', '_sizes.csv', '.json')
+    return [_measure(count, args, folder) for count in args.rows]
+
+
+def _measure(count: int, args: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    suffixes = ('.csv', '_sizes.csv', '.json')
+    boxes_csv, sizes_csv, out_file = (folder / f'{count}_rows{suffix}' for suffix in suffixes)
+    write_input(boxes_csv, sizes_csv, count)
+    options = dict(split='train', image_sizes=sizes_csv, force=True, progress=False)
+    functions = {
+        'filter': functools.partial(filter_rows, boxes_csv, label_names(), 'auto'),
+        'filter, streaming': functools.partial(filter_rows, boxes_csv, label_names(), 'streaming'),
+        'convert': functools.partial(convert, boxes_csv, out_file, **options),
+    }
+    runs = figures.measure_in_rounds(functions, repeats=args.repeats)
+    result = {
+        'rows': count,
+        'csv_bytes': boxes_csv.stat().st_size,
+        'boxes': figures.check_boxes(runs),
+        **figures.summarize(runs),
+        'ratio': figures.time_ratio(runs, 'convert', 'filter'),
+    }
+    result['seconds_per_million_rows'] = result['convert']['seconds'] / count * 1e6
+    print(
+        f'{count:,} rows ({result["csv_bytes"] / 1e9:.2f} GB), {result["boxes"]:,} boxes, '
+        f'{args.workers} threads, medians of {args.repeats} runs\n'
+        f'{figures.runs_table(runs, base="filter").text()}\n'
+        f'convert: {result["seconds_per_million_rows"]:.3f} s for each million rows\n'
+    )
+    return result
+
+
+def label_names() -> list[str]:
+    """The label names of the clothing classes."""
+    return [name for name in load_selection().labels if name.startswith('/m/')]
+
+
+def write_input(boxes: Path, sizes: Path, rows: int, *, seed: int = 0) -> None:
+    """Write a CSV file of boxes, sorted by ImageID as the release's, and one of image sizes.
+
+    Files that an earlier call has written are kept.
+
+    Raises:
+        ConfigError: There is too little room on the disk.
+    """
+    manifest = boxes.with_suffix('.input.json')
+    content = {'input_version': 1, 'rows': rows, 'seed': seed}
+    if manifest.is_file() and load_json(manifest) == content:
+        return
+    boxes.parent.mkdir(parents=True, exist_ok=True)
+    needed, free = 2 * rows * ROW_BYTES, shutil.disk_usage(boxes.parent).free
+    if free < needed:
+        raise ConfigError(
+            f'{boxes.parent}: {free / 1e9:.1f} GB free, but the benchmark needs '
+            f'{needed / 1e9:.1f} GB for {rows:,} rows; name another folder (--dir)'
         )
-        write_input(boxes_csv, sizes_csv, count)
-        names = label_names()
-        runs = measure_in_turn(
-            {
-                'filter': functools.partial(filter_rows, boxes_csv, names, 'auto'),
-                'filter, streaming': functools.partial(filter_rows, boxes_csv, names, 'streaming'),
-                'convert': functools.partial(convert_rows, boxes_csv, sizes_csv, out_file),
-            },
-            repeats=args.repeats,
-        )
-        boxes = {run.value for these in runs.values() for run in these}
-        if len(boxes) > 1:
-            raise ConfigError(
-                f'{boxes_csv}: baseline and conversion found different boxes: {boxes}'
+    rng = np.random.default_rng(seed)
+    parts = -(-rows // PART_ROWS)
+    with (
+        open(boxes, 'wb') as boxes_file,
+        open(sizes, 'wb') as sizes_file,
+        tqdm(total=rows, desc='writing input', unit='row', unit_scale=True) as bar,
+    ):
+        for part in range(parts):
+            count = min(PART_ROWS, rows - part * PART_ROWS)
+            low, high = ((part + n) * 2**63 // parts for n in (0, 1))
+            ids = np.sort(rng.integers(low, high, max(1, round(count / BOXES_PER_IMAGE))))
+            images = pl.DataFrame({'ImageID': [f'{number:016x}' for number in ids.tolist()]})
+            table = _boxes(images['ImageID'], count, rng)
+            table.write_csv(boxes_file, include_header=part == 0)
+            table = images.with_columns(
+                Width=pl.Series(rng.choice([1024, 768, 683], len(images))),
+                Height=pl.Series(rng.choice([768, 683, 1024], len(images))),
             )
-        result = {
-            'rows': count,
-            'csv_bytes': boxes_csv.stat().st_size,
-            'boxes': boxes.pop(),
-            **summarize(runs),
+            table.write_csv(sizes_file, include_header=part == 0)
+            bar.update(count)
+        for file in (boxes_file, sizes_file):
+            os.fsync(file.fileno())  # not while something is timed
+    write_whole(manifest, dump_json(content))
+
+
+def _boxes(images: pl.Series, count: int, rng: np.random.Generator) -> pl.DataFrame:
+    """Rows of boxes in the release's columns, those of an image together."""
+    clothing = label_names()
+    names = pl.Series([*clothing, *(f'/m/0{number:05x}' for number in range(OTHER_CLASSES))])
+
+    def flag(share: float) -> np.ndarray:
+        return (rng.random(count) < share).astype(np.int8)
+
+    label = np.where(
+        flag(CLOTHING_SHARE),
+        rng.integers(0, len(clothing), count),
+        rng.integers(len(clothing), len(names), count),
+    )
+    low = rng.random((2, count)) * 0.8
+    (x1, y1), (x2, y2) = np.round([low, low + 0.01 + rng.random((2, count)) * (0.99 - low)], 6)
+    return pl.DataFrame(
+        {
+            'ImageID': images.gather(np.sort(rng.integers(0, len(images), count))),
+            'Source': pl.Series(['xclick', 'activemil']).gather(flag(0.1)),
+            'LabelName': names.gather(label),
+            'Confidence': np.ones(count, np.int8),
+            **{'XMin': x1, 'XMax': x2, 'YMin': y1, 'YMax': y2},
+            **{name: flag(share) for name, share in FLAGS.items()},
         }
-        result['ratio'] = paired_ratio(runs, 'convert', 'filter')
-        result['seconds_per_million_rows'] = result['convert']['seconds'] / count * 1e6
-        results.append(result)
-        print(
-            f'{count:,} rows ({result["csv_bytes"] / 1e9:.2f} GB), {result["boxes"]:,} boxes, '
-            f'{args.workers} threads, medians of {args.repeats} runs'
-        )
-        print(format_table(runs, base='filter'))
-        print(f'convert: {result["seconds_per_million_rows"]:.3f} s for each million rows\n')
-    return results
+    )

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.common import processes
-from benchmarks.speed.converter.deepfashion2_input import write_input
+from benchmarks.common.processes import Measured, measure
+from benchmarks.speed.converter import figures
+from benchmarks.speed.converter.deepfashion2 import write_input
 from mmdet_multigrain.converters.deepfashion2 import convert
 from mmdet_multigrain.utils.images import image_size
 from tests.benchmarks.conftest import start
@@ -108,7 +109,6 @@ def test_folder_of_something_else_is_refused(tmp_path):
 
 
 def test_measure_runs_in_a_fresh_process():
-    measure = processes.measure
     measured = measure(functools.partial(len, bytes(30_000_000)))
     assert measured.value == 30_000_000
     assert 0 <= measured.seconds < 5 and measured.cpu_seconds < 5
@@ -116,20 +116,18 @@ def test_measure_runs_in_a_fresh_process():
     assert measure(os.getpid).value != os.getpid()
 
 
-def test_measure_of_what_fails(capfd):
-    with pytest.raises(RuntimeError, match='the measured process failed'):
-        processes.measure(functools.partial(int, 'x'))
-    assert 'invalid literal' in capfd.readouterr().err
+def test_measure_of_what_fails():
+    with pytest.raises(ValueError, match='invalid literal'):
+        measure(functools.partial(int, 'x'))
 
 
 def test_ratios_and_medians():
-    module = processes
     runs = {
-        name: [module.Measured(None, seconds, seconds, 10, 5) for seconds in times]
+        name: [Measured(None, seconds, seconds, 10, 5) for seconds in times]
         for name, times in (('a', (1, 2, 4)), ('b', (3, 3, 4)))
     }
-    assert module.paired_ratio(runs, 'b', 'a') == 1.5  # of 3, 1.5 and 1
-    assert module.summarize(runs)['b'] == {
+    assert figures.time_ratio(runs, 'b', 'a') == 1.5  # of 3, 1.5 and 1
+    assert figures.summarize(runs)['b'] == {
         'seconds': 3,
         'min_seconds': 3,
         'max_seconds': 4,
@@ -137,13 +135,21 @@ def test_ratios_and_medians():
         'peak_mb': 10,
         'peak_child_mb': 5,
     }
-    lines = module.format_table(runs, base='a').splitlines()
+    lines = figures.runs_table(runs, base='a').text().splitlines()
     assert lines[0].split()[-2:] == ['x', 'a']
     assert [line.split()[-1] for line in lines[1:]] == ['1.00', '1.50']
 
 
 def test_runs_take_turns(monkeypatch):
-    module, order = processes, []
-    monkeypatch.setattr(module, 'measure', lambda function: order.append(function()))
-    runs = module.measure_in_turn({'a': lambda: 'a', 'b': lambda: 'b'}, repeats=2)
-    assert order == ['a', 'b', 'a', 'b'] and list(map(len, runs.values())) == [2, 2]
+    order = []
+    monkeypatch.setattr(figures, 'measure', lambda function: order.append(function()))
+    runs = figures.measure_in_rounds({'a': lambda: 'a', 'b': lambda: 'b'}, repeats=2)
+    assert [sorted(order[:2]), sorted(order[2:])] == [['a', 'b']] * 2
+    assert list(map(len, runs.values())) == [2, 2]
+
+
+def test_different_numbers_of_boxes_stop_it():
+    runs = {name: [Measured(boxes, 1, 1, 1, 0)] for name, boxes in (('a', 3), ('b', 4))}
+    with pytest.raises(ValueError, match='found different numbers of boxes'):
+        figures.check_boxes(runs)
+    assert figures.check_boxes({'a': runs['a']}) == 3

@@ -1,0 +1,59 @@
+"""The argument parser of all benchmarks and the types of its arguments."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Collection
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
+    def _get_help_string(self, action: argparse.Action) -> str:
+        has_default = action.default not in (None, False, (), argparse.SUPPRESS)
+        return super()._get_help_string(action) if has_default else action.help
+
+
+def make_parser(doc: str, **options: str) -> argparse.ArgumentParser:
+    """A parser that describes a script by the first line of its docstring and shows defaults.
+
+    Args:
+        doc: The docstring.
+        **options: Of `argparse.ArgumentParser`.
+    """
+    description = doc.partition('\n')[0].rstrip(':')
+    return argparse.ArgumentParser(description=description, formatter_class=_Formatter, **options)
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """The type of a whole number that must not be smaller than `least`."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f'{text!r} is not a number of at least {least}')
+        return int(text)
+
+    return parse
+
+
+count, positive = at_least(0), at_least(1)
+
+
+def list_of(choices: Collection[str]) -> Callable[[str], tuple[str, ...]]:
+    """The type of a comma-separated list of some of these choices."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        values = tuple(text.split(','))
+        for value in values:
+            if value not in choices:
+                raise argparse.ArgumentTypeError(f'{value!r} is not one of {", ".join(choices)}')
+        return values
+
+    return parse
+
+
+def size(text: str) -> tuple[int, int]:
+    """The type of a width and a height, as in 1333x800."""
+    match = re.fullmatch(r'([1-9]\d*)x([1-9]\d*)', text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f'{text!r} is not a size like 1333x800')
+    return int(match[1]), int(match[2])

@@ -1,0 +1,69 @@
+"""Rounds of functions in fresh processes, and their medians, memory and ratios."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from benchmarks.common.processes import Measured, measure
+from benchmarks.common.ratios import paired_ratio, rounds
+from mmdet_multigrain.report.table import Column, Table
+from mmdet_multigrain.utils.errors import ConfigError
+
+Runs = Mapping[str, list[Measured]]
+
+
+def measure_in_rounds(functions: Mapping[str, Callable[[], Any]], *, repeats: int) -> Runs:
+    """Run all functions once in each round, each time in a fresh process."""
+    runs: dict[str, list[Measured]] = {name: [] for name in functions}
+    for _, name in rounds(functions, repeats=repeats, title='timing'):
+        runs[name].append(measure(functions[name]))
+    return runs
+
+
+def check_boxes(runs: Runs) -> int:
+    """The number of boxes that all functions found: what they return, or `boxes` of it.
+
+    Raises:
+        ConfigError: They differ.
+    """
+    values = {
+        value if isinstance(value, int) else value.boxes.total()
+        for value in (run.value for these in runs.values() for run in these)
+    }
+    if len(values) > 1:
+        raise ConfigError(f'baseline and conversion found different numbers of boxes: {values}')
+    return values.pop()
+
+
+def summarize(runs: Runs) -> dict[str, dict[str, float]]:
+    """Medians and extremes of the seconds, median processor time, largest memory, by name."""
+    return {
+        name: {
+            'seconds': statistics.median(run.seconds for run in these),
+            'min_seconds': min(run.seconds for run in these),
+            'max_seconds': max(run.seconds for run in these),
+            'cpu_seconds': statistics.median(run.cpu_seconds for run in these),
+            'peak_mb': max(run.peak_mb for run in these),
+            'peak_child_mb': max(run.peak_child_mb for run in these),
+        }
+        for name, these in runs.items()
+    }
+
+
+def time_ratio(runs: Runs, name: str, base: str) -> float:
+    """Median over the rounds of the seconds of `name` by those of `base`."""
+    return paired_ratio(*([run.seconds for run in runs[key]] for key in (name, base))).median
+
+
+def runs_table(runs: Runs, *, base: str) -> Table:
+    """A row for each function; the last column compares it with `base`."""
+    titles = {'seconds': '.2f', 'min': '.2f', 'max': '.2f', 'CPU s': '.2f', 'peak MB': '.0f'}
+    titles |= {'per worker': '.0f', f'x {base}': '.2f'}
+    rows = tuple(
+        (name, *values.values(), time_ratio(runs, name, base))
+        for name, values in summarize(runs).items()
+    )
+    columns = (Column(title, title, form) for title, form in titles.items())
+    return Table((Column('name', '', left=True), *columns), rows)
