@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import json
-import os
-import platform
-import shlex
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed.detector.configs import Contender
+from benchmarks.common.records import describe_run
+from benchmarks.speed.detector.contenders import Contender
 from mmdet_multigrain.launch import check_file
 from mmdet_multigrain.utils.errors import MultigrainError
-from mmdet_multigrain.utils.parallel import default_workers
 
 FORMAT = 'detector benchmark 1'
 
 
 class RecordError(MultigrainError):
-    """A file is no record of a benchmark, or of another one; the message is one line."""
+    """A file is not a record of a benchmark, or is one of another benchmark."""
 
 
 def begin(contenders: Sequence[Contender], plan: Any) -> dict[str, Any]:
@@ -32,41 +27,22 @@ def begin(contenders: Sequence[Contender], plan: Any) -> dict[str, Any]:
         contenders: What will be measured.
         plan: What they will do.
     """
-    # Through JSON, as what is read from a file is: lists, not tuples.
-    return json.loads(
-        json.dumps(
-            {
-                'format': FORMAT,
-                'runs': [_describe_run()],
-                'plan': dataclasses.asdict(plan),
-                'configs': {
-                    one.name: {
-                        'source': one.source,
-                        'precision': one.precision,
-                        'speed': one.speed,
-                        'reference': one.reference,
-                        'sha256': one.digest,
-                    }
-                    for one in contenders
-                },
-                'images': {},
-                'measured': {},
-            }
-        )
-    )
-
-
-def describe(record: dict[str, Any], workers: Mapping[str, Any]) -> None:
-    """Note what the contenders' processes say of themselves."""
-    for name, config in record['configs'].items():
-        config.update(workers[name].description)
+    record = {
+        'format': FORMAT,
+        'runs': [describe_run()],
+        'plan': dataclasses.asdict(plan),
+        'configs': {one.name: one.describe() for one in contenders},
+        'images': {},
+        'measured': {},
+    }
+    return json.loads(json.dumps(record))  # as if read from a file: lists, not tuples
 
 
 def add_peaks(record: dict[str, Any], workers: Mapping[str, Any]) -> None:
-    """Note the FLOP/s of a large matrix product, measured once for each precision.
+    """Record the FLOP/s of a large matrix product, measured once for each precision.
 
-    Last of all: the process that has done it would go on with another state of its allocator,
-    which makes inference of small images faster by some percent.
+    Last of all: it changes the state of the process's allocator, which would make inference of
+    small images a few percent faster.
     """
     peaks: dict[tuple[str, str], float] = {}
     for name, config in record['configs'].items():
@@ -76,47 +52,23 @@ def add_peaks(record: dict[str, Any], workers: Mapping[str, Any]) -> None:
         config['matmul_flops'] = peaks[precision]
 
 
-def _describe_run() -> dict[str, Any]:
-    """The command of now, the code and the machine that it runs on."""
-    import mmdet_multigrain
-    from mmdet_multigrain.engine.hooks.run_record_hook import git_revision, versions
-
-    memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
-    return {
-        'command': shlex.join(['python', '-m', 'benchmarks.speed.detectors', *sys.argv[1:]]),
-        'began': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
-        'git_revision': git_revision(Path(mmdet_multigrain.__file__).parent),
-        'versions': versions(),
-        'system': f'{platform.system()} {platform.machine()}',
-        'processor': _processor(),
-        'cores': default_workers(),
-        'memory_gib': round(memory / 2**30, 1),
-        'load_average': os.getloadavg()[0],
-    }
-
-
-def _processor() -> str:
-    lines = Path('/proc/cpuinfo').read_text().splitlines()
-    return next((line.partition(': ')[2] for line in lines if line.startswith('model name')), '')
-
-
 def read_record(path: Path) -> dict[str, Any]:
     """A record from its file.
 
     Raises:
-        RecordError: It is none.
+        RecordError: It is not a record.
     """
     try:
         record = json.loads(check_file(path, 'file of a benchmark').read_bytes())
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
         record = None
     if not isinstance(record, dict) or record.get('format') != FORMAT:
-        raise RecordError(f'{path}: not a file that benchmarks.speed.detectors wrote; name another')
+        raise RecordError(f'{path}: not a file of the benchmark of detectors; name another')
     return record
 
 
 def check_same(record: Mapping[str, Any], new: Mapping[str, Any], *, path: Path) -> None:
-    """Raise a RecordError if the rounds of a record cannot stand beside those of another.
+    """Raise a RecordError if the rounds of two records must not be mixed.
 
     Args:
         record: The one.
@@ -132,7 +84,7 @@ def check_same(record: Mapping[str, Any], new: Mapping[str, Any], *, path: Path)
 
 
 def _differences(record: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    """What makes the timings of two records something else, in words."""
+    """Why the timings of two records cannot be compared, in words."""
     for key, value in record['plan'].items():
         if value != new['plan'].get(key):
             yield f'{key} ({value}, now {new["plan"].get(key)})'
@@ -148,12 +100,11 @@ def _differences(record: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[
 
 
 def joined(record: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """A record with the rounds of another one behind its own; see `check_same`."""
-    configs = {
-        name: config
-        | {'matmul_flops': max(config['matmul_flops'], new['configs'][name]['matmul_flops'])}
-        for name, config in record['configs'].items()
-    }
+    """A record with the rounds of another one after its own; see `check_same`."""
+    configs = {}
+    for name, config in record['configs'].items():
+        peak = max(config['matmul_flops'], new['configs'][name]['matmul_flops'])
+        configs[name] = config | {'matmul_flops': peak}
     measured = dict(record['measured'])
     for what, values in new['measured'].items():
         measured[what] = _joined(measured[what], values) if what in measured else values
@@ -167,7 +118,7 @@ def joined(record: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _joined(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """The timings of two runs of one kind."""
+    """The timings of two runs of one kind of work."""
     lists = {
         key: {name: values + new[key][name] for name, values in old[key].items()}
         for key in ('seconds', 'stages')

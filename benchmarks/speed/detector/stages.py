@@ -1,7 +1,7 @@
 """Where the time of a step goes: clocks on the parts of a two-stage detector, and its FLOPs.
 
-The clocks are put on instances for one profiled step and taken off again, so that the steps whose
-time is reported run the detector as it is.
+The clocks are on the instances for one profiled step only, so the steps whose time is reported run
+the unchanged detector.
 """
 
 from __future__ import annotations
@@ -11,44 +11,45 @@ import functools
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-# (stage, part of the model, method), for training and for inference. A method that runs within
-# another one's time is not counted there.
+# (stage, part of the model, method). A method that runs within another one's time is not counted
+# there.
 _COMMON = (
     ('preprocessing', 'data_preprocessor', 'forward'),
     ('backbone', 'backbone', 'forward'),
     ('neck', 'neck', 'forward'),
-)
-TRAINING = (
-    *_COMMON,
-    ('RPN', 'rpn_head', 'loss_and_predict'),
-    ('RPN loss', 'rpn_head', 'loss_by_feat'),
-    ('RoI sampling', 'roi_head', 'loss'),
-    ('RoIAlign', 'roi_head.bbox_roi_extractor', 'forward'),
-    ('RoI head', 'roi_head.bbox_head', 'forward'),
-    ('RoI loss', 'roi_head.bbox_head', 'loss_and_target'),
-)
-INFERENCE = (
-    *_COMMON,
-    ('RPN', 'rpn_head', 'predict'),
-    ('RoI post-processing', 'roi_head', 'predict'),
     ('RoIAlign', 'roi_head.bbox_roi_extractor', 'forward'),
     ('RoI head', 'roi_head.bbox_head', 'forward'),
 )
-STAGES = {'training': TRAINING, 'inference': INFERENCE}
+STAGES = {
+    'training': (
+        *_COMMON,
+        ('RPN', 'rpn_head', 'loss_and_predict'),
+        ('RPN loss', 'rpn_head', 'loss_by_feat'),
+        ('RoI sampling', 'roi_head', 'loss'),
+        ('RoI loss', 'roi_head.bbox_head', 'loss_and_target'),
+    ),
+    'inference': (
+        *_COMMON,
+        ('RPN', 'rpn_head', 'predict'),
+        ('RoI post-processing', 'roi_head', 'predict'),
+    ),
+}
 OPTIMIZER = (('backward', 'backward'), ('optimizer', 'step'), ('optimizer', 'zero_grad'))
+OTHER = 'other'  # whatever no stage holds
 
 
 class StageClock:
     """Seconds by stage; while a stage runs within another, the outer one's clock stands still.
 
     Args:
-        synchronise: Called before each look at the clock, to wait for a device.
-        clock: Seconds of now.
+        synchronize: Called before each look at the clock, to wait for a device.
+        clock: Current time in seconds.
 
     Attributes:
         seconds: By stage, in the order in which they first began.
@@ -56,17 +57,17 @@ class StageClock:
 
     def __init__(
         self,
-        synchronise: Callable[[], None] = lambda: None,
+        synchronize: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._synchronise, self._clock = synchronise, clock
+        self._synchronize, self._clock = synchronize, clock
         self.seconds: dict[str, float] = {}
         self._running: list[str] = []
         self._since = 0.0
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Count the time of the block to a stage."""
+        """Count the time of the block, or of the decorated function, to a stage."""
         self._charge()
         self.seconds.setdefault(name, 0.0)
         self._running.append(name)
@@ -77,7 +78,7 @@ class StageClock:
             self._running.pop()
 
     def _charge(self) -> None:
-        self._synchronise()
+        self._synchronize()
         now = self._clock()
         if self._running:
             self.seconds[self._running[-1]] += now - self._since
@@ -86,48 +87,20 @@ class StageClock:
 
 @contextlib.contextmanager
 def clocked(clock: StageClock, targets: list[tuple[str, Any, str]]) -> Iterator[None]:
-    """Let methods of instances count to stages within the block.
-
-    Args:
-        clock: What counts.
-        targets: (stage, instance, name of the method).
-    """
+    """Count methods of instances, given as (stage, instance, method), to stages in the block."""
     with contextlib.ExitStack() as stack:
         for stage, instance, name in targets:
-            method = _timed(clock, stage, getattr(instance, name))
-            stack.enter_context(replaced(instance, name, method))
+            method = clock.stage(stage)(getattr(instance, name))
+            stack.enter_context(mock.patch.object(instance, name, method))
         yield
-
-
-def _timed(clock: StageClock, stage: str, method: Callable) -> Callable:
-    @functools.wraps(method)
-    def timed(*args, **kwargs):
-        with clock.stage(stage):
-            return method(*args, **kwargs)
-
-    return timed
-
-
-@contextlib.contextmanager
-def replaced(instance: Any, name: str, method: Callable) -> Iterator[None]:
-    """Have another method on one instance, whose class stays as it is."""
-    own = vars(instance).get(name)
-    setattr(instance, name, method)
-    try:
-        yield
-    finally:
-        if own is None:
-            delattr(instance, name)
-        else:
-            setattr(instance, name, own)
 
 
 def find_targets(
     model: nn.Module, stages: tuple[tuple[str, str, str], ...]
 ) -> list[tuple[str, Any, str]]:
-    """The instances of a model that stages name; parts that it lacks are left out.
+    """The instances of a model that stages name, without parts that it lacks.
 
-    A list of modules (the heads of Cascade R-CNN) stands for all of them.
+    For a list of modules (the heads of Cascade R-CNN) these are all of them.
     """
     found = []
     for stage, path, method in stages:
@@ -153,7 +126,7 @@ def count_flops(step: Callable[[], Any]) -> int:
 def matmul_peak(
     device: torch.device, dtype: torch.dtype, *, size: int | None = None, repeats: int = 5
 ) -> float:
-    """FLOP/s of a large matrix product here and now: what the device gives at best.
+    """FLOP/s of a large matrix product: the best that the device gives.
 
     Args:
         device: Where.
@@ -166,15 +139,36 @@ def matmul_peak(
     left, right = (torch.randn(size, size, generator=generator).to(device, dtype) for _ in range(2))
     seconds = []
     for _ in range(repeats + 1):  # the first one only warms up
-        synchronise(device)
+        synchronize(device)
         start = time.perf_counter()
         torch.mm(left, right)
-        synchronise(device)
+        synchronize(device)
         seconds.append(time.perf_counter() - start)
     return 2 * size**3 / min(seconds[1:])
 
 
-def synchronise(device: torch.device) -> None:
-    """Wait until a device has done what it was given; a CPU always has."""
+def synchronize(device: torch.device) -> None:
+    """Wait until a device has finished its work; a CPU always has."""
     if device.type == 'cuda':
         torch.cuda.synchronize(device)
+
+
+@contextlib.contextmanager
+def counting_rois(model: nn.Module) -> Iterator[dict[str, int]]:
+    """Count the RoIs that a two-stage detector samples to learn from: all and positive ones."""
+    rois: dict[str, int] = {}
+    sampler = getattr(getattr(model, 'roi_head', None), 'bbox_sampler', None)
+    if not hasattr(sampler, 'sample'):
+        yield rois
+        return
+    rois |= {'rois': 0, 'positive_rois': 0}
+    sample = sampler.sample
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        result = sample(*args, **kwargs)
+        rois['rois'] += len(result.priors)
+        rois['positive_rois'] += len(result.pos_priors)
+        return result
+
+    with mock.patch.object(sampler, 'sample', counted):
+        yield rois

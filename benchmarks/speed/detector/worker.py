@@ -1,7 +1,7 @@
 """The process of one contender: builds it as training does, then does one thing at a time.
 
-Here belongs what runs in that process. It waits for a request, does it, answers, and waits again;
-so peak memory is the contender's own, and nothing of it runs while another one is timed.
+It waits for a request, answers it, and waits again. So peak memory is the contender's own, and it
+does nothing while another one is timed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import signal
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -35,28 +35,28 @@ from mmengine.runner.base_loop import BaseLoop
 from mmengine.utils import import_modules_from_strings
 from torch.utils.data import DataLoader
 
-from benchmarks.speed.detector import data as detector_data
-from benchmarks.speed.detector import inputs as detector_inputs
-from benchmarks.speed.detector import stages as detector_stages
-from benchmarks.speed.detector.configs import Contender, num_classes
-from benchmarks.speed.detector.report import OTHER
+from benchmarks.common.processes import peak_mb
+from benchmarks.speed.detector import batches, stages
+from benchmarks.speed.detector.contenders import Contender, num_classes
+from benchmarks.speed.detector.evaluation import Evaluation
 from mmdet_multigrain.engine.optimizers.autocast_optim_wrapper import AutocastOptimWrapper
 
-# Hooks of a run that look at its data or its checkpoint; there are none here.
+# Hooks of a run that look at its data or its checkpoint, which do not exist here.
 _LEFT_OUT_HOOKS = ('PreflightHook', 'CheckpointReportHook', 'RunRecordHook')
 # Hooks that mmengine adds unless told otherwise: they write logs and checkpoints.
 _DEFAULT_HOOKS = ('timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
+_TEST_KEYS = [f'{part}_{key}' for part in ('val', 'test') for key in ('dataloader', 'cfg')]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What all contenders do alike.
+    """What all contenders do.
 
     Attributes:
         images: 'dataset', or 'synthetic' for drawn ones.
         scale: (width, height) of drawn images.
         batch: Images of a training step.
-        batches: How many different batches there are; steps take them in turn.
+        batches: Number of different batches; steps take them in turn.
         steps: Steps of one timing.
         loader_workers: Processes of the data loader; None: as the config says.
         loader_batches: Batches of one timing of the data loader.
@@ -76,12 +76,9 @@ class Plan:
 
     def images_of(self, what: str) -> int:
         """How many images one timing takes, or one step of it."""
-        return {
-            'training': self.batch,
-            'inference': 1,
-            'evaluation': self.eval_images,
-            'data': self.batch * self.loader_batches,
-        }[what]
+        data = self.batch * self.loader_batches
+        numbers = {'training': self.batch, 'inference': 1, 'data': data}
+        return (numbers | {'evaluation': self.eval_images})[what]
 
 
 def serve(
@@ -89,28 +86,21 @@ def serve(
 ) -> None:
     """Answer requests (method of `Steps`, arguments) until the parent is gone.
 
+    The first answer, unasked, is what `Steps.describe` gives. An answer is ('done', value) or
+    ('error', one line); after an error the process ends.
+
     Args:
         connection: To the parent.
         contender: What to build.
         shared: Config whose classes and images all contenders take.
-        plan: What all contenders do alike.
+        plan: What all contenders do.
         folder: For temporary files.
-
-    The first answer, unasked, is what `Steps.describe` gives. An answer is ('done', value) or
-    ('error', one line); after an error the process ends.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     try:
-        BenchmarkRunner.of(contender, folder, plan.seed).serve(
-            functools.partial(
-                Steps,
-                cfg=contender.cfg,
-                shared=shared,
-                plan=plan,
-                folder=Path(folder),
-                connection=connection,
-            )
-        )
+        runner = BenchmarkRunner.of(contender, folder, plan.seed)
+        runner.steps = Steps(runner, contender.cfg, shared, plan, Path(folder), connection)
+        runner.train()
     except (BrokenPipeError, EOFError):  # the parent is gone
         return
     except Exception as error:  # noqa: BLE001 (whatever it is, the parent tells the user)
@@ -124,6 +114,8 @@ class BenchmarkRunner(Runner):
 
     So model, optimizer, hooks, compilation and the like are what the config says, as in training.
     """
+
+    steps: Steps
 
     @classmethod
     def of(cls, contender: Contender, work_dir: str, seed: int) -> BenchmarkRunner:
@@ -143,11 +135,7 @@ class BenchmarkRunner(Runner):
             default_hooks=dict.fromkeys(_DEFAULT_HOOKS),
             randomness=dict(seed=seed),
             experiment_name=f'benchmark_{os.getpid()}',
-            **{
-                f'{part}_{key}': None
-                for part in ('val', 'test')
-                for key in ('dataloader', 'cfg', 'evaluator')
-            },
+            **dict.fromkeys([*_TEST_KEYS, 'val_evaluator', 'test_evaluator']),
         )
         for key, value in changes.items():  # ConfigDict.update would merge
             cfg[key] = value
@@ -158,23 +146,18 @@ class BenchmarkRunner(Runner):
         warnings.filterwarnings('ignore', message='Multi-processing start method')
         return cls.from_cfg(cfg)
 
-    def serve(self, steps: Callable[[Runner], BaseLoop]) -> None:
-        """Train, with this loop in place of the config's."""
-        self._steps = steps
-        self.train()
-
     def build_train_loop(self, loop: Any) -> BaseLoop:
-        """In place of the config's loop."""
-        return self._steps(self)
+        """Replace the config's loop."""
+        return self.steps
 
     def _init_model_weights(self) -> None:
-        """Draw weights as from a fresh seed: equal parts of contenders get equal weights."""
+        """Draw weights from a fresh seed: equal parts of contenders get equal weights."""
         set_random_seed(self.seed)
         super()._init_model_weights()
 
 
 class Steps(BaseLoop):
-    """What can be asked of a contender. Numbers of steps say which batch and which seed."""
+    """What can be asked of a contender. The number of a step selects its batch and its seed."""
 
     # What hooks ask a loop for.
     iter, max_iters, epoch, max_epochs = 0, 1, 0, 1
@@ -182,7 +165,6 @@ class Steps(BaseLoop):
     def __init__(
         self,
         runner: Runner,
-        *,
         cfg: Any,
         shared: Any,
         plan: Plan,
@@ -192,14 +174,14 @@ class Steps(BaseLoop):
         super().__init__(runner, SimpleNamespace(dataset=None))
         self.cfg, self.shared, self.plan = cfg, shared, plan
         self.folder, self.connection = folder, connection
-        self.model = runner.model
-        self.device = next(self.model.parameters()).device
 
     def run(self) -> None:
         """Answer requests."""
+        self.model = self.runner.model
+        self.device = next(self.model.parameters()).device
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')
-        # A rate of zero does all the work and leaves the weights, so that repeats are alike.
+        # With a rate of 0 all the work is done and the weights stay, so that repeats are equal.
         for group in self.runner.optim_wrapper.optimizer.param_groups:
             group['lr'] = 0.0
         self.connection.send(('done', self.describe()))
@@ -209,66 +191,56 @@ class Steps(BaseLoop):
 
     def describe(self) -> dict[str, Any]:
         """What was built, and where it runs."""
-        sizes = [
-            (parameter.numel(), parameter.requires_grad) for parameter in self.model.parameters()
-        ]
+        parameters = list(self.model.parameters())
+        cuda = self.device.type == 'cuda'
         return {
-            'parameters': sum(size for size, _ in sizes),
-            'trained_parameters': sum(size for size, trained in sizes if trained),
+            'parameters': sum(one.numel() for one in parameters),
+            'trained_parameters': sum(one.numel() for one in parameters if one.requires_grad),
             'dtype': str(self._dtype).removeprefix('torch.'),
             'threads': torch.get_num_threads(),
-            'device': (
-                torch.cuda.get_device_name(self.device)
-                if self.device.type == 'cuda'
-                else str(self.device)
-            ),
+            'device': torch.cuda.get_device_name(self.device) if cuda else str(self.device),
         }
 
     def time(self, *, what: str, number: int) -> float:
         """Seconds of one timing; of training and inference, the mean over the plan's steps.
 
-        Training: preprocessing, forward, losses, backward, optimizer, and the config's own hooks.
-        Inference: preprocessing, detection and post-processing of one image.
-        Data: the plan's batches from the training loader. Evaluation: the metric, see
-        `detector_data`.
+        Training is preprocessing, forward, losses, backward, optimizer and the config's own hooks;
+        inference preprocessing, detection and post-processing of one image; data the plan's
+        batches from the training loader; evaluation the metric.
         """
         if what == 'data':
-            return detector_data.loading_seconds(self._loader, self.plan.loader_batches)
+            return batches.loading_seconds(self._loader, self.plan.loader_batches)
         if what == 'evaluation':
             return self._evaluation.seconds()
         seconds = 0.0
         for place in range(number * self.plan.steps, (number + 1) * self.plan.steps):
             step = self._step(what, place)
-            detector_stages.synchronise(self.device)
+            stages.synchronize(self.device)
             start = time.perf_counter()
             step()
-            detector_stages.synchronise(self.device)
+            stages.synchronize(self.device)
             seconds += time.perf_counter() - start
         return seconds / self.plan.steps
 
     def profile(self, *, what: str, number: int) -> dict[str, Any]:
         """Seconds by stage of one step, and the RoIs that it sampled, all and positive."""
-        clock = detector_stages.StageClock(
-            functools.partial(detector_stages.synchronise, self.device)
-        )
-        targets = detector_stages.find_targets(self.model, detector_stages.STAGES[what])
+        clock = stages.StageClock(functools.partial(stages.synchronize, self.device))
+        targets = stages.find_targets(self.model, stages.STAGES[what])
         if what == 'training':
-            targets += [
-                (stage, self.runner.optim_wrapper, method)
-                for stage, method in detector_stages.OPTIMIZER
-            ]
+            wrapper = self.runner.optim_wrapper
+            targets += [(stage, wrapper, method) for stage, method in stages.OPTIMIZER]
         step = self._step(what, number * self.plan.steps)
         with (
-            _counting_rois(self.model) as rois,
-            detector_stages.clocked(clock, targets),
-            clock.stage(OTHER),
+            stages.counting_rois(self.model) as rois,
+            stages.clocked(clock, targets),
+            clock.stage(stages.OTHER),
         ):
             step()
         return {'seconds': clock.seconds, **rois}
 
     def flops(self, *, what: str) -> int:
         """Floating-point operations of one step."""
-        return detector_stages.count_flops(self._step(what, 0))
+        return stages.count_flops(self._step(what, 0))
 
     def matmul_peak(self) -> float:
         """FLOP/s of a large matrix product in the contender's precision."""
@@ -276,7 +248,7 @@ class Steps(BaseLoop):
         before = torch.backends.cuda.matmul.allow_tf32
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32
         try:
-            return detector_stages.matmul_peak(self.device, self._dtype)
+            return stages.matmul_peak(self.device, self._dtype)
         finally:
             torch.backends.cuda.matmul.allow_tf32 = before
 
@@ -291,21 +263,20 @@ class Steps(BaseLoop):
         """Peak memory since the last reset, 10^6 bytes: resident, or PyTorch's on a GPU."""
         if self.device.type == 'cuda':
             return torch.cuda.max_memory_allocated(self.device) / 1e6
-        status = Path('/proc/self/status').read_text().split()
-        return int(status[status.index('VmHWM:') + 1]) * 1024 / 1e6
+        return peak_mb()
 
     @property
     def _dtype(self) -> torch.dtype:
-        """That of matrix products."""
+        """The type of matrix products."""
         wrapper = self.runner.optim_wrapper
         if isinstance(wrapper, AmpOptimWrapper):
             return wrapper.cast_dtype or torch.float16
         return wrapper.dtype if isinstance(wrapper, AutocastOptimWrapper) else torch.float32
 
     def _step(self, what: str, place: int) -> Callable[[], None]:
-        """One step, ready to run: the same batch and draws for all contenders."""
-        batches = self._batches(what)
-        data = detector_inputs.fresh(batches[place % len(batches)])
+        """One step, ready to run: the same batch and random numbers for all contenders."""
+        choice = self._batches(what)
+        data = batches.fresh(choice[place % len(choice)])
         torch.manual_seed(self.plan.seed + place)
         return functools.partial(getattr(self, f'_{what}_step'), place, data)
 
@@ -325,56 +296,24 @@ class Steps(BaseLoop):
     @functools.cached_property
     def _loader(self) -> DataLoader:
         loader, workers = self.cfg.train_dataloader, self.plan.loader_workers
-        return detector_data.build_loader(
-            loader,
-            batch=self.plan.batch,
-            seed=self.plan.seed,
-            workers=loader['num_workers'] if workers is None else workers,
-        )
+        workers = loader['num_workers'] if workers is None else workers
+        options = dict(batch=self.plan.batch, seed=self.plan.seed, workers=workers)
+        return batches.build_loader(loader, **options)
 
     @functools.cached_property
-    def _evaluation(self) -> detector_data.Evaluation:
-        return detector_data.Evaluation(
-            self.cfg, images=self.plan.eval_images, folder=self.folder, seed=self.plan.seed
-        )
+    def _evaluation(self) -> Evaluation:
+        options = dict(images=self.plan.eval_images, seed=self.plan.seed)
+        return Evaluation(self.cfg, folder=self.folder, **options)
 
     @functools.cache  # noqa: B019 (lives as long as the process)
     def _batches(self, what: str) -> list[dict]:
-        training = what == 'training'
-        batch = self.plan.batch if training else 1
+        options = dict(batch=self.plan.batch if what == 'training' else 1, seed=self.plan.seed)
         if self.plan.images == 'dataset':
-            loader = self.shared.train_dataloader if training else self.shared.test_dataloader
-            return detector_data.load_batches(
-                detector_data.build_loader(loader, batch=batch, workers=0, seed=self.plan.seed),
-                self.plan.batches,
-            )
-        width, height = self.plan.scale
-        return detector_inputs.draw_batches(
-            self.plan.batches,
-            batch=batch,
-            width=width,
-            height=height,
-            num_classes=num_classes(self.shared),
-            seed=self.plan.seed,
+            part = 'train' if what == 'training' else 'test'
+            loader = self.shared[f'{part}_dataloader']
+            loader = batches.build_loader(loader, workers=0, **options)
+            return batches.load_batches(loader, self.plan.batches)
+        classes = num_classes(self.shared)
+        return batches.draw_batches(
+            self.plan.batches, size=self.plan.scale, num_classes=classes, **options
         )
-
-
-@contextlib.contextmanager
-def _counting_rois(model: torch.nn.Module) -> Iterator[dict[str, int]]:
-    """Count the RoIs that a two-stage detector samples to learn from."""
-    rois = {}
-    sampler = getattr(getattr(model, 'roi_head', None), 'bbox_sampler', None)
-    if not hasattr(sampler, 'sample'):
-        yield rois
-        return
-    rois.update(rois=0, positive_rois=0)
-    sample = sampler.sample
-
-    def counted(*args, **kwargs):
-        result = sample(*args, **kwargs)
-        rois['rois'] += len(result.priors)
-        rois['positive_rois'] += len(result.pos_priors)
-        return result
-
-    with detector_stages.replaced(sampler, 'sample', counted):
-        yield rois

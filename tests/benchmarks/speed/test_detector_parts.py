@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import itertools
 import multiprocessing
-from math import comb
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,54 +12,18 @@ import pytest
 import torch
 from torch import nn
 
-import benchmarks.speed.detector.record
-import benchmarks.speed.detector.rounds
-import benchmarks.speed.detector.worker
+from benchmarks.speed.detector import batches, contenders, processes, stages, tables, worker
+from benchmarks.speed.detector import record as records
 
 CONFIGS = Path(__file__).resolve().parents[3] / 'configs' / 'multigrain'
-detector = benchmarks.speed.detector
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device here')
 
 
 # Arithmetic
 
 
-def test_paired_ratio():
-    ratio = detector.report.paired_ratio([2, 3, 8], [1, 2, 2])
-    assert (ratio.median, ratio.low, ratio.high) == (2, 1.5, 4)  # of 2, 1.5 and 4
-    # Ten rounds: one ratio may lie outside at each end, 2 (1 + 10) / 1024 being below 5 %.
-    ratio = detector.report.paired_ratio(range(1, 11), [1] * 10)
-    assert (ratio.median, ratio.low, ratio.high) == (5.5, 2, 9)
-
-
-def test_ratios_are_of_the_same_round():
-    slower = [1.1, 2.2, 11, 5.5]  # the machine is busy at times, for both alike
-    ratio = detector.report.paired_ratio(slower, [1, 2, 10, 5])
-    assert ratio.low == pytest.approx(1.1) and ratio.high == pytest.approx(1.1)
-
-
-@pytest.mark.parametrize(('rounds', 'rank'), [(1, 1), (5, 1), (6, 1), (9, 2), (20, 6), (40, 14)])
-def test_interval_rank(rounds, rank):
-    assert detector.report.interval_rank(rounds) == rank
-
-
-def test_interval_covers_as_it_says():
-    for rounds in range(6, 60):
-        rank = detector.report.interval_rank(rounds)
-
-        def outside(rank, rounds=rounds):
-            return 2 * sum(comb(rounds, number) for number in range(rank)) / 2**rounds
-
-        assert outside(rank) <= 0.05 < outside(rank + 1)
-
-
-def test_quartiles():
-    assert detector.report.quartiles([1, 2, 3, 4, 5]) == (2, 4)
-    assert detector.report.quartiles([7]) == (7, 7)
-
-
 def test_stage_shares():
-    shares = detector.report.stage_shares(
+    shares = tables.stage_shares(
         [
             {'seconds': {'other': 1, 'backbone': 4, 'head': 5}},
             {'seconds': {'other': 1, 'backbone': 8, 'head': 3}},
@@ -104,26 +67,25 @@ def record_of(seconds, **more):
 
 
 def test_rows_by_hand():
-    row = detector.report.summarize(record_of({'a': [1, 2, 1], 'b': [2, 2, 3]}), 'training')['b']
+    row = tables.summarize(record_of({'a': [1, 2, 1], 'b': [2, 2, 3]}), 'training')['b']
     assert row == {
-        'seconds': 2,
-        'spread': 0.5,
+        'name': 'b',
+        'ms': 2000,
+        'spread': 500,
         'images_per_second': 2,
         'ratio': 2,
-        'ratio_low': 1,
-        'ratio_high': 3,
+        'interval': '1.000 to 3.000',
         'peak_mb': 100,
         'gflops': 10,
-        'utilisation': 0.1,
+        'utilization': 0.1,
         'shares': {'other': 0.25, 'neck': 0.75},
-        'rois': 10,
         'positive_rois': 2.5,
     }
 
 
 @pytest.mark.parametrize('markdown', [False, True])
 def test_tables(markdown):
-    text = detector.report.tables(record_of({'a': [1, 2, 1], 'b': [2, 2, 3]}), markdown=markdown)
+    text = tables.tables(record_of({'a': [1, 2, 1], 'b': [2, 2, 3]}), markdown=markdown)
     assert text.startswith(
         'Training step, batch of 4, drawn images of 64 x 48 px: 3 rounds, '
         'ratios to a; P, 1 threads, PyTorch 2\n\n'
@@ -151,7 +113,7 @@ def test_tables_without_stages():
     measured = record['measured'].pop('training')
     record['measured']['data'] = {key: measured[key] for key in ('seconds', 'peak_mb')}
     record['images'] = {'data': 64}
-    text = detector.report.tables(record)
+    text = tables.tables(record)
     assert 'Data loading, 64 images: 1 rounds' in text and 'images/s' in text
     assert 'GFLOP' not in text and 'share' not in text
 
@@ -161,7 +123,7 @@ def test_tables_without_stages():
 
 def test_clock_of_nested_stages():
     ticks = iter([0, 1, 3, 6, 10, 15])
-    clock = detector.stages.StageClock(clock=lambda: next(ticks))
+    clock = stages.StageClock(clock=lambda: next(ticks))
     with clock.stage('step'):
         with clock.stage('head'):
             with clock.stage('loss'):
@@ -171,14 +133,14 @@ def test_clock_of_nested_stages():
 
 def test_clocks_are_taken_off_again():
     module = nn.Linear(2, 2)
-    clock = detector.stages.StageClock()
-    with detector.stages.clocked(clock, [('layer', module, 'forward')]):
+    clock = stages.StageClock()
+    with stages.clocked(clock, [('layer', module, 'forward')]):
         module(torch.ones(1, 2))
     assert list(clock.seconds) == ['layer'] and clock.seconds['layer'] > 0
     assert 'forward' not in vars(module) and nn.Linear.forward is type(module).forward
     with (
         pytest.raises(RuntimeError),
-        detector.stages.clocked(clock, [('layer', module, 'forward')]),
+        stages.clocked(clock, [('layer', module, 'forward')]),
     ):
         module(torch.ones(1, 3))
     assert 'forward' not in vars(module)
@@ -187,7 +149,7 @@ def test_clocks_are_taken_off_again():
 def test_a_method_put_on_the_instance_comes_back():
     module = nn.Linear(2, 2)
     module.forward = own = lambda x: x
-    with detector.stages.clocked(detector.stages.StageClock(), [('layer', module, 'forward')]):
+    with stages.clocked(stages.StageClock(), [('layer', module, 'forward')]):
         assert module.forward is not own
     assert module.forward is own
 
@@ -196,7 +158,7 @@ def test_targets_of_lists_and_of_absent_parts():
     model = nn.Module()
     model.roi_head = nn.Module()
     model.roi_head.bbox_head = nn.ModuleList([nn.Linear(1, 1), nn.Linear(1, 1)])
-    found = detector.stages.find_targets(
+    found = stages.find_targets(
         model,
         (
             ('head', 'roi_head.bbox_head', 'forward'),
@@ -209,28 +171,28 @@ def test_targets_of_lists_and_of_absent_parts():
 
 def test_flops_by_hand():
     layer = nn.Linear(8, 16, bias=False)
-    assert detector.stages.count_flops(lambda: layer(torch.ones(4, 8))) == 2 * 4 * 8 * 16
+    assert stages.count_flops(lambda: layer(torch.ones(4, 8))) == 2 * 4 * 8 * 16
     # Backward adds the gradient of the weights; the input needs none.
     step = lambda: layer(torch.ones(4, 8)).sum().backward()  # noqa: E731
-    assert detector.stages.count_flops(step) == 2 * 2 * 4 * 8 * 16
+    assert stages.count_flops(step) == 2 * 2 * 4 * 8 * 16
 
 
 def test_matmul_peak():
-    peak = detector.stages.matmul_peak(torch.device('cpu'), torch.float32, size=256, repeats=2)
+    peak = stages.matmul_peak(torch.device('cpu'), torch.float32, size=256, repeats=2)
     assert 1e8 < peak < 1e15
 
 
 @needs_gpu
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float16, torch.bfloat16])
 def test_matmul_peak_on_a_gpu(dtype):
-    assert detector.stages.matmul_peak(torch.device('cuda'), dtype) > 1e12
+    assert stages.matmul_peak(torch.device('cuda'), dtype) > 1e12
 
 
 # What is compared
 
 
 def load(*names, **options):
-    return detector.configs.load([str(CONFIGS / f'{name}.py') for name in names], **options)
+    return contenders.load([str(CONFIGS / f'{name}.py') for name in names], **options)
 
 
 def test_stock_of_r101_is_that_of_the_installed_mmdet():
@@ -310,7 +272,7 @@ def test_another_reference():
 
 
 def test_configs_that_cannot_be_compared(tmp_path):
-    load_all = detector.configs.load
+    load_all = contenders.load
     path = CONFIGS / 'wgroup_r18_fpn_synthetic.py'
     other = tmp_path / path.name
     other.write_text(f'_base_ = {str(path)!r}\n')
@@ -318,20 +280,20 @@ def test_configs_that_cannot_be_compared(tmp_path):
         load_all([str(path), str(other)])
     with pytest.raises(ValueError, match='^mmdet::no/such.py: not a config of the installed mmdet'):
         load_all([str(path), 'mmdet::no/such.py'])
-    with pytest.raises(ValueError, match='^all configs are of the installed mmdet; name one'):
-        load_all([detector.configs.STOCK_CONFIGS[50]])
+    with pytest.raises(ValueError, match='^all configs are from the installed mmdet; name one'):
+        load_all([contenders.STOCK_CONFIGS[50]])
 
 
 def test_digest_is_that_of_the_content():
     first, second, other = (
-        load(name)[0][1]
+        load(name)[0][1].describe()['sha256']
         for name in (
             'wgroup_r18_fpn_synthetic',
             'wgroup_r18_fpn_synthetic',
             'merged_r18_fpn_synthetic',
         )
     )
-    assert first.digest == second.digest != other.digest
+    assert first == second != other
 
 
 # Inputs
@@ -339,14 +301,12 @@ def test_digest_is_that_of_the_content():
 
 def test_drawn_batches():
     def draw(seed):
-        return detector.inputs.draw_batches(
-            2, batch=3, width=90, height=50, num_classes=5, seed=seed
-        )
+        return batches.draw_batches(2, batch=3, size=(90, 50), num_classes=5, seed=seed)
 
-    batches = draw(0)
-    assert [len(batch['inputs']) for batch in batches] == [3, 3]
+    drawn = draw(0)
+    assert [len(batch['inputs']) for batch in drawn] == [3, 3]
     for image, sample in itertools.chain.from_iterable(
-        zip(batch['inputs'], batch['data_samples'], strict=True) for batch in batches
+        zip(batch['inputs'], batch['data_samples'], strict=True) for batch in drawn
     ):
         assert image.shape == (3, 50, 90) and image.dtype == torch.uint8
         boxes = sample.gt_instances.bboxes.tensor
@@ -354,13 +314,13 @@ def test_drawn_batches():
         assert (boxes[:, 2] <= 90).all() and (boxes[:, 3] <= 50).all()
         assert ((sample.gt_instances.labels >= 0) & (sample.gt_instances.labels < 5)).all()
     again, other = draw(0), draw(1)
-    assert torch.equal(batches[1]['inputs'][2], again[1]['inputs'][2])
-    assert not torch.equal(batches[0]['inputs'][0], other[0]['inputs'][0])
+    assert torch.equal(drawn[1]['inputs'][2], again[1]['inputs'][2])
+    assert not torch.equal(drawn[0]['inputs'][0], other[0]['inputs'][0])
 
 
 def test_a_step_gets_samples_of_its_own():
-    batch = detector.inputs.draw_batches(1, batch=1, width=32, height=32, num_classes=2, seed=0)[0]
-    fresh = detector.inputs.fresh(batch)
+    batch = batches.draw_batches(1, batch=1, size=(32, 32), num_classes=2, seed=0)[0]
+    fresh = batches.fresh(batch)
     fresh['data_samples'][0].gt_instances.labels[:] = 7
     fresh['data_samples'][0].set_metainfo(dict(img_shape=(1, 1)))
     assert (batch['data_samples'][0].gt_instances.labels < 2).all()
@@ -390,10 +350,11 @@ class FakeWorker:
 def test_contenders_take_turns():
     asked = []
     found = {name: FakeWorker(name, asked) for name in 'abc'}
-    seconds = detector.rounds.time_in_turn(found, 'training', repeats=4, warmup=1)
-    assert seconds == {name: [0.5] * 4 for name in 'abc'}
-    rounds = [asked[start : start + 3] for start in range(0, 15, 3)]
-    assert len(asked) == 15
+    measured = processes.measure(found, 'training', repeats=4, warmup=1, profiled=0)
+    assert measured['seconds'] == {name: [0.5] * 4 for name in 'abc'}
+    timings = [call for call in asked if call[1] == 'time']
+    rounds = [timings[start : start + 3] for start in range(0, 15, 3)]
+    assert len(timings) == 15
     for number, calls in enumerate(rounds):
         assert {name for name, _, _ in calls} == set('abc')
         assert all(
@@ -405,7 +366,7 @@ def test_contenders_take_turns():
 def test_what_is_measured():
     asked = []
     found = {name: FakeWorker(name, asked) for name in 'ab'}
-    measured = detector.rounds.measure(found, 'training', repeats=2, warmup=0, profiled=3)
+    measured = processes.measure(found, 'training', repeats=2, warmup=0, profiled=3)
     assert measured == {
         'seconds': {'a': [0.5] * 2, 'b': [0.5] * 2},
         'peak_mb': {'a': 7, 'b': 7},
@@ -416,14 +377,14 @@ def test_what_is_measured():
     methods = [method for name, method, _ in asked if name == 'a']
     assert methods == ['reset_peak', 'time', 'time', 'peak_mb', *['profile'] * 3, 'flops']
     for what, profiled in (('data', 3), ('training', 0)):
-        measured = detector.rounds.measure(found, what, repeats=1, warmup=0, profiled=profiled)
+        measured = processes.measure(found, what, repeats=1, warmup=0, profiled=profiled)
         assert list(measured) == ['seconds', 'peak_mb']
 
 
 def test_errors_of_a_process_name_the_contender():
     ours, theirs = multiprocessing.Pipe()
     theirs.send(('done', {'parameters': 3}))
-    worker = detector.rounds.Worker('wide', SimpleNamespace(exitcode=-9, join=lambda: None), ours)
+    worker = processes.Worker('wide', SimpleNamespace(exitcode=-9, join=lambda: None), ours)
     assert worker.description == {'parameters': 3}
     theirs.send(('error', 'no such layer'))
     with pytest.raises(ValueError, match='^wide: no such layer$'):
@@ -440,8 +401,8 @@ def test_append():
     first, second = record_of({'a': [1.0], 'b': [2.0]}), record_of({'a': [3.0], 'b': [4.0]})
     second['measured']['training']['peak_mb']['b'] = 120
     second['configs']['a']['matmul_flops'] = 60e9
-    detector.record.check_same(first, second, path=Path('x.json'))
-    joined = detector.record.joined(first, second)
+    records.check_same(first, second, path=Path('x.json'))
+    joined = records.joined(first, second)
     training = joined['measured']['training']
     assert training['seconds'] == {'a': [1, 3], 'b': [2, 4]}
     assert training['peak_mb'] == {'a': 100, 'b': 120}
@@ -454,7 +415,7 @@ def test_append_without_profiles():
     first, second = record_of({'a': [1.0]}), record_of({'a': [3.0]})
     for key in ('stages', 'flops'):
         del second['measured']['training'][key]
-    for joined in (detector.record.joined(first, second), detector.record.joined(second, first)):
+    for joined in (records.joined(first, second), records.joined(second, first)):
         training = joined['measured']['training']
         assert len(training['stages']['a']) == 1 and training['flops'] == {'a': 10**10}
         assert sorted(training['seconds']['a']) == [1, 3]
@@ -464,8 +425,8 @@ def test_append_of_something_not_measured_before():
     first, second = record_of({'a': [1.0]}), record_of({'a': [3.0]})
     second['measured'] = {'inference': second['measured']['training']}
     second['images'] = {'inference': 1}
-    detector.record.check_same(first, second, path=Path('x.json'))
-    joined = detector.record.joined(first, second)
+    records.check_same(first, second, path=Path('x.json'))
+    joined = records.joined(first, second)
     assert list(joined['measured']) == ['training', 'inference']
     assert joined['images'] == {'training': 4, 'inference': 1}
 
@@ -483,29 +444,31 @@ def test_append_to_another_measurement(change, words):
     first, second = record_of({'a': [1], 'b': [1]}), record_of({'a': [1], 'b': [1]})
     change(second)
     with pytest.raises(ValueError, match=rf'^x.json: was measured with another {words}; leave out'):
-        detector.record.check_same(first, second, path=Path('x.json'))
+        records.check_same(first, second, path=Path('x.json'))
 
 
 @pytest.mark.parametrize('content', [b'', b'[]', b'{"format": 1}', b'\xff', b'{"a": ', b'[' * 9999])
 def test_files_of_something_else(tmp_path, content):
     path = tmp_path / 'other.json'
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r'other\.json: not a file that benchmarks.speed.*wrote'):
-        detector.record.read_record(path)
+    with pytest.raises(
+        ValueError, match=r'other\.json: not a file of the benchmark of detectors; name'
+    ):
+        records.read_record(path)
 
 
 def test_a_record_begins_with_what_is_known():
     contenders, _ = load('wgroup_r18_fpn_synthetic')
-    record = detector.record.begin(contenders, detector.worker.Plan('synthetic', (64, 48), batch=2))
+    record = records.begin(contenders, worker.Plan('synthetic', (64, 48), batch=2))
     (run,) = record['runs']
     assert run['memory_gib'] > 0 and run['cores'] >= 1 and run['processor']
     assert record['plan']['scale'] == [64, 48] and record['measured'] == {}
     assert list(record['configs']) == ['stock', 'wgroup_r18_fpn_synthetic']
     later = copy.deepcopy(record)
     later['configs']['stock']['threads'] = 2
-    detector.record.check_same(later, record, path=Path('x.json'))  # not known yet
+    records.check_same(later, record, path=Path('x.json'))  # not known yet
     with pytest.raises(ValueError, match=r'another stock \(threads\)'):
-        detector.record.check_same(record, later, path=Path('x.json'))
+        records.check_same(record, later, path=Path('x.json'))
 
 
 def test_the_peak_is_measured_once_for_each_precision():
@@ -517,6 +480,6 @@ def test_the_peak_is_measured_once_for_each_precision():
             for name, dtype in zip('abc', ('float32', 'float32', 'bfloat16'), strict=True)
         }
     }
-    detector.record.add_peaks(record, workers)
+    records.add_peaks(record, workers)
     assert [name for name, _, _ in asked] == ['a', 'c']
     assert [record['configs'][name]['matmul_flops'] for name in 'abc'] == [5e9, 5e9, 5e9]

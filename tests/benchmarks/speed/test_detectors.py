@@ -154,16 +154,16 @@ def test_rounds_of_another_measurement_are_not_added(measured):
         (['no/such.py'], 'no/such.py: no such config; check the path'),
         (
             [WGROUP, '--images', 'dataset', '--cfg-options', 'data_root=nowhere'],
-            'its training annotations are not there; convert them',
+            'its training annotations do not exist; convert them',
         ),
         (
             [WGROUP, '--what', 'data', '--cfg-options', 'data_root=nowhere'],
-            'its training annotations are not there; convert them',
+            'its training annotations do not exist; convert them',
         ),
         ([WGROUP, '--speed', 'quicker'], 'no such option'),
         (
             ['--show', THIS],
-            f'{THIS.name}: not a file that benchmarks.speed.detectors wrote; name another',
+            f'{THIS.name}: not a file of the benchmark of detectors; name another',
         ),
     ],
 )
@@ -177,8 +177,8 @@ def test_wrong_inputs_are_one_line(arguments, message):
         ([], 'name configs to measure, or a file with --show'),
         ([WGROUP, '--show', 'x.json'], 'name configs to measure, or a file with --show'),
         ([WGROUP, '--append'], '--append needs --out'),
-        ([WGROUP, '--what', 'training,rest'], "'rest' is none of training, inference, data"),
-        ([WGROUP, '--precision', 'fp8'], "'fp8' is none of config, fp32"),
+        ([WGROUP, '--what', 'training,rest'], "'rest' is not one of training, inference, data"),
+        ([WGROUP, '--precision', 'fp8'], "'fp8' is not one of config, fp32"),
         ([WGROUP, '--scale', '1333'], "'1333' is not a size like 1333x800"),
         ([WGROUP, '--repeats', '0'], "'0' is not a number of at least 1"),
         ([WGROUP, '--warmup', '-1'], "'-1' is not a number of at least 0"),

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.speed.evaluation import draw_detections, draw_truth
+from benchmarks.speed.drawn_results import draw_detections, draw_truth
 from mmdet_multigrain.taxonomy import Taxonomy
 from tests.benchmarks.conftest import start
 
@@ -44,7 +44,7 @@ def test_without_pycocotools():
 @pytest.mark.parametrize('option', ['--images', '--repeats', '--resamples', '--workers'])
 def test_bad_numbers(option):
     done = run(option, 0)
-    assert done.status == 2 and f'{option} must be at least 1' in done.err
+    assert done.status == 2 and f"{option}: '0' is not a number of at least 1" in done.err
 
 
 def test_what_is_drawn():

@@ -1,6 +1,6 @@
-"""What the benchmark of detectors compares: configs, and the stock detector that they answer to.
+"""The contenders of the benchmark of detectors: configs, and the stock detector to compare with.
 
-Here belongs everything that happens to a config before a process builds it.
+Everything that happens to a config before a process builds it is here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdet_multigrain.launch import load_config, quiet_imports
-from mmdet_multigrain.speed import merge_options
+from mmdet_multigrain.speed import lay_over
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError
 
@@ -24,17 +24,9 @@ STOCK_CONFIGS = {
     depth: f'mmdet::faster_rcnn/faster-rcnn_r{depth}_fpn_1x_coco.py' for depth in (50, 101)
 }
 # Arguments that mmdet's Shared2FCBBoxHead shares with our heads.
-_HEAD_ARGUMENTS = ('in_channels', 'roi_feat_size', 'bbox_coder', 'reg_class_agnostic', 'loss_bbox')
-# Parts of a config that name data or read it.
-_DATA_KEYS = (
-    'train_dataloader',
-    'val_dataloader',
-    'test_dataloader',
-    'val_evaluator',
-    'test_evaluator',
-)
-# Options for faster training that make a precision. 'config' keeps what the config says; fp32
-# keeps TF32 out of convolutions, too, where PyTorch uses it unasked.
+HEAD_ARGUMENTS = ('in_channels', 'roi_feat_size', 'bbox_coder', 'reg_class_agnostic', 'loss_bbox')
+# Options for faster training that set a precision. 'config' keeps what the config says; fp32 also
+# keeps TF32 out of convolutions, where PyTorch uses it by default.
 PRECISIONS = {
     'config': (),
     'fp32': (),
@@ -46,7 +38,7 @@ PRECISIONS = {
 
 @dataclass(frozen=True)
 class Contender:
-    """One thing to measure.
+    """A detector to measure.
 
     Attributes:
         name: As tables show it.
@@ -54,7 +46,7 @@ class Contender:
         precision: One of `PRECISIONS`.
         speed: Options for faster training, joined by '+'.
         reference: Name of the contender that it is compared with.
-        cfg: The config, complete.
+        cfg: The complete config.
     """
 
     name: str
@@ -64,11 +56,12 @@ class Contender:
     reference: str
     cfg: Any
 
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the config's content; the same content gives the same in all runs."""
-        text = json.dumps(self.cfg.to_dict(), sort_keys=True, default=str)
-        return hashlib.sha256(text.encode()).hexdigest()
+    def describe(self) -> dict[str, str]:
+        """All but the config, of which the SHA-256 of the content."""
+        content = json.dumps(self.cfg.to_dict(), sort_keys=True, default=str)
+        keys = ('source', 'precision', 'speed', 'reference')
+        digest = hashlib.sha256(content.encode()).hexdigest()
+        return {key: getattr(self, key) for key in keys} | {'sha256': digest}
 
 
 def load(
@@ -81,20 +74,20 @@ def load(
 ) -> tuple[list[Contender], Any]:
     """The contenders, each reference first, and the config whose data and classes all share.
 
-    That config is the first that is not of the installed mmdet.
+    That config is the first that is not from the installed mmdet.
 
     Args:
         sources: Config files; a name like `mmdet::...` is one of the installed mmdet.
         against: Config that the others are compared with; 'stock' is the stock detector with the
             body of the shared config.
-        precisions: Of `PRECISIONS`; each config is a contender in each, compared with the
-            reference in the same.
+        precisions: Of `PRECISIONS`; each config is measured in each and compared with the
+            reference in the same one.
         speed: Options for faster training, several joined by '+'; with each, every config but
             the reference is one more contender.
-        cfg_options: Overrides, for all configs but those of the installed mmdet.
+        cfg_options: Overrides for all configs that are not from the installed mmdet.
 
     Raises:
-        ValueError: One line, if a config cannot be loaded or two have one name.
+        ConfigError: A config cannot be loaded, or two have the same name.
     """
     wanted = [source for source in dict.fromkeys([against, *sources]) if source != STOCK]
     configs = {
@@ -105,14 +98,13 @@ def load(
     shared = next((configs[source] for source in sources if source in configs), None)
     if shared is None:
         raise ConfigError(
-            'all configs are of the installed mmdet; name one that has the classes and the data'
+            'all configs are from the installed mmdet; name one that has the classes and the data'
         )
-    classes = num_classes(shared)
     for source in wanted:
         if source not in configs:
-            configs[source] = from_mmdet(source, classes, shared)
+            configs[source] = _from_mmdet(source, shared)
     if against == STOCK:
-        against, reference = stock_of(shared, configs.values(), classes)
+        against, reference = _stock_of(shared, configs.values())
         configs.setdefault(against, reference)
     stems = {source: Path(source).stem for source in [against, *wanted]}
     if len(set(stems.values())) < len(stems):
@@ -123,16 +115,15 @@ def load(
         for source, stem in stems.items():
             for option in ('', *speed) if source != against else ('',):
                 names = [*PRECISIONS[precision], *filter(None, option.split('+'))]
-                contenders.append(
-                    Contender(
-                        name=stem + (f' {option}' if option else '') + suffix,
-                        source=source,
-                        precision=precision,
-                        speed=option,
-                        reference=stems[against] + suffix,
-                        cfg=_with_options(configs[source], names),
-                    )
+                contender = Contender(
+                    name=stem + (f' {option}' if option else '') + suffix,
+                    source=source,
+                    precision=precision,
+                    speed=option,
+                    reference=stems[against] + suffix,
+                    cfg=_with_options(configs[source], names),
                 )
+                contenders.append(contender)
     return contenders, shared
 
 
@@ -141,36 +132,42 @@ def _with_options(cfg: Any, names: Sequence[str]) -> Any:
     from mmdet_multigrain.datasets.transforms import use_fast_loading
 
     cfg = copy.deepcopy(cfg)
-    merge_options(cfg, names)
+    lay_over(cfg, names)
     if 'fast_loading' in cfg:
         use_fast_loading(cfg)
     return cfg
 
 
 def has_data(cfg: Any) -> bool:
-    """Whether the training annotations of a config are there."""
+    """Whether the training annotations of a config exist."""
     dataset = _inner(cfg.train_dataloader['dataset'])
     return Path(dataset.get('data_root') or '', dataset.get('ann_file') or '').is_file()
 
 
 def num_classes(cfg: Any) -> int:
     """Number of fine classes of a config's box head."""
-    head = _bbox_head(cfg.model)
+    head = _bbox_head(cfg)
     if head.get('num_classes') is not None:
         return head['num_classes']
     return Taxonomy.load(head['taxonomy']).num_classes
 
 
-def _bbox_head(model: Mapping[str, Any]) -> Mapping[str, Any]:
-    head = model['roi_head']['bbox_head']
+def _bbox_head(cfg: Any) -> Mapping[str, Any]:
+    head = cfg.model['roi_head']['bbox_head']
     return head[-1] if isinstance(head, list | tuple) else head  # of Cascade R-CNN
 
 
-def from_mmdet(name: str, classes: int, data: Any) -> Any:
-    """A config of the installed mmdet, with so many classes and the data of another config.
+def _inner(dataset: Any) -> Any:
+    """The data set inside wrappers such as ClassBalancedDataset."""
+    while 'dataset' in dataset:
+        dataset = dataset['dataset']
+    return dataset
 
-    Its own training pipeline stays, as do batch size and workers of the data. Weights are drawn:
-    nothing is downloaded.
+
+def _from_mmdet(name: str, shared: Any) -> Any:
+    """A config of the installed mmdet with the classes, data, batch size and workers of another.
+
+    Its own training pipeline stays.
     """
     from mmengine.hub import get_config
 
@@ -181,46 +178,36 @@ def from_mmdet(name: str, classes: int, data: Any) -> Any:
         raise ConfigError(
             f'{name}: not a config of the installed mmdet ({type(error).__name__})'
         ) from error
-    head = cfg.model['roi_head']['bbox_head']
-    for one in head if isinstance(head, list) else [head]:
-        one['num_classes'] = classes
+    heads = cfg.model['roi_head']['bbox_head']
+    for head in heads if isinstance(heads, list) else [heads]:
+        head['num_classes'] = num_classes(shared)
     pipeline = _inner(cfg.train_dataloader['dataset'])['pipeline']
-    for key in _DATA_KEYS:
-        own, cfg[key] = cfg[key], copy.deepcopy(data[key])
-        if key.endswith('evaluator'):
-            cfg[key]['type'] = own['type']
-            for item in set(cfg[key]) - {'type', 'ann_file', 'metric'}:
-                del cfg[key][item]
+    for part in ('train', 'val', 'test'):
+        cfg[f'{part}_dataloader'] = copy.deepcopy(shared[f'{part}_dataloader'])
+    for key in ('val_evaluator', 'test_evaluator'):
+        kept = {name: shared[key][name] for name in ('ann_file', 'metric') if name in shared[key]}
+        cfg[key] = dict(kept, type=cfg[key]['type'])
     _inner(cfg.train_dataloader['dataset'])['pipeline'] = pipeline
-    cfg.custom_imports = data.get('custom_imports')  # that options and data may need
+    cfg.custom_imports = shared.get('custom_imports')  # which options and data may need
     return cfg
 
 
-def _inner(dataset: Any) -> Any:
-    """The data set below wrappers such as ClassBalancedDataset."""
-    while 'dataset' in dataset:
-        dataset = dataset['dataset']
-    return dataset
-
-
-def stock_of(shared: Any, configs: Iterable[Any], classes: int) -> tuple[str, Any]:
+def _stock_of(shared: Any, configs: Iterable[Any]) -> tuple[str, Any]:
     """The stock detector with the body of a config: its source and its config.
 
-    A body that mmdet has a Faster R-CNN for gives that config as installed. Any other gives the
-    config itself with the stock head, as narrow as the narrowest head of all configs.
+    If mmdet has a Faster R-CNN with this body, it is that one as installed. Else it is the config
+    itself with the stock head, as narrow as the narrowest head of all configs.
     """
     backbone = shared.model['backbone']
     if backbone['type'] == 'ResNet' and backbone['depth'] in STOCK_CONFIGS:
         name = STOCK_CONFIGS[backbone['depth']]
-        return name, from_mmdet(name, classes, shared)
-    cfg = copy.deepcopy(shared)
-    own = _bbox_head(shared.model)
-    width = min(_bbox_head(other.model).get('fc_out_channels', 1024) for other in configs)
+        return name, _from_mmdet(name, shared)
+    cfg, own = copy.deepcopy(shared), _bbox_head(shared)
     cfg.model['roi_head']['bbox_head'] = dict(
         type='Shared2FCBBoxHead',
-        num_classes=classes,
-        fc_out_channels=width,
+        num_classes=num_classes(shared),
+        fc_out_channels=min(_bbox_head(other).get('fc_out_channels', 1024) for other in configs),
         loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
-        **{key: own[key] for key in _HEAD_ARGUMENTS if key in own},
+        **{key: own[key] for key in HEAD_ARGUMENTS if key in own},
     )
     return STOCK, cfg

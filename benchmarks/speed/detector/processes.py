@@ -1,24 +1,22 @@
-"""Rounds of timings: all contenders once, in an order drawn anew, one at a time.
-
-Here belongs the parent's side: starting the contenders' processes, asking them, ending them.
-"""
+"""The processes of all contenders: start them, measure one at a time, end them."""
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing
 import os
-import random
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
+from unittest import mock
 
 from tqdm import tqdm
 
-from benchmarks.speed.detector.configs import Contender
+from benchmarks.common.ratios import rounds
+from benchmarks.speed.detector.contenders import Contender
 from mmdet_multigrain.utils.errors import MultigrainError
 
 
@@ -30,7 +28,7 @@ class Worker:
     """A contender's process.
 
     Attributes:
-        description: What it says of itself.
+        description: What it is and where it runs.
     """
 
     def __init__(self, name: str, process: BaseProcess, connection: Connection) -> None:
@@ -38,12 +36,12 @@ class Worker:
         self.description: dict[str, Any] = self._receive()
 
     def ask(self, method: str, **arguments: Any) -> Any:
-        """What a method of `detector_worker.Steps` returns there.
+        """What a method of `worker.Steps` returns there.
 
         Raises:
             BenchmarkError: It failed, or the process is gone.
         """
-        with contextlib.suppress(BrokenPipeError):  # told below
+        with contextlib.suppress(BrokenPipeError):  # reported below
             self._connection.send((method, arguments))
         return self._receive()
 
@@ -67,89 +65,54 @@ def workers(contenders: Sequence[Contender], *arguments: Any) -> Iterator[dict[s
 
     Args:
         contenders: What to build.
-        *arguments: Of `detector_worker.serve`, behind the contender.
+        *arguments: Of `worker.serve`, after the contender.
     """
     context = multiprocessing.get_context('forkserver')
-    started: list[tuple[BaseProcess, Connection]] = []
-    try:
+    with contextlib.ExitStack() as stack:
         found = {}
         for contender in tqdm(contenders, desc='building', unit='config', leave=False):
             ours, theirs = context.Pipe()
             process = context.Process(target=_serve, args=(theirs, contender, *arguments))
             process.start()
+            stack.callback(process.join)
+            stack.callback(process.kill)  # nothing in it needs a proper end
+            stack.enter_context(ours)
             theirs.close()
-            started.append((process, ours))
             found[contender.name] = Worker(contender.name, process, ours)
         yield found
-    finally:  # they hold nothing that must be put in order
-        for process, connection in started:
-            process.kill()
-            process.join()
-            connection.close()
 
 
 def start_server() -> None:
     """Start the process that imports once what all need, and forks them without threads or CUDA.
 
-    It takes folders to import from, and devices, from the environment alone. Without this call
-    it is started when it is needed, and each worker imports for itself.
+    It takes its import folders from the environment alone. Without this call it starts when it is
+    needed, and each worker imports for itself.
     """
-    multiprocessing.get_context('forkserver').set_forkserver_preload(
-        ['benchmarks.speed.detector.worker']
-    )
-    before = os.environ.get('PYTHONPATH')
-    os.environ['PYTHONPATH'] = os.pathsep.join(filter(None, sys.path))
-    try:
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload(['benchmarks.speed.detector.worker'])
+    folders = os.pathsep.join(filter(None, [os.getcwd(), *sys.path]))
+    with mock.patch.dict(os.environ, PYTHONPATH=folders):
         forkserver.ensure_running()
-    finally:
-        if before is None:
-            del os.environ['PYTHONPATH']
-        else:
-            os.environ['PYTHONPATH'] = before
 
 
 def _serve(*arguments: Any) -> None:
-    # Imported here: the parent needs neither torch nor the seconds that importing it takes.
+    # Imported here: the parent does not need torch and the seconds that importing it takes.
     from benchmarks.speed.detector.worker import serve
 
     serve(*arguments)
 
 
-def time_in_turn(
-    found: Mapping[str, Worker], what: str, *, repeats: int, warmup: int
-) -> dict[str, list[float]]:
-    """Seconds of each contender in each round.
-
-    Args:
-        found: The contenders' processes.
-        what: 'training', 'inference', 'data' or 'evaluation'.
-        repeats: Rounds.
-        warmup: Rounds before them that do not count.
-    """
-    seconds: dict[str, list[float]] = {name: [] for name in found}
-    order = list(found)
-    with tqdm(total=(repeats + warmup) * len(order), desc=what, unit='timing', leave=False) as bar:
-        for number in range(-warmup, repeats):
-            random.shuffle(order)
-            for name in order:
-                elapsed = found[name].ask('time', what=what, number=max(number, 0))
-                if number >= 0:
-                    seconds[name].append(elapsed)
-                bar.update()
-    return seconds
-
-
 def measure(
     found: Mapping[str, Worker], what: str, *, repeats: int, warmup: int, profiled: int
 ) -> dict[str, dict[str, Any]]:
-    """Seconds and peak memory; of steps, stages and FLOPs too.
+    """Seconds and peak memory; of steps also stages and FLOPs.
 
     Args:
         found: The contenders' processes.
         what: 'training', 'inference', 'data' or 'evaluation'.
         repeats: Rounds.
         warmup: Rounds before them that do not count.
-        profiled: Steps of each contender of which the stages are timed; 0: no FLOPs either.
+        profiled: Steps of each contender whose stages are timed; with 0 FLOPs are not counted.
 
     Returns:
         'seconds': a list by contender; 'peak_mb': a number by contender; of profiled
@@ -158,20 +121,17 @@ def measure(
     """
     for worker in found.values():
         worker.ask('reset_peak')
-    measured = {'seconds': time_in_turn(found, what, repeats=repeats, warmup=warmup)}
+    seconds: dict[str, list[float]] = {name: [] for name in found}
+    for number, name in rounds(found, repeats=repeats, warmup=warmup, title=what):
+        elapsed = found[name].ask('time', what=what, number=max(number, 0))
+        if number >= 0:
+            seconds[name].append(elapsed)
+    measured: dict[str, dict[str, Any]] = {'seconds': seconds}
     measured['peak_mb'] = {name: worker.ask('peak_mb') for name, worker in found.items()}
     if what in ('data', 'evaluation') or not profiled:
         return measured
     measured['stages'] = {name: [] for name in found}
-    with tqdm(
-        total=(profiled + 1) * len(found), desc=f'stages of {what}', unit='step', leave=False
-    ) as bar:
-        for number in range(profiled):
-            for name, worker in found.items():
-                measured['stages'][name].append(worker.ask('profile', what=what, number=number))
-                bar.update()
-        measured['flops'] = {}
-        for name, worker in found.items():
-            measured['flops'][name] = worker.ask('flops', what=what)
-            bar.update()
+    for number, name in rounds(found, repeats=profiled, title=f'stages of {what}'):
+        measured['stages'][name].append(found[name].ask('profile', what=what, number=number))
+    measured['flops'] = {name: worker.ask('flops', what=what) for name, worker in found.items()}
     return measured

@@ -1,0 +1,106 @@
+"""Batches for the benchmark of detectors: loaded as a config says, or drawn."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from mmdet.structures import DetDataSample
+from mmdet.structures.bbox import HorizontalBoxes
+from mmengine.dataset import pseudo_collate
+from mmengine.runner import Runner
+from mmengine.structures import InstanceData
+from torch.utils.data import DataLoader
+
+BOXES_PER_IMAGE = 1.65  # as in DeepFashion2's training set
+
+
+def build_loader(loader: Any, *, batch: int, workers: int, seed: int) -> DataLoader:
+    """A loader of a config; its processes live no longer than an iterator over it.
+
+    Args:
+        loader: `train_dataloader` or `test_dataloader` of a config.
+        batch: Images in a batch.
+        workers: Processes; 0 loads in this one.
+        seed: Of order and pipeline.
+    """
+    loader = copy.deepcopy(loader)
+    loader.update(batch_size=batch, num_workers=workers, persistent_workers=False)
+    if not workers:
+        loader.pop('prefetch_factor', None)
+    return Runner.build_dataloader(loader, seed=seed)
+
+
+def load_batches(loader: DataLoader, number: int) -> list[dict]:
+    """The first batches; a data set that is too short starts over."""
+    return list(itertools.islice(_endless(loader), number))
+
+
+def loading_seconds(loader: DataLoader, batches: int) -> float:
+    """Seconds for so many batches of a loader at work.
+
+    Its processes are started here and end here, so nothing is loaded while others are timed. What
+    they have loaded in advance by the time of the first batches does not count.
+    """
+    iterator = _endless(loader)
+    for _ in range(1 + (loader.prefetch_factor or 0) * loader.num_workers):
+        next(iterator)
+    start = time.perf_counter()
+    for _ in range(batches):
+        next(iterator)
+    return time.perf_counter() - start
+
+
+def _endless(loader: DataLoader) -> Iterator[dict]:
+    while True:
+        yield from loader
+
+
+def draw_batches(
+    number: int, *, batch: int, size: tuple[int, int], num_classes: int, seed: int
+) -> list[dict[str, list]]:
+    """Batches of drawn images with boxes, as a loader gives them.
+
+    Args:
+        number: Of batches.
+        batch: Images in each.
+        size: Width and height of the images, pixels.
+        num_classes: All labels below it are equally likely.
+        seed: Of the drawing.
+
+    Returns:
+        Each with 'inputs', uint8 tensors of shape (3, height, width), and 'data_samples'.
+    """
+    rng = np.random.default_rng(seed)
+    return [
+        pseudo_collate([_draw_sample(rng, *size, num_classes) for _ in range(batch)])
+        for _ in range(number)
+    ]
+
+
+def _draw_sample(rng: np.random.Generator, width: int, height: int, num_classes: int) -> dict:
+    # Grainy patches of color: cheap, with edges of all sizes, as in photos.
+    coarse = rng.integers(0, 200, (3, -(-height // 32), -(-width // 32)), dtype=np.uint8)
+    image = coarse.repeat(32, axis=1).repeat(32, axis=2)[:, :height, :width]
+    image = image + rng.integers(0, 55, image.shape, dtype=np.uint8)
+    count = 1 + rng.poisson(BOXES_PER_IMAGE - 1)
+    sizes = rng.uniform(0.15, 0.7, (count, 2)) * (width, height)
+    corners = rng.uniform(0, 1, (count, 2)) * ((width, height) - sizes)
+    boxes = torch.from_numpy(np.hstack([corners, corners + sizes]).astype(np.float32))
+    labels = torch.from_numpy(rng.integers(0, num_classes, count))
+    metainfo = dict(img_id=0, img_path='', ori_shape=(height, width), img_shape=(height, width))
+    metainfo |= dict(scale_factor=(1.0, 1.0), flip=False, flip_direction=None)
+    sample = DetDataSample(metainfo=metainfo)
+    sample.gt_instances = InstanceData(bboxes=HorizontalBoxes(boxes), labels=labels)
+    sample.ignored_instances = InstanceData(bboxes=HorizontalBoxes(boxes[:0]), labels=labels[:0])
+    return dict(inputs=torch.from_numpy(image), data_samples=sample)
+
+
+def fresh(batch: dict[str, list]) -> dict[str, list]:
+    """The batch for one step: a step changes the samples, but not the images."""
+    return dict(batch, data_samples=copy.deepcopy(batch['data_samples']))
