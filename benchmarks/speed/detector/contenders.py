@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdet_multigrain.launch import load_config, quiet_imports
-from mmdet_multigrain.speed import lay_over
+from mmdet_multigrain.speed import merge_options
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError
 
@@ -132,7 +132,7 @@ def _with_options(cfg: Any, names: Sequence[str]) -> Any:
     from mmdet_multigrain.datasets.transforms import use_fast_loading
 
     cfg = copy.deepcopy(cfg)
-    lay_over(cfg, names)
+    merge_options(cfg, names)
     if 'fast_loading' in cfg:
         use_fast_loading(cfg)
     return cfg
