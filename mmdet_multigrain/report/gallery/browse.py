@@ -15,10 +15,10 @@ from mmdet_multigrain.utils.errors import ReportError
 from mmdet_multigrain.visualization.palette import superclass_colors
 
 from ..runs.run import Run
+from ..templates import render_template
 from .cases import Case, cases_by_photo, choose_cases, choose_photos, find_cases
 from .drawing import ClassStyle
 from .folder import Gallery, PictureFolder
-from .index import render_page
 from .photos import Photos
 
 
@@ -42,22 +42,6 @@ class Choice:
         """Labels of the classes to show."""
         names = taxonomy.classes if self.classes is None else self.classes
         return frozenset(taxonomy.label_of(name, '--classes') for name in names)
-
-    def sentences(self, taxonomy: Taxonomy, *, num_runs: int) -> list[str]:
-        """How the pictures were chosen, for the page."""
-        several = 'the runs differ most in right minus wrong detections.'
-        lines = [
-            f'Detections with a score of {self.score_thr:g} or more; one is right from IoU 0.5 '
-            'on. Where it is about another class, that stands in brackets.',
-            'Side by side, a cross (×) stands before what is wrong. The photos are those on which '
-            + (several if num_runs > 1 else 'most is wrong or missed.'),
-            'Errors: the surest detections, or the largest missed boxes; each photo once before '
-            'any comes again.',
-        ]
-        if self.classes is not None:
-            names = ', '.join(taxonomy.classes[label] for label in sorted(self.labels(taxonomy)))
-            lines.append(f'Only what is predicted as, or truly is: {names}.')
-        return lines
 
 
 def browse(
@@ -115,24 +99,25 @@ def browse(
             bar.update()
         for gallery in galleries:
             pages[gallery.run] += folder.draw_gallery(gallery, done=bar.update)
-    detail = choice.sentences(taxonomy, num_runs=len(runs))
-    if photos.blur:
-        detail.append('Blurred is what OpenCV takes for faces; it misses some.')
-    legend = superclass_colors(taxonomy)
-    folder.finish(render_page(detail=detail, legend=legend, photos=shown, runs=pages))
+    folder.finish(
+        render_template(
+            __package__,
+            'browse.html.j2',
+            score_thr=choice.score_thr,
+            only=choice.classes and [taxonomy.classes[label] for label in sorted(labels)],
+            blurred=photos.blur,
+            legend=superclass_colors(taxonomy),
+            photos=shown,
+            runs=pages,
+        )
+    )
     return folder
 
 
 def choose_galleries(
     cases: Mapping[str, Sequence[Case]], file_names: Sequence[str], *, per_kind: int
 ) -> list[Gallery]:
-    """The cases to show of each run and each kind of error that it has.
-
-    Args:
-        cases: Of each run by its name.
-        file_names: Of the photos.
-        per_kind: How many at most.
-    """
+    """The cases to show of each run and each kind of error that it has, at most `per_kind`."""
     galleries = []
     for run, found in cases.items():
         totals = Counter(case.kind for case in found)

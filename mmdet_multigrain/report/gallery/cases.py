@@ -57,12 +57,6 @@ def find_cases(
     A detection is right from IoU 0.5 on. Detections on crowd boxes, and those beyond COCO's limit,
     do not count and are left out.
 
-    Args:
-        ground_truth: Annotated boxes.
-        detections: Detected boxes.
-        taxonomy: Of the labels of both.
-        score_thr: Lowest score.
-
     Returns:
         By photo; its detections by falling score, then its missed boxes.
     """
@@ -74,10 +68,8 @@ def find_cases(
         detections.scores[kept],
     )
     table = analyze_errors(ground_truth, detections, taxonomy).detections
-    true_labels, true_boxes = (
-        ground_truth.labels.tolist(),
-        list(map(tuple, ground_truth.boxes.tolist())),
-    )
+    true_labels = ground_truth.labels.tolist()
+    true_boxes = list(map(tuple, ground_truth.boxes.tolist()))
     order = np.lexsort((-detections.scores, detections.images))
     cases = []
     for number in order[table.kinds[order] < Kind.MISSED].tolist():
@@ -104,15 +96,9 @@ def find_cases(
 def choose_cases(
     cases: Iterable[Case], kind: Kind, *, file_names: Sequence[str], count: int
 ) -> list[Case]:
-    """The cases of a kind to show: the most confident detections, or the largest missed boxes.
+    """At most `count` cases of a kind: the most confident detections, or the largest missed boxes.
 
-    Each photo comes once before any comes again; ties are resolved by file name.
-
-    Args:
-        cases: Of one run.
-        kind: Which ones.
-        file_names: Of the photos.
-        count: How many at most.
+    Each photo comes once before any comes again; ties are resolved by the photos' file names.
     """
 
     def weight(case: Case) -> float:
@@ -134,15 +120,10 @@ def choose_cases(
 def choose_photos(
     runs: Sequence[Sequence[Case]], *, file_names: Sequence[str], count: int
 ) -> list[int]:
-    """The photos on which runs differ most, or on which a single run has most errors.
+    """At most `count` photos on which runs differ most, or on which a single run has most errors.
 
     Runs differ by right minus wrong detections: the highest of all runs minus the lowest. Errors
     of a single run are wrong detections and missed boxes. Ties are resolved by file name.
-
-    Args:
-        runs: The cases of each run.
-        file_names: Of the photos.
-        count: How many at most.
     """
     balances = [_sums(cases, hit=1, error=-1, missed=0) for cases in runs]
     if len(runs) == 1:

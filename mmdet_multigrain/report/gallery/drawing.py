@@ -9,8 +9,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 
 from PIL import Image
 
@@ -19,7 +17,7 @@ from mmdet_multigrain.evaluation.functional.error_analysis import Kind
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.visualization import pictures
 from mmdet_multigrain.visualization.palette import class_palette
-from mmdet_multigrain.visualization.pictures import MISSED, Color, Mark, captioned, draw_marks
+from mmdet_multigrain.visualization.pictures import MISSED, Mark, captioned, draw_marks
 
 from .cases import Case
 
@@ -31,44 +29,30 @@ Area = tuple[float, float, float, float]  # left, top, width, height as shares o
 _TALLEST = 2  # highest ratio of a picture's height to its width
 
 
-@dataclass(frozen=True)
 class ClassStyle:
-    """Names and colors of classes."""
+    """Names and colors of classes by label; a color is a shade of the superclass's."""
 
-    taxonomy: Taxonomy
-
-    def name(self, label: int) -> str:
-        """Name of a class."""
-        return self.taxonomy.classes[label]
-
-    def color(self, label: int) -> Color:
-        """Color of a class: a shade of its superclass's."""
-        return self._palette[label]
-
-    @cached_property
-    def _palette(self) -> list[Color]:
-        return class_palette(self.taxonomy)
+    def __init__(self, taxonomy: Taxonomy) -> None:
+        self.names, self.colors = taxonomy.classes, class_palette(taxonomy)
 
 
 def case_label(case: Case, classes: ClassStyle, *, cross: bool = False) -> str:
-    """Class and score of a case, and the true class in brackets if it is another.
+    """Class and score of a case, and the true class in parentheses if it is another.
 
-    Args:
-        case: The case.
-        classes: Names of the classes.
-        cross: Put a cross before wrong detections.
+    With `cross`, wrong detections begin with a cross.
     """
+    names = classes.names
     if case.kind == Kind.MISSED:
-        return f'missed: {classes.name(case.true)}'
+        return f'missed: {names[case.true]}'
     wrong = '× ' if cross and case.kind != Kind.HIT else ''
-    true = f' ({classes.name(case.true)})' if case.is_confused else ''
-    return f'{wrong}{classes.name(case.predicted)}{true} {case.score:.2f}'
+    true = f' ({names[case.true]})' if case.is_confused else ''
+    return f'{wrong}{names[case.predicted]}{true} {case.score:.2f}'
 
 
 def case_mark(case: Case, classes: ClassStyle, *, cross: bool = False) -> Mark:
     """The box of a case with its label; arguments as in `case_label`."""
     missed = case.kind == Kind.MISSED
-    color = MISSED if missed else classes.color(case.predicted)
+    color = MISSED if missed else classes.colors[case.predicted]
     return Mark(case.box, case_label(case, classes, cross=cross), color, dashed=missed)
 
 
@@ -76,7 +60,7 @@ def marks_of(case: Case, classes: ClassStyle) -> list[Mark]:
     """A case alone: its box, and the ground truth that a detection is about."""
     marks = [case_mark(case, classes)]
     if case.kind != Kind.MISSED and case.true_box is not None:
-        marks.append(Mark(case.true_box, '', classes.color(case.true), dashed=True))
+        marks.append(Mark(case.true_box, '', classes.colors[case.true], dashed=True))
     return marks
 
 
@@ -111,10 +95,9 @@ def contact_sheet(
     areas = []
     for number in range(len(cells)):
         row, column = divmod(number, SHEET_COLUMNS)
-        x, y = GAP + column * (width + GAP), top + row * (height + GAP)
-        areas.append(
-            (x / sheet.width, y / sheet.height, width / sheet.width, height / sheet.height)
-        )
+        corner = GAP + column * (width + GAP), top + row * (height + GAP)
+        ends = zip((*corner, width, height), 2 * sheet.size, strict=True)
+        areas.append(tuple(pixels / whole for pixels, whole in ends))
     return sheet, areas
 
 
@@ -126,7 +109,7 @@ def side_by_side(
     *,
     width: int,
 ) -> Image.Image:
-    """The photo with its ground truth, then under each run with what it found and missed.
+    """The photo with its ground truth, then once for each run with what it found and missed.
 
     Args:
         photo: The photo.
@@ -152,8 +135,8 @@ def truth_marks(
     return [
         Mark(
             tuple(ground_truth.boxes[number].tolist()),
-            classes.name(label) + ' (crowd)' * bool(ground_truth.crowd[number]),
-            classes.color(label),
+            classes.names[label] + ' (crowd)' * bool(ground_truth.crowd[number]),
+            classes.colors[label],
         )
         for number in (ground_truth.images == image).nonzero()[0].tolist()
         if (label := int(ground_truth.labels[number])) in labels

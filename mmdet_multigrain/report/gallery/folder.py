@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import quote
 
 from PIL import Image
 
@@ -18,12 +19,13 @@ from mmdet_multigrain.evaluation.functional.error_analysis import Kind
 from mmdet_multigrain.utils.files import write_whole
 from mmdet_multigrain.visualization.pictures import jpeg
 
+from ..table import Column, Table
 from . import drawing
 from .cases import Case
-from .index import GalleryPage, Picture, case_row, case_table
 from .photos import Photos
 
 INDEX, PAGE = 'index.csv', 'index.html'
+_INDEX_COLUMNS = 'file kind run image_id predicted true score iou picture x y width height'.split()
 SHEET, SIDE_BY_SIDE = 'sheet.jpg', 'side_by_side'
 _OURS = re.compile(r'(\w[\w.-]*/){1,2}\w[\w.-]*\.jpg', re.ASCII)
 _LONGEST = 60  # letters of a photo's name in that of a picture
@@ -46,10 +48,43 @@ class Gallery:
     cases: Sequence[Case]
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A written picture: its path, relative to the index, and its caption."""
+
+    path: PurePosixPath
+    caption: str
+
+    @property
+    def link(self) -> str:
+        """The path as a link."""
+        return quote(str(self.path))
+
+
+@dataclass(frozen=True)
+class GalleryPage:
+    """The written pictures of a `Gallery`.
+
+    Attributes:
+        kind: Name of the kind.
+        total: How many cases there are.
+        sheet: Its contact sheet.
+        pictures: One for each case shown, and where it is on the contact sheet.
+    """
+
+    kind: str
+    total: int
+    sheet: Picture
+    pictures: tuple[tuple[Picture, drawing.Area], ...]
+
+
+@dataclass
 class PictureFolder:
     """Draws pictures into a folder and keeps the rows of its index.
 
-    Args:
+    Paths are relative to the folder, so that it can be moved and opened offline.
+
+    Attributes:
         out: The folder.
         photos: The photos.
         truth: Ground truth of the runs.
@@ -60,21 +95,18 @@ class PictureFolder:
         labels: Classes whose ground truth is shown.
     """
 
-    def __init__(
-        self,
-        out: Path,
-        *,
-        photos: Photos,
-        truth: GroundTruth,
-        file_names: Sequence[str],
-        runs: Sequence[str],
-        classes: drawing.ClassStyle,
-        width: int,
-        labels: Collection[int],
-    ) -> None:
-        self._out, self._photos, self._truth, self._names = out, photos, truth, file_names
-        self._classes, self._width, self._labels = classes, width, labels
-        self._folders = dict(zip(runs, _unique([slug(name) for name in runs]), strict=True))
+    out: Path
+    photos: Photos
+    truth: GroundTruth
+    file_names: Sequence[str]
+    runs: Sequence[str]
+    classes: drawing.ClassStyle
+    width: int
+    labels: Collection[int]
+
+    def __post_init__(self) -> None:
+        folders = _unique([slug(name) for name in self.runs])
+        self._folders = dict(zip(self.runs, folders, strict=True))
         self._rows: list[tuple[Any, ...]] = []
         self._written: set[str] = set()
 
@@ -86,22 +118,18 @@ class PictureFolder:
     def draw_photo(
         self, number: int, image: int, runs: Mapping[str, Sequence[Case]]
     ) -> list[Picture]:
-        """Write one photo side by side; nothing if it cannot be read.
+        """Write one photo with its cases by run, side by side; nothing if it cannot be read.
 
-        Args:
-            number: Starts the file name.
-            image: Index of the photo.
-            runs: Its cases by name of the run.
+        The file name starts with `number`; `image` is the index of the photo.
         """
-        name = self._names[image]
-        photo = self._photos.read(name)
+        name = self.file_names[image]
+        photo = self.photos.read(name)
         if photo is None:
             return []
         path = PurePosixPath(SIDE_BY_SIDE, f'{number:03}_{slug(name)}.jpg')
-        marks = drawing.truth_marks(self._truth, image, self._classes, labels=self._labels)
-        self._write(
-            path, drawing.side_by_side(photo, marks, runs, self._classes, width=self._width)
-        )
+        marks = drawing.truth_marks(self.truth, image, self.classes, labels=self.labels)
+        picture = drawing.side_by_side(photo, marks, runs, self.classes, width=self.width)
+        self._write(path, picture)
         for run, cases in runs.items():
             for case in cases:
                 self._list(case, run, path)
@@ -110,28 +138,24 @@ class PictureFolder:
     def draw_gallery(self, gallery: Gallery, *, done: Callable[[], object]) -> list[GalleryPage]:
         """Write the pictures and the contact sheet of one kind; nothing if no photo can be read.
 
-        Args:
-            gallery: What to show.
-            done: Called after each case.
+        `done` is called after each case.
         """
         kind, run = gallery.kind.label, gallery.run
         folder = PurePosixPath(self._folders[run], slug(kind))
         cells, pictures = [], []
         for number, case in enumerate(gallery.cases, start=1):
-            name = self._names[case.image]
-            photo = self._photos.read(name)
+            name = self.file_names[case.image]
+            photo = self.photos.read(name)
             if photo is not None:
                 path = folder / f'{number:03}_{slug(name)}.jpg'
                 detail = _detail(case)
                 caption = [name, f'{run}: {kind}. {detail}']
-                picture = drawing.draw_case(
-                    photo, case, self._classes, width=self._width, caption=caption
-                )
-                self._write(path, picture)
+                look = {'width': self.width, 'caption': caption}
+                self._write(path, drawing.draw_case(photo, case, self.classes, **look))
                 self._list(case, run, path)
                 caption = [f'{number}: {name}', detail]
-                cells.append(drawing.draw_cell(photo, case, self._classes, caption=caption))
-                text = f'{number}: {drawing.case_label(case, self._classes)}. {detail}. {name}'
+                cells.append(drawing.draw_cell(photo, case, self.classes, caption=caption))
+                text = f'{number}: {drawing.case_label(case, self.classes)}. {detail}. {name}'
                 pictures.append(Picture(path, text))
             done()
         if not cells:
@@ -144,25 +168,33 @@ class PictureFolder:
 
     def finish(self, page: str) -> None:
         """Write the index, and remove pictures that only the previous one lists."""
-        old = _listed(self._out)
-        write_whole(self._out / INDEX, case_table(self._rows).csv().encode())
-        write_whole(self._out / PAGE, page.encode())
+        old = _listed(self.out)
+        index = Table([Column(key) for key in _INDEX_COLUMNS], self._rows)
+        write_whole(self.out / INDEX, index.csv().encode())
+        write_whole(self.out / PAGE, page.encode())
         for path in old - self._written:
             with contextlib.suppress(OSError):
-                (self._out / path).unlink()
+                (self.out / path).unlink()
                 for folder in PurePosixPath(path).parents[:-1]:
-                    (self._out / folder).rmdir()  # if it is empty
+                    (self.out / folder).rmdir()  # if it is empty
 
     def _write(self, path: PurePosixPath, picture: Image.Image) -> None:
-        write_whole(self._out / path, jpeg(picture))
+        write_whole(self.out / path, jpeg(picture))
         self._written.add(str(path))
 
     def _list(self, case: Case, run: str, picture: PurePosixPath) -> None:
-        photo = {
-            'file_name': self._names[case.image],
-            'image_id': self._truth.image_ids[case.image],
-        }
-        self._rows.append(case_row(case, self._classes, run=run, picture=picture, **photo))
+        labels, scores = (case.predicted, case.true), (case.score, case.iou)
+        row = (
+            self.file_names[case.image],
+            case.kind.label,
+            run,
+            self.truth.image_ids[case.image],
+            *(None if label is None else self.classes.names[label] for label in labels),
+            *(None if value is None else round(value, 4) for value in scores),
+            str(picture),
+            *(round(value, 2) for value in case.box),
+        )
+        self._rows.append(row)
 
 
 def slug(name: str) -> str:

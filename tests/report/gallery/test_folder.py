@@ -7,8 +7,8 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from mmdet_multigrain.report.gallery.folder import slug
-from mmdet_multigrain.report.gallery.index import GalleryPage, Picture, render_page
+from mmdet_multigrain.report.gallery.folder import GalleryPage, Picture, slug
+from mmdet_multigrain.report.templates import render_template
 
 HOSTILE = (
     '<script>alert(1)</script>',
@@ -44,8 +44,15 @@ def page_of(name: str) -> str:
     picture = Picture(PurePosixPath(slug(name), f'001_{slug(name)}.jpg'), f'1: {name}')
     sheet = Picture(PurePosixPath(slug(name), 'sheet.jpg'), f'{name}: {name}')
     gallery = GalleryPage(name, 3, sheet, ((picture, (0.1, 0.2, 0.3, 0.4)),))
-    return render_page(
-        detail=[name], legend={name: '#aabbcc'}, photos=[picture], runs={name: [gallery]}
+    return render_template(
+        'mmdet_multigrain.report.gallery',
+        'browse.html.j2',
+        score_thr=0.5,
+        only=[name],
+        blurred=False,
+        legend={name: '#aabbcc'},
+        photos=[picture],
+        runs={name: [gallery]},
     )
 
 
