@@ -66,8 +66,8 @@ class SuperclassCocoDataset(CocoDataset):
             `filter_cfg` leaves.
 
     Raises:
-        ValueError: One line, if there is no taxonomy, if file and taxonomy do not fit, if no
-            image is left, or if an image cannot be read.
+        MultigrainError: The taxonomy is missing or does not match the file, no image is left, or
+            an image cannot be read.
     """
 
     METAINFO: dict = dict()

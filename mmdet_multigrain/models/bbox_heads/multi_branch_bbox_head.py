@@ -46,7 +46,7 @@ class MultiBranchBBoxHead(BBoxHead):
             `reg_class_agnostic`, `loss_bbox`, ...).
 
     Raises:
-        ConfigError: There is no taxonomy, or `branch_fcs` or `num_classes` do not fit it.
+        ConfigError: The taxonomy is missing, or `branch_fcs` or `num_classes` does not match it.
     """
 
     def __init__(
