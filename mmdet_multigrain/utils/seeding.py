@@ -1,14 +1,16 @@
 """Random numbers that depend on where a run is, not on how it came there.
 
-Every draw of a training run comes from one of three streams, each a pure function of the run's
+Every draw of a training run comes from one of four streams, each a pure function of the run's
 seed and a place: the order of the images (epoch), the augmentation of an image (its position in
-that order) and what the model draws (iteration, process). Nothing has to be saved or replayed:
-whoever knows the seed and the place has the numbers, in any process and after any restart.
+that order), what the model draws (iteration, process) and its initial values (name of the
+tensor). Nothing has to be saved or replayed: whoever knows the seed and the place has the
+numbers, in any process and after any restart.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import random
 from collections.abc import Iterator
 from enum import IntEnum
@@ -25,6 +27,12 @@ class Stream(IntEnum):
     ORDER = 0
     SAMPLE = 1
     MODEL = 2
+    VALUES = 3
+
+
+def name_entropy(name: str) -> int:
+    """A number for a name, the same in every process."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], 'big')
 
 
 def permutation(size: int, entropy: Entropy) -> np.ndarray:

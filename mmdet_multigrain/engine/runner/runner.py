@@ -21,12 +21,15 @@ from torch.utils.data import DataLoader
 
 from mmdet_multigrain.datasets import ExactSampler, SeededDataset
 from mmdet_multigrain.utils.errors import ConfigError
+from mmdet_multigrain.utils.seeding import Stream, seed_generators
 
 from ..checkpoint.find import choose_checkpoint
 from ..checkpoint.read import loading
 from ..checkpoint.weights_only import only_weights
 from ..hooks.same_buffers_hook import SameBuffersHook
 from ..main_process import on_main_process
+from .initial_values import built_by_name, drawn_by_name
+from .positions import run_seed
 from .resolver import resolve
 from .same_run import Process, check_same_run, lost_process
 from .stop_request import StopRequest, begin_worker
@@ -37,6 +40,8 @@ class MultigrainRunner(Runner):
     """MMEngine's `Runner`, for configs with `runner_type='MultigrainRunner'`.
 
     - The config is completed by `resolve` before it is dumped.
+    - Initial values depend on the seed and the name of a tensor: models share those of the layers
+      that they share. Weights that `init_cfg` or a constructor loads stay.
     - Checkpoints load as weights only. A run resumes from a checkpoint that is complete.
     - Processes that differ in config, data or code do not start. If one ends, the others name it.
     - Several processes run on CPUs, too: with gloo, and DDP without device ids. All of them
@@ -82,6 +87,21 @@ class MultigrainRunner(Runner):
         super().setup_env(env_cfg)
         if get_world_size() > 1:
             self.processes = check_same_run(self.cfg)
+
+    def build_model(self, model: nn.Module | dict) -> nn.Module:
+        """Build the model as MMEngine does, with initial values by name."""
+        if isinstance(model, nn.Module):
+            return super().build_model(model)
+        with built_by_name(run_seed(self)) as models:
+            models.append(super().build_model(model))
+        return models[0]
+
+    def _init_model_weights(self) -> None:
+        """Initialize as MMEngine does, by name; later draws do not depend on the model either."""
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        with drawn_by_name(model, run_seed(self)):
+            super()._init_model_weights()
+        seed_generators((self.seed, Stream.VALUES))
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Wrap the model as MMEngine does; on CPUs without the device ids that it adds."""
