@@ -1,4 +1,4 @@
-"""Axes and labels placed in inches and points, so that text has the room it needs."""
+"""Axes, labels and legends placed in inches and points, so that text has the room it needs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from mmdet_multigrain.visualization.style import MUTED
 
@@ -38,3 +39,17 @@ def label(
     """A small gray label at an offset, in points, from a place on the axes."""
     options = {'fontsize': 8, 'color': MUTED, **options}
     return axes.annotate(text, at, offset, textcoords='offset points', **options)
+
+
+def color_legend(
+    parent: Axes | Figure,
+    entries: Sequence[tuple[str | Any, str]],
+    corner: str,
+    at: tuple[float, float],
+    **options: Any,
+) -> None:
+    """A legend of (color or artist, text) whose `corner`, as 'upper left', is at a place."""
+    options = {'fontsize': 8, 'handlelength': 1.2, 'borderaxespad': 0, **options}
+    handles = [Patch(facecolor=one) if isinstance(one, str) else one for one, _ in entries]
+    texts = [text for _, text in entries]
+    parent.legend(handles, texts, loc=corner, bbox_to_anchor=at, **options)

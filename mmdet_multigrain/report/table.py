@@ -91,10 +91,6 @@ class Table:
     rows: Sequence[Sequence[Any]]
     rules: tuple[int, ...] = ()
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, 'columns', tuple(self.columns))
-        object.__setattr__(self, 'rows', tuple(map(tuple, self.rows)))
-
     def select(self, keys: Sequence[str]) -> Table:
         """The columns with these keys, in this order."""
         index = {column.key: number for number, column in enumerate(self.columns)}
@@ -166,12 +162,11 @@ class Table:
         """The row of group headings, and a rule below each."""
         headings, rules, start = [], [], 1
         for group, span in self.groups:
-            headings.append(
-                rf'\multicolumn{{{span}}}{{c}}{{{escape_latex(group)}}}'
-                if group
-                else ' & ' * (span - 1)
-            )
-            rules += [rf'\cmidrule(lr){{{start}-{start + span - 1}}}'] * bool(group)
+            if group:
+                headings.append(rf'\multicolumn{{{span}}}{{c}}{{{escape_latex(group)}}}')
+                rules.append(rf'\cmidrule(lr){{{start}-{start + span - 1}}}')
+            else:
+                headings.append(' & ' * (span - 1))
             start += span
         return [' & '.join(headings) + r' \\', *rules] if headings else []
 

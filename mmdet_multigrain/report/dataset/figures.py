@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
 from mmdet_multigrain.visualization import style
 from mmdet_multigrain.visualization.palette import superclass_colors
 from mmdet_multigrain.visualization.style import FAINT, INK
 
-from ..axes import axes_in_inches, label
+from ..axes import axes_in_inches, color_legend, label
 from ..table import display_width, shorten
 from .stats import LARGE, SMALL, DatasetStats
 
@@ -55,14 +54,11 @@ def superclass_groups(stats: DatasetStats) -> list[Group]:
         members.setdefault(path[0] if path else '', []).append(number)
     counts = stats.train.counts
     boxes = {name: sum(counts[n] for n in labels) for name, labels in members.items()}
-    return [
-        Group(
-            name or NO_SUPERCLASS,
-            colors[stats.taxonomy.superclass_of(members[name][0])],
-            tuple(members[name]),
-        )
-        for name in sorted(members, key=lambda name: (not name, -boxes[name]))
-    ]
+    groups = []
+    for name in sorted(members, key=lambda name: (not name, -boxes[name])):
+        color = colors[stats.taxonomy.superclass_of(members[name][0])]
+        groups.append(Group(name or NO_SUPERCLASS, color, tuple(members[name])))
+    return groups
 
 
 def summary(stats: DatasetStats) -> str:
@@ -108,11 +104,10 @@ def class_counts(figure: Figure, stats: DatasetStats) -> None:
 
 def box_sizes(figure: Figure, stats: DatasetStats) -> None:
     """Sizes of the boxes of each class: box plots on a log axis, one superclass after another."""
-    groups = [
-        (group, [number for number in group.labels if stats.train.counts[number]])
-        for group in superclass_groups(stats)
-    ]
-    groups = [(group, labels) for group, labels in groups if labels]
+    counts, groups = stats.train.counts, []
+    for group in superclass_groups(stats):
+        if labels := [number for number in group.labels if counts[number]]:
+            groups.append((group, labels))
     order = [number for _, labels in groups for number in labels]
     colors = [group.color for group, labels in groups for _ in labels]
     quantiles = [stats.train.classes[number].size_px for number in order]
@@ -121,7 +116,6 @@ def box_sizes(figure: Figure, stats: DatasetStats) -> None:
     low, high = min(row[0] for row in quantiles) / 1.25, max(row[-1] for row in quantiles) * 1.25
     style.log_axis(axes, low, high)
     axes.set_xlabel('size of a box: square root of its area in pixels (log scale)')
-    counts = stats.train.counts
     axes.set_yticks(rows, [f'{_class_name(stats, n)} ({counts[n]:,})' for n in order])
     lowest, lower, middle, upper, highest = zip(*quantiles, strict=True)
     axes.hlines(rows, lowest, highest, colors=colors, linewidth=1.3, zorder=2)
@@ -202,14 +196,9 @@ def _class_name(stats: DatasetStats, number: int) -> str:
 
 def _marker(number: int) -> dict[str, object]:
     """Style of the counts of a further file."""
-    return {
-        'linestyle': 'none',
-        'marker': _MARKERS[number % len(_MARKERS)],
-        'markersize': 4,
-        'markerfacecolor': style.PAPER,
-        'markeredgecolor': INK,
-        'markeredgewidth': 0.9,
-    }
+    edge = {'markeredgecolor': INK, 'markeredgewidth': 0.9, 'markerfacecolor': style.PAPER}
+    marker = _MARKERS[number % len(_MARKERS)]
+    return {'linestyle': 'none', 'marker': marker, 'markersize': 4, **edge}
 
 
 def _legend(axes: Axes, stats: DatasetStats) -> None:
@@ -219,20 +208,12 @@ def _legend(axes: Axes, stats: DatasetStats) -> None:
     for group in superclass_groups(stats) if stats.is_grouped else ():
         boxes = sum(counts[number] for number in group.labels)
         text = f'{shorten(group.name, _SUPERCLASS_NAME)} ({boxes:,})'
-        entries.append((Patch(facecolor=group.color), text))
+        entries.append((group.color, text))
     for number, split in enumerate(stats.splits[1:]):
         text = f'{shorten(split.name, _SPLIT_NAME)} ({split.boxes:,})'
         entries.append((Line2D([], [], **_marker(number)), text))
     if entries:
-        axes.legend(
-            *zip(*entries, strict=True),
-            loc='upper left',
-            bbox_to_anchor=(1.01, 1.0),
-            fontsize=8,
-            handlelength=1.2,
-            labelspacing=0.6,
-            borderaxespad=0,
-        )
+        color_legend(axes, entries, 'upper left', (1.01, 1), labelspacing=0.6)
 
 
 def _coco_ranges(axes: Axes, low: float, high: float) -> None:
@@ -255,15 +236,9 @@ def _group_names(axes: Axes, groups: Sequence[tuple[Group, Sequence[int]]]) -> N
         end = start + len(labels)
         if start:
             axes.axhline(start - 0.5, color=FAINT, linewidth=0.8, zorder=0.5)
-        axes.plot(
-            [1.006, 1.006],
-            [start - 0.35, end - 0.65],
-            color=group.color,
-            linewidth=3,
-            transform=axes.get_yaxis_transform(),
-            clip_on=False,
-            solid_capstyle='butt',
-        )
+        line = {'color': group.color, 'linewidth': 3, 'solid_capstyle': 'butt', 'clip_on': False}
+        span = [start - 0.35, end - 0.65]
+        axes.plot([1.006, 1.006], span, transform=axes.get_yaxis_transform(), **line)
         right = {'xycoords': ('axes fraction', 'data'), 'va': 'center', 'color': INK}
         name = shorten(group.name, _SUPERCLASS_NAME)
         label(axes, name, (1, (start + end - 1) / 2), (8, 0), **right)

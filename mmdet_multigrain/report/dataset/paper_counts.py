@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mmdet_multigrain.taxonomy import Taxonomy
-from mmdet_multigrain.utils.errors import ReportError
 
 from ..runs.paper import Paper
 from ..table import Column, Table
+
+_NUMBERS = {'boxes': ',d', 'paper': ',d', 'ratio': '.3f'}  # columns and their formats
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,8 @@ class CountComparison:
     def table(self) -> Table:
         """One row for each class."""
         return Table(
-            [
-                Column('class', left=True),
-                Column('boxes', form=',d'),
-                Column('paper', form=',d'),
-                Column('ratio', form='.3f'),
-            ],
+            [Column('class', left=True)]
+            + [Column(key, form=form) for key, form in _NUMBERS.items()],
             [(row.name, row.boxes, row.paper, row.ratio) for row in self.classes],
         )
 
@@ -86,13 +83,8 @@ def compare_counts(
         ReportError: File and paper have no class in common.
     """
     names = paper.taxonomy.classes
-    labels = {name: paper.label_in(taxonomy, name) for name in names}
-    labels = {name: label for name, label in labels.items() if label is not None}
-    if not labels:
-        raise ReportError(
-            f'{source}: none of its classes is one of {paper.dataset}, which the '
-            f'paper counts; name the file of that data set'
-        )
+    advice = 'which the paper counts; name the file of that data set'
+    labels = paper.labels_in(taxonomy, source=source, advice=advice)
     printed = {row.name: row.train_boxes for row in paper.classes}
     columns = {'': boxes}
     if any(crowds):

@@ -140,17 +140,13 @@ def dataset_stats(
         thresholds: `oversample_thr` of class-balanced sampling.
     """
     splits = tuple(split_stats(name, columns) for name, columns in files)
-    train = files[0][1]
-    num_classes = train.taxonomy.num_classes
-    return DatasetStats(
-        taxonomy=train.taxonomy,
-        splits=splits,
-        rarest=rarest_labels(splits[0].counts),
-        resamplings=tuple(
-            resample(train.images, train.labels, num_classes=num_classes, threshold=threshold)
-            for threshold in thresholds
-        ),
+    train, taxonomy = files[0][1], files[0][1].taxonomy
+    options = {'num_classes': taxonomy.num_classes}
+    resamplings = tuple(
+        resample(train.images, train.labels, threshold=threshold, **options)
+        for threshold in thresholds
     )
+    return DatasetStats(taxonomy, splits, rarest_labels(splits[0].counts), resamplings)
 
 
 def split_stats(name: str, columns: BoxColumns) -> SplitStats:
@@ -161,17 +157,12 @@ def split_stats(name: str, columns: BoxColumns) -> SplitStats:
     per_image = np.bincount(columns.images[~columns.crowd], minlength=num_images)
     above = [path[0] if path else None for path in taxonomy.paths]
     group_listed = np.bincount(groups, weights=columns.listed) > 0
+    coarse = groups[columns.labels], group_names, [None] * len(group_names), group_listed
     return SplitStats(
         name=name,
         num_images=num_images,
         classes=_group_stats(columns, columns.labels, taxonomy.classes, above, columns.listed),
-        superclasses=_group_stats(
-            columns,
-            groups[columns.labels],
-            group_names,
-            [None] * len(group_names),
-            group_listed,
-        ),
+        superclasses=_group_stats(columns, *coarse),
         boxes_per_image=tuple(np.bincount(per_image).tolist()),
         left_out=dict(columns.problems.counts),
         remarks=str(columns.problems),

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from mmdet_multigrain.evaluation.functional.imbalance import Resampling
-
 from ..table import Column, Table
 from .paper_counts import CountComparison
 from .stats import LARGE, QUANTILES, SMALL, DatasetStats, GroupStats, SplitStats
@@ -54,19 +52,13 @@ def class_table(stats: DatasetStats) -> Table:
         ]
     thresholds = [f'{each.threshold:g}' for each in stats.resamplings]
     columns += [Column(f'repeat_{text}', f'r {text}', '.2f') for text in thresholds]
-    return Table(
-        columns,
-        [
-            (
-                stats.taxonomy.classes[label],
-                stats.train.classes[label].superclass,
-                label in stats.rarest,
-                *(cell for split in stats.splits for cell in _group_cells(split.classes[label])),
-                *(each.class_factors[label] for each in stats.resamplings),
-            )
-            for label in stats.by_count
-        ],
-    )
+    rows = []
+    for label in stats.by_count:
+        row = stats.train.classes[label]
+        cells = [cell for split in stats.splits for cell in _group_cells(split.classes[label])]
+        factors = [each.class_factors[label] for each in stats.resamplings]
+        rows.append((row.name, row.superclass, label in stats.rarest, *cells, *factors))
+    return Table(columns, rows)
 
 
 def _key(stats: DatasetStats, split: SplitStats, key: str) -> str:
@@ -125,25 +117,20 @@ def superclass_table(stats: DatasetStats) -> Table:
 
 def resampling_table(stats: DatasetStats) -> Table:
     """Class-balanced sampling of the training set, one row for each threshold."""
-    return Table(
-        [
-            Column('threshold', 'T', 'g'),
-            Column('repeated', 'classes repeated', ',d'),
-            Column('largest', 'largest factor', '.2f'),
-            Column('epoch', 'images in an epoch', ',d'),
-            Column('growth', 'times the plain epoch', '.2f'),
-        ],
-        [
-            (
-                each.threshold,
-                sum(factor > 1 for factor in _factors(each)),
-                max(_factors(each)),
-                each.epoch,
-                each.epoch / each.num_images,
-            )
-            for each in stats.resamplings
-        ],
-    )
+    columns = [
+        Column('threshold', 'T', 'g'),
+        Column('repeated', 'classes repeated', ',d'),
+        Column('largest', 'largest factor', '.2f'),
+        Column('epoch', 'images in an epoch', ',d'),
+        Column('growth', 'times the plain epoch', '.2f'),
+    ]
+    rows = []
+    for each in stats.resamplings:
+        factors = [factor for factor in each.class_factors if factor is not None]
+        repeated = sum(factor > 1 for factor in factors)
+        growth = each.epoch / each.num_images
+        rows.append((each.threshold, repeated, max(factors), each.epoch, growth))
+    return Table(columns, rows)
 
 
 def split_lines(stats: DatasetStats) -> list[str]:
@@ -269,12 +256,8 @@ def _split_dict(split: SplitStats) -> dict[str, Any]:
 
 def _legend(stats: DatasetStats) -> str:
     names = ', '.join(split.name for split in stats.splits)
-    return _LEGEND.format(
-        boxes=f'{names}: boxes' if len(stats.splits) > 1 else 'boxes',
-        train=stats.train.name,
-        small=SMALL,
-        large=LARGE,
-    )
+    boxes = f'{names}: boxes' if len(stats.splits) > 1 else 'boxes'
+    return _LEGEND.format(boxes=boxes, train=stats.train.name, small=SMALL, large=LARGE)
 
 
 def _boxes_per_image(split: SplitStats) -> str:
@@ -297,10 +280,6 @@ def _percent(count: int, total: int) -> str:
     """A share in percent; `< 1%` where it would round to 0."""
     share = 100 * count / total
     return '< 1%' if 0 < share < 0.5 else f'{share:.0f}%'
-
-
-def _factors(resampling: Resampling) -> list[float]:
-    return [factor for factor in resampling.class_factors if factor is not None]
 
 
 def _share(count: int, total: int) -> float | None:

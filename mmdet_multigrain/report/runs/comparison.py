@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from mmdet_multigrain.evaluation.functional import bootstrap
+from mmdet_multigrain.evaluation.functional.common import mean_of_known
 from mmdet_multigrain.utils.errors import ReportError
 from mmdet_multigrain.utils.messages import show, show_list
 
@@ -235,9 +236,7 @@ def _spreads(runs: Sequence[Mapping[str, float]], what: Measures) -> dict[str, S
     def score(run: Mapping[str, float], metric: Metric) -> float:
         if not metric.classes:
             return run.get(metric.key, math.nan)
-        aps = [run[measures.class_key(name)] for name in metric.classes]
-        known = [ap for ap in aps if not math.isnan(ap)]
-        return sum(known) / len(known) if known else math.nan
+        return mean_of_known(np.array([run[measures.class_key(name)] for name in metric.classes]))
 
     spreads = {m.key: Spread(tuple(score(run, m) for run in runs)) for m in what.metrics}
     for entry in what.entries:

@@ -5,7 +5,7 @@ All text here is plain; `render` escapes it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..table import Table
@@ -89,8 +89,3 @@ class Document:
     detail: str
     sections: Sequence[Section]
     data: Mapping[str, Table]
-
-    def blocks(self) -> Iterator[Block]:
-        """All blocks in order."""
-        for section in self.sections:
-            yield from section.blocks

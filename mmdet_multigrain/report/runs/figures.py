@@ -12,14 +12,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Rectangle
 
 from mmdet_multigrain.evaluation.functional.confusion import Confusion
 from mmdet_multigrain.visualization import style
 from mmdet_multigrain.visualization.palette import HUES
 from mmdet_multigrain.visualization.style import INK, MUTED
 
-from ..axes import axes_in_inches, label
+from ..axes import axes_in_inches, color_legend, label
 from ..table import shorten
 from .comparison import Comparison, Gain, Variant
 from .diagnostics import VariantDiagnostics
@@ -30,16 +30,7 @@ _ROW = 0.235  # height of a class, in inches
 _NAME, _GROUP = 34, 24  # letters
 # Names, all panels together, the least of one panel, between panels, in inches.
 _LEFT, _PANELS, _PANEL, _GAP = 2.75, 7.2, 1.6, 0.3
-_KIND_COLORS = (
-    '#56b4e9',
-    '#0072b2',
-    '#e69f00',
-    '#f5d9a8',
-    '#b5c563',
-    '#cc79a7',
-    '#8a8a8a',
-    '#333333',
-)
+_KIND_COLORS = '#56b4e9 #0072b2 #e69f00 #f5d9a8 #b5c563 #cc79a7 #8a8a8a #333333'.split()
 _SHADES = LinearSegmentedColormap.from_list('shades', ['#ffffff', '#9ecae1', '#2171b5', '#08306b'])
 _MARKERS = 'osD^vPX*'
 _NUMBERS_UP_TO = 24  # classes; with more, numbers do not fit in the cells of a confusion matrix
@@ -49,10 +40,7 @@ _NAMES_UP_TO = 80
 def class_gains(figure: Figure, comparison: Comparison, colors: Mapping[str, str]) -> None:
     """Figure 4: gain of each class over the baseline, one panel per variant.
 
-    Args:
-        figure: An empty one.
-        comparison: Classes from rare to frequent.
-        colors: Of each superclass.
+    `colors` are those of the superclasses.
     """
     others, rows = comparison.others, comparison.classes
     height = _ROW * len(rows)
@@ -93,16 +81,9 @@ def error_kinds(figure: Figure, diagnostics: Sequence[VariantDiagnostics]) -> No
     axes.tick_params(axis='y', length=0)
     axes.grid(axis='x')
     axes.set_xlabel('rise in AP50 if the errors of the kind were fixed (dAP)')
-    axes.legend(
-        [Patch(facecolor=color) for color in _KIND_COLORS],
-        [cost.name for cost in diagnostics[0].costs],
-        loc='lower left',
-        ncols=2,
-        bbox_to_anchor=(0, 1.0),
-        fontsize=8,
-        borderaxespad=0.4,
-        handlelength=1.3,
-    )
+    entries = list(zip(_KIND_COLORS, [cost.name for cost in diagnostics[0].costs], strict=True))
+    room = {'ncols': 2, 'borderaxespad': 0.4, 'handlelength': 1.3}
+    color_legend(axes, entries, 'lower left', (0, 1), **room)
 
 
 def _segments(one: VariantDiagnostics) -> Iterator[tuple[float, float, str]]:
@@ -231,16 +212,8 @@ def _color_legend(
     groups = real_groups(rows)
     names = dict.fromkeys(name for row in rows for name in row.superclasses[:1] if name in groups)
     if names:
-        figure.legend(
-            [Patch(facecolor=colors[name]) for name in names],
-            [shorten(name, _GROUP) for name in names],
-            loc='upper left',
-            bbox_to_anchor=at,
-            fontsize=8,
-            ncols=min(5, len(names)),
-            handlelength=1.2,
-            borderaxespad=0,
-        )
+        entries = [(colors[name], shorten(name, _GROUP)) for name in names]
+        color_legend(figure, entries, 'upper left', at, ncols=min(5, len(names)))
 
 
 def _centered(

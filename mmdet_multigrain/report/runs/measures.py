@@ -92,8 +92,11 @@ def measures_of_runs(runs: Sequence[Run]) -> Measures:
     """Metrics, classes and superclasses of comparable runs."""
     summary, taxonomy = runs[0].result.summary, runs[0].result.taxonomy
     # Detections of other frameworks have no training counts.
-    every = [run.result.summary.levels for run in runs]
-    known = (levels for levels in every if _train_boxes_known(levels[-1].classes))
+    known = (
+        run.result.summary.levels
+        for run in runs
+        if all(row.train_boxes is not None for row in run.result.summary.fine.classes)
+    )
     levels = next(known, summary.levels)
     classes = _entries(levels[-1].classes)
     order = np.argsort([entry.boxes for entry in classes], kind='stable')
@@ -112,17 +115,12 @@ def measures_of_runs(runs: Sequence[Run]) -> Measures:
     )
 
 
-def _train_boxes_known(classes: Iterable[ClassScore]) -> bool:
-    return all(row.train_boxes is not None for row in classes)
-
-
 def _entries(classes: Iterable[ClassScore], level: int | None = None) -> tuple[ClassEntry, ...]:
-    return tuple(
-        ClassEntry(
-            class_key(row.name, level), row.name, row.superclasses, row.train_boxes, row.val_boxes
-        )
-        for row in classes
-    )
+    entries = []
+    for row in classes:
+        key, boxes = class_key(row.name, level), (row.train_boxes, row.val_boxes)
+        entries.append(ClassEntry(key, row.name, row.superclasses, *boxes))
+    return tuple(entries)
 
 
 def _class_means(names: Sequence[str]) -> tuple[Metric, ...]:
@@ -145,14 +143,9 @@ def _class_means(names: Sequence[str]) -> tuple[Metric, ...]:
 
 def measures_of_paper(paper: Paper) -> Measures:
     """What the paper prints."""
+    superclass_of = paper.taxonomy.superclass_of
     classes = tuple(
-        ClassEntry(
-            class_key(row.name),
-            row.name,
-            (paper.taxonomy.superclass_of(row.name),),
-            row.train_boxes,
-            None,
-        )
+        ClassEntry(class_key(row.name), row.name, (superclass_of(row.name),), row.train_boxes, None)
         for row in paper.classes
     )
     printed = next(iter(paper.overall.values()))
@@ -162,13 +155,11 @@ def measures_of_paper(paper: Paper) -> Measures:
 
 def scores_of_paper(paper: Paper) -> dict[str, dict[str, float]]:
     """The paper's scores by variant and key."""
-    return {
-        name: {
-            **{key: value / 100 for key, value in printed.items()},
-            **{class_key(row.name): row.ap[name] / 100 for row in paper.classes},
-        }
-        for name, printed in paper.overall.items()
-    }
+    scores = {}
+    for name, printed in paper.overall.items():
+        by_class = {class_key(row.name): row.ap[name] for row in paper.classes}
+        scores[name] = {key: value / 100 for key, value in (printed | by_class).items()}
+    return scores
 
 
 def scores_of_run(run: Run) -> dict[str, float]:

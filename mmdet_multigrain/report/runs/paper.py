@@ -9,19 +9,14 @@ from importlib import resources
 import yaml
 
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import ReportError
 
 DATASETS = ('df2', 'oiv4c')
 
 
 @dataclass(frozen=True)
 class PaperClass:
-    """A column of table 3 or 4.
-
-    Attributes:
-        name: Of the class, in the built-in taxonomy.
-        train_boxes: "Num".
-        ap: AP in percent by variant.
-    """
+    """A column of table 3 or 4: class (in the built-in taxonomy), "Num", AP in percent by variant."""
 
     name: str
     train_boxes: int
@@ -46,10 +41,21 @@ class Paper:
     overall: Mapping[str, Mapping[str, float]]
     classes: tuple[PaperClass, ...]
 
-    def label_in(self, taxonomy: Taxonomy, name: str) -> int | None:
-        """Label of a paper class in another taxonomy, by any name that either side knows."""
-        names = (name, *self.taxonomy.aliases.get(name, ()))
-        return next((label for label in map(taxonomy.find, names) if label is not None), None)
+    def labels_in(self, taxonomy: Taxonomy, *, source: object, advice: str) -> dict[str, int]:
+        """Label in another taxonomy of each class that it has, by any name that either side knows.
+
+        Raises:
+            ReportError: There is no class in common; names the `source` and gives the `advice`.
+        """
+        labels = {}
+        for name in self.taxonomy.classes:
+            known = map(taxonomy.find, (name, *self.taxonomy.aliases.get(name, ())))
+            label = next((label for label in known if label is not None), None)
+            if label is not None:
+                labels[name] = label
+        if not labels:
+            raise ReportError(f'{source}: none of its classes is one of {self.dataset}, {advice}')
+        return labels
 
 
 def load_paper(dataset: str) -> Paper:

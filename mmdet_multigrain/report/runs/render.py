@@ -10,7 +10,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from ..table import Cell, Column, Table, display_width, escape_latex, escape_markdown
+from ..table import Table, display_width, escape_latex, escape_markdown
 from ..templates import render_template
 from .document import Command, Document, FigureBlock, Paragraph, Points, TableBlock
 
@@ -23,7 +23,7 @@ def render_files(document: Document) -> dict[str, bytes]:
         'report.html': render_html(document).encode(),
         'report.md': render_markdown(document).encode(),
     }
-    for block in document.blocks():
+    for block in (block for section in document.sections for block in section.blocks):
         if isinstance(block, TableBlock):
             files[f'tables/{block.name}.csv'] = (block.data or block.table).csv().encode()
             files[f'tables/{block.name}.tex'] = latex_file(block).encode()
@@ -37,32 +37,17 @@ def render_files(document: Document) -> dict[str, bytes]:
 
 def render_html(document: Document) -> str:
     """One HTML page that needs no other file."""
+
+    def inline(figure: FigureBlock) -> Markup:
+        return inline_svg(figure.contents['svg'].decode(), prefix=figure.name, title=figure.title)
+
     filters = {
         'kind': lambda block: type(block).__name__,
-        'inline': lambda block: inline_svg(
-            block.contents['svg'].decode(), prefix=block.name, title=block.title
-        ),
-        'lines': table_lines,
+        'inline': inline,
         'breaks': allow_breaks,
         'is_wide': is_wide,
     }
     return render_template(__package__, 'report.html.j2', filters, document=document)
-
-
-def table_lines(table: Table) -> list[list[tuple[str, str]]]:
-    """Text and HTML classes of each cell of each row."""
-    return [
-        [
-            (column.show(cell), _classes(column, cell))
-            for column, cell in zip(table.columns, row, strict=True)
-        ]
-        for row in table.rows
-    ]
-
-
-def _classes(column: Column, cell: Any) -> str:
-    bold = isinstance(cell, Cell) and cell.bold
-    return ' '.join(['words'] * column.left + ['bold'] * bold)
 
 
 def is_wide(table: Table) -> bool:
@@ -81,12 +66,9 @@ def allow_breaks(text: str) -> Markup:
 
 
 def inline_svg(text: str, *, prefix: str, title: str) -> Markup:
-    """An SVG file as part of an HTML page.
+    """An SVG file as part of an HTML page, with a title for screen readers.
 
-    Args:
-        text: The file.
-        prefix: Makes its ids differ from those of other figures on the page.
-        title: What it shows, for screen readers.
+    The `prefix` makes its ids differ from those of other figures on the page.
     """
     text = text[text.index('<svg') :]
     text = re.sub(r'\s*(<metadata>.*?</metadata>|<!--.*?-->)', '', text, flags=re.DOTALL)

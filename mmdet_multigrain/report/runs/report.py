@@ -6,13 +6,13 @@ import dataclasses
 from collections.abc import Sequence
 
 from mmdet_multigrain.taxonomy import Taxonomy
-from mmdet_multigrain.utils.errors import ReportError
 from mmdet_multigrain.visualization.palette import superclass_colors
 
 from . import diagnostic_sections, sections, tables
 from .comparison import Comparison, compare_paper
 from .diagnostics import VariantDiagnostics
 from .document import Document, Points, Section
+from .measures import class_key
 from .paper import Paper
 from .run import Run
 from .summary import best_of, error_points, gain_sentences, summary_points
@@ -101,16 +101,10 @@ def match_paper(paper: Paper, taxonomy: Taxonomy, *, source: object) -> PaperRef
         ReportError: There is no class in common.
     """
     comparison = compare_paper(paper)
-    keys = {}
-    for row in comparison.classes:
-        label = paper.label_in(taxonomy, row.name)
-        if label is not None:
-            keys[f'class:{taxonomy.classes[label]}'] = row.key
-    if not keys:
-        raise ReportError(
-            f'{source}: none of its classes is one of {paper.dataset}, which the '
-            'paper compares; leave --paper out, or name the other data set'
-        )
+    advice = 'which the paper compares; leave --paper out, or name the other data set'
+    labels = paper.labels_in(taxonomy, source=source, advice=advice)
+    ours = {name: class_key(taxonomy.classes[label]) for name, label in labels.items()}
+    keys = {ours[row.name]: row.key for row in comparison.classes if row.name in ours}
     return PaperReference(comparison, keys)
 
 

@@ -38,29 +38,19 @@ def run_section(runs: Sequence[Run], comparison: Comparison) -> Section:
 
 
 def _run_table(runs: Sequence[Run]) -> Table:
-    return Table(
-        [
-            Column('variant', left=True),
-            Column('seed', form='d'),
-            Column('iteration', 'iterations', ',d'),
-            Column('config', left=True),
-            Column('checkpoint', left=True),
-            Column('detections', left=True),
-            Column('source', 'read from', left=True),
-        ],
-        [
-            (
-                run.variant,
-                run.seed,
-                run.result.run.iteration,
-                run.result.run.config,
-                run.result.run.checkpoint,
-                'yes' if run.has_detections else 'not found',
-                str(run.source),
-            )
-            for run in runs
-        ],
-    )
+    columns = [
+        Column('variant', left=True),
+        Column('seed', form='d'),
+        Column('iteration', 'iterations', ',d'),
+        *(Column(key, left=True) for key in ('config', 'checkpoint', 'detections')),
+        Column('source', 'read from', left=True),
+    ]
+    rows = []
+    for run in runs:
+        record, found = run.result.run, 'yes' if run.has_detections else 'not found'
+        files = record.config, record.checkpoint, found, str(run.source)
+        rows.append((run.variant, run.seed, record.iteration, *files))
+    return Table(columns, rows)
 
 
 def _run_points(runs: Sequence[Run], comparison: Comparison) -> list[tuple[str, str]]:
@@ -132,21 +122,16 @@ def gain_section(comparison: Comparison, paper: PaperReference | None = None) ->
     if comparison.resamples:
         legend = f' {_legend()}{text("resamples", resamples=comparison.resamples)}'
         note = text('gains_mean_note', counted_on=comparison.counted_on)
-    values = {
-        'baseline': comparison.baseline,
-        'difference': DIFFERENCE,
-        'mean_of_gains': MEAN_OF_GAINS,
-    }
+    definitions = {'difference': DIFFERENCE, 'mean_of_gains': MEAN_OF_GAINS}
+    values = {'baseline': comparison.baseline, **definitions}
     difference = tables.gain_table(comparison, DIFFERENCE, paper)
     means = tables.gain_table(comparison, MEAN_OF_GAINS, paper)
-    return section(
-        'gains',
-        [
-            Paragraph(text('two_gains', **values)),
-            table_block('gains_difference', difference, legend=legend, **values),
-            table_block('gains_mean', means, note=note, **values),
-        ],
-    )
+    blocks = [
+        Paragraph(text('two_gains', **values)),
+        table_block('gains_difference', difference, legend=legend, **values),
+        table_block('gains_mean', means, note=note, **values),
+    ]
+    return section('gains', blocks)
 
 
 def class_section(
@@ -155,15 +140,10 @@ def class_section(
     """AP and gain of each class; `colors` are those of the superclasses."""
     blocks = []
     if comparison.others:
-        figure = figure_block(
-            'gain_per_class',
-            figures.class_gains,
-            comparison,
-            colors,
-            counted_on=comparison.counted_on,
-            whiskers=text('whiskers', interval=INTERVAL) if comparison.resamples else '',
-        )
-        blocks.append(figure)
+        whiskers = text('whiskers', interval=INTERVAL) if comparison.resamples else ''
+        values = {'counted_on': comparison.counted_on, 'whiskers': whiskers}
+        drawing = figures.class_gains, comparison, colors
+        blocks.append(figure_block('gain_per_class', *drawing, **values))
     table = tables.class_table(comparison, paper)
     blocks.append(table_block('classes', table, spread=_spread(comparison)))
     if comparison.resamples:
@@ -185,11 +165,6 @@ def reading_section(comparison: Comparison) -> Section:
     """Definitions of the terms in the report."""
     points = items('terms')
     if comparison.resamples:
-        points += items(
-            'terms_with_intervals',
-            interval=INTERVAL,
-            noise=NOISE,
-            resamples=comparison.resamples,
-            misses=round(1 / (1 - CONFIDENCE)),
-        )
+        counts = {'resamples': comparison.resamples, 'misses': round(1 / (1 - CONFIDENCE))}
+        points += items('terms_with_intervals', interval=INTERVAL, noise=NOISE, **counts)
     return section('reading', [Points([*points, *items('terms_of_files')])])

@@ -14,6 +14,7 @@ from typing import Any
 from mmdet_multigrain.evaluation.functional.bootstrap import Interval
 from mmdet_multigrain.evaluation.functional.confusion import Confusion
 from mmdet_multigrain.evaluation.functional.error_analysis import ERRORS, Kind
+from mmdet_multigrain.evaluation.result_file import OVERALL
 
 from ..table import Cell, Column, Table
 from .comparison import Comparison, Spread, Variant
@@ -21,7 +22,6 @@ from .diagnostics import VariantDiagnostics
 from .formats import capital, gain_in_table, percent, plain
 from .measures import DIFFERENCE, ClassEntry
 
-OVERALL = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl')
 MOST_CONFUSIONS = 12
 # Title and group where the name of a kind of error is too long for a column.
 _SHORT_KINDS = {
@@ -75,7 +75,6 @@ def frequency_table(comparison: Comparison) -> Table:
 
 def class_table(comparison: Comparison, paper: PaperReference | None = None) -> Table:
     """Tables 3 and 4: classes from rare to frequent, variants as columns."""
-    ours, theirs = ('these runs', 'the paper') if paper else ('', '')
     paper_variants = paper.comparison.variants if paper else ()
     # Next to the paper's columns there is no room for superclasses.
     groups = set() if paper else real_groups(comparison.classes)
@@ -98,8 +97,7 @@ def class_table(comparison: Comparison, paper: PaperReference | None = None) -> 
             _words('class'),
             *([_words('superclass')] if groups else []),
             Column('boxes', f'{comparison.counted_on} boxes', ',d'),
-            *_variant_columns(comparison.variants, ours),
-            *_variant_columns(paper_variants, theirs, prefix='paper_'),
+            *_columns_with_paper(comparison.variants, paper_variants),
         ],
         [*rows, cells('mean over the classes', '', None, 'all', 'all')],
         (len(rows),),
@@ -126,19 +124,12 @@ def gain_table(
     comparison: Comparison, definition: str, paper: PaperReference | None = None
 ) -> Table:
     """Gains over the baseline by one definition, with intervals; variants as columns."""
-    ours, theirs = ('these runs', 'the paper') if paper else ('', '')
     paper_variants = paper.comparison.others if paper else ()
+    variants = (*comparison.others, *paper_variants)
     return Table(
+        [_words('what', 'gain in'), *_columns_with_paper(comparison.others, paper_variants)],
         [
-            _words('what', 'gain in'),
-            *_variant_columns(comparison.others, ours),
-            *_variant_columns(paper_variants, theirs, prefix='paper_'),
-        ],
-        [
-            (
-                capital(metric.title),
-                *_gain_cells((*comparison.others, *paper_variants), metric.key),
-            )
+            (capital(metric.title), *_gain_cells(variants, metric.key))
             for metric in comparison.metrics
             # The paper's tables have no recall.
             if metric.definition == definition and not metric.key.startswith('AR')
@@ -175,82 +166,52 @@ def seed_table(comparison: Comparison) -> Table:
 
 def scores_data(comparison: Comparison) -> Table:
     """One row for each score of each variant: mean, standard deviation and all runs."""
-    most = _most_runs(comparison)
-    runs = [f'run_{number}' for number in range(1, most + 1)]
-    return _data_table(
-        ('variant', 'key', 'what', 'mean', 'std', 'n', *runs),
-        [
-            (
-                variant.name,
-                key,
-                title,
-                percent(spread.mean),
-                percent(spread.std),
-                len(spread.values),
-                *_runs(spread, most),
-            )
-            for variant in comparison.variants
-            for key, title, _ in _everything(comparison)
-            for spread in [variant.scores[key]]
-        ],
-    )
+    most, rows = _most_runs(comparison), []
+    for variant in comparison.variants:
+        for key, title, _ in _everything(comparison):
+            spread = variant.scores[key]
+            numbers = percent(spread.mean), percent(spread.std), len(spread.values)
+            rows.append((variant.name, key, title, *numbers, *_runs(spread, most)))
+    runs = (f'run_{number}' for number in range(1, most + 1))
+    return _data_table(('variant', 'key', 'what', 'mean', 'std', 'n', *runs), rows)
 
 
 def gains_data(comparison: Comparison) -> Table:
     """One row for each gain over the baseline, with its interval."""
+    rows = []
+    for variant in comparison.others:
+        for key, title, definition in _everything(comparison):
+            gain = variant.gains[key]
+            ends = _interval_cells(gain.interval)
+            what = key, title, definition
+            rows.append((variant.name, comparison.baseline, *what, percent(gain.value), *ends))
     ends = ('low', 'high', 'contains_zero', 'resamples')
-    return _data_table(
-        ('variant', 'baseline', 'key', 'what', 'definition', 'gain', *ends),
-        [
-            (
-                variant.name,
-                comparison.baseline,
-                key,
-                title,
-                definition,
-                percent(gain.value),
-                *_interval_cells(gain.interval),
-            )
-            for variant in comparison.others
-            for key, title, definition in _everything(comparison)
-            for gain in [variant.gains[key]]
-        ],
-    )
+    return _data_table(('variant', 'baseline', 'key', 'what', 'definition', 'gain', *ends), rows)
 
 
 def error_table(diagnostics: Sequence[VariantDiagnostics]) -> Table:
     """Cost and count of each kind of error for each variant."""
-    columns = [_words('kind', 'kind of error')]
+    columns, rows = [_words('kind', 'kind of error')], []
     for one in diagnostics:
         columns += [
             Column(f'{one.variant}_dAP', 'dAP', '.2f', group=one.variant),
             Column(f'{one.variant}_count', 'errors', ',.0f', group=one.variant),
         ]
-    return Table(
-        columns,
-        [
-            (
-                capital(costs[0].name),
-                *(cell for cost in costs for cell in (percent(cost.delta_ap), cost.count)),
-            )
-            for costs in zip(*(one.costs for one in diagnostics), strict=True)
-        ],
-    )
+    for costs in zip(*(one.costs for one in diagnostics), strict=True):
+        cells = [cell for cost in costs for cell in (percent(cost.delta_ap), cost.count)]
+        rows.append((capital(costs[0].name), *cells))
+    return Table(columns, rows)
 
 
 def errors_data(diagnostics: Sequence[VariantDiagnostics], classes: Sequence[str]) -> Table:
     """One row for each variant, kind of error and class."""
-    return _data_table(
-        ('variant', 'kind', 'class', 'errors', 'dAP'),
-        [
-            (one.variant, cost.name, name, float(count), percent(float(gain)))
-            for one in diagnostics
-            for cost in one.costs
-            for name, count, gain in zip(
-                classes, cost.class_counts, cost.class_delta_ap, strict=True
-            )
-        ],
-    )
+    rows = []
+    for one in diagnostics:
+        for cost in one.costs:
+            by_class = zip(classes, cost.class_counts, cost.class_delta_ap, strict=True)
+            for name, count, gain in by_class:
+                rows.append((one.variant, cost.name, name, float(count), percent(float(gain))))
+    return _data_table(('variant', 'kind', 'class', 'errors', 'dAP'), rows)
 
 
 def class_error_table(
@@ -334,6 +295,14 @@ def _variant_columns(
     variants: Sequence[Variant], group: str = '', *, prefix: str = ''
 ) -> list[Column]:
     return [Column(prefix + one.name, one.name, '.2f', group=group) for one in variants]
+
+
+def _columns_with_paper(ours: Sequence[Variant], papers: Sequence[Variant]) -> list[Column]:
+    """A column for each variant, under a heading for each side where there are two."""
+    if not papers:
+        return _variant_columns(ours)
+    columns = _variant_columns(ours, 'these runs')
+    return columns + _variant_columns(papers, 'the paper', prefix='paper_')
 
 
 def _data_table(keys: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> Table:

@@ -50,9 +50,7 @@ def table_block(
         file: Another name of the files.
         values: To fill into the texts.
     """
-    texts = _texts()['tables'][name]
-    title, note = texts['title'].format(**values), texts['note'].format(**values)
-    return TableBlock(file or name, title, note, table, data)
+    return TableBlock(file or name, *_title_and_note('tables', name, values), table, data)
 
 
 def figure_block(
@@ -64,6 +62,10 @@ def figure_block(
     **values: Any,
 ) -> FigureBlock:
     """A drawn figure with its title and note; see `table_block` and `style.render`."""
-    texts = _texts()['figures'][name]
-    title, note = texts['title'].format(**values), texts['note'].format(**values)
+    title, note = _title_and_note('figures', name, values)
     return FigureBlock(file or name, title, note * with_note, style.render(draw, *arguments))
+
+
+def _title_and_note(kind: str, name: str, values: dict[str, Any]) -> list[str]:
+    texts = _texts()[kind][name]
+    return [texts[part].format(**values) for part in ('title', 'note')]

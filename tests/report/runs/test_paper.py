@@ -4,6 +4,7 @@ import pytest
 
 from mmdet_multigrain.report.runs.paper import DATASETS, load_paper
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import ReportError
 
 
 @pytest.fixture(params=DATASETS)
@@ -41,5 +42,7 @@ def test_shape(paper):
 def test_names_of_either_side_match():
     paper = load_paper('df2')
     taxonomy = Taxonomy('t', ['short_sleeved_shirt', 'tank'], aliases={'tank': ['vest']})
-    names = ('short sleeve top', 'vest', 'skirt')
-    assert [paper.label_in(taxonomy, name) for name in names] == [0, 1, None]
+    labels = paper.labels_in(taxonomy, source='f', advice='name another')
+    assert labels == {'short sleeve top': 0, 'vest': 1}
+    with pytest.raises(ReportError, match='f: none of its classes is one of df2, name another'):
+        paper.labels_in(Taxonomy('t', ['car', 'bus']), source='f', advice='name another')
