@@ -34,18 +34,14 @@ def parse_args() -> argparse.Namespace:
         default=0.3,
         help='lowest score (0.3); the config gives none below its test_cfg.rcnn.score_thr',
     )
-    parser.add_argument('--batch-size', type=positive, default=1, help='images at once (1)')
+    parser.add_argument(
+        '--batch-size', type=launch.whole_number(1), default=1, help='images at once (1)'
+    )
     parser.add_argument('--device', default='auto', help='like cpu; default: the GPU if any')
     parser.add_argument('--no-pictures', action='store_true', help='write the JSON file only')
     launch.add_cfg_options(parser)
     launch.add_trust_checkpoint(parser)
     return parser.parse_args()
-
-
-def positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'{text!r} is no positive number')
-    return int(text)
 
 
 def find_images(source: Path, *, leave_out: Path) -> tuple[Path, list[Path]]:

@@ -10,6 +10,7 @@ from .arguments import (
     add_speed,
     add_trust_checkpoint,
     set_local_rank,
+    whole_number,
 )
 from .configs import load_config, set_work_dir
 from .errors import TRACEBACK_VARIABLE, escape_unknown_letters, one_line, run_tool
@@ -31,4 +32,5 @@ __all__ = [
     'run_tool',
     'set_local_rank',
     'set_work_dir',
+    'whole_number',
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
 from typing import Any
 
 from mmdet_multigrain.speed import option_names
@@ -41,6 +42,18 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
         metavar='KEY=VALUE',
         help='override config entries, e.g. train_dataloader.batch_size=4',
     )
+
+
+def whole_number(low: int, high: int | None = None) -> Callable[[str], int]:
+    """The type of an argument that is a whole number from `low` on, or up to `high`."""
+    numbers = f'from {low} on' if high is None else f'from {low} to {high}'
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < low or (high is not None and int(text) > high):
+            raise argparse.ArgumentTypeError(f'{text!r} is not a whole number {numbers}')
+        return int(text)
+
+    return parse
 
 
 def _key_value(text: str) -> str:

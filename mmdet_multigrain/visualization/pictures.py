@@ -23,7 +23,7 @@ from mmdet_multigrain.utils.messages import printable
 
 from .labels import place_labels
 from .palette import MISSED, Color
-from .style import INK, MUTED, PAPER, _fonts, ink_on
+from .style import INK, MUTED, PAPER, ink_on, installed_fonts
 
 _CASING = (255, 255, 255, 170)  # beside the lines, so that they show on any ground
 _GROUND = '#ececec'
@@ -210,7 +210,7 @@ def font_for(text: str, size: int, *, bold: bool = False) -> ImageFont.FreeTypeF
 def _font_files(bold: bool) -> list[str]:
     return [
         findfont(FontProperties(family=name, weight='bold' if bold else 'normal'))
-        for name in _fonts()
+        for name in installed_fonts()
     ]
 
 

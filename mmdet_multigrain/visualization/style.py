@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import math
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -64,7 +66,7 @@ def drawing() -> Iterator[Figure]:
     """An empty figure; in the block, our settings hold instead of the user's."""
     with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update({**_SETTINGS, 'font.family': _fonts()})
+        matplotlib.rcParams.update({**_SETTINGS, 'font.family': installed_fonts()})
         # Letters that no font has are drawn as boxes.
         warnings.filterwarnings('ignore', message='Glyph .* missing')
         figure = Figure()
@@ -176,17 +178,22 @@ def fit(text: Text, width: float) -> None:
 
 def missing_letters(texts: Iterable[str]) -> str:
     """The letters that no font here has; figures show boxes in their place."""
-    fonts = [get_font(findfont(name)) for name in _fonts()]
+    fonts = [get_font(findfont(name)) for name in installed_fonts()]
     return ''.join(
-        sorted(
-            {
-                letter
-                for text in texts
-                for letter in text
-                if not any(font.get_char_index(ord(letter)) for font in fonts)
-            }
-        )
+        letter
+        for letter in sorted(set(itertools.chain.from_iterable(texts)))
+        if not any(font.get_char_index(ord(letter)) for font in fonts)
     )
+
+
+def warn_of_missing_letters(texts: Iterable[str], *, what: str = 'figures') -> None:
+    """Say on stderr which letters `what` cannot show."""
+    if missing := missing_letters(texts):
+        print(
+            f'no font here has {len(missing)} of the letters ({missing[:5]}); the {what} show '
+            'boxes for them; install a font such as Noto Sans CJK',
+            file=sys.stderr,
+        )
 
 
 def _plain_ticks(axes: Axes, ticks: Sequence[float]) -> None:
@@ -194,7 +201,7 @@ def _plain_ticks(axes: Axes, ticks: Sequence[float]) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def _fonts() -> list[str]:
+def installed_fonts() -> list[str]:
     """Our font, and what is installed of those that have the letters which it lacks."""
     installed = set(get_font_names())
     return [_FONT, *(name for name in _EAST_ASIAN_FONTS if name in installed)]

@@ -43,3 +43,30 @@ def test_arguments_that_are_none(capsys):
             parse(*arguments)
         assert caught.value.code == 2
     assert "'lr' is not KEY=VALUE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('2', None),
+        ('5', None),
+        ('1', "'1' is not a whole number from 2 to 5"),
+        ('6', "'6' is not a whole number from 2 to 5"),
+        ('x', "'x' is not a whole number from 2 to 5"),
+        ('2.5', "'2.5' is not a whole number from 2 to 5"),
+        ('-3', "'-3' is not a whole number from 2 to 5"),
+    ],
+)
+def test_whole_numbers(text, message):
+    parse = launch.whole_number(2, 5)
+    if message is None:
+        assert parse(text) == int(text)
+        return
+    with pytest.raises(argparse.ArgumentTypeError, match=message):
+        parse(text)
+
+
+def test_whole_numbers_without_an_end():
+    assert launch.whole_number(0)('9999999') == 9999999
+    with pytest.raises(argparse.ArgumentTypeError, match="'0' is not a whole number from 1 on"):
+        launch.whole_number(1)('0')

@@ -224,4 +224,4 @@ def test_a_folder_that_cannot_be_written(pair, tmp_path):
 @pytest.mark.parametrize('value', ['-1', 'x', '1.5'])
 def test_numbers_are_whole(option, value, tmp_path):
     result = report('--paper', 'df2', '--out', tmp_path / 'out', f'{option}={value}')
-    assert result.status == 2 and 'no whole number' in result.err
+    assert result.status == 2 and 'not a whole number' in result.err

@@ -112,3 +112,11 @@ def test_texts_are_shortened_to_fit():
 def test_letters_that_no_font_has():
     assert style.missing_letters(['Überzieher', 'футболка']) == ''
     assert style.missing_letters(['a\U000e0041b', 'a\ue123']) == '\ue123\U000e0041'
+
+
+def test_a_warning_names_the_letters_that_no_font_has(capsys):
+    style.warn_of_missing_letters(['shirt'])
+    assert capsys.readouterr() == ('', '')
+    style.warn_of_missing_letters(['a\ue123'], what='pictures')
+    out, err = capsys.readouterr()
+    assert not out and 'has 1 of the letters (\ue123); the pictures show boxes' in err

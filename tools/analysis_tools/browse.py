@@ -11,21 +11,9 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-from mmdet_multigrain.launch import quiet_imports, run_tool
-
-
-def whole_number(low: int, high: int) -> Callable[[str], int]:
-    """A parser of whole numbers in a range."""
-
-    def parse(text: str) -> int:
-        if not text.isdecimal() or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(f'{text!r} is no whole number from {low} to {high}')
-        return int(text)
-
-    return parse
+from mmdet_multigrain.launch import quiet_imports, run_tool, whole_number
 
 
 def score(text: str) -> float:
@@ -110,16 +98,11 @@ def main() -> None:
         from mmdet_multigrain.report.gallery.photos import Photos, find_photos
         from mmdet_multigrain.report.runs.load import load_runs
         from mmdet_multigrain.report.runs.names import shorten_variants
-        from mmdet_multigrain.visualization.style import missing_letters
+        from mmdet_multigrain.visualization.style import warn_of_missing_letters
 
     runs = shorten_variants(load_runs(args.runs, ann_file=args.ann_file, taxonomy=args.taxonomy))
-    missing = missing_letters([*runs[0].result.taxonomy.classes, *(run.name for run in runs)])
-    if missing:
-        print(
-            f'no font here has {len(missing)} of the letters ({missing[:5]}); the pictures show '
-            'boxes for them; install a font such as Noto Sans CJK',
-            file=sys.stderr,
-        )
+    names = [*runs[0].result.taxonomy.classes, *(run.name for run in runs)]
+    warn_of_missing_letters(names, what='pictures')
     photos = Photos(find_photos(runs, args.images), blur=args.blur_faces)
     choice = Choice(args.score_thr, args.num, args.per_kind, args.classes)
     folder = browse(runs, args.out, photos=photos, choice=choice, width=args.width, progress=True)

@@ -21,11 +21,7 @@ from tqdm import tqdm
 from mmdet_multigrain.coco.boxes import BoxColumns, box_columns, read_coco
 from mmdet_multigrain.launch import escape_unknown_letters, run_tool
 from mmdet_multigrain.report.dataset.paper_counts import compare_counts
-from mmdet_multigrain.report.dataset.stats import (
-    THRESHOLDS,
-    DatasetStats,
-    dataset_stats,
-)
+from mmdet_multigrain.report.dataset.stats import THRESHOLDS, DatasetStats, dataset_stats
 from mmdet_multigrain.report.dataset.tables import (
     class_table,
     render_markdown,
@@ -110,26 +106,15 @@ def draw(stats: DatasetStats) -> dict[str, bytes]:
     # Here, because matplotlib takes a second to load and the table does not need it.
     from mmdet_multigrain.report.dataset.figures import box_sizes, class_counts
     from mmdet_multigrain.report.dataset.grouping_figure import grouping
-    from mmdet_multigrain.visualization.style import missing_letters, render
+    from mmdet_multigrain.visualization.style import render, warn_of_missing_letters
 
-    missing = missing_letters((*stats.taxonomy.classes, *stats.taxonomy.group_names(0)))
-    if missing:
-        print(
-            f'no font here has {len(missing)} of the letters ({missing[:5]}); the figures show '
-            'boxes for them; install a font such as Noto Sans CJK',
-            file=sys.stderr,
-        )
+    warn_of_missing_letters((*stats.taxonomy.classes, *stats.taxonomy.group_names(0)))
     figures = {'class_counts': class_counts, 'box_sizes': box_sizes}
     if stats.is_grouped:
         figures['grouping'] = grouping
+    few = stats.taxonomy.num_classes < MANY_CLASSES
     contents = {}
-    for name, figure in tqdm(
-        figures.items(),
-        desc='drawing',
-        unit='figure',
-        leave=False,
-        disable=stats.taxonomy.num_classes < MANY_CLASSES,
-    ):
+    for name, figure in tqdm(figures.items(), 'drawing', unit='figure', leave=False, disable=few):
         for kind, content in render(figure, stats).items():
             contents[f'{name}.{kind}'] = content
     return contents
@@ -145,23 +130,17 @@ def main() -> None:
     stats = dataset_stats(list(zip(names, columns, strict=True)), sorted(set(args.oversample_thr)))
     comparison = None
     if paper is not None:
-        comparison = compare_counts(
-            paper,
-            stats.taxonomy,
-            stats.train.counts,
-            [row.crowds for row in stats.train.classes],
-            source=args.files[0],
-        )
+        counts = stats.train.counts, [row.crowds for row in stats.train.classes]
+        comparison = compare_counts(paper, stats.taxonomy, *counts, source=args.files[0])
     print(render_text(stats, comparison))
     if args.out is None:
         return
+    content = to_dict(stats, comparison)
     tables = {
         'classes.csv': class_table(stats).csv(),
         'superclasses.csv': superclass_table(stats).csv(),
         'dataset_stats.md': render_markdown(stats, comparison),
-        'dataset_stats.json': json.dumps(
-            to_dict(stats, comparison), indent=1, ensure_ascii=False, allow_nan=False
-        )
+        'dataset_stats.json': json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
         + '\n',
     }
     if comparison is not None:

@@ -10,25 +10,15 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
-from collections.abc import Iterable
 from pathlib import Path
 
-from mmdet_multigrain.launch import quiet_imports, run_tool
+from mmdet_multigrain.launch import quiet_imports, run_tool, whole_number
 from mmdet_multigrain.report.runs.document import Document
 from mmdet_multigrain.report.runs.paper import DATASETS, load_paper
 from mmdet_multigrain.utils.errors import ReportError
 from mmdet_multigrain.utils.files import write_whole
 
 RESAMPLES = 2000
-
-
-def whole_number(text: str) -> int:
-    """A number of resamples or a seed: a whole one from 0 on."""
-    value = int(text) if text.isdecimal() else -1
-    if value < 0:
-        raise argparse.ArgumentTypeError(f'{text!r} is no whole number from 0 on')
-    return value
 
 
 def parse_args() -> argparse.Namespace:
@@ -67,12 +57,12 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--resamples',
-        type=whole_number,
+        type=whole_number(0),
         default=RESAMPLES,
         metavar='N',
         help=f'of the bootstrap over images; default: {RESAMPLES}',
     )
-    parser.add_argument('--seed', type=whole_number, default=0, help='of the bootstrap')
+    parser.add_argument('--seed', type=whole_number(0), default=0, help='of the bootstrap')
     parser.add_argument('--no-bootstrap', action='store_true', help='no intervals; quick')
     return parser.parse_args()
 
@@ -88,19 +78,6 @@ def check_folder(out: Path) -> None:
         )
 
 
-def warn_of_letters(names: Iterable[str]) -> None:
-    """Tell which letters the figures cannot show."""
-    from mmdet_multigrain.visualization.style import missing_letters
-
-    missing = missing_letters(names)
-    if missing:
-        print(
-            f'no font here has {len(missing)} of the letters ({missing[:5]}); the figures show '
-            'boxes for them; install a font such as Noto Sans CJK',
-            file=sys.stderr,
-        )
-
-
 def make_document(args: argparse.Namespace) -> Document:
     """The report on the runs, or on the paper alone."""
     # Here, because matplotlib and the evaluation take seconds to load; the evaluation loads mmdet,
@@ -111,29 +88,23 @@ def make_document(args: argparse.Namespace) -> Document:
         from mmdet_multigrain.report.runs.load import load_runs
         from mmdet_multigrain.report.runs.names import find_variant, shorten_variants
         from mmdet_multigrain.report.runs.report import match_paper, paper_document, runs_document
+        from mmdet_multigrain.visualization.style import warn_of_missing_letters
 
     paper = None if args.paper is None else load_paper(args.paper)
     if not args.runs:
         return paper_document(paper)
-    loaded = load_runs(
-        args.runs,
-        ann_file=args.ann_file,
-        taxonomy=args.taxonomy,
-        train_ann_file=args.train_ann_file,
-    )
+    files = {'ann_file': args.ann_file, 'train_ann_file': args.train_ann_file}
+    loaded = load_runs(args.runs, taxonomy=args.taxonomy, **files)
     runs = shorten_variants(loaded)
     baseline = args.baseline and find_variant(args.baseline, loaded, runs)
     taxonomy = runs[0].result.taxonomy
     if paper is not None:
         match_paper(paper, taxonomy, source=runs[0].source)  # refused now, not after the bootstrap
-    warn_of_letters((*taxonomy.classes, *taxonomy.group_names(0), *(run.variant for run in runs)))
-    comparison = compare(
-        runs,
-        baseline=baseline,
-        seed=args.seed,
-        progress=True,
-        resamples=0 if args.no_bootstrap else args.resamples,
-    )
+    variants = (run.variant for run in runs)
+    warn_of_missing_letters((*taxonomy.classes, *taxonomy.group_names(0), *variants))
+    resamples = 0 if args.no_bootstrap else args.resamples
+    options = {'resamples': resamples, 'seed': args.seed, 'progress': True}
+    comparison = compare(runs, baseline=baseline, **options)
     return runs_document(runs, comparison, diagnose_variants(runs, progress=True), paper=paper)
 
 

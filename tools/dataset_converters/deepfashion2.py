@@ -12,14 +12,7 @@ import sys
 from pathlib import Path
 
 from mmdet_multigrain.converters.deepfashion2 import SPLITS, convert, find_folders
-from mmdet_multigrain.launch import run_tool
-
-
-def positive(text: str) -> int:
-    """A whole number from 1 on."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'{text!r} is not a whole number from 1 on')
-    return int(text)
+from mmdet_multigrain.launch import run_tool, whole_number
 
 
 def parse_args() -> argparse.Namespace:
@@ -33,7 +26,9 @@ def parse_args() -> argparse.Namespace:
         help='keep the polygons (the files grow several times)',
     )
     parser.add_argument(
-        '--workers', type=positive, help='processes; no effect on the files (default: all cores)'
+        '--workers',
+        type=whole_number(1),
+        help='processes; no effect on the files (default: all cores)',
     )
     parser.add_argument('--force', action='store_true', help='convert even what is up to date')
     return parser.parse_args()

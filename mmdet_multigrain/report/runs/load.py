@@ -10,7 +10,7 @@ import dataclasses
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,9 +74,15 @@ def load_runs(
     for source in sources:
         if source.is_detections:
             of = Taxonomy.load(source.truth if taxonomy is None else taxonomy)
-            runs.append(_detections_run(source, test_set(source.truth, of, False), train_ann_file))
+            file = DetectionsFile(source.path, test_set(source.truth, of, False))
+            runs.append(_run(source, _evaluate(file, train_ann_file), file.test_set, file))
         else:
-            runs.append(_tested_run(source, results[source.path], test_set))
+            result, folder = results[source.path], source.path.parent
+            truth = source.truth or _first_file(result.ann_file, '.', folder)
+            tested_on = truth and test_set(truth, result.taxonomy, True)
+            detections = _first_file(result.detections_file, folder)
+            file = tested_on and detections and DetectionsFile(detections, tested_on)
+            runs.append(_run(source, result, tested_on, file))
     runs = _name_runs(runs)
     check_comparable(runs)
     return runs
@@ -133,23 +139,13 @@ def _starts_list(path: Path) -> bool:
         raise ReportError(f'{path}: cannot be read ({error.strerror})') from None
 
 
-def _tested_run(
-    source: _Source, result: Result, test_set: Callable[[Path, Taxonomy, bool], TestSet]
+def _run(
+    source: _Source, result: Result, test_set: TestSet | None, file: DetectionsFile | None
 ) -> Run:
-    """The run of a result.json."""
-    folder = source.path.parent
-    truth = source.truth or _first_file(result.ann_file, '.', folder)
-    tested_on = truth and test_set(truth, result.taxonomy, True)
-    detections = _first_file(result.detections_file, folder)
-    return Run(
-        name='',
-        variant=source.variant or _variant(result.run.config, source.path),
-        seed=_seed(source.path) if result.run.seed is None else result.run.seed,
-        source=source.path,
-        result=result,
-        test_set=tested_on,
-        detections_file=tested_on and detections and DetectionsFile(detections, tested_on),
-    )
+    """A run that has no name yet."""
+    variant = source.variant or _variant(result.run.config, source.path)
+    seed = _seed(source.path) if result.run.seed is None else result.run.seed
+    return Run('', variant, seed, source.path, result, test_set, file)
 
 
 def _first_file(name: str | None, *folders: str | Path) -> Path | None:
@@ -158,13 +154,9 @@ def _first_file(name: str | None, *folders: str | Path) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def _detections_run(
-    source: _Source, test_set: TestSet, train_ann_file: str | os.PathLike[str] | None
-) -> Run:
-    """The run of a file of detections, which are evaluated here."""
-    taxonomy = test_set.taxonomy
-    file = DetectionsFile(source.path, test_set)
-    counts = None
+def _evaluate(file: DetectionsFile, train_ann_file: str | os.PathLike[str] | None) -> Result:
+    """Evaluate detections; their result has no record of a run."""
+    test_set, taxonomy, counts = file.test_set, file.test_set.taxonomy, None
     if train_ann_file is not None:
         train = TestSet(Path(train_ann_file), taxonomy, False)
         counts = train.ground_truth.box_counts(taxonomy.num_classes).tolist()
@@ -173,20 +165,12 @@ def _detections_run(
         file.detections,
         [taxonomy.group_index(level) for level in range(taxonomy.num_levels)],
     )
-    return Run(
-        name='',
-        variant=source.variant or _variant(None, source.path),
-        seed=_seed(source.path),
-        source=source.path,
-        result=Result(
-            summary=summarize(levels, taxonomy, counts),
-            taxonomy=taxonomy,
-            ann_file=str(test_set.path),
-            train_ann_file=None if counts is None else str(train_ann_file),
-            detections_file=source.path.name,
-        ),
-        test_set=test_set,
-        detections_file=file,
+    return Result(
+        summary=summarize(levels, taxonomy, counts),
+        taxonomy=taxonomy,
+        ann_file=str(test_set.path),
+        train_ann_file=None if counts is None else str(train_ann_file),
+        detections_file=file.path.name,
     )
 
 
