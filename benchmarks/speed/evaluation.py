@@ -31,9 +31,9 @@ from mmdet_multigrain.evaluation.functional.bootstrap import RESAMPLES, resample
 from mmdet_multigrain.evaluation.functional.error_analysis import analyze_errors
 from mmdet_multigrain.launch import run_tool
 from mmdet_multigrain.report.runs.paper import load_paper
-from mmdet_multigrain.report.table import Column, Table
 from mmdet_multigrain.utils.errors import ConfigError
 from mmdet_multigrain.utils.parallel import default_workers
+from mmdet_multigrain.utils.table import Column, Table
 
 # Bars: the metric's time by pycocotools' time; seconds of the bootstrap of two runs on 2 cores.
 METRIC_BAR = 1 / 20

@@ -25,9 +25,9 @@ import numpy as np
 
 from benchmarks.speed.loading import photos as loader_photos
 from mmdet_multigrain.launch import run_tool
-from mmdet_multigrain.report.table import Column, Table
 from mmdet_multigrain.utils.files import dump_json, write_whole
 from mmdet_multigrain.utils.parallel import default_workers
+from mmdet_multigrain.utils.table import Column, Table
 from mmdet_multigrain.version import __version__
 
 BAR = 1.3  # times stock, at a short edge of 400 px and with all cores

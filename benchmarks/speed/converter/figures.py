@@ -8,8 +8,8 @@ from typing import Any
 
 from benchmarks.common.processes import Measured, measure
 from benchmarks.common.ratios import paired_ratio, rounds
-from mmdet_multigrain.report.table import Column, Table
 from mmdet_multigrain.utils.errors import ConfigError
+from mmdet_multigrain.utils.table import Column, Table
 
 Runs = Mapping[str, list[Measured]]
 

@@ -9,7 +9,7 @@ from typing import Any
 from scipy.stats import iqr
 
 from benchmarks.common.ratios import paired_ratio
-from mmdet_multigrain.report.table import Column, Table
+from mmdet_multigrain.utils.table import Column, Table
 
 OTHER = 'other'  # stage of whatever no stage holds; last in the table
 COLUMNS = (

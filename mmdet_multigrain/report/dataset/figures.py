@@ -13,12 +13,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from mmdet_multigrain.utils.table import display_width, shorten
 from mmdet_multigrain.visualization import style
 from mmdet_multigrain.visualization.palette import superclass_colors
 from mmdet_multigrain.visualization.style import FAINT, INK
 
 from ..axes import axes_in_inches, color_legend, label
-from ..table import display_width, shorten
 from .stats import LARGE, SMALL, DatasetStats
 
 LOG_FROM = 20  # imbalance ratio above which counts are drawn on a log axis

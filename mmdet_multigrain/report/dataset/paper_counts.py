@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.table import Column, Table
 
 from ..runs.paper import Paper
-from ..table import Column, Table
 
 _NUMBERS = {'boxes': ',d', 'paper': ',d', 'ratio': '.3f'}  # columns and their formats
 

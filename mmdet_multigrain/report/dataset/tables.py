@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ..table import Column, Table
+from mmdet_multigrain.utils.table import Column, Table
+
 from .paper_counts import CountComparison
 from .stats import LARGE, QUANTILES, SMALL, DatasetStats, GroupStats, SplitStats
 

@@ -17,9 +17,9 @@ from PIL import Image
 from mmdet_multigrain.evaluation import GroundTruth
 from mmdet_multigrain.evaluation.functional.error_analysis import Kind
 from mmdet_multigrain.utils.files import write_whole
+from mmdet_multigrain.utils.table import Column, Table
 from mmdet_multigrain.visualization.pictures import jpeg
 
-from ..table import Column, Table
 from . import drawing
 from .cases import Case
 from .photos import Photos

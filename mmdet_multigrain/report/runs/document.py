@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..table import Table
+from mmdet_multigrain.utils.table import Table
 
 
 @dataclass(frozen=True)

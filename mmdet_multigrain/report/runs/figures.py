@@ -15,12 +15,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from mmdet_multigrain.evaluation.functional.confusion import Confusion
+from mmdet_multigrain.utils.table import shorten
 from mmdet_multigrain.visualization import style
 from mmdet_multigrain.visualization.palette import HUES
 from mmdet_multigrain.visualization.style import INK, MUTED
 
 from ..axes import axes_in_inches, color_legend, label
-from ..table import shorten
 from .comparison import Comparison, Gain, Variant
 from .diagnostics import VariantDiagnostics
 from .measures import ClassEntry

@@ -10,7 +10,8 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from ..table import Table, display_width, escape_latex, escape_markdown
+from mmdet_multigrain.utils.table import Table, display_width, escape_latex, escape_markdown
+
 from ..templates import render_template
 from .document import Command, Document, FigureBlock, Paragraph, Points, TableBlock
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mmdet_multigrain.evaluation.functional.bootstrap import CONFIDENCE
+from mmdet_multigrain.utils.table import Column, Table
 
-from ..table import Column, Table
 from . import figures, tables
 from .comparison import Comparison
 from .document import Paragraph, Points, Section

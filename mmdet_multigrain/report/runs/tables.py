@@ -15,8 +15,8 @@ from mmdet_multigrain.evaluation.functional.bootstrap import Interval
 from mmdet_multigrain.evaluation.functional.confusion import Confusion
 from mmdet_multigrain.evaluation.functional.error_analysis import ERRORS, Kind
 from mmdet_multigrain.evaluation.result_file import OVERALL
+from mmdet_multigrain.utils.table import Cell, Column, Table
 
-from ..table import Cell, Column, Table
 from .comparison import Comparison, Spread, Variant
 from .diagnostics import VariantDiagnostics
 from .formats import capital, gain_in_table, percent, plain

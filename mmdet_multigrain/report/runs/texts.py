@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
+from mmdet_multigrain.utils.table import Table
 from mmdet_multigrain.visualization import style
 
-from ..table import Table
 from .document import Block, FigureBlock, Section, TableBlock
 
 

@@ -22,7 +22,7 @@ from mmdet_multigrain.report.runs.render import (
     render_html,
     render_markdown,
 )
-from mmdet_multigrain.report.table import Cell, Column, Table
+from mmdet_multigrain.utils.table import Cell, Column, Table
 from mmdet_multigrain.visualization import style
 
 SCRIPT, AND = '<script>alert(1)</script>', 'a & b_c%'

@@ -13,8 +13,8 @@ from mmdet_multigrain.report.runs.comparison import Gain, Spread, compare_paper
 from mmdet_multigrain.report.runs.measures import DIFFERENCE, MEAN_OF_GAINS
 from mmdet_multigrain.report.runs.paper import load_paper
 from mmdet_multigrain.report.runs.report import match_paper
-from mmdet_multigrain.report.table import Cell
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.table import Cell
 
 
 @pytest.fixture(scope='module')

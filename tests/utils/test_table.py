@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmdet_multigrain.report.table import Cell, Column, Table, display_width, escape_latex, shorten
+from mmdet_multigrain.utils.table import Cell, Column, Table, display_width, escape_latex, shorten
 
 TABLE = Table(
     (
