@@ -1,15 +1,14 @@
-"""One case, and many: what a reader did with its files, and whether a user could live with it.
+"""Give a reader one set of files, or many, and check what it does with them.
 
 A reader may accept its files or refuse them with an error of this package: one printable line that
 names a file. Anything else is a failure: another exception, a reader that takes too long or too
-much memory, or a file that is left behind.
+much memory, or a file left behind.
 """
 
 from __future__ import annotations
 
 import contextlib
 import faulthandler
-import resource
 import shutil
 import signal
 import sys
@@ -18,14 +17,15 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from .readers import Files, Reader
+from benchmarks.common.processes import peak_mb
+from benchmarks.reliability.fuzzing.readers import Files, Reader
+from mmdet_multigrain.utils.errors import MultigrainError
 
 CPU_SECONDS = 10  # of one case; they take milliseconds
-HANG_SECONDS = 300  # by the clock, then the process ends: it waits, or is in a library for ever
+HANG_SECONDS = 300  # wall clock; then the process ends: it waits, or a library never returns
 MEMORY_MB = 200  # that a case may take on top of what the process had
 MESSAGE_LETTERS = 2000
 
@@ -40,11 +40,11 @@ class _TooLong(BaseException):
 
 @dataclass
 class Tally:
-    """What became of the cases of a reader.
+    """The outcomes of a reader's cases.
 
     Attributes:
-        accepted: Cases that were read.
-        refused: Cases that were answered with one line.
+        accepted: Number of cases that were read.
+        refused: Number of cases that were answered with one line.
         failures: Where to find each kind of failure, by what it is.
     """
 
@@ -64,8 +64,8 @@ def fuzz(
     cases: int,
     random_seed: int,
     keep: Path | None = None,
-    watchdog: TextIO | None = None,
-    each: Callable[[Tally], None] = lambda tally: None,
+    watchdog: bool = False,
+    each: Callable[[], object] = lambda: None,
 ) -> Tally:
     """Give a reader files until it fails or all cases are done.
 
@@ -74,7 +74,7 @@ def fuzz(
         cases: How many.
         random_seed: Of the files.
         keep: A folder for the smallest files of each kind of failure, and what was wrong.
-        watchdog: Where a process that hangs says where; it then ends. None: no watchdog.
+        watchdog: End the process when a case hangs, with a traceback on standard error.
         each: Called after each case.
     """
     tally = Tally()
@@ -93,8 +93,8 @@ def fuzz(
     @given(reader.files)
     def run(files: Files) -> None:
         try:
-            if watchdog is not None:
-                faulthandler.dump_traceback_later(HANG_SECONDS, exit=True, file=watchdog)
+            if watchdog:
+                faulthandler.dump_traceback_later(HANG_SECONDS, exit=True, file=sys.__stderr__)
             if one_case(reader, files):
                 tally.accepted += 1
             else:
@@ -108,7 +108,7 @@ def fuzz(
             raise
         finally:
             faulthandler.cancel_dump_traceback_later()
-            each(tally)
+            each()
 
     with contextlib.suppress(Failure):
         run()
@@ -125,25 +125,21 @@ def one_case(reader: Reader, files: Files) -> bool:
         folder = Path(name)
         for path, content in files.items():
             (folder / path).write_bytes(content)
-        before = _peak_mb()
+        before = peak_mb()
         try:
             with _cpu_limit(CPU_SECONDS):
                 reader.read(folder)
         except _TooLong as error:
             raise Failure(f'hang: over {CPU_SECONDS} s {_where(error)}') from error
+        except MultigrainError as error:
+            _check_message(error, folder if reader.names_file else None)
+            _check_left(folder, {*files})
+            return False
         except (Exception, SystemExit) as error:
-            if isinstance(error, ValueError) and type(error).__module__.startswith(
-                'mmdet_multigrain.'
-            ):
-                _check_message(error, folder if reader.names_file else None)
-                _check_left(folder, {*files})
-                return False
-            raise Failure(
-                f'traceback: {type(error).__name__} {_where(error)}\n'
-                + ''.join(traceback.format_exception(error))
-            ) from error
-        finally:
-            grown = _peak_mb() - before
+            details = ''.join(traceback.format_exception(error))
+            what = f'traceback: {type(error).__name__} {_where(error)}'
+            raise Failure(f'{what}\n{details}') from error
+        grown = peak_mb() - before
         if grown > MEMORY_MB + 30 * sum(map(len, files.values())) / 1e6:
             raise Failure(f'memory: {grown:.0f} MB')
         _check_left(folder, {*files, *reader.outputs})
@@ -162,11 +158,8 @@ def _check_message(error: Exception, folder: Path | None) -> None:
 
 def _check_left(folder: Path, allowed: set[str]) -> None:
     # The release's own folders are input, wherever a reader puts the files.
-    left = {
-        str(path.relative_to(folder))
-        for path in folder.rglob('*')
-        if path.is_file() and path.relative_to(folder).parts[0] != 'root'
-    } - allowed
+    paths = (path.relative_to(folder) for path in folder.rglob('*') if path.is_file())
+    left = {str(path) for path in paths if path.parts[0] != 'root'} - allowed
     if left:
         raise Failure(f'left behind: {sorted(left)}')
 
@@ -194,10 +187,6 @@ def _cpu_limit(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)
-
-
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
 def _keep(folder: Path, files: Files, failure: Failure) -> Path:

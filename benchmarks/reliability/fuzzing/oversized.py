@@ -1,4 +1,4 @@
-"""Files without end: what each reader says of them, in how much memory and time.
+"""Oversized files: what each reader says about them, in how much memory and time.
 
 Each is read in a process of its own, whose peak memory and seconds have a bound: a fixed one
 where a file is read in pieces or refused by its size, some multiples of the file where JSON is
@@ -7,22 +7,22 @@ read whole.
 
 from __future__ import annotations
 
-import contextlib
+import faulthandler
 import functools
 import gzip
-import json
-import multiprocessing
 import resource
+import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 
-from .documents import TAXONOMY, fixed_coco
-from .mutations import as_yaml
-from .readers import READERS, as_table
+from benchmarks.common.processes import Measured, measure
+from benchmarks.reliability.fuzzing.documents import TAXONOMY, fixed_coco
+from benchmarks.reliability.fuzzing.mutations import as_json, as_table, as_yaml
+from benchmarks.reliability.fuzzing.readers import READERS
+from mmdet_multigrain.utils.errors import MultigrainError
 
 Pieces = Iterator[bytes]
 PIECE = 1 << 20
@@ -30,6 +30,7 @@ DEPTH = 10_000
 BASE_MB = 700  # of a process with all libraries loaded, threads of polars included
 PER_FILE = 5  # times a JSON file that is read whole: text, parsed, parsed again for NaN
 GUARD_MB = 12_000  # of address space; beyond it a reader gets MemoryError
+PATIENCE = 20  # times a bound of seconds: then the process ends
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class Giant:
     Attributes:
         reader: Key of `READERS`.
         name: Of the file.
-        pieces: Its content, from the size that it should about have.
-        per_file: How many times the file's size the reader may take in memory, beside `BASE_MB`.
+        pieces: Its content, given its approximate size in bytes.
+        per_file: How many times the file's size the reader may take in memory, besides `BASE_MB`.
         seconds: What it may take of a core, for files of 1 GB.
     """
 
@@ -53,7 +54,7 @@ class Giant:
 
 @dataclass(frozen=True)
 class Row:
-    """What became of a giant."""
+    """The outcome for a giant."""
 
     file_mb: float
     peak_mb: float
@@ -61,7 +62,13 @@ class Row:
     seconds: float
     bound_seconds: float
     said: str
-    passed: bool
+
+    @property
+    def passed(self) -> bool:
+        """Whether the reader answered within its bounds; NaN is not within any."""
+        answered = self.said.startswith(('refused: ', 'accepted'))
+        within = self.peak_mb <= self.bound_mb and self.seconds <= self.bound_seconds
+        return answered and within
 
 
 def _filled(size: int, head: bytes = b'', filling: bytes = b'x', tail: bytes = b'') -> Pieces:
@@ -72,13 +79,13 @@ def _filled(size: int, head: bytes = b'', filling: bytes = b'x', tail: bytes = b
     yield tail
 
 
-def _zipped(pieces: Pieces) -> Pieces:
-    for piece in pieces:  # members one after the other are one file
+def _zipped(size: int, head: bytes, filling: bytes) -> Pieces:
+    for piece in _filled(size, head, filling):  # consecutive members are one file
         yield gzip.compress(piece, 1)
 
 
-def _deep(_: int, before: bytes = b'', after: bytes = b'') -> Pieces:
-    yield before + b'[' * DEPTH + b']' * DEPTH + after
+def _deep(_: int, head: bytes = b'', tail: bytes = b'') -> Pieces:
+    yield head + b'[' * DEPTH + b']' * DEPTH + tail
 
 
 def _laughs(_: int) -> Pieces:
@@ -95,43 +102,53 @@ def _merges(_: int) -> Pieces:
         yield b'a%d: &a%d {<<: [*a%d, *a%d]}\n' % (level, level, level - 1, level - 1)
 
 
-def _row_of(columns: int) -> bytes:
-    return b','.join(b'c%d' % number for number in range(columns)) + b'\n'
+def _wide(_: int) -> Pieces:
+    """A million columns."""
+    yield b','.join(b'c%d' % number for number in range(1_000_000))
+    yield b'\n' + b'1,' * 999_999 + b'1\n'
 
 
+def _names(_: int) -> Pieces:
+    for number in range(100_000):
+        yield b'/m/%d,name %d\n' % (number, number)
+
+
+_with = functools.partial
+_yaml = _with(Giant, 'taxonomy-yaml', 'x.yaml')
+_boxes = _with(Giant, 'openimages-boxes', 'boxes.csv')
+_descriptions = _with(Giant, 'openimages-descriptions', 'descriptions.csv')
 _BOX_HEAD = b'ImageID,LabelName,XMin,XMax,YMin,YMax\n'
+_CATEGORY = b'{"categories": [{"id": 1, "name": "'
+_ROW = b'0001,/m/0c_jw,0.1,0.2,0.3,0.4\n'
+_READ_WHOLE = {  # reader: file, and what is around the value
+    'coco': ('x.json', b'{"images": ', b'}'),
+    'check-dataset': ('x.json', b'{"images": ', b'}'),
+    'dataset-stats': ('x.json', b'{"images": ', b'}'),
+    'detections': ('dets.json', b'[{"image_id": ', b'}]'),
+}
+_LIMITED = {
+    'deepfashion2': '1.json',
+    'openimages-hierarchy': 'hierarchy.json',
+    'result': 'result.json',
+}
 GIANTS: dict[str, Giant] = {
-    'yaml-line': Giant('taxonomy-yaml', 'x.yaml', lambda size: _filled(size, b'a: ')),
-    'yaml-full': Giant(
-        'taxonomy-yaml', 'x.yaml', lambda _: _filled(3 << 20, b'a: [', b'x, ', b']'), 200, 120
-    ),
-    'yaml-deep': Giant('taxonomy-yaml', 'x.yaml', _deep),
-    'yaml-aliases': Giant('taxonomy-yaml', 'x.yaml', _laughs),
-    'yaml-merges': Giant('taxonomy-yaml', 'x.yaml', _merges),
-    'yaml-cycle': Giant(
-        'taxonomy-yaml', 'x.yaml', lambda _: iter([b'groups: &g {a: *g, b: &h [c, *h]}'])
-    ),
-    'yaml-number': Giant(
-        'taxonomy-yaml', 'x.yaml', lambda _: _filled(3 << 20, b'a: [1', b':1', b']')
-    ),
+    'yaml-line': _yaml(_with(_filled, head=b'a: ')),
+    'yaml-full': _yaml(lambda _: _filled(3 << 20, b'a: [', b'x, ', b']'), 200, 120),
+    'yaml-deep': _yaml(_deep),
+    'yaml-aliases': _yaml(_laughs),
+    'yaml-merges': _yaml(_merges),
+    'yaml-cycle': _yaml(lambda _: iter([b'groups: &g {a: *g, b: &h [c, *h]}'])),
+    'yaml-number': _yaml(lambda _: _filled(3 << 20, b'a: [1', b':1', b']')),
     'supercategories-line': Giant(
-        'taxonomy-coco',
-        'x.json',
-        lambda size: _filled(size, b'{"categories": [{"id": 1, "name": "', b'x', b'"}]}'),
-        PER_FILE,
+        'taxonomy-coco', 'x.json', _with(_filled, head=_CATEGORY, tail=b'"}]}'), PER_FILE
     ),
     **{
         f'{reader}-{kind}': Giant(reader, name, pieces, per_file, 120)
-        for reader, name, head, tail in (
-            ('coco', 'x.json', b'{"images": ', b'}'),
-            ('check-dataset', 'x.json', b'{"images": ', b'}'),
-            ('dataset-stats', 'x.json', b'{"images": ', b'}'),
-            ('detections', 'dets.json', b'[{"image_id": ', b'}]'),
-        )
+        for reader, (name, head, tail) in _READ_WHOLE.items()
         for kind, pieces, per_file in (
-            ('line', functools.partial(_filled, head=head + b'"', tail=b'"' + tail), PER_FILE),
-            ('cut', functools.partial(_filled, head=head + b'"'), PER_FILE),
-            ('deep', functools.partial(_deep, before=head, after=tail), 0),
+            ('line', _with(_filled, head=head + b'"', tail=b'"' + tail), PER_FILE),
+            ('cut', _with(_filled, head=head + b'"'), PER_FILE),
+            ('deep', _with(_deep, head=head, tail=tail), 0),
         )
     },
     'coco-numbers': Giant(
@@ -143,50 +160,26 @@ GIANTS: dict[str, Giant] = {
     ),
     **{
         f'{reader}-{kind}': Giant(reader, name, pieces)
-        for reader, name in (
-            ('deepfashion2', '1.json'),
-            ('openimages-hierarchy', 'hierarchy.json'),
-            ('result', 'result.json'),
-        )
+        for reader, name in _LIMITED.items()
         for kind, pieces in (
-            ('line', lambda size: _filled(size, b'{"a": "', b'x', b'"}')),
-            ('deep', functools.partial(_deep, before=b'{"a": ', after=b'}')),
+            ('line', _with(_filled, head=b'{"a": "', tail=b'"}')),
+            ('deep', _with(_deep, head=b'{"a": ', tail=b'}')),
         )
     },
-    'boxes-line': Giant('openimages-boxes', 'boxes.csv', lambda size: _filled(size, _BOX_HEAD)),
-    'boxes-header': Giant('openimages-boxes', 'boxes.csv', _filled),
-    'boxes-quote': Giant(
-        'openimages-boxes', 'boxes.csv', lambda size: _filled(size, _BOX_HEAD + b'"')
+    'boxes-line': _boxes(_with(_filled, head=_BOX_HEAD)),
+    'boxes-header': _boxes(_filled),
+    'boxes-quote': _boxes(_with(_filled, head=_BOX_HEAD + b'"')),
+    'boxes-columns': _boxes(_wide),
+    'boxes-commas': _boxes(
+        _with(_filled, head=_BOX_HEAD, filling=b',' * 9999 + b'/m/01n4qj\n'), seconds=300
     ),
-    'boxes-columns': Giant(
-        'openimages-boxes',
-        'boxes.csv',
-        lambda _: iter([_row_of(1_000_000), b'1,' * 999_999 + b'1\n']),
-    ),
-    'boxes-commas': Giant(
-        'openimages-boxes',
-        'boxes.csv',
-        lambda size: _filled(size, _BOX_HEAD, b',' * 9999 + b'/m/01n4qj\n'),
-        seconds=300,
-    ),
-    'boxes-zipped-zeros': Giant(
-        'openimages-boxes', 'boxes.csv', lambda size: _zipped(_filled(size, _BOX_HEAD, b'\0'))
-    ),
-    'boxes-zipped-rows': Giant(
-        'openimages-boxes',
-        'boxes.csv',
-        lambda size: _zipped(_filled(size, _BOX_HEAD, b'0001,/m/0c_jw,0.1,0.2,0.3,0.4\n')),
-        seconds=300,
-    ),
+    'boxes-zipped-zeros': _boxes(_with(_zipped, head=_BOX_HEAD, filling=b'\0')),
+    'boxes-zipped-rows': _boxes(_with(_zipped, head=_BOX_HEAD, filling=_ROW), seconds=300),
     'sizes-line': Giant(
-        'openimages-sizes', 'sizes.csv', lambda size: _filled(size, b'ImageID,Width,Height\n')
+        'openimages-sizes', 'sizes.csv', _with(_filled, head=b'ImageID,Width,Height\n')
     ),
-    'descriptions-line': Giant('openimages-descriptions', 'descriptions.csv', _filled),
-    'descriptions-full': Giant(
-        'openimages-descriptions',
-        'descriptions.csv',
-        lambda _: iter(b'/m/%d,name %d\n' % (number, number) for number in range(100_000)),
-    ),
+    'descriptions-line': _descriptions(_filled),
+    'descriptions-full': _descriptions(_names),
 }
 
 
@@ -198,65 +191,47 @@ def run_giant(name: str, *, size: int) -> Row:
         size: Bytes of those that can be of any size.
     """
     giant = GIANTS[name]
-    with tempfile.TemporaryDirectory(prefix='giant') as folder:
-        for other, content in _others().items():
-            Path(folder, other).write_bytes(content)
-        path = Path(folder, giant.name)
-        with open(path, 'wb') as file:
+    with tempfile.TemporaryDirectory(prefix='giant') as name:
+        folder = Path(name)
+        for other, content in other_files().items():
+            (folder / other).write_bytes(content)
+        with open(folder / giant.name, 'wb') as file:
             for piece in giant.pieces(size):
                 file.write(piece)
-        file_mb = path.stat().st_size / 1e6
-        context = multiprocessing.get_context('spawn')
-        receiver, sender = context.Pipe(duplex=False)
-        process = context.Process(target=_read, args=(giant.reader, folder, sender))
-        process.start()
-        sender.close()
-        said, peak_mb, seconds = 'the process died, or waits for ever', float('nan'), float('nan')
-        with contextlib.suppress(EOFError):
-            if receiver.poll(20 * giant.seconds):
-                said, peak_mb, seconds = receiver.recv()
-        process.kill()
-        process.join()
-        left = {str(file.relative_to(folder)) for file in Path(folder).rglob('*') if file.is_file()}
-    said = said.replace(folder, '')
+            file_mb = file.tell() / 1e6
+        try:
+            run = measure(functools.partial(_read, giant.reader, folder, PATIENCE * giant.seconds))
+        except BrokenProcessPool:
+            run = Measured('the process died or hung', *[float('nan')] * 4)
+        unfinished = [path.name for path in folder.rglob('*.tmp')]
+    said = f'left {unfinished[0]}' if unfinished else run.value.replace(str(folder), '')
     bound_mb = BASE_MB + giant.per_file * file_mb
-    passed = (
-        said.startswith(('refused: ', 'accepted'))
-        and peak_mb <= bound_mb
-        and seconds <= giant.seconds
-        and not [file for file in left if '.tmp' in file]
-    )
-    return Row(file_mb, peak_mb, bound_mb, seconds, giant.seconds, said[:200], passed)
+    return Row(file_mb, run.peak_mb, bound_mb, run.cpu_seconds, giant.seconds, said[:200])
 
 
-def _others() -> dict[str, bytes]:
-    """What stands beside the file; readers find what they need."""
-    coco = json.dumps(fixed_coco()).encode()
+def other_files() -> dict[str, bytes]:
+    """Files that readers may need besides the giant."""
+    labels = [('/m/01n4qj', 'shirt'), ('/m/1', 'vest'), ('/m/2', 'skirt'), ('/m/3', 'hat')]
     return {
         '2.json': b'{}',
-        'val.json': coco,
-        'whole.json': b'{}',
+        'val.json': as_json(fixed_coco()),
+        'intact.json': b'{}',
         't.yaml': as_yaml(TAXONOMY),
         'sizes.csv': b'ImageID,Width,Height\n0001,640,480\n',
         'boxes.csv': _BOX_HEAD + b'0001,/m/01n4qj,0.1,0.2,0.3,0.4\n',
-        'descriptions.csv': as_table(
-            [('/m/01n4qj', 'shirt'), ('/m/1', 'vest'), ('/m/2', 'skirt'), ('/m/3', 'hat')]
-        ),
+        'descriptions.csv': as_table(labels),
     }
 
 
-def _read(reader: str, folder: str, sender: Connection) -> None:
+def _read(reader: str, folder: Path, patience: float) -> str:
     resource.setrlimit(resource.RLIMIT_AS, (GUARD_MB * 10**6, resource.RLIM_INFINITY))
-    started = time.process_time()
+    faulthandler.dump_traceback_later(patience, exit=True, file=sys.__stderr__)
     try:
-        READERS[reader].read(Path(folder))
-        said = 'accepted'
+        READERS[reader].read(folder)
+    except MultigrainError as error:
+        return f'refused: {str(error)[:1000]}'
     except (Exception, SystemExit) as error:
-        ours = isinstance(error, ValueError) and type(error).__module__.startswith(
-            'mmdet_multigrain.'
-        )
-        said = f'{"refused" if ours else type(error).__name__}: {str(error)[:1000]}'
-    status = Path('/proc/self/status').read_text().split()
-    sender.send(
-        (said, int(status[status.index('VmHWM:') + 1]) * 1024 / 1e6, time.process_time() - started)
-    )
+        return f'{type(error).__name__}: {str(error)[:1000]}'
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+    return 'accepted'

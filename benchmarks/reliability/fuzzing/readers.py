@@ -1,4 +1,4 @@
-"""Every reader as the command lines use it, and the files that are made up for it.
+"""Every reader as the command lines use it, and the files that are drawn for it.
 
 A reader gets a folder with its files and does with them what a user's call would do. What counts
 as a failure belongs in `harness`.
@@ -12,6 +12,7 @@ import importlib.util
 import io
 import json
 import logging
+import shlex
 import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -23,12 +24,18 @@ from unittest import mock
 from hypothesis import strategies as st
 from PIL import Image
 
+from benchmarks.reliability.fuzzing import documents
+from benchmarks.reliability.fuzzing.mutations import (
+    as_json,
+    as_table,
+    as_yaml,
+    damaged,
+    damaged_bytes,
+    damaged_table,
+)
 from mmdet_multigrain.coco.annotations import AnnotationFile
 from mmdet_multigrain.launch import quiet_imports
 from mmdet_multigrain.taxonomy import Taxonomy
-
-from . import documents
-from .mutations import as_json, as_yaml, damaged, damaged_bytes, damaged_table
 
 TOOLS = Path(__file__).resolve().parents[3] / 'tools'
 Files = Mapping[str, bytes]
@@ -53,15 +60,16 @@ class Reader:
     names_file: bool = True
 
 
-def call(tool: str, *arguments: object) -> str:
-    """Run the `main` of tools/<tool>.py in this process; what it printed.
+def call(command: str) -> None:
+    """Run a command line of tools/, without the .py of the tool, in this process.
 
     Raises:
-        SystemExit: With another status than 0 (fine) and 1 (something was found in the data).
+        SystemExit: With a status other than 0 (fine) and 1 (something was found in the data).
     """
+    tool, *arguments = shlex.split(command)
     out = io.TextIOWrapper(io.BytesIO(), encoding='utf-8')  # as strict as a terminal
     with (
-        mock.patch.object(sys, 'argv', [tool, *map(str, arguments)]),
+        mock.patch.object(sys, 'argv', [tool, *arguments]),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(io.StringIO()),
     ):
@@ -71,7 +79,6 @@ def call(tool: str, *arguments: object) -> str:
             if stop.code not in (None, False, True):
                 raise
     out.flush()
-    return out.buffer.getvalue().decode()
 
 
 @functools.cache
@@ -94,62 +101,13 @@ def _garments() -> Taxonomy:
     return Taxonomy.load(documents.TAXONOMY)
 
 
-def _fixed(name: str) -> bytes:
-    return {
-        'coco': lambda: json.dumps(documents.fixed_coco()).encode(),
-        'boxes': lambda: as_table(
-            [
-                ['ImageID', 'LabelName', 'XMin', 'XMax', 'YMin', 'YMax'],
-                *(
-                    [f'000{number}', name, 0.1, 0.5, 0.2, 0.6]
-                    for number, name in enumerate(documents.LABEL_NAMES, 1)
-                ),
-            ]
-        ),
-        'sizes': lambda: b'ImageID,Width,Height\n0001,640,480\n0002,640,480\n0003,9,9\n',
-        'descriptions': lambda: as_table([*documents.LABEL_NAMES.items()]),
-        'taxonomy': lambda: as_yaml(documents.TAXONOMY),
-    }[name]()
-
-
-def as_table(rows: list[Any]) -> bytes:
-    """A CSV file of rows."""
-    return ''.join(','.join(map(str, row)) + '\n' for row in rows).encode()
-
-
-def _json(documents_: st.SearchStrategy[Any]) -> st.SearchStrategy[bytes]:
-    return damaged_bytes(damaged(documents_).map(as_json))
-
-
-def _table(tables: st.SearchStrategy[Any]) -> st.SearchStrategy[bytes]:
-    return damaged_bytes(damaged_table(tables))
-
-
-def _one(
-    name: str, content: st.SearchStrategy[bytes], **others: bytes | st.SearchStrategy[bytes]
-) -> st.SearchStrategy[Files]:
-    """A damaged file, and others beside it; in their names two underscores stand for a dot."""
-    return st.fixed_dictionaries(
-        {
-            name: content,
-            **{
-                other.replace('__', '.'): st.just(content)
-                if isinstance(content, bytes)
-                else content
-                for other, content in others.items()
-            },
-        }
-    )
-
-
 # ------------------------------------------------------------------ taxonomies
 
 
 def _read_yaml(folder: Path) -> None:
     taxonomy = Taxonomy.load(folder / 'x.yaml')
-    out = folder / 'out.yaml'
-    call('make_taxonomy', '--from', 'yaml', folder / 'x.yaml', '--out', out)
-    assert Taxonomy.load(out) == taxonomy, 'the written file reads as another taxonomy'
+    call(f'make_taxonomy --from yaml {folder}/x.yaml --out {folder}/out.yaml')
+    assert Taxonomy.load(folder / 'out.yaml') == taxonomy, 'the copy reads as another taxonomy'
 
 
 def _read_mapping(folder: Path) -> None:
@@ -164,7 +122,15 @@ def _read_mapping(folder: Path) -> None:
 
 
 def _read_supercategories(folder: Path) -> None:
-    call('make_taxonomy', '--from', 'coco', folder / 'x.json', '--out', folder / 'out.yaml')
+    call(f'make_taxonomy --from coco {folder}/x.json --out {folder}/out.yaml')
+    Taxonomy.load(folder / 'out.yaml')
+
+
+def _read_hierarchy(folder: Path) -> None:
+    call(
+        f'make_taxonomy --from openimages {folder}/hierarchy.json '
+        f'--descriptions {folder}/descriptions.csv --out {folder}/out.yaml'
+    )
     Taxonomy.load(folder / 'out.yaml')
 
 
@@ -175,12 +141,11 @@ def _read_annotations(folder: Path) -> None:
     from mmdet_multigrain.evaluation import evaluate_levels
     from mmdet_multigrain.report.runs.inputs import TestSet, read_detections
 
-    taxonomy = _garments()
-    AnnotationFile(folder / 'x.json', taxonomy=taxonomy, allow_missing=True, allow_unknown=True)
-    test_set = TestSet(folder / 'x.json', taxonomy, lenient=False)
-    assert len(test_set.digest) == 64 and len(test_set.file_names) <= len(
-        test_set.annotations.dataset['images']
-    )
+    path, taxonomy = folder / 'x.json', _garments()
+    AnnotationFile(path, taxonomy=taxonomy, allow_missing=True, allow_unknown=True)
+    test_set = TestSet(path, taxonomy, lenient=False)
+    assert len(test_set.digest) == 64
+    assert len(test_set.file_names) <= len(test_set.annotations.dataset['images'])
     (folder / 'dets.json').write_bytes(b'[]')
     detections = read_detections(folder / 'dets.json', test_set)
     (folder / 'dets.json').unlink()
@@ -191,7 +156,7 @@ def _read_dataset(folder: Path) -> None:
     with quiet_imports():
         from mmdet_multigrain.datasets import SuperclassCocoDataset
 
-    logging.disable(logging.INFO)  # it tells what each file holds
+    logging.disable(logging.INFO)  # it logs what each file holds
     try:
         dataset = SuperclassCocoDataset(
             'x.json',
@@ -200,8 +165,8 @@ def _read_dataset(folder: Path) -> None:
             data_prefix=dict(img='./'),
             pipeline=[],
             filter_cfg=dict(filter_empty_gt=True, min_size=1),
-            serialize_data=False,
-        )  # it collects garbage, which takes most of the time
+            serialize_data=False,  # it collects garbage, which takes most of the time
+        )
         for number in range(len(dataset)):
             dataset.get_data_info(number)
     finally:
@@ -209,8 +174,8 @@ def _read_dataset(folder: Path) -> None:
 
 
 def _check_dataset(folder: Path) -> None:
-    options = ['--taxonomy', folder / 't.yaml'] if (folder / 't.yaml').exists() else []
-    call('check_dataset', folder / 'x.json', '--json', folder / 'report.json', *options)
+    taxonomy = f'--taxonomy {folder}/t.yaml' if (folder / 't.yaml').exists() else ''
+    call(f'check_dataset {folder}/x.json --json {folder}/report.json {taxonomy}')
     json.loads((folder / 'report.json').read_bytes())
 
 
@@ -220,88 +185,49 @@ def _fix_dataset(folder: Path) -> None:
     for number in range(1, 9):  # there is no ninth
         (photos / f'{number}.jpg').write_bytes(_photo())
     call(
-        'check_dataset',
-        folder / 'x.json',
-        folder / 'y.json',
-        '--images',
-        photos,
-        '--workers',
-        1,
-        '--fix',
-        folder / 'fixed',
+        f'check_dataset {folder}/x.json {folder}/y.json --images {photos} --workers 1 '
+        f'--fix {folder}/fixed'
     )
     for split in ('train', 'val'):
         json.loads((folder / 'fixed' / f'{split}.json').read_bytes().decode())
 
 
 def _read_statistics(folder: Path) -> None:
-    call('analysis_tools/dataset_stats', folder / 'x.json', '--taxonomy', folder / 't.yaml')
+    call(f'analysis_tools/dataset_stats {folder}/x.json --taxonomy {folder}/t.yaml')
 
 
 # ------------------------------------------------------------------ releases
 
 
 def _convert_deepfashion2(folder: Path) -> None:
+    release = folder / 'root' / 'train'
     for name in ('image', 'annos'):
-        (folder / 'root' / 'train' / name).mkdir(parents=True)
+        (release / name).mkdir(parents=True)
     for number in (1, 2):
-        (folder / f'{number}.json').rename(folder / f'root/train/annos/{number}.json')
-        (folder / f'root/train/image/{number}.jpg').write_bytes(_photo())
+        (folder / f'{number}.json').rename(release / 'annos' / f'{number}.json')
+        (release / 'image' / f'{number}.jpg').write_bytes(_photo())
     call(
-        'dataset_converters/deepfashion2',
-        folder / 'root',
-        '--splits',
-        'train',
-        '--workers',
-        1,
-        '--with-segmentation',
-        '--out-dir',
-        folder / 'out',
+        f'dataset_converters/deepfashion2 {folder}/root --splits train --workers 1 '
+        f'--with-segmentation --out-dir {folder}/out'
     )
     json.loads((folder / 'out' / 'train.json').read_bytes().decode())
 
 
 def _convert_openimages(folder: Path) -> None:
+    has_hierarchy = (folder / 'hierarchy.json').exists()
     call(
-        'dataset_converters/openimages_v4',
-        folder / 'boxes.csv',
-        '--split',
-        'train',
-        '--image-sizes',
-        folder / 'sizes.csv',
-        '--out',
-        folder / 'out.json',
-        '--taxonomy',
-        folder / 't.yaml',
-        '--descriptions',
-        folder / 'descriptions.csv',
-        *(
-            ['--hierarchy', folder / 'hierarchy.json']
-            if (folder / 'hierarchy.json').exists()
-            else []
-        ),
+        f'dataset_converters/openimages_v4 {folder}/boxes.csv --split train '
+        f'--image-sizes {folder}/sizes.csv --out {folder}/out.json --taxonomy {folder}/t.yaml '
+        f'--descriptions {folder}/descriptions.csv '
+        + (f'--hierarchy {folder}/hierarchy.json' if has_hierarchy else '')
     )
     json.loads((folder / 'out.json').read_bytes().decode())
-
-
-def _read_hierarchy(folder: Path) -> None:
-    call(
-        'make_taxonomy',
-        '--from',
-        'openimages',
-        folder / 'hierarchy.json',
-        '--descriptions',
-        folder / 'descriptions.csv',
-        '--out',
-        folder / 'out.yaml',
-    )
-    Taxonomy.load(folder / 'out.yaml')
 
 
 # ------------------------------------------------------------------ results
 
 
-def _report(folder: Path, *specs: object, **options: object) -> None:
+def _report(*specs: object) -> None:
     """All of a report but its figures, which take a second each."""
     from mmdet_multigrain.report.runs.comparison import compare
     from mmdet_multigrain.report.runs.diagnostics import diagnose_variants
@@ -310,7 +236,7 @@ def _report(folder: Path, *specs: object, **options: object) -> None:
     from mmdet_multigrain.report.runs.render import render_files
     from mmdet_multigrain.report.runs.report import runs_document
 
-    runs = shorten_variants(load_runs(specs, **options))
+    runs = shorten_variants(load_runs(specs))
     compared = compare(runs, resamples=0)
     with mock.patch(
         'mmdet_multigrain.visualization.style.render', return_value={'svg': b'<svg></svg>'}
@@ -327,8 +253,8 @@ def _read_result(folder: Path) -> None:
     write_result(folder / 'again.json', result)
     assert read_result(folder / 'again.json').taxonomy == result.taxonomy
     (folder / 'again.json').unlink()
-    _report(folder, folder / 'result.json')
-    _report(folder, folder / 'result.json', f'other={folder / "whole.json"}')
+    _report(folder / 'result.json')
+    _report(folder / 'result.json', f'other={folder / "intact.json"}')
 
 
 def _read_detections(folder: Path) -> None:
@@ -339,128 +265,130 @@ def _read_detections(folder: Path) -> None:
     spec = f'{folder / "dets.json"}:{folder / "val.json"}'
     (run,) = load_runs([spec])
     find_cases(run.ground_truth, run.detections, run.result.taxonomy, score_thr=Choice().score_thr)
-    _report(folder, spec)
+    _report(spec)
 
 
-_COCO = _json(documents.coco_files())
+# ------------------------------------------------------------------ their files
+
+
+def _json(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[bytes]:
+    return damaged_bytes(damaged(strategy).map(as_json))
+
+
+def _table(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[bytes]:
+    return damaged_bytes(damaged_table(strategy))
+
+
+def _files(contents: Mapping[str, bytes | st.SearchStrategy[bytes]]) -> st.SearchStrategy[Files]:
+    """Files by name; bytes stay as they are."""
+    return st.fixed_dictionaries(
+        {
+            name: st.just(content) if isinstance(content, bytes) else content
+            for name, content in contents.items()
+        }
+    )
+
+
+_COCO = {'x.json': _json(documents.coco_files())}
 _YAML = damaged_bytes(
     st.sampled_from([as_yaml, as_json]).flatmap(
         lambda write: damaged(documents.taxonomies()).map(write)
     )
 )
-_SIZES, _DESCRIPTIONS = _fixed('sizes'), _fixed('descriptions')
-_CLOTHES = as_yaml(
-    {'name': 'clothes', 'groups': {'top': ['Shirt'], 'bottom': ['Skirt']}, 'ungrouped': ['Hat']}
-)
+_TAXONOMY = {'t.yaml': as_yaml(documents.TAXONOMY)}
+_BOXES = [
+    [f'000{number}', name, 0.1, 0.5, 0.2, 0.6]
+    for number, name in enumerate(documents.LABEL_NAMES, 1)
+]
+_DESCRIPTIONS = {'descriptions.csv': as_table([*documents.LABEL_NAMES.items()])}
+_OPENIMAGES = _DESCRIPTIONS | {
+    'boxes.csv': as_table([['ImageID', 'LabelName', 'XMin', 'XMax', 'YMin', 'YMax'], *_BOXES]),
+    'sizes.csv': b'ImageID,Width,Height\n0001,640,480\n0002,640,480\n0003,9,9\n',
+    't.yaml': as_yaml(
+        {'name': 'clothes', 'groups': {'top': ['Shirt'], 'bottom': ['Skirt']}, 'ungrouped': ['Hat']}
+    ),
+}
+_ITEMS = documents.deepfashion2_items()
+
+
+def _openimages(what: str, **damage: st.SearchStrategy[bytes]) -> Reader:
+    """A reader of Open Images' CSV files, of which one is damaged."""
+    damaged_files = {f'{name}.csv': content for name, content in damage.items()}
+    if 'descriptions' in damage:
+        damaged_files['hierarchy.json'] = documents.hierarchies().map(as_json)
+    files = _files(_OPENIMAGES | damaged_files)
+    return Reader(f'Open Images {what} (CSV)', files, _convert_openimages, ['out.json'])
+
 
 READERS: dict[str, Reader] = {
     'taxonomy-yaml': Reader(
         'taxonomy (YAML), make_taxonomy --from yaml',
-        _one('x.yaml', _YAML),
+        _files({'x.yaml': _YAML}),
         _read_yaml,
         ['out.yaml'],
     ),
     'taxonomy-mapping': Reader(
         'taxonomy (mapping in a config)',
-        _one('x.json', damaged(documents.taxonomies()).map(as_json)),
+        _files({'x.json': damaged(documents.taxonomies()).map(as_json)}),
         _read_mapping,
         names_file=False,
     ),
     'taxonomy-coco': Reader(
         'supercategories of a COCO file, make_taxonomy --from coco',
-        _one('x.json', _COCO),
+        _files(_COCO),
         _read_supercategories,
         ['out.yaml'],
     ),
-    'coco': Reader(
-        'COCO annotations, for evaluation and report', _one('x.json', _COCO), _read_annotations
-    ),
-    'coco-dataset': Reader('COCO annotations, for training', _one('x.json', _COCO), _read_dataset),
+    'coco': Reader('COCO, for evaluation and report', _files(_COCO), _read_annotations),
+    'coco-dataset': Reader('COCO, for training', _files(_COCO), _read_dataset),
     'check-dataset': Reader(
-        'COCO annotations, check_dataset',
-        st.one_of(_one('x.json', _COCO), _one('x.json', _COCO, t__yaml=_fixed('taxonomy'))),
+        'COCO, check_dataset',
+        st.one_of(_files(_COCO), _files(_COCO | _TAXONOMY)),
         _check_dataset,
         ['report.json'],
     ),
     'fix-dataset': Reader(
-        'COCO annotations of two splits, check_dataset --fix',
-        _one('x.json', _COCO, y__json=_COCO),
+        'COCO of two splits, check_dataset --fix',
+        _files(_COCO | {'y.json': _COCO['x.json']}),
         _fix_dataset,
         ['fixed/train.json', 'fixed/val.json'],
     ),
-    'dataset-stats': Reader(
-        'COCO annotations, dataset_stats',
-        _one('x.json', _COCO, t__yaml=_fixed('taxonomy')),
-        _read_statistics,
-    ),
+    'dataset-stats': Reader('COCO, dataset_stats', _files(_COCO | _TAXONOMY), _read_statistics),
     'deepfashion2': Reader(
         'DeepFashion2 annotation files',
-        _one(
-            '1.json',
-            _json(documents.deepfashion2_items()),
-            **{
-                '2__json': st.one_of(
-                    _json(documents.deepfashion2_items()),
-                    documents.deepfashion2_items().map(as_json),
-                )
-            },
-        ),
+        _files({'1.json': _json(_ITEMS), '2.json': st.one_of(_json(_ITEMS), _ITEMS.map(as_json))}),
         _convert_deepfashion2,
         ['out/train.json'],
     ),
-    'openimages-boxes': Reader(
-        'Open Images boxes (CSV)',
-        _one(
-            'boxes.csv',
-            _table(documents.openimages_boxes()),
-            sizes__csv=_SIZES,
-            t__yaml=_CLOTHES,
-            descriptions__csv=_DESCRIPTIONS,
-        ),
-        _convert_openimages,
-        ['out.json'],
-    ),
-    'openimages-sizes': Reader(
-        'Open Images image sizes (CSV)',
-        _one(
-            'sizes.csv',
-            _table(documents.openimages_sizes()),
-            boxes__csv=_fixed('boxes'),
-            t__yaml=_CLOTHES,
-            descriptions__csv=_DESCRIPTIONS,
-        ),
-        _convert_openimages,
-        ['out.json'],
-    ),
-    'openimages-descriptions': Reader(
-        'Open Images class descriptions (CSV)',
-        _one(
-            'descriptions.csv',
-            _table(documents.descriptions()),
-            boxes__csv=_fixed('boxes'),
-            sizes__csv=_SIZES,
-            t__yaml=_CLOTHES,
-            hierarchy__json=documents.hierarchies().map(as_json),
-        ),
-        _convert_openimages,
-        ['out.json'],
+    'openimages-boxes': _openimages('boxes', boxes=_table(documents.openimages_boxes())),
+    'openimages-sizes': _openimages('image sizes', sizes=_table(documents.openimages_sizes())),
+    'openimages-descriptions': _openimages(
+        'class descriptions', descriptions=_table(documents.descriptions())
     ),
     'openimages-hierarchy': Reader(
         'Open Images hierarchy (JSON), make_taxonomy',
-        _one('hierarchy.json', _json(documents.hierarchies()), descriptions__csv=_DESCRIPTIONS),
+        _files(_DESCRIPTIONS | {'hierarchy.json': _json(documents.hierarchies())}),
         _read_hierarchy,
         ['out.yaml'],
     ),
     'result': Reader(
         'result.json, report',
-        _one(
-            'result.json', _json(documents.results()), whole__json=documents.results().map(as_json)
+        _files(
+            {
+                'result.json': _json(documents.results()),
+                'intact.json': documents.results().map(as_json),
+            }
         ),
         _read_result,
     ),
     'detections': Reader(
         "detections (COCO's results format), report and browse",
-        _one('dets.json', _json(documents.detections()), val__json=_fixed('coco')),
+        _files(
+            {
+                'dets.json': _json(documents.detections()),
+                'val.json': as_json(documents.fixed_coco()),
+            }
+        ),
         _read_detections,
     ),
 }

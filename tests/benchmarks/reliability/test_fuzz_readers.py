@@ -29,7 +29,7 @@ def test_no_case_fails(name, tmp_path):
         cases=CASES,
         random_seed=1,
         keep=tmp_path,
-        each=lambda _: open_files.append(len(os.listdir('/proc/self/fd'))),
+        each=lambda: open_files.append(len(os.listdir('/proc/self/fd'))),
     )
     assert not tally.failures
     # The first cases import libraries, which may open files for good; after that none stays open.
@@ -129,7 +129,7 @@ def test_accepted_and_refused():
 )
 def test_failures(monkeypatch, read, said):
     monkeypatch.setattr(harness, 'CPU_SECONDS', 1)
-    monkeypatch.setattr(harness, '_peak_mb', current_mb)
+    monkeypatch.setattr(harness, 'peak_mb', current_mb)
     with pytest.raises(Failure) as caught:
         one_case(a_reader(read), {'x': b'12'})
     assert str(caught.value).startswith(said)

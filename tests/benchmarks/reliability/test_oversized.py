@@ -1,4 +1,4 @@
-"""Files without end, here of a few megabytes: refused at once, in little memory.
+"""Oversized files, here of a few megabytes: refused at once, in little memory.
 
 `python -m benchmarks.reliability.fuzz_readers --giants` reads those of 1 GB.
 """
@@ -21,7 +21,7 @@ SLOW = {'yaml-full'}  # as large as such a file may be: 20 s
 @pytest.mark.parametrize('name', sorted(GIANTS.keys() - SLOW))
 def test_a_giant_is_answered_in_one_line(name):
     giant = GIANTS[name]
-    files = {**giants._others(), giant.name: b''.join(giant.pieces(SIZE))}
+    files = {**giants.other_files(), giant.name: b''.join(giant.pieces(SIZE))}
     reader = READERS[giant.reader]
     assert one_case(reader, files) is (name in ACCEPTED)
 
