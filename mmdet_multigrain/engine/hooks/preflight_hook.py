@@ -14,6 +14,7 @@ from torch import nn
 
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError
+from mmdet_multigrain.utils.table import Column, Table
 
 
 @HOOKS.register_module()
@@ -98,16 +99,12 @@ def check_heads(model: nn.Module, metainfo: dict[str, Any], *, source: str) -> N
 
 def class_table(taxonomy: Taxonomy, counts: list[int] | None) -> str:
     """Text table: label, class, superclass (all coarser levels), boxes."""
-    rows = [('label', 'class', 'superclass', 'boxes')]
+    columns = Column('label'), Column('class', left=True), Column('superclass', left=True)
+    rows = []
     for label, name in enumerate(taxonomy.classes):
         path = (taxonomy.superclass_of(label, level) for level in range(taxonomy.num_levels - 1))
-        boxes = '?' if counts is None else str(counts[label])
-        rows.append((str(label), name, ' / '.join(path), boxes))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return '\n'.join(
-        f'{label:>{widths[0]}}  {name:<{widths[1]}}  {group:<{widths[2]}}  {boxes:>{widths[3]}}'
-        for label, name, group, boxes in rows
-    )
+        rows.append((label, name, ' / '.join(path), '?' if counts is None else counts[label]))
+    return Table((*columns, Column('boxes')), rows).text()
 
 
 def length_line(runner: Runner) -> str:

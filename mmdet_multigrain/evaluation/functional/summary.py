@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.table import Column, Table
 
 from .coco_eval import CocoResult
 from .imbalance import TAIL_SHARE, rarest_labels
@@ -269,25 +270,14 @@ def _percent(value: float) -> str:
 
 
 def _class_table(title: str, level: LevelScore) -> str:
-    rows = [(title, 'superclass', 'train', 'val', 'AP', 'AP50', 'AP75')]
-    rows += [
-        (
-            row.name,
-            ' / '.join(row.superclasses) or '-',
-            '-' if row.train_boxes is None else str(row.train_boxes),
-            str(row.val_boxes),
-            *(_percent(value) for value in (row.ap, row.ap50, row.ap75)),
-        )
-        for row in level.classes
-    ]
+    columns = [Column('name', title, left=True), Column('superclass', left=True)]
+    columns += [Column(key) for key in ('train', 'val', 'AP', 'AP50', 'AP75')]
+    rows = []
+    for row in level.classes:
+        aps = [_percent(value) for value in (row.ap, row.ap50, row.ap75)]
+        path = ' / '.join(row.superclasses) or None
+        rows.append((row.name, path, row.train_boxes, row.val_boxes, *aps))
+    table = Table(columns, rows)
     if not any(row.superclasses for row in level.classes):
-        rows = [(row[0], *row[2:]) for row in rows]
-    text_columns = len(rows[0]) - 5
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return '\n'.join(
-        '  '.join(
-            cell.ljust(width) if position < text_columns else cell.rjust(width)
-            for position, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    )
+        table = table.select([column.key for column in columns if column.key != 'superclass'])
+    return table.text()
