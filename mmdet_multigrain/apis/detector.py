@@ -1,14 +1,14 @@
 """Detection on pictures without annotations: what tools/predict.py does, for use from Python.
 
-Here belongs the way from an image file to detections with class and superclass, and to a picture
-that shows them. Model, test pipeline and post-processing are MMDetection's own.
+It leads from an image file to detections with class and superclass, and to a picture that shows
+them. Model, test pipeline and post-processing are MMDetection's own.
 """
 
 from __future__ import annotations
 
 import copy
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,10 @@ class Detector:
         if 'classes' not in metainfo:
             raise CheckpointError(f'{checkpoint}: does not say which classes it was trained on')
         check_heads(self.model, metainfo, source=str(checkpoint))
-        self.taxonomy = _taxonomy(metainfo)
+        if 'taxonomy' in metainfo:
+            self.taxonomy = Taxonomy.load(metainfo['taxonomy'])
+        else:
+            self.taxonomy = Taxonomy('checkpoint', metainfo['classes'])
         self.model.load_state_dict(
             {key.removeprefix('module.'): value for key, value in state_dict_of(content).items()}
         )
@@ -140,12 +143,6 @@ class Detector:
         ]
 
 
-def _taxonomy(metainfo: Mapping[str, Any]) -> Taxonomy:
-    if 'taxonomy' in metainfo:
-        return Taxonomy.load(metainfo['taxonomy'])
-    return Taxonomy('checkpoint', metainfo['classes'])
-
-
 def describe(prediction: Prediction, taxonomy: Taxonomy) -> dict[str, Any]:
     """Size and detections of an image as plain values for JSON.
 
@@ -156,13 +153,9 @@ def describe(prediction: Prediction, taxonomy: Taxonomy) -> dict[str, Any]:
     """
     height, width = prediction.image.shape[:2]
     detections = []
-    for label, score, box in zip(
-        prediction.labels.tolist(),
-        prediction.scores.tolist(),
-        prediction.boxes.tolist(),
-        strict=True,
-    ):
-        x1, y1, x2, y2 = box
+    columns = (prediction.labels, prediction.scores, prediction.boxes)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    for label, score, (x1, y1, x2, y2) in rows:
         groups = [taxonomy.superclass_of(label, level) for level in range(taxonomy.num_levels - 1)]
         detections.append(
             {
@@ -179,7 +172,7 @@ def describe(prediction: Prediction, taxonomy: Taxonomy) -> dict[str, Any]:
 def draw(prediction: Prediction, taxonomy: Taxonomy) -> Image.Image:
     """The image with boxes in the colors of their superclasses, small ones on top.
 
-    Labels read `class (superclass) 0.87`. Small images are enlarged, for the labels' sake.
+    Labels read `class (superclass) 0.87`. Small images are enlarged, so that labels can be read.
     """
     picture = Image.fromarray(prediction.image[..., ::-1])
     zoom = max(1, round(_READABLE_SIDE / min(picture.size)))
@@ -198,5 +191,4 @@ def save_picture(picture: Image.Image, path: Path) -> None:
     """Write a picture whole or not at all, in the format of the name; missing folders are made."""
     content = io.BytesIO()
     picture.save(content, format=Image.registered_extensions()[path.suffix.lower()], quality=92)
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, content.getvalue())

@@ -15,14 +15,7 @@ from mmdet_multigrain.visualization.style import MUTED
 def axes_in_inches(
     figure: Figure, size: tuple[float, float], corner: tuple[float, float], room: Sequence[float]
 ) -> Axes:
-    """Set the size of a figure and add axes to it; all in inches.
-
-    Args:
-        figure: The figure.
-        size: Width and height of the figure.
-        corner: Lower left corner of the axes.
-        room: Width and height of the axes.
-    """
+    """Set the size of a figure and add axes at a lower left corner, `room` in size; in inches."""
     figure.set_size_inches(*size)
     return figure.add_axes(
         (corner[0] / size[0], corner[1] / size[1], room[0] / size[0], room[1] / size[1])

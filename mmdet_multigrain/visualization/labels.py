@@ -1,4 +1,4 @@
-"""Where labels of boxes go: in the picture, beside their box, off each other and small boxes.
+"""Where labels of boxes go: in the picture, next to their box, off each other and small boxes.
 
 Pure geometry on numbers; what a label says and looks like belongs in `pictures`.
 """

@@ -1,7 +1,7 @@
 """Photos with boxes and labels on them, side by side and on contact sheets; and pictures as bytes.
 
-Which photo and which box is shown belongs in `galleries`. Everything here depends on its
-arguments only: the same photo and marks give the same picture.
+`report.gallery` chooses photos and boxes. Everything here depends on its arguments only: the same
+photo and marks give the same picture.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .labels import place_labels
 from .palette import MISSED, Color
 from .style import INK, MUTED, PAPER, ink_on, installed_fonts
 
-_CASING = (255, 255, 255, 170)  # beside the lines, so that they show on any ground
+_CASING = (255, 255, 255, 170)  # next to the lines, so that they show on any ground
 _GROUND = '#ececec'
 _JPEG_QUALITY = 90
 _OUTSIDE = 100  # pixels; no line is so wide
@@ -103,19 +103,19 @@ def draw_marks(
     for mark, box in sorted(zip(marks, corners, strict=True), key=lambda item: -_area(item[1])):
         _outline(canvas, box, mark, line)
     font_size = max(11, round(min(size) / 36))
-    labeled = [number for number, mark in enumerate(marks) if mark.text]
-    plates = [_plate(marks[number].text, font_size, size) for number in labeled]
-    places = place_labels(
-        [plate.size for plate in plates], [corners[number] for number in labeled], picture=size
-    )
-    for number, plate, place in zip(labeled, plates, places, strict=True):
-        _tie(canvas, corners[number], (*place, *plate.size), marks[number].color)
-    for number, plate, place in zip(labeled, plates, places, strict=True):
-        _write_plate(canvas, plate, place, marks[number].color)
+    labeled = [(mark, box) for mark, box in zip(marks, corners, strict=True) if mark.text]
+    boxes = [box for _, box in labeled]
+    plates = [_plate(mark.text, font_size, size) for mark, _ in labeled]
+    places = place_labels([plate.size for plate in plates], boxes, picture=size)
+    placed = list(zip(labeled, plates, places, strict=True))
+    for (mark, box), plate, place in placed:
+        _tie(canvas, box, (*place, *plate.size), mark.color)
+    for (mark, _), plate, place in placed:
+        _write_plate(canvas, plate, place, mark.color)
     return picture
 
 
-def captioned(picture: Image.Image, lines: Sequence[str], *, bold: bool = True) -> Image.Image:
+def captioned(picture: Image.Image, lines: Sequence[str]) -> Image.Image:
     """The picture below a strip of text, shortened to its width; the first line in bold."""
     font_size = max(11, min(15, round(picture.width / 32)))
     step = round(1.4 * font_size)
@@ -123,7 +123,7 @@ def captioned(picture: Image.Image, lines: Sequence[str], *, bold: bool = True) 
     whole.paste(picture, (0, whole.height - picture.height))
     canvas = ImageDraw.Draw(whole)
     for number, text in enumerate(lines):
-        head = bold and number == 0
+        head = number == 0
         text, font = shorten_to(text, picture.width - 6, font_size, bold=head)
         canvas.text((3, 3 + step * number), text, fill=INK if head else MUTED, font=font)
     return whole
@@ -136,11 +136,8 @@ def on_sheet(pictures: Sequence[Image.Image], *, columns: int, gap: int) -> Imag
         max(row[place].width for row in rows if place < len(row)) for place in range(len(rows[0]))
     ]
     heights = [max(picture.height for picture in row) for row in rows]
-    sheet = Image.new(
-        'RGB',
-        (sum(widths) + gap * (len(widths) + 1), sum(heights) + gap * (len(heights) + 1)),
-        _GROUND,
-    )
+    size = tuple(sum(sides) + gap * (len(sides) + 1) for sides in (widths, heights))
+    sheet = Image.new('RGB', size, _GROUND)
     top = gap
     for row, height in zip(rows, heights, strict=True):
         left = gap
@@ -178,7 +175,7 @@ def around(
 
 
 def jpeg(picture: Image.Image) -> bytes:
-    """The content of a JPEG file; full resolution of colors, for the thin lines' sake."""
+    """The content of a JPEG file; colors keep their full resolution, because lines are thin."""
     content = io.BytesIO()
     picture.save(content, format='JPEG', quality=_JPEG_QUALITY, subsampling=0)
     return content.getvalue()
@@ -208,10 +205,8 @@ def font_for(text: str, size: int, *, bold: bool = False) -> ImageFont.FreeTypeF
 
 @cache
 def _font_files(bold: bool) -> list[str]:
-    return [
-        findfont(FontProperties(family=name, weight='bold' if bold else 'normal'))
-        for name in installed_fonts()
-    ]
+    weight = 'bold' if bold else 'normal'
+    return [findfont(FontProperties(family=name, weight=weight)) for name in installed_fonts()]
 
 
 @cache
@@ -242,12 +237,10 @@ def _plate(text: str, font_size: int, picture: tuple[int, int]) -> _Plate:
 def _write_plate(
     canvas: ImageDraw.ImageDraw, plate: _Plate, place: tuple[int, int], color: Color
 ) -> None:
-    x, y = place
-    canvas.rectangle((x, y, x + plate.size[0] - 1, y + plate.size[1] - 1), fill=color)
-    ink = ink_on(tuple(part / 255 for part in color))
-    canvas.text(
-        (x + plate.start[0], y + plate.start[1]), plate.text, fill=ink, font=plate.font, anchor='ls'
-    )
+    (x, y), (width, height), (right, down) = place, plate.size, plate.start
+    canvas.rectangle((x, y, x + width - 1, y + height - 1), fill=color)
+    look = {'fill': ink_on(tuple(part / 255 for part in color)), 'font': plate.font}
+    canvas.text((x + right, y + down), plate.text, anchor='ls', **look)
 
 
 def _outline(canvas: ImageDraw.ImageDraw, box: Sequence[int], mark: Mark, line: int) -> None:
@@ -266,17 +259,12 @@ def _outline(canvas: ImageDraw.ImageDraw, box: Sequence[int], mark: Mark, line: 
                 across = box[1 - axis + side]
                 inner = across + (line - 1) * (1 if side == 0 else -1)
                 first, last = sorted((across, inner))
-                canvas.rectangle(
-                    (start, first, end, last) if axis == 0 else (first, start, last, end),
-                    fill=mark.color,
-                )
+                part = (start, first, end, last) if axis == 0 else (first, start, last, end)
+                canvas.rectangle(part, fill=mark.color)
 
 
 def _tie(
-    canvas: ImageDraw.ImageDraw,
-    box: Sequence[float],
-    plate: tuple[int, int, int, int],
-    color: Color,
+    canvas: ImageDraw.ImageDraw, box: Sequence[float], plate: Sequence[int], color: Color
 ) -> None:
     """A line between a box and a label that does not touch it."""
     x, y, width, height = plate

@@ -29,13 +29,8 @@ _MOST_PIXELS = 60_000  # on a side; the drawing library ends at 65,535
 INK, MUTED, FAINT, PAPER = '#222222', '#6b6b6b', '#d9d9d9', '#ffffff'
 _FONT = 'DejaVu Sans'  # comes with matplotlib: the same widths everywhere
 _EAST_ASIAN_FONTS = (
-    'Noto Sans CJK SC',
-    'Noto Sans CJK JP',
-    'Source Han Sans SC',
-    'WenQuanYi Micro Hei',
-    'Microsoft YaHei',
-    'PingFang SC',
-    'Arial Unicode MS',
+    *('Noto Sans CJK SC', 'Noto Sans CJK JP', 'Source Han Sans SC', 'WenQuanYi Micro Hei'),
+    *('Microsoft YaHei', 'PingFang SC', 'Arial Unicode MS'),
 )
 _SETTINGS = {
     'font.size': 9,
@@ -75,13 +70,9 @@ def drawing() -> Iterator[Figure]:
 
 
 def render(draw: Callable[..., None], *arguments: Any) -> dict[str, bytes]:
-    """A figure as PNG and SVG.
+    """The contents of a figure's files by kind: `png` and `svg`.
 
-    Args:
-        draw: Called with an empty figure and the arguments; sets the size, too.
-
-    Returns:
-        The content of the files by kind: `png` and `svg`.
+    `draw` is called with an empty figure and the arguments; it sets the size, too.
     """
     contents = {}
     with drawing() as figure:
@@ -114,13 +105,9 @@ def ink_on(color: Any) -> str:
 
 
 def log_axis(axes: Axes, low: float, high: float, *, last: float | None = None) -> None:
-    """A logarithmic x axis with plain numbers: at 1, 10, 100, or at 1, 2, 5 over few decades.
+    """A logarithmic x axis from low (above 0) to high, with no number beyond `last` (high).
 
-    Args:
-        axes: The axes.
-        low: Where it begins, above 0.
-        high: Where it ends.
-        last: No number beyond this one. Default: `high`.
+    Numbers are plain: at 1, 10, 100, or at 1, 2, 5 over few decades.
     """
     last = high if last is None else last
     steps = (1, 2, 5) if last / low < 2000 else (1,)
@@ -142,26 +129,11 @@ def linear_axis(axes: Axes, high: float, *, last: float) -> None:
 
 
 def heading(axes: Axes, title: str, detail: str, *, above: float = 0) -> None:
-    """A title and a line of detail above the axes.
-
-    Args:
-        axes: The axes.
-        title: The title.
-        detail: The line below it.
-        above: Room for something between heading and axes, in points.
-    """
-    for text, height, look in (
-        (title, 24, {'fontsize': 12, 'fontweight': 'bold'}),
-        (detail, 9, {'color': MUTED}),
-    ):
-        axes.annotate(
-            text,
-            (0, 1),
-            (0, height + above),
-            xycoords='axes fraction',
-            textcoords='offset points',
-            **look,
-        )
+    """A title and a line of detail, `above` points and their own room above the axes."""
+    place = {'xycoords': 'axes fraction', 'textcoords': 'offset points'}
+    look = {'fontsize': 12, 'fontweight': 'bold'}
+    axes.annotate(title, (0, 1), (0, 24 + above), **place, **look)
+    axes.annotate(detail, (0, 1), (0, 9 + above), **place, color=MUTED)
 
 
 def fit(text: Text, width: float) -> None:

@@ -6,14 +6,15 @@ import pytest
 from mmdet_multigrain.report.templates import render_template
 
 PACKAGE = 'mmdet_multigrain.report.gallery'
-EMPTY = {'detail': [], 'legend': {}, 'photos': [], 'runs': {}}
+EMPTY = dict(score_thr=0.5, only=None, blurred=False, legend={}, photos=[], runs={})
 
 
 def test_values_are_escaped():
-    page = render_template(PACKAGE, 'browse.html.j2', **(EMPTY | {'detail': ['<b>']}))
-    assert '<p>&lt;b&gt;</p>' in page
+    page = render_template(PACKAGE, 'browse.html.j2', **(EMPTY | {'only': ['<b>']}))
+    assert 'truly is: &lt;b&gt;.</p>' in page
 
 
 def test_a_missing_value_is_an_error():
-    with pytest.raises(jinja2.UndefinedError):
-        render_template(PACKAGE, 'browse.html.j2', **{**EMPTY, 'runs': jinja2.StrictUndefined()})
+    values = {key: value for key, value in EMPTY.items() if key != 'legend'}
+    with pytest.raises(jinja2.UndefinedError, match='legend'):
+        render_template(PACKAGE, 'browse.html.j2', **values)

@@ -267,14 +267,11 @@ def _boxes_per_image(split: SplitStats) -> str:
     while 2 * seen < total:
         median += 1
         seen += counts[median]
-    shown = enumerate(counts[: _MOST_BOXES + 1])
-    entries = [f'{number}: {_percent(count, total)}' for number, count in shown if count]
-    if len(counts) > _MOST_BOXES + 1:
-        entries.append(f'more: {_percent(sum(counts[_MOST_BOXES + 1 :]), total)}')
-    return (
-        f'mean {split.boxes / total:.2f}, median {median}, '
-        f'most {len(counts) - 1} ({", ".join(entries)})'
-    )
+    shown, rest = counts[: _MOST_BOXES + 1], counts[_MOST_BOXES + 1 :]
+    entries = [f'{number}: {_percent(count, total)}' for number, count in enumerate(shown) if count]
+    entries += [f'more: {_percent(sum(rest), total)}'] if rest else []
+    mean, most = split.boxes / total, len(counts) - 1
+    return f'mean {mean:.2f}, median {median}, most {most} ({", ".join(entries)})'
 
 
 def _percent(count: int, total: int) -> str:

@@ -111,12 +111,7 @@ def side_by_side(
 ) -> Image.Image:
     """The photo with its ground truth, then once for each run with what it found and missed.
 
-    Args:
-        photo: The photo.
-        truth: Its ground truth; see `truth_marks`.
-        runs: The cases of this photo by name of the run.
-        classes: Names and colors.
-        width: Of each column in pixels.
+    `width` is that of each column in pixels.
     """
     size = _size(photo, width)
     heading = ['ground truth', f'{len(truth)} box{"es" * (len(truth) != 1)}']

@@ -47,9 +47,7 @@ def _error_blocks(
 def _missing_detections(runs: Sequence[Run]) -> list[Block]:
     """What is missing for errors and intervals, and how to get it; empty if nothing is."""
     points, commands = [], []
-    for run in runs:
-        if run.has_detections:
-            continue
+    for run in (run for run in runs if not run.has_detections):
         if run.test_set is None:
             missing = text('missing_truth', file=run.result.ann_file, source=run.source)
         else:
@@ -60,7 +58,7 @@ def _missing_detections(runs: Sequence[Run]) -> list[Block]:
             commands.append(shlex.join(command))
         points.append((run.name, missing))
     blocks = [Paragraph(text('missing')), Points(points)] if points else []
-    return [*blocks, *([Command('\n'.join(commands))] if commands else [])]
+    return blocks + [Command('\n'.join(commands))] * bool(commands)
 
 
 def confusion_section(
@@ -77,21 +75,14 @@ def confusion_section(
 
 
 def _confusion_blocks(comparison: Comparison, shown: Mapping[str, Confusion]) -> list[Block]:
-    blocks: list[Block] = [
-        Points([(name, _confusion_sentence(confusion)) for name, confusion in shown.items()])
-    ]
+    sentences = [(name, _confusion_sentence(confusion)) for name, confusion in shown.items()]
+    blocks: list[Block] = [Points(sentences)]
     for name, confusion in shown.items():
-        figure = figure_block(
-            'confusion',
-            figures.confusion_matrix,
-            confusion,
-            file=f'confusion_{"baseline" if name == comparison.baseline else "best"}',
-            with_note=len(blocks) == 1,
-            variant=name,
-            min_score=confusion.min_score,
-            iou_thr=confusion.iou_thr,
-        )
-        blocks.append(figure)
+        which = 'baseline' if name == comparison.baseline else 'best'
+        limits = {'min_score': confusion.min_score, 'iou_thr': confusion.iou_thr}
+        look = {'file': f'confusion_{which}', 'with_note': len(blocks) == 1, 'variant': name}
+        drawing = figures.confusion_matrix, confusion
+        blocks.append(figure_block('confusion', *drawing, **look, **limits))
     if any(confusion.mistaken.any() for confusion in shown.values()):
         blocks.append(table_block('confusions', tables.confusion_table(shown)))
     return blocks

@@ -84,13 +84,17 @@ def _diagnose(variant: str, runs: Sequence[Run], bar: tqdm) -> VariantDiagnostic
         except EvaluationError as error:  # no hotcoco, or scores that are not probabilities
             remarks.append(f'{run.source}: {error}')
         bar.update()
+    confusion = None
+    if len(confusions) == len(runs):
+        counts = sum(one.counts for one in confusions)
+        confusion = dataclasses.replace(confusions[0], counts=counts)
     calibrated = len(calibrations) == len(runs)
     return VariantDiagnostics(
         variant=variant,
         num_runs=len(runs),
         ap50=_mean([one.ap for one in errors]),
         costs=tuple(map(_mean_cost, zip(*(one.costs for one in errors), strict=True))),
-        confusion=_sum_confusions(confusions) if len(confusions) == len(runs) else None,
+        confusion=confusion,
         score_bins=_merge_bins(calibrations) if calibrated else (),
         calibration_error=_mean([one.ece for one in calibrations]) if calibrated else math.nan,
         remarks=tuple(remarks),
@@ -117,22 +121,16 @@ def _mean_cost(costs: Sequence[ErrorCost]) -> ErrorCost:
     )
 
 
-def _sum_confusions(confusions: Sequence[Confusion]) -> Confusion:
-    return dataclasses.replace(confusions[0], counts=sum(one.counts for one in confusions))
-
-
 def _merge_bins(calibrations: Sequence[Calibration]) -> tuple[ScoreBin, ...]:
     """Each bin over all runs, weighted by detections; empty bins are left out."""
     merged = []
     for bins in zip(*(one.bins for one in calibrations), strict=True):
         known = [one for one in bins if one.count]
-        count = sum(one.count for one in known)
-        if count:
+        if count := sum(one.count for one in known):
             score = sum(one.count * one.score for one in known) / count
             precision = sum(one.count * one.precision for one in known) / count
-            merged.append(
-                dataclasses.replace(bins[0], count=count, score=score, precision=precision)
-            )
+            values = {'count': count, 'score': score, 'precision': precision}
+            merged.append(dataclasses.replace(bins[0], **values))
     return tuple(merged)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -144,16 +145,10 @@ def calibration(figure: Figure, diagnostics: Sequence[VariantDiagnostics]) -> No
     axes = figure.add_axes((0.11, 0.12, 0.62, 0.62 * width / height))
     line = {'color': MUTED, 'linewidth': 0.9, 'linestyle': (0, (4, 3))}
     axes.plot([0, 1], [0, 1], label='as many hits as\nthe scores say', **line)
-    for number, one in enumerate(diagnostics):
-        axes.plot(
-            [part.score for part in one.score_bins],
-            [part.precision for part in one.score_bins],
-            color=HUES[number % len(HUES)],
-            linewidth=1.4,
-            marker=_MARKERS[number % len(_MARKERS)],
-            markersize=5,
-            label=shorten(one.variant, _GROUP),
-        )
+    for one, color, marker in zip(diagnostics, cycle(HUES), cycle(_MARKERS), strict=False):
+        points = zip(*((part.score, part.precision) for part in one.score_bins), strict=True)
+        line = {'color': color, 'linewidth': 1.4, 'marker': marker, 'markersize': 5}
+        axes.plot(*points, label=shorten(one.variant, _GROUP), **line)
     axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.set(xlabel='score of the detection', ylabel='share of hits (IoU 0.5)')
     axes.grid()
@@ -174,15 +169,9 @@ def _gain_panel(
             label(axes, 'no boxes', (0, place), (4, 0), va='center', fontsize=7.5)
             continue
         color = colors[row.superclasses[0] if row.superclasses else row.name]
-        axes.barh(
-            place,
-            100 * gain.value,
-            height=0.68,
-            edgecolor=color,
-            linewidth=0.9,
-            zorder=2,
-            color=style.tint(color, 0.3) if gain.contains_zero else color,
-        )
+        fill = style.tint(color, 0.3) if gain.contains_zero else color
+        bar = {'color': fill, 'edgecolor': color, 'linewidth': 0.9, 'zorder': 2}
+        axes.barh(place, 100 * gain.value, height=0.68, **bar)
         if whisker := _ends(gain):
             line = {'color': INK, 'linewidth': 1.1, 'marker': '|', 'markersize': 5, 'zorder': 4}
             axes.plot(whisker, [place, place], **line)

@@ -20,15 +20,12 @@ def shorten_variants(runs: Sequence[Run]) -> tuple[Run, ...]:
     """
     names = list(dict.fromkeys(run.variant for run in runs))
     short = dict(zip(names, without_common_suffix(names), strict=True))
-    return tuple(
-        dataclasses.replace(
-            run,
-            variant=short[run.variant],
-            # A run's name starts with its variant.
-            name=short[run.variant] + run.name.removeprefix(run.variant),
-        )
-        for run in runs
-    )
+    renamed = []
+    for run in runs:
+        variant = short[run.variant]
+        name = variant + run.name.removeprefix(run.variant)  # a run's name starts with its variant
+        renamed.append(dataclasses.replace(run, variant=variant, name=name))
+    return tuple(renamed)
 
 
 def without_common_suffix(names: Sequence[str]) -> list[str]:
@@ -45,10 +42,7 @@ def without_common_suffix(names: Sequence[str]) -> list[str]:
 def find_variant(wanted: str, runs: Sequence[Run], short: Sequence[Run]) -> str:
     """The short name of a variant given by its short or full name.
 
-    Args:
-        wanted: What the user wrote.
-        runs: With their full names.
-        short: The same runs with short names.
+    `short` are the `runs` with short names.
 
     Raises:
         ReportError: There is no such variant.

@@ -29,11 +29,7 @@ def runs_document(
 ) -> Document:
     """The report on runs, compared with the paper's numbers if given.
 
-    Args:
-        runs: What was compared.
-        comparison: Their numbers.
-        diagnostics: Of the variants that have detections.
-        paper: The paper's numbers on the classes of the runs.
+    `diagnostics` are those of the variants that have detections.
 
     Raises:
         ReportError: Runs and paper have no class in common.
