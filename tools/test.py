@@ -22,6 +22,12 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--show-dir', help='folder for pictures of detections beside the truth')
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
+    parser.add_argument(
+        '--max-dets',
+        type=int,
+        metavar='N',
+        help="limit on detections per image and class (default: the config's, else COCO's 100)",
+    )
     launch.add_common_arguments(parser)
     return parser.parse_args()
 
@@ -62,6 +68,8 @@ def load_config(args: argparse.Namespace):
         *cfg.get('custom_hooks', ()),
         dict(type='RunRecordHook', config=args.config, command=shlex.join(sys.argv)),
     ]
+    if args.max_dets is not None:
+        cfg.test_evaluator.max_dets = args.max_dets
     if args.show_dir:
         set_show_dir(cfg, args.show_dir)
     if args.tta:

@@ -20,7 +20,7 @@ from mmdet_multigrain.utils.messages import show
 
 from .functional.summary import Bucket, ClassScore, EvaluationSummary, LevelScore
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 MAX_BYTES = 256 << 20  # a hundred times what some thousand classes need
 OVERALL = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl')  # what every level has, beside recall
 
@@ -130,6 +130,7 @@ def to_dict(result: Result) -> dict[str, Any]:
         'without_ground_truth': list(summary.without_ground_truth),
         'tail': _bucket_to_dict(summary.tail),
         'thirds': [_bucket_to_dict(bucket) for bucket in summary.thirds],
+        'class_sets': [_bucket_to_dict(bucket) for bucket in summary.class_sets],
         'coarse_levels': [_level_to_dict(level) for level in summary.levels[:-1]],
         'taxonomy': result.taxonomy.to_dict(),
     }
@@ -158,6 +159,7 @@ def from_dict(content: Mapping[str, Any]) -> Result:
             num_detections=_get(content, 'num_detections', int),
             max_dets=_get(content, 'max_dets', int),
             engine=_get(content, 'engine', str),
+            class_sets=tuple(map(_bucket_from_dict, _list(content, 'class_sets', dict))),
         ),
         taxonomy=taxonomy,
         ann_file=_get(dataset, 'ann_file', str, or_none=True),
@@ -187,6 +189,7 @@ def _run_from_dict(content: Mapping[str, Any]) -> RunRecord:
 def _level_to_dict(level: LevelScore) -> dict[str, Any]:
     return {
         'coco': {name: _none(value) for name, value in level.coco.items()},
+        'num_cut': level.num_cut,
         'classes': [
             {
                 'name': row.name,
@@ -218,6 +221,7 @@ def _level_from_dict(content: Mapping[str, Any]) -> LevelScore:
             )
             for row in _list(content, 'classes', dict)
         ),
+        num_cut=_get(content, 'num_cut', int),
     )
 
 
@@ -226,16 +230,20 @@ def _bucket_to_dict(bucket: Bucket) -> dict[str, Any]:
         'name': bucket.name,
         'counted_on': bucket.counted_on,
         'classes': list(bucket.classes),
+        'tied': list(bucket.tied),
         'AP': _none(bucket.ap),
+        'AP50': _none(bucket.ap50),
     }
 
 
 def _bucket_from_dict(content: Mapping[str, Any]) -> Bucket:
     return Bucket(
         name=_get(content, 'name', str),
-        counted_on=_get(content, 'counted_on', str),
+        counted_on=_get(content, 'counted_on', str, or_none=True),
         classes=tuple(_list(content, 'classes', str)),
         ap=_fraction(content, 'AP'),
+        ap50=_fraction(content, 'AP50'),
+        tied=tuple(_list(content, 'tied', str)),
     )
 
 

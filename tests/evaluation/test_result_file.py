@@ -45,7 +45,7 @@ def result():
     )
     levels = evaluate_levels(truth, found, [TAXONOMY.group_index(level) for level in (0, 1)])
     return Result(
-        summary=summarize(levels, TAXONOMY, [10, 1, 30, 20]),
+        summary=summarize(levels, TAXONOMY, [10, 1, 30, 20], class_sets={'few': ['vest']}),
         taxonomy=TAXONOMY,
         ann_file='val.json',
         detections_file='result.bbox.json',
@@ -67,7 +67,7 @@ def test_round_trip(result, tmp_path):
 def test_content(result, tmp_path):
     write_result(tmp_path / 'a.json', result)
     content = json.loads((tmp_path / 'a.json').read_text())
-    assert content['schema_version'] == 2
+    assert content['schema_version'] == 3
     assert content['coco']['AP'] == result.summary.fine.coco['AP'] == pytest.approx(0.4)
     vest, sling = content['classes'][:2]
     assert (vest['AP'], vest['train_boxes'], vest['val_boxes']) == (pytest.approx(0.8), 10, 1)
@@ -77,13 +77,19 @@ def test_content(result, tmp_path):
         'name': 'rarest 30%',
         'counted_on': 'training',
         'classes': ['sling'],
+        'tied': [],
         'AP': None,
+        'AP50': None,
     }
     assert [row['name'] for row in content['thirds']] == [
         'rare third',
         'middle third',
         'frequent third',
     ]
+    (chosen,) = content['class_sets']
+    assert (chosen['name'], chosen['classes'], chosen['counted_on']) == ('few', ['vest'], None)
+    assert (chosen['AP'], chosen['AP50']) == (pytest.approx(0.8), pytest.approx(1))
+    assert content['num_cut'] == content['coarse_levels'][0]['num_cut'] == 0
     assert [row['name'] for row in content['coarse_levels'][0]['classes']] == ['top', 'bottom']
     assert content['run']['seed'] == 3 and content['run']['checkpoint'] is None
     assert content['dataset'] == {'ann_file': 'val.json', 'train_ann_file': None}
@@ -94,10 +100,10 @@ def test_content(result, tmp_path):
     [
         (
             dict(schema_version=1),
-            'of schema version 1, this is 2; write it again with tools/test.py',
+            'of schema version 1, this is 3; write it again with tools/test.py',
         ),
-        (dict(schema_version='2'), "of schema version '2', this is 2"),
-        (dict(schema_version='x' * 9999), "xxx', this is 2"),
+        (dict(schema_version='2'), "of schema version '2', this is 3"),
+        (dict(schema_version='x' * 9999), "xxx', this is 3"),
         (dict(schema_version=None), 'no result of a test'),
         (dict(thirds=None), 'not a whole result'),
         (dict(tail={}), "not a whole result ('name' is missing)"),
@@ -144,6 +150,8 @@ WRONG = {
     ('thirds', 0): [None, 'x'],
     ('thirds', 0, 'classes'): ['abc', [1], None],
     ('tail', 'AP'): ['x'],
+    ('class_sets',): [None, ['x']],
+    ('num_cut',): [None, -1],
     ('taxonomy',): ['deepfashion2', None, []],
 }
 
@@ -178,7 +186,7 @@ def test_a_file_too_large_to_be_one(tmp_path):
     ('raw', 'message'),
     [
         (b'', 'not valid JSON'),
-        (b'{"schema_version": 2', 'not valid JSON'),
+        (b'{"schema_version": 3', 'not valid JSON'),
         (b'[]', 'no result of a test'),
         (b'"x"', 'no result of a test'),
     ],

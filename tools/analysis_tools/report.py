@@ -56,6 +56,13 @@ def parse_args() -> argparse.Namespace:
         help='groups of the classes, for runs that are only detections',
     )
     parser.add_argument(
+        '--max-dets',
+        type=whole_number,
+        metavar='N',
+        help='limit on detections per image and class, for runs that are only detections; '
+        "default: that of the first result, else COCO's 100",
+    )
+    parser.add_argument(
         '--resamples',
         type=whole_number(0),
         default=RESAMPLES,
@@ -94,7 +101,7 @@ def make_document(args: argparse.Namespace) -> Document:
     if not args.runs:
         return paper_document(paper)
     files = {'ann_file': args.ann_file, 'train_ann_file': args.train_ann_file}
-    loaded = load_runs(args.runs, taxonomy=args.taxonomy, **files)
+    loaded = load_runs(args.runs, taxonomy=args.taxonomy, max_dets=args.max_dets, **files)
     runs = shorten_variants(loaded)
     baseline = args.baseline and find_variant(args.baseline, loaded, runs)
     taxonomy = runs[0].result.taxonomy

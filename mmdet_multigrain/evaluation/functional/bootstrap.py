@@ -129,7 +129,7 @@ def resample_ap(
         group_indices: For each level, the group of each fine label, as in `evaluate_levels`.
         resamples: Number B of resamples.
         seed: The same seed gives the same resamples for any runs.
-        max_dets: Limit on detections per image and class.
+        max_dets: Limit on detections per image and fine class, as in `evaluate_levels`.
         iou_thrs: IoU thresholds, ascending.
         workers: Number of threads. Default: one for each core.
         progress: Show a progress bar.

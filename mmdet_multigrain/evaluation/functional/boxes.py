@@ -144,6 +144,12 @@ class Detections:
             scores=np.concatenate([np.zeros(0), *(result[3] for result in results)]),
         )
 
+    def __getitem__(self, chosen: np.ndarray) -> Detections:
+        """The detections that a mask or index selects."""
+        return Detections(
+            self.images[chosen], self.labels[chosen], self.boxes[chosen], self.scores[chosen]
+        )
+
     def relabel(self, index: Sequence[int]) -> Detections:
         """The same boxes with label `index[label]`."""
         return replace(self, labels=np.asarray(index, dtype=np.int64)[self.labels])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from .boxes import Detections, GroundTruth, check_labels
 from .common import IOU_THRS, MAX_DETS, mean_of_known
 from .engines import ENGINES, choose_engine
+from .matching import group_limits, within_limit
 
 AREAS = ('all', 'small', 'medium', 'large')
 
@@ -37,6 +38,7 @@ class CocoResult:
         num_gt: (K,) boxes of each class, without crowds.
         num_images: Images evaluated on, including those without boxes.
         num_detections: Detections before any limit.
+        num_cut: Detections beyond the last limit.
         engine: Name of the engine.
     """
 
@@ -48,6 +50,7 @@ class CocoResult:
     num_gt: np.ndarray
     num_images: int
     num_detections: int
+    num_cut: int
     engine: str
 
     def class_ap(self, *, iou: float | None = None, area: str = 'all') -> np.ndarray:
@@ -81,6 +84,11 @@ class CocoResult:
         return _known(self.precision[thresholds][:, :, :, AREAS.index(area), -1])
 
 
+def limits_up_to(max_dets: int) -> tuple[int, ...]:
+    """COCO's limits on detections per image and class, with `max_dets` as the last."""
+    return *(limit for limit in (1, 10) if limit < max_dets), max_dets
+
+
 def evaluate_detections(
     ground_truth: GroundTruth,
     detections: Detections,
@@ -88,7 +96,7 @@ def evaluate_detections(
     num_classes: int,
     engine: str = 'auto',
     iou_thrs: Sequence[float] | None = None,
-    max_dets: Sequence[int] = (1, 10, MAX_DETS),
+    max_dets: Sequence[int] = limits_up_to(MAX_DETS),
 ) -> CocoResult:
     """Match detections to ground truth as COCO does and accumulate precision and recall.
 
@@ -126,6 +134,7 @@ def evaluate_detections(
         num_gt=ground_truth.box_counts(num_classes),
         num_images=len(ground_truth.image_ids),
         num_detections=len(detections.scores),
+        num_cut=int(np.count_nonzero(~within_limit(detections, max_dets[-1]))),
         engine=engine,
     )
 
@@ -134,30 +143,40 @@ def evaluate_levels(
     ground_truth: GroundTruth,
     detections: Detections,
     group_indices: Sequence[Sequence[int]],
+    *,
+    max_dets: int = MAX_DETS,
     **kwargs: Any,
 ) -> list[CocoResult]:
     """Evaluate once for each level of a taxonomy.
 
     On a coarse level both sides are relabeled by superclass: a detection of the right
     superclass counts, whatever its fine class; a second one on the same object is a duplicate,
-    whatever its fine class.
+    whatever its fine class. Nothing is suppressed. The limit of a superclass is `max_dets` times
+    the number of its fine classes.
 
     Args:
         ground_truth: Boxes with fine labels.
         detections: Boxes with fine labels.
         group_indices: For each level, the group of each fine label.
-        **kwargs: Arguments of `evaluate_detections` except `num_classes`.
+        max_dets: Limit on detections per image and fine class.
+        **kwargs: Further arguments of `evaluate_detections`.
     """
     check_labels(ground_truth, detections, len(group_indices[-1]))
-    return [
-        evaluate_detections(
+    results = []
+    for index in group_indices:
+        found, limits = detections.relabel(index), group_limits(index, max_dets)
+        # The engines know one limit for all classes, here that of the largest group.
+        kept = within_limit(found, limits)
+        result = evaluate_detections(
             ground_truth.relabel(index),
-            detections.relabel(index),
-            num_classes=max(index) + 1,
+            found[kept],
+            num_classes=len(limits),
+            max_dets=limits_up_to(int(limits.max())),
             **kwargs,
         )
-        for index in group_indices
-    ]
+        cut = int(np.count_nonzero(~kept))
+        results.append(replace(result, num_detections=len(kept), num_cut=cut))
+    return results
 
 
 def _known(values: np.ndarray) -> np.ndarray:

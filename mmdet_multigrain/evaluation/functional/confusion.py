@@ -137,13 +137,12 @@ def measure_confusion(
     *,
     iou_thr: float = 0.5,
     min_score: float = 0.3,
-    max_dets: int = 100,
 ) -> Confusion:
     """Which class is taken for which.
 
     By falling score, each detection takes the ground truth of highest IoU that none has taken,
     whatever their classes (hotcoco's definition). Crowd boxes are left out: a detection on one
-    counts as on the background.
+    counts as on the background. There is no limit on detections: the minimum score replaces it.
 
     Args:
         ground_truth: Boxes with fine labels.
@@ -152,21 +151,21 @@ def measure_confusion(
         iou_thr: IoU from which a detection may take a ground truth.
         min_score: Detections below are left out; with all of them, the background row holds
             little but the many boxes that a detector does not believe in.
-        max_dets: Limit on detections per image, of all classes together.
 
     Raises:
         EvaluationError: A label is out of range, or hotcoco is missing.
     """
     choose_engine('hotcoco')
     check_labels(ground_truth, detections, taxonomy.num_classes)
+    no_limit = max(1, len(detections.scores))
     evaluator = hotcoco_evaluator(
         ground_truth,
         detections,
         num_classes=taxonomy.num_classes,
         iou_thrs=[iou_thr],
-        max_dets=[max_dets],
+        max_dets=[no_limit],
     )
-    found = evaluator.confusion_matrix(iou_thr=iou_thr, max_det=max_dets, min_score=min_score)
+    found = evaluator.confusion_matrix(iou_thr=iou_thr, max_det=no_limit, min_score=min_score)
     labels, blocks = order_by_superclass(taxonomy)
     rows = np.append(labels, taxonomy.num_classes)
     return Confusion(

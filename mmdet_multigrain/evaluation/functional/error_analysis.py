@@ -15,18 +15,19 @@ ones, the first class counts, then the first box):
 4. background (Bkg): IoU with all boxes is `bg_thr` or less.
 5. both (Both): the rest, badly localized with a wrong class. Within and across as for class.
 
-A ground truth is missed (Miss) if no detection hits it and no class or localization error is on
-it. The delta AP of a kind ("dAP") is how much AP at `pos_thr` rises if only this kind is fixed:
-for each ground truth without a hit, the best-scored class or localization error on it becomes a
-hit (if it is of the fixed kind), and all other errors of the kind are removed; missed ground
-truth is no longer counted. Delta APs do not add up to the AP that is lost, nor do those of the
-parts of a kind add up to that of the whole; counts do. A class whose boxes are all missed gains
-nothing (it then has no AP).
+A ground truth is missed (Miss) if no detection hits it, no class or localization error is on it,
+and no detection beyond the limit would hit it. The delta AP of a kind ("dAP") is how much AP at
+`pos_thr` rises if only this kind is fixed: for each ground truth without a hit, the best-scored
+class or localization error on it becomes a hit (if it is of the fixed kind), and all other errors
+of the kind are removed; missed ground truth is no longer counted. Delta APs do not add up to the
+AP that is lost, nor do those of the parts of a kind add up to that of the whole; counts do. A
+class whose boxes are all missed gains nothing (it then has no AP).
 
 The results equal `hotcoco.COCOeval.tide_errors` (tested) except for partly overlapped crowd
 boxes: here, as in TIDE's own code, a crowd box only removes detections from the count; in
 hotcoco, IoU from `bg_thr` with a crowd box of the same class makes a detection a localization
-error. Detections beyond `max_dets` of an image and class are ignored in both (TIDE: of an image).
+error. Detections beyond `max_dets` of an image and class are ignored in both (TIDE: of an image),
+but hotcoco calls ground truth that only they hit missed.
 """
 
 from __future__ import annotations
@@ -125,12 +126,14 @@ class DetectionErrors:
         ious: (N,) IoU with that ground truth (on a crowd box, intersection over the area of the
             detection); 0 for none.
         missed: (M,) index of each missed ground truth, ascending.
+        cut: (C,) index of each ground truth that only detections beyond the limit hit, ascending.
     """
 
     kinds: np.ndarray
     truths: np.ndarray
     ious: np.ndarray
     missed: np.ndarray
+    cut: np.ndarray
 
     def of_kind(self, kind: Kind) -> np.ndarray:
         """Indices of the detections of a kind (for `MISSED`, of the ground truth), ascending."""
@@ -288,7 +291,16 @@ def _classify(
     fixable = np.zeros(len(kinds), dtype=bool)
     fixable[able[np.diff(truths[able], prepend=-1) > 0]] = True
     missed[truths[able]] = False
-    return DetectionErrors(kinds, truths, ious, missed=np.flatnonzero(missed)), fixable
+
+    # The limit hides hits; the detector did not miss these.
+    beyond = find_pairs(ground_truth, detections, counted=~counted, min_iou=attainable_iou(pos_thr))
+    same = detections.labels[beyond.detections] == ground_truth.labels[beyond.truths]
+    claimed = match_greedily(
+        beyond[same & missed[beyond.truths]], detections, num_truths=len(missed)
+    )
+    cut = np.sort(claimed[claimed >= 0])
+    missed[cut] = False
+    return DetectionErrors(kinds, truths, ious, np.flatnonzero(missed), cut), fixable
 
 
 class _Costs:

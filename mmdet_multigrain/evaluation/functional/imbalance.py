@@ -25,6 +25,14 @@ def rarest_labels(counts: Sequence[int], share: float = TAIL_SHARE) -> tuple[int
     return tuple(np.argsort(counts, kind='stable')[:k].tolist())
 
 
+def tied_labels(counts: Sequence[int], chosen: Sequence[int]) -> tuple[int, ...]:
+    """Labels that have as many boxes as the last of the rarest ones and are not among them."""
+    last = counts[chosen[-1]]
+    return tuple(
+        label for label, count in enumerate(counts) if count == last and label not in chosen
+    )
+
+
 def imbalance_ratio(counts: Sequence[int]) -> float:
     """Largest count divided by the smallest, of the classes that have any; NaN if none has."""
     counts = [count for count in counts if count > 0]

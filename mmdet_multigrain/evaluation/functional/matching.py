@@ -6,6 +6,7 @@ Needs neither torch nor mmdet.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,11 +83,30 @@ def attainable_iou(iou_thr: float) -> float:
     return min(iou_thr, 1 - 1e-10)
 
 
-def within_limit(detections: Detections, max_dets: int) -> np.ndarray:
-    """(N,) bool: whether a detection is one of the `max_dets` best of its image and class."""
-    if len(detections.scores) and np.bincount(detections.images).max() > max_dets:
-        return _ranks(detections, np.arange(len(detections.scores))) < max_dets
+def within_limit(detections: Detections, max_dets: int | np.ndarray) -> np.ndarray:
+    """(N,) bool: whether a detection is one of the best of its image and class.
+
+    Args:
+        detections: Detections.
+        max_dets: How many count; one limit, or the limit of each label.
+    """
+    max_dets = np.asarray(max_dets)
+    if len(detections.scores) and np.bincount(detections.images).max() > max_dets.min():
+        limits = max_dets[detections.labels] if max_dets.ndim else max_dets
+        return _ranks(detections, np.arange(len(detections.scores))) < limits
     return np.ones(len(detections.scores), dtype=bool)
+
+
+def group_limits(index: Sequence[int], max_dets: int) -> np.ndarray:
+    """Limit of each group of a level: `max_dets` for each of its fine classes.
+
+    A detector may give that many detections of every class; relabeled by group, all of them count.
+
+    Args:
+        index: Group of each fine label.
+        max_dets: Limit on detections per image and fine class.
+    """
+    return max_dets * np.bincount(index)
 
 
 def match_greedily(pairs: Pairs, detections: Detections, *, num_truths: int) -> np.ndarray:

@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import EvaluationError
 from mmdet_multigrain.utils.table import Column, Table
 
 from .coco_eval import CocoResult
-from .imbalance import TAIL_SHARE, rarest_labels
+from .common import mean_of_known
+from .imbalance import TAIL_SHARE, rarest_labels, tied_labels
 
 THIRDS = ('rare third', 'middle third', 'frequent third')
 
@@ -54,29 +56,36 @@ class LevelScore:
 
     Attributes:
         coco: COCO's twelve numbers by name: AP, AP50, AP75, APs, APm, APl (s, m, l: small,
-            medium, large boxes), AR1, AR10, AR100, ARs, ARm, ARl.
+            medium, large boxes), AR1, AR10, AR100, ARs, ARm, ARl. The last limit (100) is for
+            each fine class: a superclass of three has 300.
         classes: In label order.
+        num_cut: Detections that no AP counts, as they are beyond the limit.
     """
 
     coco: Mapping[str, float]
     classes: tuple[ClassScore, ...]
+    num_cut: int = 0
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """Mean AP over some classes, chosen by how many boxes they have.
+    """Mean AP over some classes, chosen by how many boxes they have or by name.
 
     Attributes:
         name: What was chosen.
-        counted_on: `training` or `validation`: whose boxes decided.
+        counted_on: `training` or `validation`: whose boxes decided; None for classes by name.
         classes: Names, rarest first; among all classes, with boxes in the ground truth or not.
         ap: Mean AP over those that have boxes; NaN if none has.
+        ap50: The same at IoU 0.5.
+        tied: Names of classes left out that have as many boxes as the last one chosen.
     """
 
     name: str
-    counted_on: str
+    counted_on: str | None
     classes: tuple[str, ...]
     ap: float
+    ap50: float
+    tied: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,6 +100,7 @@ class EvaluationSummary:
         num_detections: Detections handed in.
         max_dets: Limit on detections per image and class for AP.
         engine: Which engine matched boxes.
+        class_sets: Sets of fine classes that the user named.
     """
 
     levels: tuple[LevelScore, ...]
@@ -100,6 +110,7 @@ class EvaluationSummary:
     num_detections: int
     max_dets: int
     engine: str
+    class_sets: tuple[Bucket, ...] = ()
 
     @property
     def fine(self) -> LevelScore:
@@ -116,6 +127,8 @@ def summarize(
     results: Sequence[CocoResult],
     taxonomy: Taxonomy,
     train_counts: Sequence[int] | None = None,
+    *,
+    class_sets: Mapping[str, Sequence[str]] | None = None,
 ) -> EvaluationSummary:
     """Name and average the arrays of an evaluation.
 
@@ -124,11 +137,16 @@ def summarize(
         taxonomy: Names and groups.
         train_counts: Training boxes of each fine class, in label order. Default: unknown; then
             validation boxes decide which classes are rare, and the summary says so.
+        class_sets: Names of fine classes, by the name of the set.
+
+    Raises:
+        EvaluationError: A class set is empty or names a class twice or an unknown one.
     """
     fine = results[-1]
     counts = fine.num_gt if train_counts is None else np.asarray(train_counts)
     levels = tuple(
-        _score_level(result, taxonomy, level, train_counts) for level, result in enumerate(results)
+        _score_level(result, taxonomy, level, train_counts, max_dets=fine.max_dets[-1])
+        for level, result in enumerate(results)
     )
     counted_on = 'validation' if train_counts is None else 'training'
     return EvaluationSummary(
@@ -139,7 +157,37 @@ def summarize(
         num_detections=fine.num_detections,
         max_dets=fine.max_dets[-1],
         engine=fine.engine,
+        class_sets=tuple(
+            _bucket(name, None, [levels[-1].classes[label] for label in labels])
+            for name, labels in find_class_sets(class_sets or {}, taxonomy).items()
+        ),
     )
+
+
+def find_class_sets(
+    class_sets: Mapping[str, Sequence[str]], taxonomy: Taxonomy
+) -> dict[str, tuple[int, ...]]:
+    """Labels of each named set of classes, in the order given; aliases count.
+
+    Raises:
+        EvaluationError: A set is empty or names a class twice or an unknown one.
+    """
+    found = {}
+    for name, classes in class_sets.items():
+        classes = [classes] if isinstance(classes, str) else classes
+        labels = tuple(map(taxonomy.find, classes))
+        if None in labels:
+            unknown = classes[labels.index(None)]
+            problem = f'{unknown!r} is not a class of taxonomy {taxonomy.name!r}'
+        elif not labels:
+            problem = 'it has no class'
+        elif len(set(labels)) < len(labels):
+            problem = 'it names a class twice'
+        else:
+            found[name] = labels
+            continue
+        raise EvaluationError(f'class_sets: {name!r}: {problem}; name classes that exist, once')
+    return found
 
 
 def rarest(
@@ -157,8 +205,10 @@ def rarest(
         counted_on: Whose boxes these are: `training` or `validation`.
         share: Share of the classes.
     """
-    chosen = [classes[label] for label in rarest_labels(counts, share)]
-    return _bucket(f'rarest {share:.0%}', counted_on, chosen)
+    labels = rarest_labels(counts, share)
+    bucket = _bucket(f'rarest {share:.0%}', counted_on, [classes[label] for label in labels])
+    tied = tuple(classes[label].name for label in tied_labels(counts, labels))
+    return replace(bucket, tied=tied)
 
 
 def split_thirds(
@@ -176,13 +226,13 @@ def split_thirds(
     )
 
 
-def _bucket(name: str, counted_on: str, chosen: Sequence[ClassScore]) -> Bucket:
-    known = [row.ap for row in chosen if not math.isnan(row.ap)]
+def _bucket(name: str, counted_on: str | None, chosen: Sequence[ClassScore]) -> Bucket:
     return Bucket(
         name=name,
         counted_on=counted_on,
         classes=tuple(row.name for row in chosen),
-        ap=sum(known) / len(known) if known else math.nan,
+        ap=mean_of_known(np.array([row.ap for row in chosen])),
+        ap50=mean_of_known(np.array([row.ap50 for row in chosen])),
     )
 
 
@@ -203,20 +253,39 @@ def render_text(summary: EvaluationSummary) -> str:
             for title, plural, level in coarse
         ),
         ('thirds by boxes', {row.name.split()[0]: row.ap for row in summary.thirds}, None),
-        (f'{summary.tail.name} of classes', {'AP': summary.tail.ap}, None),
+        (f'{summary.tail.name} of classes', _bucket_numbers(summary.tail), None),
+        *((bucket.name, _bucket_numbers(bucket), None) for bucket in summary.class_sets),
     ]
+    notes = {f'{summary.tail.name} of classes': _tail_note(summary.tail)}
+    notes |= {bucket.name: ', '.join(bucket.classes) for bucket in summary.class_sets}
     width = max(len(title) for title, *_ in means)
     lines = [
         f'{title:<{width}}  '
         + '  '.join(f'{key} {_percent(values[key]):>6}' for key in keys or values)
+        + (f'  ({notes[title]})' if title in notes else '')
         for title, values, keys in means
     ]
-    lines[-1] += f'  ({summary.tail.counted_on} boxes: {", ".join(summary.tail.classes)})'
     if summary.without_ground_truth:
         lines.append('without ground truth, in no mean: ' + ', '.join(summary.without_ground_truth))
+    cut = {'classes': summary.fine, **{f'{name}{plural}': level for name, plural, level in coarse}}
+    if any(level.num_cut for level in cut.values()):
+        counts = (f'{level.num_cut} for {name}' for name, level in cut.items())
+        lines.append(
+            f'left out, beyond {summary.max_dets} detections per image and class: '
+            f'{", ".join(counts)} of {summary.num_detections} detections'
+        )
     tables = [_class_table('class', summary.fine)]
     tables += [_class_table(title, level) for title, _, level in coarse]
     return '\n\n'.join([*tables, '\n'.join(lines)])
+
+
+def _bucket_numbers(bucket: Bucket) -> dict[str, float]:
+    return {'AP': bucket.ap, 'AP50': bucket.ap50}
+
+
+def _tail_note(tail: Bucket) -> str:
+    tied = f'; as many as the last: {", ".join(tail.tied)}' if tail.tied else ''
+    return f'{tail.counted_on} boxes: {", ".join(tail.classes)}{tied}'
 
 
 def _score_level(
@@ -224,6 +293,8 @@ def _score_level(
     taxonomy: Taxonomy,
     level: int,
     train_counts: Sequence[int] | None,
+    *,
+    max_dets: int,
 ) -> LevelScore:
     names, index = taxonomy.group_names(level), taxonomy.group_index(level)
     member = [index.index(group) for group in range(len(names))]  # any fine class of the group
@@ -232,7 +303,8 @@ def _score_level(
         train = np.bincount(index, weights=train_counts, minlength=len(names)).astype(int).tolist()
     aps = (result.class_ap(iou=iou).tolist() for iou in (None, 0.5, 0.75))
     return LevelScore(
-        coco=_coco_numbers(result),
+        coco=_coco_numbers(result, max_dets),
+        num_cut=result.num_cut,
         classes=tuple(
             ClassScore(
                 name=name,
@@ -253,14 +325,19 @@ def _score_level(
     )
 
 
-def _coco_numbers(result: CocoResult) -> dict[str, float]:
+def _coco_numbers(result: CocoResult, max_dets: int) -> dict[str, float]:
     areas = {'s': 'small', 'm': 'medium', 'l': 'large'}
     return {
         'AP': result.mean_ap(),
         'AP50': result.mean_ap(iou=0.5),
         'AP75': result.mean_ap(iou=0.75),
         **{f'AP{key}': result.mean_ap(area=area) for key, area in areas.items()},
-        **{f'AR{limit}': result.mean_recall(max_dets=limit) for limit in result.max_dets},
+        **{
+            f'AR{limit}': result.mean_recall(max_dets=limit)
+            for limit in result.max_dets[:-1]
+            if limit < max_dets
+        },
+        f'AR{max_dets}': result.mean_recall(),
         **{f'AR{key}': result.mean_recall(area=area) for key, area in areas.items()},
     }
 

@@ -18,7 +18,14 @@ from scipy.sparse import csr_array
 
 from .boxes import Detections, GroundTruth
 from .common import IOU_THRS, MAX_DETS, RECALL_THRS
-from .matching import attainable_iou, find_pairs, match_greedily, rank_by_class, within_limit
+from .matching import (
+    attainable_iou,
+    find_pairs,
+    group_limits,
+    match_greedily,
+    rank_by_class,
+    within_limit,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,16 +84,25 @@ def rank_curves(
     iou_thrs: Sequence[float] = IOU_THRS,
     max_dets: int = MAX_DETS,
 ) -> list[list[RankCurve]]:
-    """Match the boxes of a run once; the curves of each level and class."""
-    # A detection beyond the limit of its class must not count for its superclass.
-    counted = within_limit(detections.relabel(group_indices[-1]), max_dets)
-    pairs = find_pairs(ground_truth, detections, counted=counted, min_iou=min(iou_thrs))
+    """Match the boxes of a run once; the curves of each level and class.
+
+    Arguments as in `bootstrap.resample_ap`.
+    """
+    counted_by_level = [
+        within_limit(detections.relabel(index), group_limits(index, max_dets))
+        for index in group_indices
+    ]
+    pairs = find_pairs(
+        ground_truth,
+        detections,
+        counted=np.logical_or.reduce(counted_by_level),
+        min_iou=min(iou_thrs),
+    )
     # Of equal overlaps, the last ground truth must come last on all levels.
     pairs = pairs[np.lexsort((pairs.truths, pairs.detections))]
     curves = []
-    for index in group_indices:
+    for index, counted in zip(group_indices, counted_by_level, strict=True):
         truth, found = ground_truth.relabel(index), detections.relabel(index)
-        counted = within_limit(found, max_dets)
         own = pairs[
             counted[pairs.detections]
             & (truth.labels[pairs.truths] == found.labels[pairs.detections])

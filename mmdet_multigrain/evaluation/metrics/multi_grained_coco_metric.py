@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,39 +23,33 @@ from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import EvaluationError
 
 from ..functional.boxes import Detections, GroundTruth
-from ..functional.coco_eval import evaluate_levels
-from ..functional.summary import EvaluationSummary, render_text, summarize
+from ..functional.coco_eval import evaluate_levels, limits_up_to
+from ..functional.common import MAX_DETS
+from ..functional.summary import EvaluationSummary, find_class_sets, render_text, summarize
 from ..result_file import Result, RunRecord, write_result
 
-# Stock's names of the values, and COCO's.
-BBOX_ITEMS = {
-    'mAP': 'AP',
-    'mAP_50': 'AP50',
-    'mAP_75': 'AP75',
-    'mAP_s': 'APs',
-    'mAP_m': 'APm',
-    'mAP_l': 'APl',
-    'AR@1': 'AR1',
-    'AR@10': 'AR10',
-    'AR@100': 'AR100',
-    'AR_s@100': 'ARs',
-    'AR_m@100': 'ARm',
-    'AR_l@100': 'ARl',
-}
 DEFAULT_ITEMS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
+
+
+def bbox_items(max_dets: int) -> dict[str, str]:
+    """Stock's names of the values, and COCO's, with this limit on detections."""
+    recalls = {f'AR@{limit}': f'AR{limit}' for limit in limits_up_to(max_dets)}
+    by_area = {f'AR_{size}@{max_dets}': f'AR{size}' for size in 'sml'}
+    return {**{item: item[1:].replace('_', '') for item in DEFAULT_ITEMS}, **recalls, **by_area}
 
 
 @METRICS.register_module()
 class MultiGrainedCocoMetric(CocoMetric):
     """COCO box metric with superclasses, rare classes and full precision.
 
-    Besides COCO's numbers it gives AP of each class, mean AP of the rarest 30 % of classes, and
-    AP of the superclasses on each coarse level of the taxonomy (both sides relabeled). It
-    differs from `CocoMetric` in this:
+    Besides COCO's numbers it gives AP of each class, mean AP of the rarest 30 % of classes and of
+    named sets, and AP of the superclasses on each coarse level of the taxonomy (both sides
+    relabeled, nothing suppressed). It differs from `CocoMetric` in this:
 
     - Categories are matched to labels by name, never by position.
-    - AP is read at 100 detections per image and class, COCO's own limit; `proposal_nums`
-      concerns `proposal` only. With at most 100 detections per image nothing changes.
+    - AP is read at `max_dets` detections per image and class, by default COCO's 100, and at that
+      many for each class of a superclass; `proposal_nums` concerns `proposal` only. With at most
+      100 detections per image nothing changes.
     - Values are not rounded. -1 stands for "no ground truth to measure on", in the means as in
       the classes.
     - Files are read when first needed, on the main process only.
@@ -64,7 +58,8 @@ class MultiGrainedCocoMetric(CocoMetric):
 
     Logged keys: `bbox_mAP`, `bbox_mAP_50`, `bbox_mAP_75`, `bbox_mAP_s`, `bbox_mAP_m`,
     `bbox_mAP_l`, `bbox_mAP_tail30`, `bbox_superclass_mAP` (more than two levels:
-    `bbox_level0_mAP`, ... from the coarsest), and `{class}_precision`.
+    `bbox_level0_mAP`, ... from the coarsest), `bbox_set_{name}_mAP` and
+    `bbox_set_{name}_mAP_50` of class sets, and `{class}_precision`.
 
     Args:
         ann_file (str, optional): COCO file of the images evaluated on. Default: ground truth
@@ -72,6 +67,9 @@ class MultiGrainedCocoMetric(CocoMetric):
         train_ann_file (str, optional): COCO file that says how many boxes each class was trained
             on. Without it, validation boxes decide which classes are rare; the result says so.
         engine (str): `hotcoco`, `pycocotools` or `auto`. Defaults to 'auto'.
+        max_dets (int): Limit on detections per image and class. Defaults to 100.
+        class_sets (dict[str, list[str]], optional): Classes by the name of a set, of which AP and
+            AP50 are given, such as `dict(tail=['sling', 'vest'])`. Default: none.
         result_file (str, optional): Where to write the result as JSON. Default: nowhere.
         allow_missing (bool): Accept annotation files that lack classes of the taxonomy.
             Defaults to False.
@@ -79,7 +77,7 @@ class MultiGrainedCocoMetric(CocoMetric):
             raising. Defaults to False.
         classwise (bool): Also return AP of each class. Defaults to True.
         metric_items (Sequence[str], optional): COCO numbers to return for `bbox`, of
-            `BBOX_ITEMS`. Default: the six APs.
+            `bbox_items`. Default: the six APs.
         **kwargs: Arguments of CocoMetric.
 
     Attributes:
@@ -95,6 +93,8 @@ class MultiGrainedCocoMetric(CocoMetric):
         *,
         train_ann_file: str | None = None,
         engine: str = 'auto',
+        max_dets: int = MAX_DETS,
+        class_sets: Mapping[str, Sequence[str]] | None = None,
         result_file: str | None = None,
         allow_missing: bool = False,
         allow_unknown: bool = False,
@@ -103,14 +103,19 @@ class MultiGrainedCocoMetric(CocoMetric):
         **kwargs,
     ) -> None:
         super().__init__(classwise=classwise, metric_items=metric_items, **kwargs)
-        unknown = [item for item in metric_items or () if item not in BBOX_ITEMS]
+        if not isinstance(max_dets, int) or max_dets < 1:
+            raise EvaluationError(f'max_dets={max_dets!r}: must be a whole number from 1 on')
+        self._items = bbox_items(max_dets)
+        unknown = [item for item in metric_items or () if item not in self._items]
         if unknown and self.metrics == ['bbox']:
             raise EvaluationError(
-                f'metric item {unknown[0]!r} is unknown; use some of {", ".join(BBOX_ITEMS)}'
+                f'metric item {unknown[0]!r} is unknown; use some of {", ".join(self._items)}'
             )
         self.ann_file = ann_file
         self.train_ann_file = train_ann_file
         self.engine = engine
+        self.max_dets = max_dets
+        self.class_sets = dict(class_sets or {})
         self.result_file = result_file
         self.allow_missing = allow_missing
         self.allow_unknown = allow_unknown
@@ -119,6 +124,8 @@ class MultiGrainedCocoMetric(CocoMetric):
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Keep the predictions of one batch; ground truth only where no file gives it."""
+        if self.class_sets and not self.results:  # before the detector has run over all images
+            find_class_sets(self.class_sets, self._taxonomy())
         if self.ann_file is not None:
             # Stock asks for instances until its file is loaded, which here happens later.
             data_samples = [{**sample, 'instances': ()} for sample in data_samples]
@@ -242,8 +249,10 @@ class MultiGrainedCocoMetric(CocoMetric):
             [taxonomy.group_index(level) for level in range(taxonomy.num_levels)],
             engine=self.engine,
             iou_thrs=self.iou_thrs,
+            max_dets=self.max_dets,
         )
-        return summarize(levels, taxonomy, self._count_training_boxes(taxonomy, logger))
+        counts = self._count_training_boxes(taxonomy, logger)
+        return summarize(levels, taxonomy, counts, class_sets=self.class_sets)
 
     def _count_training_boxes(self, taxonomy: Taxonomy, logger: MMLogger) -> list[int] | None:
         """Boxes of each class in the training file; None where it is not given or not here."""
@@ -278,8 +287,11 @@ class MultiGrainedCocoMetric(CocoMetric):
     def _values(self, summary: EvaluationSummary) -> dict[str, float]:
         coco = summary.fine.coco
         items = DEFAULT_ITEMS if self.metric_items is None else self.metric_items
-        values = {f'bbox_{item}': coco[BBOX_ITEMS[item]] for item in items if item in BBOX_ITEMS}
+        values = {f'bbox_{item}': coco[self._items[item]] for item in items if item in self._items}
         values['bbox_mAP_tail30'] = summary.tail.ap
+        for chosen in summary.class_sets:
+            values[f'bbox_set_{chosen.name}_mAP'] = chosen.ap
+            values[f'bbox_set_{chosen.name}_mAP_50'] = chosen.ap50
         coarse = summary.levels[:-1]
         for number, level in enumerate(coarse):
             name = 'superclass' if len(coarse) == 1 else f'level{number}'

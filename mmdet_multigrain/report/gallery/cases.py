@@ -61,12 +61,7 @@ def find_cases(
         By photo; its detections by falling score, then its missed boxes.
     """
     kept = detections.scores >= score_thr
-    detections = Detections(
-        detections.images[kept],
-        detections.labels[kept],
-        detections.boxes[kept],
-        detections.scores[kept],
-    )
+    detections = detections[kept]
     table = analyze_errors(ground_truth, detections, taxonomy).detections
     true_labels = ground_truth.labels.tolist()
     true_boxes = list(map(tuple, ground_truth.boxes.tolist()))

@@ -236,7 +236,7 @@ def _spreads(runs: Sequence[Mapping[str, float]], what: Measures) -> dict[str, S
     def score(run: Mapping[str, float], metric: Metric) -> float:
         if not metric.classes:
             return run.get(metric.key, math.nan)
-        return mean_of_known(np.array([run[measures.class_key(name)] for name in metric.classes]))
+        return mean_of_known(np.array([run[key] for key in metric.class_keys]))
 
     spreads = {m.key: Spread(tuple(score(run, m) for run in runs)) for m in what.metrics}
     for entry in what.entries:

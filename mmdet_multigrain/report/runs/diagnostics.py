@@ -77,7 +77,7 @@ def _diagnose(variant: str, runs: Sequence[Run], bar: tqdm) -> VariantDiagnostic
         _check_ap50(run, found.ap)
         errors.append(found)
         try:
-            confusions.append(measure_confusion(truth, detections, taxonomy, max_dets=max_dets))
+            confusions.append(measure_confusion(truth, detections, taxonomy))
             calibrations.append(
                 measure_calibration(detections, found.detections, num_classes=taxonomy.num_classes)
             )

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdet_multigrain.evaluation import Result, evaluate_levels, read_result, summarize
+from mmdet_multigrain.evaluation.functional.common import MAX_DETS
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ReportError
 
@@ -36,6 +37,7 @@ def load_runs(
     ann_file: str | os.PathLike[str] | None = None,
     taxonomy: Taxonomy | str | os.PathLike[str] | Mapping[str, Any] | None = None,
     train_ann_file: str | os.PathLike[str] | None = None,
+    max_dets: int | None = None,
 ) -> tuple[Run, ...]:
     """Load runs and check that they can be compared.
 
@@ -49,6 +51,8 @@ def load_runs(
             what the `supercategory` entries of the ground truth give.
         train_ann_file: For such runs, the boxes that decide which classes are rare. Default:
             unknown.
+        max_dets: For such runs, the limit on detections per image and class. Default: that of
+            the first result.json, else COCO's 100.
 
     Raises:
         MultigrainError: One line, if a run cannot be read or does not compare with the first.
@@ -57,13 +61,20 @@ def load_runs(
     results = {
         source.path: read_result(source.path) for source in sources if not source.is_detections
     }
+    if max_dets is not None and len(results) == len(sources):
+        raise ReportError(
+            f'--max-dets {max_dets}: not used, as each result was made with a limit of its own; '
+            'test the runs again with it'
+        )
     if train_ann_file is not None and len(results) == len(sources):
         raise ReportError(
             f'{train_ann_file}: not used, as each result holds the training boxes '
             'of its run; leave --train-ann-file out'
         )
-    if taxonomy is None and results:
-        taxonomy = next(iter(results.values())).taxonomy
+    if results:
+        first = next(iter(results.values()))
+        taxonomy = first.taxonomy if taxonomy is None else taxonomy
+        max_dets = max_dets or first.summary.max_dets
     test_sets: dict[tuple, TestSet] = {}
 
     def test_set(path: Path, of: Taxonomy, lenient: bool) -> TestSet:
@@ -75,7 +86,8 @@ def load_runs(
         if source.is_detections:
             of = Taxonomy.load(source.truth if taxonomy is None else taxonomy)
             file = DetectionsFile(source.path, test_set(source.truth, of, False))
-            runs.append(_run(source, _evaluate(file, train_ann_file), file.test_set, file))
+            result = _evaluate(file, train_ann_file, max_dets or MAX_DETS)
+            runs.append(_run(source, result, file.test_set, file))
         else:
             result, folder = results[source.path], source.path.parent
             truth = source.truth or _first_file(result.ann_file, '.', folder)
@@ -154,7 +166,9 @@ def _first_file(name: str | None, *folders: str | Path) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def _evaluate(file: DetectionsFile, train_ann_file: str | os.PathLike[str] | None) -> Result:
+def _evaluate(
+    file: DetectionsFile, train_ann_file: str | os.PathLike[str] | None, max_dets: int
+) -> Result:
     """Evaluate detections; their result has no record of a run."""
     test_set, taxonomy, counts = file.test_set, file.test_set.taxonomy, None
     if train_ann_file is not None:
@@ -164,6 +178,7 @@ def _evaluate(file: DetectionsFile, train_ann_file: str | os.PathLike[str] | Non
         test_set.ground_truth,
         file.detections,
         [taxonomy.group_index(level) for level in range(taxonomy.num_levels)],
+        max_dets=max_dets,
     )
     return Result(
         summary=summarize(levels, taxonomy, counts),

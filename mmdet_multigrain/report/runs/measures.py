@@ -6,7 +6,7 @@ run and in the paper. All values are fractions, 0 to 1. Needs neither torch nor 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,12 +34,19 @@ class Metric:
         title: Name to show.
         definition: Of its gain: `MEAN_OF_GAINS` or `DIFFERENCE`.
         classes: Names of the classes it averages, rarest first; empty for COCO's own.
+        at_50: Whether it averages AP50 in place of AP.
     """
 
     key: str
     title: str
     definition: str
     classes: tuple[str, ...] = ()
+    at_50: bool = False
+
+    @property
+    def class_keys(self) -> tuple[str, ...]:
+        """Keys of what it averages."""
+        return tuple(class_key(name, at_50=self.at_50) for name in self.classes)
 
 
 @dataclass(frozen=True)
@@ -108,6 +115,7 @@ def measures_of_runs(runs: Sequence[Run]) -> Measures:
             *(Metric(key, key, DIFFERENCE) for key in summary.fine.coco),
             *(Metric(key, key.replace('_', ' '), DIFFERENCE) for key in level_keys),
             *_class_means([entry.name for entry in classes]),
+            *_class_sets(runs),
         ),
         classes=classes,
         superclasses=tuple(_entries(levels[level].classes, level) for level in coarse),
@@ -141,6 +149,15 @@ def _class_means(names: Sequence[str]) -> tuple[Metric, ...]:
     return tuple(Metric(key, title, MEAN_OF_GAINS, tuple(rows)) for key, title, rows in chosen)
 
 
+def _class_sets(runs: Sequence[Run]) -> Iterator[Metric]:
+    """AP and AP50 of the class sets that any run names."""
+    sets = {one.name: one.classes for run in runs for one in run.result.summary.class_sets}
+    for name, classes in sets.items():
+        for number in ('AP', 'AP50'):
+            title = f'{name} ({len(classes)} classes), {number}'
+            yield Metric(f'set:{name}:{number}', title, MEAN_OF_GAINS, classes, number == 'AP50')
+
+
 def measures_of_paper(paper: Paper) -> Measures:
     """What the paper prints."""
     superclass_of = paper.taxonomy.superclass_of
@@ -166,6 +183,7 @@ def scores_of_run(run: Run) -> dict[str, float]:
     """All scores of a run by key, except means over classes."""
     summary, coarse = run.result.summary, _coarse_levels(run.result.taxonomy)
     scores = {**summary.fine.coco, **{class_key(row.name): row.ap for row in summary.fine.classes}}
+    scores |= {class_key(row.name, at_50=True): row.ap50 for row in summary.fine.classes}
     for level in coarse:
         scores[_level_key(level, coarse)] = summary.levels[level].coco['AP']
         scores |= {class_key(row.name, level): row.ap for row in summary.levels[level].classes}
@@ -180,7 +198,7 @@ def scores_of_resampled(
     for metric in measures.metrics:
         if metric.classes:
             labels = sorted(map(taxonomy.classes.index, metric.classes))
-            scores[metric.key] = run.mean(labels)
+            scores[metric.key] = run.mean(labels, iou=0.5 if metric.at_50 else None)
     coarse = _coarse_levels(taxonomy)
     scores |= {_level_key(level, coarse): run.mean(level=level) for level in coarse}
     levels = (taxonomy.num_levels - 1, *coarse)
@@ -200,6 +218,6 @@ def _level_key(level: int, coarse: Sequence[int]) -> str:
     return 'superclass_AP' if len(coarse) == 1 else f'level_{level}_AP'
 
 
-def class_key(name: str, level: int | None = None) -> str:
+def class_key(name: str, level: int | None = None, *, at_50: bool = False) -> str:
     """Key of a class; the colon keeps it apart from the metrics' keys."""
-    return f'class:{name}' if level is None else f'level {level}:{name}'
+    return f'{"AP50 of " * at_50}class:{name}' if level is None else f'level {level}:{name}'

@@ -111,6 +111,19 @@ def check_comparable(runs: Sequence[Run]) -> None:
                 f'{run.source}: its classes are grouped in another way than those '
                 f'of {first.source}; test both with one taxonomy'
             )
+        limits = run.result.summary.max_dets, first.result.summary.max_dets
+        if limits[0] != limits[1]:
+            raise ReportError(
+                f'{run.source}: made with at most {limits[0]} detections per image and class, '
+                f'{first.source} with {limits[1]}; test both with one limit (--max-dets)'
+            )
+        sets, first_sets = _class_sets(run), _class_sets(first)
+        for name in sets.keys() & first_sets.keys():
+            if sets[name] != first_sets[name]:
+                raise ReportError(
+                    f'{run.source}: its class set {name!r} has other classes than that of '
+                    f'{first.source}; test both with one set'
+                )
         if _counts(run) != _counts(first) or _have_different_boxes(run, first):
             (images, *boxes), (first_images, *first_boxes) = _counts(run), _counts(first)
             raise ReportError(
@@ -135,6 +148,10 @@ def _groups(taxonomy: Taxonomy) -> list[tuple]:
     """Groups of each level; names and aliases of a taxonomy do not matter."""
     levels = range(taxonomy.num_levels)
     return [(taxonomy.group_names(level), taxonomy.group_index(level)) for level in levels]
+
+
+def _class_sets(run: Run) -> dict[str, set[str]]:
+    return {one.name: set(one.classes) for one in run.result.summary.class_sets}
 
 
 def _counts(run: Run) -> tuple[int, ...]:

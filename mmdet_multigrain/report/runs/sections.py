@@ -66,6 +66,11 @@ def _run_points(runs: Sequence[Run], comparison: Comparison) -> list[tuple[str, 
         'Rare and frequent classes': f'by {counted}: {trained_on}'.removesuffix(f': {_UNKNOWN}'),
         'Evaluation': f'{_join(summary.engine for summary in summaries)}, at most '
         f'{_join(summary.max_dets for summary in summaries)} detections per image and class',
+        'Detections left out, beyond that limit': ', '.join(
+            f'{run.name}: {run.result.summary.fine.num_cut:,}'
+            for run in runs
+            if run.result.summary.fine.num_cut
+        ),
         'Classes without ground truth, in no mean': ', '.join(summaries[0].without_ground_truth),
         'Without any detection': ', '.join(
             run.name for run in runs if not run.result.summary.num_detections

@@ -89,7 +89,7 @@ def _gain_in_ap(comparison: Comparison, variant: Variant) -> str:
 
 
 def _gain_on_the_rarest(comparison: Comparison, variant: Variant) -> str:
-    rarest = [metric for metric in comparison.metrics if metric.key.startswith('rarest_')]
+    rarest = [metric for metric in comparison.metrics if metric.key.startswith(('rarest_', 'set:'))]
     return capital('; '.join(_gains(variant, rarest))) + '.'
 
 

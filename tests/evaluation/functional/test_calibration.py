@@ -23,7 +23,7 @@ def measure(rows, **kwargs):
     columns = [np.array(column) for column in zip(*rows, strict=True)] or [np.zeros(0, int)] * 3
     dt = Detections(np.zeros(count, int), columns[0], np.zeros((count, 4)), columns[1])
     found = DetectionErrors(
-        columns[2].astype(np.uint8), np.full(count, -1), np.zeros(count), np.zeros(0, int)
+        columns[2].astype(np.uint8), np.full(count, -1), np.zeros(count), *[np.zeros(0, int)] * 2
     )
     return measure_calibration(dt, found, num_classes=2, **kwargs)
 

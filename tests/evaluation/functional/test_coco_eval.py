@@ -135,6 +135,61 @@ def test_swapped_inside_the_group(engine):
     assert coarse.num_gt.tolist() == [2, 1]
 
 
+def full_image(counts):
+    """One image with that many boxes of each class, on a grid; all found."""
+    labels = np.repeat(np.arange(len(counts)), counts)
+    places = np.arange(len(labels))
+    rows = np.column_stack([0 * places, labels, 20 * (places % 40), 20 * (places // 40)])
+    rows = np.hstack([rows, np.full((len(rows), 2), 10)])
+    return ground_truth(rows), detections(np.column_stack([rows, np.linspace(1, 0.5, len(rows))]))
+
+
+@BOTH
+def test_the_limit_of_a_superclass_is_that_of_its_classes_together(engine):
+    case = full_image([100, 100, 100, 3])
+    coarse, fine = evaluate_levels(*case, [(0, 0, 0, 1), (0, 1, 2, 3)], engine=engine)
+    for level in (coarse, fine):
+        assert level.class_ap() == pytest.approx(1) and level.num_cut == 0
+        assert level.mean_recall() == 1
+    assert (fine.max_dets, coarse.max_dets) == ((1, 10, 100), (1, 10, 300))
+
+
+@BOTH
+def test_what_the_limit_cuts_is_counted(engine):
+    case = full_image([300, 50, 3])
+    coarse, fine = evaluate_levels(*case, [(0, 0, 1), (0, 1, 2)], engine=engine)
+    assert (fine.num_cut, coarse.num_cut, fine.num_detections) == (200, 150, 353)
+    # Recall 100 / 300 reaches the thresholds 0.00 to 0.33.
+    assert fine.class_ap() == pytest.approx([34 / 101, 1, 1])
+    assert coarse.class_ap() == pytest.approx([58 / 101, 1])
+    coarse, fine = evaluate_levels(*case, [(0, 0, 1), (0, 1, 2)], engine=engine, max_dets=300)
+    assert fine.mean_ap() == coarse.mean_ap() == pytest.approx(1)
+    assert fine.num_cut == coarse.num_cut == 0 and fine.max_dets == (1, 10, 300)
+
+
+@settings(max_examples=40, deadline=None, database=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    max_dets=st.sampled_from([1, 3, 20]),
+    on_grid=st.booleans(),
+)
+def test_superclasses_equal_pycocotools_with_their_limit(seed, max_dets, on_grid):
+    case = random_case(
+        np.random.default_rng(seed), num_images=3, num_classes=5, max_gt=60, max_dt=400,
+        on_grid=on_grid, ties=False, crowd_share=0.1,
+    )  # fmt: skip
+    index = (0, 1, 0, 0, 1)
+    coarse, _ = evaluate_levels(*case, [index, range(5)], max_dets=max_dets)
+    for group, children in enumerate((3, 2)):
+        own = [boxes.relabel(index) for boxes in case]
+        reference = evaluate_detections(
+            *own, num_classes=2, engine='pycocotools', max_dets=[max_dets * children]
+        )
+        assert coarse.class_ap()[group] == pytest.approx(
+            reference.class_ap()[group], abs=1e-12, nan_ok=True
+        )
+
+
 def random_boxes(rng, size, on_grid):
     if on_grid:  # many equal IoUs, empty and equal boxes
         return rng.integers(0, 4, (size, 4)) * 16.0

@@ -104,11 +104,12 @@ def test_each_box_counts_once():
     )
 
 
-def test_minimum_score_and_limit():
+def test_minimum_score_but_no_limit():
     boxes = [(0, 0)], [(2, 0, 0.9), (0, 0, 0.2), (1, 7, 0.1)]
     assert measure(*boxes).counts[-1].sum() == 0
     assert measure(*boxes, min_score=0).counts[-1].sum() == 2
-    assert measure(*boxes, min_score=0, max_dets=2).counts[-1].sum() == 1
+    many = measure([(0, n) for n in range(300)], [(0, n, 0.9) for n in range(300)])
+    assert many.counts[0, 0] == many.counts.sum() == 300
 
 
 def test_detection_on_a_crowd_box_is_on_the_background():

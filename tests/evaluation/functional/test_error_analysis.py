@@ -199,6 +199,17 @@ def test_limit_on_detections_is_for_each_image_and_class():
     assert two.detections.kinds.tolist() == [limit, Kind.HIT]
 
 
+def test_what_only_the_limit_hides_is_not_missed():
+    far, farther = (0, 0, 50, 50, 9, 9), (0, 0, 80, 80, 9, 9)
+    gt = ground_truth([SHIRT, far, farther])
+    dt = detections([(*SHIRT, 0.9), (*far, 0.8), (*far, 0.7)])
+    result = analyze_errors(gt, dt, CLOTHES, max_dets=1)
+    assert (result.detections.cut.tolist(), result.detections.missed.tolist()) == ([1], [2])
+    assert result.cost(Kind.MISSED).count == 1
+    unlimited = analyze_errors(gt, dt, CLOTHES).detections
+    assert (unlimited.cut.tolist(), unlimited.missed.tolist()) == ([], [2])
+
+
 def test_deepest_level_on_which_the_classes_agree():
     assert shared_levels(DEEP).tolist() == [[2, 2, 1, 0], [2, 2, 1, 0], [1, 1, 2, 0], [0, 0, 0, 2]]
     gt = ground_truth([SHIRT])

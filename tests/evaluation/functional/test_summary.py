@@ -8,11 +8,12 @@ import pytest
 from mmdet_multigrain.evaluation.functional.coco_eval import CocoResult
 from mmdet_multigrain.evaluation.functional.summary import rarest, render_text, summarize
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import EvaluationError
 
 NAN = math.nan
 
 
-def result(aps, num_gt):
+def result(aps, num_gt, num_cut=0):
     """A result in which precision is the class's AP at every threshold; NaN: no boxes."""
     aps = np.nan_to_num(np.array(aps, dtype=float), nan=-1)
     precision = np.broadcast_to(aps[None, None, :, None, None], (10, 101, len(aps), 4, 3)).copy()
@@ -25,6 +26,7 @@ def result(aps, num_gt):
         num_gt=np.array(num_gt),
         num_images=7,
         num_detections=42,
+        num_cut=num_cut,
         engine='hotcoco',
     )
 
@@ -88,14 +90,17 @@ def test_rarest_are_chosen_by_training_boxes_among_all_classes():
     tail = summarize(results, taxonomy, [9, 3, 1, 3, 3, 9, 9, 9, 9, 9]).tail
     # k = 3; of the three classes with 3 boxes the first two in label order; c2 has no AP.
     assert tail.classes == ('c2', 'c1', 'c3')
-    assert tail.ap == pytest.approx((0.2 + 0.4) / 2)
+    assert (tail.ap, tail.ap50) == pytest.approx((0.3, 0.3))
+    assert tail.tied == ('c4',)
     assert (tail.name, tail.counted_on) == ('rarest 30%', 'training')
 
     unknown = summarize(results, taxonomy)
     assert unknown.tail.counted_on == 'validation'
     assert unknown.tail.classes == ('c2', 'c0', 'c1')
+    assert unknown.tail.tied == ('c3', 'c4', 'c5', 'c6', 'c7', 'c8', 'c9')
     assert unknown.fine.classes[0].train_boxes is None
-    assert 'validation boxes: c2, c0, c1' in render_text(unknown)
+    assert '(validation boxes: c2, c0, c1; as many as the last: c3, c4' in render_text(unknown)
+    assert summarize(results, taxonomy, range(10)).tail.tied == ()
 
 
 @pytest.mark.parametrize(
@@ -132,6 +137,44 @@ def test_two_classes_leave_a_third_empty():
     assert math.isnan(thirds[2].ap)
 
 
+def test_named_sets_of_classes(results, taxonomy):
+    sets = {'tail': ['Skirt', 'vest', 'sling'], 'none': 'sling'}
+    summary = summarize(results, taxonomy, [10, 1, 30, 20], class_sets=sets)
+    tail, none = summary.class_sets
+    assert (tail.name, tail.counted_on) == ('tail', None)
+    assert tail.classes == ('skirt', 'vest', 'sling')
+    assert (tail.ap, tail.ap50) == pytest.approx((0.55, 0.55))
+    assert none.classes == ('sling',) and math.isnan(none.ap50)
+    text = render_text(summary)
+    assert '\ntail                   AP  55.00  AP50  55.00  (skirt, vest, sling)\n' in text
+
+
+@pytest.mark.parametrize(
+    ('classes', 'message'),
+    [
+        (['vest', 'hat'], "'hat' is not a class of taxonomy"),
+        ('hat', "'hat' is not a class"),
+        ([], 'it has no class'),
+        (['vest', 'Vest'], 'it names a class twice'),
+    ],
+)
+def test_sets_of_other_classes(results, taxonomy, classes, message):
+    with pytest.raises(EvaluationError, match=f"^class_sets: 'tail': {message}"):
+        summarize(results, taxonomy, class_sets={'tail': classes})
+
+
+def test_the_text_says_what_the_limit_cut(taxonomy):
+    levels = [result([0.5, 0.7], [5, 3], num_cut=3), result([0.5] * 4, [2] * 4, num_cut=7)]
+    last = render_text(summarize(levels, taxonomy)).splitlines()[-1]
+    assert last == (
+        'left out, beyond 100 detections per image and class: 7 for classes, 3 for superclasses '
+        'of 42 detections'
+    )
+    summary = summarize([result([0.5], [1], num_cut=5)], Taxonomy('flat', ['a']))
+    assert summary.fine.num_cut == 5
+    assert render_text(summary).endswith('class: 5 for classes of 42 detections')
+
+
 def test_text(results, taxonomy):
     assert (
         render_text(summarize(results, taxonomy, [10, 1, 30, 20]))
@@ -149,7 +192,7 @@ bottom         50    3  70.00  70.00  70.00
 4 classes              AP  50.00  AP50  50.00  AP75  50.00  APs  50.00  APm  50.00  APl  50.00
 2 superclasses         AP  60.00  AP50  60.00  AP75  60.00
 thirds by boxes        rare  20.00  middle  90.00  frequent  40.00
-rarest 30% of classes  AP      -  (training boxes: sling)
+rarest 30% of classes  AP      -  AP50      -  (training boxes: sling)
 without ground truth, in no mean: sling"""
     )
 

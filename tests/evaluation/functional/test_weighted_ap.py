@@ -183,7 +183,16 @@ def test_weights_are_copies_of_images(seed, num_images, **kwargs):
         assert_same(ours, evaluate_levels(*copied(gt, dt, column), LEVELS), row)
 
 
-def test_more_than_100_of_a_superclass_but_not_of_a_class():
+@pytest.mark.parametrize(
+    ('num_wrong', 'coarse_ap', 'fine_ap'),
+    [
+        ([60, 60], 1 / 121, 1 / 61),
+        ([150, 0], 1 / 151, 0),
+        ([0, 198], 1 / 199, 1),
+        ([99, 101], 0, 1 / 100),
+    ],
+)
+def test_limits_of_a_superclass_and_of_a_class(num_wrong, coarse_ap, fine_ap):
     box = (0, 0, 10, 10)
     gt = GroundTruth(
         (0,),
@@ -193,16 +202,16 @@ def test_more_than_100_of_a_superclass_but_not_of_a_class():
         np.full(1, 100.0),
         np.zeros(1, bool),
     )
-    wrong = [(100, 100, 9, 9)] * 120
+    total = sum(num_wrong)
     dt = Detections(
-        np.zeros(121, int),
-        np.array([*[0, 1] * 60, 0]),
-        boxes_of([*wrong, box]),
-        np.linspace(1, 0.1, 121),
+        np.zeros(total + 1, int),
+        np.repeat([0, 1, 0], [*num_wrong, 1]),
+        boxes_of([*[(100, 100, 9, 9)] * total, box]),
+        np.linspace(1, 0.1, total + 1),
     )
     coarse, fine = weighted_ap(gt, dt, [[1]])
-    assert coarse[0, :, 0].max() == 0  # number 121 of the superclass is beyond the limit
-    assert fine[0, :, 0] == pytest.approx(1 / 61)
+    assert coarse[0, :, 0] == pytest.approx(coarse_ap)
+    assert fine[0, :, 0] == pytest.approx(fine_ap)
     assert_same([coarse, fine], evaluate_levels(gt, dt, LEVELS), 0)
 
 

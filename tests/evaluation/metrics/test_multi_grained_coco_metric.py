@@ -13,7 +13,7 @@ from mmdet.evaluation import CocoMetric
 from mmdet.registry import METRICS
 
 from mmdet_multigrain.datasets import AnnotationError, taxonomy_metainfo
-from mmdet_multigrain.evaluation import EvaluationError
+from mmdet_multigrain.evaluation import EvaluationError, read_result
 from mmdet_multigrain.evaluation.metrics.multi_grained_coco_metric import MultiGrainedCocoMetric
 from mmdet_multigrain.taxonomy import Taxonomy
 
@@ -395,3 +395,30 @@ def test_data_set_must_have_a_matching_taxonomy(ann_file):
     metric.dataset_meta = dict(taxonomy_metainfo(TAXONOMY), classes=TAXONOMY.classes[::-1])
     with pytest.raises(EvaluationError, match='classes of the data set differ'):
         metric.compute_metrics(results)
+
+
+def test_sets_of_classes_and_the_limit(tmp_path, ann_file):
+    sets = {'tail': ['vest', 'skirt'], 'superclass': ['jeans']}
+    path = tmp_path / 'result.json'
+    values = run(
+        perfect(BOXES, 3), ann_file, class_sets=sets, max_dets=7, result_file=str(path),
+        metric_items=['AR@7', 'AR_s@7', 'mAP'],
+    )  # fmt: skip
+    for name in ('set_tail_mAP', 'set_tail_mAP_50', 'set_superclass_mAP', 'AR@7', 'AR_s@7'):
+        assert values[f'coco/bbox_{name}'] == pytest.approx(1), name
+    summary = read_result(path).summary
+    assert [one.classes for one in summary.class_sets] == [('vest', 'skirt'), ('jeans',)]
+    assert summary.max_dets == 7 and 'AR7' in summary.fine.coco
+
+
+def test_unknown_classes_of_a_set_are_refused_before_the_test(ann_file):
+    metric = MultiGrainedCocoMetric(ann_file=ann_file, class_sets={'tail': ['hat']})
+    metric.dataset_meta = taxonomy_metainfo(TAXONOMY)
+    with pytest.raises(EvaluationError, match="class_sets: 'tail': 'hat' is not a class"):
+        metric.process({}, perfect(BOXES, 3)[:1])
+
+
+@pytest.mark.parametrize('limit', [0, -1, 1.5, None])
+def test_limits_that_are_none(limit):
+    with pytest.raises(EvaluationError, match='max_dets=.*: must be a whole number from 1 on'):
+        MultiGrainedCocoMetric(max_dets=limit)

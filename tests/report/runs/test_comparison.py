@@ -27,7 +27,7 @@ TAXONOMY = Taxonomy.load({'groups': {'top': ['a', 'b'], 'bottom': ['c', 'd']}})
 COUNTS = (30, 10, 20, 40)
 
 
-def run(variant, seed, aps, *, train=COUNTS, ap=None, superclass_ap=0.5):
+def run(variant, seed, aps, *, train=COUNTS, ap=None, superclass_ap=0.5, class_sets=()):
     """A run of these APs by class; its AP is their mean unless it is given."""
     known = [value for value in aps if not math.isnan(value)]
     level = LevelScore(
@@ -44,8 +44,10 @@ def run(variant, seed, aps, *, train=COUNTS, ap=None, superclass_ap=0.5):
             for name, value in (('top', superclass_ap), ('bottom', superclass_ap + 0.1))
         ),
     )
-    bucket = Bucket('', '', (), NAN)
-    summary = EvaluationSummary((coarse, level), bucket, (bucket,) * 3, 3, 9, 100, 'hotcoco')
+    bucket = Bucket('', '', (), NAN, NAN)
+    summary = EvaluationSummary(
+        (coarse, level), bucket, (bucket,) * 3, 3, 9, 100, 'hotcoco', class_sets=class_sets
+    )
     return Run(
         f'{variant} {seed}',
         variant,
@@ -335,3 +337,16 @@ def test_detections_of_another_test_are_noticed(real_runs):
     object.__setattr__(swapped, 'result', real_runs[2].result)
     with pytest.raises(ReportError, match='other0.json: its AP is .* but its detections give'):
         compare([*real_runs, swapped], resamples=20)
+
+
+def test_class_sets_that_any_run_names():
+    chosen = (Bucket('tail', None, ('d', 'a'), NAN, NAN),)
+    result = compare(
+        [run('flat', 0, [0.1, 0.2, 0.3, 0.4]), run('ours', 0, [0.2] * 4, class_sets=chosen)]
+    )
+    metric = result.metric('set:tail:AP')
+    assert metric.title == 'tail (2 classes), AP' and metric.classes == ('d', 'a')
+    assert result.variant('flat').scores['set:tail:AP'].mean == pytest.approx(0.25)
+    assert result.variant('ours').scores['set:tail:AP'].mean == pytest.approx(0.2)
+    assert result.variant('flat').scores['set:tail:AP50'].mean == pytest.approx(0.8)
+    assert gains(result, 'ours', 'set:tail:AP', 'set:tail:AP50') == pytest.approx([-0.05, 0])

@@ -221,6 +221,28 @@ def test_training_file_that_no_run_would_use(make):
     assert [run.result.train_ann_file for run in runs] == [None, str(make.truth)]
 
 
+def test_limit_on_detections(make):
+    folder = make('work/a')
+    spec = f'other={folder}/result.bbox.json:{make.truth}'
+    with pytest.raises(ReportError, match='--max-dets 7: not used, as each result was made with'):
+        load_runs([folder], max_dets=7)
+    assert [run.result.summary.max_dets for run in load_runs([folder, spec])] == [100, 100]
+    assert load_runs([spec], max_dets=7)[0].result.summary.max_dets == 7
+    with pytest.raises(ReportError, match='with at most 7 detections .*a/result.json with 100; '):
+        load_runs([folder, spec], max_dets=7)
+
+
+def test_class_sets_of_one_name_must_be_the_same(make):
+    tail = dict(name='tail', counted_on=None, tied=[], AP=0.5, AP50=0.5)
+    folders = [make('a'), make('b')]
+    for folder, classes in zip(folders, (['vest', 'sling'], ['sling', 'vest']), strict=True):
+        edit(folder / 'result.json', class_sets=[dict(tail, classes=classes)])
+    assert len(load_runs(folders)) == 2
+    edit(folders[1] / 'result.json', class_sets=[dict(tail, classes=['vest'])])
+    with pytest.raises(ReportError, match="its class set 'tail' has other classes than that of"):
+        load_runs(folders)
+
+
 def test_same_variant_and_seed_twice(make):
     folders = [make(name, config='wgroup.py', seed=1) for name in ('a', 'b')]
     with pytest.raises(ReportError, match='b/result.json: wgroup with seed 1, as is .*a/result'):
@@ -411,7 +433,7 @@ def test_what_is_no_run(make, tmp_path):
             'of schema version 1, this is',
         ),
         (
-            write(tmp_path / 'x' / 'result.json', {'schema_version': 2}),
+            write(tmp_path / 'x' / 'result.json', {'schema_version': 3}),
             EvaluationError,
             'not a whole result',
         ),
