@@ -1,19 +1,17 @@
 """Whether two detectors see the same in pictures, detection by detection.
 
-Score thresholds hide most detections of a weakly trained model, so a comparison may lower them.
+Score thresholds hide most detections of a weakly trained model, so compare without one.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 from scipy.optimize import linear_sum_assignment
-from torch import nn
 
 from mmdet_multigrain.utils.errors import ExportError
 
@@ -85,10 +83,10 @@ def difference(ours: Sequence[Found], theirs: Sequence[Found]) -> Difference:
 def nearest_difference(
     ours: Sequence[Found], theirs: Sequence[Found], *, slack: float, at_most: int
 ) -> Difference:
-    """Compare each detection with the nearest one of its label; other programs round otherwise.
+    """Compare each detection with the nearest one of its label; other programs round differently.
 
     Where two boxes score alike to the last digits, rounding decides which of them suppresses the
-    other. Such detections have no counterpart; whether they are too many is the caller's business.
+    other. Such detections have no counterpart; the caller judges whether they are too many.
 
     Args:
         ours, theirs: Detections of any score, the best `at_most` of each picture.
@@ -138,18 +136,6 @@ def made_pictures() -> list[np.ndarray]:
         picture += random.normal(0, 12, picture.shape)
         pictures.append(picture.clip(0, 255).astype(np.uint8))
     return pictures
-
-
-@contextlib.contextmanager
-def all_scores(model: nn.Module) -> Iterator[None]:
-    """Let a detector of MMDetection keep its best detections, however low they score."""
-    config = model.roi_head.test_cfg
-    before = config.score_thr
-    config.score_thr = 0.0
-    try:
-        yield
-    finally:
-        config.score_thr = before
 
 
 def read_pictures(source: Path, *, at_most: int = 16) -> list[np.ndarray]:

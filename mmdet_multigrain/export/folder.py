@@ -25,9 +25,9 @@ def check_new(folder: Path) -> None:
 
 @contextlib.contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside the target, which becomes it when the block ends.
+    """Yield a temporary folder next to the target, which becomes it when the block ends.
 
-    When the block raises, nothing is left, and no parent folder that was made for it.
+    When the block raises, nothing is left, nor any parent folder that was made for it.
 
     Raises:
         ExportError: The folder cannot be written.

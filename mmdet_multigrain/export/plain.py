@@ -1,7 +1,7 @@
 """Test-time Faster R-CNN as one traceable function of an image, in plain torch.
 
 MMDetection's own way from features to detections takes lists, configs and branches on values, which
-no tracer follows. Here the same steps stand in the same order, on a detector's own layers; only
+no tracer follows. This does the same steps in the same order on a detector's own layers; only
 non-maximum suppression and RoIAlign are operators of ONNX.
 """
 
@@ -246,7 +246,7 @@ def _check(model: nn.Module) -> None:
         if not (is_kind and fits(part)):
             place = f'model.{name}' if name else 'the model'
             raise ExportError(
-                f'{place} is no plain {kind.__name__} of MMDetection (type '
+                f'{place} is not a plain {kind.__name__} of MMDetection (type '
                 f'{type(part).__name__}), the only kind that can go to this target'
             )
     for name, cfg in (('rpn', model.rpn_head.test_cfg), ('rcnn', model.roi_head.test_cfg)):

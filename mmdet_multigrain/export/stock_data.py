@@ -1,7 +1,7 @@
 """Test data of an exported config: MMDetection's CocoDataset and CocoMetric on the same file.
 
 Both number labels in the order of the file's categories, whatever order `metainfo` has. Where that
-is not the order of the classes, a copy of the file goes beside the config, in the right order.
+is not the order of the classes, a copy in the right order goes next to the config.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _STOCK = ('mmdet', 'mmcv', 'mmengine')
 
 @dataclass(frozen=True)
 class TestData:
-    """The entries of a config that test, and what a user has to know of them.
+    """The entries of a config that test, and what a user has to know about them.
 
     Attributes:
         entries: `test_dataloader`, and with annotations also `test_evaluator` and `test_cfg`.
@@ -45,7 +45,7 @@ def stock_data(
         cfg: The config that is exported.
         taxonomy: Classes in label order, and what else the annotations may call them.
         palette: A color of each class.
-        folder: Where the copy goes, if there is need of one.
+        folder: Where the copy goes, if one is needed.
 
     Raises:
         ExportError: The test pipeline has transforms that MMDetection lacks.
@@ -54,17 +54,13 @@ def stock_data(
     classes = taxonomy.classes
     loader = cfg['test_dataloader']
     given = loader['dataset']
-    check_pipeline(given.get('pipeline', ()))
-    dataset = dict(
-        type='CocoDataset',
-        metainfo=dict(classes=classes, palette=palette),
-        test_mode=True,
-        pipeline=given.get('pipeline', []),
-    )
+    metainfo, pipeline = dict(classes=classes, palette=palette), given.get('pipeline', [])
+    dataset = dict(type='CocoDataset', metainfo=metainfo, test_mode=True, pipeline=pipeline)
+    check_pipeline(pipeline)
     path = os.path.join(given.get('data_root') or '', given.get('ann_file') or '')
     if not given.get('ann_file') or not Path(path).is_file():
         missing = path if given.get('ann_file') else 'of one COCO file'
-        note = f'no test data: annotations {missing} are not there'
+        note = f'no test data: annotations {missing} do not exist'
         return TestData(dict(test_dataloader=_loader(loader, dataset)), note)
     file = AnnotationFile(path, taxonomy=taxonomy, allow_missing=True, allow_unknown=True)
     note = f'test data: {path}'
@@ -80,14 +76,12 @@ def stock_data(
         data_root=given.get('data_root') or '',
         data_prefix=given.get('data_prefix', dict(img='')),
     )
-    return TestData(
-        dict(
-            test_dataloader=_loader(loader, dataset),
-            test_evaluator=dict(type='CocoMetric', ann_file=path, metric='bbox'),
-            test_cfg=dict(type='TestLoop'),
-        ),
-        note,
+    entries = dict(
+        test_dataloader=_loader(loader, dataset),
+        test_evaluator=dict(type='CocoMetric', ann_file=path, metric='bbox'),
+        test_cfg=dict(type='TestLoop'),
     )
+    return TestData(entries, note)
 
 
 def _loader(given: Mapping[str, Any], dataset: dict[str, Any]) -> dict[str, Any]:
@@ -118,7 +112,6 @@ def _stock_order(categories: list[dict[str, Any]], classes: tuple[str, ...]) -> 
 
 
 def _write_in_order(file: AnnotationFile, classes: tuple[str, ...], path: Path) -> None:
-    categories = [
-        dict(id=number, name=name) for number, name in zip(file.category_ids, classes, strict=True)
-    ]
+    ids = zip(file.category_ids, classes, strict=True)
+    categories = [dict(id=number, name=name) for number, name in ids]
     write_whole(path, dump_json({**file.dataset, 'categories': categories}))

@@ -2,7 +2,7 @@
 
 The multi-grained head detects with its fine branch alone (paper, section 3.2). That branch is a
 stock box head: its first layer is a part of the rows of `branch_in`, the other layers are the same.
-Here belongs this rewriting of config and tensors; files are others' business.
+Only config and tensors are rewritten here; other modules write the files.
 """
 
 from __future__ import annotations
@@ -77,11 +77,9 @@ def _without_speed(config: Any) -> Any:
 def _fine_head(config: Mapping[str, Any], head: MultiGrainedBBoxHead) -> dict[str, Any]:
     """The config of the stock head that is the fine branch of `head`."""
     depth = head.branch_depths[-1]
-    kind = (
-        dict(type='Shared2FCBBoxHead')
-        if depth == 2
-        else dict(type='ConvFCBBoxHead', num_shared_fcs=depth)
-    )
+    kind = dict(type='ConvFCBBoxHead', num_shared_fcs=depth)
+    if depth == 2:
+        kind = dict(type='Shared2FCBBoxHead')
     loss_cls = dict((config.get('loss_cls') or {}).get('fine_loss', dict(type='CrossEntropyLoss')))
     loss_class = MODELS.get(loss_cls['type'])
     if 'num_classes' in inspect.signature(loss_class).parameters:
@@ -91,13 +89,8 @@ def _fine_head(config: Mapping[str, Any], head: MultiGrainedBBoxHead) -> dict[st
     if 'loss_bbox' in rest:
         rest['loss_bbox'] = dict(rest['loss_bbox'])
         _scale(rest['loss_bbox'], head.reg_weights[-1])
-    return {
-        **rest,
-        **kind,
-        'num_classes': head.num_classes,
-        'fc_out_channels': head.fc_out_channels,
-        'loss_cls': loss_cls,
-    }
+    widths = dict(num_classes=head.num_classes, fc_out_channels=head.fc_out_channels)
+    return {**rest, **kind, **widths, 'loss_cls': loss_cls}
 
 
 def _scale(loss: dict[str, Any], weight: float) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import io
 from pathlib import Path
-from typing import Any
 
 import mmdet
 import torch
@@ -20,7 +20,7 @@ from mmdet_multigrain.utils.errors import ExportError
 from mmdet_multigrain.utils.files import write_whole
 from mmdet_multigrain.visualization.palette import class_palette
 
-from .compare import Difference, Found, all_scores, difference
+from .compare import Difference, Found, difference
 from .stock_data import stock_data
 from .stock_model import stock_model
 
@@ -51,26 +51,15 @@ def export_mmdet(cfg: Config, detector: Detector, pictures: list, folder: Path) 
     classes, palette = detector.taxonomy.classes, class_palette(detector.taxonomy)
     model_config, tensors = stock_model(cfg.model.to_dict(), detector.model)
     data = stock_data(cfg.to_dict(), taxonomy=detector.taxonomy, palette=palette, folder=folder)
-    stock_cfg = Config(
-        dict(
-            default_scope='mmdet',
-            model=model_config,
-            **data.entries,
-            visualizer=dict(
-                type='DetLocalVisualizer',
-                vis_backends=[dict(type='LocalVisBackend')],
-                name='visualizer',
-            ),
-        )
-    )
+    backends = [dict(type='LocalVisBackend')]
+    visualizer = dict(type='DetLocalVisualizer', vis_backends=backends, name='visualizer')
+    entries = dict(model=model_config, **data.entries, visualizer=visualizer)
+    stock_cfg = Config(dict(default_scope='mmdet', **entries))
     text = _HEADER.format(config=CONFIG, checkpoint=CHECKPOINT) + stock_cfg.pretty_text
     write_whole(folder / CONFIG, text.encode())
     content = io.BytesIO()
-    meta = dict(
-        cfg=text,
-        dataset_meta=dict(classes=classes, palette=palette),
-        mmdet_version=mmdet.__version__,
-    )
+    metainfo = dict(classes=classes, palette=palette)
+    meta = dict(cfg=text, dataset_meta=metainfo, mmdet_version=mmdet.__version__)
     torch.save(dict(meta=meta, state_dict=tensors), content)
     write_whole(folder / CHECKPOINT, content.getbuffer())
     seen = check_mmdet(detector, folder, pictures)
@@ -87,23 +76,30 @@ def check_mmdet(detector: Detector, folder: Path, pictures: list) -> Difference:
     stock = MODELS.build(cfg.model)
     content = torch.load(folder / CHECKPOINT, map_location='cpu', weights_only=True)
     stock.load_state_dict(content['state_dict'])
-    pipeline = get_test_pipeline_cfg(cfg)
-    pipeline[0] = dict(type='LoadImageFromNDArray')
-    pipeline = Compose(pipeline)
-    found = [detect(model, pipeline, pictures) for model in (detector.model, stock.eval())]
-    seen = difference(*found)
+    samples = read_arrays(cfg, pictures)
+    seen = difference(detect(detector.model, samples), detect(stock.eval(), samples))
     if seen.box or seen.score:
         raise ExportError(f'the exported detector does not detect the same here: {seen}')
     return seen
 
 
+def read_arrays(cfg: Config, pictures: list) -> list[dict]:
+    """What the test pipeline makes of each picture."""
+    pipeline = Compose([dict(type='LoadImageFromNDArray'), *get_test_pipeline_cfg(cfg)[1:]])
+    return [pipeline(dict(img=picture, img_id=0)) for picture in pictures]
+
+
 @torch.no_grad()
-def detect(model: nn.Module, pipeline: Any, pictures: list) -> list[Found]:
+def detect(model: nn.Module, samples: list[dict]) -> list[Found]:
     """All detections of a detector of MMDetection, whatever their score, picture by picture."""
-    found = []
-    with all_scores(model):
-        for picture in pictures:
-            batch = pseudo_collate([pipeline(dict(img=picture, img_id=0))])
-            instances = model.test_step(batch)[0].pred_instances.numpy()
+    found, config = [], model.roi_head.test_cfg
+    score_thr, config.score_thr = config.score_thr, 0.0
+    try:
+        for sample in samples:
+            # A copy, because detectors write into what they are given.
+            result = model.test_step(pseudo_collate([copy.deepcopy(sample)]))[0]
+            instances = result.pred_instances.numpy()
             found.append(Found(instances.bboxes, instances.scores, instances.labels))
+    finally:
+        config.score_thr = score_thr
     return found

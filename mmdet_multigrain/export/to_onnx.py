@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmcv.transforms import Compose
 from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
 
@@ -21,7 +20,7 @@ from mmdet_multigrain.utils.files import write_whole
 
 from .compare import Difference, Found, nearest_difference
 from .plain import PlainDetector
-from .to_mmdet import detect
+from .to_mmdet import detect, read_arrays
 
 MODEL, DESCRIPTION = 'detector.onnx', 'detector.json'
 TOLERANCE = 1e-3  # pixels, and scores
@@ -33,7 +32,7 @@ def check_packages() -> None:
     """Name the command that installs what is missing.
 
     Raises:
-        ExportError: onnx or onnxruntime is not there.
+        ExportError: onnx or onnxruntime is not installed.
     """
     for name in ('onnx', 'onnxruntime'):
         try:
@@ -47,17 +46,10 @@ def check_packages() -> None:
 def export_onnx(cfg: Config, detector: Detector, pictures: list, folder: Path) -> list[str]:
     """Write `detector.onnx` and `detector.json`, and check that they detect the same.
 
-    Args:
-        cfg: The config that the detector was built from.
-        detector: The trained detector, on the CPU.
-        pictures: Images to compare detections on, (height, width, 3) uint8, blue-green-red.
-        folder: Where to write.
-
-    Returns:
-        Lines that say how it was checked.
+    Arguments and result as of `export_mmdet`.
 
     Raises:
-        ExportError: The model has parts that cannot be sent, or the detections differ.
+        ExportError: The model has parts that cannot be exported, or the detections differ.
     """
     write_whole(folder / MODEL, onnx_bytes(PlainDetector(detector.model)))
     taxonomy = detector.taxonomy
@@ -77,6 +69,7 @@ def onnx_bytes(plain: PlainDetector) -> bytes:
     """The detector as an ONNX model."""
     # No side is a multiple of the padding, so that the trace holds every step.
     image = torch.rand(3, 150, 203) * 255
+    outputs = ['boxes', 'scores', 'labels']
     content = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter('ignore')  # of the tracer, on shapes that do not vary
@@ -87,13 +80,11 @@ def onnx_bytes(plain: PlainDetector) -> bytes:
             dynamo=False,
             opset_version=_OPSET,
             input_names=['image', 'scale_factor', 'score_thr'],
-            output_names=['boxes', 'scores', 'labels'],
-            dynamic_axes=dict(
-                image={1: 'height', 2: 'width'},
-                boxes={0: 'detections'},
-                scores={0: 'detections'},
-                labels={0: 'detections'},
-            ),
+            output_names=outputs,
+            dynamic_axes={
+                'image': {1: 'height', 2: 'width'},
+                **{name: {0: 'detections'} for name in outputs},
+            },
         )
     return content.getvalue()
 
@@ -105,23 +96,16 @@ def check_onnx(cfg: Config, detector: Detector, folder: Path, pictures: list) ->
         ExportError: Boxes or scores differ by more than TOLERANCE, or too many detections have no
             counterpart.
     """
-    session = open_session(folder / MODEL)
-    pipeline_cfg = get_test_pipeline_cfg(cfg)
-    pipeline_cfg[0] = dict(type='LoadImageFromNDArray')
-    pipeline = Compose(pipeline_cfg)
-    ours = detect(detector.model, pipeline, pictures)
-    theirs = []
-    for picture in pictures:
-        sample = pipeline(dict(img=picture, img_id=0))
-        boxes, scores, labels = session.run(
-            None,
-            dict(
-                image=sample['inputs'].float().numpy(),
-                scale_factor=np.array(sample['data_samples'].scale_factor, np.float32),
-                score_thr=np.array(0, np.float32),
-            ),
+    session, theirs = open_session(folder / MODEL), []
+    samples = read_arrays(cfg, pictures)
+    for sample in samples:
+        inputs = dict(
+            image=sample['inputs'].float().numpy(),
+            scale_factor=np.array(sample['data_samples'].scale_factor, np.float32),
+            score_thr=np.array(0, np.float32),
         )
-        theirs.append(Found(boxes, scores, labels))
+        theirs.append(Found(*session.run(None, inputs)))
+    ours = detect(detector.model, samples)
     at_most = detector.model.roi_head.test_cfg.max_per_img
     seen = nearest_difference(ours, theirs, slack=TOLERANCE, at_most=at_most)
     share = seen.alone / max(seen.alone + 2 * seen.detections, 1)

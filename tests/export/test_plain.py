@@ -87,8 +87,8 @@ def test_other_settings(options, small_config, pictures):
     ('options', 'message'),
     [
         ({'model.test_cfg.rcnn.nms': dict(type='soft_nms')}, 'test_cfg.rcnn.nms is'),
-        ({'model.rpn_head.loss_cls.use_sigmoid': False}, 'model.rpn_head is no plain RPNHead'),
-        ({'model.roi_head.bbox_roi_extractor.roi_layer.aligned': False}, 'roi_extractor is no'),
+        ({'model.rpn_head.loss_cls.use_sigmoid': False}, 'model.rpn_head is not a plain RPNHead'),
+        ({'model.roi_head.bbox_roi_extractor.roi_layer.aligned': False}, 'roi_extractor is not'),
         ({HEAD + 'bbox_coder.clip_border': False}, 'bbox_head.bbox_coder'),
     ],
 )

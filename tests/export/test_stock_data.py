@@ -97,7 +97,7 @@ def test_labels_are_those_of_the_classes(names, copied, garments, tmp_path):
 def test_without_annotations_there_is_no_evaluator(garments, tmp_path):
     _, data = exported_data(garments, tmp_path)
     assert set(data.entries) == {'test_dataloader'}
-    assert data.note == f'no test data: annotations {tmp_path}/val.json are not there'
+    assert data.note == f'no test data: annotations {tmp_path}/val.json do not exist'
     dataset = dict(data.entries['test_dataloader']['dataset'], lazy_init=True)
     assert DATASETS.build(dataset).metainfo['classes'] == garments.classes
 
