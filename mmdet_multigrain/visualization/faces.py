@@ -1,7 +1,7 @@
 """Blurs what OpenCV takes for faces: for pictures that are shown to others.
 
 The detectors are the Haar cascades that come with OpenCV. They miss faces (turned, small, partly
-hidden ones most of all) and take other things for faces: whoever publishes looks first.
+hidden ones most of all) and take other things for faces: look at each picture before you publish it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How our figures look: fonts, lines, a color for each superclass; and figures as bytes.
 
-A figure is drawn by a function that is handed an empty one (`render`), without pyplot: nothing
+A figure is drawn by a function that gets an empty one (`render`), without pyplot: nothing
 here depends on a display or on settings of the machine, and the same data gives the same SVG.
 """
 

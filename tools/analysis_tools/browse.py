@@ -23,7 +23,7 @@ def score(text: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f'{text!r} is no score')
+        raise argparse.ArgumentTypeError(f'{text!r} is not a score')
     return value
 
 

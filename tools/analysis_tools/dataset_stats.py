@@ -2,8 +2,8 @@
 
 Prints boxes and images per class and superclass, box sizes, imbalance, the rarest 30% and what
 class-balanced sampling would repeat. --out DIR keeps the tables (CSV, Markdown, JSON) and draws
-class counts, the grouping and box sizes (PNG, SVG). --compare-paper sets the counts beside those
-of arXiv 2101.06770.
+class counts, the grouping and box sizes (PNG, SVG). --compare-paper compares the counts with
+those of arXiv 2101.06770.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def threshold(text: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f'{text!r} is no fraction above 0 and up to 1')
+        raise argparse.ArgumentTypeError(f'{text!r} is not a fraction above 0 and up to 1')
     return value
 
 
@@ -61,7 +61,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--out', type=Path, metavar='DIR', help='folder for tables and figures')
     parser.add_argument(
-        '--compare-paper', choices=DATASETS, help="set the first file's boxes beside the paper's"
+        '--compare-paper', choices=DATASETS, help="compare the first file's boxes with the paper's"
     )
     parser.add_argument(
         '--oversample-thr',

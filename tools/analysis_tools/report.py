@@ -3,7 +3,7 @@
 A run is a work dir with a result.json, such a file, or detections in COCO's results format
 (DETECTIONS.json:GROUND_TRUTH.json, or --ann-file), also of other frameworks; NAME= before it names
 its variant. Writes report.html (one file, opens offline), report.md, tables/ (CSV, LaTeX) and
-figures/ (PNG, SVG). --paper sets the numbers of arXiv 2101.06770 beside; without runs, alone.
+figures/ (PNG, SVG). --paper adds the numbers of arXiv 2101.06770; without runs, shows them alone.
 """
 
 from __future__ import annotations

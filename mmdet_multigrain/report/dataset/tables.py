@@ -185,7 +185,7 @@ def render_text(stats: DatasetStats, comparison: CountComparison | None = None) 
         f'{_wrap(_SAMPLING)}\n{resampling_table(stats).text()}',
     ]
     if comparison is not None:
-        title = f'beside the paper ({comparison.dataset}, "Num")'
+        title = f'compared with the paper ({comparison.dataset}, "Num")'
         lines = [title, comparison.table().text(), *comparison_lines(comparison)]
         parts.append('\n'.join(lines))
     return '\n\n'.join(parts)
@@ -200,7 +200,7 @@ def render_markdown(stats: DatasetStats, comparison: CountComparison | None = No
         parts += ['## Superclasses', superclass_table(stats).markdown()]
     parts += ['## Class-balanced sampling', _SAMPLING, resampling_table(stats).markdown()]
     if comparison is not None:
-        parts.append(f'## Beside the paper ({comparison.dataset}, "Num")')
+        parts.append(f'## Compared with the paper ({comparison.dataset}, "Num")')
         parts += [comparison.table().markdown(), _code(comparison_lines(comparison))]
     return '\n\n'.join(parts) + '\n'
 

@@ -1,1 +1,1 @@
-"""Galleries of photos with detections beside the truth."""
+"""Galleries of photos with detections next to the ground truth."""

@@ -1,4 +1,4 @@
-"""Reads the photos of a gallery, and blurs faces on request."""
+"""Reads the photos of a gallery, and blurs faces if asked to."""
 
 from __future__ import annotations
 

@@ -53,8 +53,8 @@ class Run:
         """
         if self.test_set is None:
             raise ReportError(
-                f'{self.source}: its annotation file {self.result.ann_file} is not '
-                'there; name it (--ann-file)'
+                f'{self.source}: its annotation file {self.result.ann_file} does not exist; '
+                'name it (--ann-file)'
             )
         truth, summary = self.test_set.ground_truth, self.result.summary
         boxes = truth.box_counts(self.result.taxonomy.num_classes).tolist()
@@ -77,8 +77,8 @@ class Run:
         self.ground_truth  # noqa: B018 (raises first where the ground truth is wrong)
         if self.detections_file is None:
             raise ReportError(
-                f'{self.source}: its detections ({self.result.detections_file}) are '
-                'not there; test it again with tools/test.py'
+                f'{self.source}: its detections ({self.result.detections_file}) do not exist; '
+                'test it again with tools/test.py'
             )
         found, summary = self.detections_file.detections, self.result.summary
         if len(found.scores) != summary.num_detections:

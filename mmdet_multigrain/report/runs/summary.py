@@ -116,8 +116,7 @@ def _gains_by_class(comparison: Comparison, variant: Variant) -> str:
 
 def _seed_sentences(comparison: Comparison) -> str:
     noise = (
-        f'Intervals speak of other photos, not of training again; a gain marked {NOISE} may be '
-        'noise.'
+        f'Intervals cover other photos, not training again; a gain marked {NOISE} may be noise.'
         if comparison.resamples
         else 'Without intervals, noise is not ruled out.'
     )

@@ -145,7 +145,7 @@ def test_markdown_has_every_part(content, stats_of, taxonomy):
         '## Classes',
         '## Superclasses',
         '## Class-balanced sampling',
-        '## Beside the paper (df2, "Num")',
+        '## Compared with the paper (df2, "Num")',
     ):
         assert f'{heading}\n' in text
     assert '| shirt | top |  | 3 | 2 | 67% | 0% | 33% |' in text

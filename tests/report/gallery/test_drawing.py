@@ -1,4 +1,4 @@
-"""What is said and marked of a case, and how pictures stand beside each other."""
+"""What is said and marked of a case, and how pictures are placed next to each other."""
 
 from __future__ import annotations
 

@@ -260,14 +260,16 @@ def test_files_that_moved(make, tmp_path):
     (run,) = load_runs([folder])
     assert not run.has_detections and run.result.summary.num_images == 3
     for key in ('ground_truth', 'detections'):
-        with pytest.raises(ReportError, match='annotation file gone.json is not there.*--ann-file'):
+        with pytest.raises(
+            ReportError, match='annotation file gone.json does not exist.*--ann-file'
+        ):
             getattr(run, key)
     (run,) = load_runs([folder], ann_file=make.truth)
     assert len(run.detections.scores) == 3
     (folder / 'result.bbox.json').unlink()
     (run,) = load_runs([folder], ann_file=make.truth)
     assert not run.has_detections and len(run.ground_truth.labels) == 3
-    with pytest.raises(ReportError, match='result.bbox.json.* not there; test it again'):
+    with pytest.raises(ReportError, match='result.bbox.json.* do not exist; test it again'):
         run.detections  # noqa: B018
 
 

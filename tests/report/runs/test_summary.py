@@ -68,7 +68,7 @@ def test_all_of_equal_variants_are_highest(pair, ours, theirs, text):
 def test_seeds(pair, ours, sentence):
     text = dict(summary_points(pair(ours, (0.3, 0.4), resamples=10)))['Seeds']
     assert sentence in text and 'baseline 7.07 (n = 2)' in text
-    assert 'speak of other photos, not of training again' in text
+    assert 'cover other photos, not training again' in text
 
 
 def test_classes_are_counted_by_their_intervals(pair):
