@@ -6,6 +6,8 @@ import argparse
 import re
 from collections.abc import Callable, Collection
 
+from mmdet_multigrain.launch import whole_number
+
 
 class _Formatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
     def _get_help_string(self, action: argparse.Action) -> str:
@@ -24,18 +26,7 @@ def make_parser(doc: str, **options: str) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(description=description, formatter_class=_Formatter, **options)
 
 
-def at_least(least: int) -> Callable[[str], int]:
-    """The type of a whole number that must not be smaller than `least`."""
-
-    def parse(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f'{text!r} is not a number of at least {least}')
-        return int(text)
-
-    return parse
-
-
-count, positive = at_least(0), at_least(1)
+count, positive = whole_number(0), whole_number(1)
 
 
 def list_of(choices: Collection[str]) -> Callable[[str], tuple[str, ...]]:

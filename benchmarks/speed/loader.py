@@ -12,145 +12,72 @@ compared with the stock ones, and with those of mmdet's other resize back-end.
 from __future__ import annotations
 
 import argparse
-import os
-import platform
-import shlex
 import statistics
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.speed.loading import photos as loader_photos
+from benchmarks.common.arguments import count, make_parser, positive
+from benchmarks.common.records import write_figures
+from benchmarks.common.tables import text_table
+from benchmarks.speed.loading import photos
 from mmdet_multigrain.launch import run_tool
-from mmdet_multigrain.utils.files import dump_json, write_whole
-from mmdet_multigrain.utils.parallel import default_workers
-from mmdet_multigrain.utils.table import Column, Table
-from mmdet_multigrain.version import __version__
 
 BAR = 1.3  # times stock, at a short edge of 400 px and with all cores
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description='Time the loading of training images against the stock pipeline'
-    )
-    parser.add_argument(
-        '--photos', type=Path, metavar='FOLDER', help='photos to enlarge (default: draw some)'
-    )
-    parser.add_argument('--annotations', type=Path, metavar='FILE', help='their COCO file')
-    parser.add_argument(
-        '--images', type=int, default=60, help='photos at most (default: %(default)s)'
-    )
-    parser.add_argument(
-        '--source-edge',
-        type=int,
-        default=1200,
-        help='short edge of the photos, px (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--short-edge',
-        type=int,
-        nargs='+',
-        default=[400, 800],
-        help='short edges to load at, px (default: 400 800)',
-    )
-    parser.add_argument(
-        '--workers', type=int, nargs='+', default=[0, 2], help='loader processes (default: 0 2)'
-    )
-    parser.add_argument('--batch', type=int, default=8, help='default: %(default)s')
-    parser.add_argument(
-        '--rounds', type=int, default=7, help='turns of each pipeline (default: %(default)s)'
-    )
-    parser.add_argument(
-        '--batches', type=int, default=6, help='batches timed in a turn (default: %(default)s)'
-    )
-    parser.add_argument('--seed', type=int, default=0, help='default: %(default)s')
-    parser.add_argument('--out', type=Path, help='JSON file for the figures')
+    parser = make_parser(__doc__)
+    add = parser.add_argument
+    add('--photos', type=Path, metavar='FOLDER', help='photos to enlarge (default: draw some)')
+    add('--annotations', type=Path, metavar='FILE', help='their COCO file')
+    add('--images', type=positive, default=60, help='photos at most')
+    add('--source-edge', type=positive, default=1200, help='short edge of the photos, px')
+    add('--short-edge', type=positive, nargs='+', default=[400, 800], help='of loaded images, px')
+    add('--workers', type=count, nargs='+', default=[0, 2], help='loader processes')
+    add('--rounds', type=positive, default=7, help='turns of each pipeline')
+    add('--batches', type=positive, default=6, help='batches timed in a turn')
+    add('--out', type=Path, help='JSON file for the figures')
     args = parser.parse_args()
     if (args.photos is None) != (args.annotations is None):
         parser.error('--photos and --annotations belong together')
-    for name in ('images', 'source_edge', 'batch', 'rounds', 'batches'):
-        if getattr(args, name) < 1:
-            parser.error(f'--{name.replace("_", "-")} must be at least 1')
-    if min(args.workers) < 0 or min(args.short_edge) < 1:
-        parser.error('--workers and --short-edge must not be negative or 0')
     return args
 
 
-def measure(args: argparse.Namespace, data: loader_photos.Photos) -> tuple[list, dict]:
-    """All figures, by short edge, and the versions of the libraries."""
-    from benchmarks.speed.loading import (
-        pipelines as loader_pipelines,  # mmdet, which nobody awaits for a wrong argument
-    )
+def measure(args: argparse.Namespace, data: photos.Photos, edge: int) -> dict[str, Any]:
+    """All figures of a short edge."""
+    # It imports mmdet, which takes too long for a wrong argument.
+    from benchmarks.speed.loading import pipelines
 
-    results = []
-    for edge in args.short_edge:
-        datasets = {
-            name: loader_pipelines.dataset(name, data, edge) for name in loader_pipelines.NAMES
-        }
-        results.append(
-            {
-                'short_edge': edge,
-                'speed': [
-                    {
-                        'workers': workers,
-                        'seconds_per_image': loader_pipelines.time_in_turns(
-                            datasets,
-                            workers=workers,
-                            batch=args.batch,
-                            rounds=args.rounds,
-                            batches=args.batches,
-                            seed=args.seed,
-                        ),
-                    }
-                    for workers in args.workers
-                ],
-                'milliseconds': {
-                    name: loader_pipelines.time_steps(datasets[name], seed=args.seed)
-                    for name in ('stock', 'fast')
-                },
-                'equality': loader_pipelines.compare(data, edge, datasets, seed=args.seed),
-            }
-        )
-    return results, loader_pipelines.versions()
+    datasets = {name: pipelines.dataset(name, data, edge) for name in pipelines.NAMES}
+    options = dict(repeats=args.rounds, batches=args.batches)
+    speed = [
+        dict(workers=n, seconds_per_image=pipelines.time_in_turns(datasets, workers=n, **options))
+        for n in args.workers
+    ]
+    steps = {name: pipelines.time_steps(datasets[name]) for name in ('stock', 'fast')}
+    equality = pipelines.compare(data, edge, datasets)
+    return dict(short_edge=edge, speed=speed, milliseconds=steps, equality=equality)
 
 
-def speed_table(results: list[dict[str, Any]]) -> Table:
+def speed_table(results: list[dict[str, Any]]) -> str:
     """Images/s, and times stock in the same round: median and quartiles."""
     rows = []
     for result in results:
         for run in result['speed']:
             stock = run['seconds_per_image']['stock']
             for name, seconds in run['seconds_per_image'].items():
-                ratios = [one / other for one, other in zip(stock, seconds, strict=True)]
-                low, middle, high = np.quantile(ratios, (0.25, 0.5, 0.75))
-                rows.append(
-                    (
-                        result['short_edge'],
-                        run['workers'],
-                        name,
-                        1 / statistics.median(seconds),
-                        middle,
-                        '' if name == 'stock' else f'{low:.2f}-{high:.2f}',
-                    )
-                )
-    return Table(
-        (
-            Column('edge', 'short edge', 'd'),
-            Column('workers', 'workers', 'd'),
-            Column('pipeline', 'pipeline', left=True),
-            Column('rate', 'images/s', '.0f'),
-            Column('ratio', 'x stock', '.2f'),
-            Column('spread', 'middle half'),
-        ),
-        tuple(rows),
-    )
+                low, middle, high = np.quantile(np.divide(stock, seconds), (0.25, 0.5, 0.75))
+                spread = '' if name == 'stock' else f'{low:.2f}-{high:.2f}'
+                rate = 1 / statistics.median(seconds)
+                rows.append((result['short_edge'], run['workers'], name, rate, middle, spread))
+    columns = {'short edge': 'd', 'workers': 'd', 'pipeline': '', 'images/s': '.0f'}
+    return text_table(columns | {'x stock': '.2f', 'middle half': ''}, rows)
 
 
-def steps_table(results: list[dict[str, Any]]) -> Table:
+def steps_table(results: list[dict[str, Any]]) -> str:
     """Milliseconds per image and step, in one process."""
     rows = [
         (result['short_edge'], name, step, value)
@@ -158,107 +85,50 @@ def steps_table(results: list[dict[str, Any]]) -> Table:
         for name, steps in result['milliseconds'].items()
         for step, value in steps.items()
     ]
-    return Table(
-        (
-            Column('edge', 'short edge', 'd'),
-            Column('pipeline', 'pipeline', left=True),
-            Column('step', 'step', left=True),
-            Column('ms', 'ms per image', '.2f'),
-        ),
-        tuple(rows),
-    )
+    columns = {'short edge': 'd', 'pipeline': '', 'step': '', 'ms per image': '.2f'}
+    return text_table(columns, rows)
 
 
-def quality_table(results: list[dict[str, Any]]) -> Table:
+def quality_table(results: list[dict[str, Any]]) -> str:
     """PSNR against the stock pipeline; where all images are equal there is none."""
     rows = []
     for result in results:
         for name, values in result['equality']['psnr'].items():
             finite = [value for value in values if value is not None]
-            rows.append(
-                (
-                    result['short_edge'],
-                    name,
-                    len(values) - len(finite),
-                    len(finite),
-                    statistics.mean(finite) if finite else None,
-                    min(finite) if finite else None,
-                )
-            )
-    return Table(
-        (
-            Column('edge', 'short edge', 'd'),
-            Column('pipeline', 'pipeline', left=True),
-            Column('equal', 'equal images', 'd'),
-            Column('other', 'others', 'd'),
-            Column('mean', 'mean PSNR, dB', '.1f'),
-            Column('least', 'least', '.1f'),
-        ),
-        tuple(rows),
-    )
+            psnr = (statistics.mean(finite), min(finite)) if finite else (None, None)
+            equal = len(values) - len(finite)
+            rows.append((result['short_edge'], name, equal, len(finite), *psnr))
+    columns = {'short edge': 'd', 'pipeline': '', 'equal images': 'd', 'others': 'd'}
+    return text_table(columns | {'mean PSNR, dB': '.1f', 'minimum': '.1f'}, rows)
 
 
-def show(results: list[dict[str, Any]]) -> str:
-    """The tables, and how they compare with the bar."""
-    lines = [
-        speed_table(results).text(),
-        '',
-        steps_table(results).text(),
-        '',
-        'Against the stock pipeline (pillow: the stock one with that resize back-end):',
-        quality_table(results).text(),
-    ]
+def show(results: list[dict[str, Any]]) -> None:
+    """Print the tables, and the bar."""
+    print(f'{speed_table(results)}\n\n{steps_table(results)}\n')
+    print('Against the stock pipeline (pillow: the stock one with that resize back-end):')
+    print(quality_table(results))
     for result in results:
         equality = result['equality']
-        lines.append(
+        print(
             f'{result["short_edge"]} px: boxes, labels, shapes and factors of '
             f'{equality["samples"]} samples are equal; {equality["nearer"]} images are '
-            'nearer to stock than with its other back-end, or equal'
+            'closer to stock than with its other back-end, or equal'
         )
-    lines.append(f'bar: {BAR} x stock at 400 px with 2 workers on 2 cores')
-    return '\n'.join(lines)
+    print(f'bar: {BAR} x stock at 400 px with 2 workers on 2 cores')
 
 
 def main() -> None:
     args = parse_args()
+    size = dict(count=args.images, edge=args.source_edge)
     with tempfile.TemporaryDirectory(prefix='benchmark_loader_') as folder:
         if args.photos is None:
-            data = loader_photos.draw(
-                Path(folder), count=args.images, edge=args.source_edge, seed=args.seed
-            )
+            data = photos.draw(Path(folder), **size)
         else:
-            data = loader_photos.enlarge(
-                args.photos,
-                args.annotations,
-                Path(folder),
-                count=args.images,
-                edge=args.source_edge,
-            )
-        results, versions = measure(args, data)
-    print(show(results))
-    if args.out:
-        write_whole(
-            args.out,
-            dump_json(
-                {
-                    'version': __version__,
-                    'python': platform.python_version(),
-                    'versions': versions,
-                    'machine': platform.machine(),
-                    'cores': default_workers(),
-                    'load_average': os.getloadavg()[0],
-                    'command': shlex.join(
-                        ['python', '-m', 'benchmarks.speed.loader', *sys.argv[1:]]
-                    ),
-                    'photos': data.description,
-                    'batch': args.batch,
-                    'rounds': args.rounds,
-                    'batches': args.batches,
-                    'seed': args.seed,
-                    'results': results,
-                }
-            ),
-        )
+            data = photos.enlarge(args.photos, args.annotations, Path(folder), **size)
+        results = [measure(args, data, edge) for edge in args.short_edge]
+    show(results)
+    numbers = dict(rounds=args.rounds, batches=args.batches)
+    write_figures(args.out, photos=data.description, **numbers, results=results)
 
 
 if __name__ == '__main__':

@@ -6,7 +6,6 @@ timed.
 
 from __future__ import annotations
 
-import argparse
 import functools
 import io
 import json
@@ -17,13 +16,10 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
-from benchmarks.common.arguments import positive
-from benchmarks.common.processes import measure
+from benchmarks.common import processes
 from benchmarks.speed.converter import figures
 from benchmarks.speed.converter.baselines import parse_annotations
 from mmdet_multigrain.converters.deepfashion2 import convert
-from mmdet_multigrain.utils.errors import ConfigError
-from mmdet_multigrain.utils.files import dump_json, load_json, write_whole
 
 # Class: share of the training boxes (the paper's table 3) and number of landmarks (the release).
 CLASSES = {
@@ -43,43 +39,33 @@ CLASSES = {
 }
 ITEMS = {1: 0.42, 2: 0.53, 3: 0.05}  # 1.63 boxes a picture, as in the release
 SIZES = ((468, 624), (750, 1000), (624, 468), (800, 800))
-MANIFEST = 'benchmark_input.json'
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The argument that only this benchmark takes."""
-    parser.add_argument('--files', type=positive, nargs='+', default=[20_000], help='pictures')
-
-
-def run(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
-    """Measure each number of files; print and return the figures."""
-    return [_measure(count, args, folder) for count in args.files]
-
-
-def _measure(count: int, args: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    root, out_file = folder / f'{count}_files', folder / f'{count}_files.json'
-    write_input(root, count)
-    parse = functools.partial(parse_annotations, root, workers=args.workers)
+def measure(files: int, folder: Path, *, workers: int, repeats: int) -> dict[str, Any]:
+    """Measure the conversion of so many pictures in an empty folder; print and return figures."""
+    root, out_file = folder / 'release', folder / 'train.json'
+    write_input(root, files)
+    parse = functools.partial(parse_annotations, root, workers=workers)
     conversion = functools.partial(
-        convert, root, 'train', out_file, workers=args.workers, progress=False
+        convert, root, 'train', out_file, workers=workers, progress=False
     )
     functions = {
         'parse': functools.partial(parse, heads=False),
         'parse + heads': functools.partial(parse, heads=True),
         'convert': functools.partial(conversion, force=True),
     }
-    runs = figures.measure_in_rounds(functions, repeats=args.repeats)
-    again = measure(functools.partial(conversion, force=False)).seconds
-    result = {'files': count, 'boxes': figures.check_boxes(runs), **figures.summarize(runs)}
+    runs = figures.measure_in_rounds(functions, repeats=repeats)
+    again = processes.measure(functools.partial(conversion, force=False)).seconds
+    result = {'files': files, 'boxes': figures.check_boxes(runs), **figures.summarize(runs)}
     result |= {
-        'files_per_second': count / result['convert']['seconds'],
+        'files_per_second': files / result['convert']['seconds'],
         'ratio_to_parse': figures.time_ratio(runs, 'convert', 'parse'),
         'ratio_to_parse_and_heads': figures.time_ratio(runs, 'convert', 'parse + heads'),
         'up_to_date_seconds': again,
     }
     print(
-        f'{count:,} files, {result["boxes"]:,} boxes, {args.workers} processes, '
-        f'medians of {args.repeats} runs\n{figures.runs_table(runs, base="parse").text()}\n'
+        f'{files:,} files, {result["boxes"]:,} boxes, {workers} processes, '
+        f'medians of {repeats} runs\n{figures.runs_table(runs, base="parse")}\n'
         f'convert / parse + heads: {result["ratio_to_parse_and_heads"]:.2f}; '
         f'{result["files_per_second"]:,.0f} files/s; second run, up to date: {again:.2f} s\n'
     )
@@ -87,19 +73,7 @@ def _measure(count: int, args: argparse.Namespace, folder: Path) -> dict[str, An
 
 
 def write_input(root: Path, count: int, *, seed: int = 0) -> None:
-    """Write `count` pictures with annotations as ROOT/train, unless they already exist.
-
-    Raises:
-        ConfigError: The folder holds something else.
-    """
-    manifest = {'input_version': 1, 'files': count, 'seed': seed}
-    if (root / MANIFEST).is_file() and load_json(root / MANIFEST) == manifest:
-        return
-    if root.exists():
-        raise ConfigError(
-            f'{root}: holds no complete input of this benchmark; remove the folder, '
-            'or name another with --dir'
-        )
+    """Write `count` pictures with annotations as ROOT/train."""
     rng, pictures = random.Random(seed), _pictures()
     images, annotations = root / 'train' / 'image', root / 'train' / 'annos'
     for folder in (images, annotations):
@@ -111,7 +85,6 @@ def write_input(root: Path, count: int, *, seed: int = 0) -> None:
         content = {f'item{n}': _item(rng, width, height) for n in range(items, 0, -1)}
         content |= {'source': rng.choice(('shop', 'user')), 'pair_id': number // 4}
         (annotations / f'{number:06d}.json').write_text(json.dumps(content))
-    write_whole(root / MANIFEST, dump_json(manifest))
 
 
 def _item(rng: random.Random, width: int, height: int) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import Any
 
 from benchmarks.common.processes import Measured, measure
 from benchmarks.common.ratios import paired_ratio, rounds
+from benchmarks.common.tables import text_table
 from mmdet_multigrain.utils.errors import ConfigError
-from mmdet_multigrain.utils.table import Column, Table
 
 Runs = Mapping[str, list[Measured]]
 
@@ -57,13 +57,12 @@ def time_ratio(runs: Runs, name: str, base: str) -> float:
     return paired_ratio(*([run.seconds for run in runs[key]] for key in (name, base))).median
 
 
-def runs_table(runs: Runs, *, base: str) -> Table:
+def runs_table(runs: Runs, *, base: str) -> str:
     """A row for each function; the last column compares it with `base`."""
-    titles = {'seconds': '.2f', 'min': '.2f', 'max': '.2f', 'CPU s': '.2f', 'peak MB': '.0f'}
-    titles |= {'per worker': '.0f', f'x {base}': '.2f'}
-    rows = tuple(
+    columns = {'': '', 'seconds': '.2f', 'min': '.2f', 'max': '.2f', 'CPU s': '.2f'}
+    columns |= {'peak MB': '.0f', 'per worker': '.0f', f'x {base}': '.2f'}
+    rows = (
         (name, *values.values(), time_ratio(runs, name, base))
         for name, values in summarize(runs).items()
     )
-    columns = (Column(title, title, form) for title, form in titles.items())
-    return Table((Column('name', '', left=True), *columns), rows)
+    return text_table(columns, rows)

@@ -5,10 +5,8 @@ The files have the release's columns, but random content: only reading is timed.
 
 from __future__ import annotations
 
-import argparse
 import functools
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,60 +14,45 @@ import numpy as np
 import polars as pl
 from tqdm import tqdm
 
-from benchmarks.common.arguments import positive
 from benchmarks.speed.converter import figures
 from benchmarks.speed.converter.baselines import filter_rows
 from mmdet_multigrain.converters.openimages import convert
 from mmdet_multigrain.converters.openimages_selection import load_selection
-from mmdet_multigrain.utils.errors import ConfigError
-from mmdet_multigrain.utils.files import dump_json, load_json, write_whole
 
 RELEASE_ROWS = 14_610_229  # of train-annotations-bbox.csv
 BOXES_PER_IMAGE = 8.4  # in the release
 CLOTHING_SHARE = 490_777 / RELEASE_ROWS  # of the rows: 3.4 %
 OTHER_CLASSES = 560  # of the 600 that have boxes
-ROW_BYTES = 100  # at most, in both files
 PART_ROWS = 1_000_000
 # Share of the rows in which a flag is set.
 FLAGS = {'IsOccluded': 0.66, 'IsTruncated': 0.25, 'IsGroupOf': 0.05, 'IsDepiction': 0.05}
 FLAGS |= {'IsInside': 0.01}
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The argument that only this benchmark takes."""
-    default = [1_000_000, 4_000_000, RELEASE_ROWS]
-    parser.add_argument('--rows', type=positive, nargs='+', default=default, help='rows of boxes')
-
-
-def run(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
-    """Measure each number of rows; print and return the figures."""
-    os.environ['POLARS_MAX_THREADS'] = str(args.workers)  # of the processes that are measured
-    return [_measure(count, args, folder) for count in args.rows]
-
-
-def _measure(count: int, args: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    suffixes = ('.csv', '_sizes.csv', '.json')
-    boxes_csv, sizes_csv, out_file = (folder / f'{count}_rows{suffix}' for suffix in suffixes)
-    write_input(boxes_csv, sizes_csv, count)
+def measure(rows: int, folder: Path, *, workers: int, repeats: int) -> dict[str, Any]:
+    """Measure the conversion of so many rows in an empty folder; print and return figures."""
+    os.environ['POLARS_MAX_THREADS'] = str(workers)  # of the processes that are measured
+    boxes_csv, sizes_csv = folder / 'boxes.csv', folder / 'sizes.csv'
+    write_input(boxes_csv, sizes_csv, rows)
     options = dict(split='train', image_sizes=sizes_csv, force=True, progress=False)
     functions = {
         'filter': functools.partial(filter_rows, boxes_csv, label_names(), 'auto'),
         'filter, streaming': functools.partial(filter_rows, boxes_csv, label_names(), 'streaming'),
-        'convert': functools.partial(convert, boxes_csv, out_file, **options),
+        'convert': functools.partial(convert, boxes_csv, folder / 'train.json', **options),
     }
-    runs = figures.measure_in_rounds(functions, repeats=args.repeats)
+    runs = figures.measure_in_rounds(functions, repeats=repeats)
     result = {
-        'rows': count,
+        'rows': rows,
         'csv_bytes': boxes_csv.stat().st_size,
         'boxes': figures.check_boxes(runs),
         **figures.summarize(runs),
         'ratio': figures.time_ratio(runs, 'convert', 'filter'),
     }
-    result['seconds_per_million_rows'] = result['convert']['seconds'] / count * 1e6
+    result['seconds_per_million_rows'] = result['convert']['seconds'] / rows * 1e6
     print(
-        f'{count:,} rows ({result["csv_bytes"] / 1e9:.2f} GB), {result["boxes"]:,} boxes, '
-        f'{args.workers} threads, medians of {args.repeats} runs\n'
-        f'{figures.runs_table(runs, base="filter").text()}\n'
+        f'{rows:,} rows ({result["csv_bytes"] / 1e9:.2f} GB), {result["boxes"]:,} boxes, '
+        f'{workers} threads, medians of {repeats} runs\n'
+        f'{figures.runs_table(runs, base="filter")}\n'
         f'convert: {result["seconds_per_million_rows"]:.3f} s for each million rows\n'
     )
     return result
@@ -81,24 +64,7 @@ def label_names() -> list[str]:
 
 
 def write_input(boxes: Path, sizes: Path, rows: int, *, seed: int = 0) -> None:
-    """Write a CSV file of boxes, sorted by ImageID as the release's, and one of image sizes.
-
-    Files that an earlier call has written are kept.
-
-    Raises:
-        ConfigError: There is too little room on the disk.
-    """
-    manifest = boxes.with_suffix('.input.json')
-    content = {'input_version': 1, 'rows': rows, 'seed': seed}
-    if manifest.is_file() and load_json(manifest) == content:
-        return
-    boxes.parent.mkdir(parents=True, exist_ok=True)
-    needed, free = 2 * rows * ROW_BYTES, shutil.disk_usage(boxes.parent).free
-    if free < needed:
-        raise ConfigError(
-            f'{boxes.parent}: {free / 1e9:.1f} GB free, but the benchmark needs '
-            f'{needed / 1e9:.1f} GB for {rows:,} rows; name another folder (--dir)'
-        )
+    """Write a CSV file of boxes, sorted by ImageID as the release's, and one of image sizes."""
     rng = np.random.default_rng(seed)
     parts = -(-rows // PART_ROWS)
     with (
@@ -121,7 +87,6 @@ def write_input(boxes: Path, sizes: Path, rows: int, *, seed: int = 0) -> None:
             bar.update(count)
         for file in (boxes_file, sizes_file):
             os.fsync(file.fileno())  # not while something is timed
-    write_whole(manifest, dump_json(content))
 
 
 def _boxes(images: pl.Series, count: int, rng: np.random.Generator) -> pl.DataFrame:

@@ -20,16 +20,17 @@ from torch.utils.data import DataLoader
 BOXES_PER_IMAGE = 1.65  # as in DeepFashion2's training set
 
 
-def build_loader(loader: Any, *, batch: int, workers: int, seed: int) -> DataLoader:
+def build_loader(loader: Any, *, batch: int, seed: int, workers: int | None = None) -> DataLoader:
     """A loader of a config; its processes live no longer than an iterator over it.
 
     Args:
         loader: `train_dataloader` or `test_dataloader` of a config.
         batch: Images in a batch.
-        workers: Processes; 0 loads in this one.
         seed: Of order and pipeline.
+        workers: Processes; 0 loads in this one, None: as the config says.
     """
     loader = copy.deepcopy(loader)
+    workers = loader['num_workers'] if workers is None else workers
     loader.update(batch_size=batch, num_workers=workers, persistent_workers=False)
     if not workers:
         loader.pop('prefetch_factor', None)
@@ -99,8 +100,3 @@ def _draw_sample(rng: np.random.Generator, width: int, height: int, num_classes:
     sample.gt_instances = InstanceData(bboxes=HorizontalBoxes(boxes), labels=labels)
     sample.ignored_instances = InstanceData(bboxes=HorizontalBoxes(boxes[:0]), labels=labels[:0])
     return dict(inputs=torch.from_numpy(image), data_samples=sample)
-
-
-def fresh(batch: dict[str, list]) -> dict[str, list]:
-    """The batch for one step: a step changes the samples, but not the images."""
-    return dict(batch, data_samples=copy.deepcopy(batch['data_samples']))

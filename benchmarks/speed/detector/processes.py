@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import forkserver
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from typing import Any
 from unittest import mock
 
@@ -17,6 +18,7 @@ from tqdm import tqdm
 
 from benchmarks.common.ratios import rounds
 from benchmarks.speed.detector.contenders import Contender
+from mmdet_multigrain.launch import one_line
 from mmdet_multigrain.utils.errors import MultigrainError
 
 
@@ -31,9 +33,9 @@ class Worker:
         description: What it is and where it runs.
     """
 
-    def __init__(self, name: str, process: BaseProcess, connection: Connection) -> None:
-        self._name, self._process, self._connection = name, process, connection
-        self.description: dict[str, Any] = self._receive()
+    def __init__(self, name: str, pool: ProcessPoolExecutor, *arguments: Any) -> None:
+        self._name, self._pool = name, pool
+        self.description: dict[str, Any] = self._call(_build, *arguments)
 
     def ask(self, method: str, **arguments: Any) -> Any:
         """What a method of `worker.Steps` returns there.
@@ -41,22 +43,18 @@ class Worker:
         Raises:
             BenchmarkError: It failed, or the process is gone.
         """
-        with contextlib.suppress(BrokenPipeError):  # reported below
-            self._connection.send((method, arguments))
-        return self._receive()
+        return self._call(_ask, method, arguments)
 
-    def _receive(self) -> Any:
+    def _call(self, function: Callable, *arguments: Any) -> Any:
         try:
-            status, value = self._connection.recv()
-        except (EOFError, ConnectionResetError):
-            self._process.join()
+            return self._pool.submit(function, *arguments).result()
+        except BrokenProcessPool:
             raise BenchmarkError(
-                f'{self._name}: its process ended with status {self._process.exitcode}; '
-                '-9 mostly means that memory ran out: take a smaller --batch or fewer configs'
+                f'{self._name}: its process was killed, which mostly means that memory ran out: '
+                'use a smaller --batch or fewer configs'
             ) from None
-        if status == 'error':
-            raise BenchmarkError(f'{self._name}: {value}')
-        return value
+        except Exception as error:
+            raise BenchmarkError(f'{self._name}: {one_line(error)}') from error
 
 
 @contextlib.contextmanager
@@ -65,20 +63,16 @@ def workers(contenders: Sequence[Contender], *arguments: Any) -> Iterator[dict[s
 
     Args:
         contenders: What to build.
-        *arguments: Of `worker.serve`, after the contender.
+        *arguments: Of `worker.build`, after the contender.
     """
     context = multiprocessing.get_context('forkserver')
+    ignore_interrupt = (signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     with contextlib.ExitStack() as stack:
         found = {}
-        for contender in tqdm(contenders, desc='building', unit='config', leave=False):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs, contender, *arguments))
-            process.start()
-            stack.callback(process.join)
-            stack.callback(process.kill)  # nothing in it needs a proper end
-            stack.enter_context(ours)
-            theirs.close()
-            found[contender.name] = Worker(contender.name, process, ours)
+        for one in tqdm(contenders, desc='building', unit='config', leave=False):
+            pool = ProcessPoolExecutor(1, context, signal.signal, ignore_interrupt)
+            stack.enter_context(pool)
+            found[one.name] = Worker(one.name, pool, one, *arguments)
         yield found
 
 
@@ -95,11 +89,19 @@ def start_server() -> None:
         forkserver.ensure_running()
 
 
-def _serve(*arguments: Any) -> None:
-    # Imported here: the parent does not need torch and the seconds that importing it takes.
-    from benchmarks.speed.detector.worker import serve
+# The worker's module is imported in its process only: the parent needs no torch.
 
-    serve(*arguments)
+
+def _build(*arguments: Any) -> dict[str, Any]:
+    from benchmarks.speed.detector import worker
+
+    return worker.build(*arguments)
+
+
+def _ask(method: str, arguments: dict[str, Any]) -> Any:
+    from benchmarks.speed.detector import worker
+
+    return getattr(worker.built[0], method)(**arguments)
 
 
 def measure(
@@ -135,3 +137,17 @@ def measure(
         measured['stages'][name].append(found[name].ask('profile', what=what, number=number))
     measured['flops'] = {name: worker.ask('flops', what=what) for name, worker in found.items()}
     return measured
+
+
+def add_peaks(configs: Mapping[str, dict[str, Any]], found: Mapping[str, Worker]) -> None:
+    """Record the FLOP/s of a large matrix product, measured once for each precision.
+
+    Last of all: it changes the state of the process's allocator, which would make inference of
+    small images a few percent faster.
+    """
+    peaks: dict[tuple[str, str], float] = {}
+    for name, config in configs.items():
+        precision = config['precision'], config['dtype']
+        if precision not in peaks:
+            peaks[precision] = found[name].ask('matmul_peak')
+        config['matmul_flops'] = peaks[precision]

@@ -1,7 +1,7 @@
 """Where the time of a step goes: clocks on the parts of a two-stage detector, and its FLOPs.
 
-The clocks are on the instances for one profiled step only, so the steps whose time is reported run
-the unchanged detector.
+The clocks are on the instances for one profiled step only, so the timed steps run the unchanged
+detector.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from unittest import mock
 
 import torch
 from torch import nn
+from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
 # (stage, part of the model, method). A method that runs within another one's time is not counted
@@ -41,7 +42,8 @@ STAGES = {
     ),
 }
 OPTIMIZER = (('backward', 'backward'), ('optimizer', 'step'), ('optimizer', 'zero_grad'))
-OTHER = 'other'  # whatever no stage holds
+OTHER = 'other'  # time outside of all stages
+MATRIX_SIZES = {'cuda': 8192, 'cpu': 2048}
 
 
 class StageClock:
@@ -116,35 +118,27 @@ def find_targets(
 def count_flops(step: Callable[[], Any]) -> int:
     """Floating-point operations of convolutions and matrix products in a step, backward included.
 
-    Operators of mmcv (RoIAlign, NMS) and everything element by element are not counted.
+    Operators of mmcv (RoIAlign, NMS) and elementwise operators are not counted.
     """
     with FlopCounterMode(display=False) as counter:
         step()
     return counter.get_total_flops()
 
 
-def matmul_peak(
-    device: torch.device, dtype: torch.dtype, *, size: int | None = None, repeats: int = 5
-) -> float:
-    """FLOP/s of a large matrix product: the best that the device gives.
+def matmul_peak(device: torch.device, dtype: torch.dtype, *, size: int | None = None) -> float:
+    """FLOP/s of the fastest of five large matrix products: the best that the device gives.
 
     Args:
         device: Where.
         dtype: Of the matrices.
         size: Rows and columns. Default: 8192 on a GPU, 2048 on a CPU.
-        repeats: The best of so many counts.
     """
-    size = size or (8192 if device.type == 'cuda' else 2048)
+    size = size or MATRIX_SIZES[device.type]
     generator = torch.Generator().manual_seed(0)
     left, right = (torch.randn(size, size, generator=generator).to(device, dtype) for _ in range(2))
-    seconds = []
-    for _ in range(repeats + 1):  # the first one only warms up
-        synchronize(device)
-        start = time.perf_counter()
-        torch.mm(left, right)
-        synchronize(device)
-        seconds.append(time.perf_counter() - start)
-    return 2 * size**3 / min(seconds[1:])
+    variables = dict(torch=torch, left=left, right=right)
+    timer = Timer('torch.mm(left, right)', globals=variables, num_threads=torch.get_num_threads())
+    return 2 * size**3 / min(timer.timeit(1).median for _ in range(5))
 
 
 def synchronize(device: torch.device) -> None:
@@ -161,14 +155,13 @@ def counting_rois(model: nn.Module) -> Iterator[dict[str, int]]:
     if not hasattr(sampler, 'sample'):
         yield rois
         return
-    rois |= {'rois': 0, 'positive_rois': 0}
-    sample = sampler.sample
+    sample, results = sampler.sample, []
 
-    def counted(*args: Any, **kwargs: Any) -> Any:
-        result = sample(*args, **kwargs)
-        rois['rois'] += len(result.priors)
-        rois['positive_rois'] += len(result.pos_priors)
-        return result
+    def recorded(*args: Any, **kwargs: Any) -> Any:
+        results.append(sample(*args, **kwargs))
+        return results[-1]
 
-    with mock.patch.object(sampler, 'sample', counted):
+    with mock.patch.object(sampler, 'sample', recorded):
         yield rois
+    rois['rois'] = sum(len(result.priors) for result in results)
+    rois['positive_rois'] = sum(len(result.pos_priors) for result in results)

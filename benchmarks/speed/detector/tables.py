@@ -11,7 +11,7 @@ from scipy.stats import iqr
 from benchmarks.common.ratios import paired_ratio
 from mmdet_multigrain.utils.table import Column, Table
 
-OTHER = 'other'  # stage of whatever no stage holds; last in the table
+OTHER = 'other'  # stage for time outside of all stages; last in the table
 COLUMNS = (
     Column('name', 'config', left=True),
     Column('ms', 'ms', '.1f'),
@@ -40,8 +40,8 @@ def summarize(record: Mapping[str, Any], what: str) -> dict[str, dict[str, Any]]
     """Numbers of each contender.
 
     Args:
-        record: Of `record`.
-        what: One of the kinds of work that it measured.
+        record: What `detectors` measured.
+        what: One of the kinds of work in it.
     """
     measured, images, rows = record['measured'][what], record['images'][what], {}
     for name, seconds in measured['seconds'].items():
@@ -79,30 +79,24 @@ def shares_table(rows: Mapping[str, Mapping[str, Any]]) -> Table | None:
     stages = dict.fromkeys(stage for row in rows.values() for stage in row.get('shares', ()))
     if not stages:
         return None
-    columns = [Column('stage', 'share of time', left=True)]
-    columns += [Column(name, name, '.1%') for name in rows]
-    return Table(
-        tuple(columns),
-        tuple(
-            (stage, *(row.get('shares', {}).get(stage) for row in rows.values()))
-            for stage in [*(stage for stage in stages if stage != OTHER), OTHER]
-        ),
-    )
+    columns = (Column('stage', 'share of time', left=True), *(Column(r, r, '.1%') for r in rows))
+    order = [*(stage for stage in stages if stage != OTHER), OTHER]
+    values = [[row.get('shares', {}).get(stage) for row in rows.values()] for stage in order]
+    return Table(columns, tuple((stage, *row) for stage, row in zip(order, values, strict=True)))
 
 
-def tables(record: Mapping[str, Any], *, markdown: bool = False) -> str:
-    """All tables of a record, as text or Markdown."""
+def tables(record: Mapping[str, Any]) -> str:
+    """All tables of a record, as Markdown."""
     parts = []
     for what in record['measured']:
         rows = summarize(record, what)
-        parts.append(_heading(record, what))
-        found = filter(None, (main_table(rows), shares_table(rows)))
-        parts += [table.markdown() if markdown else table.text() for table in found]
+        parts.append(f'**{_heading(record, what)}**')
+        parts += [table.markdown() for table in (main_table(rows), shares_table(rows)) if table]
     return '\n\n'.join(parts)
 
 
 def _heading(record: Mapping[str, Any], what: str) -> str:
-    plan, configs, run = record['plan'], record['configs'], record['runs'][-1]
+    plan, configs, run = record['plan'], record['configs'], record['run']
     drawn = 'drawn images of {} x {} px'.format(*plan['scale'])
     images = 'images of the data set' if plan['images'] == 'dataset' else drawn
     task = {
@@ -116,7 +110,5 @@ def _heading(record: Mapping[str, Any], what: str) -> str:
     device = next(iter(configs.values()))
     where = f'{run["processor"]}, {device["threads"]} threads'
     where = where if device['device'] == 'cpu' else device['device']
-    return (
-        f'{task}: {rounds} rounds, ratios to {references}; {where}, '
-        f'PyTorch {run["versions"]["torch"]}'
-    )
+    version = run['versions']['torch']
+    return f'{task}: {rounds} rounds, ratios to {references}; {where}, PyTorch {version}'

@@ -1,7 +1,6 @@
 """The process of one contender: builds it as training does, then does one thing at a time.
 
-It waits for a request, answers it, and waits again. So peak memory is the contender's own, and it
-does nothing while another one is timed.
+It does nothing unless asked, so peak memory is the contender's own and others are timed alone.
 """
 
 from __future__ import annotations
@@ -10,18 +9,15 @@ import contextlib
 import copy
 import functools
 import os
-import signal
 import time
-import traceback
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from mmdet_multigrain.launch import TRACEBACK_VARIABLE, one_line, quiet_imports
+from mmdet_multigrain.launch import quiet_imports
 
 with quiet_imports():
     import mmdet.datasets
@@ -41,11 +37,15 @@ from benchmarks.speed.detector.contenders import Contender, num_classes
 from benchmarks.speed.detector.evaluation import Evaluation
 from mmdet_multigrain.engine.optimizers.autocast_optim_wrapper import AutocastOptimWrapper
 
+BATCHES = 4  # different ones, which steps take in turn
+LOADER_BATCHES = 16  # in one timing of the data loader
 # Hooks of a run that look at its data or its checkpoint, which do not exist here.
 _LEFT_OUT_HOOKS = ('PreflightHook', 'CheckpointReportHook', 'RunRecordHook')
 # Hooks that mmengine adds unless told otherwise: they write logs and checkpoints.
 _DEFAULT_HOOKS = ('timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 _TEST_KEYS = [f'{part}_{key}' for part in ('val', 'test') for key in ('dataloader', 'cfg')]
+
+built: list[Steps] = []  # the one that this process has built
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,7 @@ class Plan:
         images: 'dataset', or 'synthetic' for drawn ones.
         scale: (width, height) of drawn images.
         batch: Images of a training step.
-        batches: Number of different batches; steps take them in turn.
         steps: Steps of one timing.
-        loader_workers: Processes of the data loader; None: as the config says.
-        loader_batches: Batches of one timing of the data loader.
         eval_images: Images of the evaluation.
         seed: Of weights, batches and samplers.
     """
@@ -68,49 +65,33 @@ class Plan:
     scale: tuple[int, int]
     batch: int
     steps: int = 1
-    batches: int = 4
-    loader_workers: int | None = None
-    loader_batches: int = 16
     eval_images: int = 1000
     seed: int = 0
 
     def images_of(self, what: str) -> int:
         """How many images one timing takes, or one step of it."""
-        data = self.batch * self.loader_batches
-        numbers = {'training': self.batch, 'inference': 1, 'data': data}
+        numbers = {'training': self.batch, 'inference': 1, 'data': self.batch * LOADER_BATCHES}
         return (numbers | {'evaluation': self.eval_images})[what]
 
 
-def serve(
-    connection: Connection, contender: Contender, shared: Any, plan: Plan, folder: str
-) -> None:
-    """Answer requests (method of `Steps`, arguments) until the parent is gone.
-
-    The first answer, unasked, is what `Steps.describe` gives. An answer is ('done', value) or
-    ('error', one line); after an error the process ends.
+def build(contender: Contender, shared: Any, plan: Plan, folder: str) -> dict[str, Any]:
+    """Build a contender in this process; what was built, see `Steps.describe`.
 
     Args:
-        connection: To the parent.
         contender: What to build.
         shared: Config whose classes and images all contenders take.
         plan: What all contenders do.
         folder: For temporary files.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
-    try:
-        runner = BenchmarkRunner.of(contender, folder, plan.seed)
-        runner.steps = Steps(runner, contender.cfg, shared, plan, Path(folder), connection)
-        runner.train()
-    except (BrokenPipeError, EOFError):  # the parent is gone
-        return
-    except Exception as error:  # noqa: BLE001 (whatever it is, the parent tells the user)
-        if os.environ.get(TRACEBACK_VARIABLE) == '1':
-            traceback.print_exc()
-        connection.send(('error', one_line(error)))
+    runner = BenchmarkRunner.of(contender, folder, plan.seed)
+    runner.steps = Steps(runner, contender.cfg, shared, plan, Path(folder))
+    runner.train()
+    built.append(runner.steps)
+    return runner.steps.describe()
 
 
 class BenchmarkRunner(Runner):
-    """A Runner whose training loop does what it is asked to.
+    """A Runner whose training loop only prepares, and which then stays as it is.
 
     So model, optimizer, hooks, compilation and the like are what the config says, as in training.
     """
@@ -150,6 +131,11 @@ class BenchmarkRunner(Runner):
         """Replace the config's loop."""
         return self.steps
 
+    def call_hook(self, fn_name: str, **arguments: Any) -> None:
+        """Leave the end of the run out: hooks would undo what they have set for it."""
+        if fn_name != 'after_run':
+            super().call_hook(fn_name, **arguments)
+
     def _init_model_weights(self) -> None:
         """Draw weights from a fresh seed: equal parts of contenders get equal weights."""
         set_random_seed(self.seed)
@@ -162,21 +148,12 @@ class Steps(BaseLoop):
     # What hooks ask a loop for.
     iter, max_iters, epoch, max_epochs = 0, 1, 0, 1
 
-    def __init__(
-        self,
-        runner: Runner,
-        cfg: Any,
-        shared: Any,
-        plan: Plan,
-        folder: Path,
-        connection: Connection,
-    ) -> None:
+    def __init__(self, runner: Runner, cfg: Any, shared: Any, plan: Plan, folder: Path) -> None:
         super().__init__(runner, SimpleNamespace(dataset=None))
-        self.cfg, self.shared, self.plan = cfg, shared, plan
-        self.folder, self.connection = folder, connection
+        self.cfg, self.shared, self.plan, self.folder = cfg, shared, plan, folder
 
     def run(self) -> None:
-        """Answer requests."""
+        """Prepare for steps."""
         self.model = self.runner.model
         self.device = next(self.model.parameters()).device
         self.runner.call_hook('before_train')
@@ -184,10 +161,6 @@ class Steps(BaseLoop):
         # With a rate of 0 all the work is done and the weights stay, so that repeats are equal.
         for group in self.runner.optim_wrapper.optimizer.param_groups:
             group['lr'] = 0.0
-        self.connection.send(('done', self.describe()))
-        while True:
-            name, arguments = self.connection.recv()
-            self.connection.send(('done', getattr(self, name)(**arguments)))
 
     def describe(self) -> dict[str, Any]:
         """What was built, and where it runs."""
@@ -205,11 +178,11 @@ class Steps(BaseLoop):
         """Seconds of one timing; of training and inference, the mean over the plan's steps.
 
         Training is preprocessing, forward, losses, backward, optimizer and the config's own hooks;
-        inference preprocessing, detection and post-processing of one image; data the plan's
-        batches from the training loader; evaluation the metric.
+        inference preprocessing, detection and post-processing of one image; data some batches
+        from the training loader; evaluation the metric.
         """
         if what == 'data':
-            return batches.loading_seconds(self._loader, self.plan.loader_batches)
+            return batches.loading_seconds(self._loader, LOADER_BATCHES)
         if what == 'evaluation':
             return self._evaluation.seconds()
         seconds = 0.0
@@ -276,7 +249,9 @@ class Steps(BaseLoop):
     def _step(self, what: str, place: int) -> Callable[[], None]:
         """One step, ready to run: the same batch and random numbers for all contenders."""
         choice = self._batches(what)
-        data = batches.fresh(choice[place % len(choice)])
+        # A step changes the samples, but not the images.
+        data = choice[place % len(choice)]
+        data = dict(data, data_samples=copy.deepcopy(data['data_samples']))
         torch.manual_seed(self.plan.seed + place)
         return functools.partial(getattr(self, f'_{what}_step'), place, data)
 
@@ -295,10 +270,9 @@ class Steps(BaseLoop):
 
     @functools.cached_property
     def _loader(self) -> DataLoader:
-        loader, workers = self.cfg.train_dataloader, self.plan.loader_workers
-        workers = loader['num_workers'] if workers is None else workers
-        options = dict(batch=self.plan.batch, seed=self.plan.seed, workers=workers)
-        return batches.build_loader(loader, **options)
+        return batches.build_loader(
+            self.cfg.train_dataloader, batch=self.plan.batch, seed=self.plan.seed
+        )
 
     @functools.cached_property
     def _evaluation(self) -> Evaluation:
@@ -312,8 +286,6 @@ class Steps(BaseLoop):
             part = 'train' if what == 'training' else 'test'
             loader = self.shared[f'{part}_dataloader']
             loader = batches.build_loader(loader, workers=0, **options)
-            return batches.load_batches(loader, self.plan.batches)
+            return batches.load_batches(loader, BATCHES)
         classes = num_classes(self.shared)
-        return batches.draw_batches(
-            self.plan.batches, size=self.plan.scale, num_classes=classes, **options
-        )
+        return batches.draw_batches(BATCHES, size=self.plan.scale, num_classes=classes, **options)

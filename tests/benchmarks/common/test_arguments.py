@@ -17,9 +17,9 @@ def test_values():
 @pytest.mark.parametrize(
     ('parse', 'text', 'message'),
     [
-        (count, '-1', "'-1' is not a number of at least 0"),
-        (positive, '0', "'0' is not a number of at least 1"),
-        (positive, 'x', "'x' is not a number of at least 1"),
+        (count, '-1', "'-1' is not a whole number from 0 on"),
+        (positive, '0', "'0' is not a whole number from 1 on"),
+        (positive, 'x', "'x' is not a whole number from 1 on"),
         (list_of('abc'), 'a,d', "'d' is not one of a, b, c"),
         (size, '0x800', "'0x800' is not a size like 1333x800"),
     ],

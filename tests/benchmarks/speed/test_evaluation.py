@@ -44,7 +44,7 @@ def test_without_pycocotools():
 @pytest.mark.parametrize('option', ['--images', '--repeats', '--resamples', '--workers'])
 def test_bad_numbers(option):
     done = run(option, 0)
-    assert done.status == 2 and f"{option}: '0' is not a number of at least 1" in done.err
+    assert done.status == 2 and f"{option}: '0' is not a whole number from 1 on" in done.err
 
 
 def test_what_is_drawn():

@@ -1,0 +1,19 @@
+"""A table as text, from titles and rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mmdet_multigrain.utils.table import Column, Table
+
+
+def text_table(columns: Mapping[str, str], rows: Iterable[tuple[Any, ...]]) -> str:
+    """A table as text.
+
+    Args:
+        columns: The format of each column by its title, as '.2f'; an empty one is for text.
+        rows: Values; None is shown as a dash.
+    """
+    described = (Column(title, title, form, left=not form) for title, form in columns.items())
+    return Table(tuple(described), tuple(rows)).text()
