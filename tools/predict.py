@@ -16,8 +16,7 @@ from tqdm import tqdm
 
 from mmdet_multigrain import launch
 from mmdet_multigrain.utils.errors import ConfigError
-
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp')
+from mmdet_multigrain.utils.images import READABLE_SUFFIXES
 
 
 def parse_args() -> argparse.Namespace:
@@ -63,16 +62,16 @@ def find_images(source: Path, *, leave_out: Path) -> tuple[Path, list[Path]]:
         found += [
             Path(folder, name)
             for name in names
-            if name.lower().endswith(SUFFIXES) and not name.startswith('.')
+            if name.lower().endswith(READABLE_SUFFIXES) and not name.startswith('.')
         ]
     if not found:
-        raise ConfigError(f'{source}: no image in this folder ({", ".join(SUFFIXES)})')
+        raise ConfigError(f'{source}: no image in this folder ({", ".join(READABLE_SUFFIXES)})')
     return source, sorted(found)
 
 
 def picture_of(name: Path, folder: Path) -> Path:
     """Where the picture of an image goes: same name, as PNG where we do not write its format."""
-    known = name.suffix.lower() in SUFFIXES
+    known = name.suffix.lower() in READABLE_SUFFIXES
     return folder / (name if known else name.with_name(f'{name.name}.png'))
 
 

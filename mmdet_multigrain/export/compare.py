@@ -14,9 +14,9 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from mmdet_multigrain.utils.errors import ExportError
+from mmdet_multigrain.utils.images import READABLE_SUFFIXES
 
 _FAR = 0.5  # pixels, or scores: beyond it a detection is not the other's counterpart
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp')
 
 
 @dataclass(frozen=True)
@@ -146,10 +146,10 @@ def read_pictures(source: Path, *, at_most: int = 16) -> list[np.ndarray]:
     """
     paths = [source]
     if source.is_dir():
-        paths = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES)
-        paths = paths[:at_most]
+        names = (path for path in source.iterdir() if path.suffix.lower() in READABLE_SUFFIXES)
+        paths = sorted(names)[:at_most]
     if not paths:
-        raise ExportError(f'{source}: no picture in this folder ({", ".join(SUFFIXES)})')
+        raise ExportError(f'{source}: no picture in this folder ({", ".join(READABLE_SUFFIXES)})')
     pictures = []
     for path in paths:
         picture = cv2.imread(str(path))

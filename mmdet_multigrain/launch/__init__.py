@@ -7,6 +7,7 @@ one line. Nothing in it is registered with MMDetection.
 from .arguments import (
     add_cfg_options,
     add_common_arguments,
+    add_runs,
     add_speed,
     add_trust_checkpoint,
     set_local_rank,
@@ -21,6 +22,7 @@ __all__ = [
     'TRACEBACK_VARIABLE',
     'add_cfg_options',
     'add_common_arguments',
+    'add_runs',
     'add_speed',
     'add_trust_checkpoint',
     'check_checkpoint',

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from mmdet_multigrain.speed import option_names
@@ -42,6 +43,28 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
         metavar='KEY=VALUE',
         help='override config entries, e.g. train_dataloader.batch_size=4',
     )
+
+
+def add_runs(parser: argparse.ArgumentParser, *, nargs: str) -> None:
+    """Arguments of what shows tested runs: RUN ..., --ann-file, --taxonomy and --out."""
+    parser.add_argument(
+        'runs',
+        nargs=nargs,
+        metavar='RUN',
+        help='[NAME=]work dir, result.json, or DETECTIONS.json:GROUND_TRUTH.json',
+    )
+    parser.add_argument(
+        '--ann-file',
+        type=Path,
+        metavar='GT.json',
+        help='ground truth of all runs; default: what their results name',
+    )
+    parser.add_argument(
+        '--taxonomy',
+        metavar='NAME|YAML|COCO',
+        help="of runs that are only detections; default: the ground truth's own",
+    )
+    parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='folder to write')
 
 
 def whole_number(low: int, high: int | None = None) -> Callable[[str], int]:

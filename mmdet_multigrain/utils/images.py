@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from .parallel import chunked, default_workers, map_ordered
 
 IMAGE_SUFFIXES = frozenset({'.jpg', '.jpeg', '.png'})
+READABLE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp')  # of images that detectors read
 EXIF_ORIENTATION = 0x0112
 MAX_PIXELS = 1 << 30  # OpenCV reads no larger image
 SOUND_PIXELS = 178_956_970  # Pillow reads no larger one: half a GiB in memory, in each worker

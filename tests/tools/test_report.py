@@ -134,9 +134,12 @@ def test_detections_of_another_framework(tmp_path):
         20,
         '--taxonomy',
         truth,
+        '--max-dets',
+        50,
     )
     assert result.status == 0, result.err
     text = (tmp_path / 'out' / 'report.md').read_text()
+    assert 'at most 50 detections per image' in text
     assert '# Report: mine, other' in text and 'as no training file is known' in text
 
 
@@ -220,7 +223,7 @@ def test_a_folder_that_cannot_be_written(pair, tmp_path):
     assert f'{file} is a file' in error and file.read_text() == ''
 
 
-@pytest.mark.parametrize('option', ['--resamples', '--seed'])
+@pytest.mark.parametrize('option', ['--resamples', '--seed', '--max-dets'])
 @pytest.mark.parametrize('value', ['-1', 'x', '1.5'])
 def test_numbers_are_whole(option, value, tmp_path):
     result = report('--paper', 'df2', '--out', tmp_path / 'out', f'{option}={value}')

@@ -13,7 +13,7 @@ import math
 import sys
 from pathlib import Path
 
-from mmdet_multigrain.launch import quiet_imports, run_tool, whole_number
+from mmdet_multigrain.launch import add_runs, quiet_imports, run_tool, whole_number
 
 
 def score(text: str) -> float:
@@ -29,25 +29,12 @@ def score(text: str) -> float:
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Pictures of runs')
-    parser.add_argument(
-        'runs',
-        nargs='+',
-        metavar='RUN',
-        help='work dir, result.json, or DETECTIONS.json:GROUND_TRUTH.json; '
-        'NAME=RUN gives it a name',
-    )
-    parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='folder to write')
+    add_runs(parser, nargs='+')
     parser.add_argument(
         '--images',
         type=Path,
         metavar='DIR',
         help='folder of the photos; default: the one that the runs were tested on',
-    )
-    parser.add_argument('--ann-file', metavar='GT', help='ground truth of all runs')
-    parser.add_argument(
-        '--taxonomy',
-        metavar='NAME|YAML|COCO',
-        help="of runs that are detections only; default: the ground truth's own",
     )
     parser.add_argument(
         '--score-thr', type=score, default=0.5, metavar='S', help='lowest score that counts (0.5)'

@@ -12,7 +12,7 @@ import argparse
 import os
 from pathlib import Path
 
-from mmdet_multigrain.launch import quiet_imports, run_tool, whole_number
+from mmdet_multigrain.launch import add_runs, quiet_imports, run_tool, whole_number
 from mmdet_multigrain.report.runs.document import Document
 from mmdet_multigrain.report.runs.paper import DATASETS, load_paper
 from mmdet_multigrain.utils.errors import ReportError
@@ -23,13 +23,7 @@ RESAMPLES = 2000
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Report on runs')
-    parser.add_argument(
-        'runs',
-        nargs='*',
-        metavar='RUN',
-        help='[NAME=]work dir, result.json, or DETECTIONS.json:GROUND_TRUTH.json',
-    )
-    parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='folder to write')
+    add_runs(parser, nargs='*')
     parser.add_argument(
         '--baseline',
         metavar='VARIANT',
@@ -39,25 +33,14 @@ def parse_args() -> argparse.Namespace:
         '--paper', choices=DATASETS, help="the paper's numbers on this data set, too"
     )
     parser.add_argument(
-        '--ann-file',
-        type=Path,
-        metavar='GT.json',
-        help='ground truth of all runs; default: what their results name',
-    )
-    parser.add_argument(
         '--train-ann-file',
         type=Path,
         metavar='TRAIN.json',
         help='whose boxes say which classes are rare, for runs that are only detections',
     )
     parser.add_argument(
-        '--taxonomy',
-        metavar='NAME|YAML|COCO',
-        help='groups of the classes, for runs that are only detections',
-    )
-    parser.add_argument(
         '--max-dets',
-        type=whole_number,
+        type=whole_number(1),
         metavar='N',
         help='limit on detections per image and class, for runs that are only detections; '
         "default: that of the first result, else COCO's 100",
