@@ -1,26 +1,20 @@
-"""The DeepFashion2 converter: golden values, bad files and folders, processes, second runs."""
+"""The DeepFashion2 converter: golden values, bad files and folders, processes."""
 
-import errno
 import itertools
 import json
 import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
-from mmdet_multigrain.coco.writer import CocoWriter
 from mmdet_multigrain.converters import deepfashion2 as module
-from mmdet_multigrain.converters.deepfashion2 import convert
-from mmdet_multigrain.taxonomy import Taxonomy
-from mmdet_multigrain.utils import files
-from mmdet_multigrain.utils.errors import ConverterError, FileError
+from mmdet_multigrain.utils.errors import ConverterError
 
-TAXONOMY = Taxonomy.load('deepfashion2')
+from .deepfashion2_release import TAXONOMY, annotation_of, item, run, write
+
 GENUINE = (
     Path(__file__).resolve().parents[2]
     / '..'
@@ -28,41 +22,6 @@ GENUINE = (
     / 'formats'
     / 'deepfashion2_train_000001.json'
 )
-
-
-def item(name='vest', box=(10, 20, 60, 90), **changes):
-    return {
-        'segmentation': [[10, 20, 60, 20, 60, 90]],
-        'scale': 2,
-        'viewpoint': 2,
-        'zoom_in': 1,
-        'landmarks': [0] * 45,
-        'style': 1,
-        'bounding_box': list(box),
-        'occlusion': 1,
-        'category_id': TAXONOMY.classes.index(name) + 1 if name in TAXONOMY.classes else 1,
-        'category_name': name,
-    } | changes
-
-
-def write(root, number, annotation, *, split='train', size=(100, 120), suffix='.jpg'):
-    """An image and its annotation; None leaves one out, bytes are written as they are."""
-    for kind in ('image', 'annos'):
-        (root / split / kind).mkdir(parents=True, exist_ok=True)
-    if size is not None:
-        Image.new('RGB', size).save(root / split / 'image' / f'{number:06d}{suffix}')
-    if annotation is not None:
-        content = annotation if isinstance(annotation, bytes) else json.dumps(annotation).encode()
-        (root / split / 'annos' / f'{number:06d}.json').write_bytes(content)
-
-
-def annotation_of(*items):
-    return {'source': 'user', 'pair_id': 7, **{f'item{n}': i for n, i in enumerate(items, 1)}}
-
-
-def run(root, **options):
-    summary = convert(root, 'train', progress=False, **options)
-    return summary, json.loads(summary.out_file.read_bytes())
 
 
 def test_golden_file(tmp_path):
@@ -352,59 +311,6 @@ def test_no_box_left_is_an_error_with_the_first_problem(tmp_path):
     assert not (tmp_path / 'annotations').exists()
 
 
-def test_interrupt_keeps_the_old_file(tmp_path, monkeypatch):
-    write(tmp_path, 1, annotation_of(item('vest')))
-    out_file = run(tmp_path)[0].out_file
-    before = out_file.read_bytes()
-
-    def interrupt(*args):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(CocoWriter, 'add_all', interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, force=True)
-    assert [p.name for p in out_file.parent.iterdir()] == ['train.json']
-    assert out_file.read_bytes() == before
-
-
-def test_output_that_cannot_be_written_is_one_line(tmp_path):
-    write(tmp_path, 1, annotation_of(item('vest')))
-    (tmp_path / 'file').write_text('')
-    with pytest.raises(FileError, match='cannot be written') as caught:
-        run(tmp_path, out_file=tmp_path / 'file' / 'train.json')
-    assert '\n' not in str(caught.value)
-
-
-class FullDisk:
-    """A file on a disk that is full after a few bytes."""
-
-    def __init__(self, *args):
-        self._file = open(*args)
-        self._room = 2000
-
-    def write(self, data):
-        if len(data) > self._room:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self._room -= len(data)
-        return self._file.write(data)
-
-    def __getattr__(self, name):
-        return getattr(self._file, name)
-
-
-@pytest.mark.parametrize('workers', [1, 2])
-def test_full_disk_is_one_line_and_keeps_the_old_file(tmp_path, monkeypatch, workers):
-    write(tmp_path, 1, annotation_of(item('vest')))
-    out_file = run(tmp_path)[0].out_file
-    before = out_file.read_bytes()
-    write(tmp_path, 2, annotation_of(*[item('vest')] * 30))
-    monkeypatch.setattr(files, 'open', FullDisk, raising=False)
-    with pytest.raises(FileError, match=r'train\.json: cannot be written \(No space left'):
-        run(tmp_path, workers=workers)
-    assert os.listdir(out_file.parent) == ['train.json']
-    assert out_file.read_bytes() == before
-
-
 def test_second_file_of_the_same_name_is_counted(tmp_path):
     write(tmp_path, 1, annotation_of(item('vest')), suffix='.png', size=(90, 95))
     write(tmp_path, 1, None)
@@ -438,79 +344,6 @@ def test_folders_named_like_files_are_counted(tmp_path):
         'unreadable image': ['000002.jpg (Is a directory)'],
         'unreadable annotation file': ['000003.json (Is a directory)'],
     }
-
-
-@pytest.fixture
-def converted(tmp_path):
-    """A converted split of two images."""
-    for number in (1, 2):
-        write(tmp_path, number, annotation_of(item('vest')))
-    return tmp_path, run(tmp_path)[0].out_file
-
-
-def test_second_run_finds_everything_done(converted):
-    root, out_file = converted
-    before = out_file.read_bytes(), out_file.stat()
-    summary, _ = run(root)
-    assert summary.up_to_date and 'is up to date' in str(summary)
-    assert '\n' not in str(summary)
-    assert (out_file.read_bytes(), out_file.stat()) == before
-    assert not run(root, force=True)[0].up_to_date
-
-
-def _replace_by_older_image(root):
-    path = root / 'train' / 'image' / '000002.jpg'
-    Image.new('RGB', (200, 220)).save(root / 'other.jpg')
-    os.utime(root / 'other.jpg', (0, 0))
-    shutil.copy2(root / 'other.jpg', path)
-
-
-CHANGES = {
-    'annotation rewritten': lambda root: write(root, 2, annotation_of(item('sling')), size=None),
-    'image replaced by an older one': _replace_by_older_image,
-    'picture added': lambda root: write(root, 3, annotation_of(item('skirt'))),
-    'annotation removed': lambda root: (root / 'train' / 'annos' / '000002.json').unlink(),
-    'image renamed': lambda root: os.rename(
-        root / 'train' / 'image' / '000002.jpg', root / 'train' / 'image' / '000002.png'
-    ),
-    'output cut off in its first line': lambda root: os.truncate(
-        root / 'annotations' / 'train.json', 20
-    ),
-    'output of another tool': lambda root: (root / 'annotations' / 'train.json').write_text('[]'),
-    'output removed': lambda root: (root / 'annotations' / 'train.json').unlink(),
-}
-
-
-@pytest.mark.parametrize('change', CHANGES)
-def test_second_run_notices_a_change(converted, change):
-    root, _ = converted
-    time.sleep(0.02)  # longer than a tick of the file system's clock
-    CHANGES[change](root)
-    assert not run(root)[0].up_to_date
-    assert run(root)[0].up_to_date
-
-
-def test_second_run_notices_other_options_and_formats(converted, monkeypatch):
-    root, _ = converted
-    assert not run(root, with_segmentation=True)[0].up_to_date
-    assert run(root, with_segmentation=True)[0].up_to_date
-    monkeypatch.setattr(module, 'FORMAT_VERSION', module.FORMAT_VERSION + 1)
-    assert not run(root, with_segmentation=True)[0].up_to_date
-
-
-def test_what_changes_during_a_conversion_is_noticed_by_the_next(tmp_path, monkeypatch):
-    write(tmp_path, 1, annotation_of(item('vest')))
-
-    def add_all(self, *args):
-        time.sleep(0.02)
-        write(tmp_path, 1, annotation_of(item('sling')), size=None)
-        original(self, *args)
-
-    original = CocoWriter.add_all
-    monkeypatch.setattr(CocoWriter, 'add_all', add_all)
-    assert run(tmp_path)[1]['annotations'][0]['category_id'] == 5
-    monkeypatch.undo()
-    assert run(tmp_path)[1]['annotations'][0]['category_id'] == 6
 
 
 @pytest.mark.parametrize('name', ['deepfashion2', 'synthetic_deepfashion2'])

@@ -20,26 +20,11 @@ from mmdet_multigrain.converters.deepfashion2_items import (
     read_annotation,
     split_polygons,
 )
-from mmdet_multigrain.taxonomy import Taxonomy
 
-TAXONOMY = Taxonomy.load('deepfashion2')
+from .deepfashion2_release import TAXONOMY, item
+
 IDS = CategoryIds(TAXONOMY.classes)
 WIDTH, HEIGHT = 100, 120
-
-
-def item(name='vest', box=(10, 20, 60, 90), **changes):
-    return {
-        'segmentation': [[10, 20, 60, 20, 60, 90]],
-        'scale': 2,
-        'viewpoint': 2,
-        'zoom_in': 1,
-        'landmarks': [0] * 45,
-        'style': 1,
-        'bounding_box': list(box),
-        'occlusion': 1,
-        'category_id': TAXONOMY.classes.index(name) + 1 if name in TAXONOMY.classes else 1,
-        'category_name': name,
-    } | changes
 
 
 def convert(value):

@@ -1,0 +1,111 @@
+"""The best checkpoint of `SafeCheckpointHook`: which one it is, and how it is replaced."""
+
+import json
+
+import pytest
+import torch
+
+from benchmarks.reliability import tiny_run as tiny
+
+from .checkpoint_files import BEST, names
+
+
+def best_of(folder):
+    return json.loads((folder / 'best_checkpoints.json').read_text())
+
+
+def test_the_best_of_an_interrupted_interval_is_not_forgotten(tmp_path):
+    """It came after the checkpoint that the run goes on from, which knows another one."""
+    folder = tmp_path / 'run'
+    options = dict(interval=2, scores=(2, 1, 9, 1, 3, 1))
+
+    def event(stage, path):
+        if (stage, path.name) == ('open', 'iter_4.pth'):
+            raise RuntimeError('killed')
+
+    with tiny.events(event), pytest.raises(RuntimeError):
+        tiny.train(folder, **options)
+    known = torch.load(folder / 'iter_2.pth', weights_only=False)['message_hub']['runtime_info']
+    assert known['best_ckpt'] == str(folder / BEST.format(1))
+    runner = tiny.train(folder, resume='auto', **options)
+    assert [path.name for path in folder.glob('best_*.pth')] == [BEST.format(3)]
+    assert runner.message_hub.get_info('best_score') == 9
+    assert runner.message_hub.get_info('best_ckpt') == str(folder / BEST.format(3))
+
+
+def test_a_run_that_starts_anew_forgets_the_best_but_leaves_it(tmp_path):
+    folder = tmp_path / 'run'
+    tiny.train(folder, iterations=1, scores=(9,))
+    tiny.train(folder, iterations=2, scores=(1, 2))
+    assert best_of(folder) == {tiny.METRIC: [[1, BEST.format(1)], [2, BEST.format(2)]]}
+    tiny.train(folder, iterations=2, scores=(1, 2), save_best=None)
+    assert BEST.format(2) in names(folder)
+
+
+def test_a_smaller_score_can_be_better_and_auto_takes_the_first(tmp_path):
+    folder = tmp_path / 'run'
+    options = dict(scores=(5, 3, 4, 2), rule='less', save_best='auto')
+    tiny.train(folder, iterations=2, **options)
+    runner = tiny.train(folder, resume='auto', iterations=3, **options)
+    assert [path.name for path in folder.glob('best_*.pth')] == [BEST.format(2)]
+    assert runner.message_hub.get_info('best_score') == 3
+    tiny.train(folder, resume='auto', iterations=4, **options)
+    assert [path.name for path in folder.glob('best_*.pth')] == [BEST.format(4)]
+
+
+def test_several_metrics_have_a_best_each(tmp_path):
+    folder = tmp_path / 'run'
+    options = dict(
+        scores=(2, 1, 3), save_best=[tiny.METRIC, 'tiny/opposite'], rule=['greater', 'less']
+    )
+    tiny.train(folder, iterations=2, **options)
+    runner = tiny.train(folder, resume='auto', iterations=3, **options)
+    assert sorted(path.name for path in folder.glob('best_*.pth')) == [
+        'best_tiny_opposite_iter_3.pth',
+        BEST.format(3),
+    ]
+    assert runner.message_hub.get_info('best_score_tiny/opposite') == -3
+
+
+def test_scores_that_are_no_number_are_never_the_best(tmp_path):
+    tiny.train(tmp_path / 'run', iterations=3, scores=(float('nan'), 1, float('nan')))
+    assert [path.name for path in (tmp_path / 'run').glob('best_*.pth')] == [BEST.format(2)]
+
+
+def test_a_metric_that_is_not_there(tmp_path):
+    with pytest.raises(ValueError, match="save_best is 'coco/mAP', .* gives 'tiny/score', 'tiny/o"):
+        tiny.train(tmp_path / 'run', save_best='coco/mAP')
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        '',
+        '[]',
+        '{"tiny/score": 3}',
+        '{"tiny/score": [[1]]}',
+        '{"tiny/score": [["a", "best_x"]]}',
+        '{"tiny/score": [[1, "best_/../../outside.pth"]]}',
+        '{"tiny/score": [[1, "iter_2.pth"]]}',
+        '{"tiny/score": [[1, 7]]}',
+    ],
+)
+def test_a_list_of_the_best_that_cannot_be_read(tmp_path, content):
+    folder, outside = tmp_path / 'run', tmp_path / 'outside.pth'
+    outside.write_text('')
+    tiny.train(folder, iterations=2, scores=(5, 1))
+    (folder / 'best_checkpoints.json').write_text(content)
+    tiny.train(folder, resume='auto', iterations=3, scores=(5, 1, 2))
+    assert best_of(folder) == {tiny.METRIC: [[2, BEST.format(3)]]}
+    assert outside.exists() and {'iter_3.pth', BEST.format(1), BEST.format(3)} <= {*names(folder)}
+
+
+def test_a_run_of_mmengines_hook_can_go_on(tmp_path):
+    folder = tmp_path / 'run'
+    tiny.train(folder, iterations=2, scores=(1, 2), type='CheckpointHook')
+    tiny.train(folder, resume='auto', iterations=4, scores=(1, 2, 1, 3))
+    assert names(folder) == sorted(
+        [BEST.format(4), 'best_checkpoints.json', 'iter_4.pth', 'last_checkpoint']
+    )
+    tiny.train(folder, resume='auto', iterations=5, type='CheckpointHook')
+    assert 'iter_5.pth' in names(folder)
