@@ -23,7 +23,6 @@ DEFAULT_TORCH=torch==2.13.0
 OLDEST=3.10 NEWEST=3.13
 WAY_OUT="name another with --python (python$NEWEST), or let uv fetch one: \
 uv venv --seed --python $NEWEST .venv"
-TICK=20 # seconds between two lines of progress
 
 say() { printf '[setup] %s\n' "$*"; }
 die() {
@@ -37,6 +36,13 @@ has() {
     for piece in "$@"; do only+=(--only "$piece"); done
     "$PY" tools/check_env.py --cuda "$CUDA" "${only[@]}" >/dev/null
 }
+
+. "$ROOT/tools/setup_steps.sh"
+clean_up() {
+    stop_ticker
+    [[ -z ${STATE-} ]] || rm -rf -- "$STATE/headers"
+}
+trap clean_up EXIT
 
 # --- The environment -------------------------------------------------------------------------
 
@@ -74,7 +80,7 @@ find_environment() {
 make_venv() {
     local base=$PYTHON wanted candidate
     if [[ -e .venv && ! -e .venv/pyvenv.cfg && -n $(ls -A .venv) ]]; then
-        die "$ROOT/.venv is no virtual environment: move it away"
+        die "$ROOT/.venv is not a virtual environment: move it away"
     fi
     if [[ -n $base ]]; then
         [[ $(age "$base") =~ tested|new ]] || die "--python $base is not Python $OLDEST or newer"
@@ -94,88 +100,13 @@ make_venv() {
         die "$base cannot make virtual environments (Debian, Ubuntu: apt-get install python3-venv)"
 }
 
-# What a change of makes the set-up look again: our files, the toolkits and the caller's wish.
+# The set-up looks again when one of these changes: our files, the toolkits and the caller's wish.
 fingerprint() {
     {
-        cat requirements.txt requirements/*.txt setup.cfg pyproject.toml tools/setup.sh
+        cat requirements.txt requirements/*.txt setup.cfg pyproject.toml tools/setup*.sh
         echo "$ROOT ${MULTIGRAIN_TORCH-} ${FORCE_CUDA-}"
         cuda_homes
     } | cksum
-}
-
-# --- Steps: quiet, logged, and with a word now and then --------------------------------------
-
-TICKER=
-stop_ticker() {
-    [[ -z $TICKER ]] || kill "$TICKER" 2>/dev/null || true
-    TICKER=
-}
-clean_up() {
-    stop_ticker
-    [[ -z ${STATE-} ]] || rm -rf -- "$STATE/headers"
-}
-trap clean_up EXIT
-
-# attempt NAME COMMAND...: run a command with its output in a log.
-attempt() {
-    local name=$1 log=$STATE/$1.log start=$SECONDS status=0
-    shift
-    tick "$name" "$log" "$start" &
-    TICKER=$!
-    "$@" >"$log" 2>&1 </dev/null || status=$?
-    stop_ticker
-    ((status)) || say "$name: done in $(clock $((SECONDS - start)))"
-    return "$status"
-}
-
-# step NAME COMMAND...: an attempt without which there is no going on.
-step() { attempt "$@" || give_up "$1"; }
-
-clock() { printf '%d min %02d s' $(($1 / 60)) $(($1 % 60)); }
-
-# Ends with the set-up itself, however that ends. The sleep must not hold on to a caller's pipe.
-tick() {
-    local name=$1 log=$2 start=$3 passed counts ready total rest
-    while sleep "$TICK" >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; do
-        passed=$((SECONDS - start))
-        # Ninja's [27/78]; until it begins, pip's latest line.
-        counts=$(grep -oE '\[[0-9]+/[0-9]+\] ' "$log" | tail -n 1 | tr -d '[] ' || true)
-        if [[ -n $counts ]]; then
-            ready=${counts%/*} total=${counts#*/} rest=
-            # The first few files say nothing about the rest.
-            ((ready * 10 < total)) ||
-                rest=", about $(((passed * (total - ready) / ready + 59) / 60)) min to go"
-            say "$name: compiled $ready of $total files in $(clock $passed)$rest"
-        else
-            say "$name: $(clock $passed) so far;" \
-                "$(tail -n 1 "$log" | tr -d '\r' | sed 's/^ *//' | cut -c 1-70)"
-        fi
-    done
-}
-
-# give_up NAME: say in a few lines what went wrong.
-give_up() {
-    local name=$1 log=$STATE/$1.log
-    {
-        echo "error: $name failed:"
-        { grep -E '([Ee]rror|ERROR|fatal|FAILED)[: ]|Killed|No space left' "$log" ||
-            tail -n 5 "$log"; } | awk '!seen[$0]++' | cut -c 1-200 | tail -n 8 | sed 's/^ */    /'
-        if grep -qE 'Killed|out of memory' "$log"; then
-            echo 'It ran out of memory: MAX_JOBS=1 bash tools/setup.sh'
-        elif grep -q 'Python.h: No such file' "$log"; then
-            echo "Python's headers are missing (Debian, Ubuntu: apt-get install python3-dev)"
-        elif grep -q 'No space left' "$log"; then
-            echo 'The disk is full.'
-        elif grep -qE 'No matching distribution|Connection|timed out|name resolution' "$log"; then
-            echo 'The package index does not answer, or lacks it: see "pip config list".'
-            [[ $(age "$PY") != new ]] ||
-                echo "Or it does not support Python $(python_version "$PY") yet: $WAY_OUT"
-        elif [[ $name == mmcv ]] && ! command -v "${CXX:-c++}" >/dev/null; then
-            echo "There is no C++ compiler (${CXX:-c++}; Debian, Ubuntu: apt-get install g++)"
-        fi
-        echo "log: $log"
-    } >&2
-    exit 1
 }
 
 # --- CUDA ------------------------------------------------------------------------------------

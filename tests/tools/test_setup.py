@@ -35,7 +35,8 @@ def setup(tmp_path, repository):
     """Calls a copy of the script, whose repository is a folder with a blank in its name."""
     root = tmp_path / 'a clone'
     (root / 'tools').mkdir(parents=True)
-    shutil.copy(repository / 'tools' / 'setup.sh', root / 'tools')
+    for name in ('setup.sh', 'setup_steps.sh'):
+        shutil.copy(repository / 'tools' / name, root / 'tools')
 
     def call(*arguments: str, cwd: Path = tmp_path, path: Path | None = None, **env: str):
         command = ['/bin/bash', str(root / 'tools' / 'setup.sh'), *arguments]
@@ -137,7 +138,7 @@ def test_a_folder_that_is_no_environment_is_left_alone(setup):
     mine = setup.root / '.venv' / 'notes.txt'
     mine.parent.mkdir()
     mine.write_text('mine', encoding='utf-8')
-    assert 'is no virtual environment' in one_line(setup())
+    assert 'is not a virtual environment' in one_line(setup())
     assert mine.read_text(encoding='utf-8') == 'mine'
 
 
