@@ -6,7 +6,6 @@ import ast
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import mmdet_multigrain
@@ -30,7 +29,6 @@ LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 LAZY = {('taxonomy', 'coco'), ('taxonomy', 'converters')}
 TORCH = ('torch', 'mmcv', 'mmengine', 'mmdet')
 LIGHT = ('utils', 'taxonomy', 'coco')
-HEAVY = ('seeding.py',)  # seeds torch's generators; nothing in the light rooms imports it
 
 
 def room_of(path: Path) -> str:
@@ -127,7 +125,7 @@ def test_light_rooms_load_no_torch():
         '.'.join(path.relative_to(PACKAGE.parent).with_suffix('').parts)
         for room in LIGHT
         for path in sorted((PACKAGE / room).rglob('*.py'))
-        if path.name not in ('__init__.py', *HEAVY)
+        if path.name != '__init__.py'
     ]
     assert modules
     code = (
@@ -138,12 +136,9 @@ def test_light_rooms_load_no_torch():
 
 
 def test_importing_the_taxonomy_is_fast():
-    def seconds(code: str) -> float:
-        start = time.perf_counter()
-        run(code)
-        return time.perf_counter() - start
-
-    best, bare = (
-        min(seconds(code) for _ in range(3)) for code in ('import mmdet_multigrain.taxonomy', '')
+    # CPU time, the least of several: other processes on the machine add nothing to it, or little.
+    code = (
+        'import time\nstart = time.process_time()\nimport mmdet_multigrain.taxonomy\n'
+        'print(time.process_time() - start)'
     )
-    assert best - bare < 0.15
+    assert min(float(run(code)) for _ in range(5)) < 0.15

@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from enum import IntEnum
 
 import numpy as np
-import torch
 
 Entropy = tuple[int, ...]
 
@@ -52,6 +51,8 @@ def seed_generators(entropy: Entropy, *, devices: bool = True) -> None:
         devices: Whether to seed the generators of all devices, or the CPU's only. Defaults to
             True.
     """
+    import torch  # not at the top: this room is imported where nobody needs torch
+
     words = np.random.SeedSequence(entropy).generate_state(8)
     random.seed(int(words[0]) << 32 | int(words[1]))
     np.random.seed(words[2:6])
@@ -64,7 +65,9 @@ def seed_generators(entropy: Entropy, *, devices: bool = True) -> None:
 
 @contextlib.contextmanager
 def drawing_from(entropy: Entropy) -> Iterator[None]:
-    """Draw from a stream for a while, on the CPU; afterward all goes on as if nothing was."""
+    """Draw from a stream for a while, on the CPU; the generators' states are restored afterward."""
+    import torch
+
     before = random.getstate(), np.random.get_state(), torch.get_rng_state()
     seed_generators(entropy, devices=False)
     try:
