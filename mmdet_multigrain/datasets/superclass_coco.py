@@ -64,6 +64,8 @@ class SuperclassCocoDataset(CocoDataset):
         taxonomy (Taxonomy): The taxonomy.
         box_counts (list[int]): Boxes of each class, crowds not counted, in the images that
             `filter_cfg` leaves.
+        empty_counts (tuple[int, int]): Images without objects that `filter_cfg` leaves, and those
+            that it drops.
 
     Raises:
         MultigrainError: The taxonomy is missing or does not match the file, no image is left, or
@@ -101,6 +103,7 @@ class SuperclassCocoDataset(CocoDataset):
                 "or a 'taxonomy' of its own; leave both out, the argument `taxonomy` gives them"
             )
         self.box_counts = [0] * self.taxonomy.num_classes
+        self.empty_counts = 0, 0
         self._num_left_out = 0
         # CocoDataset builds its reader as self.COCOAPI(path).
         self.COCOAPI = functools.partial(
@@ -139,6 +142,8 @@ class SuperclassCocoDataset(CocoDataset):
         images = super().filter_data()
         if not self.test_mode and (self.filter_cfg or {}).get('filter_empty_gt', False):
             images = [image for image in images if image['instances']]
+        empty, kept = (sum(not i['instances'] for i in part) for part in (self.data_list, images))
+        self.empty_counts = kept, empty - kept
         if not images:
             raise AnnotationError(
                 f'{self.ann_file}: no image is left of {len(self.data_list)}; each has no usable '

@@ -11,7 +11,7 @@ from pathlib import Path
 import mmdet_multigrain
 
 # Other versions of these may compute or draw other numbers.
-PACKAGES = ('torch', 'numpy', 'mmcv', 'mmdet', 'mmengine')
+PACKAGES = ('torch', 'numpy', 'mmcv', 'mmdet', 'mmengine', 'mmdet_multigrain')
 
 
 def versions() -> dict[str, str]:

@@ -12,7 +12,7 @@ from mmdet.registry import TRANSFORMS
 from mmengine.dataset import BaseDataset
 
 from mmdet_multigrain.datasets import SeededDataset
-from mmdet_multigrain.engine.hooks.preflight_hook import inner_datasets
+from mmdet_multigrain.engine.data_access import inner_datasets
 from mmdet_multigrain.engine.runner.positions import begin_at
 from mmdet_multigrain.engine.runner.runner import MultigrainRunner
 

@@ -118,7 +118,9 @@ def test_what_is_left_out_is_counted_once(content, build, log):
         'boxes, or smaller than filter_cfg.min_size); left out 3 boxes (outside the image, '
         'smaller than a pixel, or marked ignore)'
     ]
-    assert list(samples(build(content))) == [11, 12, 13]
+    assert dataset.empty_counts == (0, 1)
+    whole = build(content)
+    assert list(samples(whole)) == [11, 12, 13] and whole.empty_counts == (1, 0)
     assert list(samples(build(content, test_mode=True, filter_cfg=dict(filter_empty_gt=True)))) == [
         11,
         12,

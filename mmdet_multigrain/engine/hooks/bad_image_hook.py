@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
 from typing import Any
 
 from mmdet.registry import HOOKS
@@ -11,6 +11,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmdet_multigrain.datasets.superclass_coco import SKIPPED
+
+from ..data_access import samples_of
 
 _SHOWN = 5  # images that the log names when they are first met
 _COUNTS = 'skipped_images'  # in the message hub, which checkpoints keep
@@ -25,13 +27,9 @@ class BadImageHook(Hook):
     """
 
     def after_train_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: Any = None,
-        outputs: Mapping[str, Any] | None = None,
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Note what the batch stands for."""
+        """Count the images whose place the samples of the batch took."""
         for sample in samples_of(data_batch):
             for path, problem in sample.get(SKIPPED, {}).items():
                 counts = dict(runner.message_hub.runtime_info.get(_COUNTS, {}))
@@ -44,10 +42,9 @@ class BadImageHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Say how many images were left out, over all processes."""
-        counts: dict[str, int] = {}
+        counts: Counter[str] = Counter()
         for part in all_gather_object(runner.message_hub.runtime_info.get(_COUNTS, {})):
-            for path, count in part.items():
-                counts[path] = counts.get(path, 0) + count
+            counts.update(part)
         if counts:
             runner.logger.warning(
                 f'{len(counts)} image(s) could not be used and were left out '
@@ -55,11 +52,3 @@ class BadImageHook(Hook):
                 + (', ...' if len(counts) > _SHOWN else '')
                 + '; check the data set to find all of them'
             )
-
-
-def samples_of(batch: Any) -> Iterator[Any]:
-    """The data samples of a batch, also where several pipelines make one each."""
-    if isinstance(batch, Mapping):
-        samples = batch.get('data_samples', ())
-        for part in samples.values() if isinstance(samples, Mapping) else (samples,):
-            yield from part or ()

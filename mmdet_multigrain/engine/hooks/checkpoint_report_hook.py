@@ -21,11 +21,11 @@ from ..checkpoint.read import (
     other_groups,
     trained_on,
 )
-from .preflight_hook import inner_datasets
+from ..data_access import inner_datasets
 
 # One branch or predictor is a useful unit; a ResNet block is not.
 _DEPTH = {'backbone': 1, 'neck': 1, 'rpn_head': 1}
-# What a run goes on from, beside its weights. The best checkpoint has no optimizer.
+# What a run goes on from, in addition to its weights. The best checkpoint has no optimizer.
 _STATE = ('meta', 'message_hub', 'optimizer')
 
 

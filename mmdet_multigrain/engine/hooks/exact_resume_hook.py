@@ -14,27 +14,27 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from mmdet_multigrain.datasets.samplers import ExactAspectRatioBatchSampler
 from mmdet_multigrain.utils.errors import CheckpointError
 
+from ..data_access import inner_datasets
 from ..fingerprints import file_digest, versions
 from ..runner.positions import VALIDATED, between_steps, run_seed
 from ..runner.process_buffers import Buffers, gather_buffers, set_buffers
-from .preflight_hook import inner_datasets
 
 KEY = 'exact_resume'  # in the 'meta' of a checkpoint
-BUFFERS = 'process_buffers'  # beside it
+BUFFERS = 'process_buffers'  # next to 'meta'
 
 
 @HOOKS.register_module()
 class ExactResumeHook(Hook):
     """Save seed, processes, batch and data with a checkpoint; compare them when resuming.
 
-    Other processes or batches see other images in another order, so the resumed run would not be
-    the one that was interrupted. The seed is taken over from the checkpoint.
+    With another number of processes or another batch size the images come in another order, so
+    the resumed run would not be the interrupted one. The seed comes from the checkpoint.
 
     Args:
-        allow_world_size_change: Whether to go on with another number of processes or another
-            batch size. The order of the images is then a new one, from the same iteration on.
-            Defaults to False.
-        allow_data_change: Whether to go on with other training images or annotations. Defaults to
+        allow_world_size_change: Resume with another number of processes or another batch size;
+            the images then come in a new order. Defaults to False.
+        allow_data_change: Resume with other training images or annotations. Defaults to False.
+        allow_length_change: Resume with another number of iterations or epochs. Defaults to
             False.
 
     Raises:
@@ -126,7 +126,7 @@ class ExactResumeHook(Hook):
 
 
 def run_facts(runner: Runner) -> dict[str, Any]:
-    """What must be equal for a run to go on exactly, beside the seed; plain values."""
+    """What must be equal, apart from the seed, for a run to go on exactly; plain values."""
     batches = runner.train_dataloader.batch_sampler
     dataset = runner.train_dataloader.dataset
     shapes = None

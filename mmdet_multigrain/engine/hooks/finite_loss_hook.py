@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 
 from mmdet_multigrain.utils.errors import LossError
 
-from .bad_image_hook import samples_of
+from ..data_access import samples_of
 
 _SHOWN = 8  # images that the message names
 
@@ -22,14 +22,10 @@ _SHOWN = 8  # images that the message names
 class FiniteLossHook(Hook):
     """Stop at the first loss that is NaN or infinite, and save no weights that are.
 
-    The losses are read where MMEngine has just put them for its log, as numbers of Python, so
-    that the device need not be waited for once more. By then the optimizer has made its step; the
-    checkpoint to go on from is the last one that was saved.
-
-    A process knows its own losses only, but its gradients reach the weights of all. So whichever
-    process saves looks at the weights first.
-
-    Gradients that overflow in half precision are no error: the loss scale deals with them.
+    The losses are those that MMEngine has just logged, so there is no further wait for the device.
+    By then the optimizer has made its step; training can resume from the last saved checkpoint. A
+    process knows its own losses only, but its gradients reach all weights, so the process that
+    saves checks the weights first. The loss scale handles overflows in half precision.
 
     Raises:
         LossError: While training.
@@ -38,18 +34,11 @@ class FiniteLossHook(Hook):
     priority = 'HIGH'  # after RuntimeInfoHook, before all that logs, averages and saves
 
     def after_train_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: Any = None,
-        outputs: Mapping[str, Any] | None = None,
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Look at the losses of this iteration."""
-        bad = {
-            name: value
-            for name, value in _losses(runner, outputs or {})
-            if not math.isfinite(value)
-        }
+        losses = _losses(runner, outputs or {})
+        bad = {name: value for name, value in losses if not math.isfinite(value)}
         if not bad:
             return
         terms = ', '.join(f'{name} is {value}' for name, value in bad.items())

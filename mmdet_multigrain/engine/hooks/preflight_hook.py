@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from mmdet.models.roi_heads.mask_heads import FusedSemanticHead
@@ -16,6 +15,8 @@ from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError
 from mmdet_multigrain.utils.table import Column, Table
 
+from ..data_access import inner_datasets
+
 
 @HOOKS.register_module()
 class PreflightHook(Hook):
@@ -25,7 +26,7 @@ class PreflightHook(Hook):
     RoI head and every data set, else the run stops before its first iteration.
 
     Raises:
-        ValueError: If they do not agree.
+        ConfigError: They do not agree.
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -38,8 +39,8 @@ class PreflightHook(Hook):
         if 'taxonomy' in parts[0].metainfo:
             taxonomy = Taxonomy.load(parts[0].metainfo['taxonomy'])
             files = ', '.join(map(_source, parts))
-            table = class_table(taxonomy, box_counts(dataset))
-            runner.logger.info(f'Classes of {files}:\n{table}')
+            lines = [class_table(taxonomy, box_counts(dataset)), *empty_line(dataset)]
+            runner.logger.info('\n'.join([f'Classes of {files}:', *lines]))
         runner.logger.info(length_line(runner))
         runner.logger.info(learning_rate_line(runner))
 
@@ -55,7 +56,7 @@ def check_data(model: nn.Module, dataset: Any) -> None:
 
 
 def check_heads(model: nn.Module, metainfo: dict[str, Any], *, source: str) -> None:
-    """Raise a one-line ValueError if a RoI head of `model` does not fit the data's classes."""
+    """Raise a one-line ConfigError if a RoI head of `model` does not fit the data's classes."""
     model = model.module if is_model_wrapper(model) else model
     classes = tuple(metainfo['classes'])
     taxonomy = metainfo.get('taxonomy')
@@ -157,15 +158,13 @@ def box_counts(dataset: Any) -> list[int] | None:
     return None if None in counts else [sum(column) for column in zip(*counts, strict=True)]
 
 
-def inner_datasets(dataset: Any) -> Iterator[Any]:
-    """The data sets below RepeatDataset, ClassBalancedDataset, ConcatDataset and the like."""
-    if hasattr(dataset, 'datasets'):
-        for part in dataset.datasets:
-            yield from inner_datasets(part)
-    elif hasattr(dataset, 'dataset'):
-        yield from inner_datasets(dataset.dataset)
-    else:
-        yield dataset
+def empty_line(dataset: Any) -> list[str]:
+    """One line on the photos without objects, for below the class table; none if unknown."""
+    counts = [getattr(part, 'empty_counts', None) for part in inner_datasets(dataset)]
+    if None in counts:
+        return []
+    kept, dropped = (sum(column) for column in zip(*counts, strict=True))
+    return [f'Photos without objects: {kept} kept as negatives, {dropped} left out']
 
 
 def _source(dataset: Any) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import platform
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,9 +15,8 @@ import mmdet_multigrain
 from mmdet_multigrain.evaluation import RunRecord
 from mmdet_multigrain.evaluation.metrics.multi_grained_coco_metric import MultiGrainedCocoMetric
 
-from .preflight_hook import inner_datasets
-
-PACKAGES = ('torch', 'mmengine', 'mmcv', 'mmdet', 'mmdet_multigrain', 'numpy')
+from ..data_access import inner_datasets
+from ..fingerprints import versions
 
 
 @HOOKS.register_module()
@@ -61,18 +58,10 @@ class RunRecordHook(Hook):
                 metric.run = record
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of `PACKAGES`, as they are imported."""
-    found = {'python': platform.python_version()}
-    for name in PACKAGES:
-        found[name] = str(importlib.import_module(name).__version__)
-    return found
-
-
 def git_revision(folder: Path) -> str | None:
     """Revision of the checkout that a folder is in, "+" behind it if files were changed.
 
-    None where it is none, or git is not there.
+    None outside a checkout, or without git.
     """
 
     def git(*arguments: str) -> str:

@@ -320,6 +320,12 @@ def test_before_training(garments):
     assert table == f'Classes of train.json:\n{class_table(garments, train.box_counts)}'
     assert length == 'Run of 120 iterations with 3 images each: 36 epochs of 10 images'
     assert rate.startswith('Learning rate 0.005 ')
+    train.empty_counts = 2, 3
+    runner.messages.clear()
+    hook.before_train(runner)
+    assert runner.messages[0].splitlines()[-1] == (
+        'Photos without objects: 2 kept as negatives, 3 left out'
+    )
     runner = runner_of(garments, train=train, val=data(garments.ungrouped(), 'val.json'))
     with pytest.raises(ValueError, match="'shirt' belongs to 'top' .* in val.json"):
         hook.before_train(runner)
