@@ -6,13 +6,14 @@ cannot be listed in `_base_` next to a model and a schedule; `merge_options` mer
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mmdet_multigrain.configs import config_folder
 from mmdet_multigrain.utils.errors import ConfigError
+from mmdet_multigrain.utils.messages import did_you_mean
+from mmdet_multigrain.utils.nested import leaves
 
 FOLDER = config_folder() / '_base_' / 'speed'
 
@@ -39,7 +40,7 @@ def merge_options(cfg: Any, names: Sequence[str], *, folder: Path = FOLDER) -> N
     for name in dict.fromkeys(name.replace('_', '-') for name in names):
         overlay = Config.fromfile(_file(name, folder)).to_dict()
         hooks = overlay.pop('custom_hooks', [])
-        for key, value in _leaves(overlay):
+        for key, value in leaves(overlay):
             other, others_value = set_by.setdefault(key, (name, value))
             if value != others_value:
                 raise ConfigError(f'--speed: {other} and {name} both set {key}; choose one')
@@ -52,16 +53,6 @@ def _file(name: str, folder: Path) -> Path:
     path = folder / f'{name.replace("-", "_")}.py'
     if not path.is_file():
         known = option_names(folder)
-        close = difflib.get_close_matches(name, known, n=2)
-        hint = f'did you mean {" or ".join(close)}?' if close else f'there are {", ".join(known)}'
-        raise ConfigError(f'--speed {name}: no such option; {hint}')
+        hint = did_you_mean(name, known, f'there are {", ".join(known)}')
+        raise ConfigError(f'--speed {name}: no such option{hint}')
     return path
-
-
-def _leaves(value: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, Any]]:
-    """Dotted keys and values of a nested mapping."""
-    for key, item in value.items():
-        if isinstance(item, Mapping):
-            yield from _leaves(item, f'{prefix}{key}.')
-        else:
-            yield prefix + key, item

@@ -71,7 +71,7 @@ def test_a_config_can_name_its_options(tmp_path):
 @pytest.mark.parametrize(
     ('names', 'message'),
     [
-        (['amp-bf'], '--speed amp-bf: no such option; did you mean amp-bf16 or amp-fp16?'),
+        (['amp-bf'], "--speed amp-bf: no such option; did you mean 'amp-bf16'?"),
         (['quick'], 'there are amp-bf16, amp-fp16, channels-last'),
         (['amp-fp16', 'amp-bf16'], 'amp-fp16 and amp-bf16 both set optim_wrapper.type'),
     ],

@@ -16,7 +16,7 @@ from pathlib import Path
 from mmdet_multigrain.checks import report
 from mmdet_multigrain.checks.dataset import Checked, check_files, load_files, load_photos
 from mmdet_multigrain.checks.fix import Fixed, repair
-from mmdet_multigrain.launch import escape_unknown_letters, run_tool
+from mmdet_multigrain.launch import escape_unknown_letters, run_tool, whole_number
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import CheckError
 from mmdet_multigrain.utils.files import dump_json, open_whole, write_whole
@@ -74,7 +74,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--examples',
-        type=int,
+        type=whole_number(0),
         default=3,
         metavar='N',
         help='of each finding (default: %(default)s)',
@@ -82,7 +82,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--strict', action='store_true', help='warnings count as errors')
     parser.add_argument(
         '--workers',
-        type=int,
+        type=whole_number(1),
         metavar='N',
         help='processes that read photos (default: one for each core)',
     )
@@ -91,8 +91,6 @@ def parse_args() -> argparse.Namespace:
         parser.error('--full-decode needs --images DIR')
     if args.val_images and not (args.val and args.images):
         parser.error('--val-images needs VAL.json and --images DIR')
-    if args.examples < 0 or args.workers is not None and args.workers < 1:
-        parser.error('--examples and --workers are numbers of things; give a positive one')
     return args
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -17,6 +16,7 @@ from tqdm import tqdm
 from mmdet_multigrain import launch
 from mmdet_multigrain.utils.errors import ConfigError
 from mmdet_multigrain.utils.images import READABLE_SUFFIXES
+from mmdet_multigrain.utils.parallel import chunked
 
 
 def parse_args() -> argparse.Namespace:
@@ -75,11 +75,6 @@ def picture_of(name: Path, folder: Path) -> Path:
     return folder / (name if known else name.with_name(f'{name.name}.png'))
 
 
-def batches(items: Sequence[Path], size: int) -> Iterator[Sequence[Path]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
-
-
 def main() -> None:
     args = parse_args()
     pictures = args.out / 'pictures'
@@ -101,7 +96,7 @@ def main() -> None:
         )
     images, unreadable = [], []
     with tqdm(total=len(names), unit='image') as progress:
-        for batch in batches(names, args.batch_size):
+        for batch in chunked(names, args.batch_size):
             samples = {}
             for name in batch:
                 try:

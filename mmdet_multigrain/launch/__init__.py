@@ -1,7 +1,6 @@
 """Start-up that the command lines share, so that tools/ stays thin.
 
-Here belongs what must happen before a Runner exists: arguments, configs, processes, and errors in
-one line. Nothing in it is registered with MMDetection.
+What must happen before a Runner exists: arguments, configs, processes, and errors in one line.
 """
 
 from .arguments import (

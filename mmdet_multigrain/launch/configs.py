@@ -5,7 +5,6 @@ Loading one either succeeds or raises one line that says what may have been mean
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from mmdet_multigrain.speed import merge_options
 from mmdet_multigrain.utils.errors import ConfigError
+from mmdet_multigrain.utils.messages import did_you_mean
 
 from .errors import TRACEBACK_VARIABLE
 from .imports import quiet_imports
@@ -44,20 +44,21 @@ def load_config(
 
     Args:
         path (str | Path): Config file.
-        cfg_options (Mapping, optional): Overrides by dotted key, as from --cfg-options. The keys
-            of the resolver (`data_root`, `taxonomy`, `epochs`, ...) are among them.
+        cfg_options (Mapping, optional): Overrides by dotted key, as from --cfg-options, including
+            the resolver's keys (`data_root`, `taxonomy`, `epochs`, ...).
         speed (Sequence[str]): Names of options for faster training, as from --speed.
-        launcher (str, optional): What starts the processes of the run; `epochs` are divided among
-            them. Default: as the config says.
-        checkpoint (str, optional): Checkpoint to test or predict with. If the config leaves the
-            taxonomy open, the checkpoint gives it.
+        launcher (str, optional): What starts the processes, among which `epochs` are divided.
+            Default: the config's.
+        checkpoint (str, optional): Checkpoint to test or predict with; it gives the taxonomy that
+            the config leaves open.
 
     Returns:
         mmengine.config.Config: The config; its modules are imported.
 
     Raises:
-        ValueError: If there is no such config, if it cannot be loaded, or if nothing reads an
-            override; the message says what may have been meant.
+        ConfigError: The config does not exist or cannot be loaded, or nothing reads an override;
+        the
+            message says what may have been meant.
     """
     with quiet_imports():
         import mmdet.datasets
@@ -132,9 +133,8 @@ def _check_options(
                 f'--cfg-options {option}: {key!r} is a variable of {path}, used only while it '
                 f'is read; set {places}'
             )
-        close = difflib.get_close_matches(key, read, n=1)
-        hint = f'did you mean {close[0]!r}?' if close else 'no part of a run reads it'
-        raise ConfigError(f'--cfg-options {option}: {path} has no {key!r}; {hint}')
+        hint = did_you_mean(key, sorted(read), 'no part of a run reads it')
+        raise ConfigError(f'--cfg-options {option}: {path} has no {key!r}{hint}')
 
 
 def _places(cfg: Mapping[str, Any], name: str, prefix: str = '') -> Iterator[str]:

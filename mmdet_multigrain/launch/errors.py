@@ -69,8 +69,8 @@ def _is_one_of_several() -> bool:
 def _end_now(status: int) -> NoReturn:
     """End this process without taking the interpreter apart.
 
-    The threads of a process group outlive the interpreter's own state: every so many runs one of
-    them asks for it too late and the process, its work done, is ended by SIGABRT.
+    The threads of a process group outlive the interpreter's state; now and then one of them asks
+    for it too late, and SIGABRT ends a process whose work is done.
     """
     atexit._run_exitfuncs()
     sys.stdout.flush()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 from mmdet_multigrain.utils.errors import ConfigError
+from mmdet_multigrain.utils.messages import did_you_mean
 
 
 def check_file(path: str | Path, what: str) -> Path:
@@ -14,21 +14,14 @@ def check_file(path: str | Path, what: str) -> Path:
     if path.is_dir():
         raise ConfigError(f'{path}: this is a folder; name a {what} in it')
     if not path.is_file():
-        raise ConfigError(f'{path}: no such {what}{_nearest(path)}')
+        # Of a folder that does not exist, `glob` gives nothing.
+        names = (item.name for item in sorted(path.parent.glob(f'*{path.suffix}')))
+        hint = did_you_mean(path.name, names, 'check the path')
+        raise ConfigError(f'{path}: no such {what}{hint}')
     return path
 
 
 def check_checkpoint(path: str | Path) -> None:
-    """Raise a one-line ValueError if a checkpoint is a file that is not there; URLs may be."""
+    """Raise a one-line ValueError for a missing checkpoint file; URLs are not looked up."""
     if '://' not in str(path):
         check_file(path, 'checkpoint')
-
-
-def _nearest(path: Path) -> str:
-    names = (
-        sorted(item.name for item in path.parent.glob(f'*{path.suffix}'))
-        if path.parent.is_dir()
-        else []
-    )
-    close = difflib.get_close_matches(path.name, names, n=3, cutoff=0.4)
-    return f'; did you mean {" or ".join(close)}?' if close else '; check the path'

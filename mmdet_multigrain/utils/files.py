@@ -32,10 +32,7 @@ def is_absolute(name: str) -> bool:
 
 
 def leaves_folder(name: str) -> bool:
-    """Whether a file name, appended to a folder, leads out of it, on any system.
-
-    Links on the disk are not resolved: whoever made them decides where they lead.
-    """
+    """Whether a file name, appended to a folder, leads out of it, on any system (links aside)."""
     if is_absolute(name):
         return True
     return '..' in name and os.path.normpath(name.replace('\\', '/')).split('/')[0] == '..'
@@ -53,7 +50,7 @@ def load_json(
     Args:
         path: The file.
         allow_nan: Read `NaN` and `Infinity`, which Python writes but JSON does not have.
-        max_bytes: Of the largest file that is read; default: what memory holds.
+        max_bytes: Size of the largest file that is read; default: no limit.
 
     Raises:
         OSError: The file cannot be read, or is too large.
@@ -63,11 +60,7 @@ def load_json(
 
 
 def read_bytes(path: str | os.PathLike[str], max_bytes: int | None = None) -> bytes:
-    """The content of a file.
-
-    Args:
-        path: The file.
-        max_bytes: Of the largest that is read; default: there is no limit.
+    """The content of a file, up to `max_bytes` large.
 
     Raises:
         OSError: It cannot be read, is too large, or memory does not hold it.
@@ -130,16 +123,14 @@ def _naming(target: Path) -> Iterator[None]:
 def open_whole(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator[_Writer]:
     """Write a file in pieces that appears whole or not at all.
 
-    The content goes to a temporary file next to the target, which is renamed when the block ends
-    without an error. An existing file stays until then, and for good when the block raises. The
-    temporary name starts with a dot and ends with `.tmp`; only a killed process leaves one behind.
-    Missing folders are made, and removed again on an error.
+    The content goes to a temporary file next to the target (`.NAME.PID.tmp`), which is renamed when
+    the block ends. If the block raises, an existing file stays and missing folders, which are made,
+    are removed again; only a killed process leaves its temporary file behind.
 
     Args:
         path: The file.
-        sync: Wait until the content is on the disk before it gets its name, and then for the
-            name, so that it is whole and there after a power cut, too. Costs milliseconds for
-            each file.
+        sync: Wait until content and name are on the disk, so that the file survives a power cut;
+            costs milliseconds for each file.
 
     Yields:
         An object with the method `write(bytes)`.
@@ -191,13 +182,13 @@ def _sync_folder(folder: Path) -> None:
 def remove_leftovers(
     folder: str | os.PathLike[str], *, suffix: str | tuple[str, ...]
 ) -> list[Path]:
-    """Delete what killed processes left of files that were being written by `open_whole`.
+    """Delete the temporary files of `open_whole` that killed processes left right in a folder.
 
-    Not to be called while this process writes there. What a living process writes stays.
+    Not to be called while this process writes there. Files of a living process stay.
 
     Args:
-        folder: Only files right in it are looked at.
-        suffix: Only of files whose names end so, or in one of these.
+        folder: The folder.
+        suffix: Only files with names that end so, or in one of these.
 
     Returns:
         What was deleted.

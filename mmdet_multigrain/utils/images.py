@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 
 from .parallel import chunked, default_workers, map_ordered
+from .progress import progress_bar
 
 IMAGE_SUFFIXES = frozenset({'.jpg', '.jpeg', '.png'})
 READABLE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp')  # of images that detectors read
@@ -33,9 +34,9 @@ _FRAMES = frozenset({0xC0, 0xC1, 0xC2})  # baseline, extended, progressive
 def image_size(path: str | os.PathLike[str], *, folder: int | None = None) -> tuple[int, int]:
     """(width, height) as an image reader sees them, from the file's header only.
 
-    OpenCV, and with it MMDetection, turns an image upright by its EXIF orientation: 5 to 8 swap
-    the sides. Which EXIF data count follows OpenCV 4, too: of a JPEG those of the first APP1
-    segment, of a PNG the first eXIf chunk; XMP never.
+    OpenCV, and with it MMDetection, turns an image upright by its EXIF orientation: 5 to 8 swap the
+    sides. As in OpenCV 4, the first APP1 segment of a JPEG counts, and the first eXIf chunk of a
+    PNG.
 
     Args:
         path: The file.
@@ -59,13 +60,10 @@ def image_size(path: str | os.PathLike[str], *, folder: int | None = None) -> tu
 
 
 def file_problem(path: str | os.PathLike[str]) -> str | None:
-    """What is wrong with an image file that its decoder may not tell, or too late.
+    """What is wrong with an image file that its decoder may not tell, or too late; None if nothing.
 
-    That is: a file cut off before its end, of which some decoders fill up the rest with gray; and
-    one of so many pixels that decoding takes up the memory. Costs two short reads of a good file.
-
-    Returns:
-        A few words without the path; None if nothing is known against the file.
+    That is a file cut off before its end, which some decoders fill up with gray, and one of so many
+    pixels that decoding takes up the memory. Costs two short reads of a good file.
     """
     try:
         width, height = image_size(path)
@@ -145,16 +143,12 @@ def image_sizes(
     Yields:
         (width, height), or what is wrong with the file: one line, without the path.
     """
-    from tqdm import tqdm  # not at the top: processes that only read sizes start sooner
-
     paths = list(paths)
     if workers is None:
         workers = default_workers() if len(paths) > MIN_SHARED else 1
     with (
         map_ordered(_sizes, chunked(paths, CHUNK), workers=workers) as chunks,
-        tqdm(
-            total=len(paths), desc='image sizes', unit='file', mininterval=1, disable=not progress
-        ) as bar,
+        progress_bar(total=len(paths), desc='image sizes', unit='file', show=progress) as bar,
     ):
         for sizes in chunks:
             yield from sizes
@@ -164,10 +158,8 @@ def image_sizes(
 def jpeg_size(head: bytes) -> tuple[int, int] | None:
     """(width, height) as an image reader sees them, from the first bytes of a JPEG, or all.
 
-    Walks from segment to segment (FF, marker, length, content) up to the frame header.
-
-    Returns:
-        None if the bytes end before it, or for what is unusual: a library may know more.
+    Walks from segment to segment (FF, marker, length, content) up to the frame header; None if the
+    bytes end before it, or for an unusual file, which a library may read.
     """
     if not head.startswith(b'\xff\xd8\xff'):
         return None

@@ -52,8 +52,7 @@ def did_you_mean(names: object, known: Iterable[str], otherwise: str = '') -> st
     """The end of a message: `; did you mean 'x'?`, or `; <otherwise>` when nothing is near.
 
     Args:
-        names: The unknown name, or a list of them; of a list, the first of those shown that has a
-            near one counts.
+        names: The unknown name, or a list of them, of which the first with a near one counts.
         known: The names that it may stand for.
         otherwise: The fix when there is no such name.
     """

@@ -1,9 +1,8 @@
 """The same function over many tasks in several processes, results in the order of the tasks.
 
-Small, but neither `concurrent.futures` nor `multiprocessing.Pool`: these wait for ever for a
-worker that is killed while it sends a result, leave workers behind a killed parent, print a
-traceback of each worker at Ctrl-C, and need scripts that start with a guard. Needs neither torch
-nor mmdet; what the work is, the callers know.
+Neither `concurrent.futures` nor `multiprocessing.Pool`: these wait forever for a worker that is
+killed while it sends a result, leave workers behind a killed parent, print a traceback of each
+worker at Ctrl-C, and need scripts that start with a guard. Needs neither torch nor mmdet.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What is wrong with data, counted by kind, with examples: converters and checks report it so.
-
-Only the counting is here; the callers decide what a problem is and what becomes of it.
-"""
+"""Problems with data, counted by kind, with examples, as converters and checks report them."""
 
 from __future__ import annotations
 

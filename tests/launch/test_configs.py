@@ -50,7 +50,7 @@ def test_a_config_with_overrides(configs):
 @pytest.mark.parametrize(
     ('path', 'message'),
     [
-        ('wgroup_r101_fpn_df.py', 'no such config; did you mean wgroup_r101_fpn_df2.py'),
+        ('wgroup_r101_fpn_df.py', "no such config; did you mean 'wgroup_r101_fpn_df2.py'"),
         ('zzz.py', 'no such config; check the path'),
         ('nowhere/a.py', 'no such config; check the path'),
         ('', 'this is a folder; name a config in it'),

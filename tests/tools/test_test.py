@@ -89,7 +89,7 @@ def test_a_checkpoint_of_other_classes(trained, garment_data, config, tmp_path):
 
 def test_a_missing_checkpoint(trained, garment_data, config, tmp_path):
     line = refused(config, trained.work_dir / 'iter_3.pth', tmp_path, garment_data)
-    assert 'iter_3.pth: no such checkpoint; did you mean iter_' in line
+    assert "iter_3.pth: no such checkpoint; did you mean 'iter_" in line
     assert not (tmp_path / 'run').exists()
 
 

@@ -161,7 +161,7 @@ def test_wrong_input_is_answered_in_one_line(
 def test_unknown_config(garment_data, config, tmp_path):
     wrong = config.with_name('wgroop_r18_fpn_synthetic.py')
     line = train(wrong, tmp_path / 'run', garment_data).error()
-    assert 'no such config; did you mean wgroup_r18_fpn_synthetic.py' in line
+    assert "no such config; did you mean 'wgroup_r18_fpn_synthetic.py'" in line
     assert not (tmp_path / 'run').exists()
 
 

@@ -104,4 +104,4 @@ def test_a_misspelt_option_is_one_line(garment_data, config, tmp_path):
     line = call(
         'train', config, '--work-dir', tmp_path, '--speed', 'chanels-last', *options(garment_data)
     ).error()
-    assert line == 'error: --speed chanels-last: no such option; did you mean channels-last?'
+    assert line == "error: --speed chanels-last: no such option; did you mean 'channels-last'?"

@@ -1,8 +1,8 @@
 """Complete a config with what is known only when a run is built: paths, classes, length.
 
 MMEngine evaluates a base config before its child, so a base cannot compute anything from what the
-child sets. Source configs therefore hold None (or `taxonomy='auto'`) wherever a value follows from
-a key at the top level, and `resolve` fills it in. Values that a config sets explicitly stay.
+child sets. Source configs hold None (or `taxonomy='auto'`) wherever a value follows from a key at
+the top level, and `resolve` fills it in. Values that a config sets explicitly stay.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from mmdet_multigrain.models.bbox_heads.multi_branch_bbox_head import MultiBranc
 from mmdet_multigrain.speed import merge_options
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError, MultigrainError, TaxonomyError
+from mmdet_multigrain.utils.nested import dicts
 
 from .run_length import LENGTH_KEYS, reset_schedule, resolve_length, schedule_of
 
@@ -210,7 +211,7 @@ def _dicts_at(cfg: Config, place: str) -> Iterator[MutableMapping[str, Any]]:
     if place.endswith('dataloader'):
         yield from leaf_datasets((cfg.get(place) or {}).get('dataset'))
         return
-    for part in _dicts(cfg.get('model' if place == 'heads' else place)):
+    for part in dicts(cfg.get('model' if place == 'heads' else place)):
         if place.endswith('evaluator') or (place == 'heads') == _is_our_head(part):
             yield part
 
@@ -229,13 +230,3 @@ def _is_our_head(part: Mapping[str, Any]) -> bool:
     kind = part.get('type')
     kind = MODELS.get(kind) if isinstance(kind, str) else kind
     return isinstance(kind, type) and issubclass(kind, MultiBranchBBoxHead)
-
-
-def _dicts(value: Any) -> Iterator[MutableMapping[str, Any]]:
-    """All dicts in nested dicts and lists."""
-    if isinstance(value, MutableMapping):
-        yield value
-        value = list(value.values())
-    if isinstance(value, list | tuple):
-        for item in value:
-            yield from _dicts(item)

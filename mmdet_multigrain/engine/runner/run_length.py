@@ -19,6 +19,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
 from mmdet_multigrain.utils.errors import ConfigError, MultigrainError
+from mmdet_multigrain.utils.nested import dicts
 
 LENGTH_KEYS = ('epochs', 'max_iters')
 _WARM_UP = 0.1  # at most this part of the run
@@ -146,8 +147,9 @@ def _warm_ups(schedule: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
 def _count_images(cfg: Config) -> int:
     """Images of the training data after the filter; they are not loaded."""
     dataset = copy.deepcopy(cfg.train_dataloader.dataset)
-    for part in _with_pipeline(dataset):
-        part['pipeline'] = []
+    for part in dicts(dataset):
+        if 'pipeline' in part:
+            part['pipeline'] = []
     init_default_scope(cfg.get('default_scope') or 'mmdet')
     logger = MMLogger.get_current_instance()
     before, logger.disabled = logger.disabled, True  # the run's own data set reports the same
@@ -155,16 +157,6 @@ def _count_images(cfg: Config) -> int:
         return len(DATASETS.build(dataset))
     finally:
         logger.disabled = before
-
-
-def _with_pipeline(value: Any) -> Iterator[dict]:
-    if isinstance(value, dict):
-        if 'pipeline' in value:
-            yield value
-        value = [item for key, item in value.items() if key != 'pipeline']
-    if isinstance(value, list | tuple):
-        for item in value:
-            yield from _with_pipeline(item)
 
 
 def _get(cfg: Any, name: str) -> Iterator[Any]:

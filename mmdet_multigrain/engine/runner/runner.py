@@ -40,8 +40,6 @@ class MultigrainRunner(Runner):
     """MMEngine's `Runner`, for configs with `runner_type='MultigrainRunner'`.
 
     - The config is completed by `resolve` before it is dumped.
-    - Initial values depend on the seed and the name of a tensor: models share those of the layers
-      that they share. Weights that `init_cfg` or a constructor loads stay.
     - Checkpoints load as weights only. A run resumes from a checkpoint that is complete.
     - Processes that differ in config, data or code do not start. If one ends, the others name it.
     - Several processes run on CPUs, too: with gloo, and DDP without device ids. All of them
@@ -50,10 +48,10 @@ class MultigrainRunner(Runner):
       main process, where `GracefulStopHook` acts on it.
 
     Args:
-        **kwargs: As for MMEngine's `Runner`. With `resume=True` the run continues from
-            `load_from`, or from the last complete checkpoint in the work folder if there is no
-            `load_from`. With `resume='auto'` it continues from that last checkpoint and starts
-            from `load_from` if there is none.
+        **kwargs: As for MMEngine's `Runner`. `resume=True` resumes from `load_from`, or else from
+        the
+            last complete checkpoint in the work folder; `resume='auto'` from that checkpoint, and
+            starts from `load_from` if there is none.
 
     Raises:
         CheckpointError: A checkpoint cannot be read or downloaded, or would run code.

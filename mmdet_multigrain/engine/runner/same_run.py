@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from mmengine.config import Config
 from mmengine.dist import all_gather_object, get_rank
 
 from mmdet_multigrain.utils.errors import LostProcessError, ProcessError
+from mmdet_multigrain.utils.nested import dicts, leaves
 
 from ..fingerprints import code_digest, file_digest, versions
 
@@ -26,17 +27,11 @@ _SECONDS_TO_END = 3.0
 
 @dataclass(frozen=True)
 class Process:
-    """What a process says of itself.
+    """A process of the run."""
 
-    Attributes:
-        host: Its machine.
-        pid: Its number there.
-        facts: What must be the same in all processes, in words, by name.
-    """
-
-    host: str
-    pid: int
-    facts: Mapping[str, str]
+    host: str  # its machine
+    pid: int  # its number there
+    facts: Mapping[str, str]  # what must be the same in all processes, in words, by name
 
 
 def check_same_run(cfg: Config) -> Sequence[Process]:
@@ -50,7 +45,7 @@ def check_same_run(cfg: Config) -> Sequence[Process]:
     """
     config = cfg.to_dict()
     facts = {
-        **{f'config entry {key}': repr(value) for key, value in _entries(config)},
+        **{f'config entry {key}': repr(value) for key, value in leaves(config)},
         **{f'content of {path}': str(file_digest(path)) for path in annotation_files(config)},
         **{f'version of {name}': version for name, version in versions().items()},
         'code of mmdet_multigrain': code_digest(),
@@ -69,21 +64,13 @@ def check_same_run(cfg: Config) -> Sequence[Process]:
 
 
 def annotation_files(config: Mapping[str, Any]) -> list[str]:
-    """Paths of all annotation files that a config names and that are there."""
-    found: list[str] = []
-
-    def search(value: Any) -> None:
-        if isinstance(value, Mapping):
-            if isinstance(path := value.get('ann_file'), str):
-                found.append(os.path.join(value.get('data_root') or '', path))
-            for item in value.values():
-                search(item)
-        elif isinstance(value, list | tuple):
-            for item in value:
-                search(item)
-
-    search(config)
-    return sorted({path for path in found if Path(path).is_file()})
+    """Paths of all annotation files that a config names and that exist."""
+    found = {
+        os.path.join(part.get('data_root') or '', part['ann_file'])
+        for part in dicts(config)
+        if isinstance(part.get('ann_file'), str)
+    }
+    return sorted(path for path in found if Path(path).is_file())
 
 
 def lost_process(error: BaseException, processes: Sequence[Process]) -> LostProcessError | None:
@@ -96,8 +83,7 @@ def lost_process(error: BaseException, processes: Sequence[Process]) -> LostProc
     Returns:
         The error; None if `error` is not that of a collective that lost its other side.
     """
-    is_lost = isinstance(error, torch.distributed.DistError) or 'by peer' in str(error)
-    if not is_lost:
+    if not (isinstance(error, torch.distributed.DistError) or 'by peer' in str(error)):
         return None
     here = [
         (rank, process.pid)
@@ -125,15 +111,6 @@ def _is_alive(pid: int) -> bool:
         return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] not in 'ZX'
     except FileNotFoundError:
         return not Path('/proc').is_dir()
-
-
-def _entries(value: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
-    """Dotted keys and values of a nested mapping."""
-    if isinstance(value, Mapping) and value:
-        for key, item in value.items():
-            yield from _entries(item, f'{prefix}.{key}' if prefix else str(key))
-    else:
-        yield prefix, value
 
 
 def _short(text: str) -> str:

@@ -44,8 +44,8 @@ class StopRequest:
 def begin_worker(worker_id: int, *, seed: int | None, **options: Any) -> None:
     """Begin a worker of a loader; it heeds only the SIGTERM of its own main process.
 
-    Launchers send SIGTERM to all processes of a run, and a run without its workers could not
-    finish its iteration.
+    Launchers send SIGTERM to all processes of a run, which needs its workers to finish its
+    iteration.
 
     Args:
         worker_id: Number of the worker.
