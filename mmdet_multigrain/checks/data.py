@@ -1,8 +1,4 @@
-"""A COCO file to be checked, and what is known of its photos.
-
-Which size of an image is the right one is decided here, since box checks and repair need the same
-answer.
-"""
+"""A COCO file to be checked, what is known of its photos, and which image sizes are right."""
 
 from __future__ import annotations
 

@@ -22,17 +22,11 @@ SPLITS = ('train', 'val')
 
 @dataclass(frozen=True)
 class Checked:
-    """A data set and what was found.
+    """A data set and what was found."""
 
-    Attributes:
-        files: One or two files.
-        taxonomy: The classes, or why there are none.
-        findings: Errors first, then warnings, then notes.
-    """
-
-    files: tuple[CocoData, ...]
-    taxonomy: Taxonomy | str
-    findings: tuple[Finding, ...]
+    files: tuple[CocoData, ...]  # one or two files
+    taxonomy: Taxonomy | str  # the classes, or why there are none
+    findings: tuple[Finding, ...]  # errors first, then warnings, then notes
 
     def count(self, severity: str) -> int:
         """The number of findings of a severity."""

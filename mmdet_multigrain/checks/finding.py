@@ -15,25 +15,17 @@ ERROR, WARNING, NOTE = SEVERITIES = ('error', 'warning', 'note')
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that can be wrong; as a decorator, it takes the function that finds it.
+    """One thing that can be wrong; as a decorator, it takes the function that finds it."""
 
-    Attributes:
-        code: Stable name for scripts.
-        severity: `error`: training or evaluation fails or is wrong. `warning`: perhaps.
-        title: What is found, in the plural.
-        fix: What to do, in one phrase.
-        fixable: A repaired copy is without it.
-        describe: One line about an item that was found; default: the item is that line.
-        find: The items in the order in which they are shown, as a rule row numbers of one table;
-            None if the subject's `check` finds them.
-    """
-
-    code: str
-    severity: str
-    title: str
-    fix: str
-    fixable: bool = False
+    code: str  # stable name for scripts
+    severity: str  # `error`: training or evaluation fails or is wrong. `warning`: perhaps
+    title: str  # what is found, in the plural
+    fix: str  # what to do, in one phrase
+    fixable: bool = False  # a repaired copy is without it
+    # one line about an item that was found; default: the item is that line
     describe: Callable[[CocoData, Any], str] = lambda data, item: item
+    # the items in the order in which they are shown, as a rule row numbers of one table; None
+    # if the subject's `check` finds them
     find: Callable[[CocoData], Sequence[Any]] | None = None
 
     def __call__(self, find: Callable[[CocoData], Sequence[Any]]) -> Check:
@@ -43,19 +35,12 @@ class Check:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found in one file, or between the two.
+    """What a check found in one file, or between the two."""
 
-    Attributes:
-        check: What was checked.
-        split: `train`, `val`, or nothing when it concerns both or there is one file only.
-        count: How often.
-        examples: The first few; each one line with ids and file names.
-    """
-
-    check: Check
-    split: str
-    count: int
-    examples: tuple[str, ...]
+    check: Check  # what was checked
+    split: str  # `train`, `val`, or nothing when it concerns both or there is one file only
+    count: int  # how often
+    examples: tuple[str, ...]  # the first few; each one line with ids and file names
 
 
 def found(

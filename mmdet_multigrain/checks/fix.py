@@ -1,7 +1,7 @@
 """A repaired copy of a COCO file: only what is safe, everything counted, the input untouched.
 
-The checks find the rows; this module decides what becomes of them. What the data leave open (an id
-of several files, boxes drawn for other photos) stays as it is.
+The checks find the rows. What the data leave open (an id of several files, boxes drawn for other
+photos) stays as it is.
 """
 
 from __future__ import annotations
@@ -33,15 +33,10 @@ AREA_OF_BOX = 0.01  # closer than this an area is its box's, and follows when th
 
 @dataclass(frozen=True)
 class Fixed:
-    """A repaired copy.
+    """A repaired copy."""
 
-    Attributes:
-        content: To be written.
-        done: What was done.
-    """
-
-    content: dict[str, Any]
-    done: Done
+    content: dict[str, Any]  # to be written
+    done: Done  # what was done
 
     def encoded(self) -> bytes:
         """The file: strict JSON.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -71,60 +72,46 @@ def text_ids(data: CocoData) -> list[int]:
     return [row for row, image in enumerate(data.images) if isinstance(image.get('id'), str)]
 
 
-def _duplicates(entries: list[dict[str, Any]], name: str, *, same: bool) -> list[int]:
-    """Rows whose id was used before, by an entry of the same name or of another."""
-    first = first_rows(entries)
-    return [
-        row
-        for row in np.flatnonzero(first != np.arange(len(first)))
-        if (entries[row].get(name) == entries[first[row]].get(name)) == same
-    ]
+def _duplicate_checks(name: str, plural: str, *, key: str, files: str, owner: str) -> list[Check]:
+    """Entries listed twice, and ids that several entries share, in the table `plural`."""
+    describe = getattr(CocoData, f'name_{name}')
+
+    def duplicates(data: CocoData, *, same: bool) -> list[int]:
+        """Rows whose id was used before, by an entry with the same `key` or with another."""
+        entries = getattr(data, plural)
+        first = first_rows(entries)
+        return [
+            row
+            for row in np.flatnonzero(first != np.arange(len(first)))
+            if (entries[row].get(key) == entries[first[row]].get(key)) == same
+        ]
+
+    twice = Check(
+        f'{name}-listed-twice',
+        ERROR,
+        f'{plural} listed twice, with the same id and {key.replace("_", " ")}',
+        'remove the second entry',
+        fixable=True,
+        describe=describe,
+        find=functools.partial(duplicates, same=True),
+    )
+    shared = Check(
+        f'{name}-id-shared',
+        ERROR,
+        f'{name} ids that stand for several {files}',
+        f'number {plural} apart; nothing tells which {owner}',
+        describe=describe,
+        find=functools.partial(duplicates, same=False),
+    )
+    return [twice, shared]
 
 
-@Check(
-    'image-listed-twice',
-    ERROR,
-    'images listed twice, with the same id and file name',
-    'remove the second entry',
-    fixable=True,
-    describe=CocoData.name_image,
+duplicate_images, shared_image_ids = _duplicate_checks(
+    'image', 'images', key='file_name', files='files', owner='file the boxes belong to'
 )
-def duplicate_images(data: CocoData) -> list[int]:
-    return _duplicates(data.images, 'file_name', same=True)
-
-
-@Check(
-    'image-id-shared',
-    ERROR,
-    'image ids that stand for several files',
-    'number images apart; nothing tells which file the boxes belong to',
-    describe=CocoData.name_image,
+duplicate_categories, shared_category_ids = _duplicate_checks(
+    'category', 'categories', key='name', files='names', owner='class the boxes have'
 )
-def shared_image_ids(data: CocoData) -> list[int]:
-    return _duplicates(data.images, 'file_name', same=False)
-
-
-@Check(
-    'category-listed-twice',
-    ERROR,
-    'categories listed twice, with the same id and name',
-    'remove the second entry',
-    fixable=True,
-    describe=CocoData.name_category,
-)
-def duplicate_categories(data: CocoData) -> list[int]:
-    return _duplicates(data.categories, 'name', same=True)
-
-
-@Check(
-    'category-id-shared',
-    ERROR,
-    'category ids that stand for several names',
-    'number categories apart; nothing tells which class the boxes have',
-    describe=CocoData.name_category,
-)
-def shared_category_ids(data: CocoData) -> list[int]:
-    return _duplicates(data.categories, 'name', same=False)
 
 
 @Check(

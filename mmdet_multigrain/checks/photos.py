@@ -1,7 +1,4 @@
-"""Reading the photos of a data set: sizes, damage, and which files have the same content.
-
-The checks decide what that means for a data set.
-"""
+"""Reading the photos of a data set: sizes, damage, and which files have the same content."""
 
 from __future__ import annotations
 
@@ -13,10 +10,9 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tqdm import tqdm
-
 from mmdet_multigrain.utils.images import image_size, image_sizes
 from mmdet_multigrain.utils.parallel import default_workers, map_ordered
+from mmdet_multigrain.utils.progress import progress_bar
 
 TAIL_BYTES = 1024  # of an equally large file; photos differ here, their headers may not
 HASH_CHUNK = 1 << 20
@@ -24,19 +20,13 @@ HASH_CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Photo:
-    """What is known of a photo.
+    """What is known of a photo."""
 
-    Attributes:
-        path: The file.
-        size: (width, height) as OpenCV reads it, or None if it cannot be read.
-        problem: Why not; nothing if the file is not there at all.
-        turned: EXIF says that the sides are swapped.
-    """
-
-    path: str
+    path: str  # the file
+    # (width, height) as OpenCV reads it, or None if it cannot be read
     size: tuple[int, int] | None = None
-    problem: str = ''
-    turned: bool = False
+    problem: str = ''  # why not; nothing if the file is not there at all
+    turned: bool = False  # EXIF says that the sides are swapped
 
     @property
     def is_absent(self) -> bool:
@@ -68,16 +58,10 @@ def read_photos(
     if full_decode:
         workers = default_workers() if workers is None else workers
         with map_ordered(_decoded_size, paths, workers=workers) as results:
-            sizes = list(
-                tqdm(
-                    results,
-                    total=len(paths),
-                    desc='decoding',
-                    unit='file',
-                    mininterval=1,
-                    disable=not progress,
-                )
+            bar = progress_bar(
+                results, total=len(paths), desc='decoding', unit='file', show=progress
             )
+            sizes = list(bar)
     else:
         sizes = image_sizes(paths, workers=workers, progress=progress)
     return {
@@ -159,14 +143,8 @@ def equal_files(
         (_tail, 'file ends'),
         (_content, 'file contents'),
     ):
-        with tqdm(
-            total=sum(len(a) + len(b) for a, b in groups),
-            desc=name,
-            unit='file',
-            delay=1,
-            mininterval=1,
-            disable=not progress,
-        ) as bar:
+        total = sum(len(a) + len(b) for a, b in groups)
+        with progress_bar(total=total, desc=name, unit='file', delay=1, show=progress) as bar:
             groups = [part for group in groups for part in _split(group, key, bar.update)]
     for of_first, of_second in groups:
         # Copies within one collection are no concern here: each is shown with one counterpart.

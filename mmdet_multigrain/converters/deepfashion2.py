@@ -5,9 +5,8 @@ The release has one annotation file per image::
     ROOT/{train,validation}/image/000001.jpg
     ROOT/{train,validation}/annos/000001.json
 
-with the keys `source`, `pair_id` and `item1`, `item2`, ... Here is what concerns a split
-as a whole: its folders, processes, and whether there is anything to do. What is in a file is
-`deepfashion2_items`'s; class names come from the taxonomy `deepfashion2`.
+with the keys `source`, `pair_id` and `item1`, `item2`, ... Here are the folders of a split, the
+processes, and whether there is anything to do; files and items are in `deepfashion2_items`.
 """
 
 from __future__ import annotations
@@ -20,14 +19,13 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from tqdm import tqdm
-
 from mmdet_multigrain.coco.writer import ConversionSummary, is_up_to_date, open_coco
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConverterError
 from mmdet_multigrain.utils.images import IMAGE_SUFFIXES
 from mmdet_multigrain.utils.parallel import chunked, default_workers, map_ordered
 from mmdet_multigrain.utils.problems import Problems
+from mmdet_multigrain.utils.progress import progress_bar
 
 from .deepfashion2_items import CategoryIds, convert_files
 
@@ -107,10 +105,9 @@ def convert(
     """Convert one split of the release to a COCO file.
 
     Images are in the order of their names, annotation ids count from 1, all 13 categories are
-    listed with their superclass as `supercategory`. Data that cannot be used is left out,
-    counted and listed in the summary; an image of which no item can be used is left out too,
-    since it would teach that its garments are background. The same release and options give the
-    same bytes, with any number of processes.
+    listed with their superclass as `supercategory`. Unusable data is left out and counted in the
+    summary, and so is an image without a usable item, which would teach that its garments are
+    background. The same release and options give the same bytes, with any number of processes.
 
     Args:
         root: Folder with `train` and `validation`.
@@ -118,7 +115,7 @@ def convert(
         out_file: Default `ROOT/annotations/{split}.json`. Written whole or not at all.
         with_segmentation: Keep the polygons (the file grows several times).
         workers: Processes; default: as many as there are cores, and none for few files.
-        force: Convert even if `out_file` exists and is newer than all it is made of.
+        force: Convert even if `out_file` is up to date.
         progress: Show a progress bar.
 
     Raises:
@@ -157,7 +154,7 @@ def convert(
     with (
         map_ordered(work, chunked(names, CHUNK), workers=workers) as chunks,
         open_coco(out_file, info, taxonomy) as coco,
-        tqdm(total=count, desc=split, unit='file', mininterval=1, disable=not progress) as bar,
+        progress_bar(total=count, desc=split, unit='file', show=progress) as bar,
     ):
         for converted in chunks:
             coco.add_all(converted.images, converted.annotations, converted.counts)

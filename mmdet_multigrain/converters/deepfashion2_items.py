@@ -1,8 +1,7 @@
-"""What DeepFashion2's annotation files say -> COCO annotations, one file and one item at a time.
+"""DeepFashion2's annotation files -> COCO annotations, one file and one item at a time.
 
-This is what 200,000 files go through, in processes of their own: it returns JSON, does no more
-than it must, and imports little. It knows nothing of other files: folders, ids and the COCO file
-are `deepfashion2`'s.
+200,000 files go through this, in processes of their own: it returns JSON, does no more than it
+must, and imports little. Folders, ids and the COCO file are in `deepfashion2`.
 """
 
 from __future__ import annotations
@@ -46,8 +45,8 @@ class BadItemError(MultigrainError):
 class CategoryIds(dict[str, int | None]):
     """The COCO category id of each class name, label + 1; None for an unknown name.
 
-    Holds the 13 names as the release writes them; for other spellings and aliases it loads the
-    taxonomy, which takes longer than a process needs to start.
+    Holds the 13 names of the release; for other spellings and aliases it loads the taxonomy, which
+    takes longer than a process needs to start.
     """
 
     def __init__(self, classes: Iterable[str]) -> None:
@@ -76,8 +75,8 @@ def convert_item(
         ids: See :class:`CategoryIds`.
 
     Returns:
-        `category_id`, `bbox` (x, y, width, height, clipped to the image), `area` of that
-        box, `iscrowd` 0, and the release's own fields.
+        `category_id`, `bbox` (x, y, width, height, clipped to the image), its `area`, `iscrowd` 0,
+        and the release's own fields.
 
     Raises:
         BadItemError: Its class or its box cannot be used.
@@ -168,11 +167,7 @@ def item_keys(annotation: Iterable[str]) -> list[str]:
 
 
 def read_annotation(name: str, folder: int) -> dict[str, Any]:
-    """Parse an annotation file.
-
-    Args:
-        name: The file, in the folder.
-        folder: Descriptor of the open folder.
+    """Parse an annotation file, named in an open folder (its descriptor).
 
     Raises:
         ValueError: It cannot be read, or is not a JSON object; one line, without the name.
@@ -198,23 +193,16 @@ def read_annotation(name: str, folder: int) -> dict[str, Any]:
 
 @dataclass
 class Converted:
-    """What some annotation files gave; ids are still missing.
+    """What some annotation files gave; ids are still missing."""
 
-    Attributes:
-        images: COCO images as JSON.
-        annotations: COCO annotations as JSON, in the order of the images.
-        counts: How many annotations each image has.
-        boxes: Boxes per category id.
-        with_box: Images with at least one box, per category id.
-        problems: What was left out.
-    """
-
-    images: list[bytes] = field(default_factory=list)
+    images: list[bytes] = field(default_factory=list)  # COCO images as JSON
+    # COCO annotations as JSON, in the order of the images
     annotations: list[bytes] = field(default_factory=list)
-    counts: list[int] = field(default_factory=list)
-    boxes: Counter[int] = field(default_factory=Counter)
+    counts: list[int] = field(default_factory=list)  # how many annotations each image has
+    boxes: Counter[int] = field(default_factory=Counter)  # boxes per category id
+    # images with at least one box, per category id
     with_box: Counter[int] = field(default_factory=Counter)
-    problems: Problems = field(default_factory=Problems)
+    problems: Problems = field(default_factory=Problems)  # what was left out
 
 
 def convert_files(
@@ -225,10 +213,10 @@ def convert_files(
     ids: Mapping[str, int | None],
     with_segmentation: bool,
 ) -> Converted:
-    """Convert some annotation files.
+    """Convert annotation files.
 
     Args:
-        names: An annotation file and its image, for each.
+        names: Each annotation file and its image.
         anno_folder: Where the annotation files are.
         image_folder: Where the images are.
         ids: See :class:`CategoryIds`.

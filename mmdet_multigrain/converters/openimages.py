@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from tqdm import tqdm
 
 from mmdet_multigrain.coco.writer import ConversionSummary, is_up_to_date, open_coco
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConverterError
 from mmdet_multigrain.utils.files import write_whole
 from mmdet_multigrain.utils.messages import show, show_list
+from mmdet_multigrain.utils.progress import progress_bar
 
 from .openimages_rows import add_rows, read_rows
 from .openimages_selection import CLOTHING, Selection, load_selection
@@ -52,15 +52,11 @@ PAPER_BOXES = {'train': (490_777, 306_374), 'validation': (3_897, None)}
 
 @dataclass
 class OpenImagesSummary(ConversionSummary):
-    """A conversion of Open Images.
+    """A conversion of Open Images."""
 
-    Attributes:
-        rows: Boxes per label in the CSV file, whether they could be used or not.
-        missing_file: The list of the images that were left out, if it was written.
-    """
-
+    # boxes per label in the CSV file, whether they could be used or not
     rows: Counter[int] = field(default_factory=Counter)
-    missing_file: Path | None = None
+    missing_file: Path | None = None  # the list of the images that were left out, if it was written
 
     def __str__(self) -> str:
         lines = [super().__str__()]
@@ -109,10 +105,10 @@ def convert(
     """Convert one split of the release to a COCO file.
 
     Images are in the order of their ImageID and only those with boxes; the boxes of an image in
-    the order of the CSV file. All classes are listed with their superclass as `supercategory`.
-    Boxes reach to the edge of the image where they go beyond it. Data that cannot be used is left
-    out, counted and listed in the summary. Images that are not there are left out, too; if there
-    are many, `{out_file}.missing.txt` lists them. The same data and options give the same bytes.
+    the order of the CSV file, clipped to the image. All classes are listed with their superclass as
+    `supercategory`. Unusable data and missing images are left out and counted in the summary; many
+    missing images are listed in `{out_file}.missing.txt`. The same data and options give the same
+    bytes.
 
     Args:
         boxes_csv: E.g. `train-annotations-bbox.csv`; columns are found by name.
@@ -121,10 +117,9 @@ def convert(
         images: Folder with `{ImageID}.jpg`, to read their sizes.
         image_sizes: Instead: a CSV file with the columns ImageID, Width, Height.
         selection: The classes; default: those of `openimages_v4_clothing`.
-        group_of: Boxes of groups (IsGroupOf): `crowd` marks them iscrowd, `drop` leaves them
-            out.
+        group_of: Boxes of groups (IsGroupOf): `crowd` marks them iscrowd, `drop` leaves them out.
         workers: Processes that read image sizes; default: as many as there are cores.
-        force: Convert even if `out_file` exists and is newer than all it is made of.
+        force: Convert even if `out_file` is up to date.
         progress: Show progress bars.
 
     Raises:
@@ -206,7 +201,7 @@ def read_boxes(
     group_of: str = 'crowd',
     progress: bool = False,
 ) -> pl.DataFrame:
-    """Read the wanted boxes; what cannot be used is counted with its line.
+    """Read the wanted boxes; unusable ones are counted with their lines.
 
     Args:
         path: The CSV file of boxes.
@@ -216,8 +211,8 @@ def read_boxes(
         progress: Show a progress bar.
 
     Returns:
-        A frame of `ImageID`, `line`, `label`, `x1`, `x2`, `y1`, `y2` (0 to 1), and
-        what the file has of `FLAGS`, `CONFIDENCE` and `TEXTS`, under their COCO names.
+        A frame of `ImageID`, `line`, `label`, `x1`, `x2`, `y1`, `y2` (0 to 1), and what the file
+        has of `FLAGS`, `CONFIDENCE` and `TEXTS`, under their COCO names.
 
     Raises:
         ConverterError: The file cannot be read, columns are missing or look swapped, or no box is
@@ -366,9 +361,7 @@ def _write(
     first = 0
     with (
         open_coco(out_file, info, taxonomy) as coco,
-        tqdm(
-            total=len(images), desc='writing', unit='image', mininterval=1, disable=not progress
-        ) as bar,
+        progress_bar(total=len(images), desc='writing', unit='image', show=progress) as bar,
     ):
         for part in images.iter_slices(WRITTEN_IMAGES):
             count = part['count'].sum()

@@ -1,12 +1,10 @@
 """Where the files of an Open Images release are, when only their folder is named.
 
-The names are the release's own, as they are downloaded::
+The names are the release's own, perhaps with a prefix (`oidv6-train-annotations-bbox.csv`)::
 
     ROOT/train-annotations-bbox.csv, ROOT/validation-annotations-bbox.csv, ...
-    ROOT/class-descriptions-boxable.csv, ROOT/bbox_labels_600_hierarchy.json    (if they are there)
+    ROOT/class-descriptions-boxable.csv, ROOT/bbox_labels_600_hierarchy.json    (optional)
     ROOT/train/*.jpg, ROOT/validation/*.jpg, ...
-
-Names of files may have a prefix, as in `oidv6-train-annotations-bbox.csv`.
 """
 
 from __future__ import annotations

@@ -35,17 +35,12 @@ MAX_BYTES = 4 << 20  # of a file; those of the release's 600 or 20,000 classes a
 
 @dataclass(frozen=True)
 class Hierarchy:
-    """The classes by label name (such as `/m/09j2d`); made by `read`.
+    """The classes by label name (such as `/m/09j2d`); made by `read`."""
 
-    Attributes:
-        root: Label name of the node that holds all others.
-        children: "Is a" edges: the subcategories of each node, in the order of the file.
-        names: Display names by label name; empty without class descriptions.
-    """
-
-    root: str
+    root: str  # label name of the node that holds all others
+    # "Is a" edges: the subcategories of each node, in the order of the file
     children: Mapping[str, tuple[str, ...]]
-    names: Mapping[str, str]
+    names: Mapping[str, str]  # display names by label name; empty without class descriptions
 
     def name(self, label_name: str) -> str:
         """The display name, or the label name without class descriptions."""

@@ -1,8 +1,7 @@
 """Rows of Open Images' CSV files: named columns as text, read in blocks, damage told by line.
 
-A row is a line here: so a damaged one (a quote or a comma too many, a field too few) cannot spoil
-its neighbors, and the line numbers that are told are those of a text editor. What columns mean
-belongs to the callers.
+A row is a line here, so a damaged one (a quote, a comma or a field too many or too few) cannot
+spoil its neighbors, and line numbers are those of a text editor.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import polars as pl
-from tqdm import tqdm
 
 from mmdet_multigrain.utils.errors import ConverterError
 from mmdet_multigrain.utils.messages import show
 from mmdet_multigrain.utils.problems import Problems
+from mmdet_multigrain.utils.progress import progress_bar
 
 BLOCK_BYTES = 1 << 22  # with what is made of it, about a processor's cache: larger ones are slower
 BATCH_ROWS = 1 << 17  # rows that are worked on at a time, ...
@@ -61,16 +60,10 @@ def read_rows(
         ConverterError: The file cannot be read, or a column is missing.
     """
     path = Path(path)
+    options = dict(desc=path.name, unit='B', unit_scale=True, show=progress)
     with (
         _opened(path) as (raw, file),
-        tqdm(
-            total=path.stat().st_size,
-            desc=path.name,
-            unit='B',
-            unit_scale=True,
-            mininterval=1,
-            disable=not progress,
-        ) as bar,
+        progress_bar(total=path.stat().st_size, **options) as bar,
     ):
         with _naming(path):
             header = file.readline(BLOCK_BYTES)
@@ -131,13 +124,9 @@ def add_rows(
 def _opened(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
     """The file, and what it holds decompressed."""
     if not path.is_file():
+        folder = 'this is a folder; name a CSV file in it'
         raise ConverterError(
-            f'{path}: '
-            + (
-                'this is a folder; name a CSV file in it'
-                if path.is_dir()
-                else 'no such file; check the path'
-            )
+            f'{path}: {folder if path.is_dir() else "no such file; check the path"}'
         )
     with contextlib.ExitStack() as stack:
         with _naming(path):

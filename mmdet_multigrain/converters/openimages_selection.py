@@ -19,17 +19,12 @@ CLOTHING = 'openimages_v4_clothing'
 
 @dataclass(frozen=True)
 class Selection:
-    """The classes, and what they are called in the CSV files.
+    """The classes, and what they are called in the CSV files."""
 
-    Attributes:
-        taxonomy: The classes.
-        labels: Label by LabelName.
-        inner: Names of nodes of the hierarchy all of whose leaves are classes of the taxonomy, by
-            LabelName: their boxes have a superclass, but no class.
-    """
-
-    taxonomy: Taxonomy
-    labels: Mapping[str, int]
+    taxonomy: Taxonomy  # the classes
+    labels: Mapping[str, int]  # label by LabelName
+    # names of nodes of the hierarchy all of whose leaves are classes of the taxonomy, by
+    # LabelName: their boxes have a superclass, but no class
     inner: Mapping[str, str] = field(default_factory=dict)
 
     def digest(self) -> str:
@@ -52,10 +47,9 @@ def load_selection(
     Args:
         taxonomy: The classes, as for `Taxonomy.load`; default: the clothing classes.
         node: Instead: the classes below this node of the hierarchy.
-        hierarchy: `bbox_labels_600_hierarchy.json`; needed for `node`. With it, boxes of
-            superclasses are counted.
-        descriptions: `class-descriptions-boxable.csv`; needed where a class is known neither
-            by its label name nor by an alias that is one.
+        hierarchy: `bbox_labels_600_hierarchy.json`, for `node` and to count boxes of superclasses.
+        descriptions: `class-descriptions-boxable.csv`; needed where a class has no label name,
+            not as an alias either.
 
     Raises:
         ConverterError: The arguments do not go together, or a class is not in the descriptions.

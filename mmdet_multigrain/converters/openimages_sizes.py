@@ -73,12 +73,12 @@ def sizes_of_files(
 def sizes_of_csv(
     image_ids: pl.Series, path: str | Path, *, problems: Problems, progress: bool = False
 ) -> pl.DataFrame:
-    """Look up the sizes of images in a CSV file; those that it does not have are counted.
+    """Look up the sizes of images in a CSV file; images that it lacks are counted.
 
     Args:
         image_ids: The images.
         path: A file with the columns ImageID, Width and Height, in any order.
-        problems: Where rows that cannot be used and images without one are counted.
+        problems: Where unusable rows and missing images are counted.
         progress: Show a progress bar.
 
     Returns:

@@ -1,7 +1,6 @@
 """The painting of the synthetic DeepFashion2: colors, patterns, cloth, background, who hides whom.
 
-Shapes come from `synthetic_garments`; what is painted where is decided in
-`synthetic_scene`. Everything is painted at twice the final size; colors are BGR.
+Everything is painted at twice the final size; colors are BGR.
 """
 
 from __future__ import annotations

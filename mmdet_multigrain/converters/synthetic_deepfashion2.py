@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-from tqdm import tqdm
 
 from mmdet_multigrain.utils.errors import ConverterError
 from mmdet_multigrain.utils.files import dump_json, load_json, write_whole
 from mmdet_multigrain.utils.parallel import map_ordered
+from mmdet_multigrain.utils.progress import progress_bar
 
 from .synthetic_scene import DIFFICULTIES, render_scene
 
@@ -36,24 +36,16 @@ MIN_SIDE = 64  # pixels; below that the details that tell the classes apart are 
 class SyntheticSpec:
     """The arguments that fix every byte of a set (with one version of the libraries).
 
-    Attributes:
-        num_train: Pictures in the training split.
-        num_val: Pictures in the validation split.
-        width: Of a picture, in pixels.
-        height: Of a picture, in pixels.
-        difficulty: A key of `DIFFICULTIES`.
-        seed: Of all random numbers, not negative.
-
     Raises:
         ConverterError: An argument is out of range.
     """
 
-    num_train: int = 1500
-    num_val: int = 300
-    width: int = 96
-    height: int = 120
-    difficulty: str = 'easy'
-    seed: int = 0
+    num_train: int = 1500  # pictures in the training split
+    num_val: int = 300  # pictures in the validation split
+    width: int = 96  # of a picture, in pixels
+    height: int = 120  # of a picture, in pixels
+    difficulty: str = 'easy'  # a key of `DIFFICULTIES`
+    seed: int = 0  # of all random numbers, not negative
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -83,7 +75,7 @@ def generate(
     workers: int = 1,
     progress: bool = True,
 ) -> int:
-    """Write the set, or what is still missing of it.
+    """Write the set, or what is still missing of it; returns the number of pictures written.
 
     Every file is written whole or not at all, and picture i depends on nothing but `spec` and
     i: an interrupted call is completed by the same call, with any number of workers.
@@ -95,9 +87,6 @@ def generate(
             files converted from it. Other files are never replaced.
         workers: Number of processes.
         progress: Show a progress bar.
-
-    Returns:
-        The number of pictures written; 0 if the set was complete.
 
     Raises:
         ConverterError: `out` holds something else.
@@ -116,16 +105,10 @@ def generate(
     if not missing:
         return 0
     write = functools.partial(_write_picture, out, spec, one_thread=workers > 1)
+    options = dict(total=len(missing), desc='drawing', unit='picture', show=progress)
     with (
         map_ordered(write, missing, workers=workers) as written,
-        tqdm(
-            written,
-            total=len(missing),
-            desc='drawing',
-            unit='picture',
-            mininterval=1,
-            disable=not progress,
-        ) as bar,
+        progress_bar(written, **options) as bar,
     ):
         for _ in bar:
             pass

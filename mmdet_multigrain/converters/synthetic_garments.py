@@ -28,18 +28,13 @@ CROTCH = 1.10
 
 @dataclass(frozen=True)
 class GarmentType:
-    """What makes a class: its silhouette and the detail that sets it apart.
+    """What makes a class: its silhouette and the detail that sets it apart."""
 
-    Attributes:
-        silhouette: `top`, `bottom` or `dress`; fixes how it combines with others.
-        detail: Sleeve (`short`, `long`, `none`, `straps`) of a top or a dress, or the
-            cut (`shorts`, `trousers`, `skirt`) of a bottom.
-        open_front: Outwear.
-    """
-
-    silhouette: str
+    silhouette: str  # `top`, `bottom` or `dress`; fixes how it combines with others
+    # sleeve (`short`, `long`, `none`, `straps`) of a top or a dress, or the cut (`shorts`,
+    # `trousers`, `skirt`) of a bottom
     detail: str
-    open_front: bool = False
+    open_front: bool = False  # outwear
 
 
 GARMENT_TYPES = {
@@ -61,20 +56,14 @@ GARMENT_TYPES = {
 
 @dataclass(frozen=True)
 class Pose:
-    """Joint angles in radians, and the build of the body.
+    """Joint angles in radians, and the build of the body."""
 
-    Attributes:
-        arms: (shoulder, elbow) for the left and the right arm; the shoulder angle is measured
-            outwards from hanging down, the elbow angle adds to it.
-        legs: Outward angle of the left and the right leg.
-        shoulder: Half the width of the shoulders.
-        hip: Half the width of the hip.
-    """
-
+    # (shoulder, elbow) for the left and the right arm; the shoulder angle is measured
+    # outwards from hanging down, the elbow angle adds to it
     arms: tuple[tuple[float, float], tuple[float, float]]
-    legs: tuple[float, float]
-    shoulder: float = 0.37
-    hip: float = 0.33
+    legs: tuple[float, float]  # outward angle of the left and the right leg
+    shoulder: float = 0.37  # half the width of the shoulders
+    hip: float = 0.33  # half the width of the hip
 
     def arm(self, side: int) -> Points:
         """Shoulder, elbow and wrist; side is -1 (left) or +1 (right)."""
@@ -94,23 +83,16 @@ class Pose:
 
 @dataclass
 class Garment:
-    """One garment's shapes; painted in the order of the fields.
+    """One garment's shapes; painted in the order of the fields."""
 
-    Attributes:
-        fabric: Polygons whose union is the cloth.
-        inner: Polygons of what shows through an open front.
-        trim: Polygons in the trim color: lapels, waistband, belt.
-        folds: Polylines along which the cloth is shaded.
-        seams: Polylines drawn as thin dark lines.
-        buttons: Points.
-    """
-
-    fabric: list[Points]
+    fabric: list[Points]  # polygons whose union is the cloth
+    # polygons of what shows through an open front
     inner: list[Points] = field(default_factory=list)
+    # polygons in the trim color: lapels, waistband, belt
     trim: list[Points] = field(default_factory=list)
-    folds: list[Points] = field(default_factory=list)
-    seams: list[Points] = field(default_factory=list)
-    buttons: list[tuple[float, float]] = field(default_factory=list)
+    folds: list[Points] = field(default_factory=list)  # polylines along which the cloth is shaded
+    seams: list[Points] = field(default_factory=list)  # polylines drawn as thin dark lines
+    buttons: list[tuple[float, float]] = field(default_factory=list)  # points
 
     def points(self) -> Points:
         """All points of the silhouette, for its extent."""
@@ -318,17 +300,11 @@ def make_garment(
 
 @dataclass
 class Body:
-    """What is under the clothes.
+    """What is under the clothes."""
 
-    Attributes:
-        skin: Polygons.
-        hair: Polygons, behind and above the face.
-        shoes: Polygons.
-    """
-
-    skin: list[Points] = field(default_factory=list)
-    hair: list[Points] = field(default_factory=list)
-    shoes: list[Points] = field(default_factory=list)
+    skin: list[Points] = field(default_factory=list)  # polygons
+    hair: list[Points] = field(default_factory=list)  # polygons, behind and above the face
+    shoes: list[Points] = field(default_factory=list)  # polygons
 
 
 def ellipse(x: float, y: float, half_width: float, half_height: float) -> Points:

@@ -1,8 +1,7 @@
 """One picture of the synthetic DeepFashion2, and its annotation, from (seed, split, index).
 
 What is shown, how often, where, and how hard that is to learn. Shapes are in
-`synthetic_garments`, the painting in `synthetic_canvas`, files and folders in
-`synthetic_deepfashion2`.
+`synthetic_garments`, the painting in `synthetic_canvas`.
 """
 
 from __future__ import annotations
@@ -54,47 +53,27 @@ SUPERSAMPLING = 2  # drawn at twice the size, then averaged down: smooth edges
 
 @dataclass(frozen=True)
 class Difficulty:
-    """What makes a set easy or hard to learn.
+    """What makes a set easy or hard to learn."""
 
-    Attributes:
-        frequency_exponent: Class frequencies are table 3's to this power; 1 is the release.
-        figures: Probabilities of 1, 2, ... figures (of one or two garments) in a picture.
-        pairs: Share of tops that come with a bottom, or the reverse, whichever are fewer.
-        worn: Probability that a body wears the garments.
-        fill: Range of a figure's size relative to the room that it has.
-        spill: By how much a figure's room reaches into its neighbors'.
-        crop: Probability that a figure reaches beyond the picture.
-        rotation: Largest rotation in degrees.
-        lean: Largest sideways shear.
-        arm_raise: Largest angle of an arm from hanging down, in radians.
-        hem_overlap: How far a top may reach over the bottom worn with it.
-        contrast: Least distance in RGB between cloth, background and skin.
-        clutter: Least and largest number of shapes in the background.
-        boldness: How far their colors are from the wall's, from 0 to 1.
-        occluders: Mean number of bars and bags in front.
-        min_visible: Least visible share of a garment's area.
-        noise: Largest change of a pixel by sensor noise.
-        light: Largest relative change of the brightness.
-    """
-
-    frequency_exponent: float
+    frequency_exponent: float  # class frequencies are table 3's to this power; 1 is the release
+    # probabilities of 1, 2, ... figures (of one or two garments) in a picture
     figures: tuple[float, ...]
-    pairs: float
-    worn: float
-    fill: tuple[float, float]
-    spill: float
-    crop: float
-    rotation: float
-    lean: float
-    arm_raise: float
-    hem_overlap: float
-    contrast: float
-    clutter: tuple[int, int]
-    boldness: float
-    occluders: float
-    min_visible: float
-    noise: int
-    light: float
+    pairs: float  # share of tops that come with a bottom, or the reverse, whichever are fewer
+    worn: float  # probability that a body wears the garments
+    fill: tuple[float, float]  # range of a figure's size relative to the room that it has
+    spill: float  # by how much a figure's room reaches into its neighbors'
+    crop: float  # probability that a figure reaches beyond the picture
+    rotation: float  # largest rotation in degrees
+    lean: float  # largest sideways shear
+    arm_raise: float  # largest angle of an arm from hanging down, in radians
+    hem_overlap: float  # how far a top may reach over the bottom worn with it
+    contrast: float  # least distance in RGB between cloth, background and skin
+    clutter: tuple[int, int]  # least and largest number of shapes in the background
+    boldness: float  # how far their colors are from the wall's, from 0 to 1
+    occluders: float  # mean number of bars and bags in front
+    min_visible: float  # least visible share of a garment's area
+    noise: int  # largest change of a pixel by sensor noise
+    light: float  # largest relative change of the brightness
 
 
 _LEVELS = {  # easy, medium, hard
@@ -176,21 +155,13 @@ def choose_pose(rng: np.random.Generator, difficulty: Difficulty) -> Pose:
 
 @dataclass
 class Figure:
-    """Garments that share a pose, and perhaps a body, not yet placed.
+    """Garments that share a pose, and perhaps a body, not yet placed."""
 
-    Attributes:
-        names: Class names in the order of painting.
-        garments: Their shapes, in the body frame.
-        pose: The pose that they share.
-        worn: Whether a body is painted under them.
-        turn: (2, 2) linear map: rotation, lean, and how much the body is turned aside.
-    """
-
-    names: list[str]
-    garments: list[Garment]
-    pose: Pose
-    worn: bool
-    turn: np.ndarray
+    names: list[str]  # class names in the order of painting
+    garments: list[Garment]  # their shapes, in the body frame
+    pose: Pose  # the pose that they share
+    worn: bool  # whether a body is painted under them
+    turn: np.ndarray  # (2, 2) linear map: rotation, lean, and how much the body is turned aside
 
     def extent(self) -> np.ndarray:
         """((x1, y1), (x2, y2)) of the turned garments at scale 1."""

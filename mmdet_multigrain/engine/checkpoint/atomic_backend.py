@@ -16,16 +16,15 @@ BACKEND = 'atomic_local'
 class AtomicLocalBackend(LocalBackend):
     """Local files that a killed process or a full disk cannot leave half-written.
 
-    `put` and `put_text` write a temporary file in the target's folder, wait until it is on the
-    disk, rename it, and wait for the name; see `mmdet_multigrain.utils.files.open_whole`. All else is
-    MMEngine's. Chosen with `backend_args=dict(backend='atomic_local')`.
+    `put` and `put_text` write by `mmdet_multigrain.utils.files.open_whole`; all else is MMEngine's.
+    Chosen with `backend_args=dict(backend='atomic_local')`.
     """
 
     def put(self, obj: bytes, filepath: str | os.PathLike[str]) -> None:
         """Write a file.
 
         Raises:
-            FileError: It cannot be written; what stood under the name stands there still.
+            FileError: It cannot be written; an older file of the name stays.
         """
         write_whole(filepath, obj, sync=True)
 

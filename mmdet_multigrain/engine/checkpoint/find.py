@@ -22,13 +22,10 @@ _NUMBERED = re.compile(r'(?P<kind>epoch|iter)_(?P<number>\d+)\.pth')
 
 
 def check_archive(path: str | os.PathLike[str]) -> None:
-    """Read a checkpoint's bytes and compare them with the checksums that it carries.
-
-    `torch.save` writes a zip archive, in which every part has a CRC-32: a file that was cut off
-    or changed is found without loading it.
+    """Compare a checkpoint's bytes with the checksums in it: `torch.save` writes a zip archive.
 
     Raises:
-        CheckpointError: It is not whole.
+        CheckpointError: It is cut off or changed.
     """
     with loading(str(path)):
         with zipfile.ZipFile(path) as archive:
@@ -63,22 +60,18 @@ def check_whole(path: str | os.PathLike[str]) -> int:
 def find_last_checkpoint(
     work_dir: str | os.PathLike[str], *, warn: Callable[[str], None]
 ) -> str | None:
-    """The newest checkpoint of a run that is whole.
+    """The newest complete checkpoint of a run, or None.
 
-    That is the one that the file `last_checkpoint` names, which every save leaves behind, if it
-    is whole: newer files beside it are of a save that was not finished, or of an older run. Else
-    it is the one before, by iteration or epoch. The folder may have been moved since the path was
-    noted.
+    That is the one that `last_checkpoint` names, if it is complete: newer files next to it are of
+    an unfinished save or an older run. Otherwise it is the one before, by iteration or epoch. The
+    folder may have moved since the path was noted.
 
     Args:
         work_dir: Work folder of the run.
-        warn: Told in one line of each broken checkpoint and of a pointer that is of no use.
-
-    Returns:
-        Path of the checkpoint; None if there is none.
+        warn: Told in one line of each broken checkpoint and of a pointer that leads nowhere.
 
     Raises:
-        CheckpointError: There are some, but none is whole.
+        CheckpointError: There are checkpoints, but none is complete.
     """
     work_dir = Path(work_dir)
     noted = _noted(work_dir)
@@ -142,15 +135,12 @@ def _iteration(path: Path, warn: Callable[[str], None]) -> int | None:
 def choose_checkpoint(
     named: str | None, work_dir: str | os.PathLike[str], *, warn: Callable[[str], None]
 ) -> str | None:
-    """The checkpoint that a run resumes from, verified.
+    """The path or URL of the checkpoint that a run resumes from, verified; None if there is none.
 
     Args:
         named: Path or URL of a checkpoint; None for the last one in the work folder.
         work_dir: Work folder of the run.
         warn: Told in one line what was found broken or missing.
-
-    Returns:
-        Path or URL of the checkpoint; None if the work folder has none.
 
     Raises:
         CheckpointError: The named checkpoint is not complete, and the message names one that is,

@@ -1,8 +1,4 @@
-"""Checkpoints: read one, and tell what of it fits a model.
-
-Here belongs what the hooks, the runner and the tools must agree on. When a misfit stops the work
-is decided by them.
-"""
+"""Read a checkpoint, and say what of it fits a model; callers decide when a misfit is an error."""
 
 from __future__ import annotations
 
@@ -82,19 +78,14 @@ def trained_on(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
 
 @dataclass(frozen=True)
 class Fit:
-    """What a checkpoint gives to a model; tensors by the model's names.
+    """What a checkpoint gives to a model; tensors by the model's names."""
 
-    Attributes:
-        loaded: Tensors that the checkpoint gives.
-        new: Tensors of the model that it does not give.
-        skipped: Tensors of the checkpoint that the model lacks or has in another shape.
-        problem: The first tensor that is missing or of other shape, in words; None if the model
-            gets every tensor.
-    """
-
-    loaded: tuple[str, ...]
-    new: tuple[str, ...]
+    loaded: tuple[str, ...]  # tensors that the checkpoint gives
+    new: tuple[str, ...]  # tensors of the model that it does not give
+    # tensors of the checkpoint that the model lacks or has in another shape
     skipped: tuple[str, ...]
+    # the first tensor that is missing or of other shape, in words; None if the model gets
+    # every tensor
     problem: str | None
 
 
@@ -140,7 +131,7 @@ def other_classes(trained_on: Mapping[str, Any], metainfo: Mapping[str, Any]) ->
     """The first label that means another class in a data set than in training, in words.
 
     Args:
-        trained_on: What the checkpoint says of its training data.
+        trained_on: The checkpoint's record of its training data.
         metainfo: The data set's; the aliases of its taxonomy count as the class.
     """
     taxonomy = metainfo.get('taxonomy')
@@ -158,7 +149,7 @@ def other_groups(trained_on: Mapping[str, Any], metainfo: Mapping[str, Any]) -> 
     Names of groups do not count: a head knows groups by number.
 
     Args:
-        trained_on: What the checkpoint says of its training data.
+        trained_on: The checkpoint's record of its training data.
         metainfo: The data set's, with the same classes.
     """
     if 'taxonomy' not in trained_on or 'taxonomy' not in metainfo:

@@ -1,11 +1,9 @@
 """Load checkpoints without running code that comes with them.
 
 A checkpoint is a pickle, and a pickle can call any function. Torch's weights-only loader calls
-none but those on a list; here is the list of what MMEngine's checkpoints need beyond torch's own,
-and the block within which nothing loads otherwise. Which file is loaded when is decided elsewhere.
-
-MMEngine's loaders bring a list that holds the true `getattr`. A file that is loaded with it can run
-code although it is loaded as weights only; so ours stand before them.
+only those on a list; here is what MMEngine's checkpoints need beyond torch's own list. MMEngine's
+loaders bring a list with the true `getattr`, which lets a file run code although it is loaded as
+weights only; so ours replace them.
 """
 
 from __future__ import annotations

@@ -18,12 +18,11 @@ from .safe_checkpoint_hook import SafeCheckpointHook
 
 @HOOKS.register_module()
 class GracefulStopHook(Hook):
-    """Stop a run that was asked to, by SIGTERM, such that `--resume` goes on where it was.
+    """Stop a run at SIGTERM such that it can resume where it was.
 
-    Several processes stop after the same iteration, whichever of them was asked: in each one they
-    ask one another (one number over gloo, on the CPU) and look at the answer in the next. A
-    validation is finished first. With accumulated gradients the optimizer's next step is waited
-    for.
+    All processes stop after the same iteration, whichever of them got the signal: in each iteration
+    they exchange one number over gloo, on the CPU, and read the answer in the next. A validation is
+    finished first, and accumulated gradients are used.
     """
 
     priority = 'LOWEST'
@@ -62,7 +61,7 @@ class GracefulStopHook(Hook):
         raise SystemExit(128 + signal.SIGTERM)
 
     def after_train(self, runner: Runner) -> None:
-        """Take the last answer, which nobody needs any more."""
+        """Receive the last answer, which nobody needs any more."""
         self._wait()
 
     def _agree(self, wanted: bool) -> bool:

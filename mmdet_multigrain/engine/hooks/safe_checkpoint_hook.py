@@ -29,24 +29,19 @@ INTERIM = 'interim_checkpoint'  # in the message hub: iteration of one that was 
 class SafeCheckpointHook(CheckpointHook):
     """MMEngine's `CheckpointHook`, in an order that no kill and no full disk can harm.
 
-    A checkpoint is written under a temporary name and renamed when it is on the disk; read again
-    and compared with its checksums; named in the file `last_checkpoint`; and only then is the
-    oldest one removed. So the disk needs room for one checkpoint more than are kept. File names
-    and arguments are MMEngine's.
-
-    The best checkpoint is replaced in the same order. Which file it is, and its score, stand in
-    `best_checkpoints.json` beside it, where MMEngine writes the newest checkpoint a second time
-    over itself.
-
-    If the first process cannot save, all processes end.
+    A checkpoint is written under a temporary name and renamed when it is on the disk, read again
+    and compared with its checksums, and named in `last_checkpoint`; only then is the oldest one
+    removed. So the disk needs room for one more checkpoint than are kept. File names and arguments
+    are MMEngine's. The best checkpoint, replaced in the same order, stands with its score in
+    `best_checkpoints.json` next to it. If the first process cannot save, all processes end.
 
     Args:
         **kwargs: As for `CheckpointHook`, without `backend_args` and `file_client_args`: it writes
-            to local folders. `published_keys` are written after training as MMEngine does.
+            to local folders.
 
     Raises:
-        CheckpointError: While training, a checkpoint cannot be written; the message says which
-            one a run can go on from.
+        CheckpointError: While training, a checkpoint cannot be written; the message names one that
+            the run can resume from.
     """
 
     def __init__(self, **kwargs) -> None:

@@ -18,16 +18,15 @@ from mmdet_multigrain.utils.errors import ConfigError
 class AutocastOptimWrapper(OptimWrapper):
     """OptimWrapper whose forward pass runs under autocast, on a GPU as on a CPU.
 
-    MMEngine's AmpOptimWrapper scales the loss, for which half precision has too few exponents,
-    and works on GPUs only. bfloat16 has the exponents of single precision: its gradients need no
-    scaling, and no step waits to hear whether one overflowed.
+    MMEngine's AmpOptimWrapper scales the loss, as float16 needs, and works on GPUs only. bfloat16
+    has the exponents of float32: its gradients need no scaling.
 
     Args:
         dtype (str): Of the operations that autocast lowers. Defaults to 'bfloat16'.
         **kwargs: See OptimWrapper.
 
     Raises:
-        ValueError: If `dtype` needs loss scaling.
+        ConfigError: `dtype` needs loss scaling.
     """
 
     def __init__(self, *, dtype: str = 'bfloat16', **kwargs) -> None:
