@@ -1,7 +1,7 @@
-"""A hook that notes what a process has allocated and not freed, for `long_run.py`.
+"""A hook that records what a process has allocated and not freed, for `long_run`.
 
-The memory that the system sees moves by what allocators keep for later; this is what is in use.
-Not a tool to be called by hand.
+The memory that the system reports changes with what allocators keep for later; this is what is
+in use.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def heap_mb() -> float:
 
 @HOOKS.register_module()
 class HeapProbeHook(Hook):
-    """Note the iteration, MB in use and Python's blocks, one line each time.
+    """Append a line with MB in use and Python's blocks to a file.
 
     Args:
         out (str): The file.
@@ -50,11 +50,9 @@ class HeapProbeHook(Hook):
     def __init__(self, out: str, interval: int) -> None:
         self.out, self.interval = Path(out), interval
 
-    def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
-        """Write a line; garbage that waits to be collected is not in use."""
+    def after_train_iter(self, runner: Runner, *_: Any, **__: Any) -> None:
+        """Write a line; garbage that has not been collected yet is not in use."""
         if self.every_n_train_iters(runner, self.interval):
             gc.collect()
             with open(self.out, 'a') as file:
-                file.write(f'{runner.iter + 1},{heap_mb()},{sys.getallocatedblocks()}\n')
+                file.write(f'{heap_mb()},{sys.getallocatedblocks()}\n')

@@ -5,12 +5,12 @@ python -m benchmarks.reliability.kill_checkpoint_writes --rounds 50 --every-step
 Each round is a run of its own, killed (SIGKILL) one to three times: after a random piece of a file
 that the run writes, or at a random moment. After each kill a whole checkpoint must be found that is
 at most one interval of saving behind, the pointer must name a whole file, and the best checkpoint
-so far must stand. Then the run goes on from the last checkpoint; at its end its weights must be
-those of a run that was never killed, and its folder must hold nothing else than that one's. The
-run trains a linear layer instead of a detector: hook, files and runner are those of a real run.
+so far must exist. Then the run resumes the last checkpoint; at its end its weights must be those of
+a run that was never killed, and its folder must hold the same files and no others. The run trains
+a linear layer instead of a detector: hook, files and runner are those of a real run.
 
 --every-step adds a round for every single step by which a short run changes a file.
---hook CheckpointHook tries the same with MMEngine's own hook, to see that harm would be noticed.
+--hook CheckpointHook does the same with MMEngine's own hook, to see that damage would be detected.
 
 Prints the counts; the exit status is 1 if a round failed.
 """
@@ -30,6 +30,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from multiprocessing import Process
 from pathlib import Path
 
 import setuptools  # noqa: F401 (what runs import late; once here, not in each child)
@@ -37,6 +38,7 @@ import torch._dynamo
 import yapf  # noqa: F401
 from tqdm import tqdm
 
+from benchmarks.common.arguments import count, make_parser
 from mmdet_multigrain.launch import one_line, quiet_imports, run_tool
 from mmdet_multigrain.utils.errors import MultigrainError
 
@@ -56,7 +58,6 @@ LONG, SHORT = 9, 2  # iterations of a run
 PIECES = 33  # of a checkpoint
 SLOW = 0.0002  # seconds per piece that is written, so that random moments meet writing
 
-
 Expected = Mapping[int, torch.Tensor]  # weights of a whole run, by its iterations
 
 
@@ -73,13 +74,8 @@ class Plan:
     @property
     def options(self) -> dict:
         """For `tiny_run.train`."""
-        return dict(
-            type=self.hook,
-            iterations=self.iterations,
-            scores=self.scores,
-            interval=self.interval,
-            max_keep_ckpts=self.max_keep,
-        )
+        saving = dict(type=self.hook, interval=self.interval, max_keep_ckpts=self.max_keep)
+        return dict(saving, iterations=self.iterations, scores=self.scores)
 
     @property
     def last(self) -> str:
@@ -100,7 +96,7 @@ class Plan:
 
 @dataclass
 class Counts:
-    """What all rounds together met."""
+    """Totals of all rounds."""
 
     kills: Counter = field(default_factory=Counter)
     survived: int = 0
@@ -110,11 +106,11 @@ class Counts:
 
 
 class Failure(MultigrainError):
-    """A promise that was not kept, in words."""
+    """A broken guarantee, in words."""
 
 
-def run(work_dir: Path, plan: Plan, *, kill_at: tuple[str, int] | None = None) -> int:
-    """Start a run in a child that goes on from the last checkpoint; its process id.
+def run(work_dir: Path, plan: Plan, *, kill_at: tuple[str, int] | None = None) -> Process:
+    """Start a run that resumes the last checkpoint.
 
     Args:
         work_dir: Its folder.
@@ -141,30 +137,28 @@ def run(work_dir: Path, plan: Plan, *, kill_at: tuple[str, int] | None = None) -
     return in_child(work)
 
 
-def ended(process: int) -> bool:
+def was_killed(process: Process) -> bool:
     """Wait for a run; whether it was killed. It must not fail by itself."""
-    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-    if status not in (0, -signal.SIGKILL):
-        raise Failure(f'a run ended by itself with status {status}')
-    return status != 0
+    process.join()
+    if process.exitcode not in (0, -signal.SIGKILL):
+        raise Failure(f'a run ended by itself with status {process.exitcode}')
+    return process.exitcode != 0
 
 
 def kill_once(work_dir: Path, plan: Plan, *, rng: random.Random) -> str | None:
-    """Run and kill; how, or None if the run came to its end before."""
+    """Run and kill; how, or None if the run ended before."""
     if rng.random() < 0.5:
         piece = 'piece', rng.randint(1, PIECES * len(plan.saves))
-        return 'at a piece' if ended(run(work_dir, plan, kill_at=piece)) else None
+        return 'at a piece' if was_killed(run(work_dir, plan, kill_at=piece)) else None
     before = len(noted(work_dir, 'trained'))
     process = run(work_dir, plan)
     # The first iteration that it finishes, however long building the run takes.
-    wait_until = rng.randint(0, 2)
-    while len(noted(work_dir, 'trained')) < before + wait_until:
-        if os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            break
+    wait_until = before + rng.randint(0, 2)
+    while len(noted(work_dir, 'trained')) < wait_until and process.is_alive():
         time.sleep(0.001)
     time.sleep(rng.uniform(0, 0.3))
-    os.kill(process, signal.SIGKILL)
-    return 'at a moment' if ended(process) else None
+    process.kill()
+    return 'at a moment' if was_killed(process) else None
 
 
 def check_after_kill(work_dir: Path, plan: Plan, counts: Counts) -> None:
@@ -176,7 +170,7 @@ def check_after_kill(work_dir: Path, plan: Plan, counts: Counts) -> None:
         raise Failure(broken[0])
     trained = max(noted(work_dir, 'trained'), default=0)
     at = 0 if last is None else check_whole(last)
-    lost = trained + 1 - at  # with the one that was in work
+    lost = trained + 1 - at  # with the unfinished one
     counts.worst_loss = max(counts.worst_loss, lost)
     counts.worst_intervals = max(counts.worst_intervals, lost / plan.interval)
     if lost > plan.interval:
@@ -191,18 +185,18 @@ def check_after_kill(work_dir: Path, plan: Plan, counts: Counts) -> None:
 
 
 def check_best(work_dir: Path, plan: Plan) -> None:
-    """The best checkpoint of all validations that are over stands."""
+    """The best checkpoint of all finished validations must exist."""
     validated = noted(work_dir, 'validated')
     if not validated:
         return
     files = [int(re.search(r'iter_(\d+)', path.name)[1]) for path in work_dir.glob('best_*.pth')]
     best = max((plan.scores[number - 1] for number in files), default=None)
     if best is None or best < max(plan.scores[number - 1] for number in validated):
-        raise Failure(f'the best checkpoint is gone; {files} of {sorted({*validated})} stand')
+        raise Failure(f'the best checkpoint is gone; {files} of {sorted({*validated})} exist')
 
 
 def check_end(work_dir: Path, plan: Plan, expected: torch.Tensor, counts: Counts) -> None:
-    """What must be true when the run came to its end."""
+    """What must be true after the run has finished."""
     if not torch.equal(weights(work_dir, plan.last), expected):
         raise Failure('the weights are not those of a run that was never killed')
     check_best(work_dir, plan)
@@ -230,58 +224,56 @@ def play_random(
             break
         counts.kills[how] += 1
         check_after_kill(work_dir, plan, counts)
-    go_on(work_dir, plan, expected=expected, counts=counts)
+    finish(work_dir, plan, expected=expected, counts=counts)
     return True
 
 
 def play_step(work_dir: Path, *, hook: str, step: int, expected: Expected, counts: Counts) -> bool:
     """Kill a short run at one step; False if it has fewer."""
     plan = Plan(interval=1, max_keep=1, scores=(1, 2), hook=hook, iterations=SHORT)
-    if not ended(run(work_dir, plan, kill_at=('step', step))):
+    if not was_killed(run(work_dir, plan, kill_at=('step', step))):
         return False
     counts.kills['at a step'] += 1
     check_after_kill(work_dir, plan, counts)
-    go_on(work_dir, plan, expected=expected, counts=counts)
+    finish(work_dir, plan, expected=expected, counts=counts)
     return True
 
 
-def go_on(work_dir: Path, plan: Plan, *, expected: Expected, counts: Counts) -> None:
-    """Resume a run and let it come to its end."""
-    if ended(run(work_dir, plan)):
-        raise Failure('a run was killed by somebody else')
+def finish(work_dir: Path, plan: Plan, *, expected: Expected, counts: Counts) -> None:
+    """Resume a run and let it finish."""
+    if was_killed(run(work_dir, plan)):
+        raise Failure('something else killed a run')
     check_end(work_dir, plan, expected[plan.iterations], counts)
 
 
 def undisturbed(work_dir: Path, *, iterations: int) -> torch.Tensor:
     """Weights of a run that is not killed."""
     plan = Plan(interval=1, max_keep=1, scores=(1,), iterations=iterations)
-    ended(run(work_dir, plan))
+    was_killed(run(work_dir, plan))
     return weights(work_dir, plan.last)
 
 
-def report(rounds: int, counts: Counts, failures: list[str]) -> str:
-    """The counts as text."""
+def show(rounds: int, counts: Counts, failures: list[str]) -> None:
+    """Print the counts."""
     ways = {way: number for way, number in counts.kills.items() if way != 'writing'}
     how = ', '.join(f'{number} {way}' for way, number in sorted(ways.items()))
-    return '\n'.join(
-        [
-            f'rounds        {rounds}, failed {len(failures)}',
-            f'kills         {sum(ways.values())} ({how}); {counts.kills["writing"]} left a temporary '
-            'file',
-            f'survived      {counts.survived}',
-            f'stray files   {counts.stray}',
-            f'worst loss    {counts.worst_loss} iterations, {counts.worst_intervals:g} intervals of '
-            'saving, the iteration in work included',
-            *failures,
-        ]
+    writing = f'{counts.kills["writing"]} left a temporary file'
+    print(f'rounds        {rounds}, failed {len(failures)}')
+    print(f'kills         {sum(ways.values())} ({how}); {writing}')
+    print(f'survived      {counts.survived}')
+    print(f'stray files   {counts.stray}')
+    print(
+        f'worst loss    {counts.worst_loss} iterations, {counts.worst_intervals:g} intervals of '
+        'saving, including the unfinished iteration'
     )
+    print(*failures, sep='\n')
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--rounds', type=int, default=50, help='that are killed at random')
+    parser = make_parser(__doc__)
+    parser.add_argument('--rounds', type=count, default=50, help='with random kills')
     parser.add_argument('--every-step', action='store_true', help='kill at each step, too')
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--seed', type=int, default=0, help='of the kills')
     parser.add_argument('--hook', default='SafeCheckpointHook', help='what saves')
     return parser.parse_args()
 
@@ -304,8 +296,8 @@ def main() -> None:
                     break
             except (Failure, CheckpointError, OSError) as error:
                 failures.append(f'round {number}: {one_line(error)}')
-    print(report(number, counts, failures))
-    sys.exit(1 if failures else 0)
+    show(number, counts, failures)
+    sys.exit(bool(failures))
 
 
 if __name__ == '__main__':

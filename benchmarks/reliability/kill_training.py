@@ -1,4 +1,4 @@
-"""Kill training runs at random moments, let them go on, and compare their ends bit by bit:
+"""Kill training runs at random moments, resume them, and compare the results bit by bit:
 
 python -m benchmarks.reliability.kill_training --kills 20 --workers 2
 
@@ -9,8 +9,8 @@ started again with --resume. At the end all that the last checkpoint holds (weig
 schedules, losses so far), the logged losses and the order, size and flip of all images must be
 those of the first run.
 
---processes 2 trains with two processes and kills now all of them, now one: then the other one has
-to end within 60 seconds with a status that is not 0, and the lost one has to be named.
+--processes 2 trains with two processes and kills either all of them or one: then the other one has
+to end within 60 seconds with a non-zero status, and the lost one has to be named.
 
 Prints a line for each round and the counts; the exit status is 1 if a round failed.
 """
@@ -29,21 +29,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 from tqdm import tqdm
 
-from mmdet_multigrain.converters.deepfashion2 import convert
-from mmdet_multigrain.converters.synthetic_deepfashion2 import SyntheticSpec, generate
+from benchmarks.common.arguments import make_parser, positive
+from benchmarks.reliability.small_training import CONFIGS, MODEL, REPOSITORY, draw_data, environment
 from mmdet_multigrain.launch import quiet_imports, run_tool
 from mmdet_multigrain.utils.errors import ConfigError
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 IMAGES, BATCH, ITERATIONS = 24, 2, 24
-SECONDS_TO_END = 60  # for the processes that are left when one is lost
+SECONDS_TO_END = 60  # for the remaining processes when one is lost
 SECONDS_PER_RUN = 1800
 SAMPLES = 'samples_{}.txt'
 RECORDER = '''
@@ -88,10 +87,6 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=6),
     dict(type='CosineAnnealingLR', by_epoch=False, begin=6, end={iterations}),
 ]
-model = dict(
-    backbone=dict(base_channels=8),
-    neck=dict(in_channels=[8, 16, 32, 64]),
-    roi_head=dict(bbox_head=dict(fc_out_channels=32)))
 default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=3))
 log_processor = dict(window_size=5)
 custom_hooks = _base_.custom_hooks + [dict(type='EMAHook'), dict(type='SamplesHook')]
@@ -112,7 +107,7 @@ class Trainer:
         processes: Processes of a run.
         seconds: How long the training of a whole run takes, without its start.
         kills: Runs killed so far.
-        survivors: Seconds in which the process that was left ended, when one of two was killed.
+        survivors: Seconds until the other process ended, each time that one of two was killed.
         problems: What was wrong, one line each.
     """
 
@@ -125,7 +120,7 @@ class Trainer:
 
     @contextlib.contextmanager
     def started(self, work_dir: Path) -> Iterator[subprocess.Popen]:
-        """A run on its way; whatever is left of it in the end is killed."""
+        """A started run; whatever is left of it after the block is killed."""
         several = self.processes > 1
         tool = ['dist_launch.py', 'train.py'] if several else ['train.py']
         command = [
@@ -134,14 +129,11 @@ class Trainer:
             '--work-dir', str(work_dir), '--seed', '5', '--resume',
             '--cfg-options', f'data_root={self.folder / "data"}',
         ]  # fmt: skip
-        paths = [str(self.folder), str(REPOSITORY), os.environ.get('PYTHONPATH', '')]
-        environment = {
-            **os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': os.pathsep.join(filter(None, paths))
-        }  # fmt: skip
+        variables = environment(self.folder, OMP_NUM_THREADS='1')
         work_dir.mkdir(exist_ok=True)
         with open(work_dir / 'screen.txt', 'ab') as screen:
             process = subprocess.Popen(
-                command, stdout=screen, stderr=screen, env=environment, start_new_session=True
+                command, stdout=screen, stderr=screen, env=variables, start_new_session=True
             )
         try:
             yield process
@@ -155,7 +147,7 @@ class Trainer:
             status = process.wait(timeout=SECONDS_PER_RUN)
         if status != 0:
             last = screen_of(work_dir).rstrip().rpartition('\n')[2]
-            raise ConfigError(f'a run that nobody killed ended with status {status}: {last}')
+            raise ConfigError(f'a run that was not killed ended with status {status}: {last}')
 
     def interrupt(self, work_dir: Path, chance: random.Random) -> None:
         """Start a run and kill it at a random moment of one of the iterations that are left."""
@@ -171,7 +163,7 @@ class Trainer:
                 time.sleep(0.01)
             try:
                 process.wait(timeout=chance.random() * 2 * self.seconds / ITERATIONS)
-                return  # it was over before
+                return  # it had already ended
             except subprocess.TimeoutExpired:
                 self.kills += 1
             if self.processes > 1 and chance.random() < 0.5:
@@ -185,7 +177,7 @@ class Trainer:
         left = [pid for number, pid in enumerate(pids) if number != rank]
         while any(map(is_running, left)) or process.poll() is None:
             if time.monotonic() > start + SECONDS_TO_END:
-                self.problems.append(f'the others were there {SECONDS_TO_END} s after a kill')
+                self.problems.append(f'the others still ran {SECONDS_TO_END} s after a kill')
                 return
             time.sleep(0.05)
         self.survivors.append(time.monotonic() - start)
@@ -216,14 +208,14 @@ def kill_all(pid: int) -> None:
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process is there and not just waited for."""
+    """Whether a process runs, and is not a zombie."""
     with contextlib.suppress(psutil.NoSuchProcess):
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     return False
 
 
 def last_notes(work_dir: Path, rank: int) -> dict[tuple[str, str], str]:
-    """Image, size and flip by iteration and place in the batch, as noted last."""
+    """Image, size and flip by iteration and place in the batch, as recorded last."""
     found = {}
     for line in (work_dir / SAMPLES.format(rank)).read_text().splitlines():
         parts = line.split(' ', 2)
@@ -251,20 +243,17 @@ def compare(work_dir: Path, reference: Path, processes: int) -> list[str]:
 
 def prepare(folder: Path, args: argparse.Namespace) -> None:
     """Draw the garments and write the config."""
-    generate(folder / 'data', SyntheticSpec(num_train=IMAGES, num_val=6, width=64, height=80),
-             progress=False)  # fmt: skip
-    for split in ('train', 'validation'):
-        convert(folder / 'data', split, progress=False)
+    draw_data(folder, num_train=IMAGES, num_val=6)
     (folder / 'samples_hook.py').write_text(RECORDER)
     head = 'baseline' if args.epochs else 'wgroup'
     config = CONFIG.format(
-        base=str(REPOSITORY / 'configs' / 'multigrain' / f'{head}_r18_fpn_synthetic.py'),
+        base=str(CONFIGS / f'{head}_r18_fpn_synthetic.py'),
         batch=BATCH // args.processes,
         workers=args.workers,
         iterations=ITERATIONS,
         loop=(BY_EPOCH if args.epochs else BY_ITERATION).format(iterations=ITERATIONS),
     )
-    (folder / 'config.py').write_text(config)
+    (folder / 'config.py').write_text(config + MODEL)
 
 
 def run_rounds(trainer: Trainer, args: argparse.Namespace) -> int:
@@ -295,26 +284,26 @@ def run_rounds(trainer: Trainer, args: argparse.Namespace) -> int:
             shutil.rmtree(work_dir)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description='Kill training runs and compare their ends')
-    parser.add_argument('--kills', type=int, default=20, help='kills in all (default: 20)')
-    parser.add_argument('--seed', type=int, default=0, help='of the moments (default: 0)')
+def main() -> None:
+    parser = make_parser(__doc__)
+    parser.add_argument('--kills', type=positive, default=20, help='kills in all')
+    parser.add_argument('--seed', type=int, default=0, help='of the moments')
     parser.add_argument('--workers', type=int, choices=[0, 1, 2], default=0, help='of the loader')
-    parser.add_argument('--processes', type=int, choices=[1, 2], default=1)
+    parser.add_argument('--processes', type=int, choices=[1, 2], default=1, help='of the training')
     parser.add_argument('--epochs', action='store_true', help='train by epoch, with the flat head')
-    args = parser.parse_args(arguments)
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         trainer = Trainer(folder=Path(name), processes=args.processes)
         prepare(trainer.folder, args)
         failed = run_rounds(trainer, args)
     print(f'{trainer.kills} kills, {failed} rounds that differed')
-    if trainer.survivors:
+    if times := trainer.survivors:
         print(
-            f'{len(trainer.survivors)} times one of two processes was killed; the other ended '
-            f'within {max(trainer.survivors):.1f} s'
+            f'{len(times)} times one of two processes was killed; the other ended within '
+            f'{max(times):.1f} s'
         )
-    sys.exit(1 if failed else 0)
+    sys.exit(bool(failed))
 
 
 if __name__ == '__main__':
-    run_tool(main, interrupted='interrupted')
+    run_tool(main)

@@ -1,26 +1,23 @@
 """Train for long and watch what a run holds on to: python -m benchmarks.reliability.long_run
 
 A small detector is trained on drawn garments through tools/train.py, with validations, checkpoints
-and loader workers, 2,000 iterations by default. Every few iterations is noted what the main process
-has allocated and not freed, the memory that the system sees (of the main process, and of all),
-open files, threads and child processes. After a warm-up none of them may grow: of memory the
-interval of the slope has to lie below a limit, of the others no later count may exceed all earlier
-ones. Nothing may be left at the end.
+and loader workers. Every few iterations the script records what the main process has allocated and
+not freed, the memory that the system reports (of the main process, and of all), open files, threads
+and child processes. After a warm-up none of them may grow: for memory the interval of the slope has
+to lie below a limit, for the others no later count may exceed all earlier ones. Nothing may be left
+at the end.
 
-The allocator is told to give back at once what is freed: else its own store moves by tens of MB
-at each validation, which hides small leaks.
+The allocator is told to return at once what is freed: else its cache changes by tens of MB at each
+validation, which hides small leaks.
 
-Prints a table and the verdict; the exit status is 1 if something grows or is left. --out keeps the
-samples (CSV) and a figure (PNG).
+Prints a table and the verdict; the exit status is 1 if something grows or is left.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
 import dataclasses
-import io
 import math
 import os
 import re
@@ -31,28 +28,33 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import psutil
 from tqdm import tqdm
 
+from benchmarks.common.arguments import make_parser, positive
+from benchmarks.common.records import write_figures
+from benchmarks.reliability.small_training import CONFIGS, MODEL, REPOSITORY, draw_data, environment
 from benchmarks.reliability.trend import NONE, trend
-from mmdet_multigrain.converters.deepfashion2 import convert
-from mmdet_multigrain.converters.synthetic_deepfashion2 import SyntheticSpec, generate
 from mmdet_multigrain.launch import run_tool
 from mmdet_multigrain.utils.errors import ConfigError
-from mmdet_multigrain.utils.files import write_whole
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-CONFIG = REPOSITORY / 'configs' / 'multigrain' / 'wgroup_r18_fpn_synthetic.py'
+BASE = CONFIGS / 'wgroup_r18_fpn_synthetic.py'
 WARM_UP = 0.25  # of the iterations: caches fill, the allocator finds its size
+WORKERS = 2  # of the loader
 SHARED_MEMORY = Path('/dev/shm')
 HEAP = 'heap.csv'
-_CONFIG = """
+CONFIG = """
 _base_ = [{base!r}]
 custom_imports = dict(
     imports=[*_base_.custom_imports.imports, 'benchmarks.reliability.heap_probe'],
     allow_failed_imports=False)
-default_hooks = dict(heap=dict(type='HeapProbeHook', out={out!r}, interval={every}))
+default_hooks = dict(
+    heap=dict(type='HeapProbeHook', out={heap!r}, interval={every}),
+    checkpoint=dict(interval={interval}, max_keep_ckpts=2),
+    logger=dict(interval={every}))
+train_cfg = dict(max_iters={iterations}, val_interval={interval})
+train_dataloader = dict(batch_size=2, num_workers={workers}, persistent_workers=True)
+val_dataloader = dict(num_workers=1, persistent_workers=False)
 """
 _ALLOCATOR = {
     'MALLOC_ARENA_MAX': '1',
@@ -60,10 +62,6 @@ _ALLOCATOR = {
     'MALLOC_MMAP_THRESHOLD_': '65536',
 }  # of glibc
 _ITERATION = re.compile(r'Iter\(train\) +\[ *(\d+)/\d+\]')
-_SMALL = (
-    'model.backbone.base_channels=8', 'model.neck.in_channels=[8,16,32,64]',
-    'model.roi_head.bbox_head.fc_out_channels=32', 'train_dataloader.batch_size=2',
-    'default_hooks.checkpoint.max_keep_ckpts=2')  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ class Sample:
         heap_mb: What the main process has allocated and not freed, in 10^6 bytes.
         blocks: Small objects of Python in the main process, in thousands.
         main_mb: Resident memory (RSS) of the main process, in 10^6 bytes. Its memory alone (USS)
-            would grow by what it stops sharing with forked workers, which is no new memory.
+            would grow by what it stops sharing with forked workers, which is not new memory.
         all_mb: Of all processes, what they share counted once; without libraries and other mapped
             files, whose share depends on what else runs on the machine.
         files: Open files of all.
@@ -93,8 +91,9 @@ class Sample:
     children: int
 
 
-# Heading, and the slope in 1,000 iterations that is none. MMEngine keeps each logged value, 0.2 MB;
-# what the system sees moves with what allocators keep, and with pages that forked workers copy.
+# Heading, and the largest slope in 1,000 iterations that does not count as growth. MMEngine keeps
+# each logged value, 0.2 MB; what the system reports changes with what allocators keep, and with
+# pages that forked workers copy.
 MEMORY = {
     'heap_mb': ('allocated, MB', 0.5),
     'blocks': ('Python blocks, 1,000', 2.0),
@@ -105,71 +104,57 @@ COUNTS = {'files': 'open files', 'threads': 'threads', 'children': 'child proces
 
 
 def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Watch the memory and the files of a long run')
-    parser.add_argument('--iterations', type=int, default=2000, help='default: %(default)s')
-    parser.add_argument(
-        '--every',
-        type=int,
-        default=10,
-        metavar='N',
-        help='iterations between samples (default: %(default)s)',
-    )
-    parser.add_argument('--workers', type=int, default=2, help='of the loader')
-    parser.add_argument('--out', type=Path, metavar='DIR', help='for samples.csv and memory.png')
-    parser.add_argument('--cfg-options', nargs='+', default=[], help='further ones of train.py')
+    parser = make_parser(__doc__)
+    parser.add_argument('--iterations', type=positive, default=2000, help='of the training')
+    parser.add_argument('--every', type=positive, default=10, metavar='N', help='between samples')
+    parser.add_argument('--out', type=Path, metavar='FILE', help='JSON file for the samples')
     return parser.parse_args(arguments)
 
 
-def command(folder: Path, args: argparse.Namespace) -> list[str]:
-    """The call of train.py on data that are drawn in the folder."""
-    generate(folder / 'data', SyntheticSpec(num_train=32, num_val=8, width=64, height=80),
-             progress=False)  # fmt: skip
-    for split in ('train', 'validation'):
-        convert(folder / 'data', split, progress=False)
-    config = folder / 'long_run.py'
-    config.write_text(_CONFIG.format(base=str(CONFIG), out=str(folder / HEAP), every=args.every))
-    interval = max(args.iterations // 10, 1)
+def prepare(folder: Path, args: argparse.Namespace) -> list[str]:
+    """Draw data and write the config; the call of train.py on them."""
+    draw_data(folder, num_train=32, num_val=8)
+    text = CONFIG.format(
+        base=str(BASE),
+        heap=str(folder / HEAP),
+        every=args.every,
+        iterations=args.iterations,
+        interval=max(args.iterations // 10, 1),
+        workers=WORKERS,
+    )
+    (folder / 'long_run.py').write_text(text + MODEL)
     return [
-        sys.executable, '-u', str(REPOSITORY / 'tools' / 'train.py'), str(config), '--seed', '0',
-        '--work-dir', str(folder / 'run'), '--cfg-options', *_SMALL,
-        f'data_root={folder / "data"}', f'train_cfg.max_iters={args.iterations}',
-        f'train_cfg.val_interval={interval}', f'default_hooks.checkpoint.interval={interval}',
-        f'default_hooks.logger.interval={args.every}',
-        f'train_dataloader.num_workers={args.workers}',
-        f'train_dataloader.persistent_workers={args.workers > 0}',
-        f'val_dataloader.num_workers={min(args.workers, 1)}',
-        'val_dataloader.persistent_workers=False', *args.cfg_options]  # fmt: skip
+        sys.executable, '-u', str(REPOSITORY / 'tools' / 'train.py'), str(folder / 'long_run.py'),
+        '--seed', '0', '--work-dir', str(folder / 'run'),
+        '--cfg-options', f'data_root={folder / "data"}']  # fmt: skip
 
 
 def last_probe(heap: Path) -> tuple[float, float]:
-    """MB in use and thousands of blocks, as last noted."""
+    """MB in use and thousands of blocks, as last recorded."""
     lines = heap.read_text().splitlines() if heap.exists() else []
     if not lines:
         return math.nan, math.nan
-    _, mb, blocks = lines[-1].split(',')
+    mb, blocks = lines[-1].split(',')
     return float(mb), int(blocks) / 1000
 
 
 def own_mb(pid: int) -> float:
-    """Anonymous and shared memory of a process, its proportional part of what others hold too."""
+    """Anonymous and shared memory of a process; what others hold too counts in proportion."""
     lines = Path(f'/proc/{pid}/smaps_rollup').read_text().splitlines()
-    return sum(
-        int(line.split()[1]) * 1024 / 1e6
-        for line in lines
-        if line.startswith(('Pss_Anon:', 'Pss_Shmem:'))
-    )
+    own = [line.split()[1] for line in lines if line.startswith(('Pss_Anon:', 'Pss_Shmem:'))]
+    return sum(map(int, own)) * 1024 / 1e6
 
 
 def watch(
     process: subprocess.Popen, heap: Path, children: set[int], log: list[str]
 ) -> Iterator[Sample]:
-    """A sample at each iteration that is told on the screen.
+    """A sample at each iteration that the run prints.
 
     Args:
         process: The run.
-        heap: Where it notes what it has allocated.
+        heap: Where it records what it has allocated.
         children: The processes that it started are added.
-        log: The lines of its screen are added.
+        log: The lines that it prints are added.
     """
     main = psutil.Process(process.pid)
     for line in process.stdout:
@@ -182,7 +167,7 @@ def watch(
                     int(found[1]),
                     *last_probe(heap),
                     main.memory_info().rss / 1e6,
-                    sum(map(own_mb, (main.pid, *(worker.pid for worker in workers)))),
+                    sum(own_mb(one.pid) for one in (main, *workers)),
                     sum(one.num_fds() for one in (main, *workers)),
                     main.num_threads(),
                     len(workers),
@@ -193,42 +178,40 @@ def run(folder: Path, args: argparse.Namespace) -> tuple[list[Sample], list[str]
     """Train; the samples, and what is left of the run, one line each.
 
     Raises:
-        ValueError: The run failed.
+        ConfigError: The run failed.
     """
-    paths = [str(REPOSITORY), os.environ.get('PYTHONPATH', '')]
-    environment = {**_ALLOCATOR, **os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, paths))}
     samples: list[Sample] = []
     children: set[int] = set()
     log: list[str] = []
-    shared = set(os.listdir(SHARED_MEMORY)) if SHARED_MEMORY.is_dir() else set()
-    process = subprocess.Popen(
-        command(folder, args),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=environment,
-    )
-    try:
-        with tqdm(total=args.iterations, unit='iteration') as bar:
-            for sample in watch(process, folder / HEAP, children, log):
-                samples.append(sample)
-                bar.update(sample.iteration - bar.n)
+    shared = _shared_memory()
+    with (
+        subprocess.Popen(
+            prepare(folder, args),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=_ALLOCATOR | environment(),
+        ) as process,
+        contextlib.ExitStack() as stack,
+        tqdm(total=args.iterations, unit='iteration') as bar,
+    ):
+        stack.callback(process.kill)
+        for sample in watch(process, folder / HEAP, children, log):
+            samples.append(sample)
+            bar.update(sample.iteration - bar.n)
         if process.wait():
-            raise ConfigError(f'the run failed: {log[-1].strip() if log else "without a word"}')
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+            raise ConfigError(f'the run failed: {log[-1].strip() if log else "without a message"}')
+    own = tuple(f'torch_{pid}_' for pid in (process.pid, *children))
     left = [f'process {pid}' for pid in sorted(children) if psutil.pid_exists(pid)]
-    if SHARED_MEMORY.is_dir():
-        names = {f'torch_{pid}_' for pid in (process.pid, *children)}
-        left += [
-            f'{SHARED_MEMORY}/{name}'
-            for name in set(os.listdir(SHARED_MEMORY)) - shared
-            if name.startswith(tuple(names))
-        ]
+    left += [
+        f'{SHARED_MEMORY}/{name}' for name in _shared_memory() - shared if name.startswith(own)
+    ]
     left += [f'unfinished file {path.name}' for path in (folder / 'run').rglob('*.tmp')]
     return samples, left
+
+
+def _shared_memory() -> set[str]:
+    return set(os.listdir(SHARED_MEMORY)) if SHARED_MEMORY.is_dir() else set()
 
 
 def judge(samples: Sequence[Sample]) -> Iterator[tuple[str, bool]]:
@@ -240,66 +223,39 @@ def judge(samples: Sequence[Sample]) -> Iterator[tuple[str, bool]]:
         values = [getattr(sample, key) for sample in warm]
         found = trend(steps, values)
         verdict = found.verdict(limit)
-        yield (
-            (
-                f'{title:<22}{values[0]:>9.1f}{values[-1]:>9.1f}{max(values):>9.1f}   '
-                f'{found.slope:+.2f} ({found.low:+.2f} to {found.high:+.2f}) in 1,000 iterations; '
-                f'growth above {limit:g}: {verdict}'
-            ),
-            verdict == NONE,
+        line = (
+            f'{title:<22}{values[0]:>9.1f}{values[-1]:>9.1f}{max(values):>9.1f}   '
+            f'{found.slope:+.2f} ({found.low:+.2f} to {found.high:+.2f}) in 1,000 iterations; '
+            f'growth above {limit:g}: {verdict}'
         )
+        yield line, verdict == NONE
     half = len(warm) // 2
     for key, title in COUNTS.items():
         values = [getattr(sample, key) for sample in warm]
         grown = max(values[half:]) > max(values[:half])
-        yield (
-            f'{title:<22}{values[0]:>9}{values[-1]:>9}{max(values):>9}   '
-            f'{"more in the second half" if grown else "none more in the second half"}',
-            not grown,
+        more = 'more' if grown else 'none more'
+        line = (
+            f'{title:<22}{values[0]:>9}{values[-1]:>9}{max(values):>9}   {more} in the second half'
         )
-
-
-def save(samples: Sequence[Sample], out: Path) -> None:
-    """The samples as CSV, memory over iterations as a figure."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow([field.name for field in dataclasses.fields(Sample)])
-    writer.writerows(dataclasses.astuple(sample) for sample in samples)
-    write_whole(out / 'samples.csv', text.getvalue().encode())
-
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 3.5), layout='constrained')
-    axes = figure.subplots()
-    steps = np.array([sample.iteration for sample in samples])
-    for key in ('heap_mb', 'main_mb', 'all_mb'):
-        title = MEMORY[key][0].removesuffix(', MB')
-        axes.plot(steps, [getattr(sample, key) for sample in samples], label=title, linewidth=1)
-    axes.axvspan(0, WARM_UP * steps[-1], alpha=0.1, color='black', label='warm-up')
-    axes.set(xlabel='iteration', ylabel='MB', ylim=(0, None))
-    axes.legend(loc='lower right')
-    image = io.BytesIO()
-    figure.savefig(image, format='png', dpi=120)
-    write_whole(out / 'memory.png', image.getvalue())
+        yield line, not grown
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     args = parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix='long_run') as folder:
         samples, left = run(Path(folder), args)
-    if args.out:
-        save(samples, args.out)
+    write_figures(args.out, samples=[dataclasses.asdict(sample) for sample in samples])
     print(
         f'{len(samples)} samples of {samples[-1].iteration:,} iterations; from '
         f'{WARM_UP:.0%} on:\n{"":<22}{"first":>9}{"last":>9}{"most":>9}'
     )
-    passed = True
+    passed = not left
     for line, is_good in judge(samples):
         print(line)
         passed &= is_good
     print('left at the end: ' + ('; '.join(left) or 'nothing'))
-    print('passed' if passed and not left else 'FAILED')
-    sys.exit(not passed or bool(left))
+    print('passed' if passed else 'FAILED')
+    sys.exit(not passed)
 
 
 if __name__ == '__main__':

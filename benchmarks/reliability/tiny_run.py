@@ -1,9 +1,9 @@
-"""A training run of a second with a known course, and places where it can be damaged.
+"""A training run of one second whose outcome is known, and which can be stopped at any file access.
 
-A linear layer instead of a detector: what is tried here are files and processes. The data are the
-same at every iteration, so a resumed run must end with the weights of an undisturbed one, whatever
-happened between. Scores of validations are given in advance: which checkpoint is the best, and
-when, is known. Not a tool to be called by hand.
+A linear layer instead of a detector: files and processes are tested here. The data are the same at
+every iteration, so a resumed run must end with the weights of an undisturbed one, whatever happened
+in between. Validation scores are given in advance: it is known which checkpoint is the best, and
+when.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
+import multiprocessing
 import os
-import sys
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -51,25 +50,8 @@ class Tiny(BaseModel):
         return dict(loss=out.square().mean()) if mode == 'loss' else [out]
 
 
-class Data:
-    """One input, many times.
-
-    Args:
-        length: How many times.
-    """
-
-    def __init__(self, length: int) -> None:
-        self._length = length
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        return dict(inputs=torch.linspace(-1, 1, WIDTH))
-
-
 class Score(BaseMetric):
-    """A score that was given for each iteration, in place of a measurement.
+    """A score given for each iteration instead of a measurement.
 
     Args:
         scores: Of iteration 1, 2, ...; the last one for all further ones.
@@ -87,13 +69,13 @@ class Score(BaseMetric):
         self.results.append(0)
 
     def compute_metrics(self, results: list[int]) -> dict[str, float]:
-        """The score of the current iteration, and one that is the better the smaller it is."""
+        """The score of the current iteration, and one of which smaller is better."""
         score = self._scores[min(self.iteration, len(self._scores)) - 1]
         return dict(score=score, opposite=-score)
 
 
 class NoteHook(Hook):
-    """Tell the metric the iteration, and append each step that is over to a file.
+    """Tell the metric the iteration, and append each finished step to a file.
 
     Args:
         metric: The metric.
@@ -133,7 +115,7 @@ def build(
     """A runner; it validates after every iteration.
 
     Args:
-        work_dir: Its folder; what it notes goes to a file beside it, see `noted`.
+        work_dir: Its folder; what it notes goes to a file next to it, see `noted`.
         iterations: After how many it ends.
         epochs: Instead, after how many epochs, of two iterations each.
         scores: See `Score`.
@@ -141,10 +123,10 @@ def build(
     """
     torch.manual_seed(0)
     # MMEngine waits for two seconds whenever it begins a loader again.
-    loader = DataLoader(Data(2 if epochs else iterations), batch_size=1)
-    train_cfg = dict(by_epoch=False, max_iters=iterations, val_interval=1)
-    if epochs is not None:
-        train_cfg = dict(by_epoch=True, max_epochs=epochs)
+    sample = dict(inputs=torch.linspace(-1, 1, WIDTH))
+    loader = DataLoader([sample] * (2 if epochs else iterations), batch_size=1)
+    by_iteration = dict(by_epoch=False, max_iters=iterations, val_interval=1)
+    train_cfg = dict(by_epoch=True, max_epochs=epochs) if epochs else by_iteration
     metric = Score(scores)
     hook = dict(
         type='SafeCheckpointHook',
@@ -192,7 +174,7 @@ def noted(work_dir: Path, step: str) -> list[int]:
 
 
 class _InPieces:
-    """A file that tells of every piece that is written."""
+    """A file that reports every piece that is written."""
 
     def __init__(self, file: BinaryIO, target: Path, event: Event) -> None:
         self._file, self._target, self._event = file, target, event
@@ -247,29 +229,21 @@ def events(event: Event) -> Iterator[None]:
         yield
 
 
-def in_child(function: Callable[[], object]) -> int:
-    """Start a function in a forked process with a silent screen; its process id.
+def in_child(function: Callable[[], object]) -> multiprocessing.Process:
+    """Start a function in a forked process without standard output.
 
     Only for processes that have not trained themselves: what they imported need not be imported
-    again. The status is 0 if the function returns, that of a SystemExit, or 1 with a traceback.
+    again.
     """
-    process = os.fork()
-    if process:
-        return process
-    status = 1
-    try:
-        quiet = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(quiet, 1)
+
+    def work() -> None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         logging.disable(logging.INFO)
         function()
-        status = 0
-    except SystemExit as stop:
-        status = stop.code
-    except BaseException:  # noqa: BLE001 (this process must not go on as its parent's copy)
-        traceback.print_exc()
-    finally:
-        sys.stderr.flush()
-        os._exit(status)
+
+    process = multiprocessing.get_context('fork').Process(target=work)
+    process.start()
+    return process
 
 
 def weights(work_dir: Path, name: str) -> torch.Tensor:

@@ -25,6 +25,7 @@ from benchmarks.common.arguments import make_parser, positive
 from benchmarks.common.processes import peak_mb
 from benchmarks.common.ratios import rounds
 from benchmarks.common.records import write_figures
+from benchmarks.common.tables import text_table
 from benchmarks.speed.drawn_results import draw_detections, draw_truth, plain_coco
 from mmdet_multigrain.evaluation import evaluate_levels, summarize
 from mmdet_multigrain.evaluation.functional.bootstrap import RESAMPLES, resample_ap
@@ -33,7 +34,6 @@ from mmdet_multigrain.launch import run_tool
 from mmdet_multigrain.report.runs.paper import load_paper
 from mmdet_multigrain.utils.errors import ConfigError
 from mmdet_multigrain.utils.parallel import default_workers
-from mmdet_multigrain.utils.table import Column, Table
 
 # Bars: the metric's time by pycocotools' time; seconds of the bootstrap of two runs on 2 cores.
 METRIC_BAR = 1 / 20
@@ -45,8 +45,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--images', type=positive, default=32_000, help='how many')
     parser.add_argument('--repeats', type=positive, default=1, help='rounds')
     parser.add_argument('--resamples', type=positive, default=RESAMPLES, help='of the bootstrap')
-    parser.add_argument('--workers', type=positive, default=default_workers(), help='its threads')
-    parser.add_argument('--seed', type=int, default=0, help='of the drawing')
     parser.add_argument('--no-pycocotools', action='store_true', help='leave it and the ratio out')
     parser.add_argument('--out', type=Path, metavar='FILE', help='JSON file for the figures')
     return parser.parse_args()
@@ -75,24 +73,22 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     boxes = {row.name: row.train_boxes for row in paper.classes}
     train_counts = [boxes[name] for name in taxonomy.classes]
     frequency = np.array(train_counts) / sum(train_counts)
-    rng = np.random.default_rng(args.seed)
+    rng = np.random.default_rng(0)
 
     def draw(images: int, *qualities: float) -> tuple:
         truth = draw_truth(rng, images, frequency)
-        return truth, [
-            draw_detections(rng, truth, taxonomy, frequency, quality=quality)
-            for quality in qualities
-        ]
+        options = dict(rng=rng, truth=truth, taxonomy=taxonomy, frequency=frequency)
+        return truth, [draw_detections(**options, quality=quality) for quality in qualities]
 
     truth, runs = draw(args.images, 0.90, 0.92)
-    indices = [taxonomy.group_index(level) for level in range(taxonomy.num_levels)]
-    options = dict(resamples=args.resamples, workers=args.workers, progress=True)
+    levels = [taxonomy.group_index(level) for level in range(taxonomy.num_levels)]
+    options = dict(resamples=args.resamples, workers=default_workers(), progress=True)
     parts = {
         'metric': lambda: summarize(
-            evaluate_levels(truth, runs[0], indices), taxonomy, train_counts
+            evaluate_levels(truth, runs[0], levels), taxonomy, train_counts
         ),
         'errors': lambda: analyze_errors(truth, runs[0], taxonomy),
-        'bootstrap': lambda: resample_ap(truth, runs, indices, **options),
+        'bootstrap': lambda: resample_ap(truth, runs, levels, **options),
     }
     if not args.no_pycocotools:
         plain = plain_coco(truth, runs[0], taxonomy.classes)
@@ -110,24 +106,17 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         seconds[name].append(time.perf_counter() - start)
         cpu_seconds[name].append(time.process_time() - cpu_start)
     ap = values['metric'].fine.coco['AP']
-    for name, other in (
-        ('pycocotools', values.get('pycocotools', ap)),
-        ('bootstrap', values['bootstrap'][0].mean()[0]),
-    ):
+    others = {'bootstrap': values['bootstrap'][0].mean()[0]}
+    others['pycocotools'] = values.get('pycocotools', ap)
+    for name, other in others.items():
         if abs(other - ap) > 1e-12:
             raise ConfigError(f'AP differs: {name} {other!r}, metric {ap!r}')
-    return {
-        'seconds': seconds,
-        'cpu_seconds': cpu_seconds,
-        'AP': ap,
-        'boxes': len(truth.labels),
-        'detections': len(runs[0].scores),
-        'peak_mib': peak_mb() * 1e6 / 2**20,
-    }
+    counts = dict(AP=ap, boxes=len(truth.labels), detections=len(runs[0].scores))
+    return dict(seconds=seconds, cpu_seconds=cpu_seconds, **counts, peak_mb=peak_mb())
 
 
-def show(args: argparse.Namespace, report: dict[str, Any]) -> str:
-    """The table, and how it compares with the bars."""
+def show(args: argparse.Namespace, report: dict[str, Any]) -> None:
+    """Print the table, and the bars."""
     medians, cpu = (
         {name: statistics.median(values) for name, values in report[key].items()}
         for key in ('seconds', 'cpu_seconds')
@@ -139,37 +128,32 @@ def show(args: argparse.Namespace, report: dict[str, Any]) -> str:
         'errors': 'error analysis',
         'bootstrap': f'bootstrap of 2 runs, {args.resamples} resamples',
     }
-    columns = (
-        Column('part', 'part', left=True),
-        Column('seconds', 'seconds', '.2f'),
-        Column('cpu_seconds', 'of all cores', '.2f'),
-        Column('ratio', 'by pycocotools', '.4f'),
-    )
-    rows = tuple(
+    columns = {'part': '', 'seconds': '.2f', 'of all cores': '.2f', 'by pycocotools': '.4f'}
+    rows = (
         (names[name], value, cpu[name], plain and value / plain) for name, value in medians.items()
     )
-    text = (
+    print(
         f'{args.images} images, {report["boxes"]} boxes, {report["detections"]} detections '
-        f'in each run, AP {100 * report["AP"]:.2f}\n{Table(columns, rows).text()}\n'
+        f'in each run, AP {100 * report["AP"]:.2f}\n{text_table(columns, rows)}'
     )
     if plain:
         both = medians['metric'] + medians['errors']
-        text += (
+        print(
             f'metric: 1/{plain / medians["metric"]:.1f} of the time of pycocotools, with '
-            f'the errors 1/{plain / both:.1f} (bar: 1/{1 / METRIC_BAR:.0f})\n'
+            f'the errors 1/{plain / both:.1f} (bar: 1/{1 / METRIC_BAR:.0f})'
         )
-    return text + (
+    print(
         f'bootstrap: {medians["bootstrap"]:.1f} s (bar at 32000 images and 2000 resamples on '
-        f'2 cores: {BOOTSTRAP_BAR} s); peak memory of all {report["peak_mib"]:.0f} MiB'
+        f'2 cores: {BOOTSTRAP_BAR} s); peak memory of all {report["peak_mb"]:.0f} MB'
     )
 
 
 def main() -> None:
     args = parse_args()
     report = measure(args)
-    print(show(args, report))
-    keys = ('images', 'resamples', 'workers', 'repeats', 'seed')
-    write_figures(args.out, **{key: getattr(args, key) for key in keys}, **report)
+    show(args, report)
+    numbers = dict(images=args.images, resamples=args.resamples, repeats=args.repeats)
+    write_figures(args.out, **numbers, **report)
 
 
 if __name__ == '__main__':

@@ -80,10 +80,9 @@ def load(
         sources: Config files; a name like `mmdet::...` is one of the installed mmdet.
         against: Config that the others are compared with; 'stock' is the stock detector with the
             body of the shared config.
-        precisions: Of `PRECISIONS`; each config is measured in each and compared with the
-            reference in the same one.
-        speed: Options for faster training, several joined by '+'; with each, every config but
-            the reference is one more contender.
+        precisions: Of `PRECISIONS`; each config is compared with the reference in the same one.
+        speed: Options for faster training, several joined by '+'; each makes one more contender
+            of every config but the reference.
         cfg_options: Overrides for all configs that are not from the installed mmdet.
 
     Raises:

@@ -171,7 +171,7 @@ def test_interrupt_leaves_nothing(tmp_path):
     while 'training' not in shown:
         shown += process.stderr.read(1)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: all of them get it
-    _, rest = process.communicate(timeout=120)
+    _, rest = process.communicate(timeout=60)
     assert process.returncode == 130 and rest.rstrip().endswith('interrupted')
     assert 'Traceback' not in rest
     assert list(tmp_path.iterdir()) == [temporary] and not list(temporary.glob('benchmark_*'))

@@ -24,7 +24,7 @@ def test_table_and_file(tmp_path):
         assert list(report[key]) == parts
         assert all(len(values) == 2 and min(values) > 0 for values in report[key].values())
     assert (report['images'], report['detections'], report['resamples']) == (40, 4000, 5)
-    assert 0 < report['AP'] < 1 and report['peak_mib'] > 0
+    assert 0 < report['AP'] < 1 and report['peak_mb'] > 0
     assert '40 images' in done.out and 'bar: 1/20' in done.out
     assert (
         sum(
@@ -41,7 +41,7 @@ def test_without_pycocotools():
     assert 'of the time of pycocotools' not in done.out and 'bootstrap of 2 runs' in done.out
 
 
-@pytest.mark.parametrize('option', ['--images', '--repeats', '--resamples', '--workers'])
+@pytest.mark.parametrize('option', ['--images', '--repeats', '--resamples'])
 def test_bad_numbers(option):
     done = run(option, 0)
     assert done.status == 2 and f"{option}: '0' is not a whole number from 1 on" in done.err

@@ -336,7 +336,7 @@ def process(rank, fails):
 
 for fails in (True, False):
     children = [tiny_run.in_child(lambda: process(rank, fails)) for rank in (0, 1)]
-    print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children], flush=True)
+    print([child.join() or child.exitcode for child in children], flush=True)
 """
 
 
