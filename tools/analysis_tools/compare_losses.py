@@ -33,7 +33,7 @@ def read_losses(work_dir: Path, until: int | None = None) -> dict[int, float]:
     """Logged training loss by iteration; where a run was resumed, what was logged last.
 
     Raises:
-        ValueError: If the folder holds no logged loss, or a line is not JSON.
+        ConfigError: The folder holds no logged loss, or a line is not JSON.
     """
     losses: dict[int, float] = {}
     for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
