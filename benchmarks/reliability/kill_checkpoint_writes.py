@@ -266,7 +266,8 @@ def show(rounds: int, counts: Counts, failures: list[str]) -> None:
         f'worst loss    {counts.worst_loss} iterations, {counts.worst_intervals:g} intervals of '
         'saving, including the unfinished iteration'
     )
-    print(*failures, sep='\n')
+    for failure in failures:
+        print(failure)
 
 
 def parse_args() -> argparse.Namespace:
