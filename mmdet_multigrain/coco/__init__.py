@@ -1,1 +1,1 @@
-"""COCO JSON, read and written: strictly, tolerantly, as columns of boxes. Needs no torch."""
+"""Read COCO JSON strictly, tolerantly or as columns of boxes, and write it. Needs no torch."""

@@ -1,8 +1,6 @@
 """Read a COCO annotation file strictly, and match its categories to a taxonomy by name.
 
-Here belongs what makes a COCO file safe to index: checks, defaults for missing fields, and the
-order of categories. Data set, metric and report all read their files here, so that a label means
-the same in each. Needs neither torch nor mmdet.
+Data set, metric and report all read their files here, so that a label means the same in each.
 """
 
 from __future__ import annotations
@@ -25,26 +23,25 @@ from .files import load_coco
 class AnnotationFile:
     """A COCO file whose categories are in the label order of a taxonomy.
 
-    Categories are matched by name and alias, never by position. Missing `area` and `iscrowd` are
-    filled in, and annotations are renumbered from 1 if some have no id or one that COCOeval cannot
+    Categories are matched by name or alias, never by position. Missing `area` and `iscrowd` are
+    filled in. Annotations are renumbered from 1 if an id is missing, or is one that COCOeval cannot
     match (0, text).
 
     Args:
         path: The COCO JSON file.
         taxonomy: Classes to match.
-        allow_missing: Accept that the file lacks classes of the taxonomy. They get a negative id
-            that no annotation has.
-        allow_unknown: Accept annotated categories that the taxonomy lacks; their boxes have no
-            label.
+        allow_missing: Accept classes that are not in the file. They get a negative category id.
+        allow_unknown: Accept annotated categories that are not in the taxonomy; their boxes have
+            no label.
 
     Attributes:
-        dataset (dict): The content, completed.
+        dataset (dict): The content, with missing fields filled in.
         category_ids (list[int]): Category id of each label.
         notes (list[str]): What was filled in, renumbered or left out; one line each.
 
     Raises:
-        AnnotationError: If the file is missing, is not a COCO file, or is inconsistent.
-        TaxonomyError: If categories and taxonomy do not match.
+        AnnotationError: The file is missing, is not a COCO file, or is inconsistent.
+        TaxonomyError: Categories and taxonomy do not match.
     """
 
     def __init__(
@@ -63,7 +60,7 @@ class AnnotationFile:
         self.category_ids = self._match_categories(names, allow_missing, allow_unknown)
 
     def _check(self) -> dict[int, str]:
-        """Check all entries, fill in missing fields; gives the name of each category id."""
+        """Check all entries and fill in missing fields; returns the name of each category id."""
         image_ids = self._check_images()
         names = read_categories(self.dataset, self.path)
         filled = Counter()
@@ -90,7 +87,7 @@ class AnnotationFile:
         return names
 
     def _check_images(self) -> set[int | str]:
-        """Check all images; gives their ids."""
+        """Check all images; returns their ids."""
         ids: set[int | str] = set()
         required = 'id', 'file_name', 'height', 'width'
         for where, image in _entries(self.dataset, self.path, 'images', *required):
@@ -99,15 +96,14 @@ class AnnotationFile:
             if not isinstance(name, str):
                 raise AnnotationError(f'{where}: file_name {show(name)} is not text')
             if leaves_folder(name):
+                fix = 'name files below it (a folder above all of them can be the image folder)'
                 raise AnnotationError(
-                    f'{where}: file_name {show(name)} leaves the image folder; name files below '
-                    'it (a folder above all of them can be the image folder)'
+                    f'{where}: file_name {show(name)} leaves the image folder; {fix}'
                 )
             for key in ('height', 'width'):
-                if not (_is_finite(image[key]) and image[key] > 0):
-                    raise AnnotationError(
-                        f'{where}: {key} {show(image[key])} is not a size in pixels'
-                    )
+                value = image[key]
+                if not (_is_finite(value) and value > 0):
+                    raise AnnotationError(f'{where}: {key} {show(value)} is not a size in pixels')
         return ids
 
     def _number_annotations(self) -> None:
@@ -116,37 +112,26 @@ class AnnotationFile:
         if not all(isinstance(number, int) and number > 0 for number in ids):
             for number, item in enumerate(annotations, start=1):
                 item['id'] = number
-            self.notes.append(
-                f'{self.path}: numbered annotations from 1 (some ids missing, 0 or not whole)'
-            )
+            reason = 'some ids missing, 0 or not whole'
+            self.notes.append(f'{self.path}: numbered annotations from 1 ({reason})')
         elif len(set(ids)) < len(ids):
-            repeated = Counter(ids).most_common(1)[0][0]
-            raise AnnotationError(
-                f'{self.path}: annotation id {repeated} is used twice; make ids unique'
-            )
+            where = f'{self.path}: annotation id {Counter(ids).most_common(1)[0][0]}'
+            raise AnnotationError(f'{where} is used twice; make ids unique')
 
     def _match_categories(
         self, names: Mapping[int, str], allow_missing: bool, allow_unknown: bool
     ) -> list[int]:
         """Category id of each label."""
         boxes = Counter(item['category_id'] for item in self.dataset['annotations'])
-        label_of = match_categories(
-            names,
-            boxes,
-            self.taxonomy,
-            self.path,
-            allow_missing=allow_missing,
-            allow_unknown=allow_unknown,
-        )
+        allow = {'allow_missing': allow_missing, 'allow_unknown': allow_unknown}
+        label_of = match_categories(names, boxes, self.taxonomy, self.path, **allow)
         # Ids below those of the file: a class without a category matches no annotation.
         unused = min([0, *names]) - 1
         ids = [unused - label for label in range(self.taxonomy.num_classes)]
-        unknown = {}
         for id, label in label_of.items():
-            if label is None:
-                unknown[names[id]] = boxes[id]
-            else:
+            if label is not None:
                 ids[label] = id
+        unknown = {names[id]: boxes[id] for id, label in label_of.items() if label is None}
         if unknown:
             self.notes.append(
                 f'{self.path}: left out {sum(unknown.values())} boxes of classes that taxonomy '
@@ -159,7 +144,7 @@ def read_categories(content: Mapping[str, Any], source: object) -> dict[int, str
     """Name of each category id of a loaded COCO file, in its order.
 
     Raises:
-        AnnotationError: A category has no name or no id of its own.
+        AnnotationError: A category has no name or no unique id.
     """
     names: dict[int, str] = {}
     for where, category in _entries(content, source, 'categories', 'id', 'name'):
@@ -179,7 +164,7 @@ def match_categories(
     allow_missing: bool = False,
     allow_unknown: bool = False,
 ) -> dict[int, int | None]:
-    """Label of each category id; categories that are unknown and have no boxes are left out.
+    """Label of each category id; unknown categories without boxes are left out.
 
     Args:
         names: Name of each category id.
@@ -187,10 +172,10 @@ def match_categories(
         taxonomy: The classes.
         source: The file, for messages.
         allow_missing: Accept classes that are not in the file.
-        allow_unknown: Accept categories with boxes that the taxonomy lacks; their label is None.
+        allow_unknown: Accept unknown categories with boxes; their label is None.
 
     Raises:
-        TaxonomyError: If categories and taxonomy do not match.
+        TaxonomyError: Categories and taxonomy do not match.
     """
     used = [id for id, name in names.items() if boxes[id] or taxonomy.find(name) is not None]
     labels = taxonomy.match_categories(
@@ -215,7 +200,7 @@ def _entries(
 
 
 def _new_id(value: Any, seen: Any, where: str, kind: type | tuple[type, ...]) -> Any:
-    """The id, if it is one and not in use."""
+    """The id, if it is valid and not yet used."""
     if not isinstance(value, kind) or isinstance(value, bool):
         raise AnnotationError(f'{where}: id {show(value)} is not an integer')
     if value in seen:
@@ -224,5 +209,5 @@ def _new_id(value: Any, seen: Any, where: str, kind: type | tuple[type, ...]) ->
 
 
 def _is_finite(value: object) -> bool:
-    """Whether a value is a number that arrays can hold: no NaN, no infinity, no huge integer."""
+    """Whether a value is a number that arrays can hold: not NaN, infinite or a huge integer."""
     return is_number(value) and abs(value) <= sys.maxsize

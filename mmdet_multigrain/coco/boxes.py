@@ -1,7 +1,6 @@
-"""The boxes of a COCO file that training uses, as columns for statistics, and what is left out.
+"""The boxes of a COCO file that training uses, as columns for statistics.
 
-Tolerant where one entry is broken (it is counted and left out), strict where the file as a whole
-does not fit.
+A broken entry is counted and left out; a file that does not match the taxonomy raises.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ class BoxColumns:
     """All usable boxes of a COCO file.
 
     Attributes:
-        taxonomy: What the labels mean.
+        taxonomy: The classes.
         listed: (K,) bool; whether the class is among the file's categories.
         labels: (N,) class of each box.
         images: (N,) index of its image, 0 to I - 1.
@@ -66,11 +65,11 @@ def read_coco(path: str | os.PathLike[str]) -> dict[str, Any]:
 def box_columns(coco: Mapping[str, Any], taxonomy: Taxonomy, source: object) -> BoxColumns:
     """The usable boxes of a loaded COCO file; classes are matched by name or alias.
 
-    As in training, a category that the taxonomy lacks is an error if it has annotations and does
-    not matter otherwise. A class that the file lacks has no boxes.
+    As in training, a category that the taxonomy lacks is an error only if it has annotations. A
+    class that the file lacks has no boxes.
 
     Args:
-        coco: What `read_coco` returns.
+        coco: The content that `read_coco` returns.
         taxonomy: The classes.
         source: The file, for messages.
 
@@ -87,10 +86,9 @@ def box_columns(coco: Mapping[str, Any], taxonomy: Taxonomy, source: object) -> 
     kept = _trained_on(columns, labels, problems)
     crowd, areas, sides = columns.crowd[kept], columns.areas[kept], columns.boxes[kept, 2:]
     if crowd.all():
-        raise AnnotationError(
-            f'{source}: none of its {len(coco["annotations"]):,} annotations is a '
-            f'usable box that is not a crowd{problems.first()}'
-        )
+        count = f'none of its {len(coco["annotations"]):,} annotations'
+        reason = f'is a usable box that is not a crowd{problems.first()}'
+        raise AnnotationError(f'{source}: {count} {reason}')
     listed = np.zeros(taxonomy.num_classes, dtype=bool)
     listed[list(label_of.values())] = True
     return BoxColumns(
@@ -106,7 +104,7 @@ def box_columns(coco: Mapping[str, Any], taxonomy: Taxonomy, source: object) -> 
 
 
 def _image_rows(columns: CocoColumns, problems: Problems) -> np.ndarray:
-    """(I,) rows of the images that have an id; of several with one id, the first."""
+    """(I,) rows of the images with an id; of several with the same id, the first."""
     places = _places(columns.content, 'images', 'image without id', problems)
     rows = []
     for row, first in enumerate(first_rows(columns.images).tolist()):
@@ -114,9 +112,8 @@ def _image_rows(columns: CocoColumns, problems: Problems) -> np.ndarray:
         if id_key(id) is None:
             problems.add('image without id', f'images[{places[row]}]')
         elif first != row:
-            problems.add(
-                'image whose id was used before', f'images[{places[row]}] has id {show(id)}'
-            )
+            where = f'images[{places[row]}] has id {show(id)}'
+            problems.add('image whose id was used before', where)
         else:
             rows.append(row)
     return np.array(rows, dtype=np.int64)
@@ -124,9 +121,8 @@ def _image_rows(columns: CocoColumns, problems: Problems) -> np.ndarray:
 
 def _trained_on(columns: CocoColumns, labels: np.ndarray, problems: Problems) -> np.ndarray:
     """(N,) whether an annotation has a class, an image, and a box that training uses."""
-    places = _places(
-        columns.content, 'annotations', 'annotation that is not a JSON object', problems
-    )
+    kind = 'annotation that is not a JSON object'
+    places = _places(columns.content, 'annotations', kind, problems)
     kept = np.ones(len(labels), dtype=bool)
     for kind, key, mask in (
         ('annotation with unknown category_id', 'category_id', labels < 0),
@@ -141,11 +137,8 @@ def _trained_on(columns: CocoColumns, labels: np.ndarray, problems: Problems) ->
 
 
 def _places(coco: Mapping[str, Any], key: str, kind: str, problems: Problems) -> list[int]:
-    """Where a list has objects; its other entries are problems."""
-    places = []
+    """Positions of the objects in a list; its other entries are problems."""
     for place, entry in enumerate(coco[key]):
-        if isinstance(entry, dict):
-            places.append(place)
-        else:
+        if not isinstance(entry, dict):
             problems.add(kind, f'{key}[{place}]')
-    return places
+    return [place for place, entry in enumerate(coco[key]) if isinstance(entry, dict)]

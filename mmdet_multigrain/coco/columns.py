@@ -1,12 +1,13 @@
-"""A COCO file as columns (NumPy arrays), however wrong the file is; nothing is checked here.
+"""The columns (NumPy arrays) of any COCO file, valid or not.
 
-What is missing or of a wrong type becomes NaN or -1. The rule for the boxes that training uses is
-here too, because checks and statistics must agree on it.
+Missing values and wrong types become NaN or -1. `CocoColumns.left_out` is the rule for the boxes
+that training uses; checks and statistics share it.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -15,39 +16,29 @@ import numpy as np
 
 from mmdet_multigrain.utils.messages import show
 
+from .files import LISTS
+
 MAX_COORDINATE = 1e9  # a larger number (infinity, NaN) is not a coordinate
 MIN_SIDE = 1.0  # pixels; MMDetection does not train on smaller boxes
+_SIDES = ('width', 'height')
 
 
 class CocoColumns:
-    """The columns of a COCO file. Row n of a table is the n-th of its entries that are objects.
+    """The columns of a COCO file.
 
     Args:
         content: The loaded file.
+
+    Attributes:
+        images, annotations, categories: The objects of each list; other entries have no row.
     """
 
     def __init__(self, content: Mapping[str, Any]) -> None:
         self.content = content
-
-    # ------------------------------------------------------------------ tables
-
-    def table(self, name: str) -> list[dict[str, Any]]:
-        """The objects in `images`, `annotations` or `categories`."""
-        entries = self.content.get(name)
-        entries = entries if isinstance(entries, list) else []
-        return [entry for entry in entries if isinstance(entry, dict)]
-
-    @cached_property
-    def images(self) -> list[dict[str, Any]]:
-        return self.table('images')
-
-    @cached_property
-    def annotations(self) -> list[dict[str, Any]]:
-        return self.table('annotations')
-
-    @cached_property
-    def categories(self) -> list[dict[str, Any]]:
-        return self.table('categories')
+        self.images, self.annotations, self.categories = (
+            [entry for entry in entries if isinstance(entry, dict)]
+            for entries in (_list(content.get(name)) for name in LISTS)
+        )
 
     @cached_property
     def image_of(self) -> np.ndarray:
@@ -79,8 +70,6 @@ class CocoColumns:
         """(categories,) number of annotations of each category."""
         return np.bincount(self.category_of[self.category_of >= 0], minlength=len(self.categories))
 
-    # ------------------------------------------------------------------ boxes
-
     @cached_property
     def has_numbers(self) -> np.ndarray:
         """(N,) whether `bbox` is four numbers, NaN included."""
@@ -111,8 +100,7 @@ class CocoColumns:
     @cached_property
     def areas(self) -> np.ndarray:
         """(N,) `area` of each annotation; NaN where it is not a number."""
-        values = (item.get('area') for item in self.annotations)
-        return _array([(value if is_number(value) else np.nan,) for value in values], 1)[:, 0]
+        return _array([(_number(item.get('area')),) for item in self.annotations], 1)[:, 0]
 
     @cached_property
     def crowd(self) -> np.ndarray:
@@ -124,26 +112,16 @@ class CocoColumns:
         """(N,) whether an annotation is marked `ignore`."""
         return self._column(lambda item: bool(item.get('ignore')), bool)
 
-    # ------------------------------------------------------------------ sizes
-
     @cached_property
     def stated(self) -> np.ndarray:
         """(images, 2) width and height as the file states them; NaN where it does not."""
-        sizes = _array(
-            [
-                [value if is_number(value) else np.nan for value in map(image.get, _SIDES)]
-                for image in self.images
-            ],
-            2,
-        )
+        sizes = _array([[_number(image.get(side)) for side in _SIDES] for image in self.images], 2)
         sizes[~((sizes > 0) & (sizes <= MAX_COORDINATE)).all(1)] = np.nan
         return sizes
 
     def of_boxes(self, sizes: np.ndarray) -> np.ndarray:
         """(N, 2) the size of each box's image; NaN where the image is unknown."""
         return np.vstack([sizes, [[np.nan, np.nan]]])[self.image_of]
-
-    # ------------------------------------------------------------------ what training uses
 
     @cached_property
     def is_thin(self) -> np.ndarray:
@@ -160,13 +138,10 @@ class CocoColumns:
         return (np.minimum(far, self.of_boxes(sizes)) <= np.maximum(near, 0)).any(1)
 
     def left_out(self) -> dict[str, np.ndarray]:
-        """Which boxes training leaves out, by reason; the first that applies counts.
+        """(N,) masks of the boxes that training leaves out, by reason; the first reason counts.
 
         This is the rule of MMDetection's `CocoDataset.parse_data_info`. Crowds stay: training
-        ignores what it detects in them.
-
-        Returns:
-            (N,) masks.
+        ignores detections in them.
         """
         return {
             'bbox that is not [x, y, width, height]': ~self.is_finite,
@@ -174,8 +149,6 @@ class CocoColumns:
             'box narrower or lower than a pixel': self.is_thin,
             'box outside its image': self.is_outside(self.stated),
         }
-
-    # ------------------------------------------------------------------ words
 
     def file_name(self, row: int) -> str | None:
         """`file_name` of an image, or None if it has none."""
@@ -190,18 +163,14 @@ class CocoColumns:
     def name_annotation(self, row: int) -> str:
         """An annotation in a message."""
         item, image = self.annotations[row], self.image_of[row]
-        where = f'image_id {show(item.get("image_id"))}'
-        if image >= 0:
-            where = show(self.images[image].get('file_name'))
+        known = f'image_id {show(item.get("image_id"))}'
+        where = known if image < 0 else show(self.images[image].get('file_name'))
         return f'annotation {show(item.get("id"))} ({where})'
 
     def name_category(self, row: int) -> str:
         """A category in a message."""
         category = self.categories[row]
         return f'{show(category.get("name"))} (id {show(category.get("id"))})'
-
-
-_SIDES = ('width', 'height')
 
 
 def id_key(value: object) -> int | float | str | None:
@@ -220,12 +189,12 @@ def first_rows(entries: list[dict[str, Any]]) -> np.ndarray:
 
 
 def is_number(value: object) -> bool:
-    """Whether it is a number; NaN and infinity count, true and false do not."""
+    """Whether a value is a number; NaN and infinity are, true and false are not."""
     return type(value) in (int, float)
 
 
 def is_absent(value: object) -> bool:
-    """Whether a field is empty: null, or NaN and infinity, which JSON does not have."""
+    """Whether a field is null, NaN or infinite; JSON has no NaN and infinity."""
     return value is None or type(value) is float and not math.isfinite(value)
 
 
@@ -233,17 +202,20 @@ def _is_box(value: object) -> bool:
     return isinstance(value, list) and len(value) == 4 and all(map(is_number, value))
 
 
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
 def _array(rows: Sequence[Sequence[float]], columns: int) -> np.ndarray:
     """(rows, columns) float64; integers too large for it become infinite."""
     try:
         array = np.array(rows, dtype=np.float64)
     except OverflowError:
-        array = np.array([[_float(value) for value in row] for row in rows])
+        limit = sys.float_info.max
+        finite = [[np.inf if abs(value) > limit else value for value in row] for row in rows]
+        array = np.array(finite, dtype=np.float64)
     return array.reshape(len(rows), columns)
 
 
-def _float(value: int | float) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return np.inf
+def _number(value: object) -> float:
+    return value if is_number(value) else np.nan

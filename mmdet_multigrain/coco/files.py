@@ -1,4 +1,4 @@
-"""Load a COCO annotation file: the one place where such a file becomes Python objects."""
+"""Load COCO annotation files; nothing else in the package parses them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ LISTS = ('images', 'annotations', 'categories')
 
 @dataclass(frozen=True)
 class CocoFile:
-    """A loaded COCO file, whose entries have not been checked.
+    """A loaded COCO file with unchecked entries.
 
     Attributes:
-        content: The object at its top level.
-        not_strict: Why a strict JSON parser refuses the file (NaN, Infinity, ...); else empty.
+        content: The top-level object.
+        not_strict: Why a strict JSON parser rejects the file (NaN, Infinity, ...), or empty.
     """
 
     content: dict[str, Any]
@@ -28,11 +28,11 @@ class CocoFile:
 def load_coco(
     path: str | os.PathLike[str], *, error: type[MultigrainError] = AnnotationError
 ) -> CocoFile:
-    """Load a COCO file. NaN is accepted, so that a message can name the entry that holds it.
+    """Load a COCO file. NaN is accepted, so that a later message can name its entry.
 
     Args:
         path: The JSON file (UTF-8, with or without byte-order mark).
-        error: What to raise.
+        error: The class of errors.
 
     Raises:
         AnnotationError: The file cannot be read, is not JSON, or is not an object.
@@ -55,10 +55,8 @@ def load_coco(
     except ValueError as reason:
         raise error(f'{path}: not valid JSON ({one_line(reason)}); export it again') from None
     if not isinstance(content, dict):
-        raise error(
-            f'{path}: not a COCO file: its top level is a {type(content).__name__}, not an '
-            'object; name an annotation file'
-        )
+        found = f'its top level is a {type(content).__name__}, not an object'
+        raise error(f'{path}: not a COCO file: {found}; name an annotation file')
     return CocoFile(content, not_strict)
 
 

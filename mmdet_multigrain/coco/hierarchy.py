@@ -1,26 +1,21 @@
-"""The hierarchy in a COCO file: the `supercategory` of its categories, read as groups.
-
-How it is read:
+"""The hierarchy of a COCO file: the `supercategory` of each category is its group.
 
 - Labels follow the category ids. No supercategory, an empty one or "none" means no group.
-- A category that others name as their supercategory and that has no annotations is a parent: it
-  is not a class, and its own supercategory gives the next higher level.
-- With annotations it stays a class, in the group of its own name; so does a category that names
+- A category without annotations that others name as their supercategory is a parent, not a class;
+  its own supercategory is the next higher level.
+- With annotations it is a class, in the group of the same name; so is a category that names
   itself. If no other category names it, it has no group.
-- A root that holds everything (as in Roboflow exports) is taken off where there are groups below.
+- A root that holds everything (as in Roboflow exports) is removed if there are groups below it.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from mmdet_multigrain.taxonomy.names import MAX_LETTERS, check_name
 from mmdet_multigrain.utils.errors import TaxonomyError, error_source
 from mmdet_multigrain.utils.messages import show
-
-from .files import load_coco
 
 
 class _Category(NamedTuple):
@@ -29,40 +24,28 @@ class _Category(NamedTuple):
     parent: str | None
 
 
-def read(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The content of a COCO file.
-
-    Raises:
-        TaxonomyError: It cannot be read; the message names the file.
-    """
-    return load_coco(path, error=TaxonomyError).content
-
-
 def parse(data: Mapping[str, Any]) -> dict[str, Any]:
     """Turn a loaded COCO file into the `classes` and `paths` of a `Taxonomy`."""
     categories = _categories(data)
     parents = _parents(categories, data)
-    # Paths of the parents too: a circle among them must not pass unseen.
+    # With the paths of parents, so that a circle among them raises.
     paths = {
-        category: path
+        category.name: path
         for category, path in zip(categories, _paths(categories), strict=True)
         if category.id not in parents
     }
-    return {
-        'classes': [category.name for category in paths],
-        'paths': _strip_roots(list(paths.values())),
-    }
+    return {'classes': list(paths), 'paths': _strip_roots(list(paths.values()))}
 
 
 def coco_parent_categories(coco: Mapping[str, Any], source: object = '') -> set[int]:
     """Ids of the categories that only name a group: parents of others, without annotations.
 
-    `Taxonomy.from_coco` makes no class of them. A class may have no annotations in one split
-    only: where a taxonomy is at hand, what it knows by name is a class all the same.
+    `Taxonomy.from_coco` makes no classes of them. But a class may lack annotations in one split:
+    if there is a taxonomy, the names that it has are classes.
 
     Args:
         coco: A loaded COCO file.
-        source: Begins the message of an error.
+        source: Starts the message of an error.
     """
     with error_source(source):
         return _parents(_categories(coco), coco)
@@ -72,35 +55,28 @@ def _categories(data: Mapping[str, Any]) -> list[_Category]:
     """The checked categories of a COCO file, by id."""
     entries = data.get('categories') if isinstance(data, Mapping) else None
     if not isinstance(entries, (list, tuple)):
-        raise TaxonomyError(
-            "not a COCO file: it has no list of 'categories'; name an annotation file"
-        )
+        fix = 'name an annotation file'
+        raise TaxonomyError(f"not a COCO file: it has no list of 'categories'; {fix}")
     if not entries:
         raise TaxonomyError("'categories' is empty; list the classes in it")
     categories: dict[int, _Category] = {}
     ids_by_name: dict[str, int] = {}
     for position, entry in enumerate(entries):
         if not isinstance(entry, Mapping) or 'id' not in entry or 'name' not in entry:
-            raise TaxonomyError(
-                f'categories[{position}] is {show(entry)}; give it an id and a name'
-            )
-        id, what = entry['id'], f'the category with id {show(entry["id"])}'
+            where, fix = f'categories[{position}]', 'give it an id and a name'
+            raise TaxonomyError(f'{where} is {show(entry)}; {fix}')
+        id = entry['id']
         if isinstance(id, bool) or not isinstance(id, int):
-            raise TaxonomyError(
-                f'categories[{position}] has the id {show(id)}; give it a whole number'
-            )
-        name = check_name(entry['name'], what)
+            where, fix = f'categories[{position}]', 'give it a whole number'
+            raise TaxonomyError(f'{where} has the id {show(id)}; {fix}')
+        name = check_name(entry['name'], f'the category with id {show(id)}')
         if id in categories:
-            raise TaxonomyError(
-                f'categories {show(categories[id].name)} and {show(name)} '
-                f'both have id {id}; number them apart'
-            )
-        if name in ids_by_name:
-            raise TaxonomyError(
-                f'categories {ids_by_name[name]} and {id} are both named '
-                f'{show(name)}; merge or rename one'
-            )
-        ids_by_name[name] = id
+            both = f'{show(categories[id].name)} and {show(name)}'
+            raise TaxonomyError(f'categories {both} both have id {id}; number them apart')
+        other = ids_by_name.setdefault(name, id)
+        if other != id:
+            both = f'categories {other} and {id} are both named {show(name)}'
+            raise TaxonomyError(f'{both}; merge or rename one')
         categories[id] = _Category(id, name, _parent_name(entry.get('supercategory'), name))
     return [categories[id] for id in sorted(categories)]
 
@@ -125,7 +101,7 @@ def _parents(categories: Iterable[_Category], data: Mapping[str, Any]) -> set[in
         for annotation in annotations
         if isinstance(annotation, Mapping) and isinstance(annotation.get('category_id'), int)
     }
-    # A category that names itself says that it is a class; the others may lack boxes by chance.
+    # A category that names itself is a class, although it may have no boxes.
     return {
         category.id
         for category in categories
@@ -161,7 +137,7 @@ def _paths(categories: list[_Category]) -> list[tuple[str, ...]]:
 
 
 def _strip_roots(paths: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Take off common roots while at least one group is left below."""
+    """Remove common roots while there are groups below them."""
     while len(paths) > 1 and paths[0] and len({path[:1] for path in paths}) == 1:
         if max(map(len, paths)) == 1:
             raise TaxonomyError(

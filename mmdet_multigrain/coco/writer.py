@@ -1,7 +1,6 @@
-"""A COCO file written piece by piece: the converters' output, and their summary.
+"""Write COCO files piece by piece, and summarize conversions.
 
-The file is as large as the release makes it; only one image's entry at a time is in memory here,
-next to the list of images. What a release holds belongs to its own module.
+Annotations are written as they come; only the list of images is kept in memory.
 """
 
 from __future__ import annotations
@@ -33,41 +32,27 @@ def coco_categories(taxonomy: Taxonomy) -> list[dict[str, Any]]:
 
 
 class CocoWriter:
-    """Numbers images and annotations from 1 and writes them; made by `open_coco`.
-
-    Attributes:
-        num_images: Images so far.
-        num_annotations: Annotations so far.
-    """
+    """Numbers images and annotations from 1 and writes them; created by `open_coco`."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
         self._images: list[bytes] = []
-        self.num_annotations = 0
+        self._num_annotations = 0
 
     @property
     def num_images(self) -> int:
+        """Images so far."""
         return len(self._images)
-
-    def add(self, image: bytes, annotations: Iterable[bytes]) -> None:
-        """Add an image and its annotations.
-
-        Args:
-            image: A JSON object (`dump_json`) with everything but `id`.
-            annotations: JSON objects with everything but `id` and `image_id`.
-        """
-        annotations = list(annotations)
-        self.add_all([image], annotations, [len(annotations)])
 
     def add_all(
         self, images: Sequence[bytes], annotations: Sequence[bytes], counts: Iterable[int]
     ) -> None:
-        """Add many images with their annotations.
+        """Add images with their annotations.
 
         Args:
-            images: JSON objects, as for `add`.
-            annotations: JSON objects, too; those of the first image, then those of the second, ...
-            counts: How many annotations each image has.
+            images: JSON objects (`dump_json`) with everything but `id`.
+            annotations: JSON objects with everything but `id` and `image_id`, image by image.
+            counts: Number of annotations of each image.
         """
         image_ids = range(self.num_images + 1, self.num_images + len(images) + 1)
         self._images += [
@@ -75,24 +60,24 @@ class CocoWriter:
             for image_id, image in zip(image_ids, images, strict=True)
         ]
         owners = itertools.chain.from_iterable(map(itertools.repeat, image_ids, counts))
-        ids = itertools.count(self.num_annotations + 1)
+        ids = itertools.count(self._num_annotations + 1)
         pieces = [
             b'{"id":%d,"image_id":%d,%b' % (number, owner, annotation[1:])
             for annotation, owner, number in zip(annotations, owners, ids, strict=False)
         ]
         if pieces:
-            self._file.write((b',\n' if self.num_annotations else b'\n') + b',\n'.join(pieces))
-        self.num_annotations += len(pieces)
+            self._file.write((b',\n' if self._num_annotations else b'\n') + b',\n'.join(pieces))
+        self._num_annotations += len(pieces)
 
 
 @contextlib.contextmanager
 def open_coco(
     path: str | os.PathLike[str], info: Mapping[str, Any], taxonomy: Taxonomy
 ) -> Iterator[CocoWriter]:
-    """Write a COCO file whole or not at all.
+    """Write a COCO file atomically: complete, or not at all.
 
-    The keys come in the order info, licenses, categories, annotations, images; `info` stands
-    in the first line, so that it can be read without the rest.
+    The keys are info, licenses, categories, annotations and images; `info` is the first line, so
+    that it can be read without the rest.
 
     Raises:
         FileError: The file cannot be written.
@@ -122,20 +107,20 @@ def is_up_to_date(
 ) -> bool:
     """Whether a file was made with the same `info` after the last change of its sources.
 
-    A change is one of content, name, or of anything else that the system notes: copying an older
-    file over a newer one counts. Of a folder, the changes of all that is in it count.
+    Any change that the system records counts, such as copying an older file over a newer one; in
+    a folder, changes of its entries count too.
 
     Args:
-        path: What `open_coco` wrote; its time must be that of the conversion's start.
-        info: What it would be given now.
-        sources: Files and folders that it is made of.
+        path: A file that `open_coco` wrote; its time must be that of the conversion's start.
+        info: The info for a conversion now.
+        sources: Files and folders that it is made from.
     """
     if read_info(path) != info:
         return False
     made = os.stat(path).st_mtime_ns
     try:
         return all(changed < made for source in sources for changed in _changes(source, path))
-    except OSError:  # reading it will tell what is wrong
+    except OSError:  # the conversion will report it
         return False
 
 
@@ -152,17 +137,17 @@ def _changes(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> It
 
 @dataclass
 class ConversionSummary:
-    """What a conversion wrote and what it left out.
+    """What a conversion wrote and left out.
 
     Attributes:
         split: `train` or `validation`.
         out_file: The COCO file.
-        taxonomy: Its classes, in label order, with their superclasses.
+        taxonomy: Its classes and superclasses.
         num_images: Images in the file.
         boxes: Boxes per label.
         images: Images with at least one box, per label.
         problems: What was left out.
-        up_to_date: The file already existed, made of the same data; nothing was written.
+        up_to_date: The file already existed, from the same data; nothing was written.
     """
 
     split: str

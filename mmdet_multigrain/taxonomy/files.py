@@ -1,33 +1,24 @@
-"""Reading taxonomy files: the built-in ones, and any other with one line for what goes wrong."""
+"""Read taxonomy files, built-in and others, with one-line errors."""
 
 from __future__ import annotations
 
 import os
-from importlib import resources
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from mmdet_multigrain.utils import files
 from mmdet_multigrain.utils.errors import TaxonomyError
 
-if TYPE_CHECKING:
-    from importlib.resources.abc import Traversable
-
-_SUFFIX = '.yaml'
+_BUILTIN = Path(__file__).parent / 'data'
 
 
 def builtin_names() -> tuple[str, ...]:
     """Names of the built-in taxonomies, in alphabetical order."""
-    names = (entry.name for entry in _folder().iterdir())
-    return tuple(sorted(name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX)))
+    return tuple(sorted(path.stem for path in _BUILTIN.glob('*.yaml')))
 
 
 def read_builtin(name: str) -> bytes:
     """The YAML file of a built-in taxonomy."""
-    return (_folder() / f'{name}{_SUFFIX}').read_bytes()
-
-
-def _folder() -> Traversable:
-    return resources.files(__package__) / 'data'
+    return (_BUILTIN / f'{name}.yaml').read_bytes()
 
 
 def read_bytes(path: str | os.PathLike[str], max_bytes: int | None = None) -> bytes:

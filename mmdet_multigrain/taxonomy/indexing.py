@@ -1,7 +1,4 @@
-"""Numbers for names: the label of every name, the groups of a level; clashes of names are refused.
-
-The caller (`Taxonomy`) has classes, aliases and the ancestors ("path") of each class.
-"""
+"""Labels of names and groups of levels, for `Taxonomy`; names that clash raise."""
 
 from __future__ import annotations
 
@@ -13,11 +10,8 @@ from mmdet_multigrain.utils.messages import did_you_mean, show
 from .names import check_name, normalize
 
 
-def index_names(
-    classes: Sequence[str],
-    aliases: Mapping[str, Sequence[str]],
-) -> dict[str, int]:
-    """Map every normalized name and alias to its label; refuse clashes."""
+def index_names(classes: Sequence[str], aliases: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """Map every normalized name and alias to its label."""
     labels: dict[str, int] = {}
     for label, name in enumerate(classes):
         other = labels.setdefault(normalize(check_name(name, 'a class')), label)
@@ -36,9 +30,8 @@ def index_names(
             )
         label = classes.index(name)
         for alias in others:
-            other = labels.setdefault(
-                normalize(check_name(alias, f'an alias of {show(name)}')), label
-            )
+            known_as = normalize(check_name(alias, f'an alias of {show(name)}'))
+            other = labels.setdefault(known_as, label)
             if other != label:
                 raise TaxonomyError(
                     f'alias {show(alias)} of class {show(name)} also means class '
@@ -48,11 +41,15 @@ def index_names(
 
 
 def build_level(
-    classes: tuple[str, ...],
-    paths: tuple[tuple[str, ...], ...],
-    level: int,
+    classes: tuple[str, ...], paths: tuple[tuple[str, ...], ...], level: int
 ) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Names of one level's groups and the group of each label; refuse two groups of one name."""
+    """Names of one level's groups, and the group of each label.
+
+    Args:
+        classes: Names in label order.
+        paths: The ancestors of each class.
+        level: 0 is the coarsest.
+    """
     groups: dict[tuple[str, ...] | str, int] = {}
     owners: dict[str, tuple[str, ...] | str] = {}
     names: list[str] = []
@@ -64,14 +61,10 @@ def build_level(
             name = leaf if node is leaf else check_name(path[level], 'a group')
             other = owners.setdefault(normalize(name), node)
             if other != node:
+                has_class = isinstance(node, str) or isinstance(other, str)
                 raise TaxonomyError(
                     f'at level {level}, {_describe(other)} and {_describe(node)} have one name; '
-                    'rename one'
-                    + (
-                        ', or put the class into that group'
-                        if isinstance(node, str) or isinstance(other, str)
-                        else ''
-                    )
+                    f'rename one{", or put the class into that group" if has_class else ""}'
                 )
             groups[node] = len(names)
             names.append(name)

@@ -45,8 +45,9 @@ def parse(mapping: Mapping[str, Any], default_name: str) -> dict[str, Any]:
     given = {key: value for key, value in mapping.items() if value is not None}
 
     tree = _Leaves()
-    if 'groups' in given:
-        tree.add_groups(given['groups'])
+    example = '{top: [shirt, coat], bottom: [jeans]}'
+    fix = f'write a mapping of each group to its classes, such as {example}'
+    tree.add_groups(_typed(given.get('groups', {}), Mapping, 'groups', fix), ())
     for leaf in _names(given.get('ungrouped', ()), 'ungrouped'):
         tree.add_leaf(leaf, ())
     paths = tree.paths
@@ -56,21 +57,22 @@ def parse(mapping: Mapping[str, Any], default_name: str) -> dict[str, Any]:
         # Alone, the classes are a flat taxonomy.
         paths = paths or dict.fromkeys(classes, ())
         _check_order(classes, paths)
+    levels, integer = given.get('levels'), 'write a whole number, or leave it out'
     return {
         'name': check_name(given.get('name', default_name), 'the name of the taxonomy'),
         'classes': classes,
         'paths': [paths[leaf] for leaf in classes],
         'aliases': _aliases(given.get('aliases', {})),
-        'num_levels': _levels(given.get('levels')),
-        'description': _description(given.get('description', '')),
+        'num_levels': None if levels is None else _typed(levels, int, 'levels', integer),
+        'description': _typed(given.get('description', ''), str, 'description', 'quote it'),
     }
 
 
 def dump(taxonomy: Taxonomy) -> dict[str, Any]:
-    """The mapping that `parse` reads as `taxonomy`, whatever becomes of the order of its keys.
+    """The mapping that `parse` reads as `taxonomy`, even if its keys are reordered.
 
-    It always lists the classes: mmengine sorts the keys of the configs that it writes, and labels
-    that followed the groups' order would then change.
+    It always lists the classes: mmengine sorts the keys of dumped configs, which would change
+    labels that follow the order of the groups.
     """
     groups: dict[str, Any] = {}
     ungrouped: list[str] = []
@@ -107,24 +109,16 @@ def _dump_children(node: dict[str, Any]) -> list[Any] | dict[str, Any]:
 
 
 class _Leaves:
-    """Collects the leaves of a tree and their paths; refuses duplicates at once.
+    """Collects the leaves of a tree and their paths.
 
-    At once, because a small YAML file can spell out exponentially many repetitions by anchors.
+    Duplicates raise at once: by anchors, a small YAML file can expand to exponentially many.
     """
 
     def __init__(self) -> None:
         self.paths: dict[str, tuple[str, ...]] = {}
         self._groups: set[tuple[str, ...]] = set()
 
-    def add_groups(self, groups: object) -> None:
-        if not isinstance(groups, Mapping):
-            raise TaxonomyError(
-                f'groups is {show(groups)}; write a mapping of each group to its classes, '
-                'such as {top: [shirt, coat], bottom: [jeans]}'
-            )
-        self._add_mapping(groups, ())
-
-    def _add_mapping(self, groups: Mapping[str, Any], parent: tuple[str, ...]) -> None:
+    def add_groups(self, groups: Mapping[str, Any], parent: tuple[str, ...]) -> None:
         for name, children in groups.items():
             place = f'group {show(parent[-1])}' if parent else 'groups'
             path = (*parent, check_name(name, f'a group in {place}'))
@@ -139,22 +133,18 @@ class _Leaves:
             self._add_children(children, path)
 
     def _add_children(self, children: object, path: tuple[str, ...]) -> None:
-        name = show(path[-1])
+        group = f'group {show(path[-1])}'
         if children is None or isinstance(children, (list, tuple, Mapping)) and not children:
-            raise TaxonomyError(f'group {name} is empty; list its classes or remove it')
+            raise TaxonomyError(f'{group} is empty; list its classes or remove it')
         if isinstance(children, Mapping):
-            self._add_mapping(children, path)
-        elif isinstance(children, (list, tuple)):
-            for child in children:
-                if isinstance(child, Mapping) and child:
-                    self._add_mapping(child, path)
-                else:
-                    self.add_leaf(child, path)
-        else:
-            raise TaxonomyError(
-                f'group {name} is {show(children)}; write a list of its classes, such as '
-                '[shirt, coat]'
-            )
+            self.add_groups(children, path)
+            return
+        fix = 'write a list of its classes, such as [shirt, coat]'
+        for child in _typed(children, (list, tuple), group, fix):
+            if isinstance(child, Mapping) and child:
+                self.add_groups(child, path)
+            else:
+                self.add_leaf(child, path)
 
     def add_leaf(self, leaf: object, path: tuple[str, ...]) -> None:
         place = f'group {show(path[-1])}' if path else 'ungrouped'
@@ -171,10 +161,16 @@ class _Leaves:
         self.paths[name] = path
 
 
+def _typed(value: Any, kind: type | tuple[type, ...], key: str, fix: str) -> Any:
+    """The value of a key, if it is of that type."""
+    if isinstance(value, bool) or not isinstance(value, kind):
+        raise TaxonomyError(f'{key} is {show(value)}; {fix}')
+    return value
+
+
 def _names(value: object, key: str) -> list[str]:
-    if not isinstance(value, (list, tuple)):
-        raise TaxonomyError(f'{key} is {show(value)}; write a list of names')
-    return [check_name(name, f'an entry of {key}') for name in value]
+    names = _typed(value, (list, tuple), key, 'write a list of names')
+    return [check_name(name, f'an entry of {key}') for name in names]
 
 
 def _check_order(classes: list[str], paths: Mapping[str, object]) -> None:
@@ -197,20 +193,6 @@ def _check_order(classes: list[str], paths: Mapping[str, object]) -> None:
 
 
 def _aliases(value: object) -> dict[str, list[str]]:
-    if not isinstance(value, Mapping):
-        raise TaxonomyError(
-            f'aliases is {show(value)}; write a mapping of each class to a list of other names'
-        )
-    return {name: _names(others, f'aliases of {show(name)}') for name, others in value.items()}
-
-
-def _levels(value: object) -> int | None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-        raise TaxonomyError(f'levels is {show(value)}; write a whole number, or leave it out')
-    return value
-
-
-def _description(value: object) -> str:
-    if not isinstance(value, str):
-        raise TaxonomyError(f'description is {show(value)}; quote it')
-    return value
+    fix = 'write a mapping of each class to a list of other names'
+    items = _typed(value, Mapping, 'aliases', fix).items()
+    return {name: _names(others, f'aliases of {show(name)}') for name, others in items}

@@ -1,7 +1,7 @@
 """The `Taxonomy` value: fine classes in label order, and the group of each at every level.
 
-Only the value and its questions are here. `schema` (mapping), `yaml_file`, `coco.hierarchy` and
-`converters.openimages_hierarchy` read and write its forms.
+Its forms are read and written by `schema` (mapping), `yaml_file`, `coco.hierarchy` and
+`converters.openimages_hierarchy`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -24,37 +25,26 @@ from .names import check_name, normalize
 MAX_LEVELS = schema.MAX_DEPTH + 1
 
 
+@dataclass(frozen=True, init=False, eq=False, repr=False)
 class Taxonomy:
-    """A hierarchy of classes. Immutable, hashable, picklable, and valid once it exists.
+    """A hierarchy of classes: immutable, hashable, picklable, and always valid.
 
     Level 0 is the coarsest, the last level is the fine one. Fine labels are `0..K-1` in the
-    order of `classes`; the groups of a level are numbered by first appearance in that order. A
-    class with fewer ancestors than there are coarse levels is a group of its own, named as
-    itself, at the finer levels that it lacks.
+    order of `classes`; the groups of a level are numbered by first appearance in that order. At
+    a coarse level where a class has no ancestor, it is a group by itself with its own name.
 
     Args:
-        name: What to call it in messages and tables.
+        name: Its name in messages and tables.
         classes: Names of the fine classes, in label order.
         paths: Ancestors of each class, coarsest first; an empty one for a class without a group.
             Default: no class has a group.
         aliases: Other names of a class in data files, by class name.
         num_levels: Number of levels, the fine one included. Default: what the longest path needs.
-        description: Free text; plays no part in comparisons.
+        description: Free text, not compared.
 
     Raises:
-        TaxonomyError: If names are empty, clash or are unknown, or if one group holds everything.
+        TaxonomyError: Names are empty, clash or are unknown, or one group holds everything.
     """
-
-    __slots__ = (
-        'name',
-        'classes',
-        'paths',
-        'aliases',
-        'num_levels',
-        'description',
-        '_levels',
-        '_labels',
-    )
 
     name: str
     classes: tuple[str, ...]
@@ -62,6 +52,8 @@ class Taxonomy:
     aliases: Mapping[str, tuple[str, ...]]
     num_levels: int
     description: str
+    _levels: tuple[tuple[tuple[str, ...], tuple[int, ...]], ...]
+    _labels: Mapping[str, int]
 
     def __init__(
         self,
@@ -156,7 +148,7 @@ class Taxonomy:
     def ungrouped(self) -> Taxonomy:
         """The same classes with the identity grouping, on at least two levels.
 
-        Trained on it, the two branches of the grouped head are the paper's "W/O Group" variant.
+        On it, the grouped head is the paper's "W/O Group" variant.
         """
         return Taxonomy(
             self.name,
@@ -189,16 +181,15 @@ class Taxonomy:
 
         Args:
             name: A class name or alias.
-            source: Where the name stands (a file, an option); begins the message.
+            source: Where the name is from (a file, an option); starts the message.
         """
         label = self.find(name)
         if label is None:
+            known, fix = self._known_names(self.classes), 'add it there or use another name'
             with error_source(source):
                 raise TaxonomyError(
                     f'class {show(name)} is not in taxonomy {show(self.name)}'
-                    + did_you_mean(
-                        name, self._known_names(self.classes), 'add it there or use another name'
-                    )
+                    + did_you_mean(name, known, fix)
                 )
         return label
 
@@ -214,14 +205,14 @@ class Taxonomy:
         Args:
             names: Category names in the file's own order.
             source: The file, for messages.
-            allow_missing: Accept that some classes of the taxonomy are not in the file.
+            allow_missing: Accept classes that are not in the file.
             allow_unknown: Accept categories that are not in the taxonomy; their label is None.
 
         Returns:
-            One label (or None) for each of `names`.
+            A label or None for each name.
 
         Raises:
-            TaxonomyError: If file and taxonomy do not agree, or two categories are one class.
+            TaxonomyError: The file does not match the taxonomy, or two categories are one class.
         """
         labels = [self.find(name) for name in names]
         with error_source(source):
@@ -238,25 +229,20 @@ class Taxonomy:
             missing = [name for label, name in enumerate(self.classes) if label not in first]
             unknown = [name for name, label in zip(names, labels, strict=True) if label is None]
             if unknown and not allow_unknown:
+                fix = 'add a class or an alias to the taxonomy, or take another taxonomy'
                 raise TaxonomyError(
                     f'{len(unknown)} of {len(names)} categories not in taxonomy '
                     f'{show(self.name)}: {show_list(unknown)}'
-                    + did_you_mean(
-                        # A name in the file does not mean a class that the file has already.
-                        unknown,
-                        self._known_names(missing),
-                        'add a class or an alias to the taxonomy, or take another taxonomy',
-                    )
+                    # A misspelled name does not mean a class that the file has already.
+                    + did_you_mean(unknown, self._known_names(missing), fix)
                 )
             if missing and not allow_missing:
+                near = [name for name in unknown if isinstance(name, str)]
+                fix = 'add the categories, or take a taxonomy without these classes'
                 raise TaxonomyError(
                     f'{len(missing)} of {self.num_classes} classes of taxonomy {show(self.name)} '
                     f'not among the categories: {show_list(missing)}'
-                    + did_you_mean(
-                        missing,
-                        [name for name in unknown if isinstance(name, str)],
-                        'add the categories, or take a taxonomy without these classes',
-                    )
+                    + did_you_mean(missing, near, fix)
                 )
         return labels
 
@@ -267,14 +253,14 @@ class Taxonomy:
 
     @classmethod
     def load(cls, spec: Taxonomy | str | os.PathLike[str] | Mapping[str, Any]) -> Taxonomy:
-        """Make a taxonomy of whatever names or holds one.
+        """Load a taxonomy by name, from a file or from a mapping.
 
         Args:
-            spec: A `Taxonomy` (returned as it is), a built-in name, the path of a `.yaml`,
+            spec: A `Taxonomy` (returned unchanged), a built-in name, the path of a `.yaml`,
                 `.yml` or COCO `.json` file, or a mapping (see `from_mapping`).
 
         Raises:
-            TaxonomyError: If there is no such taxonomy, or it is not valid.
+            TaxonomyError: There is no such taxonomy, or it is not valid.
         """
         if isinstance(spec, Taxonomy):
             return spec
@@ -301,7 +287,7 @@ class Taxonomy:
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], source: object = 'mapping') -> Taxonomy:
-        """Read the nested mapping that a YAML file holds, or its bare `groups` part.
+        """Read the nested mapping of a YAML file, or only its `groups`.
 
         >>> Taxonomy.from_mapping({'top': ['shirt', 'coat'], 'bottom': ['jeans']}).classes
         ('shirt', 'coat', 'jeans')
@@ -311,7 +297,7 @@ class Taxonomy:
 
     @classmethod
     def from_yaml(cls, path: str | os.PathLike[str]) -> Taxonomy:
-        """Read a YAML file; `to_yaml` writes one whose comment explains the keys."""
+        """Read a YAML file, such as `to_yaml` writes."""
         with error_source(path):
             return cls._from_yaml_content(read_bytes(path, yaml_file.MAX_BYTES), Path(path).stem)
 
@@ -321,28 +307,26 @@ class Taxonomy:
 
     @classmethod
     def from_coco(
-        cls,
-        path_or_dict: str | os.PathLike[str] | Mapping[str, Any],
-        source: object = None,
+        cls, path_or_dict: str | os.PathLike[str] | Mapping[str, Any], source: object = None
     ) -> Taxonomy:
-        """Build the hierarchy that the `supercategory` of a COCO file's categories gives.
+        """Build the hierarchy of a COCO file from the `supercategory` of its categories.
 
-        Labels follow the category ids, so that the order of the categories does not matter. How
-        parents, roots and missing supercategories are read: see `coco.hierarchy`.
+        Labels follow the category ids, whatever the order of the categories. `coco.hierarchy` says
+        how parents, roots and missing supercategories are read.
 
         Args:
             path_or_dict: The file, or its loaded content.
-            source: Begins the messages; default: the path, or `COCO data`.
+            source: Starts the messages; default: the path, or `COCO data`.
         """
-        from mmdet_multigrain.coco import hierarchy as coco  # a higher room
+        from mmdet_multigrain.coco import files, hierarchy  # a higher level
 
         if isinstance(path_or_dict, Mapping):
-            source, name = source or 'COCO data', 'coco'
+            source, name, content = source or 'COCO data', 'coco', path_or_dict
         else:
             source, name = source or path_or_dict, Path(path_or_dict).name
-            path_or_dict = coco.read(path_or_dict)
+            content = files.load_coco(path_or_dict, error=TaxonomyError).content
         with error_source(source):
-            return cls(name, **coco.parse(path_or_dict))
+            return cls(name, **hierarchy.parse(content))
 
     @classmethod
     def from_openimages(
@@ -351,37 +335,31 @@ class Taxonomy:
         descriptions: str | os.PathLike[str] | None = None,
         node: str | None = None,
     ) -> Taxonomy:
-        """Build the classes below a node of Open Images' hierarchy, in alphabetical order.
+        """Take the classes below a node of Open Images' hierarchy, in alphabetical order.
 
-        How nodes with several parents are read: see `converters.openimages_hierarchy`.
+        `converters.openimages_hierarchy` says how nodes with several parents are read.
 
         Args:
             hierarchy: `bbox_labels_600_hierarchy.json`.
-            descriptions: `class-descriptions-boxable.csv`; without it, classes are named by
-                their label names (`/m/...`), else these are the aliases.
+            descriptions: `class-descriptions-boxable.csv`; with it, label names (`/m/...`) are
+                aliases, without it the names of the classes.
             node: Display name or label name; default: the root.
         """
-        from mmdet_multigrain.converters import openimages_hierarchy as openimages  # a higher room
+        from mmdet_multigrain.converters import openimages_hierarchy  # a higher level
 
-        read = openimages.read(hierarchy, descriptions)
+        read = openimages_hierarchy.read(hierarchy, descriptions)
         with error_source(hierarchy):
             return cls(**read.below(node))
 
     def to_dict(self) -> dict[str, Any]:
-        """A plain mapping in the schema of the YAML files; `load` gives an equal taxonomy."""
+        """The mapping of its YAML file; `load` returns an equal taxonomy."""
         return schema.dump(self)
 
     def to_yaml(self) -> str:
-        """The text of a YAML file to edit; begins with a comment that explains its keys."""
+        """The text of its YAML file, which starts with a comment that explains the keys."""
         return yaml_file.dump(self.to_dict())
 
     # ------------------------------------------------------------------ a value
-
-    def __setattr__(self, key: str, value: object) -> None:
-        raise AttributeError(f'a Taxonomy is immutable: {key} cannot be set')
-
-    def __delattr__(self, key: str) -> None:
-        raise AttributeError(f'a Taxonomy is immutable: {key} cannot be deleted')
 
     def _key(self) -> tuple:
         return self.name, self._levels, tuple(sorted(self.aliases.items()))

@@ -1,7 +1,6 @@
-"""A taxonomy's YAML file as text: strict reading, and writing with its explanation.
+"""Parse and write the text of taxonomy YAML files; `schema` has the meaning of the keys.
 
-What the keys mean is in `schema`. Strict: what PyYAML lets pass in silence (a key given twice)
-is refused, and whatever it raises becomes one line.
+Parsing is strict: duplicate keys, which PyYAML accepts, raise, and all its errors become one line.
 """
 
 from __future__ import annotations
@@ -25,16 +24,15 @@ _EXPLANATION = """\
 # Quote names that YAML reads otherwise, such as "no", "on" and "3".
 """
 
-
 MAX_BYTES = 4 << 20  # tens of thousands of classes; PyYAML takes up to 10 s for one MiB
 MAX_MERGED = 100_000  # keys; before PyYAML 6.0.4 merging (<<) doubles with each line
 MAX_DIGITS = 100  # PyYAML takes minutes to read a long number of base 60 (1:30:00)
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """A SafeLoader that refuses a mapping with one key twice, and what takes it for ever."""
+    """A SafeLoader that rejects duplicate keys, and what would take it forever."""
 
-    # Checked while nodes are composed: later, merge keys (<<) have put other keys among them.
+    # Checked while nodes are composed: later, merge keys (<<) have added other keys.
     def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
         first_line: dict[str, int] = {}
@@ -53,18 +51,16 @@ class _StrictLoader(yaml.SafeLoader):
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         super().flatten_mapping(node)
         if len(node.value) > MAX_MERGED:
+            place = f'line {node.start_mark.line + 1}'
             raise TaxonomyError(
-                f'line {node.start_mark.line + 1}: over {MAX_MERGED:,} keys by '
-                'merging (<<); list classes once'
+                f'{place}: over {MAX_MERGED:,} keys by merging (<<); list classes once'
             )
 
     def construct_number(self, node: yaml.ScalarNode) -> int | float:
-        """A whole number or a fraction; anything else raises what PyYAML raises."""
+        """A whole number or a fraction, if it is not too long."""
         if len(node.value) > MAX_DIGITS:
-            raise TaxonomyError(
-                f'line {node.start_mark.line + 1}: number {show(node.value)} is '
-                'too long; quote it if it is a name'
-            )
+            place, fix = f'line {node.start_mark.line + 1}', 'quote it if it is a name'
+            raise TaxonomyError(f'{place}: number {show(node.value)} is too long; {fix}')
         return yaml.SafeLoader.yaml_constructors[node.tag](self, node)
 
 
@@ -73,28 +69,23 @@ for _kind in ('int', 'float'):
 
 
 class _Dumper(yaml.SafeDumper):
-    """A SafeDumper that writes short lists of names on one line, others one item a line."""
+    """A SafeDumper that writes short lists of names on one line, others with one item per line."""
 
     def represent_sequence(
-        self,
-        tag: str,
-        sequence: list[Any],
-        flow_style: bool | None = None,
+        self, tag: str, sequence: list[Any], flow_style: bool | None = None
     ) -> yaml.SequenceNode:
         short = all(isinstance(item, str) for item in sequence) and sum(map(len, sequence)) <= 60
         return super().represent_sequence(tag, sequence, flow_style=short)
 
 
 def parse(content: bytes) -> Any:
-    """What a YAML file holds, not yet checked for its meaning."""
+    """The content of a YAML file; keys and values are not yet checked."""
     try:
-        text = content.decode('utf-8')
-    except UnicodeDecodeError:
-        raise TaxonomyError('this is not UTF-8 text; save it as UTF-8') from None
-    try:
-        value = yaml.load(text, Loader=_StrictLoader)
+        value = yaml.load(content.decode('utf-8'), Loader=_StrictLoader)
     except TaxonomyError:
         raise
+    except UnicodeDecodeError:
+        raise TaxonomyError('this is not UTF-8 text; save it as UTF-8') from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f'line {mark.line + 1}: ' if mark else ''
@@ -102,7 +93,7 @@ def parse(content: bytes) -> Any:
     except RecursionError:
         raise TaxonomyError('not a taxonomy: nested too deeply') from None
     except Exception as error:
-        # A scalar that looks like a number or a date but is none makes PyYAML raise anything.
+        # PyYAML raises anything for a scalar that looks like a number or a date but is not one.
         raise TaxonomyError(f'not valid YAML: {_one_line(error)}') from None
     if value is None:
         raise TaxonomyError('the file is empty; list groups of classes in it')
@@ -110,7 +101,7 @@ def parse(content: bytes) -> Any:
 
 
 def dump(mapping: Mapping[str, Any]) -> str:
-    """The text of a YAML file with the keys of `schema` and the comment that explains them."""
+    """The text of a YAML file, with a comment that explains its keys."""
     body = yaml.dump(
         mapping, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=float('inf')
     )

@@ -21,16 +21,21 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp('coco')
 
 
+def add(coco, image, boxes):
+    """Add one image."""
+    coco.add_all([image], [dump_json({'bbox': box}) for box in boxes], [len(boxes)])
+
+
 def write(path, *images):
     with open_coco(path, {'description': 'x'}, TAXONOMY) as coco:
         for name, *boxes in images:
-            coco.add(dump_json({'file_name': name}), [dump_json({'bbox': box}) for box in boxes])
+            add(coco, dump_json({'file_name': name}), boxes)
     return coco
 
 
 def test_numbers_images_and_annotations_from_1(tmp_path):
     coco = write(tmp_path / 'a.json', ('1.jpg', [0]), ('2.jpg',), ('3.jpg', [1], [2]))
-    assert (coco.num_images, coco.num_annotations) == (3, 3)
+    assert coco.num_images == 3
     assert load_json(tmp_path / 'a.json') == {
         'info': {'description': 'x'},
         'licenses': [],
@@ -64,7 +69,7 @@ def test_empty_file_is_json(tmp_path):
 def test_an_error_leaves_nothing(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         with open_coco(tmp_path / 'b' / 'a.json', {}, TAXONOMY) as coco:
-            coco.add(b'{"file_name":"a"}', [b'{"bbox":[]}'])
+            add(coco, b'{"file_name":"a"}', [[]])
             raise KeyboardInterrupt
     assert os.listdir(tmp_path) == []
 
@@ -77,7 +82,7 @@ images = st.lists(st.lists(st.integers(0, 99), max_size=3), max_size=6)
 def test_adding_many_is_like_adding_one_by_one(folder, parts):
     with open_coco(folder / 'one.json', {}, TAXONOMY) as coco:
         for boxes in itertools.chain.from_iterable(parts):
-            coco.add(b'{"width":1}', [dump_json({'bbox': box}) for box in boxes])
+            add(coco, b'{"width":1}', boxes)
     with open_coco(folder / 'many.json', {}, TAXONOMY) as coco:
         for part in parts:
             coco.add_all(

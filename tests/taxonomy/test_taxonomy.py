@@ -219,9 +219,9 @@ def test_constructor_checks_what_it_gets():
 
 
 def test_immutable(cloth):
-    with pytest.raises(AttributeError, match='immutable'):
+    with pytest.raises(AttributeError, match='cannot'):
         cloth.name = 'x'
-    with pytest.raises(AttributeError, match='immutable'):
+    with pytest.raises(AttributeError, match='cannot'):
         del cloth.name
     with pytest.raises(AttributeError):
         cloth.more = 1
