@@ -6,6 +6,7 @@
 # --active takes the active environment instead of .venv. Some arguments:
 #
 #     -m smoke                                    imports, heads, two training steps
+#     -m long                                     slow end-to-end tests, which are left out otherwise
 #     --random-order [--random-order-seed SEED]   in another order than that of the files: modules
 #                                                 and the tests within each; the seed is printed
 set -euo pipefail

@@ -174,6 +174,7 @@ def test_code_in_a_checkpoint_does_not_run(setup, tmp_path, way):
     assert not marker.exists()
 
 
+@pytest.mark.long
 def test_two_processes_on_cpus(setup, tmp_path):
     result = start(
         sys.executable, '-m', 'torch.distributed.run', '--standalone',

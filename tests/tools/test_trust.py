@@ -109,8 +109,9 @@ def test_with_the_flag_it_loads(way, config, bad, marker, garment_data, tmp_path
     assert marker.exists()
 
 
+@pytest.mark.long
 def test_several_processes(config, bad, marker, garment_data, tmp_path):
-    """The scripts hand all options over to the tools."""
+    """The scripts pass all options on to the tools."""
     result = start(
         'bash',
         REPOSITORY / 'tools' / 'dist_test.sh',

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.benchmarks.conftest import start
 
 
@@ -16,6 +18,7 @@ def counts(out):
     return {name: int(re.search(rf'^{name} +(\d+)', out, re.MULTILINE)[1]) for name in names}
 
 
+@pytest.mark.long
 def test_every_kill_is_survived():
     result = kill('--rounds', 3, '--every-step')
     assert result.status == 0, result.out + result.err

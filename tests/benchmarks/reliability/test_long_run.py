@@ -173,6 +173,7 @@ def short_run(tmp_path, *arguments):
     return stopped.value.code, out.getvalue()
 
 
+@pytest.mark.long
 def test_a_short_run(tmp_path, monkeypatch):
     monkeypatch.setenv('OMP_NUM_THREADS', '1')
     # It is all warm-up: memory still grows.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
 
 import pytest
 from mmdet.apis import init_detector
@@ -15,6 +16,8 @@ from mmdet_multigrain.engine.runner.resolver import is_taxonomy_open, leaf_datas
 from mmdet_multigrain.launch import load_config
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError
+
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 CATEGORIES = [('shirt', 'top'), ('vest', 'top'), ('skirt', 'bottom')]
 VARIABLES = ('DATA', 'TRAIN_ANN', 'VAL_ANN', 'TEST_ANN', 'IMAGES', 'VAL_IMAGES', 'TAXONOMY')
@@ -242,20 +245,26 @@ def test_a_key_that_reaches_nothing_is_refused(tmp_path, key):
         load_config(path, {key: 'keep'})
 
 
-def sources(repository):
-    return sorted((repository / 'configs' / 'multigrain').glob('*.py'))
+def is_covered_by_a_faster_one(path):
+    return 'r18' not in path.stem and 'wgroup_r101' not in path.stem
 
 
-def test_source_configs_raise_when_built_and_resolved_ones_are_right(repository, tmp_path):
-    """Through MMDetection's own function, which knows nothing of the resolver."""
+SOURCES = [
+    pytest.param(path, id=path.stem, marks=[pytest.mark.long] * is_covered_by_a_faster_one(path))
+    for path in sorted((REPOSITORY / 'configs' / 'multigrain').glob('*.py'))
+]
+
+
+@pytest.mark.parametrize('path', SOURCES)
+def test_source_configs_raise_when_built_and_resolved_ones_are_right(path, tmp_path):
+    """Through MMDetection's own function, which does not know the resolver."""
     make_data(tmp_path / 'data' / 'custom')
-    for path in sources(repository):
-        is_stock_head = path.stem.startswith(('baseline', 'faster-rcnn'))
-        message = 'NoneType' if is_stock_head else 'has no taxonomy; resolve the config'
-        with pytest.raises(TypeError if is_stock_head else ConfigError, match=message):
-            init_detector(str(path), device='cpu')
-        load_config(path, {'model.backbone.depth': 18, 'model.neck.in_channels': [64, 128, 256, 512]},
-        ).dump(tmp_path / 'dumped.py')  # fmt: skip
-        model = init_detector(str(tmp_path / 'dumped.py'), device='cpu')
-        classes = 3 if 'custom' in path.stem else 40 if 'oiv4c' in path.stem else 13
-        assert model.roi_head.bbox_head.num_classes == classes, path.stem
+    is_stock_head = path.stem.startswith(('baseline', 'faster-rcnn'))
+    message = 'NoneType' if is_stock_head else 'has no taxonomy; resolve the config'
+    with pytest.raises(TypeError if is_stock_head else ConfigError, match=message):
+        init_detector(str(path), device='cpu')
+    small = {'model.backbone.depth': 18, 'model.neck.in_channels': [64, 128, 256, 512]}
+    load_config(path, small).dump(tmp_path / 'dumped.py')
+    model = init_detector(str(tmp_path / 'dumped.py'), device='cpu')
+    classes = 3 if 'custom' in path.stem else 40 if 'oiv4c' in path.stem else 13
+    assert model.roi_head.bbox_head.num_classes == classes
