@@ -188,7 +188,7 @@ def judge_pinned(facts: Facts, needs: Needs, piece: str) -> Row:
 
 
 def judge_requirements(facts: Facts, needs: Needs) -> Row:
-    """The plain packages without a row of their own, by their metadata."""
+    """The plain packages without their own row, by their metadata."""
     wrong = {}
     for name in needs.requirements.keys() - PIECES.keys() - set(PROVIDERS['cv2']):
         version, wanted = facts.distributions.get(name), needs.requirements[name]
@@ -296,7 +296,7 @@ def look(pieces: Sequence[str]) -> Facts:
     """Collect the facts about the running Python's environment."""
     if sys.version_info < OLDEST:
         return Facts(sys.version_info[:3], {}, {})
-    from importlib import metadata  # an older Python lacks it, and is told so in a row
+    from importlib import metadata  # an older Python lacks it, and a row says so
 
     distributions: dict[str, str] = {}
     for found in metadata.distributions():

@@ -5,7 +5,7 @@
 runs `SCRIPT CONFIG ARGUMENTS... --launcher pytorch` under torchrun. Where the processes meet comes
 from the environment: NNODES, NODE_RANK, MASTER_ADDR, PORT, as in MMDetection's scripts. So does
 MAX_RESTARTS, how often all processes are started again when one has failed (0): with --resume they
-go on from the last checkpoint.
+continue from the last checkpoint.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def check_processes(gpus: str) -> int:
 def run(arguments: list[str]) -> int:
     """Run torchrun; exit status of the process that failed first, without its traceback.
 
-    What went wrong in a process, that process has already told in one line.
+    What went wrong in a process, that process has already reported in one line.
     """
     from torch.distributed import run as torchrun
     from torch.distributed.elastic.multiprocessing.api import SignalException
@@ -89,7 +89,7 @@ def _first_of(failures: Mapping[int, ProcessFailure]) -> tuple[int, ProcessFailu
     """Rank and failure of the process that the others failed with.
 
     That is one that was killed; torchrun itself ends the others by SIGTERM. Else it is one with a
-    status of its own.
+    separate status.
     """
 
     def certainty(item: tuple[int, ProcessFailure]) -> tuple[bool, int]:

@@ -2,7 +2,7 @@
 
     python env_probes.py PIECE...      prints one line of JSON per piece
 
-A process of its own, so that a library that crashes or prints takes nothing else along. Only
+A separate process, so that a library that crashes or prints takes nothing else along. Only
 what is seen belongs here; what it means is said in check_env.py.
 """
 

@@ -3,7 +3,7 @@
 # most of the time: it writes no debug information, and has torch's headers parsed once instead of
 # once per file. The object code stays the same.
 #
-#     REAL_CXX         the real compiler, which may have arguments of its own; unset: c++
+#     REAL_CXX         the real compiler, which may have its own arguments; unset: c++
 #     PREFIX_HEADERS   a folder for the precompiled headers; unset: none, only -g0
 #
 # Anything but the compilation of one C++ file, such as linking, passes through unchanged.

@@ -13,7 +13,7 @@
 #     FORCE_CUDA=1      CUDA operators on a machine whose GPU is elsewhere (a login node)
 #
 # The long part is mmcv: its operators get compiled, 2 to 4 minutes on 2 cores. A second call
-# costs seconds, one after an interruption goes on with the step that was interrupted, and one in
+# costs seconds, one after an interruption continues with the interrupted step, and one in
 # an environment that broke fixes it. Logs: multigrain_setup/ in the environment's folder.
 set -euo pipefail
 
@@ -318,7 +318,7 @@ while (($#)); do
     esac
     shift
 done
-# A relative --python is meant from where the caller stands.
+# A relative --python is relative to the working directory of the caller.
 [[ $PYTHON != */* || $PYTHON == /* ]] || PYTHON=$PWD/$PYTHON
 cd -- "$ROOT"
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1

@@ -18,9 +18,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--out',
         help='JSON file for all numbers (default: result.json in the work folder); the '
-        'detections go beside it',
+        'detections go next to it',
     )
-    parser.add_argument('--show-dir', help='folder for pictures of detections beside the truth')
+    parser.add_argument(
+        '--show-dir', help='folder for pictures of detections next to the ground truth'
+    )
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
     parser.add_argument(
         '--max-dets',
@@ -33,7 +35,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def set_out(cfg, out: Path) -> None:
-    """Let the metric write its numbers to a file, and the detections beside it.
+    """Let the metric write its numbers to a file, and the detections next to it.
 
     The report needs both: numbers for tables, detections for errors and intervals.
     """

@@ -22,7 +22,7 @@ def parse_args() -> argparse.Namespace:
         nargs='?',
         const='auto',
         metavar='CKPT',
-        help='go on from CKPT, or from the last checkpoint in the work folder',
+        help='resume from CKPT, or from the last checkpoint in the work folder',
     )
     parser.add_argument('--seed', type=int, help='seed of all random numbers')
     launch.add_speed(parser)
@@ -68,4 +68,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    launch.run_tool(main, interrupted='interrupted; --resume goes on from the last checkpoint')
+    launch.run_tool(main, interrupted='interrupted; --resume continues from the last checkpoint')

@@ -18,7 +18,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Measured:
-    """One run of a function in a process of its own.
+    """One run of a function in a separate process.
 
     Attributes:
         value: What the function returned.

@@ -1,6 +1,6 @@
 """Rounds in which everything compared takes its turn, and the ratios within those rounds.
 
-Whatever else the machine does affects all turns of a round alike, so ratios within a round say more
+Other load on the machine affects all turns of a round equally, so ratios within a round say more
 than seconds.
 """
 

@@ -56,7 +56,7 @@ def fuzz_reader(name: str, *, cases: int, seed: int, keep: Path) -> Tally:
 
 
 def fuzz_all(args: argparse.Namespace) -> bool:
-    """Fuzz each reader in a process of its own and print a line for it; whether one failed."""
+    """Fuzz each reader in a separate process and print a line for it; whether one failed."""
     os.environ.update(POLARS_MAX_THREADS='1', OMP_NUM_THREADS='1')  # files are small
     failed = False
     print(f'{"reader":<25}{"cases":>8}{"accepted":>10}{"refused":>9}{"failures":>10}{"seconds":>9}')

@@ -2,7 +2,7 @@
 
 python -m benchmarks.reliability.kill_checkpoint_writes --rounds 50 --every-step
 
-Each round is a run of its own, killed (SIGKILL) one to three times: after a random piece of a file
+Each round is a separate run, killed (SIGKILL) one to three times: after a random piece of a file
 that the run writes, or at a random moment. After each kill a whole checkpoint must be found that is
 at most one interval of saving behind, the pointer must name a whole file, and the best checkpoint
 so far must exist. Then the run resumes the last checkpoint; at its end its weights must be those of

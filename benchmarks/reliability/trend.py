@@ -1,7 +1,7 @@
 """Whether a noisy series grows: a robust slope with an interval that knows of slow swings.
 
 Theil-Sen's slope (the median over all pairs of points) does not mind single peaks. Memory wanders
-(validation, garbage collection, the allocator), so that neighboring samples are alike and an
+(validation, garbage collection, the allocator), so that neighboring samples are correlated and an
 interval for independent ones would be far too narrow: the residuals are resampled in blocks.
 """
 

@@ -2,7 +2,7 @@
 
 python -m benchmarks.speed.detectors CONFIG... [--against CONFIG] [--what A,B] [--out FILE]
 
-Each config is built in a process of its own, as training builds it, with weights drawn from one
+Each config is built in a separate process, as training builds it, with weights drawn from one
 seed. In every round each does the same step on the same images, one after the other, in an order
 drawn again each round; ratios are taken within rounds. docs/benchmarks.md explains the tables,
 which are Markdown.

@@ -188,7 +188,7 @@ def draw(prediction: Prediction, taxonomy: Taxonomy) -> Image.Image:
 
 
 def save_picture(picture: Image.Image, path: Path) -> None:
-    """Write a picture whole or not at all, in the format of the name; missing folders are made."""
+    """Write a picture atomically, in the format of its suffix; missing folders are created."""
     content = io.BytesIO()
     picture.save(content, format=Image.registered_extensions()[path.suffix.lower()], quality=92)
     write_whole(path, content.getvalue())

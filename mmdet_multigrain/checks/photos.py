@@ -135,7 +135,7 @@ def equal_files(
     """Pairs of files with the same bytes, one of each collection.
 
     Sizes are compared first, then the last bytes of equally large files, then all bytes of those
-    that are still alike. A file in both collections is a pair with itself.
+    that are still similar. A file in both collections is a pair with itself.
     """
     groups = [(list(first), list(second))]
     for key, name in (
@@ -162,7 +162,7 @@ def _split(
             try:
                 parts[key(path)][side].append(path)
             except OSError:
-                continue  # unreadable: a finding of its own
+                continue  # unreadable: a separate finding
     return [part for part in parts.values() if part[0] and part[1]]
 
 

@@ -112,7 +112,7 @@ def convert(
     Args:
         root: Folder with `train` and `validation`.
         split: `train` or `validation`.
-        out_file: Default `ROOT/annotations/{split}.json`. Written whole or not at all.
+        out_file: Default `ROOT/annotations/{split}.json`. Written atomically.
         with_segmentation: Keep the polygons (the file grows several times).
         workers: Processes; default: as many as there are cores, and none for few files.
         force: Convert even if `out_file` is up to date.

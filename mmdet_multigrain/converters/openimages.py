@@ -112,7 +112,7 @@ def convert(
 
     Args:
         boxes_csv: E.g. `train-annotations-bbox.csv`; columns are found by name.
-        out_file: The COCO file. Written whole or not at all.
+        out_file: The COCO file. Written atomically.
         split: `train`, `validation` or `test`.
         images: Folder with `{ImageID}.jpg`, to read their sizes.
         image_sizes: Instead: a CSV file with the columns ImageID, Width, Height.
@@ -264,7 +264,7 @@ def read_boxes(
 def _usable(
     rows: pl.DataFrame, path: Path, summary: OpenImagesSummary, seen: Counter[str], group_of: str
 ) -> pl.DataFrame:
-    """Numbers in place of texts; rows that cannot be used are counted and left out."""
+    """Numbers instead of text; rows that cannot be used are counted and left out."""
     flags = {name: new for name, new in FLAGS.items() if name in rows.columns}
     confidence = {name: new for name, new in CONFIDENCE.items() if name in rows.columns}
     rows = rows.with_columns(

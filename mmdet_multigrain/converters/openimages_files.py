@@ -22,10 +22,10 @@ LAYOUT = 'ROOT/train-annotations-bbox.csv, ROOT/train/*.jpg, the same for valida
 
 
 def split_of(path: Path) -> str:
-    """The split that the name of a file tells.
+    """The split that is in the name of a file.
 
     Raises:
-        ConverterError: It tells none or several.
+        ConverterError: It has none or several.
     """
     found = [
         split for split in SPLITS if re.search(rf'(?<![a-z]){split}(?![a-z])', path.name.casefold())
@@ -50,7 +50,7 @@ def find_boxes(root: Path) -> dict[str, Path]:
         if other != path:
             raise ConverterError(
                 f'{path}: {other.name} is of the same split; name the one to '
-                'convert in place of the folder'
+                'convert instead of the folder'
             )
     if not found:
         raise ConverterError(f'{root}: no file *-{BOXES} in it; the release has {LAYOUT}')

@@ -1,4 +1,4 @@
-"""Rows of Open Images' CSV files: named columns as text, read in blocks, damage told by line.
+"""Rows of Open Images' CSV files: named columns as text, read in blocks, damage reported by line.
 
 A row is a line here, so a damaged one (a quote, a comma or a field too many or too few) cannot
 spoil its neighbors, and line numbers are those of a text editor.

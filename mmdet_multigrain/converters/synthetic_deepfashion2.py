@@ -77,7 +77,7 @@ def generate(
 ) -> int:
     """Write the set, or what is still missing of it; returns the number of pictures written.
 
-    Every file is written whole or not at all, and picture i depends on nothing but `spec` and
+    Every file is written atomically, and picture i depends only on `spec` and
     i: an interrupted call is completed by the same call, with any number of workers.
 
     Args:

@@ -20,7 +20,7 @@ class SeededDataset:
     and set on the data set inside.
 
     Transforms that keep something from one sample to the next (MMDetection's cached mosaic) or
-    have a generator of their own are not covered.
+    have their own generator are not covered.
 
     Args:
         dataset: The data set, or its config.

@@ -1,4 +1,4 @@
-"""What tells data and code apart: digests of files, versions of packages."""
+"""Fingerprints of data and code: digests of files, versions of packages."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from .functional.summary import Bucket, ClassScore, EvaluationSummary, LevelScor
 
 SCHEMA_VERSION = 3
 MAX_BYTES = 256 << 20  # a hundred times what some thousand classes need
-OVERALL = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl')  # what every level has, beside recall
+OVERALL = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl')  # what every level has, besides recall
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Result:
 
 
 def write_result(path: str | os.PathLike[str], result: Result) -> None:
-    """Write a result.json whole or not at all; missing folders are made."""
+    """Write a result.json atomically; missing folders are created."""
     write_json(path, to_dict(result))
 
 
@@ -109,7 +109,7 @@ def read_result(path: str | os.PathLike[str]) -> Result:
 
 
 def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
-    """Write a JSON file to read, indented, whole or not at all; missing folders are made."""
+    """Write an indented JSON file atomically; missing folders are created."""
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + '\n'
     write_whole(path, text.encode())
 

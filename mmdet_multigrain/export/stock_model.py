@@ -36,7 +36,7 @@ def stock_model(config: Mapping[str, Any], model: nn.Module) -> tuple[dict, dict
 
     Returns:
         A config for `MODELS.build`, and a state dict for it whose tensors share no memory with
-        others. Losses keep their weights, so that training can go on.
+        others. Losses keep their weights, so that training can continue.
 
     Raises:
         ExportError: Stock MMDetection has no model that detects the same.
@@ -63,7 +63,7 @@ def stock_model(config: Mapping[str, Any], model: nn.Module) -> tuple[dict, dict
 
 
 def _without_speed(config: Any) -> Any:
-    """The same config with the stock parts in place of those of the options for speed."""
+    """The same config with stock parts instead of those of the speed options."""
     if isinstance(config, Mapping):
         config = {key: _without_speed(value) for key, value in config.items()}
         kind = config.get('type')

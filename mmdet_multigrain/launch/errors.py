@@ -28,7 +28,7 @@ def run_tool(main: Callable[[], None], *, interrupted: str = 'interrupted') -> N
 
     Args:
         main (Callable): The command line.
-        interrupted (str): What Ctrl-C prints: how to go on.
+        interrupted (str): What Ctrl-C prints: how to continue.
     """
     if os.environ.get(TRACEBACK_VARIABLE) == '1':
         main()

@@ -121,7 +121,7 @@ def _naming(target: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def open_whole(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator[_Writer]:
-    """Write a file in pieces that appears whole or not at all.
+    """Write a file in pieces that appears complete or not at all.
 
     The content goes to a temporary file next to the target (`.NAME.PID.tmp`), which is renamed when
     the block ends. If the block raises, an existing file stays and missing folders, which are made,
@@ -219,6 +219,6 @@ def _is_alive(process: int) -> bool:
 
 
 def write_whole(path: str | os.PathLike[str], data: bytes, *, sync: bool = False) -> None:
-    """Write a file whole or not at all; see `open_whole`."""
+    """Write a file atomically; see `open_whole`."""
     with open_whole(path, sync=sync) as file:
         file.write(data)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from .messages import printable
 
-EXAMPLES = 3  # of each kind of problem, unless told otherwise
+EXAMPLES = 3  # of each kind of problem, by default
 
 
 @dataclass

@@ -37,7 +37,7 @@ def superclass_colors(taxonomy: Taxonomy) -> dict[str, str]:
 
     Superclasses with the most classes get the first of the `HUES`; of equal ones, the first named.
     Beyond eight, the hues come again darker, then lighter; beyond 24, colors repeat. Classes
-    without a superclass are gray, unless no class has one: then each gets a color of its own.
+    without a superclass are gray, unless no class has one: then each gets its own color.
     """
     ranks = _ranks(taxonomy)
     colors = {}

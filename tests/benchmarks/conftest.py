@@ -30,5 +30,5 @@ def call(module: str, *arguments: object) -> Result:
 
 
 def start(module: str, *arguments: object, **environment: str) -> Result:
-    """Run benchmarks.<module> in a process of its own."""
+    """Run benchmarks.<module> in a separate process."""
     return start_command(sys.executable, '-m', f'benchmarks.{module}', *arguments, **environment)

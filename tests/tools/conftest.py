@@ -95,7 +95,7 @@ def call_script(script: Path, *arguments: object) -> Result:
 
 
 def start(*command: object, **environment: str) -> Result:
-    """Run a command in a process of its own, one thread in each of its processes."""
+    """Run a command in a separate process, one thread in each of its processes."""
     variables = {
         **os.environ,
         'PYTHONPATH': str(REPOSITORY),
@@ -158,7 +158,7 @@ class Trained:
 
 @pytest.fixture(scope='session')
 def trained(tmp_path_factory, garment_data, config) -> Trained:
-    """One run of train.py, in a process of its own, as a user starts it."""
+    """One run of train.py, in a separate process, as a user starts it."""
     work_dir = tmp_path_factory.mktemp('trained')
     screen = start(
         sys.executable,

@@ -264,7 +264,7 @@ def test_what_cannot_be_checked(refused, tmp_path, data):
 
 
 def in_process(*arguments, **options):
-    """Call the tool in a process of its own."""
+    """Call the tool in a separate process."""
     return subprocess.run(
         [sys.executable, str(TOOL), *map(str, arguments)],
         capture_output=True,

@@ -1,8 +1,8 @@
-"""Does a faster way of training learn alike? Compares the loss curves of three runs:
+"""Does a faster way of training learn the same? Compares the loss curves of three runs:
 
 python tools/analysis_tools/compare_losses.py PLAIN_SEED0 PLAIN_SEED1 FAST_SEED0
 
-Each is the work folder of a run. FAST has the seed of the first. It learns alike if its curve is no
+Each is the work folder of a run. FAST has the seed of the first. It passes if its curve is no
 farther from the first than the second is, which differs by its seed alone: root mean square of the
 difference in loss over the iterations that all three logged. Exit status 1 if it is farther.
 """

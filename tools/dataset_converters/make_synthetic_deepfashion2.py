@@ -59,7 +59,7 @@ def main() -> None:
     try:
         written = generate(args.out, spec, overwrite=args.overwrite, workers=args.workers)
     except KeyboardInterrupt:
-        print('interrupted; the same command goes on from here', file=sys.stderr)
+        print('interrupted; the same command continues from here', file=sys.stderr)
         sys.exit(130)
     total = sum(spec.counts().values())
     print(

@@ -38,13 +38,13 @@ def parse_args() -> argparse.Namespace:
         '--image-sizes',
         type=Path,
         metavar='CSV',
-        help='CSV with the columns ImageID, Width, Height, in place of images',
+        help='CSV with the columns ImageID, Width, Height, instead of images',
     )
     parser.add_argument(
         '--out',
         type=Path,
         help='COCO file; with ROOT its folder (default: annotations/SPLIT.json '
-        'beside the box file)',
+        'next to the box file)',
     )
     parser.add_argument(
         '--split',
@@ -63,13 +63,13 @@ def parse_args() -> argparse.Namespace:
         '--hierarchy',
         type=Path,
         metavar='JSON',
-        help='bbox_labels_600_hierarchy.json (default: beside the box file)',
+        help='bbox_labels_600_hierarchy.json (default: next to the box file)',
     )
     parser.add_argument(
         '--descriptions',
         type=Path,
         metavar='CSV',
-        help='class-descriptions-boxable.csv (default: beside the box file)',
+        help='class-descriptions-boxable.csv (default: next to the box file)',
     )
     parser.add_argument(
         '--group-of',

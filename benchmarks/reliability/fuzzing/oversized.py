@@ -1,6 +1,6 @@
 """Oversized files: what each reader says about them, in how much memory and time.
 
-Each is read in a process of its own, whose peak memory and seconds have a bound: a fixed one
+Each is read in a separate process, whose peak memory and seconds have a bound: a fixed one
 where a file is read in pieces or refused by its size, some multiples of the file where JSON is
 read whole.
 """
@@ -184,7 +184,7 @@ GIANTS: dict[str, Giant] = {
 
 
 def run_giant(name: str, *, size: int) -> Row:
-    """Read a giant in a process of its own.
+    """Read a giant in a separate process.
 
     Args:
         name: Key of `GIANTS`.

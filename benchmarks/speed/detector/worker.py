@@ -41,7 +41,7 @@ BATCHES = 4  # different ones, which steps take in turn
 LOADER_BATCHES = 16  # in one timing of the data loader
 # Hooks of a run that look at its data or its checkpoint, which do not exist here.
 _LEFT_OUT_HOOKS = ('PreflightHook', 'CheckpointReportHook', 'RunRecordHook')
-# Hooks that mmengine adds unless told otherwise: they write logs and checkpoints.
+# Hooks that mmengine adds by default: they write logs and checkpoints.
 _DEFAULT_HOOKS = ('timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 _TEST_KEYS = [f'{part}_{key}' for part in ('val', 'test') for key in ('dataloader', 'cfg')]
 

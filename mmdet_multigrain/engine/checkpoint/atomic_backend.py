@@ -1,4 +1,4 @@
-"""MMEngine's local files, written whole or not at all."""
+"""MMEngine's local files, written atomically."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The checkpoint that a run goes on from: is a file whole, and which is the last that is.
+"""The checkpoint that a run continues from: the last one whose file is intact.
 
 Loading one into a model belongs to the runner; writing them to `SafeCheckpointHook`.
 """
@@ -41,7 +41,7 @@ def check_whole(path: str | os.PathLike[str]) -> int:
     """Read a checkpoint whole; the number of iterations that it was trained for.
 
     Raises:
-        CheckpointError: It is not whole, or training cannot go on from it.
+        CheckpointError: It is broken, or training cannot continue from it.
     """
     with loading(str(path)), open(path, 'rb') as file:
         is_archive = file.read(len(_ARCHIVE)) == _ARCHIVE

@@ -131,7 +131,7 @@ def load_from_openmmlab(filename: str, map_location: Any = None) -> Any:
     name = filename.partition('://')[2]
     address = stock.get_external_models().get(name, '://')
     if _is_forced() and '://' not in address:
-        raise ValueError(f'this name stands for {address}. Name that file itself')
+        raise ValueError(f'this name means {address}. Name that file itself')
     return stock.load_from_openmmlab(filename, map_location)
 
 

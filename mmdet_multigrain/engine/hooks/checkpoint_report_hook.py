@@ -35,7 +35,7 @@ class CheckpointReportHook(Hook):
 
     Starting from another detector (`load_from`) may leave tensors out: those of other shape are
     skipped, not loaded. Testing and resuming must not: every tensor of the model has to come from
-    the checkpoint, and its classes have to be those of the data, label by label. To go on training,
+    the checkpoint, and its classes have to be those of the data, label by label. To train on,
     they have to be in the same groups, too.
 
     Raises:
@@ -66,7 +66,7 @@ class CheckpointReportHook(Hook):
         runner.logger.info('\n'.join(lines))
         self._problem = fit.problem
         self._trained_on = trained_on(checkpoint)
-        if runner._resume:  # now: MMEngine goes on with the optimizer, whose error tells less
+        if runner._resume:  # now: MMEngine continues with the optimizer, whose error says less
             self._check(runner, 'resume', runner.train_dataloader.dataset)
             lacking = [key for key in _STATE if key not in checkpoint]
             if lacking:

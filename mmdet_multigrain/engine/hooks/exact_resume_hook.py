@@ -1,4 +1,4 @@
-"""Save with each checkpoint what an exact resume depends on; refuse to go on with anything else."""
+"""Save with each checkpoint what an exact resume depends on, and refuse anything else."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class ExactResumeHook(Hook):
         self._buffers: list[Buffers] = []
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: Mapping[str, Any]) -> None:
-        """Compare the run that is to go on with this one."""
+        """Compare the run to be continued with this one."""
         if not runner._resume:
             return
         saved = (checkpoint.get('meta') or {}).get(KEY)

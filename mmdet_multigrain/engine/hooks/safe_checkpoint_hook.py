@@ -177,7 +177,7 @@ class SafeCheckpointHook(CheckpointHook):
         files = {metric: [best] for metric, best in before.items()}
         files.setdefault(metric, []).append((float(score), name))
         with self._telling_how_to_go_on():
-            # Both: whichever of them a kill leaves is known when the run goes on.
+            # Both: whichever of them a kill leaves is known when the run continues.
             AtomicLocalBackend().put(dump_json(files), self._path(BEST))
         meta = dict(epoch=runner.epoch, iter=runner.iter)
         self._save_whole(runner, name, meta=meta, save_optimizer=False, save_param_scheduler=False)

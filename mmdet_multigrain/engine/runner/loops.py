@@ -1,4 +1,4 @@
-"""Training loops that go on exactly where a checkpoint left them, registered in mmengine's `LOOPS`.
+"""Training loops that resume exactly from a checkpoint, registered in mmengine's `LOOPS`.
 
 MMEngine's load the data of all past iterations again, begin an interrupted epoch from its start,
 and leave out a validation that was interrupted.

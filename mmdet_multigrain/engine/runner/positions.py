@@ -1,6 +1,6 @@
-"""Where a run stands: its seed, its loader set to any batch, whether it is validated.
+"""The position of a run: its seed, its loader set to any batch, whether it is validated.
 
-Here belongs what loops and hooks must agree on for a run to go on exactly.
+Here belongs what loops and hooks must agree on for a run to continue exactly.
 """
 
 from __future__ import annotations

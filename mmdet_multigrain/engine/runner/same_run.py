@@ -1,4 +1,4 @@
-"""Several processes of one run: are they alike when it starts, and which one is lost when it fails.
+"""Processes of one run: whether they match at the start, and which one is lost in a failure.
 
 How they are started belongs to `launch`.
 """

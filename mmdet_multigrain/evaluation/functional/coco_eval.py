@@ -180,5 +180,5 @@ def evaluate_levels(
 
 
 def _known(values: np.ndarray) -> np.ndarray:
-    """COCO's arrays with NaN in place of -1."""
+    """COCO's arrays with NaN instead of -1."""
     return np.where(values > -1, values, np.nan)

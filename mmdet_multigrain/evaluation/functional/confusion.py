@@ -104,7 +104,7 @@ class Confusion:
         """What `share_within` would be if each wrong class were equally likely; NaN without any.
 
         For the same mistakes by class of the ground truth; below the share where classes of one
-        superclass look more alike than others.
+        superclass look more similar than others.
         """
         mistaken = self.mistaken.sum(axis=1)
         if not mistaken.any():

@@ -40,7 +40,7 @@ def hotcoco_evaluator(
     iou_thrs: Sequence[float],
     max_dets: Sequence[int],
 ) -> Any:
-    """Match with `hotcoco.COCOeval`, which also has diagnostics of its own."""
+    """Match with `hotcoco.COCOeval`, which also has its own diagnostics."""
     import hotcoco
 
     gt = hotcoco.COCO.from_arrays(

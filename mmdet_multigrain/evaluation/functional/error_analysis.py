@@ -327,7 +327,7 @@ class _Costs:
         fixable = fixable[self._order]
         becomes = ground_truth.labels[errors.truths[self._order[fixable]]]
         stays = becomes == self._labels[fixable]
-        self._stays = np.zeros(len(fixable), dtype=bool)  # a hit of its own class, once fixed
+        self._stays = np.zeros(len(fixable), dtype=bool)  # a hit of the right class, once fixed
         self._stays[fixable] = stays
         self._moving = np.flatnonzero(fixable)[~stays]  # a hit of another class
         self._destinations = becomes[~stays]

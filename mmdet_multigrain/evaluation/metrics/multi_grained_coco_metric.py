@@ -169,7 +169,7 @@ class MultiGrainedCocoMetric(CocoMetric):
         return values
 
     def results2json(self, results: Sequence[dict], outfile_prefix: str) -> dict[str, str]:
-        """Write detections as stock does, but each file whole or not at all."""
+        """Write detections as stock does, but each file atomically."""
         prefix = Path(outfile_prefix)
         prefix.parent.mkdir(parents=True, exist_ok=True)
         if self.cat_ids is None:  # ground truth that comes with the samples has labels

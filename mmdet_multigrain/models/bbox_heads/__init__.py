@@ -1,4 +1,4 @@
-"""Box heads that StandardRoIHead and CascadeRoIHead use in place of the stock ones."""
+"""Box heads that replace the stock ones in StandardRoIHead and CascadeRoIHead."""
 
 from .merged_bbox_head import MergedBBoxHead
 from .multi_branch_bbox_head import MultiBranchBBoxHead

@@ -91,7 +91,7 @@ class MultiBranchBBoxHead(BBoxHead):
         self.relu = nn.ReLU(inplace=True)
         if init_cfg is None:
             # Xavier's bound depends on the number of outputs; the gain makes each branch's rows
-            # of the common matrix start as they would in a layer of their own.
+            # of the common matrix start as they would in separate layers.
             gain = (
                 (in_features + num_branches * fc_out_channels) / (in_features + fc_out_channels)
             ) ** 0.5

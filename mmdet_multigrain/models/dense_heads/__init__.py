@@ -1,4 +1,4 @@
-"""Dense heads that two-stage detectors use in place of the stock ones."""
+"""Dense heads that replace the stock ones in two-stage detectors."""
 
 from .float32_rpn_head import Float32RPNHead
 

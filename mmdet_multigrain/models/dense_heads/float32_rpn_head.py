@@ -1,4 +1,4 @@
-"""An RPN whose proposals are ranked in single precision, whatever precision its layers have."""
+"""An RPN whose proposals are ranked in single precision, whatever the precision of its layers."""
 
 from __future__ import annotations
 

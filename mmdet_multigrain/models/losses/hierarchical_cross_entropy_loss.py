@@ -46,7 +46,7 @@ class HierarchicalCrossEntropyLoss(nn.Module):
             built-in name, a path, a mapping. It needs at least two levels.
         level_weights (Sequence[float]): :math:`w_k` per level, coarse to fine.
             Defaults to (1.0, 1.0).
-        coarse_width (str): Outputs of a coarser level besides background. 'classes': as many as
+        coarse_width (str): Outputs of a coarser level, without background. 'classes': as many as
             there are fine classes, as the paper does; outputs beyond the number of groups never
             become a target. 'groups': one per group. Defaults to 'classes'.
         fine_loss (dict): Loss of the finest level. Its class may bring its own channels,

@@ -1,7 +1,7 @@
 """The tables of a report on runs, in the layout of the paper's tables 1 to 4 and beyond.
 
 Values are in percent: two decimals in tables, unrounded in their CSV. The paper's own numbers come
-as a second comparison, in rows or columns of their own.
+as a second comparison, in separate rows or columns.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def test_content_and_name_are_waited_for_in_this_order(tmp_path, monkeypatch):
     monkeypatch.setattr(os, 'fsync', note_fsync)
     monkeypatch.setattr(os, 'replace', note_replace)
     backend('x').put(b'abc', tmp_path / 'a')
-    temporary = str(tmp_path / f'.a.{os.getpid()}.tmp')  # beside it: renaming is one step
+    temporary = str(tmp_path / f'.a.{os.getpid()}.tmp')  # next to it: renaming is one step
     assert steps == [temporary, (temporary, str(tmp_path / 'a')), str(tmp_path)]
 
 

@@ -176,7 +176,7 @@ def test_stores_that_cannot_be_read_as_weights_only(tmp_path, marker, monkeypatc
     for address, reason in (
         ('s3://x/bad.pth', 'only if checkpoints are trusted'),
         ('pavi://bad', 'only if checkpoints are trusted'),
-        ('open-mmlab://mine', 'this name stands for bad.pth'),
+        ('open-mmlab://mine', 'this name means bad.pth'),
     ):
         with pytest.raises(CheckpointError, match=reason):
             read_checkpoint(address)
