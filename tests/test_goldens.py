@@ -116,7 +116,7 @@ def test_first_losses(
     losses = first_losses(repository, garments_folder, tmp_path, variant, kind)
     expected = golden(f'losses_{variant}_{kind}', {'losses': losses})['losses']
     # On the machine they come from, they are equal to the bit. Other processors round differently,
-    # and from the second iteration on a RoI sampled differently changes the loss by up to 0.5 %.
+    # and from the second iteration on a RoI sampled differently changes the loss by up to 0.5%.
     assert losses[0] == pytest.approx(expected[0], rel=2e-3)
     assert losses[1:] == pytest.approx(expected[1:], rel=2e-2)
     if os.environ.get('MULTIGRAIN_EXACT_GOLDENS') == '1':

@@ -46,7 +46,7 @@ class Ratio:
 
     Attributes:
         median: Of the rounds' ratios.
-        low: Lower end of the 95 % confidence interval of the median; below 6 rounds, which do not
+        low: Lower end of the 95% confidence interval of the median; below 6 rounds, which do not
             give one, the smallest ratio.
         high: Upper end of the interval, or the largest ratio.
     """

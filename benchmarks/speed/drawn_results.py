@@ -45,7 +45,7 @@ def draw_detections(
     Args:
         rng: Source of chance.
         truth: Boxes on the images.
-        taxonomy: Mistaken classes are mostly from the same superclass.
+        taxonomy: Wrong classes are mostly from the same superclass.
         frequency: Of the classes, for detections where nothing is.
         quality: Share of the boxes that are found with a good score.
     """

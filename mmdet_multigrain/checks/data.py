@@ -116,7 +116,7 @@ class CocoData(CocoColumns):
 
     @cached_property
     def is_turned(self) -> np.ndarray:
-        """(images,) whether the size is stated as before the turn that EXIF asks for."""
+        """(images,) whether the size is stated as before the EXIF rotation."""
         turned = np.zeros(len(self.images), bool)
         turned[[row for row, photo in self.known_photos() if photo.turned]] = True
         return turned & self.differs & (self.stated == self.seen[:, ::-1]).all(1)

@@ -1,4 +1,4 @@
-"""Checks of ids: missing, not whole numbers, duplicated, 0, and references that lead nowhere."""
+"""Checks of ids: missing, not integers, duplicate or 0, and dangling references."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class CocoWriter:
     def __init__(self, file: Any) -> None:
         self._file = file
         self._images: list[bytes] = []
-        self._num_annotations = 0
+        self.num_annotations = 0
 
     @property
     def num_images(self) -> int:
@@ -60,14 +60,14 @@ class CocoWriter:
             for image_id, image in zip(image_ids, images, strict=True)
         ]
         owners = itertools.chain.from_iterable(map(itertools.repeat, image_ids, counts))
-        ids = itertools.count(self._num_annotations + 1)
+        ids = itertools.count(self.num_annotations + 1)
         pieces = [
             b'{"id":%d,"image_id":%d,%b' % (number, owner, annotation[1:])
             for annotation, owner, number in zip(annotations, owners, ids, strict=False)
         ]
         if pieces:
-            self._file.write((b',\n' if self._num_annotations else b'\n') + b',\n'.join(pieces))
-        self._num_annotations += len(pieces)
+            self._file.write((b',\n' if self.num_annotations else b'\n') + b',\n'.join(pieces))
+        self.num_annotations += len(pieces)
 
 
 @contextlib.contextmanager

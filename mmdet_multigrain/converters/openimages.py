@@ -186,7 +186,7 @@ def convert(
 
 
 def _name_and_size(path: Path) -> str:
-    """What tells a file from another one of its name that is no newer."""
+    """What distinguishes a file from an older one with the same name."""
     if path.is_dir():
         count = sum(name.endswith(IMAGE_SUFFIX) for name in os.listdir(path))
         return f'{path.name}, {count} images'

@@ -150,7 +150,7 @@ class Hierarchy:
                 found.setdefault(child, []).append(parent)
         for parents in found.values():
             if len(parents) > 1:
-                # A stable sort: the order of the file tells where the rest of the rule does not.
+                # A stable sort: the order of the file breaks the remaining ties.
                 parents.sort(key=lambda node: (distances[node], len(self.leaves(node))))
         return found
 

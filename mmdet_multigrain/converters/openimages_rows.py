@@ -192,7 +192,7 @@ def _columns(
 
 
 def _fields(line: str) -> list[str]:
-    """The fields of a line that may have quotes; none if they cannot be told."""
+    """The fields of a line that may have quotes; none if they cannot be separated."""
     try:
         return next(csv.reader([line]), [])
     except csv.Error:
@@ -211,7 +211,7 @@ def _split(
     """Lines -> columns; lines with a wrong number of fields are counted and left out."""
     lines = lines.filter(pl.col('text').str.strip_chars() != '')
     quoted = pl.col('text').str.contains('"', literal=True)
-    # A damaged line may have a million fields; they are not told apart where they are too many.
+    # A damaged line may have a million fields; they are not separated if there are too many.
     lines = lines.with_columns(
         count=pl.col('text').str.count_matches(',', literal=True).cast(pl.Int64) + 1
     )

@@ -29,7 +29,7 @@ SKIPPED = 'skipped_images'
 
 
 def taxonomy_metainfo(taxonomy: Taxonomy) -> dict[str, Any]:
-    """What a data set of this taxonomy tells about itself: plain values, so checkpoints keep it."""
+    """The metainfo of a data set with this taxonomy: plain values, so checkpoints keep it."""
     return dict(
         classes=taxonomy.classes,
         palette=class_palette(taxonomy),
@@ -170,7 +170,7 @@ class SuperclassCocoDataset(CocoDataset):
         return images
 
     def __getitem__(self, idx: int) -> Any:
-        """A sample; its metainfo tells which images it stands for (`SKIPPED`), if any."""
+        """A sample; `SKIPPED` in its metainfo lists the images that it replaces, if any."""
         self._skipped = {}
         data = super().__getitem__(idx)
         if self._skipped:
@@ -226,7 +226,7 @@ def _why_unreadable(path: str) -> str | None:
 
 
 def _why_turned(data: Any, stated: tuple[int, int]) -> str | None:
-    """What is wrong with the image if its entry states its sides the other way round.
+    """What is wrong with the image if its entry has width and height swapped.
 
     Args:
         data: A sample.

@@ -1,4 +1,4 @@
-"""Imports that would print what nobody asked for."""
+"""Imports without the output of the libraries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet_imports() -> Iterator[None]:
-    """Hide what importing onedl-mmdetection prints about parts that nobody asked for."""
+    """Hide what importing onedl-mmdetection prints about parts that are not used."""
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter('ignore')
         yield

@@ -40,7 +40,7 @@ def show_list(values: Iterable[object]) -> str:
 
 
 def closest(name: object, known: Iterable[str]) -> str | None:
-    """The known name that looks most like `name` (case apart), or None when none is near."""
+    """The known name most similar to `name` (ignoring case), or None if none is close."""
     by_key = {candidate.casefold(): candidate for candidate in known}
     # Cut, because difflib's memory is a multiple of a name that may be as long as a file.
     key = (name if isinstance(name, str) else show(name))[:_COMPARED].casefold()

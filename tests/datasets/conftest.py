@@ -50,7 +50,7 @@ def content() -> dict:
 
 @pytest.fixture
 def write(tmp_path):
-    """Write a COCO file `train.json` beside a folder `photos` of its images; gives the path."""
+    """Write a COCO file `train.json` next to a folder `photos` with its images; returns its path."""
 
     def write_content(content) -> str:
         photos = tmp_path / 'photos'

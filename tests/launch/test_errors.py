@@ -67,9 +67,9 @@ def test_another_process_cannot_write_into_an_error(monkeypatch):
 
 def test_interrupt_is_status_130(capsys):
     with pytest.raises(SystemExit) as caught:
-        launch.run_tool(fail_with(KeyboardInterrupt()), interrupted='go on with --resume')
+        launch.run_tool(fail_with(KeyboardInterrupt()), interrupted='continue with --resume')
     assert caught.value.code == 130
-    assert capsys.readouterr().err == '\ngo on with --resume\n'
+    assert capsys.readouterr().err == '\ncontinue with --resume\n'
 
 
 def test_exit_of_the_tool_is_kept():

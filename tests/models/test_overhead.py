@@ -1,4 +1,4 @@
-"""What the heads cost beside a stock one: operations, waiting of the host, arithmetic."""
+"""What the heads cost compared with a stock one: operations, host synchronization, FLOPs."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import pytest
 
 from .conftest import REPOSITORY, SMALL, start
 
-# A user's config beside a module of their own: each process notes what it has after each
+# A user's config next to their own module: each process notes what it has after each
 # iteration and before validation.
 RECORDER = """
 import hashlib

@@ -111,7 +111,7 @@ class Run:
         )  # fmt: skip
 
     def resume(self, after: int, work_dir: Path, *more: str) -> Result:
-        """Go on from what a kill left after an iteration."""
+        """Resume from what a kill left after an iteration."""
         shutil.copytree(killed(self.work_dir, after=after), work_dir)
         result = self.train(work_dir, '--resume', more=more)
         assert result.status == 0, result.err

@@ -29,7 +29,7 @@ def marker(tmp_path):
 
 @pytest.fixture
 def bad(tmp_path, trained, marker) -> Path:
-    """A checkpoint with all that a run goes on from, and a payload in its optimizer."""
+    """A checkpoint with all that a run resumes from, and a payload in its optimizer."""
     path = tmp_path / 'bad.pth'
     content = torch.load(trained.checkpoint, weights_only=False)
     content['optimizer']['state'][0]['momentum_buffer'] = Payload(marker)

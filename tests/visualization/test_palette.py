@@ -111,7 +111,7 @@ def test_where_no_class_has_siblings_each_has_a_hue(taxonomy):
 
 def test_shades_by_hand():
     taxonomy = Taxonomy('t', 'abcd', [('x',), ('y',), ('x',), ('x',)])
-    # c9a50c: mixed with 40 % black, as it is, with 40 % white; the other group has one class.
+    # c9a50c: mixed with 40% black, as it is, with 40% white; the other group has one class.
     assert class_palette(taxonomy) == [(121, 99, 7), rgb(HUES[1]), (201, 165, 12), (223, 201, 109)]
 
 

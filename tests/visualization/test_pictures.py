@@ -44,7 +44,9 @@ def test_a_box_is_drawn_on_its_pixels():
     rows, columns = pixels(picture, BLUE)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (30, 80, 20, 120)
     assert picture.getpixel((70, 55)) == (128, 128, 128)
-    assert picture.getpixel((70, 29))[0] > 128  # a bright line beside it shows it on any ground
+    assert (
+        picture.getpixel((70, 29))[0] > 128
+    )  # a bright line next to it makes it visible on any background
     assert not len(pixels(photo, BLUE)[0])  # the photo stays as it is
 
 

@@ -21,7 +21,7 @@ from mmdet_multigrain.converters.openimages_selection import load_selection
 
 RELEASE_ROWS = 14_610_229  # of train-annotations-bbox.csv
 BOXES_PER_IMAGE = 8.4  # in the release
-CLOTHING_SHARE = 490_777 / RELEASE_ROWS  # of the rows: 3.4 %
+CLOTHING_SHARE = 490_777 / RELEASE_ROWS  # of the rows: 3.4%
 OTHER_CLASSES = 560  # of the 600 that have boxes
 PART_ROWS = 1_000_000
 # Share of the rows in which a flag is set.

@@ -17,7 +17,7 @@ COLUMNS = (
     Column('ms', 'ms', '.1f'),
     Column('spread', 'IQR', '.1f'),
     Column('ratio', 'ratio', '.3f'),
-    Column('interval', '95 %', left=True),
+    Column('interval', '95%', left=True),
     Column('images_per_second', 'images/s', '.2f'),
     Column('peak_mb', 'peak MB', '.0f'),
     Column('gflops', 'GFLOP', '.1f'),

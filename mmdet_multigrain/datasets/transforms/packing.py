@@ -26,7 +26,7 @@ MAX_BYTES_BY_VALUE = 1 << 15
 
 @TRANSFORMS.register_module()
 class PlanarPackDetInputs(PackDetInputs):
-    """MMDetection's PackDetInputs with one copy of the image in place of two or three.
+    """MMDetection's PackDetInputs with one copy of the image instead of two or three.
 
     The planes are written at once to where the training process reads them: in a worker to shared
     memory. Images other than 8-bit with three channels are packed as stock.

@@ -45,7 +45,7 @@ def check_whole(path: str | os.PathLike[str]) -> int:
     """
     with loading(str(path)), open(path, 'rb') as file:
         is_archive = file.read(len(_ARCHIVE)) == _ARCHIVE
-    if is_archive:  # torch before 1.6 wrote none; of those, loading tells what it can
+    if is_archive:  # torch before 1.6 wrote none; for those, loading finds what it can
         check_archive(path)
     checkpoint = read_checkpoint(str(path))
     iteration = (checkpoint.get('meta') or {}).get('iter')
@@ -144,7 +144,7 @@ def choose_checkpoint(
 
     Raises:
         CheckpointError: The named checkpoint is not complete, and the message names one that is,
-            if any; or the work folder has checkpoints and none is complete.
+            if any; or the work folder has checkpoints and all are broken.
     """
     if named is None:
         last = find_last_checkpoint(work_dir, warn=warn)

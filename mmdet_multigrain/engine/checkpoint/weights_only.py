@@ -27,7 +27,7 @@ from mmengine.runner import CheckpointLoader
 # falls back to when a file does not load as weights only; the second changes the default.
 _FORCE, _FORCE_NOT = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 _STATISTICS = frozenset({'current', 'max', 'mean', 'min'})
-# What the message of a refusal says was asked for; torch has a sentence for each way to ask.
+# What a file needs, in the message of its refusal; torch has a sentence for each way.
 _ASKED_FOR = (
     r'unsupported global: global (\S+) was not',
     r'unsupported global (\S+) whose module',
@@ -77,7 +77,7 @@ def _safe_globals() -> list[Callable | tuple[Callable, str]]:
 
 @contextlib.contextmanager
 def trust_checkpoints(trust: bool) -> Iterator[None]:
-    """Decide for a block whether checkpoints may run code; whatever torch.load is told there.
+    """Decide for a block whether checkpoints may run code, whatever torch.load is called with.
 
     Args:
         trust: Let them. Otherwise all that torch loads is loaded as weights only.
@@ -101,7 +101,7 @@ def only_weights() -> Iterator[None]:
     os.environ[_FORCE_NOT if _trusted.get() else _FORCE] = '1'
     try:
         with torch.serialization.safe_globals(_safe_globals()), warnings.catch_warnings():
-            # Torch warns of what it was told to do, and of pickle protocols before it refuses them.
+            # Torch warns about its arguments, and about pickle protocols before it refuses them.
             for message in ('Environment variable TORCH_FORCE', 'Detected pickle protocol'):
                 warnings.filterwarnings('ignore', message=message)
             yield
@@ -147,7 +147,7 @@ def load_from_storage(filename: str, map_location: Any = None) -> Any:
 
 
 def refused(error: BaseException) -> str | None:
-    """What a file asked for that weights do not need; None if something else is wrong with it."""
+    """What a file needs that weights do not; None if something else is wrong with it."""
     if not isinstance(error, UnpicklingError):
         return None
     message = ' '.join(str(error).split())

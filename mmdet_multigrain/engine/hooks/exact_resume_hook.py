@@ -120,7 +120,7 @@ class ExactResumeHook(Hook):
         if between_steps(runner, checkpoint['meta']['iter']):
             runner.logger.warning(
                 'This checkpoint lies between two steps of the optimizer, whose accumulated '
-                'gradients it lacks: a run that goes on from it is not exact; set '
+                'gradients it lacks: a run resumed from it is not exact; set '
                 'default_hooks.checkpoint.interval to a multiple of accumulative_counts'
             )
 

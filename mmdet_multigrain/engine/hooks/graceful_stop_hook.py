@@ -65,7 +65,7 @@ class GracefulStopHook(Hook):
         self._wait()
 
     def _agree(self, wanted: bool) -> bool:
-        """Whether any process wanted to stop one iteration ago; ask for this one."""
+        """Whether any process wanted to stop one iteration ago; starts the request for this one."""
         agreed = self._wait()
         self._answer = torch.tensor(int(wanted))
         self._pending = distributed.all_reduce(

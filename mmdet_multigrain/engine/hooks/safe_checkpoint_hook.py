@@ -56,7 +56,7 @@ class SafeCheckpointHook(CheckpointHook):
         self._saved_iteration: int | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Clear away what a killed run left; find out which checkpoint is the best so far."""
+        """Remove what a killed run left; find the best checkpoint so far."""
         super().before_train(runner)
         if runner._resume:
             self.last_ckpt = runner._load_from

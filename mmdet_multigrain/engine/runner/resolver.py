@@ -109,7 +109,7 @@ def resolve(cfg: Config, *, checkpoint_meta: Mapping[str, Any] | None = None) ->
     use_fast_loading(cfg)
     schedule = schedule_of(cfg)
     resolve_length(cfg, from_data=checkpoint_meta is None)
-    # Pipelines are filled in once: too long to be kept a second time.
+    # Pipelines are filled in once: too long to keep a copy.
     own = {key: value for key, value in keys.items() if not key.endswith('_pipeline')}
     if own or cfg.get('max_iters') is not None:
         cfg.resolved = dict(keys=own, max_iters=cfg.get('max_iters'), schedule=schedule)

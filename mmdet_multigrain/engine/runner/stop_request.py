@@ -42,7 +42,7 @@ class StopRequest:
 
 
 def begin_worker(worker_id: int, *, seed: int | None, **options: Any) -> None:
-    """Begin a worker of a loader; it heeds only the SIGTERM of its own main process.
+    """Begin a loader worker; it obeys only the SIGTERM of its own main process.
 
     Launchers send SIGTERM to all processes of a run, which needs its workers to finish its
     iteration.

@@ -14,7 +14,7 @@ RECALL_THRS.setflags(write=False)
 
 
 def mean_of_known(values: np.ndarray, *, axis: int | None = None) -> Any:
-    """Mean of the values that are not NaN; NaN if none is known.
+    """Mean of the values that are not NaN; NaN if there are none.
 
     Args:
         values: Values of any shape.

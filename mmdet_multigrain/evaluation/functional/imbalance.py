@@ -1,6 +1,6 @@
 """Class imbalance in numbers: the rarest classes, the imbalance ratio, repeat factors.
 
-Pure functions of counts, shared by data set statistics and evaluation, so that "the rarest 30 %"
+Pure functions of counts, shared by data set statistics and evaluation, so that "the rarest 30%"
 are the same classes in both.
 """
 

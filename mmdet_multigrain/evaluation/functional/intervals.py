@@ -15,7 +15,7 @@ a run of the arm and U_k that of the mean of the arm. The interval is a t interv
 freedom are Welch and Satterthwaite's; V_b has one less than there are photos with a box.
 
 With one or two seeds the variance between seeds is not known, and the interval is over photos
-only. Below three photos with a box, no interval holds what it promises, and there is none.
+only. With fewer than three photos with a box, no interval is reliable, so there is none.
 
 All values have the unit of the inputs (fractions, 0 to 1, in this package). Functions take arrays,
 so that many differences can be computed at once. Needs NumPy and SciPy, neither torch nor mmdet.
@@ -134,7 +134,7 @@ class Difference:
 
     @property
     def detectable(self) -> Values:
-        """The true difference that runs like these show as not 0 with 80 % power."""
+        """The true difference that runs like these show as not 0 with 80% power."""
         return _detectable((*self.seeds, self.photos))
 
     def on_these_photos(self) -> Difference:
@@ -258,7 +258,7 @@ class Plan:
 
     Attributes:
         num_runs: Of each variant.
-        detectable: Difference that so many show with 80 % power.
+        detectable: Difference that so many show with 80% power.
         on_these_photos: The same if photos are not resampled (V_b = 0).
         enough: Whether `detectable` reaches the target.
     """

@@ -94,7 +94,7 @@ class EvaluationSummary:
 
     Attributes:
         levels: Coarsest first; the last is the fine one.
-        tail: The rarest 30 % of the fine classes.
+        tail: The rarest 30% of the fine classes.
         thirds: The rare, the middle and the frequent third of them (`THIRDS`).
         num_images: Images evaluated on.
         num_detections: Detections handed in.

@@ -42,7 +42,7 @@ def bbox_items(max_dets: int) -> dict[str, str]:
 class MultiGrainedCocoMetric(CocoMetric):
     """COCO box metric with superclasses, rare classes and full precision.
 
-    Besides COCO's numbers it gives AP of each class, mean AP of the rarest 30 % of classes and of
+    Besides COCO's numbers it gives AP of each class, mean AP of the rarest 30% of classes and of
     named sets, and AP of the superclasses on each coarse level of the taxonomy (both sides
     relabeled, nothing suppressed). It differs from `CocoMetric` in this:
 
@@ -127,7 +127,7 @@ class MultiGrainedCocoMetric(CocoMetric):
         if self.class_sets and not self.results:  # before the detector has run over all images
             find_class_sets(self.class_sets, self._taxonomy())
         if self.ann_file is not None:
-            # Stock asks for instances until its file is loaded, which here happens later.
+            # Stock needs instances until its file is loaded, which happens later here.
             data_samples = [{**sample, 'instances': ()} for sample in data_samples]
         super().process(data_batch, data_samples)
 

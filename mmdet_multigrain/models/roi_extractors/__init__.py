@@ -1,4 +1,4 @@
-"""RoI extractors that StandardRoIHead uses in place of the stock one."""
+"""RoI extractors that replace the stock one in StandardRoIHead."""
 
 from .plain_roi_extractor import PlainRoIExtractor
 

@@ -14,7 +14,7 @@ class PlainRoIExtractor(SingleRoIExtractor):
 
     mmcv's RoIAlign has no kernel for bfloat16. It has one for half precision, but there the stock
     extractor rounds the boxes too, to whole pixels from 1024 on. And it takes the storage of
-    channels-last features for that of contiguous ones, which gives wrong numbers without a word.
+    channels-last features for that of contiguous ones, which silently gives wrong numbers.
 
     On contiguous features in single precision it is the stock extractor, bit by bit.
     """

@@ -208,7 +208,7 @@ def _names(source: Path) -> list[str]:
 
 
 def _name_runs(runs: Sequence[Run]) -> tuple[Run, ...]:
-    """Name the runs by variant, and by what tells the runs of a variant apart."""
+    """Name the runs by variant, and by what distinguishes the runs of a variant."""
     sources: dict[Path, Run] = {}
     seeds: dict[tuple, Run] = {}
     for run in runs:

@@ -20,7 +20,7 @@ def test_all_take_their_turn_in_each_round():
 def test_paired_ratio():
     ratio = paired_ratio([2, 3, 8], [1, 2, 2])
     assert (ratio.median, ratio.low, ratio.high) == (2, 1.5, 4)  # of 2, 1.5 and 4
-    # Ten rounds: one ratio may lie outside at each end, 2 (1 + 10) / 1024 being below 5 %.
+    # Ten rounds: one ratio may lie outside at each end, 2 (1 + 10) / 1024 being below 5%.
     ratio = paired_ratio(range(1, 11), [1] * 10)
     assert (ratio.median, ratio.low, ratio.high) == (5.5, 2, 9)
 

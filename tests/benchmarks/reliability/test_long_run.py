@@ -135,7 +135,7 @@ def test_memory_of_a_process_and_its_child_is_counted_once():
 
 
 def test_what_is_allocated_and_what_is_freed():
-    # In a process of its own: it loads MMDetection, and counts only what it allocates itself.
+    # In a separate process: it loads MMDetection, and counts only what it allocates itself.
     program = (
         'from benchmarks.reliability import heap_probe; import numpy; before = heap_probe.heap_mb()\n'
         'held = [numpy.ones(1000) for _ in range(10_000)]; most = heap_probe.heap_mb()\n'

@@ -86,7 +86,7 @@ def test_nearer_to_stock_than_its_other_back_end(photo, width, height, factor, d
 
 
 def test_image_is_not_shifted_by_odd_sides(photo):
-    """A last column that stands for one pixel in place of two must not move the others."""
+    """A last column that covers one pixel instead of two must not move the others."""
     path, scale = photo(draw(1001, 751, detail=40)), (1001, 250)
     stock, ours = run(pipeline(scale), path), run(fast(pipeline(scale)), path)
     right = np.s_[:, :, -100:]

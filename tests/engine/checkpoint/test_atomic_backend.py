@@ -1,4 +1,4 @@
-"""MMEngine's way to the backend, and that a file is there whole or not at all."""
+"""How MMEngine reaches the backend, and that files are written atomically."""
 
 import os
 

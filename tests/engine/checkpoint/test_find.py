@@ -1,4 +1,4 @@
-"""Which checkpoint a run goes on from, whatever became of its files."""
+"""Which checkpoint a run resumes from, whatever happened to its files."""
 
 import random
 import shutil

@@ -228,7 +228,7 @@ def test_no_images():
 
 
 def test_interval_covers_the_true_difference():
-    """Of intervals from small samples, about 95 % hold the difference in the population."""
+    """Of intervals from small samples, about 95% hold the difference in the population."""
     rng = np.random.default_rng(7)
     truth, runs = draw_case(rng, 60_000)
     true = np.subtract(
@@ -244,7 +244,7 @@ def test_interval_covers_the_true_difference():
         one, other = resample_ap(truth, runs, FLAT, resamples=300, iou_thrs=[0.5], workers=1)
         intervals.append(difference([one], [other], all_ap))
     covered = np.mean([interval.low <= true <= interval.high for interval in intervals])
-    # 150 times 95 %: two standard deviations are 3.6 %.
+    # 150 times 95%: two standard deviations are 3.6%.
     assert 0.90 <= covered <= 0.99
     # And it is worth having: it is not so wide that it always holds 0.
     assert np.mean([interval.contains_zero for interval in intervals]) < 0.9

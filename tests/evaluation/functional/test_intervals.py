@@ -205,7 +205,7 @@ def coin_flips(rng, num_boxes, *, num_classes=1000, num_runs=10, num_images=60, 
 
 
 def assert_rarely_told_apart(draws, num_images, counts):
-    """At most 7 % of equal runs count as different; (case, run, 1 + B) draws."""
+    """At most 7% of equal runs count as different; (case, run, 1 + B) draws."""
     for count, paired in itertools.product(counts, (True, False)):
         sides = draws[:, :count], draws[:, 5 : 5 + count]
         found = difference_of_draws(*sides, num_images=num_images, paired=paired)
@@ -260,7 +260,7 @@ def test_plan_by_hand():
 
 
 def test_power_of_the_detectable_difference():
-    """A true difference of this size is told from 0 in about 80 % of the sets."""
+    """A true difference of this size is told from 0 in about 80% of the sets."""
     rng = np.random.default_rng(2)
     true = Difference(0, (Term(2 / 8, 7),), Term(1.0, PHOTOS - 1), PHOTOS).detectable
     found = paired(rng, 8, 2, 1, 0)
