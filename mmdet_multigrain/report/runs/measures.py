@@ -34,7 +34,7 @@ class Metric:
         title: Name to show.
         definition: Of its gain: `MEAN_OF_GAINS` or `DIFFERENCE`.
         classes: Names of the classes it averages, rarest first; empty for COCO's own.
-        at_50: Whether it averages AP50 in place of AP.
+        at_50: Whether it averages AP50 instead of AP.
     """
 
     key: str
