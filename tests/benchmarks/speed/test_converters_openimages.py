@@ -19,7 +19,7 @@ def test_figures(tmp_path):
     done = start('speed.converters', 'openimages', *'--rows 5000 --repeats 1 --out'.split(), out)
     assert done.status == 0, done.err
     (figures,) = json.loads(out.read_bytes())['results']
-    assert figures['rows'] == 5000 and 100 < figures['boxes'] < 250  # 3.4 %
+    assert figures['rows'] == 5000 and 100 < figures['boxes'] < 250  # 3.4%
     assert figures['ratio'] > 0 and figures['convert']['peak_mb'] > 50
     assert figures['seconds_per_million_rows'] == pytest.approx(figures['convert']['seconds'] * 200)
     assert done.out.startswith('5,000 rows') and 'x filter' in done.out
