@@ -1,6 +1,6 @@
 """DeepFashion2's annotation files -> COCO annotations, one file and one item at a time.
 
-200,000 files go through this, in processes of their own: it returns JSON, does no more than it
+200,000 files go through this, in separate processes: it returns JSON, does no more than it
 must, and imports little. Folders, ids and the COCO file are in `deepfashion2`.
 """
 

@@ -25,7 +25,7 @@ from ..data_access import inner_datasets
 
 # One branch or predictor is a useful unit; a ResNet block is not.
 _DEPTH = {'backbone': 1, 'neck': 1, 'rpn_head': 1}
-# What a run goes on from, in addition to its weights. The best checkpoint has no optimizer.
+# What a run resumes from, in addition to its weights. The best checkpoint has no optimizer.
 _STATE = ('meta', 'message_hub', 'optimizer')
 
 

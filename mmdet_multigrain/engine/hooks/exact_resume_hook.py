@@ -126,7 +126,7 @@ class ExactResumeHook(Hook):
 
 
 def run_facts(runner: Runner) -> dict[str, Any]:
-    """What must be equal, apart from the seed, for a run to go on exactly; plain values."""
+    """What must be equal, apart from the seed, for a run to continue exactly; plain values."""
     batches = runner.train_dataloader.batch_sampler
     dataset = runner.train_dataloader.dataset
     shapes = None

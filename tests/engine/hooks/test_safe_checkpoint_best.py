@@ -15,7 +15,7 @@ def best_of(folder):
 
 
 def test_the_best_of_an_interrupted_interval_is_not_forgotten(tmp_path):
-    """It came after the checkpoint that the run goes on from, which knows another one."""
+    """It came after the checkpoint that the run resumes from, which knows another one."""
     folder = tmp_path / 'run'
     options = dict(interval=2, scores=(2, 1, 9, 1, 3, 1))
 
