@@ -1,15 +1,18 @@
-"""Modules of the detector: heads, losses, RoI extractors, registered in mmdet's `MODELS`."""
+"""Modules of the detector, registered in mmdet's `MODELS`."""
 
+from .backbones import EfficientNetLite, PackagedEfficientNetLite0
 from .bbox_heads import MergedBBoxHead, MultiBranchBBoxHead, MultiGrainedBBoxHead
 from .dense_heads import Float32RPNHead
 from .losses import HierarchicalCrossEntropyLoss
 from .roi_extractors import PlainRoIExtractor
 
 __all__ = [
+    'EfficientNetLite',
     'Float32RPNHead',
     'HierarchicalCrossEntropyLoss',
     'MergedBBoxHead',
     'MultiBranchBBoxHead',
     'MultiGrainedBBoxHead',
+    'PackagedEfficientNetLite0',
     'PlainRoIExtractor',
 ]
