@@ -6,8 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from mmdet.registry import MODELS
+import torch
+from mmdet.registry import MODELS, TASK_UTILS
 from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.structures import InstanceData
 
 from mmdet_multigrain.launch import load_config
 
@@ -18,6 +21,7 @@ FAMILIES = (
     'r101_fpn_oiv4c',
     'r18_fpn_synthetic',
     'r18_fpn_custom',
+    'lite0_fpn_custom',
     'r50_fpn_custom',
 )
 STOCK = 'faster-rcnn'
@@ -90,7 +94,7 @@ def test_the_four_variants_are_of_one_size(family, low, high):
     assert max(counts) <= 1.015 * min(counts)
 
 
-@pytest.mark.parametrize('family', ['r18_fpn_custom', 'r50_fpn_custom'])
+@pytest.mark.parametrize('family', ['r18_fpn_custom', 'lite0_fpn_custom', 'r50_fpn_custom'])
 def test_custom_variants_build_from_the_users_file(family, custom_data):
     counts = []
     for variant in VARIANTS:
@@ -148,6 +152,52 @@ def test_the_papers_settings():
     anchors = cfg.model.rpn_head.anchor_generator
     assert [8 * stride for stride in anchors.strides] == [32, 64, 128, 256, 512]
     assert len(anchors.ratios) == 3
+
+
+@pytest.mark.parametrize('family', ['r18_fpn_synthetic', 'r18_fpn_custom', 'lite0_fpn_custom'])
+def test_small_presets_give_each_box_an_anchor(family, custom_data):
+    """At min_pos_iou=0 a box that no anchor touches would get all anchors with IoU 0."""
+    cfg = load(f'wgroup_{family}')
+    assert cfg.model.rpn_head.anchor_generator.scales == [4]
+    anchors = InstanceData(
+        priors=torch.tensor([[0.0, 0, 16, 16], [8, 8, 24, 24], [64, 64, 80, 80]])
+    )
+    ignored = InstanceData(bboxes=torch.tensor([[60.0, 60, 90, 90]]))
+    cases = {
+        'small': ([66.0, 66, 68, 68], None, 1),
+        'touched by none': ([200.0, 200, 210, 210], None, 0),
+        'touched in the ignored region only': ([66.0, 66, 68, 68], ignored, 0),
+    }
+    for options in (dict(), dict(min_pos_iou=0)):
+        settings = {**cfg.model.train_cfg.rpn.assigner, 'ignore_iof_thr': 0.5, **options}
+        assigner = TASK_UTILS.build(settings)
+        for name, (box, ignore, wanted) in cases.items():
+            boxes = InstanceData(bboxes=torch.tensor([box]), labels=torch.tensor([0]))
+            found = int((assigner.assign(anchors, boxes, ignore).gt_inds > 0).sum())
+            trap = options and wanted == 0
+            assert found == ((3 - (ignore is not None)) if trap else wanted), (name, options)
+
+
+def test_the_pretrained_preset_decays_neither_norm_nor_bias(custom_data):
+    cfg = load('wgroup_lite0_fpn_custom')
+    model = MODELS.build(cfg.model)
+    groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
+    decayed = {id(p) for group in groups if group['weight_decay'] for p in group['params']}
+    assert {group['lr'] for group in groups} == {3e-4}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            assert (id(parameter) in decayed) == (parameter.dim() > 1), name
+
+
+def test_the_pretrained_preset_feeds_the_backbone_what_it_knows(custom_data):
+    cfg = load('wgroup_lite0_fpn_custom')
+    assert cfg.model.data_preprocessor.mean == [127] * 3
+    assert cfg.model.data_preprocessor.std == [128] * 3
+    assert cfg.model.data_preprocessor.bgr_to_rgb
+    assert cfg.model.backbone.init_cfg.type == 'PackagedEfficientNetLite0'
+    for pipeline in (cfg.train_pipeline, cfg.train_dataloader.dataset.pipeline):
+        assert pipeline[2].type == 'RandomResize' and pipeline[2].ratio_range == (0.8, 1.2)
+        assert pipeline[3] == dict(type='RandomFlip', prob=0.5)
 
 
 def test_iterations_everywhere(custom_data):

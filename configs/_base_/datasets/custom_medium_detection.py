@@ -1,0 +1,11 @@
+# Your own COCO files at 480 x 320 px, for a pretrained detector on a laptop. ratio_range varies the
+# size of training photos: train_pipeline.2.ratio_range=(1.0,1.0) if size tells classes apart.
+_base_ = './custom_small_detection.py'
+train_pipeline = _base_.train_pipeline
+train_pipeline[2] = dict(
+    type='RandomResize', scale=(480, 320), ratio_range=(0.8, 1.2), keep_ratio=True
+)
+test_pipeline = _base_.test_pipeline
+test_pipeline[1] = dict(type='Resize', scale=(480, 320), keep_ratio=True)
+tta_pipeline = _base_.tta_pipeline
+tta_pipeline[1]['transforms'][0] = [test_pipeline[1]]

@@ -1,0 +1,16 @@
+# The paper's "with group" (figure 3b): superclasses on the coarse branch.
+# Small, with an ImageNet backbone, on your own COCO files.
+_base_ = './faster-rcnn_lite0_fpn_custom.py'
+model = dict(
+    roi_head=dict(
+        bbox_head=dict(
+            type='MultiGrainedBBoxHead',
+            branch_fcs=(1, 2),
+            coarse_width='classes',
+            reg_weights=(0, 1),
+            loss_cls=dict(
+                _delete_=True, type='HierarchicalCrossEntropyLoss', level_weights=(1.0, 1.0)
+            ),
+        )
+    )
+)
