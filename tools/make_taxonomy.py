@@ -1,4 +1,4 @@
-"""Write a taxonomy as a YAML file to edit, from what there is:
+"""Write a taxonomy as a YAML file to edit:
 
 python tools/make_taxonomy.py --from coco annotations/train.json --out wardrobe.yaml
 python tools/make_taxonomy.py --from openimages bbox_labels_600_hierarchy.json \\

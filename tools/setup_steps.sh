@@ -22,7 +22,7 @@ attempt() {
     return "$status"
 }
 
-# step NAME COMMAND...: an attempt without which there is no going on.
+# step NAME COMMAND...: an attempt that must succeed.
 step() { attempt "$@" || give_up "$1"; }
 
 clock() { printf '%d min %02d s' $(($1 / 60)) $(($1 % 60)); }

@@ -82,7 +82,7 @@ def convert_item(
         BadItemError: Its class or its box cannot be used.
     """
     if type(item) is not dict:
-        raise BadItemError('item that is no JSON object', _shown(item))
+        raise BadItemError('item that is not a JSON object', _shown(item))
     name = item.get('category_name')
     category_id = ids[name] if type(name) is str else None
     if category_id is None:
@@ -253,7 +253,7 @@ def convert_files(
                         )
                         for other in others:
                             problems.add(
-                                'part of segmentation that is no polygon',
+                                'part of segmentation that is not a polygon',
                                 f'{anno_name} {key} {_shown(other)}',
                             )
                     annotations.append(_to_json(item))

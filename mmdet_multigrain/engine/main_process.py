@@ -1,4 +1,4 @@
-"""What only the first process of a run does, the others waiting for how it ends."""
+"""Work of the first process of a run, whose result the others wait for."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def on_main_process(work: Callable[[], Result]) -> Result:
     """Let the first process do something; every process gets its result.
 
     To be called by all processes of a run. If the work raises, so does this in the first process;
-    the others exit silently with status 2 instead of waiting for ever at their next step.
+    the others exit silently with status 2 instead of waiting forever at their next step.
     """
     result, error = None, None
     if is_main_process():

@@ -55,7 +55,7 @@ def image_size(path: str | os.PathLike[str], *, folder: int | None = None) -> tu
     except OSError as error:
         raise ValueError(error.strerror) from None
     if not 0 < size[0] * size[1] <= MAX_PIXELS:
-        raise ValueError(f'{size[0]}x{size[1]} is no size that can be read')
+        raise ValueError(f'{size[0]}x{size[1]} is not a size that can be read')
     return size
 
 
@@ -200,7 +200,7 @@ def _sizes(paths: list[str]) -> list[tuple[int, int] | str]:
 
 
 def _size_otherwise(file: int, head: bytes) -> tuple[int, int]:
-    """The size of what is no JPEG with a short header."""
+    """The size of a PNG, or of a JPEG with a long header."""
     if head.startswith(b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR') and len(head) >= 33:
         return _png_size(file, head)
     if not head.startswith(b'\xff\xd8\xff'):

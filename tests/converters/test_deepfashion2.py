@@ -177,7 +177,7 @@ def test_segmentation_is_off_by_default_and_drops_what_is_no_polygon(tmp_path):
     assert all('segmentation' not in a for a in run(tmp_path)[1]['annotations'])
     summary, coco = run(tmp_path, with_segmentation=True)
     assert [a['segmentation'] for a in coco['annotations']] == [[[1, 2, 3, 4, 5, 6]], []]
-    assert summary.problems.counts == {'part of segmentation that is no polygon': 3}
+    assert summary.problems.counts == {'part of segmentation that is not a polygon': 3}
 
 
 BAD_ITEMS = {
@@ -186,7 +186,7 @@ BAD_ITEMS = {
     'bounding_box that is not four numbers': item(bounding_box=[1, 2, 3]),
     'empty or reversed bounding_box': item(bounding_box=[60, 20, 10, 90]),
     'bounding_box outside the image': item(bounding_box=[100, 0, 130, 40]),
-    'item that is no JSON object': [1, 2],
+    'item that is not a JSON object': [1, 2],
 }
 
 
@@ -208,7 +208,7 @@ def test_bad_item_is_counted_and_left_out(tmp_path, kind):
 @pytest.mark.parametrize(
     ('kind', 'content'),
     [
-        ('item that is no JSON object', '%s'),
+        ('item that is not a JSON object', '%s'),
         ('unknown category_name', '{"category_name": %s}'),
         (
             'category_id that contradicts category_name',

@@ -241,7 +241,7 @@ def huge_png():
         (PNG[:20], 'neither'),
         (b'\xff\xd8\xff', 'without a readable header'),
         (JPEG[:100], 'without a readable header'),
-        (huge_png(), 'no size that can be read'),
+        (huge_png(), 'not a size that can be read'),
         (None, 'No such file'),
     ],
 )

@@ -38,7 +38,7 @@ def check_archive(path: str | os.PathLike[str]) -> None:
 
 
 def check_whole(path: str | os.PathLike[str]) -> int:
-    """Read a checkpoint whole; the number of iterations that it was trained for.
+    """Read a whole checkpoint; the number of iterations that it was trained for.
 
     Raises:
         CheckpointError: It is broken, or training cannot continue from it.
@@ -80,7 +80,7 @@ def find_last_checkpoint(
         folder = noted.parent  # of a hook with an `out_dir`
     last = None if noted is None else folder / noted.name
     if last is not None and not _is_file(last):
-        warn(f'{work_dir / POINTER}: names {last.name!r}, which is not there')
+        warn(f'{work_dir / POINTER}: names {last.name!r}, which does not exist')
     elif last is not None and _iteration(last, warn) is not None:
         return str(last)
     others = [item for item in _numbered(folder) if item[2] != last]

@@ -1,4 +1,4 @@
-"""Tell which images training left out, and how many."""
+"""Report which images training left out, and how many."""
 
 from __future__ import annotations
 

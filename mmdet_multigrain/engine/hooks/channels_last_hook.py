@@ -15,12 +15,12 @@ from mmdet_multigrain.utils.errors import ConfigError
 
 @HOOKS.register_module()
 class ChannelsLastHook(Hook):
-    """Lay the weights of all convolutions out as NHWC; their outputs follow.
+    """Store the weights of all convolutions as NHWC; their outputs follow.
 
     The numbers stay the same but for rounding. Checkpoints load into either format.
 
     Raises:
-        ValueError: If a module of the model would misread such outputs.
+        ConfigError: A module of the model would misread such outputs.
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -32,7 +32,7 @@ class ChannelsLastHook(Hook):
 
 
 def check_operators(model: nn.Module) -> None:
-    """Raise a one-line ValueError for operators of mmcv, which read storage as it lies."""
+    """Raise a one-line ConfigError for operators of mmcv, which read storage as it lies."""
     model = model.module if is_model_wrapper(model) else model
     modules = dict(model.named_modules())
     safe = tuple(f'{name}.' for name, one in modules.items() if isinstance(one, PlainRoIExtractor))

@@ -1,4 +1,4 @@
-"""Tell the metric what it measures, for the file that a test leaves."""
+"""Give the metric a record of the test, for the result file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ..fingerprints import versions
 class RunRecordHook(Hook):
     """Give every `MultiGrainedCocoMetric` of a test a `RunRecord`.
 
-    Iteration and seed come from the checkpoint, which knows them.
+    Iteration and seed come from the checkpoint.
 
     Args:
         config (str, optional): Path of the config. Defaults to None.
@@ -35,7 +35,7 @@ class RunRecordHook(Hook):
         self._meta: Mapping[str, Any] = {}
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Keep what the checkpoint says of its training."""
+        """Keep the checkpoint's record of its training."""
         meta = checkpoint.get('meta')
         self._meta = meta if isinstance(meta, Mapping) else {}
 

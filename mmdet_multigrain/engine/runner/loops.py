@@ -17,7 +17,7 @@ from .positions import begin_at, is_validated, run_seed
 
 @LOOPS.register_module()
 class ExactIterBasedTrainLoop(IterBasedTrainLoop):
-    """MMEngine's `IterBasedTrainLoop`, going on exactly; arguments as there.
+    """MMEngine's `IterBasedTrainLoop` with an exact resume; same arguments.
 
     The sampler has to be an `ExactInfiniteSampler`.
     """
@@ -51,7 +51,7 @@ class ExactIterBasedTrainLoop(IterBasedTrainLoop):
 
 @LOOPS.register_module()
 class ExactEpochBasedTrainLoop(EpochBasedTrainLoop):
-    """MMEngine's `EpochBasedTrainLoop`, going on exactly, within an epoch too; arguments as there.
+    """MMEngine's `EpochBasedTrainLoop` with an exact resume, within an epoch too; same arguments.
 
     The sampler has to be an `ExactSampler`.
     """

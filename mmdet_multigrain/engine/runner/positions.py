@@ -66,6 +66,6 @@ def is_validated(runner: Runner) -> bool:
 
 
 def between_steps(runner: Runner, iteration: int) -> bool:
-    """Whether gradients that are not used yet exist after that many iterations."""
+    """Whether accumulated gradients are still unused after that many iterations."""
     steps = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
     return iteration % steps != 0 and iteration != runner.max_iters

@@ -33,5 +33,5 @@ def test_what_mmengines_hook_loses_is_noticed():
     assert result.status == 1
     assert counts(result.out)['kills'] >= 10
     assert 'iter_1.pth: not a whole checkpoint' in result.out
-    assert "last_checkpoint: names 'iter_1.pth', which is not there" in result.out
+    assert "last_checkpoint: names 'iter_1.pth', which does not exist" in result.out
     assert 'the best checkpoint is gone' in result.out

@@ -138,8 +138,8 @@ def test_every_cut_is_noticed(folder):
         (b'/', None),
         (b'\x00\xff\xfe' * 9, None),
         (b'/elsewhere/iter_10.pth', None),
-        (b'a' * 5000, 'which is not there'),
-        (b'/elsewhere/iter_11.pth\n', "names 'iter_11.pth', which is not there"),
+        (b'a' * 5000, 'which does not exist'),
+        (b'/elsewhere/iter_11.pth\n', "names 'iter_11.pth', which does not exist"),
         (b'two\nlines', None),
     ],
 )
@@ -164,7 +164,7 @@ def test_a_moved_folder(folder, tmp_path_factory):
     assert find(moved) == ('iter_10.pth', [])
     (moved / 'iter_10.pth').unlink()  # the one in the first folder is not of this run any more
     name, lines = find(moved)
-    assert name == 'iter_9.pth' and 'which is not there' in lines[0]
+    assert name == 'iter_9.pth' and 'which does not exist' in lines[0]
 
 
 def test_checkpoints_in_another_folder(folder, tmp_path_factory):
@@ -203,7 +203,7 @@ def test_no_checkpoint(tmp_path):
     assert find(tmp_path / 'absent') == (None, [])
     (tmp_path / POINTER).write_text('/elsewhere/iter_1.pth')
     name, lines = find(tmp_path)
-    assert name is None and "names 'iter_1.pth', which is not there" in lines[0]
+    assert name is None and "names 'iter_1.pth', which does not exist" in lines[0]
     (tmp_path / 'best_coco_iter_1.pth').write_bytes(b'')  # has no optimizer
     assert find(tmp_path)[0] is None
 
