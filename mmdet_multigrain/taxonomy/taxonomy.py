@@ -41,6 +41,7 @@ class Taxonomy:
         aliases: Other names of a class in data files, by class name.
         num_levels: Number of levels, the fine one included. Default: what the longest path needs.
         description: Free text, not compared.
+        allow_one_group: Accept one group of all classes, which only an experiment needs.
 
     Raises:
         TaxonomyError: Names are empty, clash or are unknown, or one group holds everything.
@@ -64,6 +65,7 @@ class Taxonomy:
         aliases: Mapping[str, Iterable[str]] | None = None,
         num_levels: int | None = None,
         description: str = '',
+        allow_one_group: bool = False,
     ) -> None:
         classes = tuple(classes)
         paths = ((),) * len(classes) if paths is None else tuple(tuple(path) for path in paths)
@@ -94,7 +96,8 @@ class Taxonomy:
         }
         for key, value in values.items():
             object.__setattr__(self, key, value)
-        if num_levels > 1 and len(classes) > 1 and self.num_groups(0) == 1:
+        one_group = num_levels > 1 and len(classes) > 1 and self.num_groups(0) == 1
+        if one_group and not allow_one_group:
             raise TaxonomyError(
                 f'one group, {show(self.group_names(0)[0])}, holds all {len(classes)} classes: one '
                 'group teaches nothing, since every object has the same superclass; split it, or '
@@ -286,14 +289,20 @@ class Taxonomy:
         )
 
     @classmethod
-    def from_mapping(cls, mapping: Mapping[str, Any], source: object = 'mapping') -> Taxonomy:
+    def from_mapping(
+        cls,
+        mapping: Mapping[str, Any],
+        source: object = 'mapping',
+        allow_one_group: bool = False,
+    ) -> Taxonomy:
         """Read the nested mapping of a YAML file, or only its `groups`.
 
         >>> Taxonomy.from_mapping({'top': ['shirt', 'coat'], 'bottom': ['jeans']}).classes
         ('shirt', 'coat', 'jeans')
         """
         with error_source(source):
-            return cls(**schema.parse(mapping, default_name='custom'))
+            parsed = schema.parse(mapping, default_name='custom')
+            return cls(**parsed, allow_one_group=allow_one_group)
 
     @classmethod
     def from_yaml(cls, path: str | os.PathLike[str]) -> Taxonomy:
@@ -371,7 +380,7 @@ class Taxonomy:
         return hash(self._key())
 
     def __reduce__(self) -> tuple:
-        return Taxonomy.from_mapping, (self.to_dict(),)
+        return Taxonomy.from_mapping, (self.to_dict(), 'mapping', True)
 
     def __repr__(self) -> str:
         sizes = ' > '.join(str(self.num_groups(level)) for level in range(self.num_levels))

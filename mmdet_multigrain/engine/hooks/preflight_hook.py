@@ -81,7 +81,8 @@ def check_heads(model: nn.Module, metainfo: dict[str, Any], *, source: str) -> N
                     f'label {label} is {of_head!r} in model.{name} but {of_data!r} in {source}; '
                     'give both the same taxonomy'
                 )
-        if taxonomy is None or own.is_ungrouped:
+        one_group = own.num_levels > 1 and own.num_groups(0) == 1  # by allow_one_group, a control
+        if taxonomy is None or own.is_ungrouped or one_group:
             continue
         if own.num_levels != taxonomy.num_levels:
             raise ConfigError(

@@ -6,7 +6,7 @@ that knows what the branches are supervised with.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch.nn.functional as F
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
@@ -35,6 +35,8 @@ class MultiBranchBBoxHead(BBoxHead):
         taxonomy (Taxonomy | str | Mapping): The taxonomy, or what `Taxonomy.load` takes.
         grouped (bool): False makes each class its own superclass (the paper's "w/o group").
             Defaults to True.
+        allow_one_group (bool): Accept a mapping with one group of all classes, a control of
+            experiments. Defaults to False.
         branch_fcs (Sequence[int]): Number of FC layers of each branch, coarse to fine, each at
             least 1. Defaults to (1, 2), the paper's.
         fc_out_channels (int): Width of every FC layer. Defaults to 1024.
@@ -55,13 +57,14 @@ class MultiBranchBBoxHead(BBoxHead):
         taxonomy: Taxonomy | str | dict | None = None,
         loss_cls: dict,
         grouped: bool = True,
+        allow_one_group: bool = False,
         branch_fcs: Sequence[int] = (1, 2),
         fc_out_channels: int = 1024,
         num_classes: int | None = None,
         init_cfg: dict | list[dict] | None = None,
         **kwargs,
     ) -> None:
-        taxonomy = resolve_taxonomy(taxonomy, grouped=grouped)
+        taxonomy = resolve_taxonomy(taxonomy, grouped=grouped, allow_one_group=allow_one_group)
         if num_classes not in (None, taxonomy.num_classes):
             raise ConfigError(
                 f'num_classes={num_classes}: taxonomy {taxonomy.name!r} has '
@@ -170,7 +173,9 @@ class MultiBranchBBoxHead(BBoxHead):
         return losses
 
 
-def resolve_taxonomy(taxonomy: Taxonomy | str | dict | None, *, grouped: bool) -> Taxonomy:
+def resolve_taxonomy(
+    taxonomy: Taxonomy | str | dict | None, *, grouped: bool, allow_one_group: bool = False
+) -> Taxonomy:
     """Load a taxonomy; without grouping, each class becomes its own superclass."""
     if taxonomy is None:
         raise ConfigError(
@@ -178,5 +183,7 @@ def resolve_taxonomy(taxonomy: Taxonomy | str | dict | None, *, grouped: bool) -
             '(mmdet_multigrain.engine.runner.resolver.resolve), or use the one that training wrote '
             'into its work folder'
         )
+    if allow_one_group and isinstance(taxonomy, Mapping):
+        taxonomy = Taxonomy.from_mapping(taxonomy, allow_one_group=True)
     taxonomy = Taxonomy.load(taxonomy)
     return taxonomy if grouped else taxonomy.ungrouped()

@@ -39,6 +39,7 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
     Args:
         taxonomy (Taxonomy | str | Mapping): The taxonomy, or what `Taxonomy.load` takes.
         grouped (bool): False makes each class its own superclass. Defaults to True.
+        allow_one_group (bool): See MultiBranchBBoxHead. Defaults to False.
         branch_fcs (Sequence[int]): FC layers per branch, coarse to fine. Defaults to (1, 2).
         fc_out_channels (int): Width of the FC layers. Defaults to 1024.
         coarse_width (str): 'classes' (the paper) or 'groups', see HierarchicalCrossEntropyLoss.
@@ -59,6 +60,7 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
         *,
         taxonomy: Taxonomy | str | dict | None = None,
         grouped: bool = True,
+        allow_one_group: bool = False,
         coarse_width: str = 'classes',
         reg_weights: Sequence[float] = (0, 1),
         loss_cls: dict = dict(  # noqa: B006, B008 (never changed)
@@ -67,7 +69,7 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
         init_cfg: dict | list[dict] | None = None,
         **kwargs,
     ) -> None:
-        taxonomy = resolve_taxonomy(taxonomy, grouped=grouped)
+        taxonomy = resolve_taxonomy(taxonomy, grouped=grouped, allow_one_group=allow_one_group)
         if len(reg_weights) != taxonomy.num_levels or min(reg_weights) < 0 or reg_weights[-1] <= 0:
             raise ConfigError(
                 f'reg_weights={tuple(reg_weights)}: taxonomy {taxonomy.name!r} has '

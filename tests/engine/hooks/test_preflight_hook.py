@@ -136,6 +136,9 @@ def test_superclass(garments):
         'both the same taxonomy'
     )
     check_data(Model(head(garments, grouped=False)), data(other))
+    one_group = {'everything': list(garments.classes)}
+    control = MultiGrainedBBoxHead(taxonomy=one_group, allow_one_group=True, **SIZE)
+    check_data(Model(control), data(other))
 
 
 def test_superclass_of_a_middle_level(three_levels):

@@ -361,3 +361,13 @@ def test_at_test_time_the_fine_branch_is_a_stock_head_bit_by_bit(num_rois, garme
     assert together[0].shape[1] == 12
     probabilities = head.loss_cls.get_activation(scores)
     assert torch.equal(probabilities, scores.softmax(-1))
+
+
+def test_one_group_only_where_it_is_allowed(garments):
+    groups = {'everything': list(garments.classes)}
+    with pytest.raises(ValueError, match='one group teaches nothing'):
+        make_head(groups)
+    head = copy.deepcopy(make_head(groups, allow_one_group=True))
+    assert head.taxonomy.classes == garments.classes
+    assert head.loss_cls.group_of_label[0][:-1].tolist() == [0] * 5
+    losses_of(head, *make_batch(5))
