@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from scipy.stats import binom
 from tqdm import tqdm
 
+from .activity import refuse_while_active
+
 LEVEL = 0.95  # of intervals
 
 
@@ -30,7 +32,11 @@ def rounds(
 
     Yields:
         The number of the round and a name.
+
+    Raises:
+        ActivityError: A training run is active on this machine.
     """
+    refuse_while_active()
     order = list(names)
     with tqdm(total=(repeats + warmup) * len(order), desc=title, leave=False) as bar:
         for number in range(-warmup, repeats):

@@ -1,4 +1,4 @@
-"""Ways to run a benchmark: in this process, or in one of its own as users start it."""
+"""Ways to run a benchmark: in this process, or in one of its own; each test has locks of its own."""
 
 from __future__ import annotations
 
@@ -7,10 +7,23 @@ import io
 import os
 import runpy
 import sys
+import tempfile
+from collections.abc import Iterator
 from unittest import mock
+
+import pytest
 
 from tests.tools.conftest import Result, garment_data, one_thread  # noqa: F401 (two are fixtures)
 from tests.tools.conftest import start as start_command
+
+
+@pytest.fixture(autouse=True)
+def own_locks(tmp_path_factory, monkeypatch) -> Iterator[None]:
+    """Locks of runs in a folder of this test: the machine's own runs do not matter."""
+    monkeypatch.setenv('TMPDIR', str(tmp_path_factory.mktemp('locks')))
+    monkeypatch.setattr(tempfile, 'tempdir', None)
+    yield
+    tempfile.tempdir = None
 
 
 def call(module: str, *arguments: object) -> Result:

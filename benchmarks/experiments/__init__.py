@@ -1,0 +1,1 @@
+"""Experiments of many training runs: a file of runs, a queue, results and their report."""

@@ -1,0 +1,121 @@
+"""The data of one run: the draw of its replicate, its labels and its groups."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import ConfigError
+from mmdet_multigrain.utils.files import dump_json, load_json, write_whole
+
+from .plan import Experiment, Run
+
+ONE_GROUP = 'everything'
+
+
+@dataclass(frozen=True)
+class RunData:
+    """Files of a run.
+
+    Attributes:
+        folder: Of train.json and val.json.
+        digests: SHA-256 of both as drawn, before labels are exchanged: equal for all variants of a
+            replicate.
+        groups: Groups and their classes if they are not those of the data.
+        options: --cfg-options that make a config read all this.
+    """
+
+    folder: Path
+    digests: dict[str, str]
+    groups: dict[str, list[str]] | None
+    options: dict[str, Any]
+
+
+def prepare(experiment: Experiment, run: Run, *, source: Path, folder: Path) -> RunData:
+    """Draw the data of a run; the same files every time.
+
+    Args:
+        experiment: The experiment.
+        run: The run.
+        source: The data set's folder.
+        folder: Where the files of this run go.
+
+    Raises:
+        ConfigError: The data set lacks a file, or its script fails.
+    """
+    variant = experiment.variant(run.variant)
+    images = source / experiment.data['images']
+    if not images.is_dir():
+        raise ConfigError(
+            f'{images}: no such folder; name the data set of {run.experiment}: --data'
+        )
+    drawn = source
+    if script := experiment.data.get('draw'):
+        drawn = folder / 'drawn'
+        command = [sys.executable, str(source / script), str(drawn), str(run.replicate)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise ConfigError(f'{source / script} failed: {done.stderr.strip()[-200:]}')
+    digests = {}
+    for part in ('train', 'val'):
+        path = drawn / f'{part}.json'
+        digests[part] = hashlib.sha256(path.read_bytes()).hexdigest()
+        write_whole(folder / path.name, dump_json(relabel(load_json(path), variant.labels)))
+    options = dict(data_root=str(folder), images=f'{images.resolve()}/')
+    groups = None
+    if variant.groups != 'given':
+        given = Taxonomy.from_coco(folder / 'train.json')
+        groups = regroup(given, variant.groups, seed=run.replicate)
+        if variant.groups == 'random':
+            path = folder / 'groups.yaml'
+            content = dict(name='random', groups=groups, classes=list(given.classes))
+            write_whole(path, Taxonomy.load(content).to_yaml().encode())
+            options['taxonomy'] = str(path)
+        else:  # only a head accepts it
+            head = 'model.roi_head.bbox_head'
+            options[f'{head}.allow_one_group'] = True
+            options |= {f'{head}.taxonomy.groups.{name}': names for name, names in groups.items()}
+    return RunData(folder, digests, groups, options)
+
+
+def relabel(coco: dict[str, Any], labels: str) -> dict[str, Any]:
+    """A COCO file whose boxes bear other labels (`plan.LABELS`)."""
+    if labels == 'classes':
+        return coco
+    name_of = {
+        item['id']: 'object' if labels == 'object' else item['supercategory']
+        for item in coco['categories']
+    }
+    ids = {name: number for number, name in enumerate(dict.fromkeys(name_of.values()), start=1)}
+    return dict(
+        images=coco['images'],
+        categories=[dict(id=number, name=name) for name, number in ids.items()],
+        annotations=[
+            item | dict(category_id=ids[name_of[item['category_id']]])
+            for item in coco['annotations']
+        ],
+    )
+
+
+def regroup(taxonomy: Taxonomy, how: str, *, seed: int) -> dict[str, list[str]]:
+    """Other groups of the same classes.
+
+    Args:
+        taxonomy: Classes and their groups.
+        how: `random`: groups of the same sizes; `one`: a single group.
+        seed: Of the draw.
+    """
+    if how == 'one':
+        return {ONE_GROUP: list(taxonomy.classes)}
+    index = taxonomy.group_index(0)
+    classes = random.Random(seed).sample(taxonomy.classes, taxonomy.num_classes)
+    groups: dict[str, list[str]] = {}
+    for group, name in zip(sorted(index), classes, strict=True):
+        groups.setdefault(f'random {group + 1}', []).append(name)
+    return groups

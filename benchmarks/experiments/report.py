@@ -1,0 +1,152 @@
+"""Tables of an experiment from its result files: python -m benchmarks.experiments.report NAME
+
+Prints Markdown: the primary question replicate by replicate, and the means of all variants.
+Results that may not be compared are refused (`comparable`). Intervals are not made here: `paired`
+and `detections` give what they need.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common.arguments import make_parser
+from mmdet_multigrain.evaluation import Detections
+from mmdet_multigrain.launch import run_tool
+from mmdet_multigrain.utils.files import load_json
+
+from .comparable import ComparisonError, check_comparable, write_equality
+from .packing import unpack
+from .plan import RESULTS, RUNS, Experiment, load_experiment, read_results
+
+Results = Mapping[tuple[str, int], Mapping[str, Any]]
+
+
+def paired(results: Results, variant: str, reference: str) -> list[int]:
+    """Replicates that both variants have, ascending."""
+    have = {
+        name: {number for known, number in results if known == name}
+        for name in (variant, reference)
+    }
+    return sorted(have[variant] & have[reference])
+
+
+def detections(results: Results, variant: str, replicates: list[int]) -> list[Detections]:
+    """What a variant detected, one for each replicate, for `evaluation.resample_ap`.
+
+    Image positions are those of the sorted image ids of the evaluation set, val.json.
+    """
+    return [unpack(results[variant, number]['detections']) for number in replicates]
+
+
+def replicate_table(experiment: Experiment, results: Results) -> str:
+    """The primary measure of each replicate, and the difference."""
+    variant, reference = (experiment.primary[key] for key in ('variant', 'reference'))
+    measure = experiment.primary['measure']
+    rows, differences = [], []
+    for number in paired(results, variant, reference):
+        one, other = (results[name, number]['scores'][measure] for name in (variant, reference))
+        differences.append(one - other)
+        rows.append(f'| {number} | {other:.2f} | {one:.2f} | {one - other:+.2f} |')
+    if not rows:
+        raise ComparisonError(f'{experiment.name}: no replicate of {variant} and {reference} yet')
+    spread = f' (SD {statistics.stdev(differences):.2f})' if len(rows) > 1 else ''
+    return '\n'.join(
+        [
+            f'| replicate | {reference} | {variant} | difference |',
+            '|---|---|---|---|',
+            *rows,
+            f'| mean | | | {statistics.fmean(differences):+.2f}{spread} |',
+        ]
+    )
+
+
+def variant_table(experiment: Experiment, results: Results) -> str:
+    """Means of all variants over their replicates; differences over those shared."""
+    reference, measure = experiment.primary['reference'], experiment.primary['measure']
+    columns = list(dict.fromkeys([measure, 'AP50', 'AP', 'superclass AP50']))
+    lines = [
+        f'| variant | replicates | {" | ".join(columns)} | {measure} minus {reference} |',
+        '|---' * (len(columns) + 3) + '|',
+    ]
+    for variant in experiment.variants:
+        own = [result for (name, _), result in sorted(results.items()) if name == variant.name]
+        if not own:
+            continue
+        cells = [_mean([result['scores'].get(column) for result in own]) for column in columns]
+        shared = paired(results, variant.name, reference)
+        pairs = [
+            (results[variant.name, number]['scores'].get(measure),
+             results[reference, number]['scores'][measure])
+            for number in shared
+        ]  # fmt: skip
+        known = [one - other for one, other in pairs if one is not None]
+        cells.append(f'{statistics.fmean(known):+.2f}' if known else '-')
+        lines.append(f'| {variant.name} | {len(own)} | {" | ".join(cells)} |')
+    return '\n'.join(lines)
+
+
+def _mean(values: list[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f'{statistics.fmean(known):.2f}' if known else '-'
+
+
+def render(experiment: Experiment, results: Results, folder: Path) -> str:
+    """The tables, in Markdown.
+
+    Args:
+        experiment: The experiment.
+        results: Its results.
+        folder: Of its result files.
+
+    Raises:
+        ComparisonError: The results may not be compared, or the primary pair has none.
+    """
+    check_comparable(results.values(), folder)
+    planned = experiment.replicates
+    done = len(paired(results, experiment.primary['variant'], experiment.primary['reference']))
+    first = next(iter(results.values()))
+    return '\n\n'.join(
+        [
+            f'**{" ".join(experiment.question.split())}**',
+            f'{done} of {planned} replicates.',
+            replicate_table(experiment, results),
+            variant_table(experiment, results),
+            f'Commit {first["commit"][:12]}, {first["device"]}: {first["hardware"]}, one thread. '
+            f'Scores are those of the packed detections (at most '
+            f'{max(result["detections"]["dropped"] for result in results.values())} dropped in a run).',
+        ]
+    )
+
+
+def main() -> None:
+    parser = make_parser(__doc__)
+    parser.add_argument('experiment', nargs='?', default='rbc12', help='name in the file of runs')
+    parser.add_argument('--runs', type=Path, default=RUNS, help='file of runs')
+    parser.add_argument('--results', type=Path, default=RESULTS, help='folder of results')
+    parser.add_argument(
+        '--equal',
+        type=Path,
+        metavar='FILE',
+        help='instead: record that this result of other sources equals the one of the same run',
+    )
+    args = parser.parse_args()
+    experiment = load_experiment(args.experiment, args.runs)
+    results = read_results(experiment.name, args.results)
+    folder = args.results / experiment.name
+    if args.equal:
+        other = load_json(args.equal)
+        key = other['variant'], other['replicate']
+        if key not in results:
+            raise ComparisonError(f'{folder}: no result of {key[0]}, replicate {key[1]}')
+        print(write_equality(results[key], other, folder))
+        return
+    if not results:
+        raise ComparisonError(f'{folder}: no results')
+    print(render(experiment, results, folder))
+
+
+if __name__ == '__main__':
+    run_tool(main)

@@ -1,0 +1,139 @@
+"""The result of a run: scores from packed detections, and all that tells runs apart."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.common.records import describe_run
+from mmdet_multigrain.coco.annotations import AnnotationFile
+from mmdet_multigrain.evaluation import Detections, GroundTruth, evaluate_levels, summarize
+from mmdet_multigrain.launch import quiet_imports
+from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.files import load_json
+
+from .packing import pack, unpack
+from .plan import Experiment, Run
+
+
+def source_digest(repository: Path) -> str:
+    """SHA-256 of the sources of package and configs, of their names and contents."""
+    digest = hashlib.sha256()
+    for folder in ('mmdet_multigrain', 'configs'):
+        for path in sorted((repository / folder).rglob('*.py')):
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest.update(f'{path.relative_to(repository)}\0{content}\0'.encode())
+    return digest.hexdigest()
+
+
+def read_truth(path: Path) -> tuple[GroundTruth, Taxonomy, list[int]]:
+    """Boxes of an annotation file, the taxonomy that its categories give, and their ids."""
+    taxonomy = Taxonomy.from_coco(path)
+    file = AnnotationFile(path, taxonomy=taxonomy)
+    images = [image['id'] for image in file.dataset['images']]
+    truth = GroundTruth.from_annotations(images, file.dataset['annotations'], file.category_ids)
+    return truth, taxonomy, file.category_ids
+
+
+def read_detections(path: Path, truth: GroundTruth, category_ids: Sequence[int]) -> Detections:
+    """Detections of a COCO result file."""
+    image_of = {image: position for position, image in enumerate(truth.image_ids)}
+    label_of = {category: label for label, category in enumerate(category_ids)}
+    items = load_json(path)
+    return Detections(
+        images=np.array([image_of[item['image_id']] for item in items], dtype=np.int64),
+        labels=np.array([label_of[item['category_id']] for item in items], dtype=np.int64),
+        boxes=np.array([item['bbox'] for item in items], dtype=np.float64).reshape(-1, 4),
+        scores=np.array([item['score'] for item in items], dtype=np.float64),
+    )
+
+
+def score(
+    packed: Mapping[str, Any],
+    truth: GroundTruth,
+    taxonomy: Taxonomy,
+    class_sets: Mapping[str, Sequence[str]],
+    train_counts: Sequence[int],
+) -> dict[str, Any]:
+    """Scores of packed detections, 0 to 100; None where there are no boxes.
+
+    Returns:
+        `scores`: means, among them `<set> AP` and `<set> AP50` of each set whose classes are all
+        there; `classes`: AP, AP50 and the boxes of each class.
+    """
+    levels = [taxonomy.group_index(level) for level in range(taxonomy.num_levels)]
+    known = {
+        name: members
+        for name, members in class_sets.items()
+        if None not in map(taxonomy.find, members)  # those of superclasses are others
+    }
+    results = evaluate_levels(truth, unpack(packed), levels)
+    summary = summarize(results, taxonomy, train_counts, class_sets=known)
+    classes = {row.name: row for row in summary.fine.classes}
+    scores = dict(summary.fine.coco)
+    for level in summary.levels[:-1]:
+        scores.update({f'superclass {key}': level.coco[key] for key in ('AP', 'AP50')})
+    for chosen in summary.class_sets:
+        scores |= {f'{chosen.name} AP': chosen.ap, f'{chosen.name} AP50': chosen.ap50}
+    return dict(
+        scores={key: _percent(value) for key, value in scores.items()},
+        classes={
+            name: dict(
+                AP=_percent(row.ap),
+                AP50=_percent(row.ap50),
+                train_boxes=row.train_boxes,
+                val_boxes=row.val_boxes,
+            )
+            for name, row in classes.items()
+        },
+    )
+
+
+def _percent(value: float) -> float | None:
+    return 100 * value if value == value else None
+
+
+def make_result(
+    experiment: Experiment,
+    run: Run,
+    *,
+    folder: Path,
+    detections: Path,
+    **facts: Any,
+) -> dict[str, Any]:
+    """The content of a result file.
+
+    Args:
+        experiment: The experiment.
+        run: The run.
+        folder: Of its train.json and val.json.
+        detections: COCO result file of the test.
+        **facts: Further entries: what the run knows of itself.
+    """
+    truth, taxonomy, ids = read_truth(folder / 'val.json')
+    train, *_ = read_truth(folder / 'train.json')
+    packing = dict(experiment.packing)
+    per_box, at_least = packing.pop('per_box'), packing.pop('at_least')
+    packed = pack(
+        read_detections(detections, truth, ids),
+        len(truth.image_ids),
+        np.maximum(per_box * truth.box_counts(taxonomy.num_classes), at_least),
+        **packing,
+    )
+    train_counts = train.box_counts(taxonomy.num_classes).tolist()
+    with quiet_imports():
+        machine = describe_run()
+    return dict(
+        experiment=run.experiment,
+        variant=run.variant,
+        replicate=run.replicate,
+        **facts,
+        versions=machine['versions'],
+        hardware=f'{machine["processor"]}, {machine["cores"]} cores, {machine["system"]}',
+        **score(packed, truth, taxonomy, experiment.class_sets, train_counts),
+        detections=packed,
+    )

@@ -1,0 +1,188 @@
+"""One run of an experiment: draw its data, train, test, pack and score.
+
+`queue` starts it from the pinned checkout, as its own process; what a killed run left is used:
+training resumes exactly where its last checkpoint is.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common.activity import locked, note, pause_file
+from benchmarks.common.arguments import make_parser, positive
+from mmdet_multigrain.launch import run_tool
+from mmdet_multigrain.utils.errors import MultigrainError
+from mmdet_multigrain.utils.files import dump_json, write_whole
+
+from .data import prepare
+from .plan import RUNS, Experiment, Run, load_experiment
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+POLL = 0.5  # seconds
+ONE_THREAD = ('OMP', 'MKL', 'OPENBLAS', 'NUMEXPR', 'RAYON')
+
+
+class RunError(MultigrainError):
+    """A step of a run that failed."""
+
+
+@dataclass
+class Worker:
+    """Starts the steps of a run as process groups of their own, and stops them while paused.
+
+    Attributes:
+        folder: Of the run; `log.txt` and `seconds.txt` are there.
+        lock: File descriptor of the run's lock, which the steps inherit.
+        device: `cpu` or `cuda`.
+        stopping: Whether this process was asked to stop.
+        seconds: Spent on the run, over all its attempts, without pauses.
+    """
+
+    folder: Path
+    lock: int
+    device: str
+    stopping: bool = False
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        path = self.folder / 'seconds.txt'
+        self.seconds = float(path.read_text()) if path.exists() else 0.0
+        signal.signal(signal.SIGTERM, self._stop)
+
+    def _stop(self, *_: Any) -> None:
+        self.stopping = True
+
+    def call(self, *command: object) -> None:
+        """Run a step to its end.
+
+        Raises:
+            RunError: It failed.
+            SystemExit: This process was asked to stop (SIGTERM); the step has saved and ended.
+        """
+        own = {key: value for key, value in os.environ.items() if key[:11] != 'MULTIGRAIN_'}
+        environment = {**own, 'PYTHONPATH': str(REPOSITORY)}  # the file of runs alone decides
+        environment.update({f'{name}_NUM_THREADS': '1' for name in ONE_THREAD})
+        if self.device == 'cpu':
+            environment['CUDA_VISIBLE_DEVICES'] = ''
+        with open(self.folder / 'log.txt', 'ab') as log:
+            child = subprocess.Popen(
+                [*map(str, command)],
+                stdout=log,
+                stderr=log,
+                cwd=REPOSITORY,
+                env=environment,
+                pass_fds=[self.lock],
+                start_new_session=True,
+            )
+            note(self.lock, child=child.pid)
+            status = self._watch(child)
+        note(self.lock)
+        if self.stopping:
+            sys.exit(128 + signal.SIGTERM)
+        if status:
+            raise RunError(f'{command[1]} failed with status {status}; see {log.name}')
+
+    def _watch(self, child: subprocess.Popen) -> int:
+        """Wait for a step; stop and continue it as the pause file comes and goes."""
+        paused, told = False, False
+        last = time.monotonic()
+        while (status := child.poll()) is None:
+            time.sleep(POLL)
+            now = time.monotonic()
+            if not paused:
+                self.seconds += now - last
+                write_whole(self.folder / 'seconds.txt', f'{self.seconds:.1f}'.encode())
+            last = now
+            wanted = pause_file().exists() and not self.stopping
+            if wanted != paused and child.poll() is None:
+                paused = wanted
+                os.killpg(child.pid, signal.SIGSTOP if paused else signal.SIGCONT)
+                note(self.lock, child=child.pid, state='paused' if paused else 'running')
+            if self.stopping and not told:
+                told = True
+                child.terminate()  # the trainer saves and ends
+        return status
+
+
+def cfg_options(values: Mapping[str, Any]) -> list[str]:
+    """The --cfg-options of a mapping of dotted keys."""
+    return ['--cfg-options', *(f'{key}={_text(value)}' for key, value in values.items())]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f'[{",".join(map(_text, value))}]'
+    return str(value)
+
+
+def carry_out(
+    experiment: Experiment, run: Run, worker: Worker, *, source: Path, out: Path, commit: str
+) -> None:
+    """All steps of a run; those that are done are not repeated."""
+    from .results import make_result, source_digest
+
+    variant = experiment.variant(run.variant)
+    data = prepare(experiment, run, source=source, folder=worker.folder / 'data')
+    what = experiment.recipe(variant.name)
+    options = cfg_options({**what['options'], **data.options})
+    work_dir = worker.folder / 'training'
+    common = [variant.config, '--work-dir', work_dir]
+    checkpoint = work_dir / f'iter_{experiment.options["max_iters"]}.pth'
+    if not checkpoint.exists():
+        seed = ['--seed', run.replicate]
+        worker.call(sys.executable, 'tools/train.py', *common, '--resume', *seed, *options)
+    tested = worker.folder / 'tested' / 'result.json'
+    if not tested.exists():
+        common = [variant.config, checkpoint, '--work-dir', tested.parent]
+        worker.call(sys.executable, 'tools/test.py', *common, '--out', tested, *options)
+    result = make_result(
+        experiment,
+        run,
+        folder=data.folder,
+        detections=tested.with_name('result.bbox.json'),
+        seeds=dict(data=run.replicate, training=run.replicate),
+        commit=commit,
+        digest=source_digest(REPOSITORY),
+        recipe=what,
+        labels=variant.labels,
+        groups=data.groups,
+        data=data.digests,
+        device=worker.device,
+        minutes=round(worker.seconds / 60, 2),
+    )
+    write_whole(out, dump_json(result) + b'\n', sync=True)
+
+
+def main() -> None:
+    parser = make_parser(__doc__)
+    parser.add_argument('experiment')
+    parser.add_argument('variant')
+    parser.add_argument('replicate', type=positive)
+    parser.add_argument('--runs', type=Path, default=RUNS, help='file of runs')
+    parser.add_argument('--data', type=Path, required=True, help="the data set's folder")
+    parser.add_argument('--folder', type=Path, required=True, help='for all that the run writes')
+    parser.add_argument('--out', type=Path, required=True, help='the result file')
+    parser.add_argument('--commit', default='', help='of the checkout')
+    parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
+    args = parser.parse_args()
+    experiment = load_experiment(args.experiment, args.runs)
+    run = Run(args.experiment, args.variant, args.replicate)
+    with locked(run.lock) as lock:
+        args.folder.mkdir(parents=True, exist_ok=True)
+        worker = Worker(args.folder.resolve(), lock, args.device)
+        places = dict(source=args.data.resolve(), out=args.out.resolve())
+        carry_out(experiment, run, worker, commit=args.commit, **places)
+        shutil.rmtree(args.folder)  # weights and detections; the result has what is kept
+
+
+if __name__ == '__main__':
+    run_tool(main)

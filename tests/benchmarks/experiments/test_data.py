@@ -1,0 +1,93 @@
+"""The data of runs: draws shared by variants, other labels, other groups."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from benchmarks.experiments.data import prepare, regroup, relabel
+from benchmarks.experiments.plan import Run
+from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import ConfigError
+
+VARIANTS = [
+    dict(name='wgroup', config='a.py'),
+    dict(name='wogroup', config='b.py'),
+    dict(name='random', config='a.py', groups='random'),
+    dict(name='super', config='c.py', labels='superclasses'),
+    dict(name='object', config='c.py', labels='object'),
+]
+
+
+@pytest.fixture
+def prepared(experiment_of, source, tmp_path):
+    experiment = experiment_of(variants=VARIANTS)
+
+    def make(variant, replicate):
+        folder = tmp_path / f'{variant}-{replicate}'
+        run = Run('small', variant, replicate)
+        return prepare(experiment, run, source=source, folder=folder)
+
+    return make
+
+
+def test_variants_of_a_replicate_share_the_draw(prepared):
+    data = {name: prepared(name, 3) for name in ('wgroup', 'random', 'super')}
+    assert len({json.dumps(value.digests) for value in data.values()}) == 1
+    other = prepared('wgroup', 4)
+    assert other.digests['train'] != data['wgroup'].digests['train']
+    assert other.digests['val'] == data['wgroup'].digests['val']
+    assert len(json.loads((other.folder / 'train.json').read_text())['images']) == 4
+
+
+def test_options_lead_to_the_files(prepared, source):
+    data = prepared('wgroup', 1)
+    assert data.options == dict(data_root=str(data.folder), images=f'{source / "photos"}/')
+    assert data.groups is None
+
+
+def test_random_groups_of_the_same_sizes_and_label_order(prepared):
+    drawn = [prepared('random', number) for number in range(1, 6)]
+    for data in drawn:
+        taxonomy = Taxonomy.load(data.options['taxonomy'])
+        given = Taxonomy.load(data.folder / 'train.json')
+        assert taxonomy.classes == given.classes
+        sizes = [sorted(map(len, value.values())) for value in (data.groups,)]
+        assert sizes == [[1, 2, 2]]
+    assert len({json.dumps(data.groups) for data in drawn}) > 2
+    assert prepared('random', 2).groups == drawn[1].groups
+
+
+def test_one_group():
+    taxonomy = Taxonomy.load(dict(top=['shirt', 'vest'], bottom=['skirt', 'shorts']))
+    groups = regroup(taxonomy, 'one', seed=1)
+    assert list(groups.values()) == [['shirt', 'vest', 'skirt', 'shorts']]
+
+
+@pytest.mark.parametrize(
+    ('variant', 'names'), [('super', ['top', 'bottom', 'head']), ('object', ['object'])]
+)
+def test_other_labels(prepared, variant, names):
+    data = prepared(variant, 1)
+    given, found = (
+        json.loads((folder / 'val.json').read_text())
+        for folder in (data.folder / 'drawn', data.folder)
+    )
+    assert [item['name'] for item in found['categories']] == names
+    group_of = {item['id']: item['supercategory'] for item in given['categories']}
+    name_of = {item['id']: item['name'] for item in found['categories']}
+    for before, after in zip(given['annotations'], found['annotations'], strict=True):
+        assert before['bbox'] == after['bbox'] and before['id'] == after['id']
+        expected = 'object' if variant == 'object' else group_of[before['category_id']]
+        assert name_of[after['category_id']] == expected
+    assert relabel(given, 'classes') is given
+
+
+def test_errors_name_the_data_set(experiment_of, source, tmp_path):
+    run = Run('small', 'wgroup', 1)
+    with pytest.raises(ConfigError, match='no such folder; name the data set of small: --data'):
+        prepare(experiment_of(), run, source=tmp_path / 'nowhere', folder=tmp_path)
+    (source / 'draw.py').write_text('raise SystemExit("no pictures")')
+    with pytest.raises(ConfigError, match='draw.py failed: no pictures'):
+        prepare(experiment_of(), run, source=source, folder=tmp_path / 'x')

@@ -1,0 +1,67 @@
+"""The file of runs, the order of runs, what is left and the ledger."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+
+from benchmarks.experiments.plan import RUNS, ledger, load_experiment, read_results
+from mmdet_multigrain.utils.errors import ConfigError
+
+
+def test_primary_pair_comes_first_by_replicate_then_the_others(experiment_of):
+    names = [run.name for run in experiment_of().runs()]
+    assert names[:4] == ['wgroup-01', 'wogroup-01', 'wgroup-02', 'wogroup-02']
+    assert names[4:] == ['stock-01', 'stock-02', 'random-01', 'random-02']
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (dict(variants=[dict(name='wgroup', config='a.py', groups='drawn')]), 'groups one of'),
+        (dict(variants=[dict(name='wgroup', config='a.py', label='x')]), 'label'),
+        (dict(variants=[dict(name='wgroup', config='a.py')]), "no variant 'wogroup'"),
+        (dict(replicas=3), 'replicas'),
+    ],
+)
+def test_errors_of_the_file_are_named(experiment_of, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        experiment_of(**changes)
+
+
+def test_unknown_experiment(experiment_of, tmp_path):
+    experiment_of()
+    with pytest.raises(ConfigError, match="no experiment 'large'; it has small"):
+        load_experiment('large', tmp_path / 'runs.yaml')
+
+
+def test_ledger_counts_and_measures(experiment_of, result_of):
+    experiment = experiment_of()
+    lines = ledger(experiment, {}, jobs=2).splitlines()
+    assert lines[-1] == '8 runs; process-hours: 0.0 spent, 4.0 left (2.0 h with 2 at a time)'
+    done = {('wgroup', 1): result_of('wgroup', 1, minutes=60.0)}
+    lines = ledger(experiment, done, jobs=1, begun=0.5).splitlines()
+    assert lines[2].split() == 'wgroup 1 of 2 60.0 min 1.0 h 1.0 h'.split()
+    assert lines[-1] == '8 runs; process-hours: 1.5 spent, 6.5 left (6.5 h with 1 at a time)'
+
+
+def test_results_are_found_by_their_content(result_of, tmp_path):
+    folder = tmp_path / 'small'
+    folder.mkdir()
+    for name in ('wgroup-01.json', '.wgroup-02.json.7.tmp', 'notes.json'):
+        (folder / name).write_text(json.dumps(result_of('wgroup', 1)))
+    assert list(read_results('small', tmp_path)) == [('wgroup', 1)]
+
+
+@pytest.mark.parametrize('name', yaml.safe_load(RUNS.read_text()))
+def test_every_experiment_can_be_read_and_its_configs_exist(name, repository):
+    if not any((repository / 'configs' / 'multigrain').glob('*_lite0_*')):
+        pytest.skip('the small presets are not there yet')
+    experiment = load_experiment(name)
+    assert experiment.question and experiment.rule and experiment.minutes <= 45
+    measure = experiment.primary['measure'].split()[0]
+    assert measure in experiment.class_sets
+    missing = [v.config for v in experiment.variants if not (repository / v.config).is_file()]
+    assert missing == []

@@ -1,0 +1,71 @@
+"""The tables of an experiment, by hand-computed numbers."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks.experiments.comparable import ComparisonError, equal_digests
+from benchmarks.experiments.packing import pack
+from benchmarks.experiments.report import detections, paired, render
+from mmdet_multigrain.evaluation import Detections
+from tests.benchmarks.conftest import call
+
+
+@pytest.fixture
+def results(result_of):
+    tails = {('wgroup', 1): 52.0, ('wogroup', 1): 50.0, ('wgroup', 2): 47.0, ('wogroup', 2): 41.0}
+    tails |= {('wgroup', 3): 90.0, ('stock', 1): None}
+    return {key: result_of(*key, tail=tail) for key, tail in tails.items()}
+
+
+def test_tables(experiment_of, results, tmp_path):
+    text = render(experiment_of(), results, tmp_path)
+    assert '2 of 2 replicates.' in text
+    assert '| 1 | 50.00 | 52.00 | +2.00 |\n| 2 | 41.00 | 47.00 | +6.00 |' in text
+    assert '| mean | | | +4.00 (SD 2.83) |' in text
+    assert '| wogroup | 2 | 45.50 | 60.00 | 30.00 | 70.00 | +0.00 |' in text
+    assert '| wgroup | 3 | 63.00 | 60.00 | 30.00 | 70.00 | +4.00 |' in text
+    assert '| stock | 1 | - | 60.00 | 30.00 | 70.00 | - |' in text
+
+
+def test_refuses_what_may_not_be_compared(experiment_of, results, tmp_path):
+    results['stock', 1]['digest'] = 'other'
+    with pytest.raises(ComparisonError):
+        render(experiment_of(), results, tmp_path)
+
+
+def test_no_pair_yet(experiment_of, result_of, tmp_path):
+    with pytest.raises(ComparisonError, match='no replicate of wgroup and wogroup yet'):
+        render(experiment_of(), {('wgroup', 1): result_of('wgroup', 1)}, tmp_path)
+
+
+def test_detections_by_replicate(results):
+    one = Detections(np.array([1]), np.array([0]), np.array([[0, 0, 2.0, 2.0]]), np.array([0.5]))
+    for key in results:
+        results[key]['detections'] = pack(one, 2, [1], box_step=1, score_step=0.1)
+    replicates = paired(results, 'wgroup', 'wogroup')
+    assert replicates == [1, 2]
+    assert [found.images.tolist() for found in detections(results, 'wgroup', replicates)] == [
+        [1]
+    ] * 2
+
+
+def test_command_prints_tables_or_records_equality(experiment_of, results, tmp_path):
+    experiment_of()
+    folder = tmp_path / 'results' / 'small'
+    folder.mkdir(parents=True)
+    for (variant, number), result in results.items():
+        (folder / f'{variant}-{number:02d}.json').write_text(json.dumps(result))
+    places = ['small', '--runs', tmp_path / 'runs.yaml', '--results', tmp_path / 'results']
+    done = call('experiments.report', *places)
+    assert '| mean | | | +4.00 (SD 2.83) |' in done.out, done.err
+    other = tmp_path / 'other.json'
+    other.write_text(json.dumps(results['wgroup', 2] | dict(digest='e' * 64)))
+    assert call('experiments.report', *places, '--equal', other).status == 0
+    assert set(equal_digests(folder)[0]) == {'d' * 64, 'e' * 64}
+    other.write_text(json.dumps(results['wgroup', 2] | dict(replicate=7)))
+    done = call('experiments.report', *places, '--equal', other)
+    assert 'no result of wgroup, replicate 7' in done.error()
