@@ -1,22 +1,18 @@
-"""Paired bootstrap over images: how much AP, and differences in AP, depend on the test images.
+"""Paired bootstrap over images: how much AP depends on the test images.
 
-This module draws the resamples and computes intervals; `weighted_ap` computes the AP of a
-resample. Needs SciPy, neither torch nor mmdet.
+This module draws the resamples; `weighted_ap` computes the AP of a resample, and `intervals` makes
+intervals of differences from the draws. Needs SciPy, neither torch nor mmdet.
 
 A resample draws as many images as there are, with replacement: the weight of an image is the
 number of times it was drawn, and AP is computed with these weights. All runs get the same
 weights, so that the hard images of a resample are hard for all runs: the difference of two runs
-varies much less than either.
-
-An interval is the percentile interval (from the 2.5th to the 97.5th percentile of the resampled
-differences, interpolated linearly). It covers the choice of images, not of the training run: with
-several seeds, the mean over the seeds is resampled, and the interval does not include the spread
-between them. In a resample without boxes of a class, that class has no AP and is in no mean.
+varies much less than either. In a resample without boxes of a class, that class has no AP and is in
+no mean.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -31,7 +27,6 @@ from .common import IOU_THRS, MAX_DETS, mean_of_known
 from .weighted_ap import rank_curves
 
 RESAMPLES = 2000
-CONFIDENCE = 0.95
 # Numbers in one array. With more, the weights of a chunk of resamples do not fit the cache. Each
 # thread holds some ten such arrays of 8 bytes.
 MAX_CELLS = 2**21
@@ -62,51 +57,6 @@ class ResampledAP:
         """(1 + B,) mean AP over the given classes (default: all) that have boxes."""
         values = self.classes(level=level, iou=iou)
         return mean_of_known(values if labels is None else values[:, list(labels)], axis=1)
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A difference and its percentile interval.
-
-    Attributes:
-        value: The difference on all images.
-        low: Lower end; NaN if no resample has a value.
-        high: Upper end.
-        resamples: Number of resamples with a value. Some lack a rare class.
-    """
-
-    value: float
-    low: float
-    high: float
-    resamples: int
-
-    @property
-    def contains_zero(self) -> bool:
-        """Whether the interval contains 0; True without values."""
-        return not (self.low > 0 or self.high < 0)
-
-
-def difference(
-    baseline: Sequence[ResampledAP],
-    variant: Sequence[ResampledAP],
-    number: Callable[[ResampledAP], np.ndarray],
-    *,
-    confidence: float = CONFIDENCE,
-) -> Interval:
-    """Variant minus baseline, each the mean over its runs, with a percentile interval.
-
-    Args:
-        baseline: One or more runs (seeds), all from one call of `resample_ap`.
-        variant: Runs of the other side, from the same call.
-        number: Gives (1 + B,) values of a run, the first for all images.
-        confidence: Share of the resampled differences in the interval.
-    """
-    sides = [np.mean([number(run) for run in runs], axis=0) for runs in (variant, baseline)]
-    values = sides[0] - sides[1]
-    known = values[1:][~np.isnan(values[1:])]
-    half = 50 * confidence
-    low, high = np.percentile(known, [50 - half, 50 + half]) if len(known) else (np.nan, np.nan)
-    return Interval(float(values[0]), float(low), float(high), len(known))
 
 
 def resample_ap(

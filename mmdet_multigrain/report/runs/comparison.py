@@ -13,14 +13,19 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from operator import itemgetter
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from mmdet_multigrain.evaluation.functional import bootstrap
 from mmdet_multigrain.evaluation.functional.common import mean_of_known
+from mmdet_multigrain.evaluation.functional.intervals import (
+    CONFIDENCE,
+    Difference,
+    difference_of_draws,
+    holm,
+)
 from mmdet_multigrain.utils.errors import ReportError
 from mmdet_multigrain.utils.messages import show, show_list
 
@@ -54,17 +59,32 @@ class Gain:
 
     Attributes:
         value: Mean over its runs minus mean over the baseline's.
-        interval: Of the paired bootstrap over images; None without detections, and for metrics
-            that are not resampled (small, medium and large boxes; recall).
+        interval: Over seeds and photos, or over photos only with one or two seeds; None without
+            detections, and for metrics that are not resampled (small, medium and large boxes;
+            recall).
+        p_holm: P value of the interval, adjusted by Holm's rule for the number of variants that
+            are compared with the baseline; NaN without an interval over seeds.
     """
 
     value: float
-    interval: bootstrap.Interval | None
+    interval: Difference | None = None
+    p_holm: float = math.nan
 
     @property
-    def contains_zero(self) -> bool | None:
-        """Whether the interval contains 0, so that the gain may be noise; None without one."""
-        return None if self.interval is None else self.interval.contains_zero
+    def has_ends(self) -> bool:
+        """Whether there is an interval, and neither too few boxes nor nothing that varies."""
+        return self.interval is not None and not math.isnan(self.interval.low)
+
+    @property
+    def too_few_boxes(self) -> bool:
+        """Whether there is no interval because there are too few images with a box."""
+        known = self.interval is not None and not math.isnan(self.value)
+        return known and not self.interval.enough_images
+
+    @property
+    def may_be_noise(self) -> bool | None:
+        """Whether seeds and photos may make this difference; None where that is not known."""
+        return None if math.isnan(self.p_holm) else self.p_holm > 1 - CONFIDENCE
 
 
 @dataclass(frozen=True)
@@ -108,6 +128,16 @@ class Comparison(Measures):
         """Whether some variant has several runs."""
         return any(len(variant.runs) > 1 for variant in self.variants)
 
+    @property
+    def over_seeds(self) -> tuple[Variant, ...]:
+        """The variants whose intervals are over seeds and photos."""
+        return tuple(variant for variant in self.others if _has_interval(variant, seeds=True))
+
+    @property
+    def over_photos_only(self) -> tuple[Variant, ...]:
+        """The variants whose intervals are over photos only."""
+        return tuple(variant for variant in self.others if _has_interval(variant, seeds=False))
+
     def variant(self, name: str) -> Variant:
         """The variant of that name."""
         return next(variant for variant in self.variants if variant.name == name)
@@ -115,6 +145,11 @@ class Comparison(Measures):
     def metric(self, key: str) -> Metric:
         """The metric of that key."""
         return next(metric for metric in self.metrics if metric.key == key)
+
+
+def _has_interval(variant: Variant, *, seeds: bool) -> bool:
+    intervals = (gain.interval for gain in variant.gains.values())
+    return any(one is not None and one.over_seeds is seeds for one in intervals)
 
 
 def compare(
@@ -147,22 +182,28 @@ def compare(
     baseline = _choose_baseline(list(members), baseline)
     what = measures.measures_of_runs(runs)
     complete = [name for name, own in members.items() if all(run.has_detections for run in own)]
-    resampled = {}
+    draws = None
     if resamples and baseline in complete and len(complete) > 1:
         options = {'resamples': resamples, 'seed': seed, 'workers': workers, 'progress': progress}
-        resampled = _resample([run for run in runs if run.variant in complete], what, **options)
+        resampled = [run for run in runs if run.variant in complete]
+        taxonomy, truth = runs[0].result.taxonomy, resampled[0].ground_truth
+        draws = _Draws(
+            _resample(resampled, what, **options),
+            {run.name: run.seed for run in runs},
+            measures.images_with_boxes(truth, what, taxonomy),
+        )
     scores = {
         name: {run.name: measures.scores_of_run(run) for run in own}
         for name, own in members.items()
     }
-    return _compare(scores, what, baseline, resampled, resamples=resamples if resampled else 0)
+    return _compare(scores, what, baseline, draws, resamples=resamples if draws else 0)
 
 
 def compare_paper(paper: Paper, *, baseline: str = 'baseline') -> Comparison:
     """Compare the paper's variants by what it prints."""
     scores = {name: {name: scores} for name, scores in measures.scores_of_paper(paper).items()}
     baseline = _choose_baseline(list(scores), baseline)
-    return _compare(scores, measures.measures_of_paper(paper), baseline, {})
+    return _compare(scores, measures.measures_of_paper(paper), baseline, None)
 
 
 def _choose_baseline(names: Sequence[str], wanted: str | None) -> str:
@@ -201,33 +242,64 @@ def _resample(
     }
 
 
+@dataclass(frozen=True, eq=False)
+class _Draws:
+    """Resampled scores of runs.
+
+    Attributes:
+        scores: (1 + B,) scores by run and key.
+        seeds: Seed of each run.
+        num_images: Number of images with a box, by key.
+    """
+
+    scores: Mapping[str, Mapping[str, np.ndarray]]
+    seeds: Mapping[str, int | None]
+    num_images: Mapping[str, int]
+
+    def difference(
+        self, baseline: Sequence[str], variant: Sequence[str], key: str
+    ) -> Difference | None:
+        """Variant minus baseline with its interval; None without draws of all runs."""
+        seeds = [[self.seeds[run] for run in side] for side in (baseline, variant)]
+        paired = None not in seeds[0] and set(seeds[0]) == set(seeds[1])
+        sides = baseline, variant
+        if paired:
+            sides = [sorted(side, key=self.seeds.__getitem__) for side in sides]
+        arms = [[self.scores.get(run, {}).get(key) for run in side] for side in sides]
+        if any(draws is None for arm in arms for draws in arm):
+            return None
+        return difference_of_draws(*arms, num_images=self.num_images[key], paired=paired)
+
+
 def _compare(
     scores: Mapping[str, Mapping[str, Mapping[str, float]]],
     what: Measures,
     baseline: str,
-    resampled: Mapping[str, Mapping[str, np.ndarray]],
+    draws: _Draws | None,
     *,
     resamples: int = 0,
 ) -> Comparison:
     """Compare scores by variant, run and key."""
     spreads = {name: _spreads(list(runs.values()), what) for name, runs in scores.items()}
-
-    def gain(name: str, key: str) -> Gain:
-        value = spreads[name][key].mean - spreads[baseline][key].mean
-        sides = [[resampled.get(run, {}) for run in scores[side]] for side in (baseline, name)]
-        if not all(key in run for side in sides for run in side):
-            return Gain(value, None)
-        return Gain(value, bootstrap.difference(*sides, itemgetter(key)))
-
-    def gains(name: str) -> dict[str, Gain]:
-        return {} if name == baseline else {key: gain(name, key) for key in spreads[name]}
-
-    variants = (
-        Variant(name, tuple(scores[name]), own, gains(name)) for name, own in spreads.items()
+    gains: dict[str, dict[str, Gain]] = {name: {} for name in scores}
+    others = [name for name in scores if name != baseline]
+    for key in spreads[baseline]:
+        for name in others:
+            value = spreads[name][key].mean - spreads[baseline][key].mean
+            interval = draws and draws.difference(list(scores[baseline]), list(scores[name]), key)
+            gains[name][key] = Gain(value, interval)
+        p_values = [_p_over_seeds(gains[name][key]) for name in others]
+        for name, p in zip(others, holm(p_values), strict=True):
+            gains[name][key] = replace(gains[name][key], p_holm=float(p))
+    variants = tuple(
+        Variant(name, tuple(scores[name]), own, gains[name]) for name, own in spreads.items()
     )
-    return Comparison(
-        **vars(what), baseline=baseline, variants=tuple(variants), resamples=resamples
-    )
+    return Comparison(**vars(what), baseline=baseline, variants=variants, resamples=resamples)
+
+
+def _p_over_seeds(gain: Gain) -> float:
+    known = gain.interval is not None and gain.interval.over_seeds
+    return float(gain.interval.p_value) if known else math.nan
 
 
 def _spreads(runs: Sequence[Mapping[str, float]], what: Measures) -> dict[str, Spread]:

@@ -24,6 +24,7 @@ from mmdet_multigrain.visualization.style import INK, MUTED
 from ..axes import axes_in_inches, color_legend, label
 from .comparison import Comparison, Gain, Variant
 from .diagnostics import VariantDiagnostics
+from .formats import TOO_FEW
 from .measures import ClassEntry
 from .tables import real_groups
 
@@ -158,7 +159,7 @@ def calibration(figure: Figure, diagnostics: Sequence[VariantDiagnostics]) -> No
 def _gain_panel(
     axes: Axes, rows: Sequence[ClassEntry], variant: Variant, colors: Mapping[str, str]
 ) -> None:
-    """Bars with whiskers; pale where the interval contains 0."""
+    """Bars with whiskers; pale where they may be noise, or have too few boxes."""
     axes.axvline(0, color=INK, linewidth=0.9, zorder=3)
     axes.grid(axis='x')
     axes.tick_params(axis='y', length=0)
@@ -169,9 +170,13 @@ def _gain_panel(
             label(axes, 'no boxes', (0, place), (4, 0), va='center', fontsize=7.5)
             continue
         color = colors[row.superclasses[0] if row.superclasses else row.name]
-        fill = style.tint(color, 0.3) if gain.contains_zero else color
+        pale = gain.may_be_noise or gain.too_few_boxes
+        fill = style.tint(color, 0.3) if pale else color
         bar = {'color': fill, 'edgecolor': color, 'linewidth': 0.9, 'zorder': 2}
         axes.barh(place, 100 * gain.value, height=0.68, **bar)
+        if gain.too_few_boxes:
+            end = max(100 * gain.value, 0)
+            label(axes, TOO_FEW, (end, place), (4, 0), va='center', fontsize=7.5)
         if whisker := _ends(gain):
             line = {'color': INK, 'linewidth': 1.1, 'marker': '|', 'markersize': 5, 'zorder': 4}
             axes.plot(whisker, [place, place], **line)
@@ -179,7 +184,7 @@ def _gain_panel(
 
 def _ends(gain: Gain) -> list[float]:
     """Both ends of the interval in percent; empty without one."""
-    if gain.interval is None or math.isnan(gain.interval.low):
+    if not gain.has_ends:
         return []
     return [100 * gain.interval.low, 100 * gain.interval.high]
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
-from mmdet_multigrain.evaluation.functional.bootstrap import CONFIDENCE
+from mmdet_multigrain.evaluation.functional.intervals import CONFIDENCE
 
 from .comparison import Gain
 
-NOISE = '°'  # marks a gain whose interval contains 0
+NOISE = '°'  # marks a gain that seeds and photos may make
+TOO_FEW = 'too few boxes'
 INTERVAL = f'{CONFIDENCE:.0%} interval'
 
 
@@ -41,19 +42,22 @@ def capital(text: str) -> str:
 
 def gain_in_table(gain: Gain) -> str:
     """A gain with its interval, as `+1.00° [−0.10, +2.00]`."""
-    if gain.interval is None or math.isnan(gain.interval.low):
-        return signed(gain.value)
-    low, high = signed(gain.interval.low), signed(gain.interval.high)
-    return f'{signed(gain.value)}{NOISE * gain.contains_zero} [{low}, {high}]'
+    text = signed(gain.value) + NOISE * (gain.may_be_noise is True)
+    if gain.too_few_boxes:
+        return f'{text} ({TOO_FEW})'
+    if not gain.has_ends:
+        return text
+    return f'{text} [{signed(gain.interval.low)}, {signed(gain.interval.high)}]'
 
 
 def gain_in_text(gain: Gain) -> str:
     """A gain with its interval in words."""
     if math.isnan(gain.value):
         return 'not known'
-    if gain.interval is None or math.isnan(gain.interval.low):
-        return signed(gain.value)
-    ends = f'{INTERVAL} {signed(gain.interval.low)} to {signed(gain.interval.high)}'
-    if gain.contains_zero:
-        return f'{signed(gain.value)}{NOISE} ({ends}, contains 0)'
-    return f'{signed(gain.value)} ({ends})'
+    text = signed(gain.value) + NOISE * (gain.may_be_noise is True)
+    if gain.too_few_boxes:
+        return f'{text} ({TOO_FEW} for an interval)'
+    if not gain.has_ends:
+        return text
+    over = '' if gain.interval.over_seeds else ' over photos only'
+    return f'{text} ({INTERVAL}{over} {signed(gain.interval.low)} to {signed(gain.interval.high)})'

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmdet_multigrain.evaluation.functional.bootstrap import ResampledAP
+from mmdet_multigrain.evaluation.functional.boxes import GroundTruth
 from mmdet_multigrain.evaluation.functional.imbalance import rarest_labels
 from mmdet_multigrain.evaluation.functional.summary import THIRDS, ClassScore
 from mmdet_multigrain.taxonomy import Taxonomy
@@ -21,7 +22,7 @@ from .run import Run
 
 MEAN_OF_GAINS = 'mean of the per-class gains'
 DIFFERENCE = 'difference of the two numbers'
-# How many of DeepFashion2's 13 classes the paper calls "the last 30%": 30% of Open Images' 30.
+# How many of DeepFashion2's 13 classes the paper calls "the last 30%".
 PAPER_RAREST = 9
 
 
@@ -114,7 +115,7 @@ def measures_of_runs(runs: Sequence[Run]) -> Measures:
         metrics=(
             *(Metric(key, key, DIFFERENCE) for key in summary.fine.coco),
             *(Metric(key, key.replace('_', ' '), DIFFERENCE) for key in level_keys),
-            *_class_means([entry.name for entry in classes]),
+            *_class_means([entry.name for entry in classes], of_the_paper=_is_df2(taxonomy)),
             *_class_sets(runs),
         ),
         classes=classes,
@@ -131,15 +132,24 @@ def _entries(classes: Iterable[ClassScore], level: int | None = None) -> tuple[C
     return tuple(entries)
 
 
-def _class_means(names: Sequence[str]) -> tuple[Metric, ...]:
-    """Means over all classes, the rarest ones and thirds of them; `names` are rarest first."""
+def _is_df2(taxonomy: Taxonomy) -> bool:
+    return taxonomy.classes == Taxonomy.load('deepfashion2').classes
+
+
+def _class_means(names: Sequence[str], *, of_the_paper: bool) -> tuple[Metric, ...]:
+    """Means over all classes, the rarest ones and thirds of them.
+
+    Args:
+        names: Classes, rarest first.
+        of_the_paper: Whether they are those of which the paper calls nine "the last 30%".
+    """
     total = len(names)
     k = len(rarest_labels(range(total)))
     chosen = [
         ('all', f'all {total} classes', names),
         (f'rarest_{k}', f'rarest {k} of {total} (30%, rounded down)', names[:k]),
     ]
-    if k != PAPER_RAREST < total:
+    if of_the_paper:
         title = f"rarest {PAPER_RAREST} of {total} (the paper's choice)"
         chosen.append((f'rarest_{PAPER_RAREST}', title, names[:PAPER_RAREST]))
     for title, third in zip(THIRDS, np.array_split(np.arange(total), len(THIRDS)), strict=True):
@@ -167,7 +177,8 @@ def measures_of_paper(paper: Paper) -> Measures:
     )
     printed = next(iter(paper.overall.values()))
     coco = (Metric(key, key, DIFFERENCE) for key in printed)
-    return Measures((*coco, *_class_means([row.name for row in classes])), classes)
+    means = _class_means([row.name for row in classes], of_the_paper=_is_df2(paper.taxonomy))
+    return Measures((*coco, *means), classes)
 
 
 def scores_of_paper(paper: Paper) -> dict[str, dict[str, float]]:
@@ -206,6 +217,26 @@ def scores_of_resampled(
         columns = dict(zip(taxonomy.group_names(level), run.classes(level=level).T, strict=True))
         scores |= {entry.key: columns[entry.name] for entry in entries}
     return scores
+
+
+def images_with_boxes(truth: GroundTruth, measures: Measures, taxonomy: Taxonomy) -> dict[str, int]:
+    """Number of images with a box of the classes of each score, by key; without crowds."""
+    present = np.zeros((len(truth.image_ids), taxonomy.num_classes), dtype=bool)
+    present[truth.images[~truth.crowd], truth.labels[~truth.crowd]] = True
+
+    def count(columns: np.ndarray) -> int:
+        return int(columns.any(axis=1).sum())
+
+    counts = {}
+    for metric in measures.metrics:
+        labels = [taxonomy.classes.index(name) for name in metric.classes]
+        counts[metric.key] = count(present[:, labels] if labels else present)
+    levels = (taxonomy.num_levels - 1, *_coarse_levels(taxonomy))
+    for level, entries in zip(levels, (measures.classes, *measures.superclasses), strict=True):
+        groups, names = np.array(taxonomy.group_index(level)), taxonomy.group_names(level)
+        for entry in entries:
+            counts[entry.key] = count(present[:, groups == names.index(entry.name)])
+    return counts
 
 
 def _coarse_levels(taxonomy: Taxonomy) -> list[int]:

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mmdet_multigrain.evaluation.functional.bootstrap import CONFIDENCE
+from mmdet_multigrain.evaluation.functional.intervals import MIN_RUNS
 from mmdet_multigrain.utils.table import Column, Table
 
-from . import figures, tables
+from . import claims, figures, tables
 from .comparison import Comparison
 from .document import Paragraph, Points, Section
 from .formats import INTERVAL, NOISE
@@ -115,27 +115,25 @@ def _spread(comparison: Comparison) -> str:
     return text('spread') if comparison.has_seeds else ''
 
 
-def _legend() -> str:
-    return text('legend', interval=INTERVAL, noise=NOISE)
+def _note(comparison: Comparison, keys: Sequence[str], power: Sequence[str]) -> str:
+    """Legend of a table of gains, what chance and power are; empty without intervals."""
+    parts = claims.legend(comparison, keys), claims.chance(comparison, keys), *power
+    return ' '.join(filter(None, parts))
 
 
 def gain_section(comparison: Comparison, paper: PaperReference | None = None) -> Section:
     """Gains over the baseline, by both definitions."""
     if not comparison.others:
         return section('gains', [Paragraph(text('gain_of_one'))], title='single_variant')
-    legend, note = '', text('percentage_points')
-    if comparison.resamples:
-        legend = f' {_legend()}{text("resamples", resamples=comparison.resamples)}'
-        note = text('gains_mean_note', counted_on=comparison.counted_on)
     definitions = {'difference': DIFFERENCE, 'mean_of_gains': MEAN_OF_GAINS}
-    values = {'baseline': comparison.baseline, **definitions}
-    difference = tables.gain_table(comparison, DIFFERENCE, paper)
-    means = tables.gain_table(comparison, MEAN_OF_GAINS, paper)
-    blocks = [
-        Paragraph(text('two_gains', **values)),
-        table_block('gains_difference', difference, legend=legend, **values),
-        table_block('gains_mean', means, note=note, **values),
-    ]
+    values = {'baseline': comparison.baseline, **definitions, 'counted_on': comparison.counted_on}
+    blocks, names = [Paragraph(text('two_gains', **values))], claims.main_metrics(comparison)
+    for block, definition in (('gains_difference', DIFFERENCE), ('gains_mean', MEAN_OF_GAINS)):
+        keys = [one.key for one in comparison.metrics if one.definition == definition]
+        power = [claims.power(comparison, [key], names[key]) for key in keys if key in names]
+        table = tables.gain_table(comparison, definition, paper)
+        note = _note(comparison, keys, power)
+        blocks.append(table_block(block, table, legend=note, **values))
     return section('gains', blocks)
 
 
@@ -143,9 +141,9 @@ def class_section(
     comparison: Comparison, colors: Mapping[str, str], paper: PaperReference | None = None
 ) -> Section:
     """AP and gain of each class; `colors` are those of the superclasses."""
-    blocks = []
+    keys, blocks = [row.key for row in comparison.classes], []
     if comparison.others:
-        whiskers = text('whiskers', interval=INTERVAL) if comparison.resamples else ''
+        whiskers = claims.whiskers(comparison, keys)
         values = {'counted_on': comparison.counted_on, 'whiskers': whiskers}
         drawing = figures.class_gains, comparison, colors
         blocks.append(figure_block('gain_per_class', *drawing, **values))
@@ -153,7 +151,9 @@ def class_section(
     blocks.append(table_block('classes', table, spread=_spread(comparison)))
     if comparison.resamples:
         table, baseline = tables.class_gain_table(comparison), comparison.baseline
-        blocks.append(table_block('class_gains', table, baseline=baseline, legend=_legend()))
+        power = claims.power(comparison, keys, 'the AP of a class (median)')
+        note = _note(comparison, keys, [power])
+        blocks.append(table_block('class_gains', table, baseline=baseline, legend=note))
     return section('classes', blocks)
 
 
@@ -170,6 +170,6 @@ def reading_section(comparison: Comparison) -> Section:
     """Definitions of the terms in the report."""
     points = items('terms')
     if comparison.resamples:
-        counts = {'resamples': comparison.resamples, 'misses': round(1 / (1 - CONFIDENCE))}
-        points += items('terms_with_intervals', interval=INTERVAL, noise=NOISE, **counts)
+        values = {'resamples': comparison.resamples, 'least': MIN_RUNS}
+        points += items('terms_with_intervals', interval=INTERVAL, noise=NOISE, **values)
     return section('reading', [Points([*points, *items('terms_of_files')])])

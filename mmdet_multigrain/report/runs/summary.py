@@ -1,7 +1,7 @@
 """The summary of a report in sentences.
 
-They claim no more than the numbers support: how many seeds there are, which interval is meant,
-and whether it contains 0.
+They claim no more than the numbers support: how many seeds there are, what an interval is over,
+what may be noise, and which difference the runs could have shown.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from mmdet_multigrain.evaluation.functional.intervals import MIN_RUNS
+
+from . import claims
 from .comparison import Comparison, Spread, Variant
 from .diagnostics import VariantDiagnostics
 from .formats import NOISE, capital, gain_in_text, plain, signed
@@ -30,6 +33,7 @@ def summary_points(comparison: Comparison) -> list[tuple[str, str]]:
             for variant in comparison.others
         ),
         ('Seeds', _seed_sentences(comparison)),
+        *_power_points(comparison),
     ]
 
 
@@ -104,22 +108,25 @@ def _gains_by_class(comparison: Comparison, variant: Variant) -> str:
         return ''
     up, down = (sum(sign * gain.value > 0 for gain in known) for sign in (1, -1))
     text = f'By class: {up} of {len(known)} up, {down} down'
-    if any(gain.interval is not None for gain in known):
-        clear = [gain for gain in known if gain.contains_zero is False]
-        above = sum(gain.value > 0 for gain in clear)
-        text += (
-            f'; the interval lies above 0 for {above}, below 0 for {len(clear) - above}, and '
-            f'contains 0 for {len(known) - len(clear)}'
-        )
-    return f'{text}.'
+    return f'{text}{claims.count_claims(known)}.'
+
+
+def _power_points(comparison: Comparison) -> list[tuple[str, str]]:
+    names = claims.main_metrics(comparison).items()
+    sentences = [claims.power(comparison, [key], name) for key, name in names]
+    return [('Power', ' '.join(filter(None, sentences)))] if any(sentences) else []
 
 
 def _seed_sentences(comparison: Comparison) -> str:
-    noise = (
-        f'Intervals cover other photos, not training again; a gain marked {NOISE} may be noise.'
-        if comparison.resamples
-        else 'Without intervals, noise is not ruled out.'
-    )
+    if comparison.over_seeds:
+        noise = f'Intervals are over seeds and photos; a gain marked {NOISE} may be noise.'
+    elif comparison.resamples:
+        noise = (
+            f'Intervals are over photos only; from {MIN_RUNS} seeds of each variant on, they are '
+            'over seeds, too, and say what may be noise.'
+        )
+    else:
+        noise = 'Without intervals, noise is not ruled out.'
     if not comparison.has_seeds:
         return (
             f'A single run of each variant: how much training again would change the numbers '

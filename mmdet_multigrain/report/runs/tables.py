@@ -11,18 +11,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmdet_multigrain.evaluation.functional.bootstrap import Interval
 from mmdet_multigrain.evaluation.functional.confusion import Confusion
 from mmdet_multigrain.evaluation.functional.error_analysis import ERRORS, Kind
 from mmdet_multigrain.evaluation.result_file import OVERALL
 from mmdet_multigrain.utils.table import Cell, Column, Table
 
-from .comparison import Comparison, Spread, Variant
+from .comparison import Comparison, Gain, Spread, Variant
 from .diagnostics import VariantDiagnostics
 from .formats import capital, gain_in_table, percent, plain
 from .measures import DIFFERENCE, ClassEntry
 
 MOST_CONFUSIONS = 12
+# Columns of an interval in CSV; `_interval_cells` has their values.
+_INTERVAL_KEYS = (
+    *('low', 'high', 'over', 'images', 'df', 'p', 'p_holm', 'may_be_noise'),
+    *('detectable', 'detectable_on_these_photos'),
+)
 # Title and group where the name of a kind of error is too long for a column.
 _SHORT_KINDS = {
     Kind.CLASS_WITHIN: ('right superclass', 'wrong class'),
@@ -182,11 +186,11 @@ def gains_data(comparison: Comparison) -> Table:
     for variant in comparison.others:
         for key, title, definition in _everything(comparison):
             gain = variant.gains[key]
-            ends = _interval_cells(gain.interval)
             what = key, title, definition
-            rows.append((variant.name, comparison.baseline, *what, percent(gain.value), *ends))
-    ends = ('low', 'high', 'contains_zero', 'resamples')
-    return _data_table(('variant', 'baseline', 'key', 'what', 'definition', 'gain', *ends), rows)
+            cells = percent(gain.value), *_interval_cells(gain)
+            rows.append((variant.name, comparison.baseline, *what, *cells))
+    keys = ('variant', 'baseline', 'key', 'what', 'definition', 'gain', *_INTERVAL_KEYS)
+    return _data_table(keys, rows)
 
 
 def error_table(diagnostics: Sequence[VariantDiagnostics]) -> Table:
@@ -327,10 +331,22 @@ def _runs(spread: Spread, count: int) -> list[float | None]:
     return [*map(percent, spread.values), *[None] * (count - len(spread.values))]
 
 
-def _interval_cells(ends: Interval | None) -> tuple[Any, ...]:
-    if ends is None:
-        return (None,) * 4
-    return percent(ends.low), percent(ends.high), ends.contains_zero, ends.resamples
+def _interval_cells(gain: Gain) -> tuple[Any, ...]:
+    found = gain.interval
+    if found is None:
+        return (None,) * len(_INTERVAL_KEYS)
+    over = ('seeds and photos', 'pairs of seeds, and photos')[len(found.seeds) == 1]
+    detectable = [percent(one.detectable) for one in (found, found.on_these_photos())]
+    return (
+        percent(found.low),
+        percent(found.high),
+        over if found.over_seeds else 'photos only',
+        found.num_images,
+        *(None if math.isnan(value) else float(value) for value in (found.df, found.p_value)),
+        None if math.isnan(gain.p_holm) else gain.p_holm,
+        gain.may_be_noise,
+        *(detectable if found.over_seeds else [detectable[0], None]),
+    )
 
 
 def _score_cells(variants: Sequence[Variant], key: str | None) -> list[Cell | None]:
@@ -359,7 +375,7 @@ def _score_cell(spread: Spread, bold: bool) -> Cell:
 def _gain_cells(variants: Sequence[Variant], key: str) -> list[Cell | None]:
     gains = [variant.gains.get(key) for variant in variants]
     return [
-        gain and Cell(percent(gain.value), gain_in_table(gain), bold=gain.contains_zero is False)
+        gain and Cell(percent(gain.value), gain_in_table(gain), bold=gain.may_be_noise is False)
         for gain in gains
     ]
 

@@ -68,4 +68,4 @@ def figure_block(
 
 def _title_and_note(kind: str, name: str, values: dict[str, Any]) -> list[str]:
     texts = _texts()[kind][name]
-    return [texts[part].format(**values) for part in ('title', 'note')]
+    return [texts[part].format(**values).strip() for part in ('title', 'note')]

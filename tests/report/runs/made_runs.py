@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mmdet_multigrain.evaluation import Result, RunRecord, evaluate_levels, summarize, write_result
+from mmdet_multigrain.evaluation.functional.intervals import Difference, Term
+from mmdet_multigrain.report.runs.comparison import Gain
 from mmdet_multigrain.report.runs.inputs import TestSet, read_detections
 from mmdet_multigrain.taxonomy import Taxonomy
 
@@ -22,6 +27,18 @@ TAXONOMY = Taxonomy.load(
 )
 TRAIN = (40, 10, 30, 50, 20)
 NUM_IMAGES = 24
+
+
+def interval(value: float, margin: float, *, seeds: bool = True, images: int = 9) -> Difference:
+    """A difference with an interval of this half length."""
+    term = Term((margin / 1.959964) ** 2, 1e9)
+    return Difference(value, (term,) if seeds else (), Term(0.0, 1) if seeds else term, images)
+
+
+def gain(value: float, margin: float, **options: Any) -> Gain:
+    """A gain with such an interval; one of a single variant if it is over seeds."""
+    found = interval(value, margin, **options)
+    return Gain(value, found, float(found.p_value) if found.over_seeds else math.nan)
 
 
 def write_ground_truth(path: Path, *, taxonomy: Taxonomy = TAXONOMY, seed: int = 0) -> Path:
@@ -120,8 +137,8 @@ def write_run(
     return folder
 
 
-def write_runs(root: Path) -> list[Path]:
-    """A baseline and two variants, two seeds each; the second variant is as good as the first."""
+def write_runs(root: Path, *, seeds: Sequence[int] = (0, 1)) -> list[Path]:
+    """A baseline and two variants, some seeds each; the second variant is as good as the first."""
     truth = write_ground_truth(root / 'val.json')
     return [
         write_run(
@@ -132,5 +149,5 @@ def write_runs(root: Path) -> list[Path]:
             config=f'configs/{name}_r18_made.py',
         )
         for name, wrong in (('wgroup', 0.1), ('baseline', 0.5), ('merged', 0.5))
-        for seed in (0, 1)
+        for seed in seeds
     ]

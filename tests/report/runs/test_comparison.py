@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mmdet_multigrain.evaluation import Detections, GroundTruth, evaluate_levels, summarize
-from mmdet_multigrain.evaluation.functional.bootstrap import difference, resample_ap
+from mmdet_multigrain.evaluation.functional.bootstrap import resample_ap
+from mmdet_multigrain.evaluation.functional.intervals import difference_of_draws, holm
 from mmdet_multigrain.evaluation.functional.summary import (
     Bucket,
     ClassScore,
@@ -16,7 +17,12 @@ from mmdet_multigrain.evaluation.functional.summary import (
 from mmdet_multigrain.evaluation.result_file import Result
 from mmdet_multigrain.report.runs.comparison import Spread, compare, compare_paper
 from mmdet_multigrain.report.runs.inputs import DetectionsFile
-from mmdet_multigrain.report.runs.measures import DIFFERENCE, MEAN_OF_GAINS
+from mmdet_multigrain.report.runs.measures import (
+    DIFFERENCE,
+    MEAN_OF_GAINS,
+    images_with_boxes,
+    measures_of_runs,
+)
 from mmdet_multigrain.report.runs.paper import load_paper
 from mmdet_multigrain.report.runs.run import Run
 from mmdet_multigrain.taxonomy import Taxonomy
@@ -86,7 +92,7 @@ def test_the_papers_gains(dataset, mean, rarest, last, overall):
     ]
     assert 100 * gain['AP'].value == pytest.approx(overall, abs=1e-9)
     assert comparison.metric('AP').definition == DIFFERENCE
-    assert all(one.interval is None and one.contains_zero is None for one in gain.values())
+    assert all(one.interval is None and one.may_be_noise is None for one in gain.values())
     assert comparison.baseline == 'baseline' and not comparison.variant('baseline').gains
     boxes = [row.train_boxes for row in comparison.classes]
     assert boxes == sorted(boxes) and comparison.resamples == 0
@@ -241,15 +247,16 @@ def real_run(variant, seed, truth, detections):
     )
 
 
-@pytest.fixture(scope='module')
-def real_runs():
-    """Two seeds of each of two variants; class a is found much better by the second."""
+def make_runs(seeds_by_variant, qualities):
+    """Runs that find class a with the quality of their variant; class d has boxes on 2 images."""
     rng = np.random.default_rng(0)
     num = 120
+    labels = np.arange(num) % 3
+    labels[:2] = 3
     truth = GroundTruth(
         tuple(range(num)),
         np.arange(num),
-        np.arange(num) % 4,
+        labels,
         np.full((num, 4), 30.0),
         np.full(num, 900.0),
         np.zeros(num, bool),
@@ -262,56 +269,129 @@ def real_runs():
         return Detections(truth.images, truth.labels, boxes, rng.random(num))
 
     return [
-        real_run(variant, seed, truth, detections(quality))
-        for variant, quality in (('baseline', 0.3), ('wgroup', 0.95))
-        for seed in (0, 1)
+        real_run(variant, seed, truth, detections(qualities[variant]))
+        for variant, seeds in seeds_by_variant.items()
+        for seed in seeds
     ]
 
 
-def test_intervals(real_runs):
-    comparison = compare(real_runs, resamples=200, seed=3)
-    gain = comparison.variant('wgroup').gains
-    assert comparison.resamples == 200
+QUALITIES = {'baseline': 0.3, 'wgroup': 0.95, 'merged': 0.3}
+
+
+@pytest.fixture(scope='module')
+def real_runs():
+    """Two seeds of each of two variants."""
+    return make_runs({'baseline': (0, 1), 'wgroup': (0, 1)}, QUALITIES)
+
+
+NUMBERS = {
+    'AP': (120, lambda one: one.mean()),
+    'AP50': (120, lambda one: one.mean(iou=0.5)),
+    'AP75': (120, lambda one: one.mean(iou=0.75)),
+    'all': (120, lambda one: one.mean()),
+    'rarest_1': (39, lambda one: one.mean([1])),
+    'rare_third': (79, lambda one: one.mean([1, 2])),
+    'superclass_AP': (120, lambda one: one.mean(level=0)),
+    'class:a': (39, lambda one: one.classes()[:, 0]),
+    'class:d': (2, lambda one: one.classes()[:, 3]),
+    'level 0:bottom': (42, lambda one: one.classes(level=0)[:, 1]),
+}
+
+
+def check_intervals(runs, comparison, *, paired):
+    """Intervals are those of the draws, over baseline and variant in the order of their seeds."""
     found = resample_ap(
-        real_runs[0].ground_truth,
-        [one.detections for one in real_runs],
+        runs[0].ground_truth,
+        [one.detections for one in runs],
         [(0, 0, 1, 1), (0, 1, 2, 3)],
         resamples=200,
         seed=3,
     )
-    numbers = {
-        'AP': lambda one: one.mean(),
-        'AP50': lambda one: one.mean(iou=0.5),
-        'AP75': lambda one: one.mean(iou=0.75),
-        'all': lambda one: one.mean(),
-        'rarest_1': lambda one: one.mean([1]),
-        'rare_third': lambda one: one.mean([1, 2]),
-        'superclass_AP': lambda one: one.mean(level=0),
-        'class:a': lambda one: one.classes()[:, 0],
-        'level 0:bottom': lambda one: one.classes(level=0)[:, 1],
-    }
-    for key, number in numbers.items():
-        expected = difference(found[:2], found[2:], number)
-        assert gain[key].interval == expected, key
-        # The numbers of the results are those that are resampled.
-        assert gain[key].value == pytest.approx(expected.value, abs=1e-12), key
-        assert gain[key].contains_zero is expected.contains_zero
-    assert gain['class:a'].contains_zero is False and gain['class:a'].interval.low > 0.2
-    assert gain['class:d'].contains_zero is True
-    for key in ('APs', 'APm', 'APl', 'AR100'):
-        assert gain[key].interval is None
+    order = sorted(zip(runs, found, strict=True), key=lambda pair: pair[0].seed)
+    for variant in comparison.others:
+        sides = [
+            [draws for run, draws in order if run.variant == name]
+            for name in (comparison.baseline, variant.name)
+        ]
+        for key, (num_images, number) in NUMBERS.items():
+            arms = [[number(draws) for draws in side] for side in sides]
+            expected = difference_of_draws(*arms, num_images=num_images, paired=paired)
+            gain = variant.gains[key]
+            assert str(gain.interval) == str(expected), key
+            # The numbers of the results are those that are resampled.
+            assert gain.value == pytest.approx(expected.value, abs=1e-12), key
+
+
+def test_one_or_two_seeds_have_intervals_over_photos_only(real_runs):
+    comparison = compare(real_runs, resamples=200, seed=3)
+    gains = comparison.variant('wgroup').gains
+    check_intervals(real_runs, comparison, paired=True)
+    assert comparison.resamples == 200 and not comparison.over_seeds
+    assert [variant.name for variant in comparison.over_photos_only] == ['wgroup']
+    assert gains['class:a'].interval.low > 0.2
+    assert {one.may_be_noise for one in gains.values()} == {None}
+    assert gains['class:d'].too_few_boxes and not gains['class:d'].has_ends
+    assert not gains['class:a'].too_few_boxes and gains['class:a'].has_ends
     # Every class and superclass, every mean and AP, AP50, AP75 have one.
-    assert {key for key, one in gain.items() if one.interval is None} == {
-        'APs',
-        'APm',
-        'APl',
-        'AR1',
-        'AR10',
-        'AR100',
-        'ARs',
-        'ARm',
-        'ARl',
-    }
+    missing = {key for key, one in gains.items() if one.interval is None}
+    assert missing == {'APs', 'APm', 'APl', *('AR1', 'AR10', 'AR100', 'ARs', 'ARm', 'ARl')}
+
+
+def test_seeds_that_pair_with_holms_rule():
+    """In any order of the runs; equal to the baseline is `merged`."""
+    runs = make_runs({'baseline': (2, 0, 1), 'wgroup': (0, 1, 2), 'merged': (1, 2, 0)}, QUALITIES)
+    comparison = compare(runs, resamples=200, seed=3)
+    check_intervals(runs, comparison, paired=True)
+    assert len(comparison.over_seeds) == 2 and not comparison.over_photos_only
+    better, equal = comparison.others
+    assert better.gains['class:a'].may_be_noise is False
+    assert equal.gains['class:a'].may_be_noise is True
+    for key in ('AP', 'class:a', 'rarest_1'):
+        p_values = [float(one.gains[key].interval.p_value) for one in comparison.others]
+        assert [one.gains[key].p_holm for one in comparison.others] == holm(p_values).tolist()
+    for one in comparison.others:
+        assert one.gains['class:d'].too_few_boxes and one.gains['class:d'].may_be_noise is None
+        assert one.gains['APs'].may_be_noise is None
+
+
+def test_seeds_that_do_not_pair():
+    runs = make_runs({'baseline': (0, 1, 2), 'wgroup': (0, 1, 3, 4)}, QUALITIES)
+    comparison = compare(runs, resamples=200, seed=3)
+    check_intervals(runs, comparison, paired=False)
+    runs = make_runs({'baseline': (0, 1, 2), 'wgroup': (0, 1, 3), 'merged': (0, 1)}, QUALITIES)
+    comparison = compare(runs, resamples=200, seed=3)
+    assert [one.name for one in comparison.over_seeds] == ['wgroup']
+    assert [one.name for one in comparison.over_photos_only] == ['merged']
+    # Holm's rule counts only what is tested.
+    gain = comparison.variant('wgroup').gains['AP']
+    assert gain.p_holm == pytest.approx(float(gain.interval.p_value))
+    assert math.isnan(comparison.variant('merged').gains['AP'].p_holm)
+
+
+def test_crowds_are_no_boxes_of_a_class():
+    truth = make_runs({'baseline': (0,)}, QUALITIES)[0].ground_truth
+    truth.crowd[truth.labels == 0] = True
+    what = measures_of_runs([run('base', 0, [0.1] * 4)])
+    counts = images_with_boxes(truth, what, TAXONOMY)
+    assert (counts['class:a'], counts['class:b'], counts['class:d']) == (0, 39, 2)
+    assert counts['AP'] == counts['all'] == 120 - 39 and counts['level 0:top'] == 39
+
+
+def test_the_papers_choice_of_rare_classes_is_for_deepfashion2_only():
+    """Not for others with more than nine classes."""
+
+    def keys(classes):
+        taxonomy = Taxonomy('t', classes)
+        rows = tuple(ClassScore(name, (), 5, 5, 0.1, 0.1, 0.1) for name in classes)
+        level, bucket = LevelScore({'AP': 0.1}, rows), Bucket('', '', (), NAN, NAN)
+        summary = EvaluationSummary((level,), bucket, (bucket,) * 3, 3, 9, 100, 'hotcoco')
+        one = run('base', 0, [0.1] * 4)
+        object.__setattr__(one, 'result', Result(summary, taxonomy))
+        return [one.key for one in measures_of_runs([one]).metrics if 'rarest' in one.key]
+
+    assert keys([f'class {number}' for number in range(44)]) == ['rarest_13']
+    assert keys([f'class {number}' for number in range(13)]) == ['rarest_3']
+    assert keys(Taxonomy.load('deepfashion2').classes) == ['rarest_3', 'rarest_9']
 
 
 def test_same_seed_same_intervals(real_runs):

@@ -7,17 +7,16 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from mmdet_multigrain.evaluation.functional.bootstrap import Interval
 from mmdet_multigrain.evaluation.functional.confusion import measure_confusion
 from mmdet_multigrain.report.runs import figures as run_figures
-from mmdet_multigrain.report.runs.comparison import Gain, compare_paper
+from mmdet_multigrain.report.runs.comparison import compare_paper
 from mmdet_multigrain.report.runs.diagnostics import diagnose_variants
 from mmdet_multigrain.report.runs.load import load_runs
 from mmdet_multigrain.report.runs.paper import load_paper
 from mmdet_multigrain.visualization import style
 from mmdet_multigrain.visualization.palette import superclass_colors
 
-from .made_runs import TAXONOMY, write_runs
+from .made_runs import TAXONOMY, gain, write_runs
 
 
 @pytest.fixture(scope='module')
@@ -59,9 +58,11 @@ def test_whiskers_and_pale_bars():
     keys = [row.key for row in comparison.classes]
     gains = {
         **variant.gains,
-        keys[0]: Gain(0.02, Interval(0.02, -0.01, 0.09, 9)),
-        keys[1]: Gain(0.02, Interval(0.02, 0.01, 0.03, 9)),
-        keys[2]: Gain(math.nan, Interval(math.nan, math.nan, math.nan, 0)),
+        keys[0]: gain(0.02, 0.07),
+        keys[1]: gain(0.02, 0.01),
+        keys[2]: gain(math.nan, math.nan, images=0),
+        keys[3]: gain(0.01, 0.03, seeds=False),  # not marked, though its interval contains 0
+        keys[4]: gain(0.03, 0.01, images=2),
     }
     comparison = dataclasses.replace(
         comparison, variants=(baseline, dataclasses.replace(variant, gains=gains))
@@ -70,11 +71,18 @@ def test_whiskers_and_pale_bars():
         run_figures.class_gains(figure, comparison, colors)
         (axes,) = figure.axes
         whiskers = [list(line.get_xdata()) for line in axes.lines if len(line.get_xdata()) == 2]
-        assert [pytest.approx([-1, 9]), pytest.approx([1, 3])] == whiskers[-2:]
-        assert axes.patches[0].get_facecolor()[:3] == pytest.approx(style.tint(colors['top'], 0.3))
-        assert axes.patches[1].get_facecolor()[:3] == to_rgb(colors['top'])
-        assert len(axes.patches) == 12 and 'no boxes' in [text.get_text() for text in axes.texts]
-        assert axes.get_xlim()[0] < -1 and axes.get_xlim()[1] > 9
+        expected = [[-5, 9], [1, 3], [-2, 4]]
+        assert [pytest.approx(ends, abs=1e-5) for ends in expected] == whiskers[-3:]
+        rows = comparison.classes[:2] + comparison.classes[3:5]  # bars; one has no boxes
+        pale = [True, False, False, True]
+        for bar, row, is_pale in zip(axes.patches, rows, pale, strict=False):
+            color = colors[row.superclasses[0]]
+            expected = style.tint(color, 0.3) if is_pale else to_rgb(color)
+            assert bar.get_facecolor()[:3] == pytest.approx(expected)
+        texts = [text.get_text() for text in axes.texts]
+        assert len(axes.patches) == 12
+        assert texts.count('no boxes') == 1 and texts.count('too few boxes') == 1
+        assert axes.get_xlim()[0] < -5 and axes.get_xlim()[1] > 9
 
 
 def test_error_kinds(analyses):

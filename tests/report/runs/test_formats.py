@@ -4,7 +4,6 @@ import math
 
 import pytest
 
-from mmdet_multigrain.evaluation.functional.bootstrap import Interval
 from mmdet_multigrain.report.runs.comparison import Gain
 from mmdet_multigrain.report.runs.formats import (
     capital,
@@ -15,6 +14,8 @@ from mmdet_multigrain.report.runs.formats import (
     share,
     signed,
 )
+
+from .made_runs import gain
 
 NAN = math.nan
 
@@ -36,23 +37,31 @@ def test_plain_and_share():
 
 
 @pytest.mark.parametrize(
-    ('gain', 'cell', 'words'),
+    ('one', 'cell', 'words'),
     [
-        (Gain(0.01, None), '+1.00', '+1.00'),
+        (Gain(0.01), '+1.00', '+1.00'),
+        (gain(0.01, 0.009), '+1.00 [+0.10, +1.90]', '+1.00 (95% interval +0.10 to +1.90)'),
+        (gain(0.01, 0.011), '+1.00° [−0.10, +2.10]', '+1.00° (95% interval −0.10 to +2.10)'),
         (
-            Gain(0.01, Interval(0.01, 0.001, 0.02, 9)),
-            '+1.00 [+0.10, +2.00]',
-            '+1.00 (95% interval +0.10 to +2.00)',
+            gain(0.01, 0.009, seeds=False),
+            '+1.00 [+0.10, +1.90]',
+            '+1.00 (95% interval over photos only +0.10 to +1.90)',
         ),
         (
-            Gain(0.01, Interval(0.01, -0.001, 0.02, 9)),
-            '+1.00° [−0.10, +2.00]',
-            '+1.00° (95% interval −0.10 to +2.00, contains 0)',
+            gain(0.01, 0.011, seeds=False),
+            '+1.00 [−0.10, +2.10]',
+            '+1.00 (95% interval over photos only −0.10 to +2.10)',
         ),
-        (Gain(NAN, None), '-', 'not known'),
-        (Gain(0.01, Interval(0.01, NAN, NAN, 0)), '+1.00', '+1.00'),
+        (
+            gain(0.01, 0.009, images=2),
+            '+1.00 (too few boxes)',
+            '+1.00 (too few boxes for an interval)',
+        ),
+        (gain(0.01, 0.0), '+1.00', '+1.00'),  # nothing varies
+        (gain(NAN, NAN, images=0), '-', 'not known'),
+        (Gain(NAN), '-', 'not known'),
     ],
 )
-def test_gain(gain, cell, words):
-    assert gain_in_table(gain) == cell
-    assert gain_in_text(gain) == words
+def test_gain(one, cell, words):
+    assert gain_in_table(one) == cell
+    assert gain_in_text(one) == words

@@ -100,9 +100,50 @@ def test_best_and_baseline_have_confusion_matrices(document):
     assert named(document, 'confusion_baseline').title == 'Confusion matrix of baseline'
     assert named(document, 'confusion_best').title == 'Confusion matrix of wgroup'
     text = render_markdown(document)
-    assert 'paired bootstrap over the images' in text and '40 resamples' in text
+    # Two seeds: nothing is marked, and every caption says what its intervals are over.
+    assert re.search(
+        r'merged over baseline\*\*: AP [+−][\d.]+ \(95% interval over photos only', text
+    )
+    assert '°' not in text.replace('**°**', '')
+    for name in ('gains_difference', 'gains_mean', 'class_gains', 'gain_per_class'):
+        assert '95% interval over photos only: fewer than 3 seeds' in named(
+            document, name
+        ).note.replace(';', ':')
+    for name in ('gains_difference', 'gains_mean', 'class_gains'):
+        note = named(document, name).note
+        assert 'by chance alone' in note and re.search(
+            r'80% power, in .*wgroup [\d.]+ over photos only', note
+        )
+
+
+def test_five_seeds_are_marked_against_seeds_and_photos(tmp_path):
+    """With Holm's rule, how many chance would give, and what these runs could have shown."""
+    runs = shorten_variants(load_runs(write_runs(tmp_path, seeds=range(5))))
+    document = runs_document(runs, compare(runs, resamples=40), [])
+    text = render_markdown(document)
     # The baseline is as bad as `merged`: their difference is marked.
-    assert re.search(r'merged over baseline\*\*: AP [+−][\d.]+° \(95% interval', text)
+    assert re.search(r'merged over baseline\*\*: AP [+−][\d.]+° \(95% interval [+−]', text)
+    assert re.search(r'wgroup over baseline\*\*: AP \+[\d.]+ \(95% interval \+', text)
+    assert '(95% interval over photos only' not in text
+    for name in ('gains_difference', 'gains_mean', 'class_gains'):
+        note = named(document, name).note
+        assert '95% interval over seeds and photos. °' in note
+        assert "(p above 0.05 by Holm's rule for 2 variants)" in note and 'by chance alone' in note
+        assert re.search(r'Detectable with 80% power, in .*: wgroup [\d.]+ \([\d.]+ on these', note)
+    note = named(document, 'gain_per_class').note
+    assert 'over seeds and photos; pale bars may be noise (p above 0.05 by Holm' in note
+    # Five classes with an interval.
+    assert 'Of 5 rows with an interval, about 0.3 ' in named(document, 'class_gains').note
+
+
+def test_captions_of_some_variants_over_photos_only(tmp_path):
+    paths = write_runs(tmp_path, seeds=(0, 1, 2))
+    runs = shorten_variants(load_runs(paths[:-1]))  # two seeds of the last variant
+    document = runs_document(runs, compare(runs, resamples=40), [])
+    for name in ('gains_difference', 'gains_mean', 'class_gains', 'gain_per_class'):
+        note = named(document, name).note
+        assert 'over seeds and photos' in note and 'p above 0.05)' in note
+        assert 'over photos only (merged)' in note
 
 
 def test_the_document_is_the_same_again(document, runs):

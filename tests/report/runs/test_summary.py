@@ -5,10 +5,12 @@ import math
 
 import pytest
 
-from mmdet_multigrain.evaluation.functional.bootstrap import Interval
-from mmdet_multigrain.report.runs.comparison import Gain, Spread, compare_paper
+from mmdet_multigrain.report.runs.comparison import Spread, compare_paper
+from mmdet_multigrain.report.runs.measures import MEAN_OF_GAINS, Metric
 from mmdet_multigrain.report.runs.paper import load_paper
 from mmdet_multigrain.report.runs.summary import best_of, summary_points
+
+from .made_runs import gain
 
 NAN = math.nan
 
@@ -19,8 +21,8 @@ def pair():
     paper = compare_paper(load_paper('df2'))
     baseline, variant = paper.variant('baseline'), paper.variant('wgroup')
 
-    def make(ours, theirs, gain=None, resamples=0):
-        gains = variant.gains if gain is None else dict.fromkeys(variant.gains, gain)
+    def make(ours, theirs, one=None, resamples=0):
+        gains = variant.gains if one is None else dict.fromkeys(variant.gains, one)
         return dataclasses.replace(
             paper,
             resamples=resamples,
@@ -68,22 +70,54 @@ def test_all_of_equal_variants_are_highest(pair, ours, theirs, text):
 def test_seeds(pair, ours, sentence):
     text = dict(summary_points(pair(ours, (0.3, 0.4), resamples=10)))['Seeds']
     assert sentence in text and 'baseline 7.07 (n = 2)' in text
-    assert 'cover other photos, not training again' in text
+    assert 'Intervals are over photos only; from 3 seeds of each variant on' in text
 
 
-def test_classes_are_counted_by_their_intervals(pair):
-    noise = Gain(0.01, Interval(0.01, -0.02, 0.03, 9))
-    loss = Gain(-0.01, Interval(-0.01, -0.02, -0.001, 9))
-    comparison = pair((0.5,), (0.4,), noise, resamples=9)
-    key = comparison.classes[0].key
-    comparison.variants[1].gains[key] = loss
-    text = dict(summary_points(comparison))['wgroup over baseline']
-    assert text.endswith(
-        'By class: 12 of 13 up, 1 down; the interval lies above 0 for 0, below 0 '
-        'for 1, and contains 0 for 12.'
+def test_classes_are_counted_where_they_are_more_than_noise(pair):
+    comparison = pair((0.5,) * 3, (0.4,) * 3, gain(0.01, 0.02), resamples=9)
+    gains = comparison.variants[1].gains
+    keys = [row.key for row in comparison.classes]
+    gains |= {keys[0]: gain(-0.01, 0.005), keys[1]: gain(0.01, 0.02, images=2)}
+    points = dict(summary_points(comparison))
+    assert points['wgroup over baseline'].endswith(
+        'By class: 12 of 13 up, 1 down; of 12 with an interval, 0 are up and 1 down by more than '
+        'noise (about 0.6 expected by chance).'
     )
     # Equal by both definitions: said once.
-    assert text.startswith('AP +1.00° (95% interval −2.00 to +3.00, contains 0). Rarest 3')
+    assert points['wgroup over baseline'].startswith(
+        'AP +1.00° (95% interval −1.00 to +3.00). Rarest 3'
+    )
+    assert 'over seeds and photos; a gain marked ° may be noise' in points['Seeds']
+    assert points['Power'].startswith(
+        'Detectable with 80% power, in AP: wgroup 2.86 (2.86 on these photos). Detectable'
+    )
+
+
+def test_over_photos_only_nothing_is_claimed(pair):
+    comparison = pair((0.5,), (0.4,), gain(0.01, 0.005, seeds=False), resamples=9)
+    points = dict(summary_points(comparison))
+    assert points['wgroup over baseline'].startswith(
+        'AP +1.00 (95% interval over photos only +0.50 to +1.50). Rarest 3'
+    )
+    assert points['wgroup over baseline'].endswith('By class: 13 of 13 up, 0 down.')
+    assert 'Intervals are over photos only' in points['Seeds']
+    assert 'in AP: wgroup 0.71 over photos only.' in points['Power']
+
+
+def test_power_in_the_class_sets_that_are_named(pair):
+    comparison = pair((0.5,) * 3, (0.4,) * 3, gain(0.01, 0.02), resamples=9)
+    tail = Metric('set:tail:AP50', 'tail (2 classes), AP50', MEAN_OF_GAINS, ('vest', 'sling'), True)
+    comparison = dataclasses.replace(comparison, metrics=(*comparison.metrics, tail))
+    comparison.variants[1].gains[tail.key] = gain(0.01, 0.04)
+    points = dict(summary_points(comparison))
+    assert points['Power'].endswith(
+        'in tail (2 classes), AP50: wgroup 5.72 (5.72 on these photos).'
+    )
+    assert '; tail (2 classes), AP50 +1.00° (95% interval −3.00' in points['wgroup over baseline']
+
+
+def test_no_power_without_intervals(pair):
+    assert 'Power' not in dict(summary_points(pair((0.5,), (0.4,))))
 
 
 def test_both_definitions_where_they_differ(pair):

@@ -7,14 +7,15 @@ import math
 
 import pytest
 
-from mmdet_multigrain.evaluation.functional.bootstrap import Interval
 from mmdet_multigrain.report.runs import tables as run_tables
-from mmdet_multigrain.report.runs.comparison import Gain, Spread, compare_paper
+from mmdet_multigrain.report.runs.comparison import Spread, compare_paper
 from mmdet_multigrain.report.runs.measures import DIFFERENCE, MEAN_OF_GAINS
 from mmdet_multigrain.report.runs.paper import load_paper
 from mmdet_multigrain.report.runs.report import match_paper
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.table import Cell
+
+from .made_runs import gain
 
 
 @pytest.fixture(scope='module')
@@ -137,32 +138,35 @@ def test_gains_with_intervals(df2):
     first, second, *_ = df2.variants
     gains = {
         **second.gains,
-        'AP': Gain(0.02, Interval(0.02, -0.01, 0.04, 99)),
-        'AP50': Gain(-0.03, Interval(-0.03, -0.05, -0.01, 100)),
-        'AP75': Gain(math.nan, Interval(math.nan, math.nan, math.nan, 0)),
+        'AP': gain(0.02, 0.03),
+        'AP50': gain(-0.03, 0.02),
+        'AP75': gain(math.nan, math.nan, images=0),
+        'APm': gain(0.02, 0.01, seeds=False),
+        'APl': gain(0.02, 0.01, images=2),
     }
     comparison = dataclasses.replace(
         df2, variants=(first, dataclasses.replace(second, gains=gains))
     )
     rows = dict(shown(run_tables.gain_table(comparison, DIFFERENCE)))
-    assert rows['AP'] == '+2.00° [−1.00, +4.00]'
+    assert rows['AP'] == '+2.00° [−1.00, +5.00]'
     assert rows['AP50'] == '*−3.00 [−5.00, −1.00]*'
     assert rows['AP75'] == '-'
+    assert rows['APm'] == '+2.00 [+1.00, +3.00]'  # over photos only: neither marked nor bold
+    assert rows['APl'] == '+2.00 (too few boxes)'
     data = {row['key']: row for row in read(run_tables.gains_data(comparison))}
-    assert data['AP'] == {
-        'variant': 'wogroup',
-        'baseline': 'baseline',
-        'key': 'AP',
-        'what': 'AP',
-        'definition': DIFFERENCE,
-        'gain': '2.0',
-        'low': '-1.0',
-        'high': '4.0',
-        'contains_zero': 'true',
-        'resamples': '99',
-    }
-    assert data['AP50']['contains_zero'] == 'false'
-    assert data['APs']['low'] == data['APs']['contains_zero'] == ''
+    names = {'variant': 'wogroup', 'baseline': 'baseline', 'what': 'AP', 'definition': DIFFERENCE}
+    assert data['AP'] | names == data['AP']
+    assert data['AP']['gain'] == '2.0' and data['AP']['may_be_noise'] == 'true'
+    assert [float(data['AP'][key]) for key in ('low', 'high')] == pytest.approx([-1, 5], abs=1e-4)
+    assert float(data['AP']['p']) == float(data['AP']['p_holm']) == pytest.approx(0.1913, abs=1e-3)
+    power = 3 / 1.96 * (1.96 + 0.8416)
+    assert float(data['AP']['detectable']) == pytest.approx(power, abs=1e-3)
+    assert data['AP']['over'] == 'pairs of seeds, and photos' and data['AP']['images'] == '9'
+    assert data['AP50']['may_be_noise'] == 'false'
+    assert data['APm']['over'] == 'photos only' and data['APm']['may_be_noise'] == ''
+    assert data['APm']['detectable_on_these_photos'] == data['APm']['p_holm'] == ''
+    assert data['APl']['low'] == data['APl']['may_be_noise'] == '' and data['APl']['images'] == '2'
+    assert data['APs']['low'] == data['APs']['over'] == ''
     assert float(data['all']['gain']) == pytest.approx(9.74 / 13)  # not rounded
     assert data['class:sling']['what'] == 'sling'
 

@@ -12,7 +12,7 @@ ROOT = resources.files(texts.__package__)
 TEXTS = yaml.safe_load((ROOT / 'data' / 'texts.yaml').read_text('utf-8'))
 CODE = ''.join(
     (ROOT / f'{name}.py').read_text('utf-8')
-    for name in ('report', 'sections', 'diagnostic_sections')
+    for name in ('report', 'sections', 'claims', 'diagnostic_sections')
 )
 
 
@@ -22,13 +22,13 @@ def test_every_text_is_used(name):
 
 
 def test_values_are_filled_in():
-    assert texts.text('resamples', resamples=2000).startswith(' 2,000 resamples')
-    items = texts.items(
-        'terms_with_intervals', interval='95% interval', noise='°', resamples=9, misses=20
-    )
-    assert [lead for lead, _ in items] == ['95% interval', '°']
+    values = {'rows': 9, 'expected': '0.5', 'noise': '°'}
+    assert texts.text('chance', **values).startswith('Of 9 rows with an interval, about 0.5')
+    values = {'interval': '95% interval', 'noise': '°', 'resamples': 2000, 'least': 3}
+    items = dict(texts.items('terms_with_intervals', **values))
+    assert '2,000 times' in items['95% interval over seeds and photos'] and '°' in items
     with pytest.raises(KeyError):
-        texts.text('resamples')
+        texts.text('chance')
 
 
 def test_texts_have_no_line_breaks():
