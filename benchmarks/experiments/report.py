@@ -75,7 +75,7 @@ def variant_table(experiment: Experiment, results: Results) -> str:
         own = [result for (name, _), result in sorted(results.items()) if name == variant.name]
         if not own:
             continue
-        cells = [_mean([result['scores'].get(column) for result in own]) for column in columns]
+        cells = [_mean([_score(result, column) for result in own]) for column in columns]
         shared = paired(results, variant.name, reference)
         pairs = [
             (results[variant.name, number]['scores'].get(measure),
@@ -86,6 +86,13 @@ def variant_table(experiment: Experiment, results: Results) -> str:
         cells.append(f'{statistics.fmean(known):+.2f}' if known else '-')
         lines.append(f'| {variant.name} | {len(own)} | {" | ".join(cells)} |')
     return '\n'.join(lines)
+
+
+def _score(result: Mapping[str, Any], column: str) -> float | None:
+    """A score; the classes of a flat detector of superclasses are superclasses."""
+    if result['labels'] == 'superclasses':
+        column = column.removeprefix('superclass ') if 'superclass' in column else ''
+    return result['scores'].get(column)
 
 
 def _mean(values: list[float | None]) -> str:

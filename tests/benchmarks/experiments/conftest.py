@@ -27,6 +27,7 @@ CONTENT = dict(
         dict(name='wogroup', config='wogroup.py'),
         dict(name='wgroup', config='wgroup.py', options={'lr': 0.5}),
         dict(name='random', config='wgroup.py', groups='random'),
+        dict(name='super', config='stock.py', labels='superclasses'),
     ],
 )
 # Draws as many pictures as the seed says, each with one box of each class.
@@ -85,6 +86,7 @@ def result_of():
             commit='c' * 40,
             digest='d' * 64,
             recipe=dict(config=f'{variant}.py', options={}),
+            labels='classes',
             data=dict(train=f'draw {replicate}', val='val'),
             device='cpu',
             hardware='a processor',

@@ -88,7 +88,7 @@ def progress(folder: Path) -> int:
 def test_order_failures_and_what_is_left(make_queue, capfd):
     queue = make_queue(replicates=1)
     queue.run()
-    assert queue.begun == ['wgroup-01', 'wogroup-01', *3 * ['stock-01'], 'random-01']
+    assert queue.begun == ['wgroup-01', 'wogroup-01', *3 * ['stock-01'], 'random-01', 'super-01']
     out = capfd.readouterr().out
     assert 'stock-01 failed with status 3' in out and 'random-01 done' in out
     again = make_queue(replicates=1)

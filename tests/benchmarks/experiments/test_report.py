@@ -18,7 +18,9 @@ from tests.benchmarks.conftest import call
 def results(result_of):
     tails = {('wgroup', 1): 52.0, ('wogroup', 1): 50.0, ('wgroup', 2): 47.0, ('wogroup', 2): 41.0}
     tails |= {('wgroup', 3): 90.0, ('stock', 1): None}
-    return {key: result_of(*key, tail=tail) for key, tail in tails.items()}
+    found = {key: result_of(*key, tail=tail) for key, tail in tails.items()}
+    flat = dict(labels='superclasses', scores={'AP50': 77.0, 'AP': 44.0})
+    return found | {('super', 1): result_of('super', 1, **flat)}
 
 
 def test_tables(experiment_of, results, tmp_path):
@@ -29,6 +31,7 @@ def test_tables(experiment_of, results, tmp_path):
     assert '| wogroup | 2 | 45.50 | 60.00 | 30.00 | 70.00 | +0.00 |' in text
     assert '| wgroup | 3 | 63.00 | 60.00 | 30.00 | 70.00 | +4.00 |' in text
     assert '| stock | 1 | - | 60.00 | 30.00 | 70.00 | - |' in text
+    assert '| super | 1 | - | - | - | 77.00 | - |' in text
 
 
 def test_refuses_what_may_not_be_compared(experiment_of, results, tmp_path):
