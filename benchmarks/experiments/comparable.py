@@ -99,12 +99,23 @@ def check_comparable(results: Iterable[Mapping[str, Any]], folder: Path) -> None
     """
     results = list(results)
     _check_agree({result['digest'] for result in results}, folder)
-    shared = {'device': lambda result: 'all', 'recipe': itemgetter('variant'), 'data': _replicate}
+    # What has to be equal, and among which results.
+    shared = {
+        'device': lambda result: 'all',
+        'recipe': itemgetter('variant'),
+        'packing': itemgetter('labels'),
+        'data': _replicate,
+    }
     for key, owner in shared.items():
         first: dict[Any, Any] = {}
         for result in results:
-            if first.setdefault(owner(result), result[key]) != result[key]:
+            value = _packing(result) if key == 'packing' else result[key]
+            if first.setdefault(owner(result), value) != value:
                 raise ComparisonError(f'results of {owner(result)} differ in {key}')
+
+
+def _packing(result: Mapping[str, Any]) -> list[Any]:
+    return [result['detections'][key] for key in ('box_step', 'score_step', 'limits')]
 
 
 def _replicate(result: Mapping[str, Any]) -> str:

@@ -16,6 +16,8 @@ from mmdet_multigrain.utils.files import load_json
 
 RUNS = Path(__file__).with_name('runs.yaml')
 RESULTS = Path('docs/benchmarks/experiments')
+# By variant and replicate.
+Results = Mapping[tuple[str, int], Mapping[str, Any]]
 LABELS = ('classes', 'superclasses', 'object')
 GROUPS = ('given', 'random', 'one')
 
@@ -164,9 +166,13 @@ def read_results(name: str, results: Path) -> dict[tuple[str, int], dict[str, An
     return found
 
 
-def ledger(
-    experiment: Experiment, done: Mapping[tuple[str, int], Any], *, jobs: int, begun: float = 0.0
-) -> str:
+def paired(results: Results, variant: str, reference: str) -> list[int]:
+    """Replicates that both variants have, ascending."""
+    have = [{number for known, number in results if known == name} for name in (variant, reference)]
+    return sorted(have[0] & have[1])
+
+
+def ledger(experiment: Experiment, done: Results, *, jobs: int, begun: float = 0.0) -> str:
     """Runs, minutes and process-hours, spent and left, as text.
 
     Args:

@@ -1,8 +1,8 @@
 """Tables of an experiment from its result files: python -m benchmarks.experiments.report NAME
 
 Prints Markdown: the primary question replicate by replicate, and the means of all variants.
-Results that may not be compared are refused (`comparable`). Intervals are not made here: `paired`
-and `detections` give what they need.
+Results that may not be compared are refused (`comparable`), and so is a look at the differences
+before all planned replicates are there. With --data come intervals and the replicates to plan.
 """
 
 from __future__ import annotations
@@ -13,32 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common.arguments import make_parser
-from mmdet_multigrain.evaluation import Detections
 from mmdet_multigrain.launch import run_tool
 from mmdet_multigrain.utils.files import load_json
 
 from .comparable import ComparisonError, check_comparable, write_equality
-from .packing import unpack
-from .plan import RESULTS, RUNS, Experiment, load_experiment, read_results
-
-Results = Mapping[tuple[str, int], Mapping[str, Any]]
-
-
-def paired(results: Results, variant: str, reference: str) -> list[int]:
-    """Replicates that both variants have, ascending."""
-    have = {
-        name: {number for known, number in results if known == name}
-        for name in (variant, reference)
-    }
-    return sorted(have[variant] & have[reference])
-
-
-def detections(results: Results, variant: str, replicates: list[int]) -> list[Detections]:
-    """What a variant detected, one for each replicate, for `evaluation.resample_ap`.
-
-    Image positions are those of the sorted image ids of the evaluation set, val.json.
-    """
-    return [unpack(results[variant, number]['detections']) for number in replicates]
+from .intervals import differences, interval_table, load_truth, plan_text
+from .plan import RESULTS, RUNS, Experiment, Results, load_experiment, paired, read_results
 
 
 def replicate_table(experiment: Experiment, results: Results) -> str:
@@ -50,8 +30,6 @@ def replicate_table(experiment: Experiment, results: Results) -> str:
         one, other = (results[name, number]['scores'][measure] for name in (variant, reference))
         differences.append(one - other)
         rows.append(f'| {number} | {other:.2f} | {one:.2f} | {one - other:+.2f} |')
-    if not rows:
-        raise ComparisonError(f'{experiment.name}: no replicate of {variant} and {reference} yet')
     spread = f' (SD {statistics.stdev(differences):.2f})' if len(rows) > 1 else ''
     return '\n'.join(
         [
@@ -100,27 +78,40 @@ def _mean(values: list[float | None]) -> str:
     return f'{statistics.fmean(known):.2f}' if known else '-'
 
 
-def render(experiment: Experiment, results: Results, folder: Path) -> str:
+def render(
+    experiment: Experiment, results: Results, folder: Path, *, source: Path | None = None
+) -> str:
     """The tables, in Markdown.
 
     Args:
         experiment: The experiment.
         results: Its results.
         folder: Of its result files.
+        source: The data set's folder, for intervals; default: none.
 
     Raises:
-        ComparisonError: The results may not be compared, or the primary pair has none.
+        ComparisonError: The results may not be compared, or not yet.
     """
     check_comparable(results.values(), folder)
-    planned = experiment.replicates
-    done = len(paired(results, experiment.primary['variant'], experiment.primary['reference']))
+    variant, reference = (experiment.primary[key] for key in ('variant', 'reference'))
+    replicates = paired(results, variant, reference)
+    if len(replicates) < experiment.replicates:
+        raise ComparisonError(
+            f'{experiment.name}: {len(replicates)} of {experiment.replicates} replicates of {variant} '
+            f'and {reference} are done; there is no look before all are'
+        )
+    intervals = []
+    if source is not None:
+        truth, taxonomy = load_truth(experiment, results, source)
+        found = differences(experiment, results, truth, taxonomy)
+        intervals = [interval_table(found, variant), plan_text(found[variant], replicates)]
     first = next(iter(results.values()))
     return '\n\n'.join(
         [
             f'**{" ".join(experiment.question.split())}**',
-            f'{done} of {planned} replicates.',
             replicate_table(experiment, results),
             variant_table(experiment, results),
+            *intervals,
             f'Commit {first["commit"][:12]}, {first["device"]}: {first["hardware"]}, one thread. '
             f'Scores are those of the packed detections (at most '
             f'{max(result["detections"]["dropped"] for result in results.values())} dropped in a run).',
@@ -133,6 +124,7 @@ def main() -> None:
     parser.add_argument('experiment', nargs='?', default='rbc12', help='name in the file of runs')
     parser.add_argument('--runs', type=Path, default=RUNS, help='file of runs')
     parser.add_argument('--results', type=Path, default=RESULTS, help='folder of results')
+    parser.add_argument('--data', type=Path, help="the data set's folder, for intervals")
     parser.add_argument(
         '--equal',
         type=Path,
@@ -152,7 +144,7 @@ def main() -> None:
         return
     if not results:
         raise ComparisonError(f'{folder}: no results')
-    print(render(experiment, results, folder))
+    print(render(experiment, results, folder, source=args.data))
 
 
 if __name__ == '__main__':

@@ -29,6 +29,10 @@ def test_equal_but_for_variant_and_replicate(pair, result_of, tmp_path):
     [
         (dict(digest='e' * 64), '2 different sources'),
         (dict(device='cuda'), 'results of all differ in device'),
+        (
+            dict(detections=dict(box_step=2, score_step=0.1, limits=[9])),
+            'results of classes differ in packing',
+        ),
         (dict(data=dict(train='other', val='val')), 'results of replicate 1 differ in data'),
     ],
 )

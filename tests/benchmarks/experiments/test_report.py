@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
 import pytest
 
 from benchmarks.experiments.comparable import ComparisonError, equal_digests
-from benchmarks.experiments.packing import pack
-from benchmarks.experiments.report import detections, paired, render
-from mmdet_multigrain.evaluation import Detections
+from benchmarks.experiments.report import render
 from tests.benchmarks.conftest import call
 
 
@@ -25,7 +22,6 @@ def results(result_of):
 
 def test_tables(experiment_of, results, tmp_path):
     text = render(experiment_of(), results, tmp_path)
-    assert '2 of 2 replicates.' in text
     assert '| 1 | 50.00 | 52.00 | +2.00 |\n| 2 | 41.00 | 47.00 | +6.00 |' in text
     assert '| mean | | | +4.00 (SD 2.83) |' in text
     assert '| wogroup | 2 | 45.50 | 60.00 | 30.00 | 70.00 | +0.00 |' in text
@@ -40,20 +36,11 @@ def test_refuses_what_may_not_be_compared(experiment_of, results, tmp_path):
         render(experiment_of(), results, tmp_path)
 
 
-def test_no_pair_yet(experiment_of, result_of, tmp_path):
-    with pytest.raises(ComparisonError, match='no replicate of wgroup and wogroup yet'):
-        render(experiment_of(), {('wgroup', 1): result_of('wgroup', 1)}, tmp_path)
-
-
-def test_detections_by_replicate(results):
-    one = Detections(np.array([1]), np.array([0]), np.array([[0, 0, 2.0, 2.0]]), np.array([0.5]))
-    for key in results:
-        results[key]['detections'] = pack(one, 2, [1], box_step=1, score_step=0.1)
-    replicates = paired(results, 'wgroup', 'wogroup')
-    assert replicates == [1, 2]
-    assert [found.images.tolist() for found in detections(results, 'wgroup', replicates)] == [
-        [1]
-    ] * 2
+def test_no_look_before_all_replicates_are_done(experiment_of, results, tmp_path):
+    del results['wogroup', 2]
+    message = 'small: 1 of 2 replicates of wgroup and wogroup are done; there is no look before'
+    with pytest.raises(ComparisonError, match=message):
+        render(experiment_of(), results, tmp_path)
 
 
 def test_command_prints_tables_or_records_equality(experiment_of, results, tmp_path):
