@@ -196,7 +196,7 @@ def test_the_pretrained_preset_feeds_the_backbone_what_it_knows(custom_data):
     assert cfg.model.data_preprocessor.bgr_to_rgb
     assert cfg.model.backbone.init_cfg.type == 'PackagedEfficientNetLite0'
     for pipeline in (cfg.train_pipeline, cfg.train_dataloader.dataset.pipeline):
-        assert pipeline[2].type == 'RandomResize' and pipeline[2].ratio_range == (0.8, 1.2)
+        assert pipeline[2].type == 'RandomResize' and pipeline[2].ratio_range == (0.75, 1.0)
         assert pipeline[3] == dict(type='RandomFlip', prob=0.5)
 
 
