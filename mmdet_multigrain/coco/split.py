@@ -1,0 +1,263 @@
+"""Split a COCO file into parts in which every class has its share, without tearing groups apart.
+
+Iterative stratification (Sechidis et al., ECML 2011) on groups of images: the rarest class is
+dealt out first, each group to the part that it fills least.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from mmdet_multigrain.utils.errors import AnnotationError, ConfigError
+from mmdet_multigrain.utils.messages import show
+from mmdet_multigrain.utils.progress import progress_bar
+
+from .columns import CocoColumns, first_rows
+
+GROUPINGS = 'folder, name:REGEX or field:KEY'
+# Two photos are near-duplicates if their thumbnails have the same gradients, but for a few, and
+# nearly the same gray values.
+THUMBNAIL = (9, 8)  # width, height
+MAX_BITS = 3  # of 64
+MAX_GRAY = 6.0  # mean difference, of 255
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which part each image belongs to.
+
+    Attributes:
+        coco: The columns of the file.
+        part_of: (images,) number of the part.
+        group_of: (images,) number of the group; a group is in one part.
+        counts: (parts, categories) boxes that training uses.
+    """
+
+    coco: CocoColumns
+    part_of: np.ndarray
+    group_of: np.ndarray
+    counts: np.ndarray
+
+    def content(self, parts: Iterable[int]) -> dict[str, Any]:
+        """The COCO file of these parts, entries in the order of the original."""
+        chosen = np.isin(self.part_of, list(parts))
+        return {
+            **self.coco.content,
+            'images': [
+                image for image, is_in in zip(self.coco.images, chosen, strict=True) if is_in
+            ],
+            'annotations': [
+                item
+                for item, row in zip(self.coco.annotations, self.coco.image_of, strict=True)
+                if row >= 0 and chosen[row]
+            ],
+        }
+
+
+def split(
+    coco: CocoColumns,
+    fractions: Sequence[float],
+    *,
+    group_of: np.ndarray | None = None,
+    seed: int = 0,
+) -> Split:
+    """Deal the images of a COCO file out to parts.
+
+    Args:
+        coco: The columns of the file.
+        fractions: Share of each part, of boxes of every class and of images.
+        group_of: (images,) number of each image's group. Default: each image is its own.
+        seed: Another seed gives another split.
+
+    Raises:
+        AnnotationError: There are fewer groups than parts, or two images have one id.
+    """
+    repeated = np.flatnonzero(first_rows(coco.images) != np.arange(len(coco.images)))
+    if len(repeated):
+        raise AnnotationError(
+            f'{coco.name_image(repeated[0])}: its id is that of another image; give each its own '
+            '(tools/check_dataset.py --fix)'
+        )
+    if group_of is None:
+        group_of = np.arange(len(coco.images))
+    num_groups = len(np.unique(group_of))
+    if num_groups < len(fractions):
+        raise AnnotationError(
+            f'{len(coco.images)} images in {num_groups} groups cannot make {len(fractions)} parts; '
+            'group less, or make fewer parts'
+        )
+    used = (coco.image_of >= 0) & (coco.category_of >= 0) & ~coco.crowd
+    used &= ~np.logical_or.reduce(list(coco.left_out().values()))
+    boxes = np.zeros((len(coco.images), len(coco.categories)), np.int64)
+    np.add.at(boxes, (coco.image_of[used], coco.category_of[used]), 1)
+    per_group = np.zeros((num_groups, len(coco.categories) + 1), np.int64)  # the last: images
+    np.add.at(per_group, group_of, np.hstack([boxes, np.ones((len(boxes), 1), np.int64)]))
+    part_of = stratify(per_group, np.asarray(fractions, float), np.random.default_rng(seed))[
+        group_of
+    ]
+    counts = np.stack([boxes[part_of == part].sum(0) for part in range(len(fractions))])
+    return Split(coco, part_of, group_of, counts)
+
+
+def stratify(counts: np.ndarray, fractions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The part of each group.
+
+    Args:
+        counts: (groups, labels) how often each label is in each group; each group has one at least.
+        fractions: (parts,) share of each part.
+        rng: Decides between equals.
+
+    Returns:
+        (groups,) number of the part.
+    """
+    num_parts = len(fractions)
+    wanted = fractions[:, None] / fractions.sum() * counts.sum(0)  # (parts, labels)
+    filled = np.zeros_like(wanted)
+    part_of = np.full(len(counts), -1)
+    for label in _rarest_first(counts):
+        groups = rng.permutation(np.flatnonzero((part_of < 0) & (counts[:, label] > 0)))
+        # Large groups first: the small ones can still level what they leave.
+        groups = groups[np.argsort(-counts[groups, label], kind='stable')]
+        for position, group in enumerate(groups):
+            missing = filled[:, label] == 0
+            left = len(groups) - position
+            # The last groups go to the parts that would otherwise get none.
+            candidates = np.flatnonzero(missing) if 0 < missing.sum() >= left else range(num_parts)
+            full = (filled[:, label] + counts[group, label]) / wanted[:, label]
+            keys = [
+                (full[part], filled[part, -1] / wanted[part, -1], rng.random())
+                for part in candidates
+            ]
+            part = candidates[min(range(len(keys)), key=keys.__getitem__)]
+            part_of[group] = part
+            filled[part] += counts[group]
+    return part_of
+
+
+def _rarest_first(counts: np.ndarray) -> np.ndarray:
+    """Labels by the number of groups that have them; the last label, images, comes last."""
+    return np.append(np.argsort((counts[:, :-1] > 0).sum(0), kind='stable'), counts.shape[1] - 1)
+
+
+def group_images(coco: CocoColumns, grouping: str | None) -> np.ndarray:
+    """(images,) number of the group of each image.
+
+    Args:
+        coco: The columns of the file.
+        grouping: `folder` of the file name; `name:REGEX`, what its first group (without one, the
+            whole of it) matches in the file name; `field:KEY` of the image; None: no groups.
+
+    Raises:
+        ConfigError: The grouping cannot be read.
+        AnnotationError: An image has no such thing.
+    """
+    if grouping is None:
+        return np.arange(len(coco.images))
+    kind, _, rest = grouping.partition(':')
+    if grouping != 'folder' and (kind not in ('name', 'field') or not rest):
+        raise ConfigError(f'--group-by {grouping}: not {GROUPINGS}')
+    pattern = None
+    if kind == 'name':
+        try:
+            pattern = re.compile(rest)
+        except re.error as error:
+            raise ConfigError(
+                f'--group-by {grouping}: not a regular expression ({error})'
+            ) from None
+    numbers: dict[Hashable, int] = {}
+    return np.array(
+        [
+            numbers.setdefault(_key(coco, row, kind, pattern, rest), len(numbers))
+            for row in range(len(coco.images))
+        ],
+        np.int64,
+    )
+
+
+def _key(
+    coco: CocoColumns, row: int, kind: str, pattern: re.Pattern | None, field: str
+) -> Hashable:
+    if kind == 'field':
+        value = coco.images[row].get(field)
+        if value is None:
+            raise AnnotationError(
+                f'{coco.name_image(row)}: has no {show(field)}; --group-by takes {GROUPINGS}'
+            )
+        return repr(value)
+    name = coco.file_name(row)
+    if name is None:
+        raise AnnotationError(f'{coco.name_image(row)}: has no file name to group it by')
+    if pattern is None:
+        return str(PurePosixPath(name.replace('\\', '/')).parent)
+    found = pattern.search(name)
+    if found is None:
+        raise AnnotationError(
+            f'{coco.name_image(row)}: {pattern.pattern!r} does not match its file name; '
+            f'--group-by takes {GROUPINGS}'
+        )
+    return found[1] if pattern.groups else found[0]
+
+
+def join_near_duplicates(
+    coco: CocoColumns, group_of: np.ndarray, folder: Path, *, progress: bool = False
+) -> np.ndarray:
+    """Join the groups of photos that look the same: copies, resized, re-encoded, burst shots.
+
+    Args:
+        coco: The columns of the file.
+        group_of: (images,) number of the group of each image.
+        folder: What file names are relative to.
+        progress: Show a progress bar.
+
+    Raises:
+        AnnotationError: A photo cannot be read.
+    """
+    rows = progress_bar(range(len(coco.images)), desc='comparing', unit='photo', show=progress)
+    thumbnails = np.stack([_thumbnail(coco, row, folder) for row in rows])
+    bits = thumbnails[:, :, 1:] > thumbnails[:, :, :-1]  # (images, 8, 8)
+    parent = np.arange(group_of.max() + 1)
+
+    def root(group: int) -> int:
+        while parent[group] != group:
+            parent[group] = parent[parent[group]]
+            group = parent[group]
+        return group
+
+    # Photos that differ in up to 3 of 64 bits agree in one of four quarters.
+    quarters = np.packbits(bits.reshape(len(bits), 4, 16), axis=2)
+    for number in range(4):
+        buckets: dict[bytes, list[int]] = {}
+        for row in range(len(bits)):
+            buckets.setdefault(quarters[row, number].tobytes(), []).append(row)
+        for bucket in buckets.values():
+            members = np.array(bucket)
+            for position, row in enumerate(bucket[:-1]):
+                others = members[position + 1 :]
+                near = (bits[others] != bits[row]).sum((1, 2)) <= MAX_BITS
+                gray = np.abs(thumbnails[others] - thumbnails[row]).mean((1, 2)) <= MAX_GRAY
+                for other in others[near & gray]:
+                    parent[root(group_of[other])] = root(group_of[row])
+    return np.unique([root(group) for group in group_of], return_inverse=True)[1]
+
+
+def _thumbnail(coco: CocoColumns, row: int, folder: Path) -> np.ndarray:
+    """(8, 9) gray values."""
+    from PIL import Image  # here, because it takes time to load
+
+    name = coco.file_name(row)
+    try:
+        with Image.open(folder / (name or '')) as photo:
+            photo.draft('L', (128, 128))  # JPEGs decode faster at a reduced size
+            small = photo.convert('L').resize(THUMBNAIL, Image.Resampling.BOX)
+    except (OSError, ValueError) as error:
+        raise AnnotationError(
+            f'{coco.name_image(row)}: cannot be read in {folder} ({type(error).__name__}); check '
+            '--images, or leave it out'
+        ) from None
+    return np.asarray(small, np.float32)
