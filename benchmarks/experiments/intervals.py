@@ -25,6 +25,7 @@ from .plan import Experiment, Results, Run, paired
 from .results import read_truth
 
 TARGET = 2.5  # points of AP that the primary comparison is to show
+PILOT = 6  # replicates that decide on the number of them
 
 
 def load_truth(
@@ -92,7 +93,7 @@ def differences(
         **dict(iou_thrs=[0.5]) if metric == 'AP50' else {},
     )
     draws = {key: 100 * one.mean(labels) for key, one in zip(keys, sampled, strict=True)}
-    images = len(np.unique(truth.images[np.isin(truth.labels, labels)]))
+    images = len(np.unique(truth.images[np.isin(truth.labels, labels) & ~truth.crowd]))
     return {
         name: difference_of_draws(
             *([draws[variant, n] for n in numbers] for variant in (reference, name)),
@@ -105,21 +106,28 @@ def differences(
 
 
 def interval_table(found: Mapping[str, Difference], primary: str) -> str:
-    """Differences with intervals, in Markdown; the p values of all but the primary by Holm."""
+    """Differences with intervals, in Markdown; the p values of all but the primary by Holm.
+
+    A difference over photos only has no p value: what replicates change is not known.
+    """
+    p_values = {name: one.p_value if one.over_seeds else np.nan for name, one in found.items()}
     secondary = [name for name in found if name != primary]
-    adjusted = dict(zip(secondary, holm([found[name].p_value for name in secondary]), strict=True))
-    rows = [
-        f'| {name} | {one.value:+.2f} | {one.low:+.2f} to {one.high:+.2f}'
-        f'{"" if one.over_seeds else " (over photos only)"} | '
-        f'{adjusted.get(name, one.p_value):.3f} | {one.detectable:.2f} |'
-        for name, one in found.items()
-    ]
-    head = '| variant | difference | 95% interval | p | detectable (80% power) |'
-    return '\n'.join([head, '|---|---|---|---|---|', *rows])
+    adjusted = holm([p_values[name] for name in secondary])
+    p_values |= dict(zip(secondary, adjusted, strict=True))
+    rows = []
+    for name, one in found.items():
+        over, p = '' if one.over_seeds else ' (over photos only)', p_values[name]
+        here = f'{one.on_these_photos().detectable:.2f}' if one.over_seeds else '-'
+        rows.append(
+            f'| {name} | {one.value:+.2f} | {one.low:+.2f} to {one.high:+.2f}{over} | '
+            f'{"-" if np.isnan(p) else f"{p:.3f}"} | {one.detectable:.2f} | {here} |'
+        )
+    head = '| variant | difference | 95% interval | p | detectable (80% power) | on these photos |'
+    return '\n'.join([head, '|---|---|---|---|---|---|', *rows])
 
 
 def plan_text(one: Difference, replicates: Sequence[int]) -> str:
-    """How many replicates the primary comparison needs, by the variances of those done."""
+    """How many replicates the primary comparison needs, by the variances of the pilot."""
     if not one.over_seeds:
         return 'Too few replicates to plan.'
     plan = plan_runs(

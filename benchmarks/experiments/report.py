@@ -17,7 +17,7 @@ from mmdet_multigrain.launch import run_tool
 from mmdet_multigrain.utils.files import load_json
 
 from .comparable import ComparisonError, check_comparable, write_equality
-from .intervals import differences, interval_table, load_truth, plan_text
+from .intervals import PILOT, differences, interval_table, load_truth, plan_text
 from .plan import RESULTS, RUNS, Experiment, Results, load_experiment, paired, read_results
 
 
@@ -104,7 +104,11 @@ def render(
     if source is not None:
         truth, taxonomy = load_truth(experiment, results, source)
         found = differences(experiment, results, truth, taxonomy)
-        intervals = [interval_table(found, variant), plan_text(found[variant], replicates)]
+        # Later replicates have no say in how many there are.
+        first_ones = {key: result for key, result in results.items() if key[1] <= PILOT}
+        pilot = differences(experiment, first_ones, truth, taxonomy)[variant]
+        plan = plan_text(pilot, [number for number in replicates if number <= PILOT])
+        intervals = [interval_table(found, variant), plan]
     first = next(iter(results.values()))
     return '\n\n'.join(
         [

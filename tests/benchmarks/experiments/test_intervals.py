@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 
+from benchmarks.experiments import report
 from benchmarks.experiments.comparable import ComparisonError
 from benchmarks.experiments.data import prepare
 from benchmarks.experiments.intervals import differences, interval_table, load_truth, plan_text
@@ -85,6 +86,15 @@ def test_table_adjusts_all_but_the_primary():
     p = [float(row.split('|')[4]) for row in rows]
     assert p[1] == pytest.approx(2 * p[0], abs=0.001) and p[2] > p[1]
     assert rows[0].startswith('| a | +3.00 | +0.74 to +5.26 |')
+    assert rows[0].split('|')[5:7] == [' 3.15 '] * 2  # detectable, also without V_b
+
+
+def test_over_photos_only_there_is_no_p_and_no_part_in_holms_rule():
+    of = {name: Difference(3.0, (Term(1.0, 9),), Term(0.0, 99), 100) for name in 'ab'}
+    of['c'] = Difference(9.0, (), Term(1.0, 99), 100)
+    rows = interval_table(of, 'a').splitlines()[2:]
+    assert rows[2].startswith('| c | +9.00 | +7.02 to +10.98 (over photos only) | - | ')
+    assert rows[0].split('|')[4] == rows[1].split('|')[4]
 
 
 def test_plan_by_the_rule():
@@ -101,3 +111,10 @@ def test_plan_by_the_rule():
 def test_report_with_data(experiment, results, source, tmp_path):
     text = render(experiment, results, tmp_path, source=source)
     assert '| random |' in text and '(over photos only)' in text and 'replicates show' in text
+
+
+def test_the_plan_uses_the_pilot_only(experiment, results, source, tmp_path, monkeypatch):
+    plan = render(experiment, results, tmp_path, source=source).split('s_d')[1].splitlines()[0]
+    monkeypatch.setattr(report, 'PILOT', 2)
+    text = render(experiment, results, tmp_path, source=source)
+    assert 'Too few replicates to plan.' in text and plan not in text
