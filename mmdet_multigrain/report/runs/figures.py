@@ -174,9 +174,8 @@ def _gain_panel(
         fill = style.tint(color, 0.3) if pale else color
         bar = {'color': fill, 'edgecolor': color, 'linewidth': 0.9, 'zorder': 2}
         axes.barh(place, 100 * gain.value, height=0.68, **bar)
-        if gain.too_few_boxes:
-            end = max(100 * gain.value, 0)
-            label(axes, TOO_FEW, (end, place), (4, 0), va='center', fontsize=7.5)
+        if gain.too_few_boxes:  # on the pale bar: next to a long one there is no room
+            label(axes, TOO_FEW, (0, place), (4, 0), va='center', fontsize=7.5, zorder=4)
         if whisker := _ends(gain):
             line = {'color': INK, 'linewidth': 1.1, 'marker': '|', 'markersize': 5, 'zorder': 4}
             axes.plot(whisker, [place, place], **line)
