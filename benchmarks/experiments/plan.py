@@ -157,13 +157,14 @@ def result_path(run: Run, results: Path) -> Path:
     return results / run.experiment / f'{run.name}.json'
 
 
-def read_results(name: str, results: Path) -> dict[tuple[str, int], dict[str, Any]]:
-    """All results of an experiment by variant and replicate."""
-    found = {}
-    for path in sorted((results / name).glob('*-[0-9]*.json')):
-        result = load_json(path)
-        found[result['variant'], result['replicate']] = result
-    return found
+def read_results(experiment: Experiment, results: Path) -> dict[tuple[str, int], dict[str, Any]]:
+    """The results of the planned runs that are done, by variant and replicate, in order."""
+    paths = {run: result_path(run, results) for run in experiment.runs()}
+    return {
+        (run.variant, run.replicate): load_json(path)
+        for run, path in paths.items()
+        if path.exists()
+    }
 
 
 def paired(results: Results, variant: str, reference: str) -> list[int]:

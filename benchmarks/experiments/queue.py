@@ -211,7 +211,7 @@ def run_queue(args: argparse.Namespace) -> None:
     experiment = load_experiment(args.experiment, args.runs)
     state = args.state / experiment.name
     with locked(f'queue.{experiment.name}'):
-        done = read_results(experiment.name, args.results)
+        done = read_results(experiment, args.results)
         commit = pin(state, done, args.commit)
         tree = checkout(commit, args.state / 'checkouts')
         folder = args.results / experiment.name
@@ -251,7 +251,7 @@ def run_queue(args: argparse.Namespace) -> None:
 
 def show_ledger(experiment: Experiment, args: argparse.Namespace) -> None:
     """Print what was and will be spent."""
-    done = read_results(experiment.name, args.results)
+    done = read_results(experiment, args.results)
     begun = minutes_begun(args.state / experiment.name) / 60
     print(ledger(experiment, done, jobs=args.jobs, begun=begun), flush=True)
 

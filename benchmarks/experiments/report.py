@@ -42,27 +42,13 @@ def replicate_table(experiment: Experiment, results: Results) -> str:
 
 
 def variant_table(experiment: Experiment, results: Results) -> str:
-    """Means of all variants over their replicates; differences over those shared."""
-    reference, measure = experiment.primary['reference'], experiment.primary['measure']
-    columns = list(dict.fromkeys([measure, 'AP50', 'AP', 'superclass AP50']))
-    lines = [
-        f'| variant | replicates | {" | ".join(columns)} | {measure} minus {reference} |',
-        '|---' * (len(columns) + 3) + '|',
-    ]
+    """Means of all variants over their replicates."""
+    columns = list(dict.fromkeys([experiment.primary['measure'], 'AP50', 'AP', 'superclass AP50']))
+    lines = [f'| variant | replicates | {" | ".join(columns)} |', '|---' * (len(columns) + 2) + '|']
     for variant in experiment.variants:
-        own = [result for (name, _), result in sorted(results.items()) if name == variant.name]
-        if not own:
-            continue
-        cells = [_mean([_score(result, column) for result in own]) for column in columns]
-        shared = paired(results, variant.name, reference)
-        pairs = [
-            (results[variant.name, number]['scores'].get(measure),
-             results[reference, number]['scores'][measure])
-            for number in shared
-        ]  # fmt: skip
-        known = [one - other for one, other in pairs if one is not None]
-        cells.append(f'{statistics.fmean(known):+.2f}' if known else '-')
-        lines.append(f'| {variant.name} | {len(own)} | {" | ".join(cells)} |')
+        if own := [result for (name, _), result in results.items() if name == variant.name]:
+            cells = [_mean([_score(result, column) for result in own]) for column in columns]
+            lines.append(f'| {variant.name} | {len(own)} | {" | ".join(cells)} |')
     return '\n'.join(lines)
 
 
@@ -137,7 +123,7 @@ def main() -> None:
     )
     args = parser.parse_args()
     experiment = load_experiment(args.experiment, args.runs)
-    results = read_results(experiment.name, args.results)
+    results = read_results(experiment, args.results)
     folder = args.results / experiment.name
     if args.equal:
         other = load_json(args.equal)

@@ -47,12 +47,14 @@ def test_ledger_counts_and_measures(experiment_of, result_of):
     assert lines[-1] == '10 runs; process-hours: 1.5 spent, 8.5 left (8.5 h with 1 at a time)'
 
 
-def test_results_are_found_by_their_content(result_of, tmp_path):
+def test_results_of_planned_runs_in_their_order(experiment_of, result_of, tmp_path):
     folder = tmp_path / 'small'
     folder.mkdir()
-    for name in ('wgroup-01.json', '.wgroup-02.json.7.tmp', 'notes.json'):
-        (folder / name).write_text(json.dumps(result_of('wgroup', 1)))
-    assert list(read_results('small', tmp_path)) == [('wgroup', 1)]
+    for name in ('stock-01', 'wgroup-02', 'wgroup-03', 'dropped-01', '.wgroup-01.json.7.tmp'):
+        (folder / f'{name}.json').write_text(json.dumps(dict(name=name)))
+    found = read_results(experiment_of(), tmp_path)
+    assert list(found) == [('wgroup', 2), ('stock', 1)]
+    assert found['wgroup', 2] == dict(name='wgroup-02')
 
 
 @pytest.mark.parametrize('name', yaml.safe_load(RUNS.read_text()))
