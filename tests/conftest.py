@@ -82,7 +82,10 @@ def nothing_is_left_behind() -> Iterator[None]:
 
 
 def _process_state() -> dict[str, object]:
+    import torch
+
     return dict(
+        float32_matmul_precision=torch.get_float32_matmul_precision(),
         logging_disabled_up_to=logging.root.manager.disable,
         working_folder=os.getcwd(),
         on_sigint=signal.getsignal(signal.SIGINT),

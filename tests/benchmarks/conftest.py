@@ -17,12 +17,13 @@ from tests.tools.conftest import Result, garment_data, one_thread  # noqa: F401 
 from tests.tools.conftest import start as start_command
 
 
-@pytest.fixture(autouse=True)
-def own_locks(tmp_path_factory, monkeypatch) -> Iterator[None]:
-    """Locks of runs in a folder of this test: the machine's own runs do not matter."""
-    monkeypatch.setenv('TMPDIR', str(tmp_path_factory.mktemp('locks')))
-    monkeypatch.setattr(tempfile, 'tempdir', None)
-    yield
+@pytest.fixture(scope='module', autouse=True)
+def own_locks(tmp_path_factory) -> Iterator[None]:
+    """Locks of runs in a folder of this module: the machine's own runs do not matter."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('TMPDIR', str(tmp_path_factory.mktemp('locks')))
+        patch.setattr(tempfile, 'tempdir', None)
+        yield
     tempfile.tempdir = None
 
 
