@@ -46,6 +46,8 @@ def main() -> None:
     )
     launch.set_work_dir(cfg, config_path=args.config, work_dir=args.work_dir)
     if args.amp:
+        if 'amp-bf16' in (name.replace('_', '-') for name in args.speed):
+            raise ConfigError('--amp and --speed amp-bf16 both set the precision; choose one')
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.loss_scale = 'dynamic'
     check_precision(cfg, '--amp' if args.amp else 'fp16 (AmpOptimWrapper)')

@@ -115,13 +115,15 @@ def test_another_seed_gives_other_losses_and_the_rate_can_be_scaled(
     other = train(config, tmp_path / 'run', garment_data, '--seed', 1, '--auto-scale-lr')
     assert other.status == 0 and other.losses != trained.screen.losses
     assert 'Learning rate 0.000125 after warm-up, for batches of 2 images' in other.out
-    assert 'scaled from the schedule for 8' in other.out
+    assert 'scaled from the schedule for 8 (the number of iterations is not scaled)' in other.out
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='a GPU can do it')
 def test_mixed_precision_needs_a_gpu(garment_data, config, tmp_path):
     line = train(config, tmp_path / 'run', garment_data, '--amp').error()
     assert '--amp needs a GPU' in line
+    both = train(config, tmp_path / 'run', garment_data, '--amp', '--speed', 'amp_bf16')
+    assert both.error().endswith('--amp and --speed amp-bf16 both set the precision; choose one')
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import sys
 from typing import Any
 
 import torch
 from mmdet.registry import HOOKS
+from mmengine.dist import all_gather_object, get_comm_device
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import distributed
@@ -21,21 +24,25 @@ class GracefulStopHook(Hook):
     """Stop a run at SIGTERM such that it can resume where it was.
 
     All processes stop after the same iteration, whichever of them got the signal: in each iteration
-    they exchange one number over gloo, on the CPU, and read the answer in the next. A validation is
-    finished first, and accumulated gradients are used.
+    they exchange one number over gloo, on the CPU, and read the answer in the next. Gloo needs host
+    names that can be resolved; where one cannot, the backend of the run takes its place. A
+    validation is finished first, and accumulated gradients are used.
     """
 
     priority = 'LOWEST'
 
     def __init__(self) -> None:
         self._group: Any = None
+        self._device: torch.device | str = 'cpu'
         self._answer: torch.Tensor | None = None
         self._pending: Any = None
 
     def before_train(self, runner: Runner) -> None:
         """Make the group in which the processes ask."""
         if runner.world_size > 1:
-            self._group = distributed.new_group(backend='gloo')
+            resolvable = all(all_gather_object(_is_resolvable(socket.gethostname())))
+            self._group = distributed.new_group(backend='gloo' if resolvable else None)
+            self._device = 'cpu' if resolvable else get_comm_device()
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
@@ -67,7 +74,7 @@ class GracefulStopHook(Hook):
     def _agree(self, wanted: bool) -> bool:
         """Whether any process wanted to stop one iteration ago; starts the request for this one."""
         agreed = self._wait()
-        self._answer = torch.tensor(int(wanted))
+        self._answer = torch.tensor(int(wanted), device=self._device)
         self._pending = distributed.all_reduce(
             self._answer, op=distributed.ReduceOp.MAX, group=self._group, async_op=True
         )
@@ -79,3 +86,14 @@ class GracefulStopHook(Hook):
         self._pending.wait()
         self._pending = None
         return bool(self._answer)
+
+
+def _is_resolvable(host: str) -> bool:
+    """Whether gloo finds an address for a host name, or is told the interface."""
+    if 'GLOO_SOCKET_IFNAME' in os.environ:
+        return True
+    try:
+        socket.getaddrinfo(host, None)
+    except OSError:
+        return False
+    return True

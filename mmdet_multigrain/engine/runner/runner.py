@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -74,6 +75,9 @@ class MultigrainRunner(Runner):
 
     def setup_env(self, env_cfg: dict) -> None:
         """Set up the environment as MMEngine does, and compare the processes."""
+        if self._launcher == 'mpi':  # tools set LOCAL_RANK to their argument, which is 0 there
+            local_rank = os.environ.get('OMPI_COMM_WORLD_LOCAL_RANK', '0')
+            os.environ['LOCAL_RANK'] = local_rank
         if self.distributed and not is_distributed() and get_device() == 'cpu':
             # MMEngine would choose a CUDA device for each process.
             if self.launcher != 'pytorch':

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmdet.registry import MODELS
@@ -86,6 +87,7 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
             )
         super().__init__(
             taxonomy=taxonomy,
+            grouped=grouped,
             loss_cls={'taxonomy': taxonomy, 'coarse_width': coarse_width, **loss_cls},
             init_cfg=init_cfg,
             **kwargs,
@@ -115,6 +117,17 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
                 dict(type='Normal', std=0.01, override=dict(name='coarse_fc_cls')),
                 dict(type='Normal', std=0.001, override=dict(name='coarse_fc_reg')),
             ]
+
+    def training_facts(self) -> dict[str, Any]:
+        """The supervision of each level, as plain values for checkpoints."""
+        return dict(
+            grouped=self.grouped,
+            coarse_width=self.loss_cls.coarse_width,
+            level_weights=list(self.loss_cls.level_weights),
+            reg_weights=list(self.reg_weights),
+            fine_loss=type(self.loss_cls.fine_loss).__name__,
+            taxonomy=self.taxonomy.to_dict(),
+        )
 
     def _coarse_reg_channels(self, cls_channels: int) -> int:
         size = self.bbox_coder.encode_size
@@ -163,7 +176,8 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
     ) -> dict[str, Tensor]:
         """Classification losses of all levels, regression losses of those with a weight.
 
-        Args and shapes are those of `BBoxHead.loss`, with the scores and deltas of `forward`.
+        Args and shapes are those of `BBoxHead.loss`, with the scores and deltas of `forward`. In
+        evaluation mode, these and the losses are those of the fine level alone.
 
         Returns:
             dict[str, Tensor]: Keys of HierarchicalCrossEntropyLoss (losses and accuracies),
@@ -180,9 +194,11 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
             reduction_override=reduction_override,
         )
         losses['loss_bbox'] = self.reg_weights[-1] * losses['loss_bbox']
-        widths = [fc.out_features for fc in self.coarse_fc_reg.values()]
+        # In evaluation mode there are no deltas but the fine ones.
+        levels = self.coarse_fc_reg if bbox_pred.size(1) > self._reg_channels else {}
+        widths = [fc.out_features for fc in levels.values()]
         coarse_deltas = bbox_pred[:, self._reg_channels :].split(widths, dim=1)
-        for level, deltas in zip(map(int, self.coarse_fc_reg), coarse_deltas, strict=True):
+        for level, deltas in zip(map(int, levels), coarse_deltas, strict=True):
             name = self.loss_cls.level_name(level)
             losses[f'loss_bbox_{name}'] = self.reg_weights[level] * self.loss_bbox(
                 self._deltas_of_true_group(level, deltas, rois, labels),

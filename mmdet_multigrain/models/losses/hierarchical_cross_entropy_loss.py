@@ -49,7 +49,8 @@ class HierarchicalCrossEntropyLoss(nn.Module):
         coarse_width (str): Outputs of a coarser level, without background. 'classes': as many as
             there are fine classes, as the paper does; outputs beyond the number of groups never
             become a target. 'groups': one per group. Defaults to 'classes'.
-        fine_loss (dict): Loss of the finest level. Its class may bring its own channels,
+        fine_loss (dict): Loss of the finest level, on softmax: FocalLoss and others on a sigmoid
+            for each class are refused. Its class may bring its own channels,
             activation and accuracy, as SeesawLoss does; `num_classes` is filled in where it
             takes one. Defaults to dict(type='CrossEntropyLoss').
 
@@ -131,7 +132,12 @@ class HierarchicalCrossEntropyLoss(nn.Module):
         return sum(self.level_channels)
 
     def split(self, cls_score: Tensor) -> tuple[Tensor, ...]:
-        """Split scores (N, C) into one tensor per level, ordered coarse to fine."""
+        """Split scores (N, C) into one tensor per level, ordered coarse to fine.
+
+        Scores of the fine level alone, as heads give in evaluation mode, are one tensor.
+        """
+        if cls_score.size(1) == self.level_channels[-1]:
+            return (cls_score,)
         fine, *coarse = cls_score.split((self.level_channels[-1], *self.level_channels[:-1]), dim=1)
         return (*coarse, fine)
 
@@ -167,7 +173,8 @@ class HierarchicalCrossEntropyLoss(nn.Module):
         """Compute the loss of every level, each already multiplied by its weight.
 
         Args:
-            cls_score (Tensor): Scores of all levels, shape (N, C); N may be 0.
+            cls_score (Tensor): Scores of all levels, shape (N, C), or of the fine level alone,
+                which then has the only loss; N may be 0.
             labels (Tensor): Fine labels, shape (N, ), 0..K-1 and K for background.
             label_weights (Tensor, optional): Weight per RoI, shape (N, ).
             avg_factor (float, optional): What the sum over RoIs is divided by.
@@ -205,9 +212,13 @@ class HierarchicalCrossEntropyLoss(nn.Module):
 def _build_fine_loss(config: dict, num_classes: int) -> nn.Module:
     """Build the loss of the finest level; its number of classes is the taxonomy's."""
     config = dict(config)
-    if config.get('use_sigmoid', False):
-        raise ConfigError('fine_loss: use_sigmoid=True is not supported, the levels use softmax')
     loss_class = MODELS.get(config['type'])
     if loss_class is not None and 'num_classes' in inspect.signature(loss_class).parameters:
         config.setdefault('num_classes', num_classes)
-    return MODELS.build(config)
+    loss = MODELS.build(config)
+    if getattr(loss, 'use_sigmoid', False):
+        raise ConfigError(
+            f'fine_loss of type {config["type"]} uses a sigmoid for each class (use_sigmoid=True), '
+            'but the levels predict with softmax; use CrossEntropyLoss or SeesawLoss'
+        )
+    return loss

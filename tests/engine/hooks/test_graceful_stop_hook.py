@@ -9,6 +9,7 @@ import torch
 from torch import distributed
 
 from mmdet_multigrain.engine.hooks import GracefulStopHook
+from mmdet_multigrain.engine.hooks import graceful_stop_hook as module
 
 
 class Peers:
@@ -78,3 +79,28 @@ def test_a_runner_of_mmengine_has_no_request():
     hook = GracefulStopHook()
     hook.after_train_iter(SimpleNamespace(iter=0), 0)
     assert torch.is_tensor(hook._answer) is False
+
+
+@pytest.mark.parametrize(
+    ('resolvable', 'interface', 'expected'),
+    [
+        ([True, True], None, ('gloo', 'cpu')),
+        ([False, True], None, (None, 'cuda:1')),
+        ([False, True], 'eth0', ('gloo', 'cpu')),
+    ],
+)
+def test_hosts_that_gloo_cannot_resolve(monkeypatch, resolvable, interface, expected):
+    def getaddrinfo(host, port):
+        if not resolvable[0]:
+            raise OSError
+
+    groups = []
+    monkeypatch.setattr(module.socket, 'getaddrinfo', getaddrinfo)
+    monkeypatch.setattr(module, 'all_gather_object', lambda own: [own, resolvable[1]])
+    monkeypatch.setattr(module, 'get_comm_device', lambda: 'cuda:1')
+    monkeypatch.setattr(distributed, 'new_group', lambda backend: groups.append(backend))
+    if interface:
+        monkeypatch.setenv('GLOO_SOCKET_IFNAME', interface)
+    hook = GracefulStopHook()
+    hook.before_train(SimpleNamespace(world_size=2))
+    assert (groups[0], hook._device) == expected

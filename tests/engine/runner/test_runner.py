@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -51,6 +52,15 @@ def test_process_group(groups, monkeypatch, device, launcher, expected):
     runner = unbuilt(_launcher=launcher, _distributed=launcher != 'none')
     runner.setup_env({})
     assert groups == expected
+
+
+@pytest.mark.parametrize(('launcher', 'rank'), [('mpi', '3'), ('pytorch', '0')])
+def test_processes_of_mpi_know_their_device(groups, monkeypatch, launcher, rank):
+    monkeypatch.setattr(module, 'get_device', lambda: 'cuda')
+    monkeypatch.setenv('LOCAL_RANK', '0')  # as tools set it
+    monkeypatch.setenv('OMPI_COMM_WORLD_LOCAL_RANK', '3')
+    unbuilt(_launcher=launcher, _distributed=True).setup_env({})
+    assert os.environ['LOCAL_RANK'] == rank
 
 
 @pytest.mark.parametrize('launcher', ['slurm', 'mpi'])

@@ -371,3 +371,15 @@ def test_one_group_only_where_it_is_allowed(garments):
     assert head.taxonomy.classes == garments.classes
     assert head.loss_cls.group_of_label[0][:-1].tolist() == [0] * 5
     losses_of(head, *make_batch(5))
+
+
+@pytest.mark.parametrize('reg_weights', [(0, 1), (1, 1)])
+def test_validation_loss_is_that_of_the_fine_level(reg_weights, garments):
+    head = make_head(garments, reg_weights=reg_weights)
+    features, batch = make_batch(5)
+    expected, found = losses_of(head, features, batch), losses_of(head.eval(), features, batch)
+    assert {*found} == {'loss_cls_fine', 'acc_fine', 'loss_bbox'} < {*expected}
+    for key, value in found.items():
+        torch.testing.assert_close(value, expected[key])
+    empty = {key: value[:0] for key, value in batch.items()}
+    assert total(losses_of(head, features[:0], empty)) == 0

@@ -231,6 +231,8 @@ def test_builds_from_the_registry_with_a_built_in_name():
         (dict(level_weights=(1.0, -1.0)), 'one weight >= 0'),
         (dict(coarse_width='narrow'), "'classes', 'groups'"),
         (dict(fine_loss=dict(type='CrossEntropyLoss', use_sigmoid=True)), 'use_sigmoid'),
+        (dict(fine_loss=dict(type='FocalLoss')), 'FocalLoss uses a sigmoid for each class'),
+        (dict(fine_loss=dict(type='EQLV2Loss')), 'EQLV2Loss uses a sigmoid for each class'),
     ],
 )
 def test_wrong_arguments_say_what_is_wrong(arguments, message, garments):
