@@ -125,7 +125,7 @@ def test_variants_differ_in_their_box_head_only(family, custom_data):
 @pytest.mark.parametrize('variant', VARIANTS)
 def test_data_sets_differ_in_data_and_taxonomy_only(variant):
     keys = differing_keys(load(f'{variant}_r101_fpn_df2'), load(f'{variant}_r101_fpn_oiv4c'))
-    allowed = ('data_root', 'images', 'val_images', 'taxonomy.', 'resolved.')
+    allowed = ('data_root', 'images', 'val_images', 'taxonomy.', 'eval_taxonomy.', 'resolved.')
     head = 'model.roi_head.bbox_head.'
     names = ('type', 'data_root', 'data_prefix.img', 'ann_file', 'train_ann_file')
     assert all(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import io
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,12 @@ from mmdet_multigrain.engine.checkpoint.read import (
     read_checkpoint,
     state_dict_of,
     trained_on,
+)
+from mmdet_multigrain.engine.checkpoint.training_record import (
+    NO_RECORD,
+    is_missed,
+    other_training,
+    recorded,
 )
 from mmdet_multigrain.engine.hooks.preflight_hook import check_heads
 from mmdet_multigrain.engine.runner.resolver import resolve
@@ -99,9 +106,12 @@ class Detector:
         resolve(self.cfg, checkpoint_meta=content.get('meta') or {})
         # Building a model changes its config.
         self.model: nn.Module = revert_sync_batchnorm(MODELS.build(copy.deepcopy(self.cfg.model)))
-        fit = keep_what_fits(self.model, content)
-        if fit.problem is not None:
-            raise misfit(checkpoint, 'predict', fit.problem)
+        record = recorded(content)
+        problem = keep_what_fits(self.model, content).problem or other_training(record, self.model)
+        if problem is not None:
+            raise misfit(checkpoint, 'predict', problem)
+        if is_missed(self.model, record):
+            print(f'{checkpoint}: {NO_RECORD}', file=sys.stderr)
         metainfo = trained_on(content)
         if 'classes' not in metainfo:
             raise CheckpointError(f'{checkpoint}: does not say which classes it was trained on')

@@ -19,6 +19,7 @@ from mmdet_multigrain.utils.files import load_json, write_whole
 from mmdet_multigrain.utils.messages import show
 
 from .functional.summary import Bucket, ClassScore, EvaluationSummary, LevelScore
+from .training_record import TrainingRecord
 
 SCHEMA_VERSION = 3
 MAX_BYTES = 256 << 20  # a hundred times what some thousand classes need
@@ -38,6 +39,8 @@ class RunRecord:
         image_folder: Where the images are.
         git_revision: Of this package, where it is a checkout; ends with "+" if files were changed.
         versions: Of Python and the packages that matter, by name.
+        trained_as: What the model was trained as, from the checkpoint. The taxonomy in it is that
+            of the head; `Result.taxonomy` is the one evaluated with.
     """
 
     config: str | None = None
@@ -48,6 +51,7 @@ class RunRecord:
     image_folder: str | None = None
     git_revision: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    trained_as: TrainingRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -174,16 +178,25 @@ def _run_from_dict(content: Mapping[str, Any]) -> RunRecord:
     kinds = {
         entry.name: int if entry.name in ('iteration', 'seed') else str
         for entry in fields(RunRecord)
-        if entry.name != 'versions'
+        if entry.name not in ('versions', 'trained_as')
     }
-    unknown = content.keys() - kinds.keys() - {'versions'}
+    unknown = content.keys() - kinds.keys() - {'versions', 'trained_as'}
     if unknown:
         raise EvaluationError(f'run has the unknown entry {show(min(unknown))}')
     versions = _get({'versions': {}, **content}, 'versions', dict)
     return RunRecord(
         **{key: _get(content, key, kinds[key], or_none=True) for key in content.keys() & kinds},
         versions={key: _get(versions, key, str) for key in versions},
+        trained_as=_training_record({'trained_as': None, **content}),
     )
+
+
+def _training_record(content: Mapping[str, Any]) -> TrainingRecord | None:
+    record = _get(content, 'trained_as', dict, or_none=True)
+    for name, facts in (record or {}).items():
+        if 'taxonomy' in _get(record, name, dict):
+            Taxonomy.from_mapping(_get(facts, 'taxonomy', dict), name, allow_one_group=True)
+    return record
 
 
 def _level_to_dict(level: LevelScore) -> dict[str, Any]:

@@ -49,7 +49,12 @@ def result():
         taxonomy=TAXONOMY,
         ann_file='val.json',
         detections_file='result.bbox.json',
-        run=RunRecord(config='a.py', seed=3, versions={'python': '3.11.7'}),
+        run=RunRecord(
+            config='a.py',
+            seed=3,
+            versions={'python': '3.11.7'},
+            trained_as={'head': {'grouped': True}},
+        ),
     )
 
 
@@ -138,6 +143,7 @@ WRONG = {
     ('run', 'seed'): ['1', 1.5, -1],
     ('run', 'config'): [1, {}],
     ('run', 'versions'): [None, ['torch']],
+    ('run', 'trained_as'): [[], 1, {'head': 1}, {'head': {'taxonomy': 'deepfashion2'}}],
     ('run', 'versions', 'python'): [None, 3.11],
     ('coco',): [None, []],
     ('coco', 'AP'): ['0.5', -0.1, 1.5, 1e308, True, [0.5]],

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+import torch
 from mmdet.apis import inference_detector, init_detector
 
 from mmdet_multigrain.launch import add_cfg_options, load_config, quiet_imports
@@ -155,6 +156,21 @@ def test_an_earlier_call_is_not_predicted_on(garment_data, config, trained, tmp_
         assert result.status == 0 and '1 images' in result.out
     line = predict(folder / 'pictures', config, trained.checkpoint, folder).error()
     assert 'pictures would replace the images' in line
+
+
+def test_what_a_checkpoint_was_trained_as(garment_data, config, trained, tmp_path):
+    image = next((garment_data / 'validation' / 'image').iterdir())
+    without_groups = config.with_name(config.name.replace('wgroup', 'wogroup'))
+    line = predict(
+        image, without_groups, trained.checkpoint, tmp_path, '--cfg-options', *MODEL
+    ).error()
+    assert 'cannot predict with this config: roi_head.bbox_head.grouped is True in the' in line
+    checkpoint = torch.load(trained.checkpoint, weights_only=False)
+    del checkpoint['meta']['trained_as']
+    torch.save(checkpoint, tmp_path / 'old.pth')
+    result = predict(image, without_groups, tmp_path / 'old.pth', tmp_path, '--cfg-options', *MODEL)
+    assert result.status == 0
+    assert (result.out + result.err).count('old.pth: does not say how it was trained') == 1
 
 
 def test_wrong_input_is_answered_in_one_line(garment_data, config, trained, tmp_path):

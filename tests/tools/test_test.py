@@ -8,8 +8,10 @@ from pathlib import Path
 
 import cv2
 import pytest
+import yaml
 
 from mmdet_multigrain.evaluation import read_result
+from mmdet_multigrain.taxonomy import Taxonomy
 
 from .conftest import NUM_VAL, call, options
 
@@ -67,9 +69,12 @@ def test_augmentation_changes_the_detections(tested, trained, garment_data, conf
     result = run_test(config, trained.checkpoint, tmp_path / 'run', garment_data, '--tta')
     assert result.status == 0, result.err
     numbers = json.loads((tmp_path / 'run' / 'result.json').read_bytes())
-    plain = json.loads(tested.result.read_bytes())
     assert numbers['num_images'] == NUM_VAL
-    assert numbers['num_detections'] != plain['num_detections'] or numbers['coco'] != plain['coco']
+    boxes, plain_boxes = (
+        json.loads((file.parent / json.loads(file.read_bytes())['detections_file']).read_bytes())
+        for file in (tmp_path / 'run' / 'result.json', tested.result)
+    )
+    assert boxes != plain_boxes and boxes[0].keys() == plain_boxes[0].keys()
 
 
 def refused(config, checkpoint, tmp_path, data, more=()):
@@ -85,6 +90,27 @@ def test_a_checkpoint_of_other_classes(trained, garment_data, config, tmp_path):
     assert f'{trained.checkpoint}: cannot test with this config' in line
     assert '(14, 32) in the checkpoint but (41, 32) in the model' in line
     assert 'trained on 13 classes: short sleeve top' in line
+
+
+def test_a_checkpoint_of_another_variant(trained, garment_data, config, tmp_path):
+    without_groups = config.with_name(config.name.replace('wgroup', 'wogroup'))
+    line = refused(without_groups, trained.checkpoint, tmp_path, garment_data)
+    assert f'{trained.checkpoint}: cannot test with this config' in line
+    assert 'bbox_head.grouped is True in the checkpoint but False in the config' in line
+
+
+def test_another_taxonomy_to_evaluate_with(tested, trained, garment_data, config, tmp_path):
+    taxonomy = tmp_path / 'halves.yaml'
+    classes = Taxonomy.load('deepfashion2').classes
+    taxonomy.write_text(yaml.safe_dump({'groups': {'a': [*classes[:6]], 'b': [*classes[6:]]}}))
+    more = [f'eval_taxonomy={taxonomy}']
+    assert run_test(config, trained.checkpoint, tmp_path, garment_data, more=more).status == 0
+    ours, plain = read_result(tmp_path / 'result.json'), read_result(tested.result)
+    assert ours.taxonomy.group_names(0) == ('a', 'b')
+    assert ours.summary.fine.coco == pytest.approx(plain.summary.fine.coco, nan_ok=True)
+    trained_as = ours.run.trained_as['roi_head.bbox_head']
+    assert Taxonomy.load(trained_as['taxonomy']) == plain.taxonomy
+    assert trained_as == plain.run.trained_as['roi_head.bbox_head']
 
 
 def test_a_missing_checkpoint(trained, garment_data, config, tmp_path):

@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
+from mmdet_multigrain.evaluation.training_record import group_difference
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import CheckpointError, UntrustedCheckpointError
 
@@ -154,19 +155,8 @@ def other_groups(trained_on: Mapping[str, Any], metainfo: Mapping[str, Any]) -> 
     """
     if 'taxonomy' not in trained_on or 'taxonomy' not in metainfo:
         return None
-    there, here = (Taxonomy.load(data['taxonomy']) for data in (trained_on, metainfo))
-    if there.num_levels != here.num_levels:
-        return f'{there.num_levels} levels in the checkpoint but {here.num_levels} in the data'
-    for level in range(here.num_levels - 1):
-        pairs = zip(there.group_index(level), here.group_index(level), strict=True)
-        for label, (old, new) in enumerate(pairs):
-            if old != new:
-                return (
-                    f'{here.classes[label]!r} is in group {old} ({there.group_names(level)[old]!r})'
-                    f' in the checkpoint but in {new} ({here.group_names(level)[new]!r}) in the '
-                    'data'
-                )
-    return None
+    taxonomies = (Taxonomy.load(data['taxonomy']) for data in (trained_on, metainfo))
+    return group_difference(*taxonomies, places='{there} in the checkpoint but {here} in the data')
 
 
 def misfit(path: object, purpose: str, problem: str) -> CheckpointError:

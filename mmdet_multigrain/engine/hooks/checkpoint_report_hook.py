@@ -10,6 +10,7 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
+from torch import nn
 
 from mmdet_multigrain.utils.errors import CheckpointError
 
@@ -20,6 +21,13 @@ from ..checkpoint.read import (
     other_classes,
     other_groups,
     trained_on,
+)
+from ..checkpoint.training_record import (
+    NO_RECORD,
+    is_missed,
+    keep_record,
+    other_training,
+    recorded,
 )
 from ..data_access import inner_datasets
 
@@ -35,8 +43,10 @@ class CheckpointReportHook(Hook):
 
     Starting from another detector (`load_from`) may leave tensors out: those of other shape are
     skipped, not loaded. Testing and resuming must not: every tensor of the model has to come from
-    the checkpoint, and its classes have to be those of the data, label by label. To train on,
-    they have to be in the same groups, too.
+    the checkpoint, and its classes have to be those of the data, label by label. The model has to
+    be what the checkpoint was trained as (`engine.checkpoint.training_record`), which the hook
+    writes into those that are saved. To train on, the data has to group the classes as
+    before; a test may group them in another way.
 
     Raises:
         CheckpointError: When resuming, or before testing or validating alone, if that is not so.
@@ -47,13 +57,12 @@ class CheckpointReportHook(Hook):
     def __init__(self) -> None:
         self._problem: str | None = None
         self._trained_on: Mapping[str, Any] = {}
+        self._has_no_record = False
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Drop what does not fit from the checkpoint and log what is left."""
         check_mapping(runner._load_from, checkpoint)
-        model = runner.model
-        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-            model = model.module
+        model = _bare(runner.model)
         fit = keep_what_fits(model, checkpoint)
         lines = [
             f'Checkpoint gives {len(fit.loaded)} of the {len(fit.loaded) + len(fit.new)} tensors '
@@ -64,7 +73,9 @@ class CheckpointReportHook(Hook):
         if fit.skipped:
             lines.append(f'  skipped, of other shape or unknown: {_by_module(fit.skipped)}')
         runner.logger.info('\n'.join(lines))
-        self._problem = fit.problem
+        record = recorded(checkpoint)
+        self._problem = fit.problem or other_training(record, model)
+        self._has_no_record = is_missed(model, record)
         self._trained_on = trained_on(checkpoint)
         if runner._resume:  # now: MMEngine continues with the optimizer, whose error says less
             self._check(runner, 'resume', runner.train_dataloader.dataset)
@@ -75,6 +86,10 @@ class CheckpointReportHook(Hook):
                     'checkpoint that training saved (not the best), or start from its weights '
                     '(load_from)'
                 )
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Write what the model is trained as."""
+        keep_record(_bare(runner.model), checkpoint)
 
     def before_train(self, runner: Runner) -> None:
         """Forget the checkpoint: from here on the model is what training makes of it."""
@@ -95,6 +110,15 @@ class CheckpointReportHook(Hook):
                 problem = other_groups(self._trained_on, part.metainfo)
             if problem is not None:
                 raise misfit(runner._load_from, purpose, problem)
+        if self._has_no_record:
+            runner.logger.warning(f'{runner._load_from}: {NO_RECORD}')
+            self._has_no_record = False
+
+
+def _bare(model: nn.Module) -> nn.Module:
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    return model
 
 
 def _by_module(names: Iterable[str]) -> str:

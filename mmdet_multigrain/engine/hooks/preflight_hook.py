@@ -23,7 +23,8 @@ class PreflightHook(Hook):
     """Compare heads and data sets; print the class table and the effective learning rate.
 
     The number of classes, their names and order, and their superclasses must agree between every
-    RoI head and every data set, else the run stops before its first iteration.
+    RoI head and the training data, else the run stops before its first iteration. Data to evaluate
+    on must have the same classes; their superclasses may be others.
 
     Raises:
         ConfigError: They do not agree.
@@ -34,7 +35,7 @@ class PreflightHook(Hook):
         dataset = runner.train_dataloader.dataset
         check_data(runner.model, dataset)
         if runner.val_loop is not None:
-            check_data(runner.model, runner.val_dataloader.dataset)
+            check_data(runner.model, runner.val_dataloader.dataset, with_groups=False)
         parts = list(inner_datasets(dataset))
         if 'taxonomy' in parts[0].metainfo:
             taxonomy = Taxonomy.load(parts[0].metainfo['taxonomy'])
@@ -46,17 +47,26 @@ class PreflightHook(Hook):
 
     def before_test(self, runner: Runner) -> None:
         """Check the test data."""
-        check_data(runner.model, runner.test_dataloader.dataset)
+        check_data(runner.model, runner.test_dataloader.dataset, with_groups=False)
 
 
-def check_data(model: nn.Module, dataset: Any) -> None:
+def check_data(model: nn.Module, dataset: Any, *, with_groups: bool = True) -> None:
     """Check the heads against a data set, or against each one that a wrapper holds."""
     for part in inner_datasets(dataset):
-        check_heads(model, part.metainfo, source=_source(part))
+        check_heads(model, part.metainfo, source=_source(part), with_groups=with_groups)
 
 
-def check_heads(model: nn.Module, metainfo: dict[str, Any], *, source: str) -> None:
-    """Raise a one-line ConfigError if a RoI head of `model` does not fit the data's classes."""
+def check_heads(
+    model: nn.Module, metainfo: dict[str, Any], *, source: str, with_groups: bool = True
+) -> None:
+    """Raise a one-line ConfigError if a RoI head of `model` does not fit the data's classes.
+
+    Args:
+        model: The model.
+        metainfo: The data set's.
+        source: Where it is from.
+        with_groups: Whether the superclasses must agree, too.
+    """
     model = model.module if is_model_wrapper(model) else model
     classes = tuple(metainfo['classes'])
     taxonomy = metainfo.get('taxonomy')
@@ -82,7 +92,7 @@ def check_heads(model: nn.Module, metainfo: dict[str, Any], *, source: str) -> N
                     'give both the same taxonomy'
                 )
         one_group = own.num_levels > 1 and own.num_groups(0) == 1  # by allow_one_group, a control
-        if taxonomy is None or own.is_ungrouped or one_group:
+        if taxonomy is None or own.is_ungrouped or one_group or not with_groups:
             continue
         if own.num_levels != taxonomy.num_levels:
             raise ConfigError(
@@ -142,7 +152,7 @@ def learning_rate_line(runner: Runner) -> str:
     scaling = runner.cfg.get('auto_scale_lr') or {}
     base = scaling.get('base_batch_size', batch)
     if scaling.get('enable'):
-        line += f'; scaled from the schedule for {base}'
+        line += f'; scaled from the schedule for {base} (the number of iterations is not scaled)'
         scaled = rate * steps  # MMEngine scales by the images of a step, without accumulation
     else:
         scaled = rate if batch == base else rate * batch / base

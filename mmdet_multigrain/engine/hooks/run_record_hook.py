@@ -14,7 +14,9 @@ from mmengine.runner import Runner
 import mmdet_multigrain
 from mmdet_multigrain.evaluation import RunRecord
 from mmdet_multigrain.evaluation.metrics.multi_grained_coco_metric import MultiGrainedCocoMetric
+from mmdet_multigrain.evaluation.training_record import TrainingRecord
 
+from ..checkpoint.training_record import recorded
 from ..data_access import inner_datasets
 from ..fingerprints import versions
 
@@ -33,11 +35,13 @@ class RunRecordHook(Hook):
     def __init__(self, *, config: str | None = None, command: str | None = None) -> None:
         self.config, self.command = config, command
         self._meta: Mapping[str, Any] = {}
+        self._trained_as: TrainingRecord | None = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Keep the checkpoint's record of its training."""
         meta = checkpoint.get('meta')
         self._meta = meta if isinstance(meta, Mapping) else {}
+        self._trained_as = recorded(checkpoint)
 
     def before_test(self, runner: Runner) -> None:
         """Hand the record over."""
@@ -52,6 +56,7 @@ class RunRecordHook(Hook):
             image_folder=prefix.get('img'),
             git_revision=git_revision(Path(mmdet_multigrain.__file__).parent),
             versions=versions(),
+            trained_as=self._trained_as,
         )
         for metric in runner.test_evaluator.metrics:
             if isinstance(metric, MultiGrainedCocoMetric):

@@ -34,7 +34,7 @@ _DATA_KEYS = {
     'images': ('MULTIGRAIN_IMAGES', 'photos/'),
     'val_images': ('MULTIGRAIN_VAL_IMAGES', None),
 }
-_SAME_AS = {'test_ann': 'val_ann', 'val_images': 'images'}
+_SAME_AS = {'test_ann': 'val_ann', 'val_images': 'images', 'eval_taxonomy': 'taxonomy'}
 # The entries that each key fills in: a place, and the entry of each dict there.
 TABLE = {
     'data_root': (
@@ -53,11 +53,10 @@ TABLE = {
     'val_images': (('val_dataloader', 'data_prefix.img'), ('test_dataloader', 'data_prefix.img')),
     'taxonomy': (
         ('train_dataloader', 'taxonomy'),
-        ('val_dataloader', 'taxonomy'),
-        ('test_dataloader', 'taxonomy'),
         ('heads', 'taxonomy'),
         ('model', 'num_classes'),
     ),
+    'eval_taxonomy': (('val_dataloader', 'taxonomy'), ('test_dataloader', 'taxonomy')),
     'empty_photos': (('train_dataloader', 'filter_cfg.filter_empty_gt'),),
     'train_pipeline': (('train_dataloader', 'pipeline'),),
     'test_pipeline': (('val_dataloader', 'pipeline'), ('test_dataloader', 'pipeline')),
@@ -146,6 +145,8 @@ def _resolve_keys(cfg: Config, checkpoint_meta: Mapping[str, Any] | None) -> dic
         cfg.data_root = os.path.join(cfg.data_root, '')
     if 'taxonomy' in cfg:
         cfg.taxonomy = _find_taxonomy(cfg, checkpoint_meta).to_dict()
+        own = cfg.get('eval_taxonomy')
+        cfg.eval_taxonomy = Taxonomy.load(_plain(cfg.taxonomy if own is None else own)).to_dict()
     if cfg.get('empty_photos', 'keep') not in ('keep', 'drop'):
         raise ConfigError(f"empty_photos is {cfg.empty_photos!r}, not 'keep' or 'drop'")
     return {key: cfg[key] for key in TABLE if key in cfg}

@@ -7,6 +7,7 @@ that knows what the branches are supervised with.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch.nn.functional as F
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
@@ -81,6 +82,7 @@ class MultiBranchBBoxHead(BBoxHead):
         if not (self.with_cls and self.with_reg):
             raise ConfigError(f'{type(self).__name__} always classifies and regresses')
         self.taxonomy = taxonomy
+        self.grouped = grouped
         self.branch_depths = tuple(branch_fcs)
         self.fc_out_channels = fc_out_channels
 
@@ -103,6 +105,10 @@ class MultiBranchBBoxHead(BBoxHead):
                 dict(**xavier, gain=gain, override=dict(name='branch_in')),
                 dict(**xavier, override=dict(name='branch_fcs')),
             ]
+
+    def training_facts(self) -> dict[str, Any]:
+        """What the weights mean beyond their shapes, as plain values for checkpoints."""
+        return {}
 
     def _predictor(self, config: dict, in_features: int, out_features: int) -> nn.Module:
         """Build a last layer from `cls_predictor_cfg` or `reg_predictor_cfg`."""

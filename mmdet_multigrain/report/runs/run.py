@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmdet_multigrain.evaluation import Detections, GroundTruth, Result
+from mmdet_multigrain.evaluation.training_record import record_difference
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ReportError
 from mmdet_multigrain.utils.messages import show_list
@@ -99,7 +100,19 @@ def runs_by_variant(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 
 def check_comparable(runs: Sequence[Run]) -> None:
-    """Raise a `ReportError` unless all runs have the same classes and ground truth."""
+    """Raise a `ReportError` unless all runs have the same classes and ground truth.
+
+    Runs of one variant must be trained as the same, too.
+    """
+    for first, *others in runs_by_variant(runs).values():
+        for run in others:
+            records = run.result.run.trained_as or {}, first.result.run.trained_as or {}
+            places = f'{{there}}, but {{here}} in {first.source}'
+            if difference := record_difference(*records, places=places):
+                raise ReportError(
+                    f'{run.source}: {difference}, which is called {run.variant!r}, too; name the '
+                    'variants apart (NAME=RUN)'
+                )
     for run in runs[1:]:
         first = runs[0]
         if run.result.taxonomy.classes != first.result.taxonomy.classes:
@@ -109,7 +122,7 @@ def check_comparable(runs: Sequence[Run]) -> None:
         if _groups(run.result.taxonomy) != _groups(first.result.taxonomy):
             raise ReportError(
                 f'{run.source}: its classes are grouped in another way than those '
-                f'of {first.source}; test both with one taxonomy'
+                f'of {first.source}; test both with one eval_taxonomy'
             )
         limits = run.result.summary.max_dets, first.result.summary.max_dets
         if limits[0] != limits[1]:

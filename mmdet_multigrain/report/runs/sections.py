@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mmdet_multigrain.evaluation.functional.intervals import MIN_RUNS
+from mmdet_multigrain.evaluation.training_record import record_text
 from mmdet_multigrain.utils.table import Column, Table
 
 from . import claims, figures, tables
@@ -75,6 +76,7 @@ def _run_points(runs: Sequence[Run], comparison: Comparison) -> list[tuple[str, 
         'Without any detection': ', '.join(
             run.name for run in runs if not run.result.summary.num_detections
         ),
+        'Trained as': _join(record_text(result.run.trained_as) for result in results),
         'Revision of mmdet_multigrain': _join(result.run.git_revision for result in results),
         'Versions': _join(', '.join(map(' '.join, pairs)) for pairs in versions),
     }

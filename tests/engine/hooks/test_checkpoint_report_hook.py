@@ -235,11 +235,11 @@ GROUPS = {'upper': ['shirt', 'vest'], 'lower': ['skirt']}
     [
         (
             {'upper': ['shirt'], 'lower': ['vest', 'skirt']},
-            "'vest' is in group 0 ('upper') in the checkpoint but in 1 ('lower') in the data",
+            "'vest' is in group 0 ('upper') in the checkpoint but 1 ('lower') in the data",
         ),
         (
             {'upper': {'long': ['shirt'], 'short': ['vest']}, 'lower': ['skirt']},
-            '2 levels in the checkpoint but 3 in the data',
+            'there are 2 levels in the checkpoint but 3 in the data',
         ),
     ],
 )

@@ -139,6 +139,7 @@ def test_superclass(garments):
     one_group = {'everything': list(garments.classes)}
     control = MultiGrainedBBoxHead(taxonomy=one_group, allow_one_group=True, **SIZE)
     check_data(Model(control), data(other))
+    check_data(Model(head(garments)), data(other), with_groups=False)
 
 
 def test_superclass_of_a_middle_level(three_levels):
@@ -252,7 +253,8 @@ ON = dict(base_batch_size=24, enable=True)
         ),
         (
             dict(lr=0.000625, scaling=ON),
-            '0.000625 after warm-up, for batches of 3 images; scaled from the schedule for 24',
+            '0.000625 after warm-up, for batches of 3 images; scaled from the schedule for 24 (the '
+            'number of iterations is not scaled)',
         ),
         (
             dict(processes=2, steps=4, scaling=BASE),
@@ -266,7 +268,7 @@ ON = dict(base_batch_size=24, enable=True)
         (
             dict(steps=4, lr=0.000625, scaling=ON),
             '0.000625 after warm-up, for batches of 12 images (4 steps accumulated); scaled from the '
-            'schedule for 24: linear scaling gives 0.0025',
+            'schedule for 24 (the number of iterations is not scaled): linear scaling gives 0.0025',
         ),
         (
             dict(lr=0.1, scaling=dict(base_batch_size=3)),
@@ -329,8 +331,12 @@ def test_before_training(garments):
     assert runner.messages[0].splitlines()[-1] == (
         'Photos without objects: 2 kept as negatives, 3 left out'
     )
-    runner = runner_of(garments, train=train, val=data(garments.ungrouped(), 'val.json'))
-    with pytest.raises(ValueError, match="'shirt' belongs to 'top' .* in val.json"):
+    other = data(regrouped(garments, vest=('bottom',)), 'val.json')
+    hook.before_train(runner_of(garments, train=train, val=other))  # evaluated in other groups
+    with pytest.raises(ValueError, match="'vest' belongs to 'top' .* in val.json"):
+        hook.before_train(runner_of(garments, train=other))
+    runner = runner_of(garments, train=train, val=data(Taxonomy.load('deepfashion2'), 'df2.json'))
+    with pytest.raises(ValueError, match='has 5 classes, the data in df2.json 13'):
         hook.before_train(runner)
     assert runner.messages == []
     runner.val_loop = None

@@ -41,6 +41,10 @@ def test_record(meta, expected):
         'iter_9.pth',
         'photos',
     )
+    assert record.trained_as is None
+    hook.after_load_checkpoint(run, dict(meta=dict(trained_as={'head': {'grouped': True}})))
+    hook.before_test(run)
+    assert metric.run.trained_as == {'head': {'grouped': True}}
     assert record.versions == versions() and 'torch' in record.versions
 
 

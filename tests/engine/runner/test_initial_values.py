@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from torch import nn
 from mmdet_multigrain.engine import MultigrainRunner
 from mmdet_multigrain.engine.runner.resolver import resolve
 
+_COUNT = itertools.count()
 VARIANTS = ('faster-rcnn', 'baseline', 'merged', 'wogroup', 'wgroup')
 
 
@@ -22,7 +24,7 @@ def initial_values(model, seed, tmp_path, *, initialize=True):
         model=copy.deepcopy(model),
         work_dir=str(tmp_path),
         randomness=dict(seed=seed),
-        log_level='ERROR',
+        experiment_name=f'{tmp_path.name}_{next(_COUNT)}',
         default_scope='mmdet',
     )
     if initialize:

@@ -162,6 +162,22 @@ def test_another_taxonomy_reaches_heads_and_data(configs, tmp_path):
         assert head.taxonomy == expected if name == 'wgroup' else head.num_classes == 13
 
 
+def test_another_taxonomy_to_evaluate_with(configs, tmp_path):
+    make_data(tmp_path / 'data' / 'custom')
+    cfg = load_config(
+        configs / 'wgroup_r18_fpn_custom.py',
+        {'taxonomy': 'deepfashion2', 'eval_taxonomy': 'openimages_v4_clothing'},
+    )
+    ours, other = (Taxonomy.load(name).to_dict() for name in (cfg.taxonomy, cfg.eval_taxonomy))
+    assert cfg.train_dataloader.dataset.taxonomy == ours
+    assert cfg.model.roi_head.bbox_head.taxonomy == ours
+    assert cfg.val_dataloader.dataset.taxonomy == other != ours
+    assert cfg.test_dataloader.dataset.taxonomy == other
+    again = copy.deepcopy(cfg)
+    resolve(again)
+    assert again.to_dict() == cfg.to_dict()
+
+
 def test_where_the_taxonomy_comes_from(configs, tmp_path, monkeypatch):
     def classes(meta=None, **entries):
         cfg = Config.fromfile(configs / 'wgroup_r18_fpn_custom.py')

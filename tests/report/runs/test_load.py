@@ -1,5 +1,7 @@
 """Runs: where they are found, what they hold, and which ones compare."""
 
+import json
+
 import pytest
 
 from mmdet_multigrain.report.runs.load import load_runs
@@ -134,6 +136,21 @@ def test_class_sets_of_one_name_must_be_the_same(make):
     edit(folders[1] / 'result.json', class_sets=[dict(tail, classes=['vest'])])
     with pytest.raises(ReportError, match="its class set 'tail' has other classes than that of"):
         load_runs(folders)
+
+
+def test_runs_of_a_variant_are_trained_as_the_same(make):
+    folders = [make(name, config='wgroup.py', seed=seed) for seed, name in enumerate('ab')]
+    for folder, grouped in zip(folders, (True, False), strict=True):
+        content = json.loads((folder / 'result.json').read_text())
+        record = {'head': dict(type='MultiGrainedBBoxHead', grouped=grouped)}
+        edit(folder / 'result.json', run={**content['run'], 'trained_as': record})
+    with pytest.raises(ReportError) as caught:
+        load_runs(folders)
+    assert str(caught.value).startswith(
+        f'{folders[1]}/result.json: head.grouped is False, but True in {folders[0]}/result.json, '
+        "which is called 'wgroup', too; name the variants apart"
+    )
+    assert len(load_runs([folders[0], f'wogroup={folders[1]}'])) == 2
 
 
 def test_same_variant_and_seed_twice(make):
