@@ -16,7 +16,7 @@ from pathlib import Path
 from mmdet_multigrain.checks import report
 from mmdet_multigrain.checks.dataset import Checked, check_files, load_files, load_photos
 from mmdet_multigrain.checks.fix import Fixed, repair
-from mmdet_multigrain.launch import escape_unknown_letters, run_tool, whole_number
+from mmdet_multigrain.launch import anchors_with, escape_unknown_letters, run_tool, whole_number
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import CheckError
 from mmdet_multigrain.utils.files import dump_json, open_whole, write_whole
@@ -63,6 +63,12 @@ def parse_args() -> argparse.Namespace:
         '--taxonomy',
         metavar='NAME|FILE',
         help='built-in name, YAML or COCO file (default: the supercategories of TRAIN)',
+    )
+    parser.add_argument(
+        '--config',
+        type=Path,
+        metavar='CONFIG.py',
+        help='tell which boxes of TRAIN get no positive anchor with this config',
     )
     parser.add_argument('--json', type=Path, metavar='REPORT.json', help='write the report as JSON')
     parser.add_argument(
@@ -113,6 +119,10 @@ def main() -> None:
     checked = check_files(files, taxonomy, progress=True)
     print(report.as_text(checked))
     summary = report.as_dict(checked)
+    if args.config:
+        coverage = anchors_with(args.config, args.train, args.taxonomy)
+        print(f'\n{coverage.text()}')
+        summary['anchors'] = coverage.to_dict()
     if args.fix:
         repaired = write_repaired(checked, outputs)
         checked = check_again(checked, outputs, taxonomy)

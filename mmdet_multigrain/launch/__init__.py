@@ -3,6 +3,7 @@
 What must happen before a Runner exists: arguments, configs, processes, and errors in one line.
 """
 
+from .anchors import anchors_with
 from .arguments import (
     add_cfg_options,
     add_common_arguments,
@@ -24,6 +25,7 @@ __all__ = [
     'add_runs',
     'add_speed',
     'add_trust_checkpoint',
+    'anchors_with',
     'check_checkpoint',
     'check_file',
     'escape_unknown_letters',

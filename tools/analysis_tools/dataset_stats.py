@@ -19,7 +19,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mmdet_multigrain.coco.boxes import BoxColumns, box_columns, read_coco
-from mmdet_multigrain.launch import escape_unknown_letters, run_tool
+from mmdet_multigrain.launch import anchors_with, escape_unknown_letters, run_tool
 from mmdet_multigrain.report.dataset.paper_counts import compare_counts
 from mmdet_multigrain.report.dataset.stats import THRESHOLDS, DatasetStats, dataset_stats
 from mmdet_multigrain.report.dataset.tables import (
@@ -60,6 +60,12 @@ def parse_args() -> argparse.Namespace:
         help="default: the supercategories of the first file's categories",
     )
     parser.add_argument('--out', type=Path, metavar='DIR', help='folder for tables and figures')
+    parser.add_argument(
+        '--config',
+        type=Path,
+        metavar='CONFIG.py',
+        help='tell which boxes of the first file get no positive anchor with this config',
+    )
     parser.add_argument(
         '--compare-paper', choices=DATASETS, help="compare the first file's boxes with the paper's"
     )
@@ -133,6 +139,10 @@ def main() -> None:
         counts = stats.train.counts, [row.crowds for row in stats.train.classes]
         comparison = compare_counts(paper, stats.taxonomy, *counts, source=args.files[0])
     print(render_text(stats, comparison))
+    coverage = None
+    if args.config:
+        coverage = anchors_with(args.config, args.files[0], args.taxonomy)
+        print(f'\n{coverage.text()}')
     if args.out is None:
         return
     content = to_dict(stats, comparison)
@@ -145,6 +155,8 @@ def main() -> None:
     }
     if comparison is not None:
         tables['paper_counts.csv'] = comparison.table().csv()
+    if coverage is not None:
+        tables['anchors.csv'] = coverage.table().csv()
     contents = {name: text.encode() for name, text in tables.items()} | draw(stats)
     for name, content in contents.items():
         write_whole(args.out / name, content)

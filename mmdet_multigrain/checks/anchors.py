@@ -1,0 +1,175 @@
+"""Which boxes get a positive anchor with a config: the others teach the RPN nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from mmdet.models.task_modules.prior_generators import anchor_inside_flags
+from mmdet.registry import DATASETS, TASK_UTILS
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from mmdet_multigrain.utils.errors import ConfigError
+from mmdet_multigrain.utils.nested import dicts
+from mmdet_multigrain.utils.progress import progress_bar
+from mmdet_multigrain.utils.seeding import Stream, drawing_from, permutation
+from mmdet_multigrain.utils.table import Column, Table
+
+MAX_IMAGES = 1000
+_LOADER = 'LoadImageFromFile'
+
+
+@dataclass(frozen=True)
+class AnchorCoverage:
+    """Boxes as training sees them, and those without a positive anchor.
+
+    Attributes:
+        classes: Names, in the order of the labels.
+        boxes: (K,) boxes of each class.
+        without: (K,) of these, boxes without a positive anchor.
+        images: Images that were looked at, and how many there are.
+    """
+
+    classes: tuple[str, ...]
+    boxes: np.ndarray
+    without: np.ndarray
+    images: tuple[int, int]
+
+    @property
+    def share(self) -> float:
+        """Share of boxes without a positive anchor, 0 to 1."""
+        return float(self.without.sum() / max(self.boxes.sum(), 1))
+
+    def table(self) -> Table:
+        """The classes with such boxes, the largest share first."""
+        shares = self.without / np.maximum(self.boxes, 1)
+        rows = [
+            [self.classes[label], int(self.boxes[label]), int(self.without[label]), shares[label]]
+            for label in np.argsort(-shares, kind='stable')
+            if self.without[label]
+        ]
+        columns = [
+            Column('class', left=True),
+            Column('boxes', form=','),
+            Column('without_anchor', 'without anchor', form=','),
+            Column('share', form='.0%'),
+        ]
+        return Table(columns, rows)
+
+    def text(self) -> str:
+        """The share in one line, then the classes concerned."""
+        looked_at, there_are = self.images
+        of = '' if looked_at == there_are else f' in {looked_at:,} of {there_are:,} images'
+        line = (
+            f'anchors: {int(self.without.sum()):,} of {int(self.boxes.sum()):,} boxes{of} '
+            f'({self.share:.1%}) get no positive anchor'
+        )
+        return f'{line}\n{self.table().text()}' if self.without.any() else line
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            'images': self.images[0],
+            'classes': [
+                {'class': name, 'boxes': int(boxes), 'without_anchor': int(without)}
+                for name, boxes, without in zip(self.classes, self.boxes, self.without, strict=True)
+            ],
+        }
+
+
+def anchor_coverage(
+    cfg: Config, *, max_images: int = MAX_IMAGES, seed: int = 0, progress: bool = False
+) -> AnchorCoverage:
+    """Count the boxes that get a positive anchor in training.
+
+    The training pipeline runs on blank images, so photos need not be there. Where it draws sizes at
+    random, each image is drawn once.
+
+    Args:
+        cfg: A resolved config.
+        max_images: With more, so many are drawn.
+        seed: What draws depend on.
+        progress: Show a progress bar.
+
+    Raises:
+        ConfigError: The model has no RPN with anchors.
+    """
+    init_default_scope(cfg.get('default_scope') or 'mmdet')
+    assign = _Assignment(cfg.model)
+    entry = cfg.train_dataloader.dataset.to_dict()
+    pipelines = [part['pipeline'] for part in dicts(entry) if part.get('pipeline')]
+    for part in dicts(entry):
+        if 'pipeline' in part:
+            part['pipeline'] = []
+    dataset = DATASETS.build(entry)
+    compose = Compose([_blank if step.get('type') == _LOADER else step for step in pipelines[0]])
+    classes = dataset.metainfo['classes']
+    boxes, without = np.zeros((2, len(classes)), np.int64)
+    chosen = permutation(len(dataset), (seed, Stream.ORDER))[:max_images]
+    with drawing_from((seed, Stream.SAMPLE)):
+        for index in progress_bar(chosen, desc='anchors', unit='image', show=progress):
+            results = compose(dataset.get_data_info(int(index)))
+            if results is None:  # given up by the pipeline
+                continue
+            sample = results['data_samples']
+            has_anchor = assign(sample.gt_instances, sample.img_shape)
+            labels = sample.gt_instances.labels.numpy()
+            np.add.at(boxes, labels, 1)
+            np.add.at(without, labels[~has_anchor], 1)
+    return AnchorCoverage(tuple(classes), boxes, without, (len(chosen), len(dataset)))
+
+
+def _blank(results: dict[str, Any]) -> dict[str, Any]:
+    """Stands in for the photo: an image of the stated size."""
+    shape = results['height'], results['width']
+    return {
+        **results, 'img': np.zeros((*shape, 3), np.uint8), 'img_shape': shape, 'ori_shape': shape
+    }  # fmt: skip
+
+
+class _Assignment:
+    """Tells which boxes of an image get a positive anchor.
+
+    Args:
+        model: The config of the detector.
+    """
+
+    def __init__(self, model: Mapping[str, Any]) -> None:
+        try:
+            self._generator = TASK_UTILS.build(model['rpn_head']['anchor_generator'])
+            settings = model['train_cfg']['rpn']
+            self._assigner = TASK_UTILS.build(settings['assigner'])
+        except KeyError as error:
+            raise ConfigError(
+                f'model has no {error.args[0]}: anchors are counted for detectors with an RPN'
+            ) from None
+        self._border = settings.get('allowed_border', -1)
+        self._divisor = (model.get('data_preprocessor') or {}).get('pad_size_divisor', 1)
+
+    def __call__(self, instances: InstanceData, shape: tuple[int, int]) -> np.ndarray:
+        """(N,) whether each box of an image of this height and width has one."""
+        padded = [self._divisor * math.ceil(side / self._divisor) for side in shape]
+        sizes = [
+            tuple(math.ceil(side / step) for side, step in zip(padded, stride[::-1], strict=True))
+            for stride in self._generator.strides
+        ]
+        anchors = torch.cat(self._generator.grid_priors(sizes, device='cpu'))
+        valid = torch.cat(self._generator.valid_flags(sizes, padded, device='cpu'))
+        anchors = anchors[anchor_inside_flags(anchors, valid, shape, self._border)]
+        targets = InstanceData(bboxes=_corners(instances.bboxes), labels=instances.labels)
+        assigned = self._assigner.assign(InstanceData(priors=anchors), targets).gt_inds
+        has_anchor = np.zeros(len(instances), bool)
+        has_anchor[assigned[assigned > 0].unique().numpy() - 1] = True
+        return has_anchor
+
+
+def _corners(boxes: Any) -> Tensor:
+    return getattr(boxes, 'tensor', boxes)

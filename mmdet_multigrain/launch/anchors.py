@@ -1,0 +1,38 @@
+"""The anchors that a config gives to the boxes of an annotation file."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from .configs import load_config
+from .imports import quiet_imports
+
+if TYPE_CHECKING:
+    from mmdet_multigrain.checks.anchors import AnchorCoverage
+
+
+def anchors_with(
+    config: str | os.PathLike[str],
+    ann_file: str | os.PathLike[str],
+    taxonomy: str | None = None,
+) -> AnchorCoverage:
+    """Count the boxes of a file that get a positive anchor with a config.
+
+    Args:
+        config: Config file.
+        ann_file: COCO file, in place of the config's training annotations.
+        taxonomy: In place of the config's.
+
+    Raises:
+        MultigrainError: The config does not fit the file, or has no RPN with anchors.
+    """
+    with quiet_imports():
+        from mmdet_multigrain.checks.anchors import anchor_coverage
+
+    # Photos are not read, but their folder has to exist.
+    path = os.path.abspath(ann_file)
+    options = {'train_ann': path, 'images': os.path.dirname(path)}
+    if taxonomy:
+        options['taxonomy'] = taxonomy
+    return anchor_coverage(load_config(config, options), progress=True)
