@@ -21,8 +21,8 @@ def anchors_with(
 
     Args:
         config: Config file.
-        ann_file: COCO file, in place of the config's training annotations.
-        taxonomy: In place of the config's.
+        ann_file: COCO file, instead of the config's training annotations.
+        taxonomy: Instead of the config's.
 
     Raises:
         MultigrainError: The config does not fit the file, or has no RPN with anchors.
