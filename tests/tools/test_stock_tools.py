@@ -7,6 +7,7 @@ import itertools
 import json
 import signal
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,6 +118,14 @@ def test_training_is_the_same(setup, tmp_path):
     assert "type='FastLoading'" in (tmp_path / 'config.py').read_text()
     checkpoint = read_checkpoint(str(tmp_path / 'iter_4.pth'))
     assert {'optimizer', 'param_schedulers', 'ema_state_dict'} <= set(checkpoint)
+
+
+@pytest.fixture(autouse=True)
+def restored_precision() -> Iterator[None]:
+    """MMEngine tells no hook of a run that it refuses, so `tf32` stays set within this process."""
+    before = torch.get_float32_matmul_precision()
+    yield
+    torch.set_float32_matmul_precision(before)
 
 
 def test_a_killed_run_resumes_exactly(setup, tmp_path):
