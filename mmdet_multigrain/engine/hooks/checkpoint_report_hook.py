@@ -10,16 +10,21 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
+from mmengine.runner.base_loop import BaseLoop
 from torch import nn
 
-from mmdet_multigrain.utils.errors import CheckpointError
+from mmdet_multigrain.utils.errors import CheckpointError, ConfigError
 
+from ..checkpoint.box_heads import carry_box_heads
+from ..checkpoint.frozen import frozen_at_random
 from ..checkpoint.read import (
+    Fit,
     check_mapping,
     keep_what_fits,
     misfit,
     other_classes,
     other_groups,
+    state_dict_of,
     trained_on,
 )
 from ..checkpoint.training_record import (
@@ -42,14 +47,19 @@ class CheckpointReportHook(Hook):
     """Report loaded, new and skipped tensors whenever a checkpoint is loaded.
 
     Starting from another detector (`load_from`) may leave tensors out: those of other shape are
-    skipped, not loaded. Testing and resuming must not: every tensor of the model has to come from
-    the checkpoint, and its classes have to be those of the data, label by label. The model has to
-    be what the checkpoint was trained as (`engine.checkpoint.training_record`), which the hook
-    writes into those that are saved. To train on, the data has to group the classes as
-    before; a test may group them in another way.
+    skipped, not loaded, and box heads take what `carry_box_heads` says. Testing and resuming must
+    not: every tensor of the model has to come from the checkpoint, and its classes have to be
+    those of the data, label by label. The model has to be what the checkpoint was trained as
+    (`engine.checkpoint.training_record`), which the hook writes into those that are saved. To
+    train on, the data has to group the classes as before; a test may group them in another way.
+
+    Keys of the config that decide on a start: `load_box_head` (see `carry_box_heads`),
+    `allow_unmatched_checkpoint` and `allow_random_frozen`.
 
     Raises:
-        CheckpointError: When resuming, or before testing or validating alone, if that is not so.
+        CheckpointError: When resuming, or before testing or validating alone, if that is not so;
+            when starting, if the checkpoint gives no tensor at all.
+        ConfigError: Before training, if a frozen part of the backbone has random values.
     """
 
     priority = 'HIGH'
@@ -58,21 +68,20 @@ class CheckpointReportHook(Hook):
         self._problem: str | None = None
         self._trained_on: Mapping[str, Any] = {}
         self._has_no_record = False
+        self._loaded: frozenset[str] = frozenset()
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Drop what does not fit from the checkpoint and log what is left."""
         check_mapping(runner._load_from, checkpoint)
         model = _bare(runner.model)
+        starts = _is_training(runner) and not runner._resume
+        keys = list(state_dict_of(checkpoint))
+        carried = _carry(runner, model, checkpoint) if starts else []
         fit = keep_what_fits(model, checkpoint)
-        lines = [
-            f'Checkpoint gives {len(fit.loaded)} of the {len(fit.loaded) + len(fit.new)} tensors '
-            'of the model'
-        ]
-        if fit.new:
-            lines.append(f'  new, not in the checkpoint: {_by_module(fit.new)}')
-        if fit.skipped:
-            lines.append(f'  skipped, of other shape or unknown: {_by_module(fit.skipped)}')
-        runner.logger.info('\n'.join(lines))
+        if starts and not fit.loaded and not runner.cfg.get('allow_unmatched_checkpoint'):
+            raise _unmatched(runner._load_from, keys, fit)
+        runner.logger.info('\n'.join([*_fit_lines(fit), *carried]))
+        self._loaded = frozenset(fit.loaded)
         record = recorded(checkpoint)
         self._problem = fit.problem or other_training(record, model)
         self._has_no_record = is_missed(model, record)
@@ -92,8 +101,13 @@ class CheckpointReportHook(Hook):
         keep_record(_bare(runner.model), checkpoint)
 
     def before_train(self, runner: Runner) -> None:
-        """Forget the checkpoint: from here on the model is what training makes of it."""
-        self._problem, self._trained_on = None, {}
+        """Refuse a backbone that would stay at random values.
+
+        The checkpoint is forgotten: from here on the model is what training makes of it.
+        """
+        if not (runner._resume or runner.cfg.get('allow_random_frozen')):
+            _check_frozen(_bare(runner.model), self._loaded, load_from=runner._load_from)
+        self._problem, self._trained_on, self._has_no_record = None, {}, False
 
     def before_val(self, runner: Runner) -> None:
         """Stop a validation without training whose checkpoint does not fit."""
@@ -119,6 +133,59 @@ def _bare(model: nn.Module) -> nn.Module:
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module
     return model
+
+
+def _is_training(runner: Runner) -> bool:
+    """Whether the runner loads for training: its loop is built before."""
+    return isinstance(getattr(runner, '_train_loop', None), BaseLoop)
+
+
+def _carry(runner: Runner, model: nn.Module, checkpoint: dict[str, Any]) -> list[str]:
+    """Let the box heads of a checkpoint give what fits by name; lines for the log."""
+    dataset = next(inner_datasets(runner.train_dataloader.dataset))
+    load_box_head = runner.cfg.get('load_box_head')
+    return carry_box_heads(model, checkpoint, dataset.metainfo, load_box_head=load_box_head)
+
+
+def _fit_lines(fit: Fit) -> list[str]:
+    lines = [
+        f'Checkpoint gives {len(fit.loaded)} of the {len(fit.loaded) + len(fit.new)} tensors of '
+        'the model'
+    ]
+    if fit.new:
+        lines.append(f'  new, not in the checkpoint: {_by_module(fit.new)}')
+    if fit.skipped:
+        lines.append(f'  skipped, of other shape or unknown: {_by_module(fit.skipped)}')
+    return lines
+
+
+def _unmatched(path: str, keys: list[str], fit: Fit) -> CheckpointError:
+    """The error of a checkpoint to start from that has nothing for the model."""
+    first = f'{keys[0]!r}' if keys else 'nothing'
+    return CheckpointError(
+        f'{path}: gives 0 of the {len(fit.new)} tensors of the model (it begins with {first}, the '
+        f'model with {fit.new[0]!r}); name a checkpoint of such a detector, give weights of a '
+        'backbone by model.backbone.init_cfg, or set allow_unmatched_checkpoint=True'
+    )
+
+
+def _check_frozen(model: nn.Module, loaded: frozenset[str], *, load_from: str | None) -> None:
+    """Raise if frozen tensors have random values."""
+    names = frozen_at_random(model, loaded)
+    if not names:
+        return
+    statistics = all(name.endswith(('.running_mean', '.running_var')) for name in names)
+    what, key = (
+        ('batch norm of the backbone keeps statistics that it never learned', 'norm_eval=False')
+        if statistics
+        else ('frozen stages of the backbone stay at random values', 'frozen_stages=-1')
+    )
+    more = f' and {len(names) - 1} more tensors' if len(names) > 1 else ''
+    raise ConfigError(
+        f'load_from={load_from}: {what} ({names[0]}{more}); set load_from or '
+        f'model.backbone.init_cfg to weights that fit, or model.backbone.{key}, or '
+        'allow_random_frozen=True'
+    )
 
 
 def _by_module(names: Iterable[str]) -> str:

@@ -1,0 +1,55 @@
+"""Parts of a backbone that training leaves as they are, and that no weights were loaded for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import mmengine.model
+from mmdet.registry import WEIGHT_INITIALIZERS
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+def frozen_at_random(model: nn.Module, loaded: Collection[str]) -> list[str]:
+    """Frozen tensors of the backbone that still have their initial values.
+
+    Batch norm in evaluation counts: statistics that nothing has measured do not normalize.
+
+    Args:
+        model: The bare model; it is switched to training, where stages are frozen.
+        loaded: Names of its tensors that a checkpoint gave.
+    """
+    model.train()
+    return [name for name in _frozen(model) if name not in loaded]
+
+
+def _frozen(model: nn.Module) -> Iterator[str]:
+    """Names of the frozen tensors that no `init_cfg` brings weights for."""
+    parts = {'': model, **dict(model.named_modules())}
+    brought = tuple(
+        f'{name}.' if name else ''
+        for name, part in parts.items()
+        if _brings_weights(getattr(part, 'init_cfg', None))
+    )
+    for name, part in parts.items():
+        if not f'{name}.'.startswith('backbone.') or f'{name}.'.startswith(brought):
+            continue
+        for key, parameter in part.named_parameters(recurse=False):
+            if not parameter.requires_grad:
+                yield f'{name}.{key}'
+        if isinstance(part, _BatchNorm) and part.track_running_stats and not part.training:
+            yield from (f'{name}.running_mean', f'{name}.running_var')
+
+
+def _brings_weights(init_cfg: Any) -> bool:
+    """Whether an `init_cfg` loads weights: MMEngine's `Pretrained`, or an initializer of others."""
+    configs = init_cfg if isinstance(init_cfg, list | tuple) else [init_cfg]
+    return any(_loads(config['type']) for config in configs if config)
+
+
+def _loads(kind: str | type) -> bool:
+    kind = WEIGHT_INITIALIZERS.get(kind) if isinstance(kind, str) else kind
+    if isinstance(kind, type) and issubclass(kind, mmengine.model.PretrainedInit):
+        return True
+    return not getattr(kind, '__module__', '').startswith('mmengine.')
