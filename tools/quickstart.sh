@@ -37,9 +37,9 @@ step 'Convert the release layout to COCO'
 
 step 'Train wgroup; the whole log is in '"$out/train.log"
 mkdir -p "$out"
-"$python" tools/train.py "$config" --work-dir "$out" --seed 0 2>&1 |
+"$python" tools/train.py "$config" --work-dir "$out" --seed 0 --resume 2>&1 |
     tee "$out/train.log" |
-    grep --line-buffered -oE 'Iter\(train\).*loss: [0-9.]+|^error: .*|Saving checkpoint.*' || {
+    grep --line-buffered -oE 'resumed epoch.*|Iter\(train\).*loss: [0-9.]+|^error: .*|Saving checkpoint.*' || {
     tail -n 5 "$out/train.log" >&2
     exit 1
 }

@@ -64,6 +64,10 @@ def main() -> None:
         cfg.resume, cfg.load_from = True, args.resume
 
     from mmdet_multigrain.engine import MultigrainRunner, trust_checkpoints
+    from mmdet_multigrain.engine.checkpoint.find import refuse_used
+
+    if not cfg.get('resume'):
+        refuse_used(cfg.work_dir)  # before the run writes anything there
 
     with trust_checkpoints(args.trust_checkpoint):
         MultigrainRunner.from_cfg(cfg).train()

@@ -82,7 +82,7 @@ class KilledRunsHook(Hook):
             for sample in data_batch['data_samples']:
                 print(runner.iter, sample.img_id, sample.img_shape, sample.flip, file=notes)
         if os.environ.get('STOP_AT') == str(runner.iter + 1):
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), int(os.environ['STOP_BY']))
         if runner.work_dir == self.work_dir and runner.iter + 1 in KILLS:
             shutil.copytree(self.work_dir, killed(self.work_dir, after=runner.iter + 1))
 
@@ -208,18 +208,26 @@ def test_without_one_part_a_resumed_run_is_another_one(
     assert ('samples' in found) == (loop != SHORT + WITHOUT_SEED)
 
 
-@pytest.mark.parametrize(('steps', 'last'), [(1, 1), (2, 2)])
-def test_sigterm_stops_between_two_steps_of_the_optimizer(
-    make_run, tmp_path, monkeypatch, steps, last
+@pytest.mark.parametrize(
+    ('number', 'name', 'steps', 'last'),
+    [
+        (signal.SIGTERM, 'SIGTERM', 1, 1),
+        (signal.SIGTERM, 'SIGTERM', 2, 2),
+        (signal.SIGINT, 'Ctrl-C', 2, 2),
+    ],
+)
+def test_a_signal_stops_between_two_steps_of_the_optimizer(
+    make_run, tmp_path, monkeypatch, number, name, steps, last
 ):
     run = make_run('wgroup', f'{SHORT}\noptim_wrapper = dict(accumulative_counts={steps})')
     more = ['default_hooks.checkpoint.interval=99']
     seed = read_checkpoint(str(run.work_dir / 'iter_3.pth'))['meta']['seed']
     with monkeypatch.context() as patch:
         patch.setenv('STOP_AT', '1')
+        patch.setenv('STOP_BY', str(int(number)))
         result = run.train(tmp_path / 'run', '--seed', seed, more=more)
-    assert result.status == 128 + signal.SIGTERM
-    line = f'stopped by SIGTERM after iteration {last}; resume from there\n'
+    assert result.status == 128 + number
+    line = f'stopped by {name} after iteration {last}; resume from there\n'
     assert result.err == line
     assert {path.name for path in (tmp_path / 'run').glob('*.pth')} == {f'iter_{last}.pth'}
     result = run.train(tmp_path / 'run', '--resume', more=more)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import cv2
@@ -75,6 +76,14 @@ def test_augmentation_changes_the_detections(tested, trained, garment_data, conf
         for file in (tmp_path / 'run' / 'result.json', tested.result)
     )
     assert boxes != plain_boxes and boxes[0].keys() == plain_boxes[0].keys()
+
+
+def test_the_config_of_the_training_stays(trained, garment_data, config, tmp_path):
+    work_dir = shutil.copytree(trained.work_dir, tmp_path / 'run')
+    before = (work_dir / config.name).read_bytes()
+    for more in ([], ['model.roi_head.bbox_head.taxonomy=openimages_v4_clothing']):
+        run_test(config, trained.checkpoint, work_dir, garment_data, more=[*more, 'max_iters=9'])
+        assert (work_dir / config.name).read_bytes() == before
 
 
 def refused(config, checkpoint, tmp_path, data, more=()):

@@ -216,3 +216,13 @@ def test_blanks_in_paths(garment_data, config, tmp_path):
     result = train(config, tmp_path / 'my run', data, more=more)
     assert result.status == 0, result.err
     assert Path(tmp_path, 'my run', 'iter_1.pth').is_file()
+
+
+def test_a_new_run_in_a_used_folder_is_refused_before_it_writes(
+    trained, garment_data, config, tmp_path
+):
+    work_dir = shutil.copytree(trained.work_dir, tmp_path / 'run')
+    before = {path: path.read_bytes() for path in work_dir.rglob('*') if path.is_file()}
+    line = train(config, work_dir, garment_data, '--seed', 1).error()
+    assert f'{work_dir}: already holds the checkpoints of a run (' in line
+    assert before == {path: path.read_bytes() for path in work_dir.rglob('*') if path.is_file()}

@@ -18,6 +18,7 @@ from .read import loading, read_checkpoint
 
 POINTER = 'last_checkpoint'  # MMEngine's file with the path of the newest checkpoint
 _ARCHIVE = b'PK\x03\x04'
+_OF_A_RUN = re.compile(r'(best_.+|epoch_\d+|iter_\d+)\.pth$')
 _NUMBERED = re.compile(r'(?P<kind>epoch|iter)_(?P<number>\d+)\.pth')
 
 
@@ -55,6 +56,20 @@ def check_whole(path: str | os.PathLike[str]) -> int:
             'checkpoint that training saved'
         )
     return iteration
+
+
+def refuse_used(folder: str | os.PathLike[str]) -> None:
+    """Refuse to begin a run in a folder with checkpoints: those of two runs must not mix.
+
+    Raises:
+        CheckpointError: A run has saved checkpoints there.
+    """
+    names = sorted(path.name for path in Path(folder).glob('*.pth') if _OF_A_RUN.match(path.name))
+    if names:
+        raise CheckpointError(
+            f'{folder}: already holds the checkpoints of a run ({names[0]}); continue that run with '
+            'resume, name another work folder for this one, or move the files away'
+        )
 
 
 def find_last_checkpoint(

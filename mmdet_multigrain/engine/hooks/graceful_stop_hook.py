@@ -1,4 +1,4 @@
-"""After SIGTERM finish the iteration, save, and end with status 143."""
+"""After SIGTERM or Ctrl-C finish the iteration, save, and end with status 143 or 130."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .safe_checkpoint_hook import SafeCheckpointHook
 
 @HOOKS.register_module()
 class GracefulStopHook(Hook):
-    """Stop a run at SIGTERM such that it can resume where it was.
+    """Stop a run at SIGTERM or Ctrl-C such that it can resume where it was.
 
     All processes stop after the same iteration, whichever of them got the signal: in each iteration
     they exchange one number over gloo, on the CPU, and read the answer in the next. Gloo needs host
@@ -50,10 +50,10 @@ class GracefulStopHook(Hook):
         """Save and end the process, if that is agreed on.
 
         Raises:
-            SystemExit: With status 143.
+            SystemExit: With status 143 after SIGTERM, 130 after Ctrl-C.
         """
         request = getattr(runner, 'stop_request', None)  # MMEngine's own Runner has none
-        wanted = request is not None and request.made
+        wanted = 0 if request is None else request.signal
         stop = wanted if self._group is None else self._agree(wanted)
         if not stop or between_steps(runner, runner.iter + 1):
             return
@@ -63,29 +63,30 @@ class GracefulStopHook(Hook):
             hook.save(runner)
         if runner.rank == 0:
             place = 'there' if savers else 'the last checkpoint'
-            line = f'stopped by SIGTERM after iteration {runner.iter + 1}; resume from {place}'
+            name = 'SIGTERM' if stop == signal.SIGTERM else 'Ctrl-C'
+            line = f'stopped by {name} after iteration {runner.iter + 1}; resume from {place}'
             print(line, file=sys.stderr, flush=True)
-        raise SystemExit(128 + signal.SIGTERM)
+        raise SystemExit(128 + stop)
 
     def after_train(self, runner: Runner) -> None:
         """Receive the last answer, which nobody needs any more."""
         self._wait()
 
-    def _agree(self, wanted: bool) -> bool:
-        """Whether any process wanted to stop one iteration ago; starts the request for this one."""
+    def _agree(self, wanted: int) -> int:
+        """The signal that any process had one iteration ago, or 0; starts the request for this one."""
         agreed = self._wait()
-        self._answer = torch.tensor(int(wanted), device=self._device)
+        self._answer = torch.tensor(wanted, device=self._device)
         self._pending = distributed.all_reduce(
             self._answer, op=distributed.ReduceOp.MAX, group=self._group, async_op=True
         )
         return agreed
 
-    def _wait(self) -> bool:
+    def _wait(self) -> int:
         if self._pending is None:
-            return False
+            return 0
         self._pending.wait()
         self._pending = None
-        return bool(self._answer)
+        return int(self._answer)
 
 
 def _is_resolvable(host: str) -> bool:

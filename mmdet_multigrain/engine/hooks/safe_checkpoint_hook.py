@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections import deque
 from collections.abc import Mapping
 from functools import partial
@@ -18,7 +19,7 @@ from mmdet_multigrain.utils.errors import CheckpointError, ConfigError, FileErro
 from mmdet_multigrain.utils.files import dump_json, load_json, remove_leftovers
 
 from ..checkpoint.atomic_backend import BACKEND, AtomicLocalBackend
-from ..checkpoint.find import POINTER, check_archive
+from ..checkpoint.find import POINTER, check_archive, refuse_used
 from ..main_process import on_main_process
 
 BEST = 'best_checkpoints.json'
@@ -40,8 +41,8 @@ class SafeCheckpointHook(CheckpointHook):
             to local folders.
 
     Raises:
-        CheckpointError: While training, a checkpoint cannot be written; the message names one that
-            the run can resume from.
+        CheckpointError: A new run begins in a folder that holds checkpoints. While training, a
+            checkpoint cannot be written; the message names one that the run can resume from.
     """
 
     def __init__(self, **kwargs) -> None:
@@ -188,14 +189,19 @@ class SafeCheckpointHook(CheckpointHook):
     def _start(self, runner: Runner) -> dict[str, tuple[float, str]]:
         """Clean the folder; score and file name of the best checkpoint of each metric."""
         suffixes = (Path(self.filename_tmpl).suffix, POINTER, BEST)
+        begins = not runner._resume and not getattr(runner, 'begins_again', False)
         for folder in {Path(runner.work_dir), Path(self.out_dir)}:
+            if begins:
+                refuse_used(folder)
             left = remove_leftovers(folder, suffix=suffixes)
             if left:
                 runner.logger.info(f'Removed {len(left)} unfinished file(s) of a killed run')
         if not self.save_best:
             return {}
-        if not runner._resume:
-            self._path(BEST).unlink(missing_ok=True)  # of another run in this folder
+        if not runner._resume:  # what a start left that was killed before its first checkpoint
+            for _, name in itertools.chain(*self._known_best(runner).values()):
+                self._remove(runner, name)
+            self._path(BEST).unlink(missing_ok=True)
             return {}
         best = {}
         for metric, files in self._known_best(runner).items():

@@ -7,6 +7,7 @@ import copy
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,9 +23,10 @@ from torch.utils.data import DataLoader
 
 from mmdet_multigrain.datasets import ExactSampler, SeededDataset
 from mmdet_multigrain.utils.errors import ConfigError
+from mmdet_multigrain.utils.files import write_whole
 from mmdet_multigrain.utils.seeding import Stream, seed_generators
 
-from ..checkpoint.find import choose_checkpoint
+from ..checkpoint.find import choose_checkpoint, refuse_used
 from ..checkpoint.read import loading
 from ..checkpoint.weights_only import only_weights
 from ..hooks.same_buffers_hook import SameBuffersHook
@@ -35,18 +37,20 @@ from .resolver import resolve
 from .same_run import Process, check_same_run, lost_process
 from .stop_request import StopRequest, begin_worker
 
+_HEAD = '# Complete config of a training, written by mmdet_multigrain.\n'
+
 
 @RUNNERS.register_module()
 class MultigrainRunner(Runner):
     """MMEngine's `Runner`, for configs with `runner_type='MultigrainRunner'`.
 
-    - The config is completed by `resolve` before it is dumped.
+    - The config is completed by `resolve`. Training writes it to the work folder; tests don't.
     - Checkpoints load as weights only. A run resumes from a checkpoint that is complete.
     - Processes that differ in config, data or code do not start. If one ends, the others name it.
     - Several processes run on CPUs, too: with gloo, and DDP without device ids. All of them
       validate with the buffers of the first.
-    - A loader with an exact sampler gets a `SeededDataset`; its workers leave SIGTERM to the
-      main process, where `GracefulStopHook` acts on it.
+    - A loader with an exact sampler gets a `SeededDataset`; its workers leave SIGTERM
+      and Ctrl-C to the main process, where `GracefulStopHook` acts on it.
 
     Args:
         **kwargs: As for MMEngine's `Runner`. `resume=True` resumes from `load_from`, or else from
@@ -61,6 +65,8 @@ class MultigrainRunner(Runner):
     """
 
     processes: Sequence[Process] = ()
+    _is_training = False
+    begins_again = False  # asked to resume, without a checkpoint to resume from
 
     def __init__(self, **kwargs: Any) -> None:
         with self._guarded():
@@ -124,9 +130,38 @@ class MultigrainRunner(Runner):
         if self.distributed and not any(isinstance(hook, SameBuffersHook) for hook in self.hooks):
             self.register_hook(SameBuffersHook())
 
+    def dump_config(self) -> None:
+        """Leave the work folder as it is: `train` writes the config, a test has its own in its log.
+
+        MMEngine writes it here, over the config that the tested checkpoint was trained with.
+        """
+
+    def _check_work_dir(self) -> None:
+        """Refuse the folder of another run than the one that continues."""
+        folder = Path(self.work_dir).resolve()
+        continues = self._resume and Path(self._load_from).resolve().parent == folder
+        if not continues and not self._has_loaded:
+            refuse_used(self.work_dir)
+
+    def _write_config(self) -> None:
+        """Write the complete config to the work folder, never over another file than its own."""
+        path = Path(self.work_dir, Path(self.cfg.filename or f'{self.timestamp}.py').name)
+        text = f'{_HEAD}{self.cfg.pretty_text}'
+        if path.exists():
+            old = path.read_bytes()
+            is_input = (
+                self.cfg.filename is not None
+                and path.resolve() == Path(self.cfg.filename).resolve()
+            )
+            if is_input and old != text.encode() or not old.startswith(_HEAD.encode()):
+                path = path.with_stem(f'{path.stem}_{self.timestamp}')
+        write_whole(path, text.encode())
+        self.logger.info(f'Config, complete: {path}')
+
     def train(self) -> nn.Module:
         """Train as MMEngine does."""
         with self._guarded(), StopRequest() as self.stop_request:
+            self._is_training = True
             return super().train()
 
     def val(self) -> dict:
@@ -158,8 +193,13 @@ class MultigrainRunner(Runner):
                 lambda: choose_checkpoint(named, self.work_dir, warn=self.logger.warning)
             )
             self._resume = path is not None
+            self.begins_again = not self._resume
             self._load_from = path or self._load_from
+        if self._is_training and not self.begins_again:
+            on_main_process(self._check_work_dir)
         super().load_or_resume()
+        if self._is_training:  # now: a checkpoint that is refused must not cost the old config
+            on_main_process(self._write_config)
 
     def load_checkpoint(self, filename: str, *args, **kwargs) -> dict:
         """Load a checkpoint as MMEngine does, as weights only."""

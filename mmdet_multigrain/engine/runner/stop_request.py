@@ -1,4 +1,4 @@
-"""SIGTERM as a request to stop: noted in the main process, left to it by the loader's workers."""
+"""SIGTERM and Ctrl-C as requests to stop: noted in the main process, left to it by its workers."""
 
 from __future__ import annotations
 
@@ -10,22 +10,28 @@ from typing import Any
 
 from mmengine.dataset import worker_init_fn
 
+_INTERRUPTED = b'\nstopping after this step, which is saved; Ctrl-C again ends at once\n'
+
 
 class StopRequest:
-    """While it is entered, SIGTERM only notes that it came.
+    """While it is entered, SIGTERM and the first Ctrl-C (SIGINT) only note that they came.
+
+    A second Ctrl-C raises `KeyboardInterrupt`; launchers repeat SIGTERM, which changes nothing.
 
     Attributes:
-        made: Whether it came.
+        signal: Number of the signal that came; 0: none. SIGTERM counts more than Ctrl-C.
     """
 
     def __init__(self) -> None:
-        self.made = False
-        self._before: Any = None
+        self.signal = 0
+        self._interrupts = 0
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopRequest:
         # Python lets only the main thread decide on signals.
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGTERM, self._note)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(
@@ -34,24 +40,32 @@ class StopRequest:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGTERM, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.made = True
+        self.signal = max(self.signal, int(number))
+        if number != signal.SIGINT:
+            return
+        self._interrupts += 1
+        if self._interrupts > 1:
+            raise KeyboardInterrupt
+        if os.environ.get('RANK', '0') == '0':
+            os.write(2, _INTERRUPTED)  # a signal handler must not wait for the lock of sys.stderr
 
 
 def begin_worker(worker_id: int, *, seed: int | None, **options: Any) -> None:
     """Begin a loader worker; it obeys only the SIGTERM of its own main process.
 
-    Launchers send SIGTERM to all processes of a run, which needs its workers to finish its
-    iteration.
+    Launchers send SIGTERM to all processes of a run, and terminals Ctrl-C; the run needs its
+    workers to finish its iteration.
 
     Args:
         worker_id: Number of the worker.
         seed: Seed of the run; None leaves the generators as torch seeds them.
         **options: As for MMEngine's `worker_init_fn`.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, 'sigwaitinfo'):
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()

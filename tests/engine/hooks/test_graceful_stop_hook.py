@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from types import SimpleNamespace
 
 import pytest
@@ -27,18 +28,19 @@ class Peers:
         self.tensors.append(tensor)
         return SimpleNamespace(wait=lambda: None)
 
-    def iteration(self, wanted, iteration):
+    def iteration(self, wanted, iteration, number=signal.SIGTERM):
         """Who stops after it."""
         stopped = []
         for rank, hook in enumerate(self.hooks):
             runner = SimpleNamespace(
-                stop_request=SimpleNamespace(made=rank in wanted), iter=iteration, rank=rank,
-                hooks=[], optim_wrapper=SimpleNamespace(_accumulative_counts=1),
+                stop_request=SimpleNamespace(signal=number if rank in wanted else 0),
+                iter=iteration, rank=rank, hooks=[],
+                optim_wrapper=SimpleNamespace(_accumulative_counts=1),
             )  # fmt: skip
             try:
                 hook.after_train_iter(runner, iteration)
             except SystemExit as stop:
-                assert stop.code == 143
+                assert stop.code == 128 + number
                 stopped.append(rank)
         answer = max(tensor.item() for tensor in self.tensors)
         for tensor in self.tensors:
@@ -57,6 +59,14 @@ def test_all_stop_after_the_same_iteration(monkeypatch, capsys, asked):
     assert capsys.readouterr().err == line
 
 
+def test_ctrl_c_of_one_process_stops_all(monkeypatch, capsys):
+    peers = Peers(monkeypatch, 2)
+    assert peers.iteration({1}, 0, signal.SIGINT) == []
+    assert peers.iteration(set(), 1, signal.SIGINT) == [0, 1]
+    line = 'stopped by Ctrl-C after iteration 2; resume from the last checkpoint\n'
+    assert capsys.readouterr().err == line
+
+
 def test_one_process_asks_nobody(monkeypatch):
     def fail(*arguments, **options):
         raise AssertionError('there is no group')
@@ -64,13 +74,13 @@ def test_one_process_asks_nobody(monkeypatch):
     monkeypatch.setattr(distributed, 'all_reduce', fail)
     hook = GracefulStopHook()
     runner = SimpleNamespace(
-        stop_request=SimpleNamespace(made=False), world_size=1, iter=0, rank=0, hooks=[],
+        stop_request=SimpleNamespace(signal=0), world_size=1, iter=0, rank=0, hooks=[],
         optim_wrapper=SimpleNamespace(),
     )  # fmt: skip
     hook.before_train(runner)
     hook.after_train_iter(runner, 0)
-    runner.stop_request.made = True
-    with pytest.raises(SystemExit):
+    runner.stop_request.signal = signal.SIGINT
+    with pytest.raises(SystemExit, match='130'):
         hook.after_train_iter(runner, 0)
     hook.after_train(runner)
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from benchmarks.reliability import tiny_run as tiny
+from mmdet_multigrain.utils.errors import CheckpointError
 
 from .checkpoint_files import BEST, names
 
@@ -33,13 +34,27 @@ def test_the_best_of_an_interrupted_interval_is_not_forgotten(tmp_path):
     assert runner.message_hub.get_info('best_ckpt') == str(folder / BEST.format(3))
 
 
-def test_a_run_that_starts_anew_forgets_the_best_but_leaves_it(tmp_path):
+@pytest.mark.parametrize('left', ['iter_*', 'best_*_iter_*'])
+def test_a_new_run_leaves_the_checkpoints_of_another_alone(tmp_path, left):
+    folder = tmp_path / 'run'
+    tiny.train(folder, iterations=2, scores=(9, 1))
+    for path in folder.glob('*.pth'):
+        if not path.match(f'{left}.pth'):
+            path.unlink()
+    before = {path: path.read_bytes() for path in folder.glob('*.pth')}
+    assert before
+    with pytest.raises(CheckpointError, match=r'already holds the checkpoints of a run \('):
+        tiny.train(folder, iterations=2, scores=(1, 2))
+    assert before == {path: path.read_bytes() for path in folder.glob('*.pth')}
+
+
+def test_a_start_that_was_killed_before_its_first_checkpoint_begins_again(tmp_path):
     folder = tmp_path / 'run'
     tiny.train(folder, iterations=1, scores=(9,))
-    tiny.train(folder, iterations=2, scores=(1, 2))
+    (folder / 'iter_1.pth').unlink()
+    tiny.train(folder, resume='auto', iterations=2, scores=(1, 2))
     assert best_of(folder) == {tiny.METRIC: [[1, BEST.format(1)], [2, BEST.format(2)]]}
-    tiny.train(folder, iterations=2, scores=(1, 2), save_best=None)
-    assert BEST.format(2) in names(folder)
+    assert [path.name for path in folder.glob('best_*.pth')] == [BEST.format(2)]
 
 
 def test_a_smaller_score_can_be_better_and_auto_takes_the_first(tmp_path):

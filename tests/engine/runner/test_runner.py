@@ -13,7 +13,7 @@ from torch import nn
 
 from mmdet_multigrain.engine import MultigrainRunner, SameBuffersHook
 from mmdet_multigrain.engine.runner import runner as module
-from mmdet_multigrain.utils.errors import ConfigError, LostProcessError
+from mmdet_multigrain.utils.errors import CheckpointError, ConfigError, LostProcessError
 
 
 def unbuilt(**attributes):
@@ -136,3 +136,57 @@ def test_what_is_resumed(monkeypatch, resume, load_from, last, expected):
     )
     runner.load_or_resume()
     assert (runner._resume, runner._load_from) == expected
+
+
+def written_configs(folder, filename, *texts):
+    """Config files of the work folder after trainings with these configs, one after another."""
+    for number, text in enumerate(texts):
+        cfg = SimpleNamespace(filename=filename, pretty_text=text)
+        logger = SimpleNamespace(info=lambda line: None)
+        unbuilt(_work_dir=folder, cfg=cfg, _timestamp=f't{number}', logger=logger)._write_config()
+    return {path.name: path.read_text().splitlines()[-1] for path in folder.glob('*.py')}
+
+
+def test_training_replaces_its_own_config_only(tmp_path):
+    assert written_configs(tmp_path, '/configs/mine.py', 'a = 1', 'a = 2') == {'mine.py': 'a = 2'}
+    (tmp_path / 'other.py').write_text('user = 1')
+    found = written_configs(tmp_path, '/configs/other.py', 'a = 3')
+    assert found == {'mine.py': 'a = 2', 'other.py': 'user = 1', 'other_t0.py': 'a = 3'}
+
+
+@pytest.mark.parametrize('text', ['user = 1', '# Complete config of a training, edited\na = 1'])
+def test_the_config_that_is_trained_stays(tmp_path, text):
+    (tmp_path / 'mine.py').write_text(text)
+    found = written_configs(tmp_path, str(tmp_path / 'mine.py'), 'a = 2')
+    assert found == {'mine.py': text.splitlines()[-1], 'mine_t0.py': 'a = 2'}
+
+
+def test_the_config_that_a_run_wrote_can_continue_it(tmp_path):
+    path = str(tmp_path / 'mine.py')
+    written_configs(tmp_path, '/configs/mine.py', 'a = 1')
+    assert written_configs(tmp_path, path, 'a = 1') == {'mine.py': 'a = 1'}
+    assert written_configs(tmp_path, path, 'a = 2') == {'mine.py': 'a = 1', 'mine_t0.py': 'a = 2'}
+
+
+def test_a_runner_that_only_tests_writes_no_config(tmp_path):
+    cfg = SimpleNamespace(filename='mine.py', pretty_text='a = 1')
+    unbuilt(_work_dir=tmp_path, cfg=cfg).dump_config()
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('resume', [False, True])
+def test_a_training_that_is_refused_writes_no_config(monkeypatch, tmp_path, resume):
+    """Also one that would continue the run of another folder here."""
+    monkeypatch.setattr(module, 'choose_checkpoint', lambda named, folder, warn: named)
+    (tmp_path / 'iter_4.pth').touch()
+    runner = unbuilt(
+        _resume=resume,
+        _load_from='elsewhere/iter_2.pth',
+        _has_loaded=False,
+        _work_dir=str(tmp_path),
+        _is_training=True,
+        logger=SimpleNamespace(warning=None),
+    )
+    with pytest.raises(CheckpointError, match=r'already holds the checkpoints of a run \(iter_4'):
+        runner.load_or_resume()
+    assert [path.name for path in tmp_path.iterdir()] == ['iter_4.pth']

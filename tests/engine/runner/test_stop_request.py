@@ -1,4 +1,4 @@
-"""SIGTERM: noted in the main process, ignored by workers unless it comes from there."""
+"""SIGTERM and Ctrl-C: noted in the main process, left to it by its workers."""
 
 from __future__ import annotations
 
@@ -22,14 +22,32 @@ def test_it_is_noted_while_entered():
     before = signal.signal(signal.SIGTERM, lambda *_: heard.append('before'))
     try:
         with StopRequest() as request:
-            assert not request.made
+            assert request.signal == 0
             os.kill(os.getpid(), signal.SIGTERM)
             os.kill(os.getpid(), signal.SIGTERM)  # launchers repeat it
-            assert request.made and not heard
+            assert request.signal == signal.SIGTERM and not heard
         os.kill(os.getpid(), signal.SIGTERM)
         assert heard == ['before']
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_the_second_ctrl_c_ends_at_once(capfd):
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), StopRequest() as request:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert request.signal == signal.SIGINT
+        assert 'Ctrl-C again ends at once' in capfd.readouterr().err
+        os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize('order', [('SIGINT', 'SIGTERM'), ('SIGTERM', 'SIGINT')])
+def test_sigterm_counts_more_than_ctrl_c(order):
+    with StopRequest() as request:
+        for name in order:
+            os.kill(os.getpid(), getattr(signal, name))
+        assert request.signal == signal.SIGTERM
 
 
 def test_another_thread_cannot_and_need_not():
@@ -42,7 +60,7 @@ def test_another_thread_cannot_and_need_not():
     thread = threading.Thread(target=run)
     thread.start()
     thread.join()
-    assert not requests[0].made
+    assert requests[0].signal == 0
 
 
 def work(connection):
@@ -57,7 +75,8 @@ def test_a_worker_heeds_its_own_main_process_alone():
     worker = multiprocessing.get_context('fork').Process(target=work, args=(theirs,), daemon=True)
     worker.start()
     assert ours.recv() == 'begun'
-    subprocess.run(['kill', '-s', 'TERM', str(worker.pid)], check=True)
+    for name in ('TERM', 'INT'):
+        subprocess.run(['kill', '-s', name, str(worker.pid)], check=True)
     worker.join(timeout=0.5)
     assert worker.is_alive()
     worker.terminate()
@@ -67,6 +86,7 @@ def test_a_worker_heeds_its_own_main_process_alone():
 
 def test_a_worker_is_seeded_as_mmengine_does():
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    on_interrupt = signal.getsignal(signal.SIGINT)
     try:
         begin_worker(1, num_workers=2, rank=1, seed=10)
         drawn = random.random(), np.random.rand(), torch.rand(()).item()
@@ -74,3 +94,4 @@ def test_a_worker_is_seeded_as_mmengine_does():
         assert drawn == (random.random(), np.random.rand(), torch.rand(()).item())
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, on_interrupt)
