@@ -15,7 +15,7 @@ from mmengine.structures import InstanceData
 from mmdet_multigrain.launch import load_config
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs' / 'multigrain'
-VARIANTS = ('baseline', 'wogroup', 'merged', 'wgroup')
+VARIANTS = ('baseline', 'wide', 'wogroup', 'merged', 'wgroup')
 FAMILIES = (
     'r101_fpn_df2',
     'r101_fpn_oiv4c',
@@ -88,7 +88,7 @@ def test_leaf_files_are_short(path):
     ('family', 'low', 'high'),
     [('r101_fpn_df2', 72e6, 75e6), ('r101_fpn_oiv4c', 72e6, 75e6), ('r18_fpn_synthetic', 1, 1e9)],
 )
-def test_the_four_variants_are_of_one_size(family, low, high):
+def test_the_variants_are_of_one_size(family, low, high):
     counts = [num_parameters(load(f'{variant}_{family}')) for variant in VARIANTS]
     assert low <= min(counts) and max(counts) <= high
     assert max(counts) <= 1.015 * min(counts)
@@ -104,6 +104,25 @@ def test_custom_variants_build_from_the_users_file(family, custom_data):
         assert cfg.train_dataloader.dataset.data_root == f'{custom_data}/'
         counts.append(num_parameters(cfg))
     assert max(counts) <= 1.015 * min(counts)
+
+
+@pytest.mark.parametrize('classes', [7, 80])
+@pytest.mark.parametrize('family', ['r18_fpn_custom', 'lite0_fpn_custom', 'r50_fpn_custom'])
+def test_the_wide_head_is_as_large_for_few_and_many_classes(family, classes, custom_data):
+    document = json.loads((custom_data / 'train.json').read_text())
+    document['categories'] += [
+        dict(id=number, name=f'class {number}', supercategory='')
+        for number in range(8, classes + 1)
+    ]
+    (custom_data / 'train.json').write_text(json.dumps(document))
+    wide, wgroup = (num_parameters(load(f'{variant}_{family}')) for variant in ('wide', 'wgroup'))
+    assert wide == pytest.approx(wgroup, rel=0.01)
+
+
+def test_the_wide_head_has_stocks_layers():
+    cfg, stock = load('wide_r101_fpn_df2'), load('faster-rcnn_r101_fpn_df2')
+    assert differing_keys(cfg, stock) == {'model.roi_head.bbox_head.fc_out_channels'}
+    assert num_parameters(cfg) == pytest.approx(73.29e6, abs=1e4)
 
 
 def test_stock_reference_has_60_million_parameters():
