@@ -14,5 +14,5 @@ optim_wrapper = dict(
 )
 # 24 = 8 GPUs x 3 images. With another number: --auto-scale-lr.
 auto_scale_lr = dict(enable=False, base_batch_size=24)
-# "The shared backbone is pre-trained on the MS-COCO dataset."
-load_from = 'https://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_r101_fpn_2x_coco/faster_rcnn_r101_fpn_2x_coco_bbox_mAP-0.398_20200504_210455-1d2dac9c.pth'  # noqa: E501
+# "The shared backbone is pre-trained on the MS-COCO dataset." These weights have 41.8 box AP.
+load_from = 'https://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_r101_fpn_mstrain_3x_coco/faster_rcnn_r101_fpn_mstrain_3x_coco_20210524_110822-4d4d2ca8.pth'  # noqa: E501

@@ -216,7 +216,8 @@ def test_fewer_groups_than_outputs():
 
 
 def test_groups_that_the_head_was_trained_with():
-    head, _ = carry(OURS, checkpoint_of(OURS, NEW))
+    old = Taxonomy('new', NEW.classes, [('HEAD',), ('Top',), ('Top',)])
+    head, _ = carry(OURS, checkpoint_of(OURS, old))
     assert head['coarse_fc_cls.0.weight'] == [1, 2, -1, 4]
     # The data names groups, but this head learned classes on its coarse branch.
     head, _ = carry(OURS, checkpoint_of(dict(OURS, grouped=False), NEW))
@@ -276,6 +277,11 @@ def test_unknown_classes():
     assert head['shared_fcs.0.weight'] == [1, 2, 3]
     assert set(head['fc_cls.weight']) == set(head['fc_reg.weight']) == {-1}
     assert row(log, 'fc_cls') == 'new (the checkpoint does not name its classes)'
+
+
+def test_classes_in_a_record_of_mmdetection_2():
+    head, _ = carry(STOCK, checkpoint_of(STOCK, meta=dict(CLASSES=OLD.classes)))
+    assert head['fc_cls.weight'] == [-1, 3, 1, 4]
 
 
 def test_a_record_of_other_classes_than_the_head_has():
