@@ -9,13 +9,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 
 from tqdm import tqdm
 
 from mmdet_multigrain import launch
 from mmdet_multigrain.utils.errors import ConfigError
-from mmdet_multigrain.utils.images import READABLE_SUFFIXES
+from mmdet_multigrain.utils.images import PictureNames, is_image
 from mmdet_multigrain.utils.parallel import chunked
 
 
@@ -43,44 +44,49 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def find_images(source: Path, *, leave_out: Path) -> tuple[Path, list[Path]]:
-    """The folder that names are relative to, and the images in the order of their names.
+def find_images(source: Path, *, leave_out: Path) -> tuple[Path, list[Path], dict[str, str]]:
+    """The folder that names are relative to, the images in the order of their names, other files.
+
+    Links to folders are followed, each folder is searched once.
 
     Args:
-        source: An image, or a folder; hidden files are left out.
+        source: An image, or a folder.
         leave_out: A folder below it that is not searched: what an earlier call has written.
+
+    Returns:
+        Of files that are not images and of hidden files and folders: why each is left out, by name.
     """
     if not source.is_dir():
-        return source.parent, [launch.check_file(source, 'image or folder')]
-    found = []
-    for folder, subfolders, names in os.walk(source):
-        subfolders[:] = [
-            name
-            for name in subfolders
-            if not name.startswith('.') and Path(folder, name).resolve() != leave_out.resolve()
-        ]
-        found += [
-            Path(folder, name)
-            for name in names
-            if name.lower().endswith(READABLE_SUFFIXES) and not name.startswith('.')
-        ]
+        return source.parent, [launch.check_file(source, 'image or folder')], {}
+    found, others, searched = [], {}, {leave_out.resolve()} - {source.resolve()}
+    for folder, subfolders, names in os.walk(source, followlinks=True):
+        place = Path(folder)
+        if place.resolve() in searched:
+            subfolders.clear()
+            continue
+        searched.add(place.resolve())
+        for name in [*subfolders, *names]:
+            if name.startswith('.'):
+                others[(place / name).relative_to(source).as_posix()] = 'hidden'
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith('.'))
+        for path in (place / name for name in names if not name.startswith('.')):
+            if is_image(path):
+                found.append(path)
+            else:
+                others[path.relative_to(source).as_posix()] = 'not an image'
     if not found:
-        raise ConfigError(f'{source}: no image in this folder ({", ".join(READABLE_SUFFIXES)})')
-    return source, sorted(found)
-
-
-def picture_of(name: Path, folder: Path) -> Path:
-    """Where the picture of an image goes: same name, as PNG where we do not write its format."""
-    known = name.suffix.lower() in READABLE_SUFFIXES
-    return folder / (name if known else name.with_name(f'{name.name}.png'))
+        raise ConfigError(f'{source}: no image in this folder that OpenCV reads')
+    return source, sorted(found), dict(sorted(others.items()))
 
 
 def main() -> None:
     args = parse_args()
     pictures = args.out / 'pictures'
-    root, paths = find_images(args.images, leave_out=pictures)
+    root, paths, left_out = find_images(args.images, leave_out=pictures)
     names = [path.relative_to(root) for path in paths]
-    if any(picture_of(name, pictures).resolve() == (root / name).resolve() for name in names):
+    picture_names = PictureNames()
+    picture_of = {name: pictures / picture_names.of(name) for name in names}
+    if any(picture_of[name].resolve() == (root / name).resolve() for name in names):
         raise ConfigError(f'--out {args.out}: pictures would replace the images; name another')
     launch.check_checkpoint(args.checkpoint)
 
@@ -104,6 +110,7 @@ def main() -> None:
                 except inference.ImageError as error:
                     progress.write(f'{error}; left out', file=sys.stderr)
                     unreadable.append(name.as_posix())
+                    left_out[name.as_posix()] = str(error).removeprefix(f'{root / name}: ')
             found = detector.predict([*samples.values()]) if samples else []
             for name, prediction in zip(samples, found, strict=True):
                 prediction = prediction.above(args.score_thr)
@@ -115,7 +122,7 @@ def main() -> None:
                 )
                 if not args.no_pictures:
                     picture = inference.draw(prediction, detector.taxonomy)
-                    inference.save_picture(picture, picture_of(name, pictures))
+                    inference.save_picture(picture, picture_of[name])
             progress.update(len(batch))
     out_file = args.out / 'predictions.json'
     write_json(
@@ -127,12 +134,15 @@ def main() -> None:
             'score_thr': args.score_thr,
             'images': images,
             'unreadable': unreadable,
+            'left_out': left_out,
         },
     )
     count = sum(len(image['detections']) for image in images)
     print(f'{len(images)} images, {count} detections -> {out_file}')
     if not args.no_pictures:
         print(f'pictures -> {pictures}')
+    if others := Counter(reason for name, reason in left_out.items() if name not in unreadable):
+        print('left out: ' + ', '.join(f'{count} {reason}' for reason, count in others.items()))
     if unreadable:
         print(
             f'error: {len(unreadable)} of {len(names)} images could not be read: '

@@ -54,7 +54,7 @@ def set_show_dir(cfg, show_dir: str) -> None:
     """Let the visualization hook draw every image into a folder."""
     warnings.filterwarnings('ignore', message='.* is out of bounds')  # a box on the image's border
     cfg.default_hooks.visualization.update(
-        draw=True, test_out_dir=str(Path(show_dir).resolve()), interval=1
+        type='PictureHook', draw=True, test_out_dir=str(Path(show_dir).resolve()), interval=1
     )
 
 

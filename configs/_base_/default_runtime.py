@@ -19,7 +19,7 @@ default_hooks = dict(
     iteration_seed=dict(type='IterationSeedHook'),
     exact_resume=dict(type='ExactResumeHook', allow_world_size_change=False),
     graceful_stop=dict(type='GracefulStopHook'),
-    visualization=dict(type='DetVisualizationHook'),
+    visualization=dict(type='PictureHook'),
 )
 custom_hooks = [
     dict(type='PreflightHook'),

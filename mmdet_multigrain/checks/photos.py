@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mmdet_multigrain.utils.images import image_size, image_sizes
+from mmdet_multigrain.utils.images import image_size, image_sizes, pixel_problem
 from mmdet_multigrain.utils.parallel import default_workers, map_ordered
 from mmdet_multigrain.utils.progress import progress_bar
 
@@ -93,13 +93,16 @@ def _decoded_size(path: str) -> tuple[int, int] | str:
     return size if _opencv_size(path) == size else 'OpenCV cannot decode it'
 
 
-def _other_format(path: str) -> tuple[int, int] | None:
-    """The size of a photo that is not a JPEG or PNG but that OpenCV reads (WebP, BMP, TIFF)."""
+def _other_format(path: str) -> tuple[int, int] | str | None:
+    """The size of a photo that is not a JPEG or PNG but that OpenCV reads (WebP, BMP, TIFF).
+
+    Or what is wrong with its pixels.
+    """
     with open(path, 'rb') as file:
         head = file.read(8)
     if head.startswith((b'\xff\xd8', b'\x89PNG')):
         return None
-    return _opencv_size(path)
+    return pixel_problem(path) or _opencv_size(path)
 
 
 def _opencv_size(path: str) -> tuple[int, int] | None:

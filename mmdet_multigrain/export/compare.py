@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from mmdet_multigrain.utils.errors import ExportError
-from mmdet_multigrain.utils.images import READABLE_SUFFIXES
+from mmdet_multigrain.utils.images import is_image
 
 _FAR = 0.5  # pixels, or scores: beyond it a detection is not the other's counterpart
 
@@ -146,10 +146,9 @@ def read_pictures(source: Path, *, at_most: int = 16) -> list[np.ndarray]:
     """
     paths = [source]
     if source.is_dir():
-        names = (path for path in source.iterdir() if path.suffix.lower() in READABLE_SUFFIXES)
-        paths = sorted(names)[:at_most]
+        paths = sorted(path for path in source.iterdir() if is_image(path))[:at_most]
     if not paths:
-        raise ExportError(f'{source}: no picture in this folder ({", ".join(READABLE_SUFFIXES)})')
+        raise ExportError(f'{source}: no picture in this folder that OpenCV reads')
     pictures = []
     for path in paths:
         picture = cv2.imread(str(path))

@@ -6,14 +6,21 @@ Needs neither torch nor mmdet. Decoding belongs to the data sets' pipelines.
 from __future__ import annotations
 
 import os
+import struct
 import warnings
 from collections.abc import Iterable, Iterator
+from pathlib import PurePath
+from typing import BinaryIO
 
 from .parallel import chunked, default_workers, map_ordered
 from .progress import progress_bar
 
-IMAGE_SUFFIXES = frozenset({'.jpg', '.jpeg', '.png'})
-READABLE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp')  # of images that detectors read
+# Of image files in a folder. A file that a data set names is read by its content, whatever its name.
+IMAGE_SUFFIXES = (
+    *('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.bmp', '.dib', '.webp', '.tif', '.tiff', '.gif'),
+    *('.avif', '.jp2', '.pbm', '.pgm', '.ppm', '.pnm'),
+)
+PICTURE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp')  # of the pictures that we write
 EXIF_ORIENTATION = 0x0112
 MAX_PIXELS = 1 << 30  # OpenCV reads no larger image
 SOUND_PIXELS = 178_956_970  # Pillow reads no larger one: half a GiB in memory, in each worker
@@ -28,7 +35,44 @@ _SKIPPED = frozenset({0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)})
 _APP1 = 0xE1
 _JPEG_END = b'\xff\xd9'
 _PNG_END = b'\0\0\0\0IEND\xaeB`\x82'
+_LOGARITHMIC = (34676, 34677)  # compressions of a TIFF, of floating-point pixels
 _FRAMES = frozenset({0xC0, 0xC1, 0xC2})  # baseline, extended, progressive
+
+
+def is_image(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is an image: one of `IMAGE_SUFFIXES`, or content that OpenCV recognizes."""
+    if os.fspath(path).lower().endswith(IMAGE_SUFFIXES):
+        return True
+    import cv2  # slow to import
+
+    return os.path.isfile(path) and cv2.haveImageReader(os.fspath(path))
+
+
+class PictureNames:
+    """Names for the pictures of images, unlike each other.
+
+    A picture has the name of its image, folders included; `.png` is added where pictures are not
+    written in the image's format. A name that is taken gets a number.
+    """
+
+    def __init__(self) -> None:
+        self._sources: dict[PurePath, str] = {}
+
+    def of(self, name: PurePath, source: str | os.PathLike[str] | None = None) -> PurePath:
+        """The name of a picture; the same at each call.
+
+        Args:
+            name: The image's, relative to the folder of all images.
+            source: What identifies the image. Default: its name.
+        """
+        source = os.fspath(name if source is None else source)
+        known = name.suffix.lower() in PICTURE_SUFFIXES
+        picture = first = name if known else name.with_name(f'{name.name}.png')
+        number = 1
+        while self._sources.setdefault(picture, source) != source:
+            number += 1
+            picture = first.with_name(f'{first.stem}_{number}{first.suffix}')
+        return picture
 
 
 def image_size(path: str | os.PathLike[str], *, folder: int | None = None) -> tuple[int, int]:
@@ -62,8 +106,9 @@ def image_size(path: str | os.PathLike[str], *, folder: int | None = None) -> tu
 def file_problem(path: str | os.PathLike[str]) -> str | None:
     """What is wrong with an image file that its decoder may not tell, or too late; None if nothing.
 
-    That is a file cut off before its end, which some decoders fill up with gray, and one of so many
-    pixels that decoding takes up the memory. Costs two short reads of a good file.
+    That is a file cut off before its end, which some decoders fill up with gray, one of so many
+    pixels that decoding takes up the memory, and one with floating-point pixels, which decoders
+    clip to white. Costs two short reads of a good file.
     """
     try:
         width, height = image_size(path)
@@ -114,10 +159,47 @@ def _pillow_decodes(path: str | os.PathLike[str]) -> bool:
     return True
 
 
+def pixel_problem(path: str | os.PathLike[str]) -> str | None:
+    """Why the pixels of a file are not 8 or 16-bit numbers, as in float TIFFs; None if they are."""
+    try:
+        with open(path, 'rb') as file:
+            head = file.read(16)
+            kind = _float_kind(file, head)
+    except OSError:
+        return None  # the decoder judges
+    if kind is None:
+        return None
+    return f'{kind} pixels, which detectors cannot read; save it with 8 bits per channel'
+
+
+def _float_kind(file: BinaryIO, head: bytes) -> str | None:
+    if head.startswith((b'#?RADIANCE', b'#?RGBE', b'PF\n', b'Pf\n', b'v/1\x01')):  # HDR, PFM, EXR
+        return 'floating-point'
+    if not head.startswith((b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')):
+        return None
+    from PIL.TiffImagePlugin import BITSPERSAMPLE, COMPRESSION, SAMPLEFORMAT, ImageFileDirectory_v2
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # of damaged entries
+            directory = ImageFileDirectory_v2(head if head[2:3] == b'+' else head[:8])
+            file.seek(directory.next)
+            directory.load(file)
+        bits = max(directory.get(BITSPERSAMPLE, (1,)))
+        is_float = 3 in directory.get(SAMPLEFORMAT, ())
+    except (OSError, SyntaxError, ValueError, TypeError, struct.error):
+        return None
+    if is_float or directory.get(COMPRESSION) in _LOGARITHMIC:
+        return 'floating-point'
+    return f'{bits}-bit' if bits > 16 else None
+
+
 def _other_problem(path: str | os.PathLike[str]) -> str | None:
-    """Of a file that is neither a JPEG nor a PNG: only whether it has too many pixels."""
+    """Of a file that is neither a JPEG nor a PNG: too many pixels, or some that are not read well."""
     from PIL import Image
 
+    if problem := pixel_problem(path):
+        return problem
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')

@@ -9,9 +9,11 @@ import shutil
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 import torch
 from mmdet.apis import inference_detector, init_detector
+from PIL import Image
 
 from mmdet_multigrain.launch import add_cfg_options, load_config, quiet_imports
 from mmdet_multigrain.taxonomy import Taxonomy
@@ -64,12 +66,47 @@ def test_a_folder_with_images_that_cannot_be_read(folder, config, trained, tmp_p
     names = ['a.jpg', 'one/a.jpg', 'two/a.JPEG']
     assert [image['file_name'] for image in content['images']] == names
     assert content['unreadable'] == ['broken.png', 'one/empty.webp']
+    assert content['left_out'] == {
+        '._a.jpg': 'hidden',
+        'notes.txt': 'not an image',
+        'broken.png': 'not a readable image',
+        'one/empty.webp': 'not a readable image',
+    }
+    assert 'left out: 1 hidden, 1 not an image' in result.out
     assert all((image['width'], image['height']) == (64, 80) for image in content['images'])
     assert all(image['detections'] for image in content['images'])
     pictures = out / 'pictures'
     assert sorted(str(p.relative_to(pictures)) for p in pictures.rglob('*.*')) == names
     # Enlarged six times, so that labels can be read.
     assert all(cv2.imread(str(pictures / name)).shape == (480, 384, 3) for name in names)
+
+
+def test_files_that_training_would_read(config, trained, tmp_path):
+    folder = tmp_path / 'photos'
+    folder.mkdir()
+    image = Image.fromarray(np.full((60, 50, 3), 99, np.uint8))
+    kinds = dict(
+        webp='WEBP', bmp='BMP', tif='TIFF', TIFF='TIFF', gif='GIF', jfif='JPEG', jpe='JPEG'
+    )
+    for suffix, kind in kinds.items():
+        image.save(folder / f'a.{suffix}', kind)
+    image.save(folder / 'a', 'PNG')
+    image.save(folder / 'a.dat', 'JPEG')
+    Image.new('F', (50, 60)).save(folder / 'float.tif')
+    (folder / 'again').symlink_to(folder)
+    linked = tmp_path / 'elsewhere'
+    linked.mkdir()
+    image.save(linked / 'a.png')
+    (folder / 'linked').symlink_to(linked)
+    out = tmp_path / 'out'
+    result = predict(folder, config, trained.checkpoint, out, '--cfg-options', *MODEL)
+    assert result.status == 1 and '10 images' in result.out
+    content = json.loads((out / 'predictions.json').read_bytes())
+    names = sorted([*(f'a.{suffix}' for suffix in kinds), 'a', 'a.dat', 'linked/a.png'])
+    assert sorted(image['file_name'] for image in content['images']) == names
+    assert content['left_out'].keys() == {'float.tif'} == {*content['unreadable']}
+    assert 'floating-point pixels' in content['left_out']['float.tif']
+    assert sum(path.is_file() for path in (out / 'pictures').rglob('*')) == len(names)
 
 
 def test_detections_are_those_of_mmdetection(garment_data, config, trained, tmp_path):

@@ -4,6 +4,7 @@ import io
 import os
 import struct
 import zlib
+from pathlib import PurePath
 
 import cv2
 import numpy as np
@@ -270,3 +271,64 @@ def test_size_in_an_open_folder(tmp_path):
         assert image_size('a.jpg', folder=descriptor) == (WIDTH, HEIGHT)
     finally:
         os.close(descriptor)
+
+
+def test_a_file_is_an_image_by_its_suffix_or_content(tmp_path):
+    content = encode('PNG')
+    for name in ('a.jfif', 'a.TIF', 'a.gif', 'a.jpe', 'a.broken.webp'):
+        (tmp_path / name).write_bytes(b'')
+        assert images.is_image(tmp_path / name)
+    for name in ('photo', 'photo.dat', 'photo.heic'):
+        (tmp_path / name).write_bytes(content)
+        assert images.is_image(tmp_path / name)
+        (tmp_path / name).write_bytes(b'text')
+        assert not images.is_image(tmp_path / name)
+    assert not images.is_image(tmp_path)
+
+
+def test_names_of_pictures_differ():
+    names = images.PictureNames()
+    for name, picture in (
+        ('a/1.JPEG', 'a/1.JPEG'),
+        ('b/1.JPEG', 'b/1.JPEG'),
+        ('1.tif', '1.tif.png'),
+        ('1.tif.png', '1.tif_2.png'),
+        ('1.tif', '1.tif.png'),
+    ):
+        assert names.of(PurePath(name)) == PurePath(picture)
+    assert names.of(PurePath('1.png'), 'x/1.png') == PurePath('1.png')
+    assert names.of(PurePath('1.png'), 'y/1.png') == PurePath('1_2.png')
+
+
+@pytest.mark.parametrize(
+    'compression', [(), (cv2.IMWRITE_TIFF_COMPRESSION, 1)], ids=['default', 'plain']
+)
+@pytest.mark.parametrize(
+    ('suffix', 'dtype', 'channels', 'problem'),
+    [
+        ('tif', np.float32, 1, 'floating-point'),
+        ('tif', np.float32, 3, 'floating-point'),
+        ('tif', np.float64, 1, 'floating-point'),
+        ('tif', np.int32, 1, '32-bit'),
+        ('hdr', np.float32, 3, 'floating-point'),
+        ('pfm', np.float32, 3, 'floating-point'),
+        ('tif', np.uint8, 3, None),
+        ('tif', np.uint16, 1, None),
+        ('bmp', np.uint8, 3, None),
+        ('webp', np.uint8, 3, None),
+    ],
+)
+def test_pixels_that_decoders_clip(tmp_path, suffix, dtype, channels, problem, compression):
+    path = tmp_path / f'a.{suffix}'
+    pixels = np.random.default_rng(0).integers(0, 255, (20, 30, channels)).astype(dtype)
+    assert cv2.imwrite(str(path), pixels, compression)
+    expected = problem and f'{problem} pixels, which detectors cannot read'
+    found = images.file_problem(path)
+    assert found is expected is None or found.startswith(expected)
+
+
+def test_a_damaged_tiff_is_left_to_the_decoder(tmp_path):
+    path = tmp_path / 'a.tif'
+    path.write_bytes(b'II*\0' + b'\xff' * 20)
+    assert images.pixel_problem(path) is None
+    assert images.pixel_problem(tmp_path / 'none.tif') is None

@@ -9,6 +9,7 @@ from .finite_loss_hook import FiniteLossHook
 from .graceful_stop_hook import GracefulStopHook
 from .iteration_seed_hook import IterationSeedHook
 from .matmul_precision_hook import MatmulPrecisionHook
+from .picture_hook import PictureHook
 from .preflight_hook import PreflightHook
 from .run_record_hook import RunRecordHook
 from .safe_checkpoint_hook import SafeCheckpointHook
@@ -24,6 +25,7 @@ __all__ = [
     'GracefulStopHook',
     'IterationSeedHook',
     'MatmulPrecisionHook',
+    'PictureHook',
     'PreflightHook',
     'RunRecordHook',
     'SafeCheckpointHook',
