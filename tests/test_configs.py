@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.structures import InstanceData
 
+from mmdet_multigrain.engine.checkpoint.frozen import frozen_at_random
 from mmdet_multigrain.launch import load_config
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs' / 'multigrain'
@@ -272,3 +273,17 @@ def test_missing_data_is_said_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setenv('MULTIGRAIN_DATA', str(tmp_path / 'nowhere'))
     with pytest.raises(ValueError, match='nowhere/train.json'):
         load('wgroup_r18_fpn_custom')
+
+
+@pytest.mark.parametrize(
+    ('family', 'needs_load_from'),
+    [('r50_fpn_custom', True), ('lite0_fpn_custom', False), ('r18_fpn_custom', False)],
+)
+def test_which_presets_need_a_checkpoint(family, needs_load_from, custom_data):
+    """A frozen backbone must not stay random: others have weights in a package, or train it all."""
+    cfg = load(f'wgroup_{family}')
+    assert (cfg.get('load_from') is not None) == needs_load_from
+    assert bool(frozen_at_random(MODELS.build(cfg.model), ())) == needs_load_from
+    if needs_load_from:  # what the docs name for a start from random values
+        cfg.model.backbone.update(frozen_stages=-1, norm_eval=False)
+        assert frozen_at_random(MODELS.build(cfg.model), ()) == []
