@@ -79,6 +79,46 @@ def test_the_list_of_configs_is_complete():
     assert {path.stem for path in CONFIGS.glob('*.py')} == {*expected, *COMPOSED}
 
 
+def three_level_data(custom_data):
+    """The user's own file with groups of groups."""
+    document = json.loads((custom_data / 'train.json').read_text())
+    for name, parent in (('top', 'body'), ('bottom', 'body'), ('cap', 'head')):
+        number = len(document['categories']) + 1
+        document['categories'].append(dict(id=number, name=name, supercategory=parent))
+    (custom_data / 'train.json').write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize('family', ['r18_fpn_custom', 'lite0_fpn_custom', 'r50_fpn_custom'])
+def test_custom_variants_build_with_three_levels(family, custom_data):
+    three_level_data(custom_data)
+    for variant in (*VARIANTS, STOCK):
+        cfg = load(f'{variant}_{family}')
+        head = MODELS.build(cfg.model).roi_head.bbox_head
+        assert head.num_classes == 8, variant
+        if variant in ('wgroup', 'wogroup', 'merged'):
+            assert head.branch_depths == (1, 2, 3)
+        if variant in ('wgroup', 'wogroup'):
+            assert head.reg_weights == (0, 0, 1) and head.loss_cls.level_weights == (1, 1, 1)
+
+
+@pytest.mark.parametrize('group', ['', None, 'own', 'OWN', 'everything'])
+@pytest.mark.parametrize('variant', [*VARIANTS, STOCK])
+def test_without_groups_all_but_wgroup_build(variant, group, custom_data):
+    """No supercategory, the class's own name, in another case, or one for all classes."""
+    document = json.loads((custom_data / 'train.json').read_text())
+    for category in document['categories']:
+        own = {'own': category['name'], 'OWN': category['name'].upper()}
+        category['supercategory'] = own.get(group, group)
+    (custom_data / 'train.json').write_text(json.dumps(document))
+    name = f'{variant}_r18_fpn_custom'
+    if variant == 'wgroup':
+        said = "taxonomy 'train.json' has no groups .* train wogroup .* supercategory .* YAML"
+        with pytest.raises(ValueError, match=said):
+            load(name)
+    else:
+        assert MODELS.build(load(name).model).roi_head.bbox_head.num_classes == 7
+
+
 @pytest.mark.parametrize('path', sorted(CONFIGS.glob('*.py')), ids=lambda path: path.stem)
 def test_leaf_files_are_short(path):
     code = [line for line in path.read_text().splitlines() if line.strip()[:1] not in ('', '#')]
@@ -166,8 +206,10 @@ def test_the_papers_settings():
     assert cfg.auto_scale_lr.base_batch_size == 24
     assert cfg.model.train_cfg.rpn.assigner.pos_iou_thr == 0.5
     head = cfg.model.roi_head.bbox_head
-    assert head.branch_fcs == (1, 2) and head.reg_weights == (0, 1)
     assert head.coarse_width == 'classes'
+    built = MODELS.build(cfg.model).roi_head.bbox_head
+    assert built.branch_depths == (1, 2) and built.reg_weights == (0, 1)
+    assert built.loss_cls.level_weights == (1, 1)
     assert head.loss_bbox == dict(type='SmoothL1Loss', beta=1.0, loss_weight=1.0)
     anchors = cfg.model.rpn_head.anchor_generator
     assert [8 * stride for stride in anchors.strides] == [32, 64, 128, 256, 512]

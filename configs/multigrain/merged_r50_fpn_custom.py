@@ -1,4 +1,4 @@
 # The paper's merged head (figure 3c): two branches, one result, fine supervision once.
 # On your own COCO files.
 _base_ = './faster-rcnn_r50_fpn_custom.py'
-model = dict(roi_head=dict(bbox_head=dict(type='MergedBBoxHead', branch_fcs=(1, 2))))
+model = dict(roi_head=dict(bbox_head=dict(type='MergedBBoxHead')))

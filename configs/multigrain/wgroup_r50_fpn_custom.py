@@ -5,12 +5,8 @@ model = dict(
     roi_head=dict(
         bbox_head=dict(
             type='MultiGrainedBBoxHead',
-            branch_fcs=(1, 2),
             coarse_width='classes',
-            reg_weights=(0, 1),
-            loss_cls=dict(
-                _delete_=True, type='HierarchicalCrossEntropyLoss', level_weights=(1.0, 1.0)
-            ),
+            loss_cls=dict(_delete_=True, type='HierarchicalCrossEntropyLoss'),
         )
     )
 )

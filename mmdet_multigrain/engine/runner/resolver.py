@@ -16,7 +16,12 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from mmdet_multigrain.datasets.transforms import use_fast_loading
-from mmdet_multigrain.models.bbox_heads.multi_branch_bbox_head import MultiBranchBBoxHead
+from mmdet_multigrain.models.bbox_heads import MultiGrainedBBoxHead
+from mmdet_multigrain.models.bbox_heads.multi_branch_bbox_head import (
+    MultiBranchBBoxHead,
+    resolve_taxonomy,
+)
+from mmdet_multigrain.models.losses.hierarchical_cross_entropy_loss import check_groups
 from mmdet_multigrain.speed import merge_options
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError, MultigrainError, TaxonomyError
@@ -105,6 +110,8 @@ def resolve(cfg: Config, *, checkpoint_meta: Mapping[str, Any] | None = None) ->
             target.owner[target.entry] = copy.deepcopy(target.value)
         if target.owner.get(target.entry) == target.value:
             used.add(target.key)
+    if checkpoint_meta is None:
+        _check_groups(cfg)
     use_fast_loading(cfg)
     schedule = schedule_of(cfg)
     resolve_length(cfg, from_data=checkpoint_meta is None)
@@ -113,6 +120,15 @@ def resolve(cfg: Config, *, checkpoint_meta: Mapping[str, Any] | None = None) ->
     if own or cfg.get('max_iters') is not None:
         cfg.resolved = dict(keys=own, max_iters=cfg.get('max_iters'), schedule=schedule)
     return used
+
+
+def _check_groups(cfg: Config) -> None:
+    """Refuse a grouped head on a taxonomy without groups before anything is set up."""
+    for head in _dicts_at(cfg, 'heads'):
+        if head.get('taxonomy') is not None and _is_head(head, MultiGrainedBBoxHead):
+            options = dict(grouped=True, allow_one_group=False)
+            options = {key: head.get(key, default) for key, default in options.items()}
+            check_groups(resolve_taxonomy(_plain(head['taxonomy']), **options))
 
 
 def is_taxonomy_open(cfg: Config) -> bool:
@@ -213,7 +229,7 @@ def _dicts_at(cfg: Config, place: str) -> Iterator[MutableMapping[str, Any]]:
         yield from leaf_datasets((cfg.get(place) or {}).get('dataset'))
         return
     for part in dicts(cfg.get('model' if place == 'heads' else place)):
-        if place.endswith('evaluator') or (place == 'heads') == _is_our_head(part):
+        if place.endswith('evaluator') or (place == 'heads') == _is_head(part, MultiBranchBBoxHead):
             yield part
 
 
@@ -227,7 +243,7 @@ def leaf_datasets(dataset: Any) -> Iterator[MutableMapping[str, Any]]:
         yield from leaf_datasets(inner) if inner else (dataset,)
 
 
-def _is_our_head(part: Mapping[str, Any]) -> bool:
+def _is_head(part: Mapping[str, Any], head: type[MultiBranchBBoxHead]) -> bool:
     kind = part.get('type')
     kind = MODELS.get(kind) if isinstance(kind, str) else kind
-    return isinstance(kind, type) and issubclass(kind, MultiBranchBBoxHead)
+    return isinstance(kind, type) and issubclass(kind, head)

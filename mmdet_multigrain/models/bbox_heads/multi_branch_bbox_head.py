@@ -38,8 +38,9 @@ class MultiBranchBBoxHead(BBoxHead):
             Defaults to True.
         allow_one_group (bool): Accept a mapping with one group of all classes, a control of
             experiments. Defaults to False.
-        branch_fcs (Sequence[int]): Number of FC layers of each branch, coarse to fine, each at
-            least 1. Defaults to (1, 2), the paper's.
+        branch_fcs (Sequence[int], optional): Number of FC layers of each branch, coarse to fine,
+            each at least 1. Default: 1, 2, ... for the levels of the taxonomy, and the paper's
+            (1, 2) without groups.
         fc_out_channels (int): Width of every FC layer. Defaults to 1024.
         num_classes (int, optional): Only accepted if it equals the taxonomy's.
         loss_cls (dict): Classification loss.
@@ -59,7 +60,7 @@ class MultiBranchBBoxHead(BBoxHead):
         loss_cls: dict,
         grouped: bool = True,
         allow_one_group: bool = False,
-        branch_fcs: Sequence[int] = (1, 2),
+        branch_fcs: Sequence[int] | None = None,
         fc_out_channels: int = 1024,
         num_classes: int | None = None,
         init_cfg: dict | list[dict] | None = None,
@@ -71,10 +72,14 @@ class MultiBranchBBoxHead(BBoxHead):
                 f'num_classes={num_classes}: taxonomy {taxonomy.name!r} has '
                 f'{taxonomy.num_classes} classes; leave num_classes out, the taxonomy gives it'
             )
-        if len(branch_fcs) != taxonomy.num_levels or min(branch_fcs) < 1:
+        num_branches = max(2, taxonomy.num_levels)
+        if branch_fcs is None:
+            branch_fcs = range(1, num_branches + 1)
+        if len(branch_fcs) != num_branches or min(branch_fcs) < 1:
             raise ConfigError(
                 f'branch_fcs={tuple(branch_fcs)}: taxonomy {taxonomy.name!r} has '
-                f'{taxonomy.num_levels} levels and needs one branch of at least 1 layer for each'
+                f'{taxonomy.num_levels} levels and needs {num_branches} branches of at least 1 '
+                'layer each; leave branch_fcs out for 1, 2, ... layers'
             )
         super().__init__(
             num_classes=taxonomy.num_classes, loss_cls=loss_cls, init_cfg=init_cfg, **kwargs
@@ -87,7 +92,6 @@ class MultiBranchBBoxHead(BBoxHead):
         self.fc_out_channels = fc_out_channels
 
         in_features = self.in_channels * (1 if self.with_avg_pool else self.roi_feat_area)
-        num_branches = len(self.branch_depths)
         self.branch_in = nn.Linear(in_features, num_branches * fc_out_channels)
         self.branch_fcs = nn.ModuleList(
             nn.ModuleList(nn.Linear(fc_out_channels, fc_out_channels) for _ in range(depth - 1))

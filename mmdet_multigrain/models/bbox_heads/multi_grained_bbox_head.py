@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError
 
-from ..losses import HierarchicalCrossEntropyLoss
+from ..losses.hierarchical_cross_entropy_loss import HierarchicalCrossEntropyLoss, check_groups
 from .multi_branch_bbox_head import MultiBranchBBoxHead, resolve_taxonomy
 
 
@@ -41,15 +41,15 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
         taxonomy (Taxonomy | str | Mapping): The taxonomy, or what `Taxonomy.load` takes.
         grouped (bool): False makes each class its own superclass. Defaults to True.
         allow_one_group (bool): See MultiBranchBBoxHead. Defaults to False.
-        branch_fcs (Sequence[int]): FC layers per branch, coarse to fine. Defaults to (1, 2).
+        branch_fcs (Sequence[int], optional): See MultiBranchBBoxHead. Default: 1, 2, ...
         fc_out_channels (int): Width of the FC layers. Defaults to 1024.
         coarse_width (str): 'classes' (the paper) or 'groups', see HierarchicalCrossEntropyLoss.
             Defaults to 'classes'.
-        reg_weights (Sequence[float]): :math:`w_r` of the box regression loss per level (paper,
-            eq. 2), coarse to fine. A coarser level of weight 0 has no regressor; the fine weight
-            must be positive. Defaults to (0, 1), the paper's.
+        reg_weights (Sequence[float], optional): :math:`w_r` of the box regression loss per level
+            (paper, eq. 2), coarse to fine. A coarser level of weight 0 has no regressor; the fine
+            weight must be positive. Default: 1 for the finest level, else 0, as in the paper.
         loss_cls (dict): A HierarchicalCrossEntropyLoss; the head hands it its taxonomy and
-            `coarse_width`. Defaults to one with weight 1 for every level of a 2-level taxonomy.
+            `coarse_width`. Defaults to one with weight 1 for every level.
         **kwargs: See MultiBranchBBoxHead.
 
     Raises:
@@ -63,14 +63,15 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
         grouped: bool = True,
         allow_one_group: bool = False,
         coarse_width: str = 'classes',
-        reg_weights: Sequence[float] = (0, 1),
-        loss_cls: dict = dict(  # noqa: B006, B008 (never changed)
-            type='HierarchicalCrossEntropyLoss', level_weights=(1.0, 1.0)
-        ),
+        reg_weights: Sequence[float] | None = None,
+        loss_cls: dict = dict(type='HierarchicalCrossEntropyLoss'),  # noqa: B006, B008 (never changed)
         init_cfg: dict | list[dict] | None = None,
         **kwargs,
     ) -> None:
         taxonomy = resolve_taxonomy(taxonomy, grouped=grouped, allow_one_group=allow_one_group)
+        check_groups(taxonomy)
+        if reg_weights is None:
+            reg_weights = (*(0,) * (taxonomy.num_levels - 1), 1)
         if len(reg_weights) != taxonomy.num_levels or min(reg_weights) < 0 or reg_weights[-1] <= 0:
             raise ConfigError(
                 f'reg_weights={tuple(reg_weights)}: taxonomy {taxonomy.name!r} has '

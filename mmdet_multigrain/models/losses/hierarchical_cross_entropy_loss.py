@@ -44,8 +44,8 @@ class HierarchicalCrossEntropyLoss(nn.Module):
     Args:
         taxonomy (Taxonomy | str | Mapping): The taxonomy, or what `Taxonomy.load` takes: a
             built-in name, a path, a mapping. It needs at least two levels.
-        level_weights (Sequence[float]): :math:`w_k` per level, coarse to fine.
-            Defaults to (1.0, 1.0).
+        level_weights (Sequence[float], optional): :math:`w_k` per level, coarse to fine.
+            Default: 1 for each level.
         coarse_width (str): Outputs of a coarser level, without background. 'classes': as many as
             there are fine classes, as the paper does; outputs beyond the number of groups never
             become a target. 'groups': one per group. Defaults to 'classes'.
@@ -67,17 +67,15 @@ class HierarchicalCrossEntropyLoss(nn.Module):
     def __init__(
         self,
         taxonomy: Taxonomy | str | dict,
-        level_weights: Sequence[float] = (1.0, 1.0),
+        level_weights: Sequence[float] | None = None,
         coarse_width: str = 'classes',
         fine_loss: dict = dict(type='CrossEntropyLoss'),  # noqa: B006, B008 (never changed)
     ) -> None:
         super().__init__()
         taxonomy = Taxonomy.load(taxonomy)
-        if taxonomy.num_levels < 2:
-            raise ConfigError(
-                f"taxonomy '{taxonomy.name}' has no groups: give its classes superclasses, or use "
-                'grouped=False in the head (each class its own superclass)'
-            )
+        check_groups(taxonomy)
+        if level_weights is None:
+            level_weights = (1.0,) * taxonomy.num_levels
         if len(level_weights) != taxonomy.num_levels or min(level_weights) < 0:
             raise ConfigError(
                 f'level_weights={tuple(level_weights)}: taxonomy {taxonomy.name!r} has '
@@ -207,6 +205,17 @@ class HierarchicalCrossEntropyLoss(nn.Module):
                 avg_factor=avg_factor,
             )
         return losses
+
+
+def check_groups(taxonomy: Taxonomy) -> None:
+    """Raise a one-line ConfigError if a taxonomy has one level only: there is no coarse one."""
+    if taxonomy.num_levels < 2:
+        raise ConfigError(
+            f'taxonomy {taxonomy.name!r} has no groups for a grouped head to learn; train wogroup '
+            '(grouped=False in the head), merged, baseline or stock, or give its classes '
+            'superclasses: the supercategory of the categories in the COCO file, or a YAML file as '
+            'the taxonomy (tools/make_taxonomy.py writes one to edit)'
+        )
 
 
 def _build_fine_loss(config: dict, num_classes: int) -> nn.Module:

@@ -7,6 +7,7 @@ import torch
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
 
 from mmdet_multigrain.models import MergedBBoxHead, MultiGrainedBBoxHead
+from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError
 
 SMALL = dict(in_channels=4, roi_feat_size=3, fc_out_channels=16)
@@ -76,7 +77,8 @@ def test_no_rois_back_propagate_to_every_parameter(garments):
 
 
 def test_three_branches(three_levels):
-    head = make_head(three_levels, branch_fcs=(1, 2, 3))
+    head = make_head(three_levels)
+    assert head.branch_depths == (1, 2, 3)
     assert head.fc_cls.in_features == 3 * 16
     assert head(torch.randn(2, 4, 3, 3))[0].shape == (2, 6)
 
@@ -93,5 +95,11 @@ def test_groups_play_no_part(garments):
 
 
 def test_wrong_branches_are_refused(garments):
-    with pytest.raises(ValueError, match='has 2 levels'):
+    with pytest.raises(ValueError, match='has 2 levels and needs 2 branches'):
         make_head(garments, branch_fcs=(1, 2, 3))
+
+
+def test_without_groups_there_are_still_two_branches():
+    flat = Taxonomy('flat', ['shirt', 'vest', 'hat'])
+    assert make_head(flat).branch_depths == (1, 2)
+    assert make_head(flat, branch_fcs=(2, 3)).branch_depths == (2, 3)

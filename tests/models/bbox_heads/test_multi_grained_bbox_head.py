@@ -81,9 +81,7 @@ def test_every_parameter_gets_a_gradient(garments, reg_weights):
 def test_three_levels_train(three_levels):
     head = make_head(
         three_levels,
-        branch_fcs=(1, 2, 3),
         reg_weights=(0, 1, 1),
-        loss_cls=dict(type='HierarchicalCrossEntropyLoss', level_weights=(1, 1, 1)),
     )
     features, batch = make_batch(5)
     optimizer = torch.optim.SGD(head.parameters(), lr=0.1)
@@ -98,6 +96,26 @@ def test_three_levels_train(three_levels):
     assert history[-1] < 0.7 * history[0]
     for name, parameter in head.named_parameters():
         assert parameter.grad.any(), name
+
+
+@pytest.mark.parametrize('levels', [2, 3, 5])
+@pytest.mark.parametrize('grouped', [True, False])
+def test_defaults_follow_the_levels(levels, grouped):
+    paths = [tuple(f'{group}{level}' for level in range(levels - 1)) for group in 'aab']
+    head = make_head(Taxonomy('deep', ['x', 'y', 'z'], paths), grouped=grouped)
+    assert head.branch_depths == tuple(range(1, levels + 1))
+    assert head.reg_weights == (*(0,) * (levels - 1), 1) and not head.coarse_fc_reg
+    assert head.loss_cls.level_weights == (1,) * levels
+    total(losses_of(head, *make_batch(3))).backward()
+    for name, parameter in head.named_parameters():
+        assert parameter.grad is not None and parameter.grad.any(), name
+
+
+def test_without_groups_the_grouped_head_is_refused():
+    flat = Taxonomy('flat', ['shirt', 'vest', 'hat'])
+    with pytest.raises(ValueError, match="taxonomy 'flat' has no groups .* train wogroup"):
+        make_head(flat)
+    assert make_head(flat, grouped=False).branch_depths == (1, 2)
 
 
 @pytest.mark.parametrize('decoded', [False, True])
