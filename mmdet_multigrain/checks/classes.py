@@ -67,6 +67,19 @@ ONLY_VAL = Check(
     'classes with boxes only in the second file',
     'add boxes to the first: without them a class is never learned',
 )
+NO_GROUPS = Check(
+    'taxonomy-without-groups',
+    WARNING,
+    'taxonomy without groups: no superclass of several classes',
+    'give a supercategory to several classes, or groups with --taxonomy; else train wogroup, '
+    'merged, baseline or stock: wgroup needs groups',
+)
+PARENT_WITH_BOXES = Check(
+    'parent-with-boxes',
+    WARNING,
+    'categories with boxes that are the supercategory of others',
+    'nothing, if these objects belong to no finer class; else give their boxes the finer class',
+)
 ALONE = Check(
     'single-class-group',
     NOTE,
@@ -98,10 +111,12 @@ def check_taxonomy(data: CocoData, taxonomy: Taxonomy | str) -> Iterator[Finding
         if data.categories:  # without any, the missing list is the finding
             yield Finding(NO_TAXONOMY, '', 1, (taxonomy,))
         return
+    if taxonomy.is_ungrouped:
+        yield Finding(NO_GROUPS, '', 1, (f'{taxonomy.num_classes} classes, 0 such superclasses',))
+        return
     sizes = Counter(taxonomy.group_index(0))
     alone = [show(name) for group, name in enumerate(taxonomy.group_names(0)) if sizes[group] == 1]
-    if not taxonomy.is_ungrouped:
-        yield from found(ALONE, data, alone, split='')
+    yield from found(ALONE, data, alone, split='')
 
 
 def check(data: CocoData, taxonomy: Taxonomy | str) -> Iterator[Finding]:
@@ -122,6 +137,21 @@ def check(data: CocoData, taxonomy: Taxonomy | str) -> Iterator[Finding]:
             if row != other and not _is_duplicate(data.categories[row], data.categories[other])
         ],
         lambda data, pair: f'{data.name_category(pair[1])} and {data.name_category(pair[0])}',
+    )
+    parents = {
+        category.get('supercategory')
+        for category, name in zip(data.categories, names, strict=True)
+        if isinstance(category.get('supercategory'), str) and category['supercategory'] != name
+    }
+    yield from found(
+        PARENT_WITH_BOXES,
+        data,
+        [
+            row
+            for row, (name, boxes) in enumerate(zip(names, data.boxes_per_category, strict=True))
+            if boxes and isinstance(name, str) and name in parents and names.count(name) == 1
+        ],
+        lambda data, row: f'{data.name_category(row)}, {data.boxes_per_category[row]:,} boxes',
     )
     if isinstance(taxonomy, Taxonomy):
         yield from _check_names(data, taxonomy, names)

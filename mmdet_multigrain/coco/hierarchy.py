@@ -5,15 +5,17 @@
   its own supercategory is the next higher level.
 - With annotations it is a class, in the group of the same name; so is a category that names
   itself. If no other category names it, it has no group.
-- A root that holds everything (as in Roboflow exports) is removed if there are groups below it.
+- A root that holds everything (as in Roboflow exports) is removed: it would teach nothing.
+- A supercategory that only repeats the name of its one class in another case is no group.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from mmdet_multigrain.taxonomy.names import MAX_LETTERS, check_name
+from mmdet_multigrain.taxonomy.names import MAX_LETTERS, check_name, normalize
 from mmdet_multigrain.utils.errors import TaxonomyError, error_source
 from mmdet_multigrain.utils.messages import show
 
@@ -34,7 +36,7 @@ def parse(data: Mapping[str, Any]) -> dict[str, Any]:
         for category, path in zip(categories, _paths(categories), strict=True)
         if category.id not in parents
     }
-    return {'classes': list(paths), 'paths': _strip_roots(list(paths.values()))}
+    return {'classes': list(paths), 'paths': _drop_repeated(paths, _strip_roots([*paths.values()]))}
 
 
 def coco_parent_categories(coco: Mapping[str, Any], source: object = '') -> set[int]:
@@ -137,13 +139,16 @@ def _paths(categories: list[_Category]) -> list[tuple[str, ...]]:
 
 
 def _strip_roots(paths: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Remove common roots while there are groups below them."""
+    """Remove the groups that hold all of several classes."""
     while len(paths) > 1 and paths[0] and len({path[:1] for path in paths}) == 1:
-        if max(map(len, paths)) == 1:
-            raise TaxonomyError(
-                f'all {len(paths)} classes have the supercategory {show(paths[0][0])}: one group '
-                'teaches nothing, since every object has the same superclass; edit supercategory, '
-                'or give a taxonomy as a YAML file'
-            )
         paths = [path[1:] for path in paths]
     return paths
+
+
+def _drop_repeated(names: Iterable[str], paths: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Remove each group that has a class of the same name and nothing else."""
+    sizes = Counter(path[:1] for path in paths)
+    return [
+        () if path and sizes[path] == 1 and normalize(path[0]) == normalize(name) else path
+        for name, path in zip(names, paths, strict=True)
+    ]

@@ -169,10 +169,16 @@ def test_a_root_over_groups_is_taken_off():
         [('all', ''), ('cloth', 'all'), ('shirt', 'cloth'), ('jeans', 'cloth')],
     ],
 )
-def test_one_group_is_refused_with_the_reason(rows):
-    message = refusal(coco(*rows))
-    assert message.startswith("all 2 classes have the supercategory 'cloth': one group teaches")
-    assert 'edit supercategory' in message and 'YAML' in message
+def test_one_group_of_all_classes_is_none(rows):
+    taxonomy = Taxonomy.from_coco(coco(*rows))
+    assert (taxonomy.num_levels, taxonomy.classes) == (1, ('shirt', 'jeans'))
+
+
+def test_a_group_that_repeats_the_name_of_its_one_class_is_none():
+    data = coco(('Shirt', 'shirt'), ('rain coat', 'Rain_Coat'), ('jeans', 'bottom'), ('hat', ''))
+    assert Taxonomy.from_coco(data).paths == ((), (), ('bottom',), ())
+    data = coco(('Shirt', 'shirt'), ('vest', 'shirt'), ('jeans', 'bottom'))
+    assert Taxonomy.from_coco(data).paths == (('shirt',), ('shirt',), ('bottom',))
 
 
 def test_a_single_class_may_have_a_group():
