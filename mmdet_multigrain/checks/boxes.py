@@ -121,7 +121,7 @@ def partly_outside(data: CocoData) -> np.ndarray:
     'bbox-below-one-pixel',
     WARNING,
     'boxes thinner than a pixel',
-    'remove them: MMDetection leaves them out of training, evaluation counts them',
+    'remove them: neither training nor evaluation counts them',
     describe=_box,
 )
 def tiny(data: CocoData) -> np.ndarray:
@@ -209,7 +209,20 @@ def crowd_wrong(data: CocoData) -> list[int]:
     ]
 
 
+@Check(
+    'ignore-is-text',
+    WARNING,
+    "boxes whose 'ignore' is text",
+    'write 1 or 0: this project reads "false", "no" and "0" as 0, MMDetection any text as 1',
+    describe=lambda data, row: (
+        f'{data.name_annotation(row)}: {show(data.annotations[row]["ignore"])}'
+    ),
+)
+def ignore_text(data: CocoData) -> list[int]:
+    return [row for row, item in enumerate(data.annotations) if isinstance(item.get('ignore'), str)]
+
+
 LAYOUT = (corners, normalized)
 NUMBERS = (not_numbers, not_finite, empty)
 PLACES = (outside, partly_outside, tiny, area_wrong)
-FIELDS = (duplicates, area_missing, crowd_missing, crowd_wrong)
+FIELDS = (duplicates, area_missing, crowd_missing, crowd_wrong, ignore_text)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from mmdet_multigrain.coco import hierarchy as coco
+from mmdet_multigrain.coco.columns import MIN_IMAGE_SIDE
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.taxonomy.names import normalize
 from mmdet_multigrain.utils.errors import TaxonomyError
@@ -49,11 +53,24 @@ NOT_LISTED = Check(
     'classes of the taxonomy that the file does not list',
     'add the categories, or take a taxonomy without these classes',
 )
+NONE_COUNTS = Check(
+    'no-box-counts',
+    ERROR,
+    'file of whose boxes none can be trained or evaluated on',
+    'correct the boxes: crowds (iscrowd), boxes marked ignore and images below '
+    f'{MIN_IMAGE_SIDE} pixels are left out of training',
+)
+SOME_LEFT_OUT = Check(
+    'boxes-not-counted',
+    NOTE,
+    'boxes that are in no class count',
+    'nothing, if meant so: training leaves them out, and evaluation does not count them as missed',
+)
 NO_BOXES = Check(
     'class-without-boxes',
-    WARNING,
-    'classes without boxes',
-    'add boxes, or leave the class out; it is never learned and has no AP',
+    ERROR,
+    'classes without boxes to train on',
+    'add boxes, or leave the class out; it is never learned',
 )
 ONLY_TRAIN = Check(
     'class-only-in-train',
@@ -63,7 +80,7 @@ ONLY_TRAIN = Check(
 )
 ONLY_VAL = Check(
     'class-only-in-val',
-    WARNING,
+    ERROR,
     'classes with boxes only in the second file',
     'add boxes to the first: without them a class is never learned',
 )
@@ -167,9 +184,15 @@ def _is_duplicate(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
 
 
 def check_boxes(splits: Sequence[CocoData], taxonomy: Taxonomy | str) -> Iterator[Finding]:
-    """Findings about classes that have no boxes in one or in both files."""
-    first, boxes = splits[0], [count_boxes(data, taxonomy) for data in splits]
+    """Findings about boxes that do not count, and classes without any in one or in both files."""
+    first = splits[0]
+    for data in splits:
+        yield from _not_counted(data)
+    boxes = [count_boxes(data, taxonomy, data.is_counted) for data in splits]
+    if not boxes[0].total():
+        return  # no class has any: the finding about the file says so
     total = sum(boxes, Counter())  # leaves out what has no box
+    listed = count_boxes(first, taxonomy, first.category_of >= 0)
     lacking = [[name for name, count in counts.items() if not count] for counts in boxes]
     never = [name for name in dict.fromkeys(itertools.chain(*lacking)) if not total[name]]
     classes = [(NO_BOXES, never)]
@@ -181,7 +204,7 @@ def check_boxes(splits: Sequence[CocoData], taxonomy: Taxonomy | str) -> Iterato
             check,
             first,
             names,
-            lambda _, name: show(name) + (f' ({total[name]:,} boxes)' if total[name] else ''),
+            lambda _, name: show(name) + _boxes_elsewhere(total[name], listed[name]),
             split='',
         )
     learned = [(count, name) for name, count in boxes[0].items() if count]
@@ -190,6 +213,25 @@ def check_boxes(splits: Sequence[CocoData], taxonomy: Taxonomy | str) -> Iterato
             f'{count:,} boxes of {show(name)}' for count, name in (max(learned), min(learned))
         )
         yield Finding(UNBALANCED, first.split, 1, (ratio,))
+
+
+def _boxes_elsewhere(counted: int, listed: int) -> str:
+    """What a class without counted boxes has, in a message: boxes of the other file, or useless."""
+    if counted:
+        return f' ({counted:,} boxes)'
+    return f' ({listed:,} boxes, but none counts)' if listed else ''
+
+
+def _not_counted(data: CocoData) -> Iterator[Finding]:
+    """A finding if some boxes of a file do not count; graver if most or all do not."""
+    total, left_out = len(data.annotations), np.count_nonzero(~data.is_counted)
+    why = data.why_not_counted(min_size=data.min_size)
+    if left_out == total > 0:
+        yield Finding(NONE_COUNTS, data.split, 1, (f'{total:,} boxes: {why}',) if why else ())
+    elif why:
+        severity = WARNING if left_out > total / 2 else NOTE
+        check = dataclasses.replace(SOME_LEFT_OUT, severity=severity)
+        yield Finding(check, data.split, left_out, (why,))
 
 
 def class_keys(data: CocoData, taxonomy: Taxonomy | str) -> list[str | int | None]:
@@ -201,14 +243,16 @@ def class_keys(data: CocoData, taxonomy: Taxonomy | str) -> list[str | int | Non
     return keys
 
 
-def count_boxes(data: CocoData, taxonomy: Taxonomy | str) -> Counter[str]:
-    """Boxes by class, for the classes that a file lists, also without boxes.
+def count_boxes(data: CocoData, taxonomy: Taxonomy | str, chosen: np.ndarray) -> Counter[str]:
+    """Chosen boxes by class, for the classes that a file lists, also without boxes.
 
     Categories that the taxonomy lacks are not classes; without a taxonomy, all are.
     """
     counts: Counter[str] = Counter()
+    rows = data.category_of[chosen]
+    per_category = np.bincount(rows, minlength=len(data.categories)).tolist()
     for category, key, boxes in zip(
-        data.categories, class_keys(data, taxonomy), data.boxes_per_category.tolist(), strict=True
+        data.categories, class_keys(data, taxonomy), per_category, strict=True
     ):
         if isinstance(key, int):
             counts[taxonomy.classes[key]] += boxes

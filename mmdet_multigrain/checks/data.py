@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mmdet_multigrain.coco.columns import CocoColumns
+from mmdet_multigrain.coco.columns import MIN_IMAGE_SIDE, CocoColumns
 from mmdet_multigrain.coco.files import load_coco
 
 from .photos import Photo
@@ -57,6 +57,16 @@ class CocoData(CocoColumns):
         )
 
     # ------------------------------------------------------------------ boxes
+
+    @property
+    def min_size(self) -> int:
+        """Images with a smaller side do not count: training leaves them out, evaluation does not."""
+        return 0 if self.split == 'val' else MIN_IMAGE_SIDE
+
+    @cached_property
+    def is_counted(self) -> np.ndarray:
+        """(N,) whether training (`val`: evaluation) counts a box."""
+        return self.counted(min_size=self.min_size)
 
     @cached_property
     def layout(self) -> str:

@@ -62,7 +62,8 @@ def _head(checked: Checked) -> Iterator[str]:
         photos = f', {counts["photos"]:,} photos read' if 'photos' in counts else ''
         split = f'{f"{data.split}:":<7}' if data.split else ''
         yield (
-            f'{split}{data.path}: {counts["images"]:,} images, {counts["annotations"]:,} boxes, '
+            f'{split}{data.path}: {counts["images"]:,} images, {counts["annotations"]:,} boxes'
+            f'{_of_which(data)}, '
             f'{counts["categories"]:,} categories{photos}'
         )
     taxonomy = checked.taxonomy
@@ -101,9 +102,15 @@ def _counts(data: CocoData) -> dict[str, int]:
     return {
         'images': len(data.images),
         'annotations': len(data.annotations),
+        'counted_annotations': int(data.is_counted.sum()),
         'categories': len(data.categories),
         **photos,
     }
+
+
+def _of_which(data: CocoData) -> str:
+    counted = data.is_counted.sum()
+    return '' if counted == len(data.annotations) else f' ({counted:,} of them count)'
 
 
 def _text(path: str | os.PathLike[str]) -> str:

@@ -11,12 +11,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import AnnotationError
 from mmdet_multigrain.utils.files import leaves_folder
 from mmdet_multigrain.utils.messages import show, show_list
 
-from .columns import is_number
+from .columns import MIN_IMAGE_SIDE, CocoColumns, is_number
 from .files import load_coco
 
 
@@ -25,7 +27,8 @@ class AnnotationFile:
 
     Categories are matched by name or alias, never by position. Missing `area` and `iscrowd` are
     filled in. Annotations are renumbered from 1 if an id is missing, or is one that COCOeval cannot
-    match (0, text).
+    match (0, text). `ignore` becomes true or false: also true for boxes that training leaves out
+    (`CocoColumns.left_out`), so that evaluation does not count them as missed.
 
     Args:
         path: The COCO JSON file.
@@ -83,8 +86,31 @@ class AnnotationFile:
                 raise AnnotationError(f'{where}: iscrowd {show(item["iscrowd"])} is not 0 or 1')
         for key, count in filled.items():
             self.notes.append(f"{self.path}: filled in '{key}' of {count} annotations")
+        self._mark_ignored()
         self._number_annotations()
         return names
+
+    def _mark_ignored(self) -> None:
+        left_out = np.logical_or.reduce([*CocoColumns(self.dataset).left_out().values()])
+        texts = 0
+        for item, ignore in zip(self.dataset['annotations'], left_out.tolist(), strict=True):
+            if ignore or 'ignore' in item:
+                texts += isinstance(item.get('ignore'), str)
+                item['ignore'] = ignore
+        if texts:
+            self.notes.append(f"{self.path}: read the text in 'ignore' of {texts} annotations")
+
+    def training_counts(self, *, min_size: float = MIN_IMAGE_SIDE) -> list[int]:
+        """Boxes of each label that training uses.
+
+        Args:
+            min_size: `filter_cfg.min_size` of the training data.
+        """
+        columns = CocoColumns(self.dataset)
+        rows = columns.category_of[columns.counted(min_size=min_size)]
+        boxes = np.bincount(rows, minlength=len(columns.categories)).tolist()
+        of_id = {category['id']: n for category, n in zip(columns.categories, boxes, strict=True)}
+        return [of_id.get(id, 0) for id in self.category_ids]
 
     def _check_images(self) -> set[int | str]:
         """Check all images; returns their ids."""

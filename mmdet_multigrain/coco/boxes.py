@@ -62,7 +62,9 @@ def read_coco(path: str | os.PathLike[str]) -> dict[str, Any]:
     return content
 
 
-def box_columns(coco: Mapping[str, Any], taxonomy: Taxonomy, source: object) -> BoxColumns:
+def box_columns(
+    coco: Mapping[str, Any], taxonomy: Taxonomy, source: object, *, min_size: float = 0
+) -> BoxColumns:
     """The usable boxes of a loaded COCO file; classes are matched by name or alias.
 
     As in training, a category that the taxonomy lacks is an error only if it has annotations. A
@@ -72,6 +74,7 @@ def box_columns(coco: Mapping[str, Any], taxonomy: Taxonomy, source: object) -> 
         coco: The content that `read_coco` returns.
         taxonomy: The classes.
         source: The file, for messages.
+        min_size: Boxes in smaller images are left out: `MIN_IMAGE_SIDE` for training data.
 
     Raises:
         TaxonomyError: The file has boxes of a class that the taxonomy lacks.
@@ -83,12 +86,10 @@ def box_columns(coco: Mapping[str, Any], taxonomy: Taxonomy, source: object) -> 
     label_of = match_categories(names, boxes, taxonomy, source, allow_missing=True)
     labels = np.array([*(label_of.get(id, -1) for id in names), -1])[columns.category_of]
     image_rows = _image_rows(columns, problems)
-    kept = _trained_on(columns, labels, problems)
+    kept = _usable(columns, labels, problems, min_size)
     crowd, areas, sides = columns.crowd[kept], columns.areas[kept], columns.boxes[kept, 2:]
     if crowd.all():
-        count = f'none of its {len(coco["annotations"]):,} annotations'
-        reason = f'is a usable box that is not a crowd{problems.first()}'
-        raise AnnotationError(f'{source}: {count} {reason}')
+        raise AnnotationError(f'{source}: {nothing_counts(columns, min_size=min_size)}')
     listed = np.zeros(taxonomy.num_classes, dtype=bool)
     listed[list(label_of.values())] = True
     return BoxColumns(
@@ -100,6 +101,16 @@ def box_columns(coco: Mapping[str, Any], taxonomy: Taxonomy, source: object) -> 
         crowd=crowd,
         image_areas=columns.stated[image_rows].prod(1),
         problems=problems,
+    )
+
+
+def nothing_counts(columns: CocoColumns, *, min_size: float = 0) -> str:
+    """Why no box of a file is trained on, and what to do, for a message."""
+    boxes = len(columns.annotations)
+    why = columns.why_not_counted(min_size=min_size) or 'unknown image_id or category_id'
+    return (
+        f'none of its {boxes:,} boxes can be trained on ({why}); correct them '
+        '(tools/check_dataset.py names them)'
     )
 
 
@@ -119,7 +130,9 @@ def _image_rows(columns: CocoColumns, problems: Problems) -> np.ndarray:
     return np.array(rows, dtype=np.int64)
 
 
-def _trained_on(columns: CocoColumns, labels: np.ndarray, problems: Problems) -> np.ndarray:
+def _usable(
+    columns: CocoColumns, labels: np.ndarray, problems: Problems, min_size: float
+) -> np.ndarray:
     """(N,) whether an annotation has a class, an image, and a box that training uses."""
     kind = 'annotation that is not a JSON object'
     places = _places(columns.content, 'annotations', kind, problems)
@@ -127,7 +140,7 @@ def _trained_on(columns: CocoColumns, labels: np.ndarray, problems: Problems) ->
     for kind, key, mask in (
         ('annotation with unknown category_id', 'category_id', labels < 0),
         ('annotation with unknown image_id', 'image_id', columns.image_of < 0),
-        *((reason, 'bbox', mask) for reason, mask in columns.left_out().items()),
+        *((reason, 'bbox', mask) for reason, mask in columns.left_out(min_size=min_size).items()),
     ):
         for row in np.flatnonzero(mask & kept):
             value = show(columns.annotations[row].get(key))

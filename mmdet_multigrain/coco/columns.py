@@ -1,7 +1,7 @@
 """The columns (NumPy arrays) of any COCO file, valid or not.
 
 Missing values and wrong types become NaN or -1. `CocoColumns.left_out` is the rule for the boxes
-that training uses; checks and statistics share it.
+that training uses; checks, statistics, training, evaluation and splits all ask it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from .files import LISTS
 
 MAX_COORDINATE = 1e9  # a larger number (infinity, NaN) is not a coordinate
 MIN_SIDE = 1.0  # pixels; MMDetection does not train on smaller boxes
+MIN_IMAGE_SIDE = 32  # pixels; the configs leave smaller images out of training (filter_cfg)
 _SIDES = ('width', 'height')
+_UNSET = frozenset({'', '0', '0.0', 'false', 'f', 'no', 'n', 'none', 'null', 'nan'})
 
 
 class CocoColumns:
@@ -105,12 +107,12 @@ class CocoColumns:
     @cached_property
     def crowd(self) -> np.ndarray:
         """(N,) whether a box marks a crowd."""
-        return self._column(lambda item: bool(item.get('iscrowd')), bool)
+        return self._column(lambda item: is_marked(item.get('iscrowd')), bool)
 
     @cached_property
     def ignored(self) -> np.ndarray:
         """(N,) whether an annotation is marked `ignore`."""
-        return self._column(lambda item: bool(item.get('ignore')), bool)
+        return self._column(lambda item: is_marked(item.get('ignore')), bool)
 
     @cached_property
     def stated(self) -> np.ndarray:
@@ -137,18 +139,46 @@ class CocoColumns:
         near, far = self.corners[:, :2], self.corners[:, 2:]
         return (np.minimum(far, self.of_boxes(sizes)) <= np.maximum(near, 0)).any(1)
 
-    def left_out(self) -> dict[str, np.ndarray]:
+    def left_out(self, *, min_size: float = 0) -> dict[str, np.ndarray]:
         """(N,) masks of the boxes that training leaves out, by reason; the first reason counts.
 
-        This is the rule of MMDetection's `CocoDataset.parse_data_info`. Crowds stay: training
-        ignores detections in them.
+        This is the rule of MMDetection's `CocoDataset.parse_data_info` and `filter_data`. Crowds
+        stay: training ignores detections in them.
+
+        Args:
+            min_size: `filter_cfg.min_size` of the training data; 0 for data to evaluate on.
         """
-        return {
+        reasons = {
             'bbox that is not [x, y, width, height]': ~self.is_finite,
             'annotation marked "ignore"': self.ignored,
             'box narrower or lower than a pixel': self.is_thin,
             'box outside its image': self.is_outside(self.stated),
         }
+        if min_size > 0:
+            small = (self.of_boxes(self.stated) < min_size).any(1)
+            reasons[f'box in an image below {min_size} pixels'] = small
+        return reasons
+
+    def not_counted(self, *, min_size: float = 0) -> dict[str, np.ndarray]:
+        """(N,) masks of the boxes that no class count includes: those of `left_out`, and crowds."""
+        return {**self.left_out(min_size=min_size), 'crowd (iscrowd 1)': self.crowd}
+
+    def counted(self, *, min_size: float = 0) -> np.ndarray:
+        """(N,) whether a box with a known image and category counts as an object of its class.
+
+        In training data these are the boxes that are trained on, in evaluation those that can be
+        found or missed.
+        """
+        known = (self.image_of >= 0) & (self.category_of >= 0)
+        return known & ~np.logical_or.reduce([*self.not_counted(min_size=min_size).values()])
+
+    def why_not_counted(self, *, min_size: float = 0) -> str:
+        """How many boxes do not count for which reason, as text; empty if all count."""
+        rest, counts = np.ones(len(self.annotations), bool), {}
+        for reason, mask in self.not_counted(min_size=min_size).items():
+            counts[reason] = np.count_nonzero(mask & rest)
+            rest &= ~mask
+        return ', '.join(f'{count:,} x {reason}' for reason, count in counts.items() if count)
 
     def file_name(self, row: int) -> str | None:
         """`file_name` of an image, or None if it has none."""
@@ -191,6 +221,13 @@ def first_rows(entries: list[dict[str, Any]]) -> np.ndarray:
 def is_number(value: object) -> bool:
     """Whether a value is a number; NaN and infinity are, true and false are not."""
     return type(value) in (int, float)
+
+
+def is_marked(value: object) -> bool:
+    """Whether a flag such as `ignore` is set; the text "0", "false" or "no" does not set it."""
+    if isinstance(value, str):
+        return value.strip().casefold() not in _UNSET
+    return bool(value) and not is_absent(value)
 
 
 def is_absent(value: object) -> bool:

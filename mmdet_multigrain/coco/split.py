@@ -92,8 +92,7 @@ def split(
             f'{len(coco.images)} images in {num_groups} groups cannot make {len(fractions)} parts; '
             'group less, or make fewer parts'
         )
-    used = (coco.image_of >= 0) & (coco.category_of >= 0) & ~coco.crowd
-    used &= ~np.logical_or.reduce(list(coco.left_out().values()))
+    used = coco.counted()
     boxes = np.zeros((len(coco.images), len(coco.categories)), np.int64)
     np.add.at(boxes, (coco.image_of[used], coco.category_of[used]), 1)
     per_group = np.zeros((num_groups, len(coco.categories) + 1), np.int64)  # the last: images

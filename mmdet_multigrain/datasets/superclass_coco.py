@@ -152,6 +152,15 @@ class SuperclassCocoDataset(CocoDataset):
         for image in images:
             for instance in image['instances']:
                 self.box_counts[instance['bbox_label']] += not instance['ignore_flag']
+        usable = sum(len(image['instances']) for image in self.data_list)
+        if usable + self._num_left_out and not sum(self.box_counts) and not self.test_mode:
+            crowds = sum(len(image['instances']) for image in images)
+            raise AnnotationError(
+                f'{self.ann_file}: none of its {usable + self._num_left_out:,} boxes can be '
+                f'trained on ({crowds:,} are crowds (iscrowd 1), {self._num_left_out:,} are outside '
+                f'the image, smaller than a pixel, or marked ignore, {usable - crowds:,} are in '
+                'images below filter_cfg.min_size); correct them (tools/check_dataset.py names them)'
+            )
         message = (
             f'{self.ann_file}: {len(images)} images, {sum(self.box_counts)} boxes of '
             f'{self.taxonomy.num_classes} classes'

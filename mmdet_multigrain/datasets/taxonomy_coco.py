@@ -34,6 +34,7 @@ class TaxonomyCOCO(COCO):
 
     Attributes:
         category_ids (list[int]): Category id of each label.
+        file (AnnotationFile): The checked file.
 
     Raises:
         AnnotationError: If the file is missing, is not a COCO file, or is inconsistent.
@@ -57,7 +58,7 @@ class TaxonomyCOCO(COCO):
         )
         for note in file.notes:
             print_log(note, 'current')
-        self.path, self.taxonomy = file.path, taxonomy
+        self.file, self.path, self.taxonomy = file, file.path, taxonomy
         self.dataset = file.dataset
         self.category_ids = file.category_ids
         with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress

@@ -21,13 +21,13 @@ def data(boxes, split='', groups=None):
     """A file with the number of boxes by category name."""
     return CocoData(
         {
-            'images': [{'id': 1, 'file_name': 'a.jpg', 'width': 9, 'height': 9}],
+            'images': [{'id': 1, 'file_name': 'a.jpg', 'width': 99, 'height': 99}],
             'categories': [
                 {'id': n, 'name': name, 'supercategory': (groups or {}).get(name, '')}
                 for n, name in enumerate(boxes, start=1)
             ],
             'annotations': [
-                {'id': 1, 'image_id': 1, 'category_id': category}
+                {'id': 1, 'image_id': 1, 'category_id': category, 'bbox': [0, 0, 9, 9]}
                 for category, count in enumerate(boxes.values(), start=1)
                 for _ in range(count)
             ],
@@ -118,6 +118,59 @@ def test_classes_without_boxes():
     assert codes(classes.check_boxes([data({'vest': 1, 'coat': 0, 'hat': 0})], GARMENTS)) == {
         'class-without-boxes': ("'coat'",)
     }
+
+
+def marked(boxes, split='', **fields):
+    """As `data`, with these fields in all boxes of the first class."""
+    file = data(boxes, split)
+    for item in file.annotations:
+        if item['category_id'] == 1:
+            item.update(fields)
+    return file
+
+
+@pytest.mark.parametrize(
+    ('fields', 'reason'),
+    [
+        ({'iscrowd': 1}, 'crowd (iscrowd 1)'),
+        ({'ignore': 1}, 'annotation marked "ignore"'),
+        ({'ignore': 'True'}, 'annotation marked "ignore"'),
+        ({'bbox': [3, 3, 9, 0.5]}, 'box narrower or lower than a pixel'),
+        ({'bbox': [99, 3, 9, 9]}, 'box outside its image'),
+    ],
+)
+def test_a_class_of_which_no_box_counts(fields, reason):
+    found = {f.check.code: f for f in classes.check_boxes([marked({'vest': 2}, **fields)], '')}
+    assert list(found) == ['no-box-counts']
+    assert found['no-box-counts'].examples == (f'2 boxes: 2 x {reason}',)
+    assert found['no-box-counts'].check.severity == 'error'
+    file = marked({'vest': 2, 'coat': 3}, **fields)
+    found = {f.check.code: f for f in classes.check_boxes([file], GARMENTS)}
+    assert found['class-without-boxes'].examples == ("'vest' (2 boxes, but none counts)",)
+    assert found['class-without-boxes'].check.severity == 'error'
+    assert (found['boxes-not-counted'].count, found['boxes-not-counted'].examples) == (
+        2,
+        (f'2 x {reason}',),
+    )
+    assert found['boxes-not-counted'].check.severity == 'note'
+    mostly = marked({'vest': 4, 'coat': 3}, **fields)
+    found = {f.check.code: f for f in classes.check_boxes([mostly], GARMENTS)}
+    assert found['boxes-not-counted'].check.severity == 'warning'
+
+
+@pytest.mark.parametrize('value', ['0', 'false', 'No', '', 0, None])
+def test_ignore_that_is_not_set(value):
+    assert codes(classes.check_boxes([marked({'vest': 2}, ignore=value)], GARMENTS)) == {}
+
+
+def test_small_images_do_not_train_but_are_evaluated_on():
+    files = [data({'vest': 2}, split) for split in ('train', 'val')]
+    for file in files:
+        file.images[0]['width'] = 31
+    found = list(classes.check_boxes(files, GARMENTS))
+    assert [(f.split, f.examples) for f in found] == [
+        ('train', ('2 boxes: 2 x box in an image below 32 pixels',))
+    ]
 
 
 def test_classes_in_one_file_only():

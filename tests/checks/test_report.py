@@ -88,7 +88,12 @@ def test_json():
             {
                 'split': '',
                 'file': '.json',
-                'counts': {'images': 1200, 'annotations': 0, 'categories': 1},
+                'counts': {
+                    'images': 1200,
+                    'annotations': 0,
+                    'counted_annotations': 0,
+                    'categories': 1,
+                },
             }
         ],
         'findings': [

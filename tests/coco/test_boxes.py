@@ -131,14 +131,23 @@ def test_broken_categories_are_refused(content, taxonomy, category, message):
 def test_nothing_usable_is_an_error_that_says_why(content, taxonomy):
     for item in content['annotations']:
         item['bbox'] = [0, 0, 0, 0]
-    with pytest.raises(
-        AnnotationError, match='none of its 6 annotations .*first problem: box narrow'
-    ):
+    with pytest.raises(AnnotationError, match=r'none of its 6 boxes .*\(6 x box narrower'):
         columns_of(content, taxonomy)
     for item in content['annotations']:
         item['bbox'], item['iscrowd'] = [0, 0, 9, 9], 1
-    with pytest.raises(AnnotationError, match='usable box that is not a crowd$'):
+    content['annotations'][0]['ignore'] = 'true'
+    with pytest.raises(AnnotationError, match='1 x annotation marked "ignore", 5 x crowd'):
         columns_of(content, taxonomy)
+
+
+def test_boxes_in_images_below_min_size_are_left_out_of_training_data(content, taxonomy):
+    content['images'][0]['height'] = 31
+    assert len(columns_of(content, taxonomy).labels) == 6
+    columns = box_columns(content, taxonomy, 'f.json', min_size=32)
+    assert columns.images.tolist() == [1, 1, 1, 2]
+    assert columns.problems.counts == {'box in an image below 32 pixels': 2}
+    content['images'][0]['height'] = 32
+    assert len(box_columns(content, taxonomy, 'f.json', min_size=32).labels) == 6
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mmdet_multigrain.coco.boxes import BoxColumns, box_columns, read_coco
+from mmdet_multigrain.coco.columns import MIN_IMAGE_SIDE
 from mmdet_multigrain.launch import anchors_with, escape_unknown_letters, run_tool
 from mmdet_multigrain.report.dataset.paper_counts import compare_counts
 from mmdet_multigrain.report.dataset.stats import THRESHOLDS, DatasetStats, dataset_stats
@@ -103,7 +104,8 @@ def read(paths: list[Path], taxonomy: Taxonomy | None) -> list[BoxColumns]:
         if taxonomy is None:
             own = Taxonomy.from_coco(coco, source=path)
             taxonomy = Taxonomy(path.name, own.classes, own.paths)  # named in messages
-        columns.append(box_columns(coco, taxonomy, path))
+        min_size = 0 if columns else MIN_IMAGE_SIDE  # smaller images stay in evaluation
+        columns.append(box_columns(coco, taxonomy, path, min_size=min_size))
     return columns
 
 

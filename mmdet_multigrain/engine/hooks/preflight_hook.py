@@ -12,7 +12,8 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mmdet_multigrain.taxonomy import Taxonomy
-from mmdet_multigrain.utils.errors import ConfigError
+from mmdet_multigrain.utils.errors import AnnotationError, ConfigError
+from mmdet_multigrain.utils.messages import show_list
 from mmdet_multigrain.utils.table import Column, Table
 
 from ..data_access import inner_datasets
@@ -22,26 +23,36 @@ from ..data_access import inner_datasets
 class PreflightHook(Hook):
     """Compare heads and data sets; print the class table and the effective learning rate.
 
-    The number of classes, their names and order, and their superclasses must agree between every
+    Without a box to train or to evaluate on the run stops; classes without any are named. The number
+    of classes, their names and order, and their superclasses must agree between every
     RoI head and the training data, else the run stops before its first iteration. Data to evaluate
     on must have the same classes; their superclasses may be others.
 
     Raises:
         ConfigError: They do not agree.
+        AnnotationError: There is no box to train or to evaluate on.
     """
 
     def before_train(self, runner: Runner) -> None:
         """Check the training and validation data; print what the run starts from."""
         dataset = runner.train_dataloader.dataset
         check_data(runner.model, dataset)
+        check_boxes(dataset, 'train on')
         if runner.val_loop is not None:
             check_data(runner.model, runner.val_dataloader.dataset, with_groups=False)
+            check_boxes(runner.val_dataloader.dataset, 'evaluate on')
         parts = list(inner_datasets(dataset))
         if 'taxonomy' in parts[0].metainfo:
-            taxonomy = Taxonomy.load(parts[0].metainfo['taxonomy'])
-            files = ', '.join(map(_source, parts))
-            lines = [class_table(taxonomy, box_counts(dataset)), *empty_line(dataset)]
-            runner.logger.info('\n'.join([f'Classes of {files}:', *lines]))
+            taxonomy, counts = Taxonomy.load(parts[0].metainfo['taxonomy']), box_counts(dataset)
+            lines = [class_table(taxonomy, counts), *empty_line(dataset)]
+            runner.logger.info('\n'.join([f'Classes of {_sources(dataset)}:', *lines]))
+            if counts is not None and 0 in counts:
+                never = [taxonomy.classes[label] for label, n in enumerate(counts) if not n]
+                runner.logger.warning(
+                    f'{_sources(dataset)}: {len(never)} of {len(counts)} classes have no training '
+                    f'box and WILL NEVER BE LEARNED: {show_list(never)}; add boxes, or leave them '
+                    'out of the taxonomy'
+                )
         runner.logger.info(length_line(runner))
         runner.logger.info(learning_rate_line(runner))
 
@@ -54,6 +65,17 @@ def check_data(model: nn.Module, dataset: Any, *, with_groups: bool = True) -> N
     """Check the heads against a data set, or against each one that a wrapper holds."""
     for part in inner_datasets(dataset):
         check_heads(model, part.metainfo, source=_source(part), with_groups=with_groups)
+
+
+def check_boxes(dataset: Any, purpose: str) -> None:
+    """Raise a one-line AnnotationError if no box counts in a data set and all that it wraps."""
+    counts = box_counts(dataset)
+    if counts is not None and not sum(counts):
+        raise AnnotationError(
+            f'{_sources(dataset)}: no box to {purpose}: all are crowds, outside their image, '
+            'smaller than a pixel, or marked ignore, or there are none; tools/check_dataset.py '
+            'names them'
+        )
 
 
 def check_heads(
@@ -176,6 +198,10 @@ def empty_line(dataset: Any) -> list[str]:
         return []
     kept, dropped = (sum(column) for column in zip(*counts, strict=True))
     return [f'Photos without objects: {kept} kept as negatives, {dropped} left out']
+
+
+def _sources(dataset: Any) -> str:
+    return ', '.join(map(_source, inner_datasets(dataset)))
 
 
 def _source(dataset: Any) -> str:

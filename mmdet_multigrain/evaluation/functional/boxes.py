@@ -25,7 +25,8 @@ class GroundTruth:
         labels: (N,) class of each box.
         boxes: (N, 4) x, y, width, height in pixels.
         areas: (N,) areas that decide between small, medium and large.
-        crowd: (N,) bool; detections on a crowd box are ignored.
+        crowd: (N,) bool; a crowd, or marked `ignore`: not counted as missed, and detections on it
+            are ignored.
     """
 
     image_ids: tuple[Hashable, ...]
@@ -46,7 +47,7 @@ class GroundTruth:
 
         Args:
             image_ids: All images to evaluate on; annotations of other images are dropped.
-            annotations: COCO dictionaries with `area` and `iscrowd`.
+            annotations: COCO dictionaries with `area`, `iscrowd` and perhaps `ignore`.
             cat_ids: Category id of each label; annotations of other categories are dropped.
         """
         # The order breaks ties of scores. pycocotools sorts, too; text comes after numbers.
@@ -64,7 +65,7 @@ class GroundTruth:
             labels=np.array([label_of[item['category_id']] for item in kept], dtype=np.int64),
             boxes=np.array([item['bbox'] for item in kept], dtype=np.float64).reshape(-1, 4),
             areas=np.array([item['area'] for item in kept], dtype=np.float64),
-            crowd=np.array([item['iscrowd'] for item in kept], dtype=bool),
+            crowd=np.array([item['iscrowd'] or item.get('ignore', 0) for item in kept], bool),
         )
 
     def relabel(self, index: Sequence[int]) -> GroundTruth:

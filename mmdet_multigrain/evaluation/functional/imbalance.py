@@ -15,19 +15,30 @@ import numpy as np
 TAIL_SHARE = 0.3
 
 
-def rarest_labels(counts: Sequence[int], share: float = TAIL_SHARE) -> tuple[int, ...]:
-    """Labels of the rarest classes, rarest first: k = floor(share * K) of them, at least one.
+def by_rarity(counts: Sequence[int]) -> np.ndarray:
+    """Labels of the classes with boxes, rarest first; of equal counts, the first is rarer.
 
-    Of equal counts, the first counts as rarer.
+    A class without boxes is not rare: it is never learned.
     """
+    counts = np.asarray(counts)
+    order = np.argsort(counts, kind='stable')
+    return order[counts[order] > 0]
+
+
+def rarest_labels(counts: Sequence[int], share: float = TAIL_SHARE) -> tuple[int, ...]:
+    """Labels of the rarest of the K classes with boxes: k = floor(share * K), at least one.
+
+    Rarest first, in the order of `by_rarity`.
+    """
+    labels = by_rarity(counts)
     # 0.3 * 10 must be 3 whatever the rounding of 0.3.
-    k = max(1, math.floor(share * len(counts) + 1e-9))
-    return tuple(np.argsort(counts, kind='stable')[:k].tolist())
+    k = max(1, math.floor(share * len(labels) + 1e-9))
+    return tuple(labels[:k].tolist())
 
 
 def tied_labels(counts: Sequence[int], chosen: Sequence[int]) -> tuple[int, ...]:
     """Labels that have as many boxes as the last of the rarest ones and are not among them."""
-    last = counts[chosen[-1]]
+    last = counts[chosen[-1]] if chosen else None
     return tuple(
         label for label, count in enumerate(counts) if count == last and label not in chosen
     )

@@ -22,7 +22,7 @@ from mmdet_multigrain.utils.table import Column, Table
 
 from .coco_eval import CocoResult
 from .common import mean_of_known
-from .imbalance import TAIL_SHARE, rarest_labels, tied_labels
+from .imbalance import TAIL_SHARE, by_rarity, rarest_labels, tied_labels
 
 THIRDS = ('rare third', 'middle third', 'frequent third')
 
@@ -74,7 +74,7 @@ class Bucket:
     Attributes:
         name: What was chosen.
         counted_on: `training` or `validation`: whose boxes decided; None for classes by name.
-        classes: Names, rarest first; among all classes, with boxes in the ground truth or not.
+        classes: Names, rarest first; of classes chosen by number, those that have boxes.
         ap: Mean AP over those that have boxes; NaN if none has.
         ap50: The same at IoU 0.5.
         tied: Names of classes left out that have as many boxes as the last one chosen.
@@ -197,11 +197,11 @@ def rarest(
     counted_on: str,
     share: float = TAIL_SHARE,
 ) -> Bucket:
-    """The rarest classes: k = floor(share * K) of them, at least one.
+    """The rarest of the K classes with boxes: k = floor(share * K) of them, at least one.
 
     Args:
-        classes: K classes.
-        counts: (K,) boxes that decide; of equal ones, the first counts as rarer.
+        classes: All classes, in label order.
+        counts: Of each, the boxes that decide; of equal ones, the first counts as rarer.
         counted_on: Whose boxes these are: `training` or `validation`.
         share: Share of the classes.
     """
@@ -214,12 +214,12 @@ def rarest(
 def split_thirds(
     classes: Sequence[ClassScore], counts: Sequence[int], *, counted_on: str
 ) -> tuple[Bucket, ...]:
-    """All classes in thirds by number of boxes, rarest first.
+    """The classes with boxes in thirds by number of boxes, rarest first.
 
     Where K is no multiple of 3, the rarer thirds have one class more; a third may be empty.
     Arguments as in `rarest`.
     """
-    parts = np.array_split(np.argsort(counts, kind='stable'), len(THIRDS))
+    parts = np.array_split(by_rarity(counts), len(THIRDS))
     return tuple(
         _bucket(name, counted_on, [classes[label] for label in part])
         for name, part in zip(THIRDS, parts, strict=True)

@@ -50,6 +50,8 @@ class MultiGrainedCocoMetric(CocoMetric):
     - AP is read at `max_dets` detections per image and class, by default COCO's 100, and at that
       many for each class of a superclass; `proposal_nums` concerns `proposal` only. With at most
       100 detections per image nothing changes.
+    - Boxes that training leaves out (marked `ignore`, outside the image, thinner than a pixel)
+      are no more counted as missed than crowds.
     - Values are not rounded. -1 stands for "no ground truth to measure on", in the means as in
       the classes.
     - Files are read when first needed, on the main process only.
@@ -264,10 +266,7 @@ class MultiGrainedCocoMetric(CocoMetric):
                 )
                 return None
             coco = self._read_annotations(self.train_ann_file, taxonomy)
-            boxes = GroundTruth.from_annotations(
-                coco.imgs, coco.dataset['annotations'], coco.category_ids
-            )
-            self._train_counts = boxes.box_counts(taxonomy.num_classes).tolist()
+            self._train_counts = coco.file.training_counts()
         return self._train_counts
 
     def _result(self, summary: EvaluationSummary, taxonomy: Taxonomy) -> Result:

@@ -77,8 +77,8 @@ def class_counts(figure: Figure, stats: DatasetStats) -> None:
     texts = [_text_behind_bar(stats, number) for number in order]
     axes = _rows(figure, len(order))
     low = _count_axis(axes, stats, texts)
-    shaded = len(order) - len(stats.rarest)
-    axes.axhspan(shaded - 0.5, len(order) - 0.4, color=_SHADE, zorder=0, linewidth=0)
+    shaded = range(stats.num_learned - len(stats.rarest), stats.num_learned)
+    axes.axhspan(shaded.start - 0.5, shaded.stop - 0.4, color=_SHADE, zorder=0, linewidth=0)
     axes.set_yticks(range(len(order)), [_class_name(stats, number) for number in order])
     colors = superclass_colors(taxonomy)
     axes.barh(
@@ -93,7 +93,7 @@ def class_counts(figure: Figure, stats: DatasetStats) -> None:
         axes.plot(others, range(len(order)), **_marker(number))
     for row, (number, text) in enumerate(zip(order, texts, strict=True)):
         # A background, because grid lines would run through the letters.
-        box = {'facecolor': style.PAPER if row < shaded else _SHADE, 'linewidth': 0, 'pad': 0.6}
+        box = {'facecolor': _SHADE if row in shaded else style.PAPER, 'linewidth': 0, 'pad': 0.6}
         end = (max(low, _longest(stats, number)), row)
         count = label(axes, f'{counts[row]:,}', end, (5, 0), va='center', color=INK, bbox=box)
         box = box if text else None
@@ -169,7 +169,7 @@ def _count_axis(axes: Axes, stats: DatasetStats, texts: Sequence[str]) -> float:
         style.linear_axis(axes, most * stretch, last=1.1 * most)
     axes.set_xlabel(
         f'boxes{" (log scale)" * logarithmic};  shaded: the rarest 30%, '
-        f'{len(stats.rarest)} of {stats.taxonomy.num_classes} classes'
+        f'{len(stats.rarest)} of {stats.num_learned} classes'
     )
     return low
 

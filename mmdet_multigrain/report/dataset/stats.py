@@ -105,7 +105,7 @@ class DatasetStats:
     Attributes:
         taxonomy: Classes and superclasses.
         splits: The training set first.
-        rarest: Labels of the rarest 30% of the classes by training boxes, rarest first.
+        rarest: Labels of the rarest 30% of the classes with training boxes, rarest first.
         resamplings: Class-balanced sampling of the training set, one for each threshold.
     """
 
@@ -125,8 +125,13 @@ class DatasetStats:
         return not self.taxonomy.is_ungrouped
 
     @property
+    def num_learned(self) -> int:
+        """Number of classes with training boxes, of which the rarest are chosen."""
+        return sum(count > 0 for count in self.train.counts)
+
+    @property
     def by_count(self) -> tuple[int, ...]:
-        """Labels, most training boxes first; the rarest 30% come last."""
+        """Labels, most training boxes first; classes without any come last."""
         return tuple(reversed(np.argsort(self.train.counts, kind='stable').tolist()))
 
 

@@ -139,7 +139,7 @@ def split_lines(stats: DatasetStats) -> list[str]:
     rarest = ', '.join(stats.taxonomy.classes[label] for label in stats.rarest)
     return [
         *(line for split in stats.splits for line in _lines_of_split(split)),
-        f'rarest 30% ({len(stats.rarest)} of {stats.taxonomy.num_classes} classes, by '
+        f'rarest 30% ({len(stats.rarest)} of {stats.num_learned} classes, by '
         f'boxes in {stats.train.name}), marked *: {rarest}',
     ]
 

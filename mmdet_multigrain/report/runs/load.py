@@ -173,7 +173,7 @@ def _evaluate(
     test_set, taxonomy, counts = file.test_set, file.test_set.taxonomy, None
     if train_ann_file is not None:
         train = TestSet(Path(train_ann_file), taxonomy, False)
-        counts = train.ground_truth.box_counts(taxonomy.num_classes).tolist()
+        counts = train.annotations.training_counts()
     levels = evaluate_levels(
         test_set.ground_truth,
         file.detections,

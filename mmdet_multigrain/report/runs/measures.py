@@ -109,13 +109,16 @@ def measures_of_runs(runs: Sequence[Run]) -> Measures:
     classes = _entries(levels[-1].classes)
     order = np.argsort([entry.boxes for entry in classes], kind='stable')
     classes = tuple(classes[label] for label in order)
+    with_boxes = [entry.name for entry in classes if entry.boxes]
     coarse = _coarse_levels(taxonomy)
     level_keys = [_level_key(level, coarse) for level in coarse]
     return Measures(
         metrics=(
             *(Metric(key, key, DIFFERENCE) for key in summary.fine.coco),
             *(Metric(key, key.replace('_', ' '), DIFFERENCE) for key in level_keys),
-            *_class_means([entry.name for entry in classes], of_the_paper=_is_df2(taxonomy)),
+            *_class_means(
+                [entry.name for entry in classes], with_boxes, of_the_paper=_is_df2(taxonomy)
+            ),
             *_class_sets(runs),
         ),
         classes=classes,
@@ -136,17 +139,20 @@ def _is_df2(taxonomy: Taxonomy) -> bool:
     return taxonomy.classes == Taxonomy.load('deepfashion2').classes
 
 
-def _class_means(names: Sequence[str], *, of_the_paper: bool) -> tuple[Metric, ...]:
+def _class_means(
+    names: Sequence[str], with_boxes: Sequence[str], *, of_the_paper: bool
+) -> tuple[Metric, ...]:
     """Means over all classes, the rarest ones and thirds of them.
 
     Args:
         names: Classes, rarest first.
+        with_boxes: Those of them that have boxes, of which the rarest ones are taken.
         of_the_paper: Whether they are those of which the paper calls nine "the last 30%".
     """
-    total = len(names)
-    k = len(rarest_labels(range(total)))
+    everything, names, total = names, with_boxes, len(with_boxes)
+    k = len(rarest_labels([1] * total))
     chosen = [
-        ('all', f'all {total} classes', names),
+        ('all', f'all {len(everything)} classes', everything),
         (f'rarest_{k}', f'rarest {k} of {total} (30%, rounded down)', names[:k]),
     ]
     if of_the_paper:
@@ -177,7 +183,8 @@ def measures_of_paper(paper: Paper) -> Measures:
     )
     printed = next(iter(paper.overall.values()))
     coco = (Metric(key, key, DIFFERENCE) for key in printed)
-    means = _class_means([row.name for row in classes], of_the_paper=_is_df2(paper.taxonomy))
+    names = [row.name for row in classes]
+    means = _class_means(names, names, of_the_paper=_is_df2(paper.taxonomy))
     return Measures((*coco, *means), classes)
 
 

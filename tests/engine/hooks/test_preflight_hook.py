@@ -15,6 +15,7 @@ from mmdet_multigrain.datasets import taxonomy_metainfo
 from mmdet_multigrain.engine import PreflightHook
 from mmdet_multigrain.engine.hooks.preflight_hook import (
     box_counts,
+    check_boxes,
     check_data,
     check_heads,
     class_table,
@@ -23,6 +24,7 @@ from mmdet_multigrain.engine.hooks.preflight_hook import (
 )
 from mmdet_multigrain.models import MergedBBoxHead, MultiGrainedBBoxHead
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import AnnotationError
 
 
 @MODEL_WRAPPERS.register_module(force=True)
@@ -341,6 +343,26 @@ def test_before_training(garments):
     assert runner.messages == []
     runner.val_loop = None
     hook.before_train(runner)
+
+
+def test_classes_without_a_training_box_are_named_loudly(garments):
+    runner = runner_of(garments, train=data(garments, box_counts=[0, 2, 0, 4, 5]))
+    PreflightHook().before_train(runner)
+    (warning,) = (line for line in runner.messages if 'NEVER' in line)
+    assert warning.startswith('train.json: 2 of 5 classes have no training box')
+    assert all(repr(garments.classes[label]) in warning for label in (0, 2))
+    runner = runner_of(garments, train=data(garments, box_counts=[1, 2, 3, 4, 5]))
+    PreflightHook().before_train(runner)
+    assert 'NEVER' not in ''.join(runner.messages)
+
+
+def test_data_without_a_box_stops_the_run(garments):
+    empty, full = ([data(garments, 'a.json', box_counts=[n] * 5)] for n in (0, 1))
+    for train, val, purpose in ((empty, full, 'train on'), (full, empty, 'evaluate on')):
+        with pytest.raises(AnnotationError, match=f'a.json: no box to {purpose}'):
+            PreflightHook().before_train(runner_of(garments, train=train[0], val=val[0]))
+    check_boxes(SimpleNamespace(datasets=[empty[0], full[0]]), 'train on')  # negatives
+    check_boxes(data(garments), 'train on')  # unknown
 
 
 def test_before_testing(garments):

@@ -24,6 +24,13 @@ def test_from_annotations_maps_ids_and_drops_the_rest():
     assert gt.box_counts(3).tolist() == [1, 0, 0]
 
 
+def test_boxes_marked_ignore_are_not_missed():
+    frame = dict(image_id=1, category_id=1, bbox=[1, 2, 3, 4], area=12, iscrowd=0)
+    annotations = [frame, {**frame, 'ignore': True}, {**frame, 'ignore': False}]
+    gt = GroundTruth.from_annotations([1], annotations, cat_ids=[1])
+    assert gt.crowd.tolist() == [False, True, False] and gt.box_counts(1).tolist() == [2]
+
+
 def test_ids_of_images_may_be_numbers_and_text():
     # JSON lets a file mix them, and no other reader minds.
     truth = GroundTruth.from_annotations(['b', 10, '1', 9], [], [])

@@ -11,6 +11,7 @@ from mmdet_multigrain.evaluation.functional.imbalance import (
     imbalance_ratio,
     rarest_labels,
     resample,
+    tied_labels,
 )
 
 
@@ -27,7 +28,12 @@ def test_rarest_by_hand():
         6,
         9,
     ]
-    assert rarest_labels([0, 1, 0, 1], share=0.5) == (0, 2)
+
+
+def test_a_class_without_boxes_is_not_rare_but_never_learned():
+    assert rarest_labels([0, 1, 0, 1], share=0.5) == (1,)
+    assert rarest_labels([9, 0, 2, 0, 1, *[9] * 6]) == (4, 2)  # 30% of the 9 with boxes
+    assert rarest_labels([0, 0]) == () == tied_labels([0, 0], ())
 
 
 def test_ratio_leaves_out_classes_without_boxes():

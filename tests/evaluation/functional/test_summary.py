@@ -96,11 +96,11 @@ def test_rarest_are_chosen_by_training_boxes_among_all_classes():
 
     unknown = summarize(results, taxonomy)
     assert unknown.tail.counted_on == 'validation'
-    assert unknown.tail.classes == ('c2', 'c0', 'c1')
+    assert unknown.tail.classes == ('c0', 'c1')  # 30% of the 9 with boxes
     assert unknown.tail.tied == ('c3', 'c4', 'c5', 'c6', 'c7', 'c8', 'c9')
     assert unknown.fine.classes[0].train_boxes is None
-    assert '(validation boxes: c2, c0, c1; as many as the last: c3, c4' in render_text(unknown)
-    assert summarize(results, taxonomy, range(10)).tail.tied == ()
+    assert '(validation boxes: c0, c1; as many as the last: c3, c4' in render_text(unknown)
+    assert summarize(results, taxonomy, range(1, 11)).tail.tied == ()
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_number_of_rarest(num_classes, k):
 
 
 def test_rarest_without_any_ground_truth_is_unknown(results, taxonomy):
-    tail = rarest(summarize(results, taxonomy).fine.classes, [3, 0, 3, 3], counted_on='training')
+    tail = rarest(summarize(results, taxonomy).fine.classes, [3, 1, 3, 3], counted_on='training')
     assert tail.classes == ('sling',) and math.isnan(tail.ap)
 
 
@@ -129,6 +129,12 @@ def test_thirds_hold_each_class_once():
     ]
     assert [third.ap for third in thirds] == pytest.approx([0.7, 0.45, 0.15])
     assert [third.name for third in thirds] == ['rare third', 'middle third', 'frequent third']
+
+
+def test_thirds_leave_out_classes_that_are_never_learned():
+    results = [result([0.0, 0.4, 0.6, 0.8], [5, 5, 5, 5])]
+    thirds = summarize(results, Taxonomy('flat', list('abcd')), [0, 1, 2, 3]).thirds
+    assert [third.classes for third in thirds] == [('b',), ('c',), ('d',)]
 
 
 def test_two_classes_leave_a_third_empty():

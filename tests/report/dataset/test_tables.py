@@ -49,8 +49,9 @@ def test_class_table_by_hand(content, stats_of):
         '',
         '',
         '',
-        'true',
+        'false',
     )
+    assert skirt['rare'] == 'true'
 
 
 def test_several_files_stand_side_by_side(content, other, stats_of):
@@ -89,7 +90,7 @@ def test_lines_by_hand(content, stats_of):
         '  not among its categories: hat',
         '  left out:',
         '    1 x annotation with unknown category_id: annotations[6] has None',
-        'rarest 30% (1 of 4 classes, by boxes in train), marked *: hat',
+        'rarest 30% (1 of 3 classes, by boxes in train), marked *: skirt',
     ]
 
 
@@ -127,7 +128,7 @@ def test_json_holds_everything(content, other, stats_of, taxonomy):
         'size_relative': None,
     }
     assert value['splits'][0]['superclasses'][0]['boxes'] == 5
-    assert value['rarest'] == {'counted_on': 'train', 'classes': ['hat']}
+    assert value['rarest'] == {'counted_on': 'train', 'classes': ['skirt']}
     assert [each['oversample_thr'] for each in value['class_balanced_sampling']] == [
         0.001,
         0.01,
