@@ -125,7 +125,12 @@ def test_json(run, faulty, tmp_path):
     assert run(faulty, '--json', tmp_path / 'new' / 'r.json')[0] == 1
     report = json.loads((tmp_path / 'new' / 'r.json').read_bytes())
     assert report['schema_version'] == 1 and report['verdict'] == 'errors'
-    assert report['files'][0]['counts'] == {'images': 1, 'annotations': 4, 'categories': 4}
+    assert report['files'][0]['counts'] == {
+        'images': 1,
+        'annotations': 4,
+        'counted_annotations': 4,
+        'categories': 4,
+    }
     assert [(finding['kind'], finding['count']) for finding in report['findings']] == [
         ('annotation-id-below-1', 1),
         ('bbox-partly-outside', 1),

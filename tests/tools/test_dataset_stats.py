@@ -51,7 +51,7 @@ def small(tmp_path):
     return write(
         tmp_path / 'small.json',
         {
-            'images': [{'id': 1, 'width': 9, 'height': 9}],
+            'images': [{'id': 1, 'width': 90, 'height': 90}],
             'categories': [
                 {'id': 1, 'name': '短袖 | top', 'supercategory': '上衣'},
                 {'id': 2, 'name': 'skirt', 'supercategory': 'bottom'},
@@ -165,7 +165,7 @@ def test_a_large_file_is_announced(small):
         ({'categories': []}, "'categories' is empty"),
         (
             {'annotations': [{'image_id': 1, 'category_id': 1, 'bbox': [0, 0, 0, 0]}]},
-            'none of its 1 annotations is a usable box',
+            'none of its 1 boxes can be trained on',
         ),
     ],
 )

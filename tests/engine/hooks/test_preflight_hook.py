@@ -223,7 +223,7 @@ def runner_of(taxonomy=None, *, batch=3, processes=1, steps=1, scaling=None, lr=
         max_epochs=6,
         hooks=kwargs.get('hooks', ()),
         cfg=dict(auto_scale_lr=scaling) if scaling else {},
-        logger=SimpleNamespace(info=messages.append),
+        logger=SimpleNamespace(info=messages.append, warning=messages.append),
         messages=messages,
         train_dataloader=SimpleNamespace(
             dataset=kwargs.get('train'), batch_sampler=SimpleNamespace(batch_size=batch)
