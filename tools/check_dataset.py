@@ -126,7 +126,7 @@ def main() -> None:
     if args.fix:
         repaired = write_repaired(checked, outputs)
         checked = check_again(checked, outputs, taxonomy)
-        print(f'\n{report.left_text(checked)}')
+        print(f'\n{report.left_text(checked, repaired)}')
         summary['repaired'] = {
             'files': [report.fixed_dict(*pair) for pair in zip(outputs, repaired, strict=True)],
             **{

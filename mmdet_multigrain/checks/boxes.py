@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
-from mmdet_multigrain.coco.columns import MAX_COORDINATE, is_absent
+from mmdet_multigrain.coco.columns import MAX_COORDINATE, is_absent, is_number
 from mmdet_multigrain.utils.messages import show
 
 from .data import CocoData
 from .finding import ERROR, WARNING, Check, Finding, run
+from .layout import CORNERS, DOUBTFUL, FRACTIONS, SLACK, XYWH
+from .recover import as_number, is_unclear
 
 MAX_AREA = 1.5  # times the box; a mask is never larger than its box
 MIN_AREA = 0.02  # times the box; a mask may be thin
+MIN_OVERLAP = 0.6  # IoU of a box with the one around the mask; parts may be hidden
+MIN_TURN = 0.5  # degrees; less moves no side by a pixel, as a rule
+ROTATIONS = ('rotation', 'rotate', 'rotation_angle', 'angle', 'theta')  # degrees
 
 
 def check(data: CocoData) -> Iterator[Finding]:
-    """Findings about boxes; of a wrong layout, only that: all else would follow from it."""
-    yield from run(NUMBERS + PLACES if data.layout == 'xywh' else LAYOUT, data)
-    yield from run(FIELDS, data)
+    """Findings about boxes; of a doubtful layout only that, since all else would follow from it."""
+    yield from run(CHECKS, data)
 
 
 def _box(data: CocoData, row: int) -> str:
@@ -31,19 +36,27 @@ def _box_in_image(data: CocoData, row: int) -> str:
     return f'{_box(data, row)} in {width:.0f} x {height:.0f}'
 
 
-def _of_layout(layout: str, data: CocoData) -> np.ndarray:
-    return np.flatnonzero(data.has_numbers & (data.layout == layout))
-
-
 @Check(
     'bbox-corners',
     ERROR,
     'boxes that look like corners (x1, y1, x2, y2)',
-    'write x, y, width, height: most leave their image as they are, and fit as corners',
+    'write x, y, width, height: as they are, boxes leave their image, and all fit as corners',
     describe=_box_in_image,
 )
 def corners(data: CocoData) -> np.ndarray:
-    return _of_layout('corners', data)
+    return np.flatnonzero(data.layouts == DOUBTFUL)
+
+
+@Check(
+    'bbox-corners-told',
+    ERROR,
+    "boxes that are corners (x1, y1, x2, y2), as 'area' or mask tells",
+    'write x, y, width, height',
+    fixable=True,
+    describe=lambda data, row: f'{_box(data, row)}, area {show(data.annotations[row].get("area"))}',
+)
+def told_corners(data: CocoData) -> np.ndarray:
+    return np.flatnonzero(data.layouts == CORNERS)
 
 
 @Check(
@@ -54,19 +67,31 @@ def corners(data: CocoData) -> np.ndarray:
     describe=_box,
 )
 def normalized(data: CocoData) -> np.ndarray:
-    return _of_layout('normalized', data)
+    return np.flatnonzero(data.layouts == FRACTIONS)
+
+
+@Check(
+    'bbox-unclear',
+    ERROR,
+    'boxes of other than four numbers',
+    'write x, y, width, height; nothing tells which of the numbers these are',
+    describe=_box,
+)
+def unclear(data: CocoData) -> list[int]:
+    rows = np.flatnonzero(~data.has_numbers & np.isnan(data.outlines).any(1)).tolist()
+    return [row for row in rows if is_unclear(data.annotations[row].get('bbox'))]
 
 
 @Check(
     'bbox-not-four-numbers',
     ERROR,
     'boxes that are not four numbers',
-    'write x, y, width, height, or remove them',
+    'write x, y, width, height: --fix takes them from text or mask, and removes the others',
     fixable=True,
     describe=_box,
 )
 def not_numbers(data: CocoData) -> np.ndarray:
-    return np.flatnonzero(~data.has_numbers)
+    return np.setdiff1d(np.flatnonzero(~data.has_numbers), unclear.find(data))
 
 
 @Check(
@@ -102,7 +127,7 @@ def empty(data: CocoData) -> np.ndarray:
     describe=_box_in_image,
 )
 def outside(data: CocoData) -> np.ndarray:
-    return np.flatnonzero(data.is_outside(data.sizes))
+    return np.flatnonzero(data.is_outside(data.sizes) & data.is_placed)
 
 
 @Check(
@@ -114,7 +139,8 @@ def outside(data: CocoData) -> np.ndarray:
     describe=_box_in_image,
 )
 def partly_outside(data: CocoData) -> np.ndarray:
-    return np.flatnonzero(data.leaving(data.sizes) & ~data.is_outside(data.sizes))
+    leaving = data.leaving(data.sizes) & ~data.is_outside(data.sizes)
+    return np.flatnonzero(leaving & data.is_placed)
 
 
 @Check(
@@ -125,7 +151,7 @@ def partly_outside(data: CocoData) -> np.ndarray:
     describe=_box,
 )
 def tiny(data: CocoData) -> np.ndarray:
-    return np.flatnonzero(data.usable & data.is_thin)
+    return np.flatnonzero(data.usable & data.is_thin & (data.layouts == XYWH))
 
 
 @Check(
@@ -159,24 +185,99 @@ def area_missing(data: CocoData) -> list[int]:
     return [row for row, item in enumerate(data.annotations) if is_absent(item.get('area'))]
 
 
+def _areas(data: CocoData) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) area of each usable box, and whether `area` is a positive number."""
+    of_box = np.where(data.usable[:, None], data.boxes[:, 2:], np.nan).prod(1)
+    positive = (data.areas > 0) & (data.areas <= MAX_COORDINATE**2) | (data.areas == of_box)
+    return of_box, positive
+
+
+def _area(data: CocoData, row: int) -> str:
+    return f'{_box(data, row)}, area {show(data.annotations[row].get("area"))}'
+
+
+@Check(
+    'area-not-positive',
+    WARNING,
+    "boxes whose 'area' is not a positive number",
+    'write width x height',
+    fixable=True,
+    describe=_area,
+)
+def area_unusable(data: CocoData) -> list[int]:
+    _, positive = _areas(data)
+    return [
+        row
+        for row in np.flatnonzero(data.usable & (data.layouts == XYWH) & ~positive).tolist()
+        if not is_absent(data.annotations[row].get('area'))
+    ]
+
+
 @Check(
     'area-contradicts-box',
     WARNING,
     "boxes whose 'area' cannot be theirs",
-    'write width x height',
-    fixable=True,
-    describe=lambda data, row: f'{_box(data, row)}, area {show(data.annotations[row].get("area"))}',
+    'look which of the two is wrong; if it is the area, write width x height',
+    describe=_area,
 )
-def area_wrong(data: CocoData) -> list[int]:
-    """Rows whose `area` is not a positive number, or without a mask far from the box's."""
-    of_box = np.where(data.usable[:, None], data.boxes[:, 2:], np.nan).prod(1)
-    positive = (data.areas > 0) & (data.areas <= MAX_COORDINATE**2) | (data.areas == of_box)
+def area_wrong(data: CocoData) -> np.ndarray:
+    """Rows without a mask whose `area` is far from the box's."""
+    of_box, positive = _areas(data)
     likely = (data.areas >= MIN_AREA * of_box) & (data.areas <= MAX_AREA * of_box + 1)
+    doubtful = data.usable & (data.layouts == XYWH) & positive & ~likely
+    return np.flatnonzero(doubtful & ~data.has_mask)
+
+
+def _mask(data: CocoData, row: int) -> str:
+    x1, y1, x2, y2 = data.outlines[row].tolist()
+    return f'{_box(data, row)}, mask in [{x1:g}, {y1:g}, {x2 - x1:g}, {y2 - y1:g}]'
+
+
+@Check(
+    'bbox-apart-from-mask',
+    WARNING,
+    'boxes and masks that do not cover each other',
+    'look which of the two is wrong, e.g. in size; if it is the box, draw it around the mask',
+    describe=_mask,
+)
+def apart_from_mask(data: CocoData) -> np.ndarray:
+    """Rows whose box and the one around the mask overlap too little, a few pixels aside."""
+    boxes, masks = data.corners, data.outlines
+    near = np.abs(boxes - masks) <= SLACK
+    masks = np.where(near, boxes, masks)
+    sides = np.minimum(boxes[:, 2:], masks[:, 2:]) - np.maximum(boxes[:, :2], masks[:, :2])
+    both = sides.clip(min=0).prod(1)
+    areas = [(part[:, 2:] - part[:, :2]).prod(1) for part in (boxes, masks)]
+    with np.errstate(invalid='ignore', over='ignore', divide='ignore'):
+        overlap = both / (sum(areas) - both)
+    return np.flatnonzero((overlap < MIN_OVERLAP) & (data.layouts == XYWH))
+
+
+def _rotation(item: dict[str, Any]) -> float:
+    """Degrees by which a box is turned, from what tools export; 0 if it is not."""
+    attributes = item.get('attributes')
+    for place in (item, attributes if isinstance(attributes, dict) else {}):
+        for key in ROTATIONS:
+            value = as_number(place.get(key))
+            if is_number(value) and np.isfinite(value) and abs(value) <= MAX_COORDINATE:
+                return float(value)
+    return 0.0
+
+
+@Check(
+    'bbox-rotated',
+    WARNING,
+    'boxes of objects that are drawn turned: the box is the one before the turn',
+    'draw them around the turned shape (the hull of its polygon), or leave them out',
+    describe=lambda data, row: f'{_box(data, row)}, turned by {_rotation(data.annotations[row]):g}',
+)
+def rotated(data: CocoData) -> list[int]:
+    """Rows with a rotation, unless the box is the one around the mask."""
+    apart = ~(np.abs(data.corners - data.outlines) <= SLACK).all(1)
     return [
         row
-        for row in np.flatnonzero(data.usable & ~(positive & likely)).tolist()
-        if not is_absent(data.annotations[row].get('area'))
-        and not (positive[row] and data.annotations[row].get('segmentation'))
+        for row in np.flatnonzero(apart & data.usable).tolist()
+        if MIN_TURN < _rotation(data.annotations[row]) % 180 < 180 - MIN_TURN
     ]
 
 
@@ -222,7 +323,23 @@ def ignore_text(data: CocoData) -> list[int]:
     return [row for row, item in enumerate(data.annotations) if isinstance(item.get('ignore'), str)]
 
 
-LAYOUT = (corners, normalized)
-NUMBERS = (not_numbers, not_finite, empty)
-PLACES = (outside, partly_outside, tiny, area_wrong)
-FIELDS = (duplicates, area_missing, crowd_missing, crowd_wrong, ignore_text)
+DOUBTS = (corners, normalized, unclear)  # no repair starts from these
+CHECKS = (
+    *DOUBTS,
+    told_corners,
+    not_numbers,
+    not_finite,
+    empty,
+    outside,
+    partly_outside,
+    tiny,
+    area_unusable,
+    area_wrong,
+    apart_from_mask,
+    rotated,
+    duplicates,
+    area_missing,
+    crowd_missing,
+    crowd_wrong,
+    ignore_text,
+)

@@ -13,10 +13,11 @@ import numpy as np
 from mmdet_multigrain.coco.columns import MIN_IMAGE_SIDE, CocoColumns
 from mmdet_multigrain.coco.files import load_coco
 
+from .layout import XYWH, box_layouts, swapped_sizes
+from .outlines import outline
 from .photos import Photo
 
 ROUNDING = 0.05  # pixels; boxes are often written with one or two decimals
-MIN_BOXES_FOR_LAYOUT = 5  # fewer do not show how boxes are meant
 SAME_SCALE = 0.02  # sizes that differ by less are not those of a resized photo
 
 
@@ -69,19 +70,30 @@ class CocoData(CocoColumns):
         return self.counted(min_size=self.min_size)
 
     @cached_property
-    def layout(self) -> str:
-        """`xywh` as COCO has it, or what the boxes look like: `corners`, `normalized`."""
-        boxes = self.boxes[self.is_finite]
-        if len(boxes) and (np.abs(boxes) <= 1).all() and (boxes % 1 != 0).any():
-            return 'normalized'
-        sizes = self.of_boxes(self.stated)
-        known = self.usable & np.isfinite(sizes).all(1)
-        boxes, sizes = self.boxes[known], sizes[known]
-        if len(boxes) < MIN_BOXES_FOR_LAYOUT:
-            return 'xywh'
-        leaves = (boxes[:, :2] + boxes[:, 2:] > sizes + 2).any(1)
-        fits = ((boxes[:, 2:] > boxes[:, :2]) & (boxes[:, 2:] <= sizes + 1)).all(1)
-        return 'corners' if leaves.mean() > 0.5 and fits.mean() >= 0.95 else 'xywh'
+    def has_mask(self) -> np.ndarray:
+        """(N,) whether an annotation has a `segmentation`, usable or not."""
+        return self._column(lambda item: bool(item.get('segmentation')), bool)
+
+    @cached_property
+    def outlines(self) -> np.ndarray:
+        """(N, 4) x1, y1, x2, y2 around the mask of each annotation; NaN where it has none."""
+        outlines = [outline(item.get('segmentation')) for item in self.annotations]
+        return np.array(outlines, dtype=np.float64).reshape(len(outlines), 4)
+
+    @cached_property
+    def layouts(self) -> np.ndarray:
+        """(N,) how each box is meant; see `box_layouts`."""
+        return box_layouts(self)
+
+    @cached_property
+    def is_swapped(self) -> np.ndarray:
+        """(images,) whether width and height look swapped; see `swapped_sizes`."""
+        return swapped_sizes(self)
+
+    @cached_property
+    def is_placed(self) -> np.ndarray:
+        """(N,) whether layout and image size are beyond doubt, so that a place can be judged."""
+        return (self.layouts == XYWH) & ~np.append(self.is_swapped, False)[self.image_of]
 
     def leaving(self, sizes: np.ndarray) -> np.ndarray:
         """(N,) whether a usable box reaches beyond its image.
@@ -125,11 +137,46 @@ class CocoData(CocoColumns):
         return np.isfinite(self.seen).all(1) & (self.stated != self.seen).any(1)
 
     @cached_property
+    def orientations(self) -> np.ndarray:
+        """(images,) EXIF orientation of the photos; 1 where not read."""
+        orientations = np.ones(len(self.images), int)
+        for row, photo in self.known_photos():
+            orientations[row] = photo.orientation
+        return orientations
+
+    @cached_property
+    def _swaps_sides(self) -> np.ndarray:
+        return (self.orientations >= 5) & (self.seen[:, 0] != self.seen[:, 1])
+
+    @cached_property
+    def _sized_as_stored(self) -> np.ndarray:
+        return self._swaps_sides & (self.stated == self.seen[:, ::-1]).all(1)
+
+    @cached_property
+    def _is_silent(self) -> np.ndarray:
+        """(images,) whether EXIF turns a photo with boxes and its stated size cannot tell."""
+        has_boxes = self.boxes_per_image > 0
+        return (self.orientations > 1) & ~self._swaps_sides & ~self.differs & has_boxes
+
+    @cached_property
+    def _frame(self) -> str:
+        """Which pixels boxes refer to, `stored` or `upright`, as the sizes of this file tell."""
+        stored = self._sized_as_stored.any()
+        upright = (self._swaps_sides & (self.stated == self.seen).all(1)).any()
+        return '' if stored == upright else 'stored' if stored else 'upright'
+
+    @cached_property
     def is_turned(self) -> np.ndarray:
-        """(images,) whether the size is stated as before the EXIF rotation."""
-        turned = np.zeros(len(self.images), bool)
-        turned[[row for row, photo in self.known_photos() if photo.turned]] = True
-        return turned & self.differs & (self.stated == self.seen[:, ::-1]).all(1)
+        """(images,) whether size and boxes are those of the pixels as stored, before EXIF's turn.
+
+        Where a size cannot tell, that of other photos in the file does.
+        """
+        return self._sized_as_stored | self._is_silent & (self._frame == 'stored')
+
+    @cached_property
+    def may_be_turned(self) -> np.ndarray:
+        """(images,) whether EXIF turns the photo and nothing tells if boxes follow."""
+        return self._is_silent & (self._frame == '')
 
     @cached_property
     def is_rescaled(self) -> np.ndarray:
@@ -141,9 +188,7 @@ class CocoData(CocoColumns):
         scale = self.seen / self.stated
         other = self.differs & ~self.is_turned & (np.abs(scale - 1) > SAME_SCALE).any(1)
         same_shape = np.abs(scale[:, 0] / scale[:, 1] - 1) < SAME_SCALE / 2
-        if self.layout != 'xywh':
-            return other & same_shape
-        contradicts = self.leaving(self.seen) & ~self.leaving(self.stated)
+        contradicts = self.leaving(self.seen) & ~self.leaving(self.stated) & (self.layouts == XYWH)
         drawn = np.bincount(self.image_of[contradicts], minlength=len(self.images)) > 0
         return other & np.isfinite(self.stated).all(1) & (same_shape | drawn)
 

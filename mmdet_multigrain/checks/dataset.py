@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import CheckError
@@ -15,6 +17,7 @@ from mmdet_multigrain.utils.messages import printable
 from . import boxes, classes, ids, images, splits, structure
 from .data import CocoData, load
 from .finding import SEVERITIES, Finding
+from .names import find_files
 from .photos import Photo, read_photos
 
 SPLITS = ('train', 'val')
@@ -66,15 +69,11 @@ def load_photos(
     folder = Path(folder)
     if not folder.is_dir():
         raise CheckError(f'{folder}: no such folder of images; check the path')
-    stated = {
-        name: (data.images[row].get('width'), data.images[row].get('height'))
-        for row, name in data.file_names()
-        if not leaves_folder(name)
-    }
-    photos = read_photos(
-        folder, stated, workers=workers, full_decode=full_decode, progress=progress
-    )
-    if photos and all(photo.is_absent for photo in photos.values()):
+    names = dict.fromkeys(name for _, name in data.file_names())
+    options = {'workers': workers, 'full_decode': full_decode, 'progress': progress}
+    photos = read_photos(folder, [name for name in names if not leaves_folder(name)], **options)
+    photos |= _find_others(folder, names, photos, options)
+    if photos and all(photo.is_absent and not photo.candidates for photo in photos.values()):
         first = printable(next(iter(photos.values())).path)
         raise CheckError(
             f'{folder}: none of the {len(photos):,} photos of {data.path} is there, '
@@ -82,6 +81,25 @@ def load_photos(
             "'file_name' is relative to"
         )
     return photos
+
+
+def _find_others(
+    folder: Path, names: Iterable[str], photos: Mapping[str, Photo], options: Mapping[str, Any]
+) -> dict[str, Photo]:
+    """Photos that the folder has under another spelling of their name, by either name."""
+    absent = [name for name in names if name not in photos or photos[name].is_absent]
+    found = find_files(absent, folder, taken=photos.keys() - absent) if absent else {}
+    sure = {name: paths[0] for name, paths in found.items() if len(paths) == 1}
+    read = read_photos(folder, sure.values(), **options)
+    return (
+        read
+        | {name: dataclasses.replace(read[path], named=path) for name, path in sure.items()}
+        | {
+            name: Photo(os.path.join(folder, name), candidates=paths)
+            for name, paths in found.items()
+            if len(paths) > 1
+        }
+    )
 
 
 def check_files(

@@ -23,8 +23,8 @@ from mmdet_multigrain.utils.files import dump_json
 from . import boxes, ids, images, structure
 from .data import CocoData
 from .finding import Check
+from .recover import RECOMPUTED, Done, recover
 
-Done = Counter[tuple[str, str]]  # how often what was done, by (what, to what)
 MAX_PASSES = 10  # a guard: the second as a rule finds nothing left
 # Levels of lists and objects. Python's own limit depends on its version and on the caller.
 MAX_NESTING = 320
@@ -37,6 +37,15 @@ class Fixed:
 
     content: dict[str, Any]  # to be written
     done: Done  # what was done
+    removed: int = 0  # boxes that are gone
+    boxes: int = 0  # how many there were
+
+    def changes(self) -> str:
+        """How many boxes are gone or were computed again, in words; nothing if none."""
+        recomputed = sum(count for (what, _), count in self.done.items() if what == RECOMPUTED)
+        counts = (self.removed, 'removed'), (recomputed, 'recomputed')
+        words = ' and '.join(f'{count:,} {what}' for count, what in counts if count)
+        return f'of {self.boxes:,} boxes, {words}' if words else ''
 
     def encoded(self) -> bytes:
         """The file: strict JSON.
@@ -60,23 +69,21 @@ def repair(data: CocoData) -> Fixed:
     """Fix what can be fixed without a guess.
 
     Raises:
-        CheckError: Nothing is safe (boxes in another layout), or nothing would be left.
+        CheckError: Something can be read in several ways (boxes that may be corners, a photo that
+            may be one of two files), or nothing would be left.
     """
     done: Done = Counter()
     if data.not_strict:
         done['replaced', structure.not_strict.title] += 1
     before = [len(data.images), len(data.annotations)]
     for _ in range(MAX_PASSES):
-        if data.layout != 'xywh':
-            check = boxes.corners if data.layout == 'corners' else boxes.normalized
-            raise CheckError(
-                f'{data.path}: not repaired, because it has {check.title}; first {check.fix}'
-            )
         new: Done = Counter()
         for step in (
+            recover,
             _drop_unknown,
             _fix_images,
             _fix_categories,
+            _refuse_doubts,
             _fix_boxes,
             _drop_duplicates,
             _fill_fields,
@@ -95,7 +102,7 @@ def repair(data: CocoData) -> Fixed:
         raise CheckError(
             f'{data.path}: not repaired, because no image with a box would be left; see the errors'
         )
-    return Fixed(dict(data.content), done)
+    return Fixed(dict(data.content), done, before[1] - len(data.annotations), before[1])
 
 
 def _count(done: Done, what: str, check: Check, rows: Collection[Any]) -> None:
@@ -147,6 +154,10 @@ def _fix_images(data: CocoData, done: Done) -> dict[str, Any]:
         data, done, images.unnamed, ids.duplicate_images, images.absent, images.unreadable
     )
     new = list(data.images)
+    rows = images.named_otherwise.find(data)
+    _count(done, 'renamed', images.named_otherwise, rows)
+    for row in rows:
+        new[row] = new[row] | {'file_name': data.photo(row).named}
     for check in (images.size_missing, images.size_wrong):
         rows = [
             row for row in check.find(data) if row not in gone and np.isfinite(data.seen[row]).all()
@@ -204,6 +215,18 @@ def _free_ids(entries: list[dict[str, Any]]) -> Iterator[int]:
     return (number for number in itertools.count(1) if number not in used)
 
 
+def _refuse_doubts(data: CocoData, done: Done) -> dict[str, Any]:
+    """Raise if the boxes or the photo of an image can be read in several ways."""
+    for check in (*boxes.DOUBTS, *images.DOUBTS):
+        rows = check.find(data)
+        if len(rows):
+            raise CheckError(
+                f'{data.path}: not repaired, because it has {len(rows):,} {check.title}, such as '
+                f'{check.describe(data, rows[0])}; first {check.fix}'
+            )
+    return data.content
+
+
 def _fix_boxes(data: CocoData, done: Done) -> dict[str, Any]:
     """Boxes that are not usable go; those that leave their image are clipped."""
     gone = _remove(data, done, boxes.not_numbers, boxes.not_finite, boxes.empty, boxes.outside)
@@ -241,7 +264,7 @@ def _fill_fields(data: CocoData, done: Done) -> dict[str, Any]:
     annotations = list(data.annotations)
     for what, check in (
         ('filled in', boxes.area_missing),
-        ('corrected', boxes.area_wrong),
+        ('corrected', boxes.area_unusable),
         ('filled in', boxes.crowd_missing),
     ):
         rows = check.find(data)

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from mmdet_multigrain.utils.files import is_absolute, leaves_folder
+from mmdet_multigrain.utils.images import TURNS
 from mmdet_multigrain.utils.messages import show
 
 from .data import CocoData
 from .finding import ERROR, NOTE, WARNING, Check, Finding, found, run
+from .names import difference, is_doubtful
 
 
 def check(data: CocoData) -> Iterator[Finding]:
@@ -29,6 +31,13 @@ def _stated(data: CocoData, row: int) -> str:
 def _size(data: CocoData, row: int) -> str:
     width, height = data.photo(row).size
     return f'{data.name_image(row)}: {width} x {height}, {_stated(data, row)}'
+
+
+def _turn(data: CocoData, row: int) -> str:
+    return f'{_size(data, row)}; turned: {TURNS[data.photo(row).orientation]}'
+
+
+_UNTURN = 'remove the orientation tag (exiftool -Orientation= FILE) and keep the pixels'
 
 
 @Check(
@@ -64,7 +73,39 @@ def unnamed(data: CocoData) -> list[int]:
     describe=lambda data, row: f'{data.name_image(row)}: no {show(data.photo(row).path)}',
 )
 def absent(data: CocoData) -> list[int]:
-    return [row for row, photo in data.known_photos() if photo.is_absent]
+    return [row for row, photo in data.known_photos() if photo.is_absent and not photo.candidates]
+
+
+@Check(
+    'photo-named-otherwise',
+    ERROR,
+    'images whose photo has another name in the folder',
+    'write the name that the folder has',
+    fixable=True,
+    describe=lambda data, row: _other_name(data, row, data.photo(row).named),
+)
+def named_otherwise(data: CocoData) -> list[int]:
+    return [row for row, photo in data.known_photos() if photo.named]
+
+
+def _other_name(data: CocoData, row: int, path: str) -> str:
+    name = data.file_name(row)
+    return (
+        f'image {show(data.images[row].get("id"))}: {name!a} is {path!a} ({difference(name, path)})'
+    )
+
+
+@Check(
+    'photo-ambiguous',
+    ERROR,
+    'images whose photo is not there, but may be a file with a similar name',
+    'write the name of the file; nothing tells which it is',
+    describe=lambda data, row: (
+        f'{data.name_image(row)}: {", ".join(map(ascii, data.photo(row).candidates[:3]))}'
+    ),
+)
+def ambiguous(data: CocoData) -> list[int]:
+    return [row for row, photo in data.known_photos() if photo.candidates]
 
 
 @Check(
@@ -109,11 +150,33 @@ def rescaled(data: CocoData) -> np.ndarray:
     'photo-turned-by-exif',
     ERROR,
     'images whose photo EXIF turns, but not their stated size',
-    'save the photos upright: MMDetection reads them turned, so that boxes miss',
-    describe=_size,
+    f'{_UNTURN}: MMDetection reads them turned, so that boxes miss',
+    describe=_turn,
 )
 def turned(data: CocoData) -> np.ndarray:
     return np.flatnonzero(data.is_turned)
+
+
+@Check(
+    'photo-perhaps-turned-by-exif',
+    WARNING,
+    'images whose photo EXIF turns without telling in its size, so that boxes may miss',
+    f'look at them; if their boxes were drawn on the pixels as stored, {_UNTURN}',
+    describe=_turn,
+)
+def perhaps_turned(data: CocoData) -> np.ndarray:
+    return np.flatnonzero(data.may_be_turned)
+
+
+@Check(
+    'image-size-swapped',
+    ERROR,
+    'images that boxes leave, and would fit with width and height swapped',
+    'read the photos (--images), or write the sizes that they have',
+    describe=lambda data, row: f'{data.name_image(row)}: {_stated(data, row)}',
+)
+def swapped(data: CocoData) -> np.ndarray:
+    return np.flatnonzero(data.is_swapped)
 
 
 @Check(
@@ -168,7 +231,7 @@ def names_by_case(data: CocoData) -> list[tuple[int, str]]:
     describe=CocoData.name_image,
 )
 def absolute_names(data: CocoData) -> list[int]:
-    return [row for row, name in data.file_names() if is_absolute(name)]
+    return [row for row in _unknown(data) if is_absolute(data.file_name(row))]
 
 
 @Check(
@@ -179,19 +242,53 @@ def absolute_names(data: CocoData) -> list[int]:
     describe=CocoData.name_image,
 )
 def names_above_folder(data: CocoData) -> list[int]:
-    return [row for row, name in data.file_names() if leaves_folder(name) and not is_absolute(name)]
+    return [
+        row
+        for row in _unknown(data)
+        if leaves_folder(name := data.file_name(row)) and not is_absolute(name)
+    ]
+
+
+def _unknown(data: CocoData) -> list[int]:
+    """Rows whose photo was not read, or is not in the folder."""
+    return [
+        row
+        for row, _ in data.file_names()
+        if (photo := data.photo(row)) is None or photo.is_absent and not photo.candidates
+    ]
+
+
+@Check(
+    'file-name-doubtful',
+    WARNING,
+    'file names with a URL, %-escapes or backslashes, as folders seldom have them',
+    'check them with --images: --fix then writes the names that the folder has',
+    describe=CocoData.name_image,
+)
+def doubtful_names(data: CocoData) -> list[int]:
+    return [
+        row
+        for row in _unknown(data)
+        if is_doubtful(name := data.file_name(row)) and not leaves_folder(name)
+    ]
 
 
 CHECKS = (
     unnamed,
+    named_otherwise,
+    ambiguous,
     absent,
     unreadable,
     size_wrong,
     rescaled,
     turned,
+    perhaps_turned,
+    swapped,
     without_boxes,
     duplicate_names,
     names_by_case,
     absolute_names,
     names_above_folder,
+    doubtful_names,
 )
+DOUBTS = (swapped, ambiguous)  # no repair starts from these

@@ -6,13 +6,22 @@ import functools
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mmdet_multigrain.utils.images import image_size, image_sizes, pixel_problem
+from mmdet_multigrain.utils.images import (
+    EXIF_ORIENTATION,
+    ImageHeader,
+    image_header,
+    image_headers,
+    pixel_problem,
+)
 from mmdet_multigrain.utils.parallel import default_workers, map_ordered
 from mmdet_multigrain.utils.progress import progress_bar
+
+if TYPE_CHECKING:
+    import numpy as np
 
 TAIL_BYTES = 1024  # of an equally large file; photos differ here, their headers may not
 HASH_CHUNK = 1 << 20
@@ -26,7 +35,9 @@ class Photo:
     # (width, height) as OpenCV reads it, or None if it cannot be read
     size: tuple[int, int] | None = None
     problem: str = ''  # why not; nothing if the file is not there at all
-    turned: bool = False  # EXIF says that the sides are swapped
+    orientation: int = 1  # by which a reader turns the stored pixels, as in EXIF
+    named: str = ''  # how the folder spells it, where that differs from `file_name`
+    candidates: tuple[str, ...] = ()  # files that may be meant, if these are several
 
     @property
     def is_absent(self) -> bool:
@@ -36,7 +47,7 @@ class Photo:
 
 def read_photos(
     folder: str | os.PathLike[str],
-    stated: Mapping[str, tuple[Any, Any]],
+    names: Iterable[str],
     *,
     workers: int | None = None,
     full_decode: bool = False,
@@ -46,7 +57,7 @@ def read_photos(
 
     Args:
         folder: What file names are relative to.
-        stated: (width, height) as the file has it, by file name.
+        names: File names, each once.
         workers: Processes; default: as many as there are cores.
         full_decode: Decode the photos, which finds truncated ones; else read headers only.
         progress: Show a progress bar.
@@ -54,47 +65,46 @@ def read_photos(
     Returns:
         By file name.
     """
-    paths = [os.path.join(folder, name) for name in stated]
+    names = list(names)
+    paths = [os.path.join(folder, name) for name in names]
     if full_decode:
         workers = default_workers() if workers is None else workers
-        with map_ordered(_decoded_size, paths, workers=workers) as results:
+        with map_ordered(_decoded_header, paths, workers=workers) as results:
             bar = progress_bar(
                 results, total=len(paths), desc='decoding', unit='file', show=progress
             )
-            sizes = list(bar)
+            headers = list(bar)
     else:
-        sizes = image_sizes(paths, workers=workers, progress=progress)
+        headers = image_headers(paths, workers=workers, progress=progress)
     return {
-        name: _photo(path, size, stated[name])
-        for name, path, size in zip(stated, paths, sizes, strict=True)
+        name: _photo(path, header) for name, path, header in zip(names, paths, headers, strict=True)
     }
 
 
-def _photo(path: str, size: tuple[int, int] | str, stated: tuple[Any, Any]) -> Photo:
-    if isinstance(size, str) and os.path.isfile(path):
-        size = _other_format(path) or size
-    if isinstance(size, str):
-        return Photo(path, problem=size if os.path.exists(path) else '')
-    return Photo(path, size, turned=stated == size[::-1] != size and _is_turned(path, size))
+def _photo(path: str, header: ImageHeader | str) -> Photo:
+    if isinstance(header, str) and os.path.isfile(path):
+        header = _other_format(path) or header
+    if isinstance(header, str):
+        return Photo(path, problem=header if os.path.exists(path) else '')
+    return Photo(path, header.size, orientation=header.orientation)
 
 
-def _decoded_size(path: str) -> tuple[int, int] | str:
-    """The size of a photo that can be decoded to its end, or what is wrong with it."""
+def _decoded_header(path: str) -> ImageHeader | str:
+    """The header of a photo that can be decoded to its end, or what is wrong with it."""
     from PIL import Image
 
     try:
-        size: tuple[int, int] | str = image_size(path)
+        header: ImageHeader | None = image_header(path)
         with Image.open(path) as image:
             image.load()  # OpenCV takes a truncated JPEG and fills it up with gray
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        if not os.path.isfile(path) or (size := _other_format(path) or '') == '':
-            return ' '.join(str(error).replace(path, 'the file').split())
-        return size
-    return size if _opencv_size(path) == size else 'OpenCV cannot decode it'
+        header = _other_format(path) if os.path.isfile(path) else None
+        return header or ' '.join(str(error).replace(path, 'the file').split())
+    return header if _opencv_size(path) == header.size else 'OpenCV cannot decode it'
 
 
-def _other_format(path: str) -> tuple[int, int] | str | None:
-    """The size of a photo that is not a JPEG or PNG but that OpenCV reads (WebP, BMP, TIFF).
+def _other_format(path: str) -> ImageHeader | str | None:
+    """The header of a photo that is not a JPEG or PNG but that OpenCV reads (WebP, BMP, TIFF).
 
     Or what is wrong with its pixels.
     """
@@ -102,31 +112,46 @@ def _other_format(path: str) -> tuple[int, int] | str | None:
         head = file.read(8)
     if head.startswith((b'\xff\xd8', b'\x89PNG')):
         return None
-    return pixel_problem(path) or _opencv_size(path)
+    if problem := pixel_problem(path):
+        return problem
+    image = _by_opencv(path)
+    if image is None:
+        return None
+    orientation = _exif_orientation(path)
+    if orientation > 1:  # some formats are read without regard to EXIF
+        stored = _by_opencv(path, turn=False)
+        if stored.shape == image.shape and (stored == image).all():
+            orientation = 1
+    return ImageHeader(*image.shape[1::-1], orientation)
 
 
 def _opencv_size(path: str) -> tuple[int, int] | None:
+    image = _by_opencv(path)
+    return None if image is None else image.shape[1::-1]
+
+
+def _by_opencv(path: str, *, turn: bool = True) -> np.ndarray | None:
     import cv2  # slow to import
     import numpy as np
 
     cv2.setNumThreads(1)
     content = np.fromfile(path, np.uint8)
     try:
-        image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+        flags = cv2.IMREAD_COLOR if turn else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        return cv2.imdecode(content, flags) if content.size else None
     except cv2.error:
         return None
-    return None if image is None else image.shape[1::-1]
 
 
-def _is_turned(path: str, size: tuple[int, int]) -> bool:
-    """Whether an upright photo of this size lies on its side in the file."""
+def _exif_orientation(path: str) -> int:
     from PIL import Image
 
     try:
         with Image.open(path) as image:
-            return image.size == size[::-1]  # Pillow does not turn it
+            orientation = image.getexif().get(EXIF_ORIENTATION)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return False
+        return 1
+    return orientation if orientation in range(2, 9) else 1
 
 
 # ------------------------------------------------------------------ equal content

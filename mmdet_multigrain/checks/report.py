@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mmdet_multigrain.taxonomy import Taxonomy
 
-from . import boxes
+from . import boxes, images
 from .data import CocoData
 from .dataset import Checked
 from .finding import ERROR, NOTE, WARNING, Finding
@@ -49,9 +49,7 @@ def verdict_line(checked: Checked) -> str:
     meaning = 'do not train on it yet' if errors else 'usable; look at the warnings'
     checks = [finding.check for finding in errors + warnings]
     fixable = sum(check.fixable for check in checks)
-    if (
-        not fixable or boxes.corners in checks or boxes.normalized in checks
-    ):  # which no repair starts from
+    if not fixable or {*boxes.DOUBTS, *images.DOUBTS} & {*checks}:
         return f'{counts}: {meaning}'
     return f'{counts}: {meaning} (--fix OUT fixes {fixable} of them)'
 
@@ -98,7 +96,11 @@ def _finding(finding: Finding) -> Iterator[str]:
 
 
 def _counts(data: CocoData) -> dict[str, int]:
-    photos = {} if data.photos is None else {'photos': len(data.photos)}
+    photos = (
+        {}
+        if data.photos is None
+        else {'photos': len({photo.path for photo in data.photos.values()})}
+    )
     return {
         'images': len(data.images),
         'annotations': len(data.annotations),
@@ -130,13 +132,17 @@ def fixed_text(path: object, fixed: Fixed) -> str:
     )
 
 
-def left_text(checked: Checked) -> str:
-    """What the repaired copies still have, and the verdict on them in the last line."""
+def left_text(checked: Checked, fixed: Sequence[Fixed] = ()) -> str:
+    """What the repaired copies still have, and the verdict on them in the last line.
+
+    The verdict says how many boxes are gone or were computed again.
+    """
+    changes = filter(None, (copy.changes() for copy in fixed))
     left = [heading(finding) for finding in checked.findings if finding.check.severity != NOTE]
     return '\n'.join(
         [
             *(['left in the repaired copy:', *left, ''] if left else []),
-            f'verdict on the repaired copy: {verdict_line(checked)}',
+            '; '.join([f'verdict on the repaired copy: {verdict_line(checked)}', *changes]),
         ]
     )
 
@@ -170,6 +176,7 @@ def fixed_dict(path: str | os.PathLike[str], fixed: Fixed) -> dict[str, Any]:
     """What was fixed in a copy, for scripts."""
     return {
         'file': _text(path),
+        'removed_boxes': fixed.removed,
         'done': [
             {'what': what, 'to': title, 'count': count}
             for (what, title), count in fixed.done.items()

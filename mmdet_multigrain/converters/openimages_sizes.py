@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from mmdet_multigrain.utils.errors import ConverterError
-from mmdet_multigrain.utils.images import image_sizes
+from mmdet_multigrain.utils.images import TURNS, image_headers
 from mmdet_multigrain.utils.problems import Problems
 
 from .openimages_rows import add_rows, read_rows
@@ -35,7 +35,8 @@ def sizes_of_files(
     Args:
         image_ids: The images.
         folder: Where `{ImageID}.jpg` are.
-        problems: Where images that are absent or unreadable are counted.
+        problems: Where images are counted that are absent, unreadable or turned by EXIF; the last
+            keep their boxes.
         workers: Processes; default: as many as there are cores.
         progress: Show a progress bar.
 
@@ -60,13 +61,19 @@ def sizes_of_files(
             problems.add('image that is not in the folder', image_id + IMAGE_SUFFIX)
     paths = [os.path.join(folder, image_id + IMAGE_SUFFIX) for image_id in found]
     sizes = []
-    for image_id, size in zip(
-        found, image_sizes(paths, workers=workers, progress=progress), strict=True
+    for image_id, header in zip(
+        found, image_headers(paths, workers=workers, progress=progress), strict=True
     ):
-        if isinstance(size, str):
-            problems.add('unreadable image', f'{image_id}{IMAGE_SUFFIX} ({size})')
-        else:
-            sizes.append((image_id, *size))
+        if isinstance(header, str):
+            problems.add('unreadable image', f'{image_id}{IMAGE_SUFFIX} ({header})')
+            continue
+        sizes.append((image_id, *header.size))
+        if header.orientation > 1:  # the release's own copies have no such tag
+            problems.add(
+                'image that EXIF turns: its boxes may be those of the stored pixels '
+                '(if so, remove its orientation tag)',
+                f'{image_id}{IMAGE_SUFFIX} ({TURNS[header.orientation]})',
+            )
     return pl.DataFrame(sizes, schema=_NO_SIZES, orient='row')
 
 

@@ -10,7 +10,7 @@ import struct
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import PurePath
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from .parallel import chunked, default_workers, map_ordered
 from .progress import progress_bar
@@ -22,6 +22,15 @@ IMAGE_SUFFIXES = (
 )
 PICTURE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp')  # of the pictures that we write
 EXIF_ORIENTATION = 0x0112
+TURNS = {  # what a reader does to the stored pixels, by EXIF orientation
+    2: 'mirrored',
+    3: '180 degrees',
+    4: '180 degrees and mirrored',
+    5: 'mirrored, then 90 degrees counterclockwise',
+    6: '90 degrees clockwise',
+    7: 'mirrored, then 90 degrees clockwise',
+    8: '90 degrees counterclockwise',
+}
 MAX_PIXELS = 1 << 30  # OpenCV reads no larger image
 SOUND_PIXELS = 178_956_970  # Pillow reads no larger one: half a GiB in memory, in each worker
 HEAD_BYTES = 1024  # read first: most JPEG files state their size within them
@@ -75,8 +84,26 @@ class PictureNames:
         return picture
 
 
+class ImageHeader(NamedTuple):
+    """The size of an image as a reader sees it, in pixels, and its EXIF orientation (1 to 8)."""
+
+    width: int
+    height: int
+    orientation: int = 1
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height)."""
+        return self.width, self.height
+
+
 def image_size(path: str | os.PathLike[str], *, folder: int | None = None) -> tuple[int, int]:
-    """(width, height) as an image reader sees them, from the file's header only.
+    """(width, height) as an image reader sees them; see `image_header`."""
+    return image_header(path, folder=folder).size
+
+
+def image_header(path: str | os.PathLike[str], *, folder: int | None = None) -> ImageHeader:
+    """Size and EXIF orientation as an image reader sees them, from the file's header only.
 
     OpenCV, and with it MMDetection, turns an image upright by its EXIF orientation: 5 to 8 swap the
     sides. As in OpenCV 4, the first APP1 segment of a JPEG counts, and the first eXIf chunk of a
@@ -93,14 +120,14 @@ def image_size(path: str | os.PathLike[str], *, folder: int | None = None) -> tu
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
         try:
             head = os.read(file, HEAD_BYTES)
-            size = jpeg_size(head) or _size_otherwise(file, head)
+            header = _jpeg_header(head) or _header_otherwise(file, head)
         finally:
             os.close(file)
     except OSError as error:
         raise ValueError(error.strerror) from None
-    if not 0 < size[0] * size[1] <= MAX_PIXELS:
-        raise ValueError(f'{size[0]}x{size[1]} is not a size that can be read')
-    return size
+    if not 0 < header.width * header.height <= MAX_PIXELS:
+        raise ValueError(f'{header.width}x{header.height} is not a size that can be read')
+    return header
 
 
 def file_problem(path: str | os.PathLike[str]) -> str | None:
@@ -212,10 +239,10 @@ def _other_problem(path: str | os.PathLike[str]) -> str | None:
     return f'{width} x {height} are too many pixels' if width * height > SOUND_PIXELS else None
 
 
-def image_sizes(
+def image_headers(
     paths: Iterable[str], *, workers: int | None = None, progress: bool = False
-) -> Iterator[tuple[int, int] | str]:
-    """The sizes of many images, read in several processes, in the order of the paths.
+) -> Iterator[ImageHeader | str]:
+    """The headers of many images, read in several processes, in the order of the paths.
 
     Args:
         paths: The files.
@@ -223,45 +250,54 @@ def image_sizes(
         progress: Show a progress bar.
 
     Yields:
-        (width, height), or what is wrong with the file: one line, without the path.
+        Size and orientation, or what is wrong with the file: one line, without the path.
     """
     paths = list(paths)
     if workers is None:
         workers = default_workers() if len(paths) > MIN_SHARED else 1
     with (
-        map_ordered(_sizes, chunked(paths, CHUNK), workers=workers) as chunks,
+        map_ordered(_headers, chunked(paths, CHUNK), workers=workers) as chunks,
         progress_bar(total=len(paths), desc='image sizes', unit='file', show=progress) as bar,
     ):
-        for sizes in chunks:
-            yield from sizes
-            bar.update(len(sizes))
+        for headers in chunks:
+            yield from headers
+            bar.update(len(headers))
 
 
 def jpeg_size(head: bytes) -> tuple[int, int] | None:
     """(width, height) as an image reader sees them, from the first bytes of a JPEG, or all.
+
+    None if the bytes end before the size, or for an unusual file, which a library may read.
+    """
+    header = _jpeg_header(head)
+    return header and header.size
+
+
+def _jpeg_header(head: bytes) -> ImageHeader | None:
+    """Size and orientation from the first bytes of a JPEG.
 
     Walks from segment to segment (FF, marker, length, content) up to the frame header; None if the
     bytes end before it, or for an unusual file, which a library may read.
     """
     if not head.startswith(b'\xff\xd8\xff'):
         return None
-    position, turned = 2, None
+    position, orientation = 2, None
     try:
         while head[position] == 0xFF:
             marker = head[position + 1]
             if marker in _SKIPPED:
                 end = position + 2 + (head[position + 2] << 8 | head[position + 3])
-                if marker == _APP1 and turned is None:
+                if marker == _APP1 and orientation is None:
                     if end > len(head):
                         return None
-                    turned = _is_turned(head[position + 10 : end])
+                    orientation = _orientation(head[position + 10 : end])
                 position = end
             elif marker in _FRAMES:
                 height = head[position + 5] << 8 | head[position + 6]
                 width = head[position + 7] << 8 | head[position + 8]
                 if head[position + 4] != 8 or not height:  # bits; 0: stated after the content
                     return None
-                return (height, width) if turned else (width, height)
+                return _upright(width, height, orientation or 1)
             elif marker == 0xFF:  # padding
                 position += 1
             else:
@@ -271,30 +307,35 @@ def jpeg_size(head: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _sizes(paths: list[str]) -> list[tuple[int, int] | str]:
-    sizes: list[tuple[int, int] | str] = []
+def _upright(width: int, height: int, orientation: int) -> ImageHeader:
+    sides = (height, width) if orientation >= 5 else (width, height)
+    return ImageHeader(*sides, orientation)
+
+
+def _headers(paths: list[str]) -> list[ImageHeader | str]:
+    headers: list[ImageHeader | str] = []
     for path in paths:
         try:
-            sizes.append(image_size(path))
+            headers.append(image_header(path))
         except ValueError as error:
-            sizes.append(str(error))
-    return sizes
+            headers.append(str(error))
+    return headers
 
 
-def _size_otherwise(file: int, head: bytes) -> tuple[int, int]:
-    """The size of a PNG, or of a JPEG with a long header."""
+def _header_otherwise(file: int, head: bytes) -> ImageHeader:
+    """The header of a PNG, or of a JPEG with a long header."""
     if head.startswith(b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR') and len(head) >= 33:
-        return _png_size(file, head)
+        return _png_header(file, head)
     if not head.startswith(b'\xff\xd8\xff'):
         raise ValueError('neither a JPEG nor a PNG' if head else 'an empty file')
     while len(head) < MAX_HEAD_BYTES and (piece := os.read(file, MORE_BYTES)):
         head += piece
-        if size := jpeg_size(head):
-            return size
-    return _size_by_pillow(file)
+        if header := _jpeg_header(head):
+            return header
+    return _header_by_pillow(file)
 
 
-def _png_size(file: int, head: bytes) -> tuple[int, int]:
+def _png_header(file: int, head: bytes) -> ImageHeader:
     """Walk from chunk to chunk (length, type, content, checksum): EXIF data may come last."""
     width, height = int.from_bytes(head[16:20], 'big'), int.from_bytes(head[20:24], 'big')
     position = 33
@@ -302,26 +343,27 @@ def _png_size(file: int, head: bytes) -> tuple[int, int]:
         length = int.from_bytes(start[:4], 'big')
         if start[4:] == b'eXIf':
             exif = os.pread(file, min(length, MAX_HEAD_BYTES), position + 8)
-            return (height, width) if _is_turned(exif) else (width, height)
+            return _upright(width, height, _orientation(exif))
         position += 12 + length
-    return width, height
+    return ImageHeader(width, height)
 
 
-def _is_turned(exif: bytes) -> bool:
-    """Whether EXIF data (a TIFF header with its first directory) ask to swap the sides."""
+def _orientation(exif: bytes) -> int:
+    """The orientation in EXIF data (a TIFF header with its first directory); 1 if there is none."""
     order = {b'II*\0': 'little', b'MM\0*': 'big'}.get(exif[:4])
     if order is None:
-        return False
+        return 1
     start = int.from_bytes(exif[4:8], order)
     entries = int.from_bytes(exif[start : start + 2], order)
     for position in range(start + 2, min(start + 2 + 12 * entries, len(exif) - 9), 12):
         if int.from_bytes(exif[position : position + 2], order) == EXIF_ORIENTATION:
-            return 5 <= int.from_bytes(exif[position + 8 : position + 10], order) <= 8
-    return False
+            value = int.from_bytes(exif[position + 8 : position + 10], order)
+            return value if 1 <= value <= 8 else 1
+    return 1
 
 
-def _size_by_pillow(file: int) -> tuple[int, int]:
-    """The size of an unusual JPEG."""
+def _header_by_pillow(file: int) -> ImageHeader:
+    """The header of an unusual JPEG."""
     from PIL import Image  # seldom needed, and slow to import
 
     try:
@@ -330,7 +372,7 @@ def _size_by_pillow(file: int) -> tuple[int, int]:
             stream.seek(0)
             with Image.open(stream, formats=('JPEG',)) as image:
                 width, height = image.size
-                turned = _is_turned(image.info.get('exif', b'')[6:])
+                orientation = _orientation(image.info.get('exif', b'')[6:])
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         raise ValueError('a JPEG without a readable header') from None
-    return (height, width) if turned else (width, height)
+    return _upright(width, height, orientation)

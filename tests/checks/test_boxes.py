@@ -63,7 +63,6 @@ def test_nothing_to_find():
             [
                 [],
                 [1, 2, 3],
-                [1, 2, 3, 4, 5],
                 [1, 2, 3, '4'],
                 [1, 2, None, 4],
                 [True, 1, 2, 3],
@@ -73,6 +72,7 @@ def test_nothing_to_find():
                 7,
             ],
         ),
+        ('bbox-unclear', [[1, 2, 3, 4, 5], [1, 2] * 4, [1, 2, 3, 4, '5'], '1 2 3 4 5']),
         (
             'bbox-not-finite',
             [
@@ -118,7 +118,7 @@ def test_area():
         box(6, 0, 10, 10, area=1000, segmentation=[[0] * 6]),
         box(7, 0, 10, 10, area=-1, segmentation=[[0] * 6]),
         box(8, 0, 10, 10, area=10**400),
-    ) == {'area-contradicts-box': [2, 3, 4, 5, 8, 9]}
+    ) == {'area-not-positive': [3, 4, 8, 9], 'area-contradicts-box': [2, 5]}
     assert found(box(0, 0, 10, 10, area=None), box(1, 0, 10, 10, area=math.nan)) == {
         'area-missing': [1, 2]
     }
@@ -159,7 +159,64 @@ CORNERS = [
 
 def test_corners_are_named_as_one_fault():
     assert found(*CORNERS) == {'bbox-corners': [1, 2, 3, 4, 5]}
-    assert 'bbox-corners' not in found(*CORNERS[:4])  # too few to tell
+    assert found(*CORNERS[:1]) == {'bbox-corners': [1]}
+    # Of another image, too few to tell; the file as a whole tells more.
+    inside = {**CORNERS[3], 'image_id': 2}
+    assert found(CORNERS[0], inside) == {'bbox-corners': [1]}
+    assert found(*CORNERS, inside) == {'bbox-corners': [1, 2, 3, 4, 5, 6]}
+
+
+def polygon(x1, y1, x2, y2):
+    return [[x1, y1, x2, y1, x2, y2, x1, y2]]
+
+
+@pytest.mark.parametrize(
+    'mask, is_apart',
+    [
+        (polygon(20, 20, 60, 60), False),
+        (polygon(22, 22, 58, 58), False),
+        (polygon(20, 20, 60, 48), False),  # partly hidden
+        ([[40, 20, 60, 40, 40, 60, 20, 40]], False),
+        (polygon(10, 10, 30, 30), True),  # of a photo half as large
+        (polygon(40, 20, 80, 60), True),  # moved
+        (polygon(0, 0, 100, 80), True),
+        ([polygon(20, 20, 30, 30)[0], polygon(50, 50, 60, 60)[0]], False),
+        ([], False),
+        ([[1, 2, 3]], False),
+        ({'size': [80, 100], 'counts': [0]}, False),
+        ({'size': [80, 100], 'counts': [2 * 80, 80 * 2, 96 * 80]}, True),
+    ],
+)
+def test_boxes_apart_from_their_mask(mask, is_apart):
+    result = found(box(20, 20, 40, 40, segmentation=mask))
+    assert result == ({'bbox-apart-from-mask': [1]} if is_apart else {})
+
+
+def test_rounding_moves_small_boxes_off_their_mask():
+    assert found(box(10, 10, 3, 3, segmentation=polygon(11.5, 10, 14, 12))) == {}
+
+
+@pytest.mark.parametrize(
+    'fields, is_rotated',
+    [
+        ({'attributes': {'rotation': 35.0}}, True),
+        ({'attributes': {'rotation': '35'}}, True),
+        ({'attributes': {'rotation': 90}}, True),
+        ({'attributes': {'angle': -10}}, True),
+        ({'rotation': 350}, True),
+        ({'rotation': 35, 'segmentation': polygon(10, 10, 52, 60)}, True),
+        ({'rotation': 35, 'segmentation': polygon(10, 10, 50, 60)}, False),  # the box around it
+        ({'attributes': {'rotation': 0.0}}, False),
+        ({'attributes': {'rotation': 180}}, False),
+        ({'attributes': {'rotation': 360}}, False),
+        ({'attributes': {'rotation': math.nan}}, False),
+        ({'attributes': ['rotation', 5], 'rotation': None}, False),
+        ({'attributes': {'rotation': 'left'}}, False),
+    ],
+)
+def test_rotated_boxes(fields, is_rotated):
+    result = found(box(10, 10, 38, 48, **fields))
+    assert result == ({'bbox-rotated': [1]} if is_rotated else {})
 
 
 def test_boxes_that_leave_the_image_are_not_always_corners():

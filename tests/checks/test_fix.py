@@ -21,6 +21,8 @@ CATEGORIES = [
     {'id': 2, 'name': 'skirt', 'supercategory': 'bottom'},
 ]
 
+RUNS = [10 * 80 + 20, *([40, 40] * 30)[:-1], 60 * 80 + 20]  # COCO's, of [10, 20, 30, 40]
+
 
 def image(number=1, **fields):
     return {'id': number, 'file_name': f'{number}.jpg', 'width': 100, 'height': 80, **fields}
@@ -143,14 +145,13 @@ def test_rounding_is_no_reason_to_clip():
         None,
         [],
         [1, 2, 3],
-        [1, 2, 3, '4'],
+        [1, 2, 3, '4 px'],
         [1, 2, 3, True],
         'box',
         [1, 2, math.nan, 4],
         [1, 2, math.inf, 4],
         [1, 2, 10**400, 4],
         [1, 2, 0, 4],
-        [1, 2, 3, -4],
         [100, 0, 5, 5],
         [-9, 0, 9, 5],
         {'x': 1},
@@ -198,13 +199,13 @@ def test_fields_are_filled_in():
 def test_sizes_come_from_photos():
     photos = {'1.jpg': Photo('1.jpg', (60, 50)), '2.jpg': Photo('2.jpg', (100, 80))}
     content, _ = fixed_copy(
-        [box()], [image(1, width=100, height=None), image(2, width=104)], photos=photos
+        [box(1, 40)], [image(1, width=100, height=None), image(2, width=104)], photos=photos
     )
     assert [(entry['width'], entry['height']) for entry in content['images']] == [
         (60, 50),
         (100, 80),
     ]
-    assert content['annotations'][0]['bbox'] == [10, 20, 30, 30]  # in the photo
+    assert content['annotations'][0]['bbox'] == [40, 20, 20, 30]  # in the photo
 
 
 def test_images_without_a_photo_go_with_their_boxes():
@@ -233,9 +234,103 @@ def test_boxes_drawn_for_another_photo_are_not_touched(size):
 def test_turned_photos_are_not_touched():
     annotations = [box(1, 50, 0, 50, 80)]
     content, done = fixed_copy(
-        annotations, photos={'1.jpg': Photo('1.jpg', (80, 100), turned=True)}
+        annotations, photos={'1.jpg': Photo('1.jpg', (80, 100), orientation=6)}
     )
     assert (content['annotations'], content['images'], done) == (annotations, [image()], {})
+
+
+POLYGON = [[10, 20, 40, 20, 40, 60, 10, 60]]
+
+
+@pytest.mark.parametrize(
+    'fields',
+    [
+        {'bbox': None, 'segmentation': POLYGON},
+        {'bbox': [], 'segmentation': [[str(value) for value in POLYGON[0]]]},
+        {'bbox': [1, 2, 3], 'segmentation': [*POLYGON, [12, 22, 14, 22, 14, 24]]},
+        {'bbox': [0, 0, 0, 0], 'segmentation': POLYGON},
+        {'bbox': [1, 2, 3, 4, 5], 'segmentation': POLYGON},
+        {'bbox': None, 'segmentation': {'size': [80, 100], 'counts': RUNS}},
+        {'bbox': ['10', '20', '30', '40'], 'area': '1200'},
+        {'bbox': '[10, 20, 30, 40]'},
+        {'bbox': '10 20.0 3e1 40'},
+        {'bbox': [[10, 20, 30, 40]]},
+        {'bbox': {'x': 10, 'y': 20, 'width': 30, 'height': 40}},
+        {'bbox': {'xmin': '10', 'ymin': '20', 'xmax': '40', 'ymax': '60'}},
+        {'bbox': [40, 60, -30, -40], 'area': 1200},
+        {'bbox': [10, 20, 40, 60]},  # corners, by the area
+        {'bbox': [10, 20, 40, 60], 'segmentation': POLYGON, 'area': 500},
+    ],
+)
+def test_boxes_that_are_told_otherwise_are_recovered(fields):
+    content, done = fixed_copy([box(1, **fields), box(2, 50)])
+    assert [item['bbox'] for item in content['annotations']] == [[10, 20, 30, 40], [50, 20, 30, 40]]
+    assert content['annotations'][0]['area'] == fields.get('area', 1200) or fields['area'] == '1200'
+    assert done['recomputed'] == 1 and not done['removed'] and not done['clipped']
+
+
+def test_numbers_written_as_text_are_recovered():
+    content, done = fixed_copy(
+        [
+            box(1, image_id='1', category_id='002', iscrowd='1'),
+            box(2, 0, image_id=5.0),
+            box(3, 1, image_id=6),
+        ],
+        [image(1, width='100', height=' 80 '), image(5), image('6')],
+    )
+    assert [(i['id'], i['width'], i['height']) for i in content['images']] == [
+        (1, 100, 80),
+        (5, 100, 80),
+        (2, 100, 80),
+    ]
+    assert [
+        (item['image_id'], item['category_id'], item['iscrowd']) for item in content['annotations']
+    ] == [(1, 2, 1), (5, 1, 0), (2, 1, 0)]
+    assert not done['removed']
+
+
+def test_a_reference_with_two_readings_is_not_guessed():
+    content, done = fixed_copy([box(1, image_id='1'), box(2)], [image(1), image('01')])
+    assert [item['id'] for item in content['annotations']] == [2] and done['removed'] == 1
+
+
+def test_an_area_that_contradicts_its_box_stays():
+    content, done = fixed_copy([box(1, area=9000), box(2, 50, area=3)])
+    assert [item['area'] for item in content['annotations']] == [9000, 3] and done == {}
+
+
+def test_photos_get_the_names_of_their_files():
+    photo = Photo('p/Ä.png', (100, 80))
+    photos = {'a%CC%88.PNG': Photo('p/Ä.png', (100, 80), named='Ä.png'), 'Ä.png': photo}
+    content, done = fixed_copy([box()], [image(file_name='a%CC%88.PNG')], photos=photos)
+    assert (content['images'], content['annotations']) == ([image(file_name='Ä.png')], [box()])
+    assert done == {'renamed': 1}
+
+
+@pytest.mark.parametrize(
+    'boxes, images, photos, what',
+    [
+        ([box(1, bbox=[1, 2, 3, 4, 5])], None, None, '1 boxes of other than four numbers'),
+        ([box(1, 60, 20, 90, 50)], None, None, r"look like corners.*'1.jpg'"),
+        ([box(1, 0.2, 0.2, 0.5, 0.25), box(2, image_id=2)], [image(), image(2)], None, 'fractions'),
+        ([box(1, 20, 50, 9, 45)], None, None, r"width and height swapped.*'1.jpg'"),
+        (
+            [box()],
+            None,
+            {'1.jpg': Photo('1.jpg', candidates=('1.JPG', '1.Jpg'))},
+            "'1.JPG', '1.Jpg'",
+        ),
+    ],
+)
+def test_what_has_two_readings_is_refused(boxes, images, photos, what):
+    with pytest.raises(CheckError, match=f'not repaired, because it has .*{what}'):
+        fixed_copy(boxes, images, photos=photos)
+
+
+def test_it_is_said_how_many_boxes_are_gone():
+    fixed = repair(data([box(1), box(2), box(3, 200), box(4, bbox='5 5 9 9')]))
+    assert fixed.changes() == 'of 4 boxes, 2 removed and 1 recomputed'
+    assert repair(data([box()])).changes() == ''
 
 
 def test_another_layout_is_refused():
@@ -307,7 +402,7 @@ photo_of = st.one_of(
         Photo,
         st.just('p'),
         st.sampled_from([(100, 80), (80, 100), (50, 40), (104, 80), (60, 80), (101, 80)]),
-        turned=st.booleans(),
+        orientation=st.sampled_from([1, 3, 6]),
     ),
     st.just(Photo('p')),
     st.just(Photo('p', problem='broken')),

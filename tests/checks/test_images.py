@@ -27,7 +27,7 @@ def found(entries, photos=None, boxes=()):
         photos=photos,
     )
     result = {
-        finding.check.code: [int(example.split()[1]) for example in finding.examples]
+        finding.check.code: [int(example.split()[1].rstrip(':')) for example in finding.examples]
         for finding in images.check(data)
     }
     result.pop('image-without-boxes', None)
@@ -89,14 +89,16 @@ def test_only_photos_tell_a_missing_size():
         ] == [fixable]
 
 
-def of_photo(size, *boxes, turned=False, **stated):
+def of_photo(size, *boxes, orientation=1, **stated):
     return found(
-        [{'file_name': 'a.jpg', **stated}], {'a.jpg': Photo('a.jpg', size, turned=turned)}, boxes
+        [{'file_name': 'a.jpg', **stated}],
+        {'a.jpg': Photo('a.jpg', size, orientation=orientation)},
+        boxes,
     )
 
 
 def test_a_photo_of_the_stated_size():
-    assert of_photo((100, 80), [0, 0, 100, 80]) == of_photo((100, 80), turned=True) == {}
+    assert of_photo((100, 80), [0, 0, 100, 80]) == of_photo((100, 80), orientation=6) == {}
 
 
 def test_photos_that_are_not_there_or_damaged():
@@ -122,9 +124,90 @@ def test_a_photo_of_another_scale_is_not_the_annotated_one():
 
 
 def test_a_photo_that_exif_turns():
-    assert of_photo((80, 100), turned=True) == {'photo-turned-by-exif': [1]}
-    assert of_photo((80, 100), turned=True, width=80, height=100) == {}
-    assert of_photo((90, 100), turned=True) == {'image-size-wrong': [1]}
+    assert of_photo((80, 100), orientation=6) == {'photo-turned-by-exif': [1]}
+    assert of_photo((80, 100), orientation=6, width=80, height=100) == {}
+    assert of_photo((90, 100), orientation=6) == {'image-size-wrong': [1]}
+
+
+@pytest.mark.parametrize('orientation', [2, 3, 4])
+def test_a_turn_that_leaves_the_size_is_doubtful(orientation):
+    box = [10, 10, 30, 30]
+    assert of_photo((100, 80), box, orientation=orientation) == {
+        'photo-perhaps-turned-by-exif': [1]
+    }
+    assert of_photo((100, 80), orientation=orientation) == {}  # no box can miss
+    assert of_photo((100, 80), box, orientation=1) == {}
+
+
+@pytest.mark.parametrize('orientation', [5, 6, 7, 8])
+def test_a_square_photo_that_exif_turns_is_doubtful(orientation):
+    square = {'width': 80, 'height': 80, 'orientation': orientation}
+    assert of_photo((80, 80), [1, 1, 9, 9], **square) == {'photo-perhaps-turned-by-exif': [1]}
+    assert of_photo((80, 100), [1, 1, 9, 9], orientation=orientation) == {
+        'photo-turned-by-exif': [1]
+    }
+
+
+@pytest.mark.parametrize(
+    'sizes, expected',
+    [
+        ([(80, 100)], {'photo-turned-by-exif': [1, 2]}),  # stated as stored: so are boxes
+        ([(100, 80)], {}),  # stated upright
+        (
+            [(80, 100), (100, 80)],
+            {'photo-turned-by-exif': [2], 'photo-perhaps-turned-by-exif': [1]},
+        ),
+    ],
+)
+def test_other_photos_tell_which_pixels_boxes_refer_to(sizes, expected):
+    entries = [{'file_name': '1.jpg'}]
+    photos = {'1.jpg': Photo('1.jpg', (100, 80), orientation=3)}
+    for number, size in enumerate(sizes, start=2):
+        entries.append({'file_name': f'{number}.jpg', 'width': 100, 'height': 80})
+        photos[f'{number}.jpg'] = Photo(f'{number}.jpg', size, orientation=6)
+    assert found(entries, photos, [[1, 1, 9, 9]]) == expected
+
+
+def test_names_that_folders_seldom_have():
+    doubtful = ['a\\b.jpg', 'https://a.org/b.jpg', 'a%20b.jpg', '100%.jpg', 'a+b.jpg']
+    assert named(*doubtful) == {'file-name-doubtful': [1, 2, 3]}
+    entries = [{'file_name': name} for name in doubtful]
+    photos = {name: Photo(name, (100, 80)) for name in doubtful}
+    assert found(entries, photos) == {}
+
+
+def test_photos_under_another_name():
+    photos = {
+        '../a.jpg': Photo('p/a.jpg', (100, 80), named='a.jpg'),
+        'b.jpg': Photo('p/b.jpg', candidates=('B.jpg', 'b.JPG')),
+        'c.jpg': Photo('p/c.jpg'),
+    }
+    assert found([{'file_name': name} for name in photos], photos) == {
+        'photo-named-otherwise': [1],
+        'photo-ambiguous': [2],
+        'photo-absent': [3],
+    }
+
+
+@pytest.mark.parametrize(
+    'boxes, is_swapped',
+    [
+        ([[10, 50, 60, 45]], True),
+        ([[10, 50, 60, 31.5]], False),  # hardly outside
+        ([[10, 50, 60, 45], [70, 0, 15, 10]], False),  # one fits neither way
+        ([[10, 50, 60, 60]], False),
+        ([[10, 10, 60, 60]], False),
+        ([], False),
+    ],
+)
+def test_sizes_with_swapped_sides(boxes, is_swapped):
+    entries = [{'file_name': 'a.jpg'}]
+    expected = {'image-size-swapped': [1]} if is_swapped else {}
+    assert found(entries, None, boxes) == expected
+    assert found(entries, {'a.jpg': Photo('a.jpg', (100, 80))}, boxes) == {}
+    if is_swapped:
+        turned = {'a.jpg': Photo('a.jpg', (80, 100))}
+        assert found(entries, turned, boxes) == {'image-size-wrong': [1]}
 
 
 def test_images_without_boxes_are_noted():

@@ -19,7 +19,7 @@ def picture():
 
 def read(folder, stated, **options):
     return {
-        name: (photo.size, photo.problem, photo.turned)
+        name: (photo.size, photo.problem, photo.orientation)
         for name, photo in read_photos(folder, stated, workers=1, **options).items()
     }
 
@@ -30,7 +30,7 @@ def test_sizes_of_whole_photos(tmp_path, picture, full_decode):
     for name in names:
         picture.save(tmp_path / name)
     assert read(tmp_path, dict.fromkeys(names, (40, 24)), full_decode=full_decode) == {
-        name: ((40, 24), '', False) for name in names
+        name: ((40, 24), '', 1) for name in names
     }
 
 
@@ -62,21 +62,21 @@ def test_only_decoding_finds_truncated_photos(tmp_path, picture, suffix):
     path = tmp_path / f'a.{suffix}'
     picture.save(path)
     path.write_bytes(path.read_bytes()[:-400])
-    assert read(tmp_path, {path.name: (40, 24)})[path.name] == ((40, 24), '', False)
+    assert read(tmp_path, {path.name: (40, 24)})[path.name] == ((40, 24), '', 1)
     size, problem, _ = read(tmp_path, {path.name: (40, 24)}, full_decode=True)[path.name]
     assert size is None and 'truncated' in problem
 
 
 @pytest.mark.parametrize('full_decode', [False, True])
-@pytest.mark.parametrize('orientation, turned', [(None, False), (3, False), (6, True)])
-def test_photos_that_exif_turns(tmp_path, picture, orientation, turned, full_decode):
+@pytest.mark.parametrize('orientation', [None, *range(2, 9)])
+def test_photos_that_exif_turns(tmp_path, picture, orientation, full_decode):
     exif = Image.Exif()
     if orientation:
         exif[0x0112] = orientation
     picture.save(tmp_path / 'a.jpg', exif=exif)
     height, width = cv2.imread(str(tmp_path / 'a.jpg')).shape[:2]
     assert read(tmp_path, {'a.jpg': (40, 24)}, full_decode=full_decode) == {
-        'a.jpg': ((width, height), '', turned)
+        'a.jpg': ((width, height), '', orientation or 1)
     }
 
 

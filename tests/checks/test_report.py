@@ -112,12 +112,13 @@ def test_json():
 
 
 def test_what_was_fixed():
-    fixed = Fixed({}, Counter({('removed', 'boxes without width'): 1200}))
+    fixed = Fixed({}, Counter({('removed', 'boxes without width'): 1200}), removed=3)
     assert report.fixed_text('out.json', fixed) == (
         'out.json: written\n  removed       1,200  boxes without width'
     )
     assert report.fixed_dict('out.json', fixed) == {
         'file': 'out.json',
+        'removed_boxes': 3,
         'done': [{'what': 'removed', 'to': 'boxes without width', 'count': 1200}],
     }
     assert 'nothing to fix' in report.fixed_text('out.json', Fixed({}, Counter()))
@@ -132,3 +133,7 @@ def test_what_is_left():
         'verdict on the repaired copy: 1 kind of error: do not train on it yet',
     ]
     assert report.left_text(checked()) == 'verdict on the repaired copy: clean'
+    copies = [Fixed({}, Counter(), 2, 9), Fixed({}, Counter({('recomputed', 'x'): 1}), 0, 5)]
+    assert report.left_text(checked(), [*copies, Fixed({}, Counter())]) == (
+        'verdict on the repaired copy: clean; of 9 boxes, 2 removed; of 5 boxes, 1 recomputed'
+    )

@@ -6,6 +6,7 @@ from PIL import Image
 
 from mmdet_multigrain.converters.openimages_sizes import sizes_of_csv, sizes_of_files
 from mmdet_multigrain.utils.errors import ConverterError
+from mmdet_multigrain.utils.images import TURNS
 from mmdet_multigrain.utils.problems import Problems
 
 
@@ -77,6 +78,20 @@ def test_sizes_of_a_folder(tmp_path):
         'image that is not in the folder': ['c.jpg', '../x.jpg'],
         'unreadable image': ['d.jpg (an empty file)'],
     }
+
+
+@pytest.mark.parametrize('orientation', range(1, 9))
+def test_images_that_exif_turns_are_counted_and_kept(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new('RGB', (7, 5)).save(tmp_path / 'a.jpg', exif=exif)
+    problems = Problems()
+    sizes = sizes_of_files(pl.Series(['a']), tmp_path, problems=problems)
+    assert sizes.rows() == [('a', 5, 7) if orientation >= 5 else ('a', 7, 5)]
+    [*examples] = problems.examples.values()
+    assert len(examples) == (orientation > 1)
+    if examples:
+        assert f'a.jpg ({TURNS[orientation]})' in examples[0]
 
 
 def test_many_files_in_several_processes(tmp_path):

@@ -153,7 +153,7 @@ def test_images_are_looked_for_before_anything_is_read(release, tmp_path):
 
 
 @pytest.mark.parametrize(
-    'function', ['openimages_rows._sieve', 'openimages_sizes.image_sizes', 'openimages._encode']
+    'function', ['openimages_rows._sieve', 'openimages_sizes.image_headers', 'openimages._encode']
 )
 def test_interrupt_is_one_line_and_leaves_nothing(release, function):
     code = f"""

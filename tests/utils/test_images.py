@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmdet_multigrain.utils import images
-from mmdet_multigrain.utils.images import image_size, image_sizes
+from mmdet_multigrain.utils.images import image_header, image_headers, image_size
 
 WIDTH, HEIGHT = 40, 24
 SOI = b'\xff\xd8'
@@ -116,6 +116,7 @@ def test_orientations_5_to_8_swap_the_sides(tmp_path, orientation):
     image.save(tmp_path / 'a.jpg', exif=data)
     size = (HEIGHT, WIDTH) if (orientation or 1) > 4 else (WIDTH, HEIGHT)
     assert image_size(tmp_path / 'a.jpg') == size
+    assert image_header(tmp_path / 'a.jpg').orientation == (orientation or 1)
     assert decoded_size((tmp_path / 'a.jpg').read_bytes()) == size
 
 
@@ -260,8 +261,8 @@ def test_sizes_of_many_images_are_in_order(tmp_path, monkeypatch, workers):
     for number in range(1, 11):
         (tmp_path / f'{number}.jpg').write_bytes(encode(size=(number, 5)) if number != 4 else b'')
         paths.append(str(tmp_path / f'{number}.jpg'))
-    expected = [(number, 5) if number != 4 else 'an empty file' for number in range(1, 11)]
-    assert list(image_sizes(paths, workers=workers)) == expected
+    expected = [(number, 5, 1) if number != 4 else 'an empty file' for number in range(1, 11)]
+    assert list(image_headers(paths, workers=workers)) == expected
 
 
 def test_size_in_an_open_folder(tmp_path):
