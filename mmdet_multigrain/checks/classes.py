@@ -12,6 +12,7 @@ import numpy as np
 
 from mmdet_multigrain.coco import hierarchy as coco
 from mmdet_multigrain.coco.columns import MIN_IMAGE_SIDE
+from mmdet_multigrain.coco.hierarchy import namesakes_without_boxes
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.taxonomy.names import normalize
 from mmdet_multigrain.utils.errors import TaxonomyError
@@ -34,6 +35,12 @@ ONE_CLASS = Check(
     ERROR,
     'categories that are one class: of one name or alias',
     'merge them in the file, or correct the aliases',
+)
+NAMESAKE = Check(
+    'category-namesake-without-boxes',
+    NOTE,
+    'categories without boxes that another one repeats, as the root of Roboflow exports may',
+    'nothing: this project leaves them out; remove them for other tools',
 )
 NO_TAXONOMY = Check(
     'taxonomy-unusable',
@@ -145,16 +152,21 @@ def check(data: CocoData, taxonomy: Taxonomy | str) -> Iterator[Finding]:
     first: dict[str | int, int] = {}
     keys = class_keys(data, taxonomy)
     pairs = [(first.setdefault(key, row), row) for row, key in enumerate(keys) if key is not None]
-    yield from found(
-        ONE_CLASS,
-        data,
-        [
-            (row, other)
-            for row, other in pairs
-            if row != other and not _is_duplicate(data.categories[row], data.categories[other])
-        ],
-        lambda data, pair: f'{data.name_category(pair[1])} and {data.name_category(pair[0])}',
+    repeated = namesakes_without_boxes(
+        dict(enumerate(keys)), set(np.flatnonzero(data.boxes_per_category).tolist())
     )
+    same = [
+        (row, other)
+        for row, other in pairs
+        if row != other and not _is_duplicate(data.categories[row], data.categories[other])
+    ]
+    for check, is_repeated in ((ONE_CLASS, False), (NAMESAKE, True)):
+        yield from found(
+            check,
+            data,
+            [pair for pair in same if (not repeated.keys().isdisjoint(pair)) == is_repeated],
+            lambda data, pair: f'{data.name_category(pair[1])} and {data.name_category(pair[0])}',
+        )
     parents = {
         category.get('supercategory')
         for category, name in zip(data.categories, names, strict=True)

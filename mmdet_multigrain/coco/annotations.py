@@ -20,6 +20,7 @@ from mmdet_multigrain.utils.messages import show, show_list
 
 from .columns import MIN_IMAGE_SIDE, CocoColumns, is_number
 from .files import load_coco
+from .hierarchy import namesakes_without_boxes
 
 
 class AnnotationFile:
@@ -157,6 +158,11 @@ class AnnotationFile:
         for id, label in label_of.items():
             if label is not None:
                 ids[label] = id
+        for name in left_out_categories(names, label_of, self.taxonomy):
+            self.notes.append(
+                f'{self.path}: left out category {name}: it has no boxes, and another category is '
+                'the same class'
+            )
         unknown = {names[id]: boxes[id] for id, label in label_of.items() if label is None}
         if unknown:
             self.notes.append(
@@ -190,7 +196,8 @@ def match_categories(
     allow_missing: bool = False,
     allow_unknown: bool = False,
 ) -> dict[int, int | None]:
-    """Label of each category id; unknown categories without boxes are left out.
+    """Label of each category id; categories without boxes are left out if they are
+    unknown, or another category is the same class.
 
     Args:
         names: Name of each category id.
@@ -203,11 +210,25 @@ def match_categories(
     Raises:
         TaxonomyError: Categories and taxonomy do not match.
     """
-    used = [id for id, name in names.items() if boxes[id] or taxonomy.find(name) is not None]
+    labels = {id: taxonomy.find(name) for id, name in names.items()}
+    annotated = {id for id in names if boxes[id]}
+    repeated = namesakes_without_boxes(labels, annotated)
+    used = [id for id in names if id in annotated or labels[id] is not None and id not in repeated]
     labels = taxonomy.match_categories(
         [names[id] for id in used], source, allow_missing=allow_missing, allow_unknown=allow_unknown
     )
     return dict(zip(used, labels, strict=True))
+
+
+def left_out_categories(
+    names: Mapping[int, str], label_of: Mapping[int, int | None], taxonomy: Taxonomy
+) -> list[str]:
+    """The categories without boxes that `match_categories` leaves out for another of their class."""
+    return [
+        f'{show(name)} (id {id})'
+        for id, name in names.items()
+        if id not in label_of and taxonomy.find(name) is not None
+    ]
 
 
 def _entries(

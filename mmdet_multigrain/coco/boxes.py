@@ -17,7 +17,7 @@ from mmdet_multigrain.utils.errors import AnnotationError
 from mmdet_multigrain.utils.messages import show
 from mmdet_multigrain.utils.problems import Problems
 
-from .annotations import match_categories, read_categories
+from .annotations import left_out_categories, match_categories, read_categories
 from .columns import MAX_COORDINATE, CocoColumns, first_rows, id_key
 from .files import LISTS, load_coco
 
@@ -85,6 +85,8 @@ def box_columns(
     boxes = dict(zip(names, columns.boxes_per_category.tolist(), strict=True))
     label_of = match_categories(names, boxes, taxonomy, source, allow_missing=True)
     labels = np.array([*(label_of.get(id, -1) for id in names), -1])[columns.category_of]
+    for name in left_out_categories(names, label_of, taxonomy):
+        problems.add('category without boxes, of the class of another category', name)
     image_rows = _image_rows(columns, problems)
     kept = _usable(columns, labels, problems, min_size)
     crowd, areas, sides = columns.crowd[kept], columns.areas[kept], columns.boxes[kept, 2:]

@@ -6,13 +6,14 @@
 - With annotations it is a class, in the group of the same name; so is a category that names
   itself. If no other category names it, it has no group.
 - A root that holds everything (as in Roboflow exports) is removed: it would teach nothing.
+- A category without annotations that has the name of another one is left out.
 - A supercategory that only repeats the name of its one class in another case is no group.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Container, Hashable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from mmdet_multigrain.taxonomy.names import MAX_LETTERS, check_name, normalize
@@ -53,8 +54,32 @@ def coco_parent_categories(coco: Mapping[str, Any], source: object = '') -> set[
         return _parents(_categories(coco), coco)
 
 
+def namesakes_without_boxes(
+    classes: Mapping[int, Hashable | None], annotated: Container[int]
+) -> dict[int, int]:
+    """Categories without boxes that another one repeats, as the root that Roboflow adds may.
+
+    Args:
+        classes: What identifies the class of each category; None for no class.
+        annotated: The categories with boxes.
+
+    Returns:
+        The category that stays, by the one to leave out. If none has boxes, the last stays: a root
+        comes first.
+    """
+    by_class: dict[Hashable, list[int]] = defaultdict(list)
+    for id, key in classes.items():
+        by_class[key].append(id)
+    by_class.pop(None, None)
+    left_out = {}
+    for ids in by_class.values():
+        kept = next((id for id in ids if id in annotated), ids[-1])
+        left_out |= {id: kept for id in ids if id != kept and id not in annotated}
+    return left_out
+
+
 def _categories(data: Mapping[str, Any]) -> list[_Category]:
-    """The checked categories of a COCO file, by id."""
+    """The checked categories of a COCO file, by id; without namesakes that have no boxes."""
     entries = data.get('categories') if isinstance(data, Mapping) else None
     if not isinstance(entries, (list, tuple)):
         fix = 'name an annotation file'
@@ -75,11 +100,20 @@ def _categories(data: Mapping[str, Any]) -> list[_Category]:
         if id in categories:
             both = f'{show(categories[id].name)} and {show(name)}'
             raise TaxonomyError(f'categories {both} both have id {id}; number them apart')
-        other = ids_by_name.setdefault(name, id)
-        if other != id:
-            both = f'categories {other} and {id} are both named {show(name)}'
-            raise TaxonomyError(f'{both}; merge or rename one')
         categories[id] = _Category(id, name, _parent_name(entry.get('supercategory'), name))
+    names = {id: categories[id].name for id in sorted(categories)}
+    annotated, roots = _annotated(data), {}
+    for id, kept in namesakes_without_boxes(names, annotated).items():
+        if kept in annotated:
+            root = categories.pop(id)
+            if _is_below(categories[kept], root.name, categories.values()):
+                roots[root.name] = root.parent  # the name means the root, for all
+    for id, category in sorted(categories.items()):
+        other = ids_by_name.setdefault(category.name, id)
+        if other != id:
+            both = f'categories {other} and {id} are both named {show(category.name)}'
+            raise TaxonomyError(f'{both}; merge or rename one')
+        categories[id] = category._replace(parent=roots.get(category.parent, category.parent))
     return [categories[id] for id in sorted(categories)]
 
 
@@ -93,16 +127,30 @@ def _parent_name(value: object, name: str) -> str | None:
     return check_name(value, f'the supercategory of {show(name)}')
 
 
-def _parents(categories: Iterable[_Category], data: Mapping[str, Any]) -> set[int]:
-    named = _named_by_others(categories)
+def _is_below(category: _Category, name: str, categories: Iterable[_Category]) -> bool:
+    """Whether a group of this name is above a category."""
+    above = {each.name: each.parent for each in categories}
+    seen, parent = {None}, category.parent
+    while parent not in seen and parent != name:
+        seen.add(parent)
+        parent = above.get(parent)
+    return parent == name
+
+
+def _annotated(data: Mapping[str, Any]) -> set[int]:
+    """Ids of the categories with annotations."""
     annotations = data.get('annotations', ())
     if not isinstance(annotations, (list, tuple)):
         raise TaxonomyError(f"'annotations' is {show(annotations)}; it must be a list")
-    annotated = {
+    return {
         annotation['category_id']
         for annotation in annotations
         if isinstance(annotation, Mapping) and isinstance(annotation.get('category_id'), int)
     }
+
+
+def _parents(categories: Iterable[_Category], data: Mapping[str, Any]) -> set[int]:
+    named, annotated = _named_by_others(categories), _annotated(data)
     # A category that names itself is a class, although it may have no boxes.
     return {
         category.id

@@ -66,6 +66,12 @@ def test_categories_that_are_one_class():
     }
 
 
+@pytest.mark.parametrize('boxes', [{'vest': 0, 'Vest': 1}, {'Vest': 1, 'vest': 0}])
+def test_an_unannotated_namesake_is_no_second_class(boxes):
+    found = codes(classes.check(data({**boxes, 'coat': 1, 'skirt': 1, 'shorts': 1}), GARMENTS))
+    assert list(found) == ['category-namesake-without-boxes']
+
+
 @pytest.mark.parametrize('name', [None, '', ' ', 3, ['hat']])
 def test_categories_without_a_name(name):
     named = data({'vest': 1})

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmdet_multigrain.coco import hierarchy
 from mmdet_multigrain.coco.hierarchy import coco_parent_categories
 from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError
 
@@ -319,3 +320,46 @@ def test_real_photos(split):
     trained = Taxonomy.load(CCP / 'train.json')
     names = [category['name'] for category in data['categories']]
     assert trained.match_categories(names, path) == list(range(44))
+
+
+def roboflow(*categories, annotated):
+    return {
+        'categories': [
+            {'id': id, 'name': name, 'supercategory': above} for id, name, above in categories
+        ],
+        'annotations': [{'category_id': id} for id in annotated],
+    }
+
+
+def test_a_root_with_the_name_of_a_class_is_left_out():
+    classes = (1, 'shirt', 'shirt'), (2, 'coat', 'shirt')
+    for root in ((0, 'shirt', 'none'), (3, 'shirt', 'none')):
+        parsed = hierarchy.parse(roboflow(root, *classes, annotated=[1, 2]))
+        assert parsed['classes'] == ['shirt', 'coat']
+        assert not any(parsed['paths'])
+
+
+def test_groups_below_such_a_root_stay():
+    data = roboflow(
+        (0, 'shirt', 'none'),
+        (1, 'top', 'shirt'),
+        (2, 'bottom', 'shirt'),
+        (3, 'shirt', 'top'),
+        (4, 'skirt', 'bottom'),
+        annotated=[3, 4],
+    )
+    parsed = hierarchy.parse(data)
+    assert parsed['classes'] == ['shirt', 'skirt']
+    assert parsed['paths'] == [('top',), ('bottom',)]
+
+
+def test_two_annotated_namesakes_are_still_refused():
+    data = roboflow((0, 'shirt', 'none'), (1, 'shirt', 'none'), annotated=[0, 1])
+    with pytest.raises(TaxonomyError, match="categories 0 and 1 are both named 'shirt'"):
+        hierarchy.parse(data)
+
+
+def test_the_last_namesake_stays_if_none_has_boxes():
+    assert hierarchy.namesakes_without_boxes({0: 'a', 4: 'a', 5: 'b', 6: None, 7: None}, ()) == {
+        0: 4
+    }

@@ -130,8 +130,12 @@ def test_unknown_category_without_boxes_does_not_matter(content, read, log):
     assert not any('left out' in line for line in log)
 
 
-def test_two_categories_of_one_class(content, read):
-    content['categories'].append({'id': 6, 'name': 'tee'})
+def test_two_categories_of_one_class(content, read, log):
+    content['categories'].insert(0, {'id': 0, 'name': 'tee'})
+    assert read(content).category_ids == read({**content, 'annotations': []}).category_ids
+    assert read(content).category_ids[0] == 1
+    assert "left out category 'tee' (id 0)" in log[0]
+    content['annotations'][1]['category_id'] = 0
     with pytest.raises(TaxonomyError, match="'shirt' and 'tee' are both class 'shirt'"):
         read(content)
 
