@@ -136,7 +136,7 @@ def test_two_categories_of_one_class(content, read, log):
     assert read(content).category_ids[0] == 1
     assert "left out category 'tee' (id 0)" in log[0]
     content['annotations'][1]['category_id'] = 0
-    with pytest.raises(TaxonomyError, match="'shirt' and 'tee' are both class 'shirt'"):
+    with pytest.raises(TaxonomyError, match="'tee' and 'shirt' are both class 'shirt'"):
         read(content)
 
 
