@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +21,7 @@ from mmengine.logging import print_log
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import AnnotationError, ConfigError
 from mmdet_multigrain.utils.images import file_problem, image_size
+from mmdet_multigrain.utils.parallel import default_workers
 from mmdet_multigrain.visualization.palette import class_palette
 
 from .taxonomy_coco import TaxonomyCOCO
@@ -122,7 +124,10 @@ class SuperclassCocoDataset(CocoDataset):
         """Read the annotation file; the image folder has to be there."""
         images = self.data_prefix.get('img', '')
         if self.backend_args is None and not Path(images).is_dir():
-            raise AnnotationError(f'{images}: no such image folder; check data_root, data_prefix')
+            raise AnnotationError(
+                f'{images}: no such image folder; check data_root, '
+                'and images or val_images (data_prefix)'
+            )
         return super().load_data_list()
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
@@ -178,6 +183,39 @@ class SuperclassCocoDataset(CocoDataset):
         print_log(message, 'current')
         return images
 
+    def check_images(self) -> None:
+        """Look at all images before a run that would stop when it comes to them.
+
+        JPEGs are not decoded, so damage in the middle of one is not found. Costs two short reads
+        of a JPEG; other formats are decoded. Remote images (`backend_args`) are left out.
+
+        Raises:
+            AnnotationError: Images are missing, damaged or on their side; one line with the first.
+        """
+        if self.backend_args is not None:
+            return
+        infos = [self.get_data_info(idx) for idx in range(len(self))]
+        paths = [info['img_path'] for info in infos]
+        stated = [(info['width'], info['height']) for info in infos]
+        with ThreadPoolExecutor(default_workers()) as pool:
+            problems = dict(zip(paths, pool.map(_image_problem, paths, stated), strict=True))
+        bad = [path for path, problem in problems.items() if problem]
+        absent = [path for path in bad if not Path(path).is_file()]
+        if absent:
+            raise AnnotationError(
+                f'{self.ann_file}: {len(absent)} of its {len(paths)} images are not there (first: '
+                f'{absent[0]}); name the folder of its images (for validation data: val_images or '
+                'MULTIGRAIN_VAL_IMAGES), get the files, or remove their entries'
+            )
+        if bad:
+            more = f'; so {len(bad) - 1} more' if len(bad) > 1 else ''
+            raise self._image_error(bad[0], problems[bad[0]] + more)
+
+    def _image_error(self, path: str, problem: str) -> AnnotationError:
+        return AnnotationError(
+            f'{path}: {problem}; replace it, or remove its entry from {self.ann_file}'
+        )
+
     def __getitem__(self, idx: int) -> Any:
         """A sample; `SKIPPED` in its metainfo lists the images that it replaces, if any."""
         self._skipped = {}
@@ -210,15 +248,26 @@ class SuperclassCocoDataset(CocoDataset):
                 if problem is None:
                     raise
             else:
-                problem = _why_turned(data, stated)
+                problem = _why_turned(_size(data), stated)
         if problem is None:
             return data
         if self.on_bad_image == 'skip' and not self.test_mode:
             self._skipped[path] = problem
             return None
-        raise AnnotationError(
-            f'{path}: {problem}; replace it, or remove its entry from {self.ann_file}'
-        ) from None
+        raise self._image_error(path, problem) from None
+
+
+def _image_problem(path: str, stated: tuple[int, int]) -> str | None:
+    """What is wrong with an image file, without decoding it if it is a JPEG."""
+    if problem := file_problem(path):
+        return problem
+    try:
+        size = image_size(path)
+        with open(path, 'rb') as file:
+            is_jpeg = file.read(2) == b'\xff\xd8'
+    except (OSError, ValueError):
+        return _why_unreadable(path)
+    return (None if is_jpeg else _why_unreadable(path)) or _why_turned(size, stated)
 
 
 def _why_unreadable(path: str) -> str | None:
@@ -234,17 +283,18 @@ def _why_unreadable(path: str) -> str | None:
     return 'not a readable image'
 
 
-def _why_turned(data: Any, stated: tuple[int, int]) -> str | None:
-    """What is wrong with the image if its entry has width and height swapped.
-
-    Args:
-        data: A sample.
-        stated: (width, height) of the entry.
-    """
+def _size(data: Any) -> tuple[int, int] | None:
+    """(width, height) of the image of a sample; None if a wrapper will mix it with others."""
     sample = data.get('data_samples') if isinstance(data, Mapping) else None
-    height, width = getattr(sample, 'ori_shape', stated[::-1])[:2]
-    if stated != (height, width) or height == width:
+    shape = getattr(sample, 'ori_shape', None)
+    return None if shape is None else (shape[1], shape[0])
+
+
+def _why_turned(size: tuple[int, int] | None, stated: tuple[int, int]) -> str | None:
+    """What is wrong with an image if its entry has (width, height) swapped."""
+    if size is None or stated != size[::-1] or stated == size:
         return None
+    width, height = size
     return (
         f'read upright (EXIF) it has {width} x {height} pixels, but its entry states '
         f'{stated[0]} x {stated[1]}; tools/check_dataset.py tells whether its boxes miss'

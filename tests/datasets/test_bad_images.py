@@ -187,6 +187,32 @@ def test_training_skips(build, tmp_path, kind):
     assert SKIPPED not in dataset[1]['data_samples'].metainfo
 
 
+@pytest.mark.parametrize('kind', BAD)
+def test_all_images_can_be_checked_before_a_run(build, tmp_path, kind):
+    content, reason = BAD[kind]
+    dataset = build({3: content, 5: content}, test_mode=True)
+    with pytest.raises(AnnotationError) as caught:
+        dataset.check_images()
+    line = str(caught.value)
+    assert '\n' not in line and f'{tmp_path}/photos/3.jpg' in line
+    if content is None:
+        assert f'{tmp_path}/train.json: 2 of its 8 images are not there (first: ' in line
+        assert 'val_images or MULTIGRAIN_VAL_IMAGES' in line
+    else:
+        assert reason in line and '; so 1 more; ' in line
+        assert f'remove its entry from {tmp_path}/train.json' in line
+
+
+def test_the_check_finds_damage_within_a_png_and_passes_what_loads(build):
+    damaged = bytearray(PNG)
+    damaged[PNG.index(b'IDAT') + 4 : PNG.index(b'IDAT') + 30] = bytes(26)
+    with pytest.raises(AnnotationError, match='2.jpg: not a readable image'):
+        build({2: bytes(damaged)}, test_mode=True).check_images()
+    for start in range(0, len(GOOD), 8):
+        build(dict(enumerate([*GOOD.values()][start : start + 8])), test_mode=True).check_images()
+    build({0: None}, test_mode=True, backend_args=dict(backend='local')).check_images()
+
+
 def test_testing_stops_whatever_the_policy(build):
     dataset = build({0: b''}, on_bad_image='skip', test_mode=True)
     with pytest.raises(AnnotationError, match='0.jpg: not a readable image'):

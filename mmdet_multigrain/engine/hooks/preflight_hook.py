@@ -1,4 +1,4 @@
-"""Check, before the first iteration, that model and data mean the same by a label."""
+"""Check, before the first iteration, that data and model fit, and that validation will run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mmdet.models.roi_heads.mask_heads import FusedSemanticHead
 from mmdet.registry import HOOKS
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
 from mmdet_multigrain.taxonomy import Taxonomy
@@ -17,6 +17,7 @@ from mmdet_multigrain.utils.messages import show_list
 from mmdet_multigrain.utils.table import Column, Table
 
 from ..data_access import inner_datasets
+from ..main_process import on_main_process
 
 
 @HOOKS.register_module()
@@ -26,11 +27,16 @@ class PreflightHook(Hook):
     Without a box to train or to evaluate on the run stops; classes without any are named. The number
     of classes, their names and order, and their superclasses must agree between every
     RoI head and the training data, else the run stops before its first iteration. Data to evaluate
-    on must have the same classes; their superclasses may be others.
+    on must have the same classes; their superclasses may be others. What would stop the first
+    validation stops the run before its first iteration: images that are missing or damaged, or
+    annotations that the evaluator cannot use.
 
     Raises:
         ConfigError: They do not agree.
         AnnotationError: There is no box to train or to evaluate on.
+
+
+        MultigrainError: They do not agree, or validation would fail.
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -41,6 +47,7 @@ class PreflightHook(Hook):
         if runner.val_loop is not None:
             check_data(runner.model, runner.val_dataloader.dataset, with_groups=False)
             check_boxes(runner.val_dataloader.dataset, 'evaluate on')
+            on_main_process(lambda: check_validation(runner.val_loop))
         parts = list(inner_datasets(dataset))
         if 'taxonomy' in parts[0].metainfo:
             taxonomy, counts = Taxonomy.load(parts[0].metainfo['taxonomy']), box_counts(dataset)
@@ -76,6 +83,21 @@ def check_boxes(dataset: Any, purpose: str) -> None:
             'smaller than a pixel, or marked ignore, or there are none; tools/check_dataset.py '
             'names them'
         )
+
+
+def check_validation(loop: BaseLoop) -> None:
+    """Raise what would stop the first validation, if data sets and metrics can tell."""
+    parts = list(inner_datasets(loop.dataloader.dataset))
+    for part in parts:
+        if hasattr(part, 'check_images'):
+            part.check_images()
+    metrics = [metric for metric in loop.evaluator.metrics if hasattr(metric, 'check_data')]
+    if metrics:
+        image_ids = [
+            part.get_data_info(idx)['img_id'] for part in parts for idx in range(len(part))
+        ]
+        for metric in metrics:
+            metric.check_data(image_ids)
 
 
 def check_heads(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +54,7 @@ class MultiGrainedCocoMetric(CocoMetric):
       are no more counted as missed than crowds.
     - Values are not rounded. -1 stands for "no ground truth to measure on", in the means as in
       the classes.
-    - Files are read when first needed, on the main process only.
+    - Files are read on the main process only: by `check_data`, or when first needed.
 
     Other metrics (`segm`, `proposal`, `proposal_fast`) are stock's, without its class table.
 
@@ -124,6 +124,31 @@ class MultiGrainedCocoMetric(CocoMetric):
         self.run = RunRecord()
         self._train_counts: list[int] | None = None
 
+    def check_data(self, image_ids: Collection[Hashable]) -> None:
+        """Find what does not fit before a run that would stop at its first validation.
+
+        Args:
+            image_ids: Those of the data set that is to be evaluated.
+
+        Raises:
+            MultigrainError: A file cannot be read, does not match the taxonomy or lacks an image;
+                `class_sets` names no class.
+        """
+        taxonomy = self._taxonomy()
+        find_class_sets(self.class_sets, taxonomy)
+        if self.ann_file is None:
+            return
+        self._load_annotations(taxonomy)
+        unknown = [image_id for image_id in image_ids if image_id not in self._coco_api.imgs]
+        if unknown:
+            raise EvaluationError(
+                f'{self.ann_file}: {len(unknown)} of the {len(image_ids)} images to evaluate on are '
+                f'not in it (first: image id {unknown[0]!r}); give the evaluator and its data set '
+                'the same file (val_ann)'
+            )
+        if not self.format_only:
+            self._count_training_boxes(taxonomy, MMLogger.get_current_instance())
+
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Keep the predictions of one batch; ground truth only where no file gives it."""
         if self.class_sets and not self.results:  # before the detector has run over all images
@@ -148,9 +173,7 @@ class MultiGrainedCocoMetric(CocoMetric):
         if not results:
             raise EvaluationError('no image was evaluated; the validation data set is empty')
         taxonomy = self._taxonomy()
-        if self.ann_file is not None and self._coco_api is None:
-            self._coco_api = self._read_annotations(self.ann_file, taxonomy)
-            self.cat_ids = self._coco_api.category_ids
+        self._load_annotations(taxonomy)
         if self.format_only:
             return super().compute_metrics(results)
 
@@ -197,6 +220,11 @@ class MultiGrainedCocoMetric(CocoMetric):
                 'leave `classes` out of metainfo, the taxonomy gives them'
             )
         return taxonomy
+
+    def _load_annotations(self, taxonomy: Taxonomy) -> None:
+        if self.ann_file is not None and self._coco_api is None:
+            self._coco_api = self._read_annotations(self.ann_file, taxonomy)
+            self.cat_ids = self._coco_api.category_ids
 
     def _read_annotations(self, path: str, taxonomy: Taxonomy) -> TaxonomyCOCO:
         with get_local_path(path, backend_args=self.backend_args) as local_path:

@@ -228,9 +228,15 @@ def runner_of(taxonomy=None, *, batch=3, processes=1, steps=1, scaling=None, lr=
         train_dataloader=SimpleNamespace(
             dataset=kwargs.get('train'), batch_sampler=SimpleNamespace(batch_size=batch)
         ),
-        val_loop=kwargs.get('val'),
+        val_loop=kwargs.get('val') and val_loop(kwargs['val'], *kwargs.get('metrics', ())),
         val_dataloader=SimpleNamespace(dataset=kwargs.get('val')),
         test_dataloader=SimpleNamespace(dataset=kwargs.get('test')),
+    )
+
+
+def val_loop(dataset, *metrics):
+    return SimpleNamespace(
+        dataloader=SimpleNamespace(dataset=dataset), evaluator=SimpleNamespace(metrics=metrics)
     )
 
 
@@ -363,6 +369,23 @@ def test_data_without_a_box_stops_the_run(garments):
             PreflightHook().before_train(runner_of(garments, train=train[0], val=val[0]))
     check_boxes(SimpleNamespace(datasets=[empty[0], full[0]]), 'train on')  # negatives
     check_boxes(data(garments), 'train on')  # unknown
+
+
+def test_what_would_stop_the_first_validation_is_asked_before_training(garments):
+    def part(*image_ids):
+        dataset = data(garments, 'val.json', checks=0)
+        dataset.__dict__['check_images'] = lambda: setattr(dataset, 'checks', dataset.checks + 1)
+        dataset.get_data_info = lambda idx: dict(img_id=image_ids[idx % len(image_ids)])
+        return dataset
+
+    asked = []
+    metrics = SimpleNamespace(check_data=asked.append), SimpleNamespace()
+    parts = part('a'), part('b', 'c')
+    joined = SimpleNamespace(datasets=parts)
+    train = data(garments, box_counts=[1] * 5)
+    PreflightHook().before_train(runner_of(garments, train=train, val=joined, metrics=metrics))
+    assert [one.checks for one in parts] == [1, 1]
+    assert asked == [['a'] * 10 + ['b', 'c'] * 5]
 
 
 def test_before_testing(garments):

@@ -412,6 +412,31 @@ def test_sets_of_classes_and_the_limit(tmp_path, ann_file):
     assert summary.max_dets == 7 and 'AR7' in summary.fine.coco
 
 
+def checked(ann_file, image_ids=(1, 2, 3), **kwargs):
+    metric = MultiGrainedCocoMetric(ann_file, **kwargs)
+    metric.dataset_meta = taxonomy_metainfo(TAXONOMY)
+    metric.check_data(image_ids)
+    return metric
+
+
+def test_what_would_stop_an_evaluation_is_found_before(tmp_path, ann_file):
+    metric = checked(ann_file)
+    assert metric._coco_api is not None
+    checked(None)
+    content = json.loads(Path(ann_file).read_text())
+    with pytest.raises(EvaluationError, match=r'1 of the 2 images .* \(first: image id 9\)'):
+        checked(ann_file, (1, 9))
+    with pytest.raises(ValueError, match='nowhere.json'):
+        checked(str(tmp_path / 'nowhere.json'))
+    with pytest.raises(EvaluationError, match="'hat' is not a class"):
+        checked(ann_file, class_sets={'tail': ['hat']})
+    other = dict(content, categories=[dict(id=1, name='hat')], annotations=[])
+    other = write(tmp_path / 'other.json', other)
+    with pytest.raises(ValueError, match='other.json'):
+        checked(ann_file, train_ann_file=other)
+    checked(ann_file, train_ann_file=other, format_only=True, outfile_prefix=str(tmp_path / 'out'))
+
+
 def test_unknown_classes_of_a_set_are_refused_before_the_test(ann_file):
     metric = MultiGrainedCocoMetric(ann_file=ann_file, class_sets={'tail': ['hat']})
     metric.dataset_meta = taxonomy_metainfo(TAXONOMY)
