@@ -70,7 +70,10 @@ def build(tmp_path):
         loader = DataLoader(Data(taxonomy), batch_size=3)
         runner = MultigrainRunner(
             model=Tiny(num_classes),
-            work_dir=str(tmp_path / 'work'),
+            # A new run refuses the folder of an earlier one.
+            work_dir=str(
+                tmp_path / ('work' if count == 1 or kwargs.get('resume') else f'work{count}')
+            ),
             train_dataloader=loader,
             train_cfg=dict(by_epoch=False, max_iters=2),
             val_dataloader=loader,
