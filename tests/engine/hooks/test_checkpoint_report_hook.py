@@ -278,6 +278,32 @@ def test_a_box_head_starts_by_class_names(build, trained, load_box_head):
         assert '2 of 4 classes, background' in report_of(runner)
 
 
+def test_a_resume_takes_the_box_head_as_it_is(build, tmp_path):
+    """Also where a start would not know its classes."""
+
+    def change(checkpoint):
+        checkpoint['meta']['dataset_meta'] = None
+
+    runner = build()
+    runner.model.roi_head.bbox_head = box_head(3)
+    runner.train()
+    runner = build(
+        load_from=changed(str(tmp_path / 'work' / 'iter_2.pth'), change, 'iter_1.pth'), resume=True
+    )
+    runner.model.roi_head.bbox_head = box_head(3)
+    runner.train()
+    assert 'new' not in report_of(runner)
+
+
+def test_training_ends_the_doubts_about_a_checkpoint(build, trained):
+    """Later validations are of what training made, not of a checkpoint without a record."""
+    runner = build(load_from=trained)
+    hook = next(hook for hook in runner.hooks if isinstance(hook, CheckpointReportHook))
+    hook._has_no_record = True
+    hook.before_train(runner)
+    assert not hook._has_no_record
+
+
 MISFIT = (
     'roi_head.fc_cls.weight has shape (4, 4) in the checkpoint but (6, 4) in the model (trained on '
     '3 classes: shirt, vest, skirt); use the config that the checkpoint was trained with'
