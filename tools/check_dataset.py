@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 from mmdet_multigrain.checks import report
 from mmdet_multigrain.checks.dataset import Checked, check_files, load_files, load_photos
 from mmdet_multigrain.checks.fix import Fixed, repair
-from mmdet_multigrain.launch import anchors_with, escape_unknown_letters, run_tool, whole_number
+from mmdet_multigrain.launch import (
+    add_force,
+    anchors_with,
+    check_outputs,
+    escape_unknown_letters,
+    run_tool,
+    same_path,
+    whole_number,
+)
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import CheckError
-from mmdet_multigrain.utils.files import dump_json, open_whole, write_whole
+from mmdet_multigrain.utils.files import dump_json, load_json, open_whole, write_whole
 
 EXIT_STATUS = """\
 exit status:
@@ -92,6 +98,7 @@ def parse_args() -> argparse.Namespace:
         metavar='N',
         help='processes that read photos (default: one for each core)',
     )
+    add_force(parser)
     args = parser.parse_args()
     if args.full_decode and (args.no_images or not args.images):
         parser.error('--full-decode needs --images DIR')
@@ -105,10 +112,11 @@ def main() -> None:
     escape_unknown_letters()
     inputs = [path for path in (args.train, args.val) if path]
     outputs = fixed_paths(args.fix, inputs) if args.fix else []
-    refuse_overwriting(
-        [*inputs, *([Path(args.taxonomy)] if args.taxonomy else [])],
-        [*outputs, *([args.json] if args.json else [])],
-    )
+    read = [*inputs, *(Path(path) for path in (args.taxonomy, args.config) if path)]
+    check_outputs([*outputs, *([args.json] if args.json else [])], inputs=read, replace=True)
+    check_outputs(outputs, replace=args.force)
+    if args.json:
+        check_outputs([args.json], replace=args.force or is_report(args.json, inputs))
     taxonomy = Taxonomy.load(args.taxonomy) if args.taxonomy else None
     files = load_files(inputs, max_examples=args.examples)
     if args.images and not args.no_images:
@@ -152,14 +160,12 @@ def fixed_paths(out: Path, inputs: list[Path]) -> list[Path]:
     return [out]
 
 
-def refuse_overwriting(inputs: Iterable[Path], outputs: list[Path]) -> None:
-    """Raise if a file to be written is one to be read, also by a link, or another one."""
-    for out in outputs:
-        for path in inputs:
-            if path.exists() and out.exists() and os.path.samefile(path, out):
-                raise CheckError(f'{out}: would replace the input {path}; write elsewhere')
-    if len({os.path.realpath(out) for out in outputs}) < len(outputs):
-        raise CheckError(f'{outputs[-1]}: named for two outputs; write one elsewhere')
+def is_report(path: Path, inputs: list[Path]) -> bool:
+    """Whether a file is the report of an earlier check of the same files."""
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        files = [entry['file'] for entry in load_json(path)['files']]
+        return len(files) == len(inputs) and all(map(same_path, files, inputs))
+    return False
 
 
 def write_repaired(checked: Checked, outputs: list[Path]) -> list[Fixed]:

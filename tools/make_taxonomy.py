@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdet_multigrain.converters import openimages_hierarchy as openimages
-from mmdet_multigrain.launch import run_tool
+from mmdet_multigrain.launch import add_force, check_outputs, run_tool
 from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError, yaml_file
 from mmdet_multigrain.taxonomy.files import read_bytes
 from mmdet_multigrain.utils.errors import error_source
@@ -47,7 +47,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--node', help='openimages: take the classes below this one (default: all)')
     parser.add_argument('--out', type=Path, help='the YAML file to write (default: the screen)')
-    parser.add_argument('--force', action='store_true', help='replace --out if it exists')
+    add_force(parser)
     args = parser.parse_args()
     if args.source != 'openimages' and (args.node or args.descriptions):
         parser.error('--node and --descriptions go with --from openimages')
@@ -102,8 +102,9 @@ def summarize(taxonomy: Taxonomy) -> str:
 
 def main() -> None:
     args = parse_args()
-    if args.out and args.out.exists() and not args.force:
-        raise TaxonomyError(f'{args.out}: already exists; --force replaces it')
+    if args.out:
+        read = [path for path in (args.input, args.descriptions) if path]
+        check_outputs([args.out], inputs=read, replace=args.force)
     comments = []
     if args.source == 'coco':
         taxonomy = Taxonomy.from_coco(args.input)

@@ -10,14 +10,16 @@ import argparse
 import os
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from mmdet_multigrain import launch
 from mmdet_multigrain.utils.errors import ConfigError
+from mmdet_multigrain.utils.files import load_json
 from mmdet_multigrain.utils.images import PictureNames, is_image
-from mmdet_multigrain.utils.parallel import chunked
 
 
 def parse_args() -> argparse.Namespace:
@@ -41,6 +43,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--no-pictures', action='store_true', help='write the JSON file only')
     launch.add_cfg_options(parser)
     launch.add_trust_checkpoint(parser)
+    launch.add_force(parser)
     return parser.parse_args()
 
 
@@ -79,6 +82,31 @@ def find_images(source: Path, *, leave_out: Path) -> tuple[Path, list[Path], dic
     return source, sorted(found), dict(sorted(others.items()))
 
 
+def earlier(out_file: Path) -> Mapping[str, Any]:
+    """The predictions that an earlier call wrote; empty without such a file."""
+    try:
+        content = load_json(out_file)
+    except (OSError, ValueError):
+        return {}
+    is_ours = isinstance(content, dict) and isinstance(content.get('images'), list)
+    return content if is_ours and {'source', 'config', 'checkpoint'} <= content.keys() else {}
+
+
+def is_same(content: Mapping[str, Any], args: argparse.Namespace) -> bool:
+    """Whether an earlier call predicted on the same images with the same checkpoint."""
+    now = {'source': args.images, 'config': args.config, 'checkpoint': args.checkpoint}
+    return bool(content) and all(
+        launch.same_path(str(content[key]), value) for key, value in now.items()
+    )
+
+
+def pictures_of(content: Mapping[str, Any]) -> set[str]:
+    """Files below the output folder that the predictions name as their pictures."""
+    images = (image for image in content.get('images', ()) if isinstance(image, dict))
+    names = {str(image['picture']) for image in images if 'picture' in image}
+    return {name for name in names if name.startswith('pictures/') and '..' not in name}
+
+
 def main() -> None:
     args = parse_args()
     pictures = args.out / 'pictures'
@@ -89,10 +117,17 @@ def main() -> None:
     if any(picture_of[name].resolve() == (root / name).resolve() for name in names):
         raise ConfigError(f'--out {args.out}: pictures would replace the images; name another')
     launch.check_checkpoint(args.checkpoint)
+    out_file = args.out / 'predictions.json'
+    launch.check_outputs(
+        [out_file, *(() if args.no_pictures else picture_of.values())],
+        inputs=[Path(args.config), Path(args.checkpoint)],
+        replace=args.force or is_same(earlier(out_file), args),
+    )
 
     with launch.quiet_imports():
         from mmdet_multigrain.apis import detector as inference
         from mmdet_multigrain.engine.checkpoint.weights_only import trust_checkpoints
+        from mmdet_multigrain.engine.runner.stop_request import StopRequest
         from mmdet_multigrain.evaluation.result_file import write_json
 
     with trust_checkpoints(args.trust_checkpoint):
@@ -101,8 +136,10 @@ def main() -> None:
             cfg, args.checkpoint, device=None if args.device == 'auto' else args.device
         )
     images, unreadable = [], []
-    with tqdm(total=len(names), unit='image') as progress:
-        for batch in chunked(names, args.batch_size):
+    todo = list(names)
+    with StopRequest() as stop, tqdm(total=len(names), unit='image') as progress:
+        while todo and not stop.signal:
+            batch, todo = todo[: args.batch_size], todo[args.batch_size :]
             samples = {}
             for name in batch:
                 try:
@@ -114,20 +151,16 @@ def main() -> None:
             found = detector.predict([*samples.values()]) if samples else []
             for name, prediction in zip(samples, found, strict=True):
                 prediction = prediction.above(args.score_thr)
-                images.append(
-                    {
-                        'file_name': name.as_posix(),
-                        **inference.describe(prediction, detector.taxonomy),
-                    }
-                )
+                entry = {'file_name': name.as_posix()}
                 if not args.no_pictures:
+                    entry['picture'] = picture_of[name].relative_to(args.out).as_posix()
                     picture = inference.draw(prediction, detector.taxonomy)
                     inference.save_picture(picture, picture_of[name])
+                images.append(entry | inference.describe(prediction, detector.taxonomy))
             progress.update(len(batch))
-    out_file = args.out / 'predictions.json'
-    write_json(
-        out_file,
-        {
+    left_out |= dict.fromkeys((name.as_posix() for name in todo), 'not reached')
+    if images or not out_file.exists():  # with nothing to tell, what an earlier call wrote stays
+        content = {
             'source': str(args.images),
             'config': args.config,
             'checkpoint': args.checkpoint,
@@ -135,8 +168,11 @@ def main() -> None:
             'images': images,
             'unreadable': unreadable,
             'left_out': left_out,
-        },
-    )
+        }
+        old = pictures_of(earlier(out_file))
+        write_json(out_file, content)
+        for name in old - pictures_of(content):
+            (args.out / name).unlink(missing_ok=True)
     count = sum(len(image['detections']) for image in images)
     print(f'{len(images)} images, {count} detections -> {out_file}')
     if not args.no_pictures:
@@ -149,7 +185,10 @@ def main() -> None:
             + ', '.join(unreadable),
             file=sys.stderr,
         )
-        sys.exit(1)
+    if stop.signal:
+        print(f'interrupted; {len(todo)} of {len(names)} images not reached', file=sys.stderr)
+        sys.exit(128 + stop.signal)
+    sys.exit(bool(unreadable))
 
 
 if __name__ == '__main__':

@@ -24,7 +24,7 @@ from mmdet_multigrain.coco.split import (
     join_near_duplicates,
     split,
 )
-from mmdet_multigrain.launch import escape_unknown_letters, run_tool
+from mmdet_multigrain.launch import add_force, check_outputs, escape_unknown_letters, run_tool
 from mmdet_multigrain.utils.errors import AnnotationError, ConfigError
 from mmdet_multigrain.utils.files import dump_json, open_whole
 from mmdet_multigrain.utils.messages import show_list
@@ -66,7 +66,7 @@ def parse_args() -> argparse.Namespace:
         help="folder that 'file_name' is relative to; photos that look the same stay together",
     )
     parser.add_argument('--seed', type=int, default=0, help='default: %(default)s')
-    parser.add_argument('--force', action='store_true', help='replace files in DIR')
+    add_force(parser)
     args = parser.parse_args()
     if args.folds is not None and args.fractions:
         parser.error('--fractions and --folds exclude each other')
@@ -101,13 +101,7 @@ def outputs(args: argparse.Namespace, num_parts: int) -> dict[Path, list[int]]:
             others = [part for part in range(num_parts) if part != fold]
             files[args.out / f'fold{fold}' / 'train.json'] = others
             files[args.out / f'fold{fold}' / 'val.json'] = [fold]
-    for path in files:
-        if path.exists() and path.samefile(args.file):
-            raise ConfigError(f'{path}: would replace the input; name another --out')
-        if path.exists() and not args.force:
-            raise ConfigError(
-                f'{path}: already exists; name another --out, or replace it (--force)'
-            )
+    check_outputs(files, inputs=[args.file], replace=args.force)
     return files
 
 

@@ -9,6 +9,13 @@ import warnings
 from pathlib import Path
 
 from mmdet_multigrain import launch
+from mmdet_multigrain.evaluation.result_file import read_result
+from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import ConfigError, EvaluationError
+from mmdet_multigrain.utils.nested import dicts
+
+# Last parts of config keys that leave the numbers as they are.
+NO_EFFECT = ('experiment_name', 'log_level', 'num_workers', 'persistent_workers', 'work_dir')
 
 
 def parse_args() -> argparse.Namespace:
@@ -17,8 +24,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(
         '--out',
-        help='JSON file for all numbers (default: result.json in the work folder); the '
-        'detections go next to it',
+        help='JSON file for all numbers (default: result.json in the work folder, with --tta '
+        'result_tta.json); the detections go next to it',
     )
     parser.add_argument(
         '--show-dir', help='folder for pictures of detections next to the ground truth'
@@ -31,6 +38,7 @@ def parse_args() -> argparse.Namespace:
         help="limit on detections per image and class (default: the config's, else COCO's 100)",
     )
     launch.add_common_arguments(parser)
+    launch.add_force(parser)
     return parser.parse_args()
 
 
@@ -42,6 +50,65 @@ def set_out(cfg, out: Path) -> None:
     cfg.test_evaluator.result_file = str(out)
     if cfg.test_evaluator.get('outfile_prefix') is None:
         cfg.test_evaluator.outfile_prefix = str(out.with_suffix(''))
+
+
+def options_of(args: argparse.Namespace) -> str | None:
+    """The options that change the numbers, in a fixed order; None without any."""
+    options = ['--tta'] if args.tta else []
+    if args.max_dets is not None:
+        options.append(f'--max-dets {args.max_dets}')
+    overrides = (args.cfg_options or {}).items()
+    options += sorted(
+        f'{key}={value}' for key, value in overrides if key.rpartition('.')[2] not in NO_EFFECT
+    )
+    return ' '.join(options) or None
+
+
+def is_result_of(out: Path, cfg, args: argparse.Namespace) -> bool:
+    """Whether a file is the result of the same test, made before."""
+    try:
+        result = read_result(out)
+    except EvaluationError:
+        return False
+    taxonomy = next((d['taxonomy'] for d in dicts(cfg.test_dataloader) if 'taxonomy' in d), None)
+    return (
+        result.run.options == options_of(args)
+        and (taxonomy is None or Taxonomy.load(taxonomy) == result.taxonomy)
+        and all(
+            launch.same_path(before or '', now or '')
+            for before, now in (
+                (result.run.config, args.config),
+                (result.run.checkpoint, args.checkpoint),
+                (result.ann_file, cfg.test_evaluator.get('ann_file')),
+            )
+        )
+    )
+
+
+def check_outputs(cfg, out: Path, args: argparse.Namespace) -> None:
+    """Refuse to replace what is read, the result of another test, or pictures of one."""
+    evaluator = cfg.test_evaluator
+    files = (
+        args.config,
+        args.checkpoint,
+        evaluator.get('ann_file'),
+        evaluator.get('train_ann_file'),
+    )
+    outputs = [out, Path(f'{evaluator.outfile_prefix}.bbox.json')]
+    replace = args.force or is_result_of(out, cfg, args)
+    launch.check_outputs(outputs, inputs=[Path(file) for file in files if file], replace=replace)
+    folder = args.show_dir and Path(args.show_dir)
+    if not folder or not folder.is_dir():
+        return
+    for part in dicts(cfg.test_dataloader):
+        images = Path(part.get('data_root') or '', (part.get('data_prefix') or {}).get('img') or '')
+        if 'ann_file' in part and images.is_dir() and folder.samefile(images):
+            raise ConfigError(f'--show-dir {folder}: holds the images; name another folder')
+    if any(folder.iterdir()) and not replace:
+        raise ConfigError(
+            f'--show-dir {folder}: holds files of another command; name another folder, or '
+            'replace them (--force)'
+        )
 
 
 def set_tta(cfg) -> None:
@@ -65,10 +132,18 @@ def load_config(args: argparse.Namespace):
     )
     launch.set_work_dir(cfg, config_path=args.config, work_dir=args.work_dir)
     cfg.load_from, cfg.resume = args.checkpoint, False
-    set_out(cfg, Path(args.out or Path(cfg.work_dir, 'result.json')))
+    name = 'result_tta.json' if args.tta else 'result.json'
+    out = Path(args.out or Path(cfg.work_dir, name))
+    set_out(cfg, out)
+    check_outputs(cfg, out, args)
     cfg.custom_hooks = [
         *cfg.get('custom_hooks', ()),
-        dict(type='RunRecordHook', config=args.config, command=shlex.join(sys.argv)),
+        dict(
+            type='RunRecordHook',
+            config=args.config,
+            command=shlex.join(sys.argv),
+            options=options_of(args),
+        ),
     ]
     if args.max_dets is not None:
         cfg.test_evaluator.max_dets = args.max_dets

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import FileError
 from mmdet_multigrain.utils.files import dump_json, open_whole
 from mmdet_multigrain.utils.images import IMAGE_SUFFIXES
 from mmdet_multigrain.utils.problems import Problems
@@ -114,8 +115,17 @@ def is_up_to_date(
         path: A file that `open_coco` wrote; its time must be that of the conversion's start.
         info: The info for a conversion now.
         sources: Files and folders that it is made from.
+
+    Raises:
+        FileError: The file exists, and is not of such a conversion.
     """
-    if read_info(path) != info:
+    found = read_info(path)
+    if found != info:
+        if os.path.exists(path) and (found or {}).get('description') != info['description']:
+            raise FileError(
+                f'{path}: already exists, from another command; name another file, or replace it '
+                '(--force)'
+            )
         return False
     made = os.stat(path).st_mtime_ns
     try:

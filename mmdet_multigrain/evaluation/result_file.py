@@ -36,6 +36,7 @@ class RunRecord:
         iteration: Iterations it was trained for.
         seed: Seed of its training.
         command: The command line of the test.
+        options: What of it changes the numbers, like "--tta" or overrides of the config.
         image_folder: Where the images are.
         git_revision: Of this package, where it is a checkout; ends with "+" if files were changed.
         versions: Of Python and the packages that matter, by name.
@@ -48,6 +49,7 @@ class RunRecord:
     iteration: int | None = None
     seed: int | None = None
     command: str | None = None
+    options: str | None = None
     image_folder: str | None = None
     git_revision: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -123,7 +125,7 @@ def to_dict(result: Result) -> dict[str, Any]:
     summary = result.summary
     return {
         'schema_version': SCHEMA_VERSION,
-        'run': asdict(result.run),
+        'run': {k: v for k, v in asdict(result.run).items() if k != 'options' or v},
         'dataset': {'ann_file': result.ann_file, 'train_ann_file': result.train_ann_file},
         'detections_file': result.detections_file,
         'engine': summary.engine,

@@ -17,22 +17,26 @@ from .configs import load_config, set_work_dir
 from .errors import TRACEBACK_VARIABLE, escape_unknown_letters, one_line, run_tool
 from .imports import quiet_imports
 from .named_files import check_checkpoint, check_file
+from .outputs import add_force, check_outputs, same_path
 
 __all__ = [
     'TRACEBACK_VARIABLE',
     'add_cfg_options',
     'add_common_arguments',
+    'add_force',
     'add_runs',
     'add_speed',
     'add_trust_checkpoint',
     'anchors_with',
     'check_checkpoint',
     'check_file',
+    'check_outputs',
     'escape_unknown_letters',
     'load_config',
     'one_line',
     'quiet_imports',
     'run_tool',
+    'same_path',
     'set_local_rank',
     'set_work_dir',
     'whole_number',

@@ -10,6 +10,8 @@ from typing import Any
 
 from mmdet_multigrain.speed import option_names
 
+from .outputs import add_force
+
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments that training and testing share, as MMDetection's users type them."""
@@ -65,6 +67,7 @@ def add_runs(parser: argparse.ArgumentParser, *, nargs: str) -> None:
         help="of runs that are only detections; default: the ground truth's own",
     )
     parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='folder to write')
+    add_force(parser)
 
 
 def whole_number(low: int, high: int | None = None) -> Callable[[str], int]:

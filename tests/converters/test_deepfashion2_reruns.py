@@ -102,10 +102,6 @@ CHANGES = {
     'image renamed': lambda root: os.rename(
         root / 'train' / 'image' / '000002.jpg', root / 'train' / 'image' / '000002.png'
     ),
-    'output cut off in its first line': lambda root: os.truncate(
-        root / 'annotations' / 'train.json', 20
-    ),
-    'output of another tool': lambda root: (root / 'annotations' / 'train.json').write_text('[]'),
     'output removed': lambda root: (root / 'annotations' / 'train.json').unlink(),
 }
 
@@ -116,6 +112,20 @@ def test_second_run_notices_a_change(converted, change):
     time.sleep(0.02)  # longer than a tick of the file system's clock
     CHANGES[change](root)
     assert not run(root)[0].up_to_date
+    assert run(root)[0].up_to_date
+
+
+@pytest.mark.parametrize(
+    'content', ['{"info":{"descript', '[]', '{"info":{"description":"DeepFashion2, other split"},']
+)
+def test_a_file_of_another_command_is_replaced_only_when_asked(converted, content):
+    root, _ = converted
+    path = root / 'annotations' / 'train.json'
+    path.write_text(content)
+    with pytest.raises(FileError, match=r'train.json: already exists, .*\(--force\)$'):
+        run(root)
+    assert path.read_text() == content
+    assert not run(root, force=True)[0].up_to_date
     assert run(root)[0].up_to_date
 
 

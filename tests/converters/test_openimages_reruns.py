@@ -24,7 +24,7 @@ def test_second_run_says_that_nothing_is_to_be_done(tmp_path):
     assert first.out_file.read_bytes() == content
 
 
-@pytest.mark.parametrize('change', ['boxes', 'sizes', 'options', 'taxonomy', 'damage'])
+@pytest.mark.parametrize('change', ['boxes', 'sizes', 'options', 'taxonomy'])
 def test_what_changed_is_converted_anew(tmp_path, change):
     summary, _ = run(tmp_path, row())
     options = {}
@@ -33,11 +33,18 @@ def test_what_changed_is_converted_anew(tmp_path, change):
         path.write_bytes(path.read_bytes())
     elif change == 'options':
         options = {'group_of': 'drop'}
-    elif change == 'taxonomy':
-        options = {'selection': select(SELECTION.taxonomy.ungrouped())}
     else:
-        summary.out_file.write_bytes(b'{"info":{}')
+        options = {'selection': select(SELECTION.taxonomy.ungrouped())}
     assert not run(tmp_path, **options)[0].up_to_date
+
+
+def test_a_file_of_another_command_is_replaced_only_when_asked(tmp_path):
+    summary, _ = run(tmp_path, row())
+    summary.out_file.write_bytes(b'{"info":{}')
+    with pytest.raises(FileError, match=r'already exists, .*\(--force\)$'):
+        run(tmp_path)
+    assert summary.out_file.read_bytes() == b'{"info":{}'
+    assert not run(tmp_path, force=True)[0].up_to_date
 
 
 def test_an_older_file_of_the_same_name_is_another_one(tmp_path):

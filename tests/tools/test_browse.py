@@ -273,6 +273,7 @@ def test_an_index_cannot_make_it_remove_other_files(data, tmp_path):
     out.mkdir()
     (out / 'notes.txt').write_text('')
     (out / 'index.csv').write_text(f'picture\n../other.jpg\n{other}\nnotes.txt\n..\n')
+    (out / 'index.html').touch()
     assert browse(*options(data, out, 'bad'), '--num', 0, '--per-kind', 0).status == 0
     assert other.exists() and (out / 'notes.txt').exists()
     assert rows_of(out) == []
@@ -390,3 +391,12 @@ def test_a_real_run(tested, garment_data, tmp_path):
     result = browse(tested.result, '--out', tmp_path, '--score-thr', 0, '--num', 2, '--per-kind', 1)
     assert result.status == 0, result.err
     assert len(pictures_of(tmp_path / 'side_by_side')) == 2
+
+
+@pytest.mark.parametrize('name', ['index.html', 'index.csv'])
+def test_files_of_other_commands_stay(data, tmp_path, name):
+    (tmp_path / name).write_text('mine')
+    line = browse(*options(data, tmp_path, 'bad')).error()
+    assert f'{tmp_path / name}: already exists, from another command' in line
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert browse(*options(data, tmp_path, 'bad'), '--force').status == 0

@@ -227,6 +227,20 @@ def test_inputs_are_never_replaced(refused, faulty, warned, tmp_path):
     assert faulty.read_bytes() == before
 
 
+def test_other_files_are_replaced_only_when_asked(run, refused, faulty, warned, tmp_path):
+    other = tmp_path / 'val.json'
+    other.write_bytes(warned.read_bytes())
+    for option in ('--fix', '--json'):
+        assert 'already exists, from another command' in refused(faulty, option, other)
+        assert other.read_bytes() == warned.read_bytes()
+    report = tmp_path / 'report.json'
+    for _ in range(2):  # the report of the same files is brought up to date
+        assert run(faulty, '--json', report)[0] == 1
+    assert 'report.json: already exists' in refused(warned, '--json', report)
+    assert run(faulty, '--fix', other, '--force')[0] == 0
+    assert other.read_bytes() != warned.read_bytes()
+
+
 def test_wrong_places_for_the_copy(refused, faulty, warned, tmp_path):
     assert 'a folder; for one split name a file' in refused(faulty, '--fix', tmp_path)
     assert 'name a folder' in refused(faulty, warned, '--fix', warned)
@@ -307,6 +321,7 @@ def test_full_disk_at_the_second_of_two_copies_leaves_none(faulty, tmp_path):
         large,
         '--fix',
         out,
+        '--force',
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)),
     )
     assert result.returncode == 2 and 'val.json: cannot be written' in result.stderr

@@ -195,6 +195,20 @@ def test_wrong_taxonomies(small, train):
     assert 'none of its classes is one of oiv4c' in stats(small, '--compare-paper', 'oiv4c').error()
 
 
+@pytest.mark.parametrize('name', ['dataset_stats.json', 'classes.csv', 'box_sizes.png'])
+def test_files_of_other_commands_stay(small, tmp_path, name):
+    out = tmp_path / 'out'
+    out.mkdir()
+    (out / name).write_text('mine')
+    result = stats(small, '--out', out)
+    line = f'error: {out / name}: already exists, from another command'
+    assert result.status == 2 and result.err.splitlines()[-1].startswith(line)
+    assert [path.name for path in out.iterdir()] == [name]
+    assert (out / name).read_text() == 'mine'
+    assert stats(small, '--out', out, '--force').status == 0
+    assert stats(small, '--out', out).status == 0  # its own
+
+
 def test_a_folder_that_cannot_be_written(small, tmp_path):
     (tmp_path / 'file').touch()
     result = stats(small, '--out', tmp_path / 'file')

@@ -156,10 +156,13 @@ def test_nothing_is_replaced_unless_told(files):
     out = files / 'c.yaml'
     out.write_text('mine')
     arguments = '--from', 'coco', files / 'coco.json', '--out', out
-    assert fails(*arguments) == f'error: {out}: already exists; --force replaces it'
+    assert f'{out}: already exists, from another command; name another' in fails(*arguments)
     assert out.read_text() == 'mine'
     assert run(*arguments, '--force').status == 0
     assert Taxonomy.load(out).num_classes == 3
+    read = files / 'coco.json'
+    line = fails('--from', 'coco', read, '--out', read, '--force')
+    assert line == f'error: {read}: would replace the input {read}; write elsewhere'
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import shutil
+import signal
 from pathlib import Path
 
 import cv2
@@ -15,6 +17,7 @@ import torch
 from mmdet.apis import inference_detector, init_detector
 from PIL import Image
 
+from mmdet_multigrain.apis import detector
 from mmdet_multigrain.launch import add_cfg_options, load_config, quiet_imports
 from mmdet_multigrain.taxonomy import Taxonomy
 
@@ -193,6 +196,58 @@ def test_an_earlier_call_is_not_predicted_on(garment_data, config, trained, tmp_
         assert result.status == 0 and '1 images' in result.out
     line = predict(folder / 'pictures', config, trained.checkpoint, folder).error()
     assert 'pictures would replace the images' in line
+
+
+def test_a_later_call_leaves_nothing_of_an_earlier_one(folder, config, trained, tmp_path):
+    out = tmp_path / 'out'
+    arguments = (config, trained.checkpoint, out, '--cfg-options', *MODEL)
+    assert predict(folder, *arguments).status == 1
+    (out / 'pictures' / 'mine.txt').touch()
+    (folder / 'a.jpg').unlink()
+    assert predict(folder, *arguments).status == 1
+    pictures = out / 'pictures'
+    names = ['mine.txt', 'one/a.jpg', 'two/a.JPEG']
+    assert sorted(str(p.relative_to(pictures)) for p in pictures.rglob('*.*')) == names
+
+    before = {path: path.read_bytes() for path in out.rglob('*') if path.is_file()}
+    line = predict(folder / 'two', *arguments).error()
+    assert 'predictions.json: already exists, from another command' in line
+    assert predict(folder / 'broken.png', *arguments, '--force').status == 1
+    assert before == {path: path.read_bytes() for path in out.rglob('*') if path.is_file()}
+    assert predict(folder / 'two', *arguments, '--force').status == 0
+    assert sorted(str(p.relative_to(pictures)) for p in pictures.rglob('*.*')) == [
+        'a.JPEG',
+        'mine.txt',
+    ]
+
+
+def test_files_of_other_programs_stay(folder, config, trained, tmp_path):
+    out = tmp_path / 'out'
+    for name in ('pictures/a.jpg', 'predictions.json'):
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text('{"images": []}')
+        line = predict(folder, config, trained.checkpoint, out).error()
+        assert f'{name}: already exists, from another command' in line
+        assert (out / name).read_text() == '{"images": []}'
+        (out / name).unlink()
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_call_writes_what_it_has(
+    folder, config, trained, tmp_path, monkeypatch, number
+):
+    def draw(*arguments):
+        os.kill(os.getpid(), number)
+        return original(*arguments)
+
+    original = detector.draw
+    monkeypatch.setattr(detector, 'draw', draw)
+    result = predict(folder, config, trained.checkpoint, tmp_path / 'out', '--cfg-options', *MODEL)
+    assert result.status == 128 + number
+    assert result.err.splitlines()[-1] == 'interrupted; 4 of 5 images not reached'
+    content = json.loads((tmp_path / 'out' / 'predictions.json').read_bytes())
+    assert [image['file_name'] for image in content['images']] == ['a.jpg']
+    assert content['left_out']['two/a.JPEG'] == 'not reached'
 
 
 def test_what_a_checkpoint_was_trained_as(garment_data, config, trained, tmp_path):

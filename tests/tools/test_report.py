@@ -216,6 +216,17 @@ def test_scores_that_are_no_numbers(pair, tmp_path):
     assert 'not finite' in report(*pair, '--out', tmp_path / 'out').error()
 
 
+@pytest.mark.parametrize('name', ['report.html', 'report.md', 'tables/runs.csv'])
+def test_files_of_other_commands_stay(pair, tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text('mine')
+    arguments = (*pair, '--no-bootstrap', '--out', tmp_path)
+    assert f'{tmp_path / name}: already exists, from' in report(*arguments).error()
+    assert (tmp_path / name).read_text() == 'mine'
+    for more in (['--force'], []):
+        assert report(*arguments, *more).status == 0
+
+
 def test_a_folder_that_cannot_be_written(pair, tmp_path):
     file = tmp_path / 'file'
     file.write_text('')

@@ -69,11 +69,12 @@ def test_pictures_show_detections_beside_the_truth(tested):
 def test_augmentation_changes_the_detections(tested, trained, garment_data, config, tmp_path):
     result = run_test(config, trained.checkpoint, tmp_path / 'run', garment_data, '--tta')
     assert result.status == 0, result.err
-    numbers = json.loads((tmp_path / 'run' / 'result.json').read_bytes())
+    numbers = json.loads((tmp_path / 'run' / 'result_tta.json').read_bytes())
     assert numbers['num_images'] == NUM_VAL
+    assert numbers['run']['options'].split()[0] == '--tta'
     boxes, plain_boxes = (
         json.loads((file.parent / json.loads(file.read_bytes())['detections_file']).read_bytes())
-        for file in (tmp_path / 'run' / 'result.json', tested.result)
+        for file in (tmp_path / 'run' / 'result_tta.json', tested.result)
     )
     assert boxes != plain_boxes and boxes[0].keys() == plain_boxes[0].keys()
 
@@ -84,6 +85,39 @@ def test_the_config_of_the_training_stays(trained, garment_data, config, tmp_pat
     for more in ([], ['model.roi_head.bbox_head.taxonomy=openimages_v4_clothing']):
         run_test(config, trained.checkpoint, work_dir, garment_data, more=[*more, 'max_iters=9'])
         assert (work_dir / config.name).read_bytes() == before
+
+
+def test_the_same_test_can_be_repeated_but_another_one_replaces_nothing(
+    tested, trained, garment_data, config, tmp_path
+):
+    folder = shutil.copytree(tested.result.parent, tmp_path / 'tested')
+    arguments = ['--out', folder / 'numbers.json', '--show-dir', folder / 'pictures']
+    before = {path: path.read_bytes() for path in folder.rglob('*') if path.is_file()}
+    for more in (['--max-dets', 9], ['--tta']):
+        line = run_test(config, trained.checkpoint, folder, garment_data, *arguments, *more).error()
+        assert 'numbers.json: already exists, from another command; name another' in line
+    other = trained.checkpoint.with_name('iter_1.pth')
+    line = run_test(config, other, folder, garment_data, *arguments).error()
+    assert 'numbers.json: already exists' in line
+    assert before == {path: path.read_bytes() for path in before}
+    for checkpoint, more in ((trained.checkpoint, ()), (other, ['--force'])):
+        result = run_test(config, checkpoint, folder, garment_data, *arguments, *more)
+        assert result.status == 0, result.err
+    assert read_result(folder / 'numbers.json').run.iteration == 1
+
+
+def test_a_test_replaces_no_input(trained, garment_data, config, tmp_path):
+    data = shutil.copytree(garment_data, tmp_path / 'data')
+    truth = data / 'annotations' / 'validation.json'
+    for arguments, expected in (
+        (['--out', truth, '--force'], 'would replace the input'),
+        (['--show-dir', data / 'validation' / 'image', '--force'], 'holds the images'),
+        (['--show-dir', data], 'holds files of another command'),
+        (['--out', data / 'annotations' / 'train.json'], 'would replace the input'),
+    ):
+        line = run_test(config, trained.checkpoint, tmp_path / 'run', data, *arguments).error()
+        assert expected in line
+    assert not (tmp_path / 'run').exists()
 
 
 def refused(config, checkpoint, tmp_path, data, more=()):

@@ -13,7 +13,7 @@ import math
 import sys
 from pathlib import Path
 
-from mmdet_multigrain.launch import add_runs, quiet_imports, run_tool, whole_number
+from mmdet_multigrain.launch import add_runs, check_outputs, quiet_imports, run_tool, whole_number
 
 
 def score(text: str) -> float:
@@ -81,12 +81,15 @@ def main() -> None:
     # Here, because they take seconds to load; MMDetection, where it is installed, is not silent.
     with quiet_imports():
         from mmdet_multigrain.report.gallery.browse import Choice, browse
-        from mmdet_multigrain.report.gallery.folder import PAGE
+        from mmdet_multigrain.report.gallery.folder import INDEX, PAGE
         from mmdet_multigrain.report.gallery.photos import Photos, find_photos
         from mmdet_multigrain.report.runs.load import load_runs
         from mmdet_multigrain.report.runs.names import shorten_variants
         from mmdet_multigrain.visualization.style import warn_of_missing_letters
 
+    main_files = [args.out / PAGE, args.out / INDEX]
+    own = all(path.is_file() for path in main_files)
+    check_outputs(main_files, replace=args.force or own)
     runs = shorten_variants(load_runs(args.runs, ann_file=args.ann_file, taxonomy=args.taxonomy))
     names = [*runs[0].result.taxonomy.classes, *(run.name for run in runs)]
     warn_of_missing_letters(names, what='pictures')

@@ -20,7 +20,13 @@ from tqdm import tqdm
 
 from mmdet_multigrain.coco.boxes import BoxColumns, box_columns, read_coco
 from mmdet_multigrain.coco.columns import MIN_IMAGE_SIDE
-from mmdet_multigrain.launch import anchors_with, escape_unknown_letters, run_tool
+from mmdet_multigrain.launch import (
+    add_force,
+    anchors_with,
+    check_outputs,
+    escape_unknown_letters,
+    run_tool,
+)
 from mmdet_multigrain.report.dataset.paper_counts import compare_counts
 from mmdet_multigrain.report.dataset.stats import THRESHOLDS, DatasetStats, dataset_stats
 from mmdet_multigrain.report.dataset.tables import (
@@ -78,6 +84,7 @@ def parse_args() -> argparse.Namespace:
         metavar='T',
         help=f'thresholds of ClassBalancedDataset; default: {" ".join(map(str, THRESHOLDS))}',
     )
+    add_force(parser)
     return parser.parse_args()
 
 
@@ -132,6 +139,10 @@ def main() -> None:
     args = parse_args()
     escape_unknown_letters()
     names = split_names(args.files)
+    if args.out:
+        main_files = [args.out / 'dataset_stats.json', args.out / 'dataset_stats.md']
+        replace = args.force or all(path.is_file() for path in main_files)
+        check_outputs(main_files, inputs=args.files, replace=replace)
     paper = load_paper(args.compare_paper) if args.compare_paper else None
     taxonomy = Taxonomy.load(args.taxonomy) if args.taxonomy else None
     columns = read(args.files, taxonomy)
@@ -160,6 +171,7 @@ def main() -> None:
     if coverage is not None:
         tables['anchors.csv'] = coverage.table().csv()
     contents = {name: text.encode() for name, text in tables.items()} | draw(stats)
+    check_outputs([args.out / name for name in contents], inputs=args.files, replace=replace)
     for name, content in contents.items():
         write_whole(args.out / name, content)
     print(f'\nwritten to {args.out}: {", ".join(sorted(contents))}')

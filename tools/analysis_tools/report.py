@@ -12,7 +12,7 @@ import argparse
 import os
 from pathlib import Path
 
-from mmdet_multigrain.launch import add_runs, quiet_imports, run_tool, whole_number
+from mmdet_multigrain.launch import add_runs, check_outputs, quiet_imports, run_tool, whole_number
 from mmdet_multigrain.report.runs.document import Document
 from mmdet_multigrain.report.runs.paper import DATASETS, load_paper
 from mmdet_multigrain.utils.errors import ReportError
@@ -106,11 +106,15 @@ def main() -> None:
             f'{"|".join(DATASETS)} for the numbers of the paper'
         )
     check_folder(args.out)
+    main_files = [args.out / 'report.html', args.out / 'report.md']
+    replace = args.force or all(path.is_file() for path in main_files)
+    check_outputs(main_files, replace=replace)
     document = make_document(args)
 
     from mmdet_multigrain.report.runs.render import render_files
 
     files = render_files(document)
+    check_outputs([args.out / name for name in files], replace=replace)
     for name in sorted(files, key=lambda name: '/' not in name):  # the report itself comes last
         write_whole(args.out / name, files[name])
     print('\n'.join(f'{lead}: {text}' for lead, text in document.sections[0].blocks[0].items))

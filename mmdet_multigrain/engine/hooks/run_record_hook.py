@@ -30,10 +30,17 @@ class RunRecordHook(Hook):
     Args:
         config (str, optional): Path of the config. Defaults to None.
         command (str, optional): The command line. Defaults to None.
+        options (str, optional): What of it changes the numbers. Defaults to None.
     """
 
-    def __init__(self, *, config: str | None = None, command: str | None = None) -> None:
-        self.config, self.command = config, command
+    def __init__(
+        self,
+        *,
+        config: str | None = None,
+        command: str | None = None,
+        options: str | None = None,
+    ) -> None:
+        self.config, self.command, self.options = config, command, options
         self._meta: Mapping[str, Any] = {}
         self._trained_as: TrainingRecord | None = None
 
@@ -53,6 +60,7 @@ class RunRecordHook(Hook):
             iteration=_whole(self._meta.get('iter')),
             seed=_whole(self._meta.get('seed')),
             command=self.command,
+            options=self.options,
             image_folder=prefix.get('img'),
             git_revision=git_revision(Path(mmdet_multigrain.__file__).parent),
             versions=versions(),

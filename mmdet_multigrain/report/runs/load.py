@@ -125,7 +125,7 @@ class _Source:
             if not path.is_file():
                 raise ReportError(
                     f'{text}: no {RESULT_NAME} in this folder; write it with '
-                    'tools/test.py, or name the file'
+                    f'tools/test.py, or name the file{_other_results(Path(text))}'
                 )
         is_detections = _starts_list(_existing(path))
         if is_detections and truth is None:
@@ -134,6 +134,11 @@ class _Source:
                 f'{path}:GROUND_TRUTH.json, or name it (--ann-file)'
             )
         return cls(path, variant, truth, is_detections)
+
+
+def _other_results(folder: Path) -> str:
+    names = sorted(path.name for path in folder.glob('result_*.json') if not path.match('*.bbox.*'))
+    return f' ({", ".join(names)})' if names else ''
 
 
 def _existing(path: Path) -> Path:
@@ -156,6 +161,8 @@ def _run(
 ) -> Run:
     """A run that has no name yet."""
     variant = source.variant or _variant(result.run.config, source.path)
+    if source.variant is None and '--tta' in (result.run.options or '').split():
+        variant += ' (TTA)'
     seed = _seed(source.path) if result.run.seed is None else result.run.seed
     return Run('', variant, seed, source.path, result, test_set, file)
 

@@ -30,8 +30,9 @@ def run_section(runs: Sequence[Run], comparison: Comparison) -> Section:
     table = _run_table(runs)
     known = [
         key
-        for key in ('seed', 'iteration', 'config', 'checkpoint')
-        if any(row[0] not in (None, '') for row in table.select([key]).rows)
+        for key in ('seed', 'iteration', 'config', 'checkpoint', 'options')
+        if key in {column.key for column in table.columns}
+        and any(row[0] not in (None, '') for row in table.select([key]).rows)
     ]
     shown = table.select(['variant', *known, 'detections', 'source'])
     points = Points(_run_points(runs, comparison))
@@ -46,11 +47,14 @@ def _run_table(runs: Sequence[Run]) -> Table:
         *(Column(key, left=True) for key in ('config', 'checkpoint', 'detections')),
         Column('source', 'read from', left=True),
     ]
+    if any(run.result.run.options for run in runs):
+        columns.append(Column('options', 'options of the test', left=True))
     rows = []
     for run in runs:
         record, found = run.result.run, 'yes' if run.has_detections else 'not found'
         files = record.config, record.checkpoint, found, str(run.source)
-        rows.append((run.variant, run.seed, record.iteration, *files))
+        row = (run.variant, run.seed, record.iteration, *files, record.options or '')
+        rows.append(row[: len(columns)])
     return Table(columns, rows)
 
 

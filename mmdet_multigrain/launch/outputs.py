@@ -1,0 +1,50 @@
+"""What a command line writes never replaces what it reads, nor what another command wrote."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from mmdet_multigrain.utils.errors import ConfigError
+
+
+def add_force(parser: argparse.ArgumentParser) -> None:
+    """The argument --force; `check_outputs` acts on it."""
+    parser.add_argument(
+        '--force', action='store_true', help='replace files that exist, except what is read'
+    )
+
+
+def check_outputs(
+    outputs: Iterable[Path], *, inputs: Iterable[Path] = (), replace: bool = False
+) -> None:
+    """Refuse files that would replace others; to be called before the work.
+
+    Args:
+        outputs: Files that will be written.
+        inputs: Files that are read; nothing replaces them, also not by a link.
+        replace: Replace what exists: it was asked for, or the same command wrote it for the same
+            purpose.
+
+    Raises:
+        ConfigError: A file that will be written is an input, is named twice or already exists.
+    """
+    outputs, inputs = list(outputs), [path for path in inputs if path.exists()]
+    for out in outputs:
+        for path in inputs:
+            if out.exists() and os.path.samefile(path, out):
+                raise ConfigError(f'{out}: would replace the input {path}; write elsewhere')
+        if not replace and out.is_file():
+            raise ConfigError(
+                f'{out}: already exists, from another command; name another file or folder, or '
+                'replace it (--force)'
+            )
+    if len({os.path.realpath(out) for out in outputs}) < len(outputs):
+        raise ConfigError(f'{outputs[-1]}: named for two outputs; write one elsewhere')
+
+
+def same_path(left: str | os.PathLike[str], right: str | os.PathLike[str]) -> bool:
+    """Whether two paths, or URLs, are the same as they are written."""
+    return os.path.abspath(left) == os.path.abspath(right)

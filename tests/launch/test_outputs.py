@@ -1,0 +1,46 @@
+"""What a command line may write: nothing that it reads, nothing of another command."""
+
+from __future__ import annotations
+
+import pytest
+
+from mmdet_multigrain.launch import check_outputs, same_path
+from mmdet_multigrain.utils.errors import ConfigError
+
+
+@pytest.fixture
+def old(tmp_path):
+    path = tmp_path / 'old.json'
+    path.write_text('old')
+    return path
+
+
+@pytest.mark.parametrize('replace', [False, True])
+@pytest.mark.parametrize('link', [None, 'symlink_to', 'hardlink_to'])
+def test_inputs_are_never_replaced(old, tmp_path, replace, link):
+    out = old
+    if link:
+        out = tmp_path / 'link.json'
+        getattr(out, link)(old)
+    with pytest.raises(ConfigError, match=f'{out.name}: would replace the input'):
+        check_outputs([tmp_path / 'new.json', out], inputs=[old], replace=replace)
+
+
+def test_what_exists_stays_unless_asked(old, tmp_path):
+    with pytest.raises(ConfigError, match=r'old.json: already exists, .*\(--force\)$'):
+        check_outputs([tmp_path / 'new.json', old])
+    check_outputs([old], replace=True)
+    check_outputs([tmp_path / 'new.json'], inputs=[old, tmp_path / 'missing.json'])
+
+
+def test_two_outputs_of_one_name(tmp_path):
+    (tmp_path / 'link').symlink_to(tmp_path)
+    with pytest.raises(ConfigError, match=r'a.json: named for two outputs'):
+        check_outputs([tmp_path / 'a.json', tmp_path / 'link' / 'a.json'])
+
+
+def test_same_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert same_path('a/../b.json', tmp_path / 'b.json')
+    assert same_path('https://x.org/a.pth', 'https://x.org/a.pth')
+    assert not same_path('a.json', 'b.json')
