@@ -24,7 +24,7 @@ from mmdet_multigrain.report.runs.measures import (
 from mmdet_multigrain.report.runs.run import Run
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ReportError
-from tests.report.runs.made_runs import COUNTS, NAN, TAXONOMY, gains, run
+from tests.report.runs.made_summaries import COUNTS, NAN, TAXONOMY, gains, run
 
 
 class _TestSet:

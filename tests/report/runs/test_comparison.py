@@ -13,7 +13,7 @@ from mmdet_multigrain.report.runs.measures import (
 from mmdet_multigrain.report.runs.paper import load_paper
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ReportError
-from tests.report.runs.made_runs import NAN, class_gain, gains, run
+from tests.report.runs.made_summaries import NAN, class_gain, gains, run
 
 
 @pytest.mark.parametrize(
