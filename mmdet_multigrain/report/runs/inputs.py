@@ -8,9 +8,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -104,14 +104,13 @@ def read_detections(path: str | os.PathLike[str], test_set: TestSet) -> Detectio
         ReportError: One line with the file, if it is not such a list, or not of these images.
     """
     content = _load_list(path)
-    truth, annotations = test_set.ground_truth, test_set.annotations
-    image_of = {image_id: number for number, image_id in enumerate(truth.image_ids)}
+    annotations = test_set.annotations
     label_of = {category['id']: -1 for category in annotations.dataset['categories']}
     label_of |= {number: label for label, number in enumerate(annotations.category_ids)}
     try:
         image_ids = [item['image_id'] for item in content]
         category_ids = [item['category_id'] for item in content]
-        images = np.array([image_of.get(key, -1) for key in image_ids], dtype=np.int64)
+        images, reading = _image_numbers(image_ids, test_set)
         labels = np.array([label_of.get(key, -2) for key in category_ids], dtype=np.int64)
         boxes = np.array([item['bbox'] for item in content], dtype=np.float64)
         scores = np.array([item['score'] for item in content], dtype=np.float64)
@@ -119,6 +118,8 @@ def read_detections(path: str | os.PathLike[str], test_set: TestSet) -> Detectio
             raise ValueError
     except (KeyError, TypeError, ValueError):
         raise ReportError(f'{path}: {_first_damage(content)}') from None
+    if reading:
+        print(f'{path}: its image ids are {reading} of {test_set.path}; mapped')
     boxes = boxes.reshape(-1, 4)
     for what, ids, found in (
         ('an image', image_ids, images >= 0),
@@ -142,6 +143,39 @@ def read_detections(path: str | os.PathLike[str], test_set: TestSet) -> Detectio
         return Detections(images[labeled], labels[labeled], boxes[labeled], scores[labeled])
     except EvaluationError as error:
         raise ReportError(f'{path}: {error}') from None
+
+
+def _image_numbers(ids: list[Hashable], test_set: TestSet) -> tuple[np.ndarray, str]:
+    """(N,) place of each detection's image, -1 for none, and what its ids are if not image ids.
+
+    Other frameworks write ids as text, or the names of files, with or without folder and suffix. A
+    reading is taken only if it finds all images, and names two images alike in none.
+    """
+    places = {image_id: number for number, image_id in enumerate(test_set.ground_truth.image_ids)}
+    found = np.array([places.get(key, -1) for key in ids], dtype=np.int64)
+    if (found >= 0).all():
+        return found, ''
+    paths = {id: PurePosixPath(name) for id, name in test_set.file_names.items()}
+    readings: dict[str, Callable[[Hashable], str]] = {
+        'ids as text': str,
+        'file names': lambda id: str(paths[id]),
+        'file names without folders': lambda id: paths[id].name,
+        'file names without suffixes': lambda id: str(paths[id].with_suffix('')),
+        'stems of file names': lambda id: paths[id].stem,
+        'numbers in file names': lambda id: _number_text(paths[id].stem),
+    }
+    for name, text_of in readings.items():
+        texts = [text_of(id) for id in test_set.ground_truth.image_ids]
+        of_text = {text: number for number, text in enumerate(texts)}
+        read = np.array([of_text.get(str(key), -1) for key in ids], dtype=np.int64)
+        if len(of_text) == len(texts) and (read >= 0).all():
+            return read, name
+    return found, ''
+
+
+def _number_text(stem: str) -> str:
+    """A stem as Ultralytics writes it: a number without leading zeros."""
+    return str(int(stem)) if stem.isdecimal() else stem
 
 
 def _load_list(path: str | os.PathLike[str]) -> list:

@@ -127,3 +127,26 @@ def test_digest_sees_every_column(make, tmp_path):
         change(content)
         path = write(tmp_path / f'{number}.json', content)
         assert TestSet(path, GARMENTS, False).digest != base, number
+
+
+@pytest.mark.parametrize(
+    ('read', 'said'),
+    [
+        (str, 'ids as text'),
+        (lambda id: f'a/{id:04}.jpg', 'file names'),
+        (lambda id: f'{id:04}.jpg', 'file names without folders'),
+        (lambda id: f'a/{id:04}', 'file names without suffixes'),
+        (lambda id: f'{id:04}', 'stems of file names'),
+    ],
+)
+def test_image_ids_of_other_frameworks_are_mapped(read, said, tmp_path, capsys):
+    content = ground_truth()
+    for image in content['images']:
+        image['file_name'] = f'a/{image["id"]:04}.jpg'
+    test_set = TestSet(write(tmp_path / 'truth.json', content), GARMENTS, False)
+    as_they_are = read_detections(write(tmp_path / 'a.json', DETECTIONS), test_set)
+    assert capsys.readouterr().out == ''
+    foreign = [{**item, 'image_id': read(item['image_id'])} for item in DETECTIONS]
+    mapped = read_detections(write(tmp_path / 'b.json', foreign), test_set)
+    assert mapped.images.tolist() == as_they_are.images.tolist()
+    assert f'b.json: its image ids are {said} of' in capsys.readouterr().out
