@@ -28,6 +28,9 @@ class PictureHook(DetVisualizationHook):
 
     def before_test(self, runner: Runner) -> None:
         """Find the folder that names are relative to."""
+        # The stock hook takes the visualizer of the last run in this process that made a new one.
+        if not self.show:
+            self._visualizer = runner.visualizer
         self._names = PictureNames()
         folders = {
             os.path.abspath(part.data_prefix['img'])

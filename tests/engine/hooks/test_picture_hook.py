@@ -8,6 +8,7 @@ import pytest
 from mmdet.structures import DetDataSample
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.structures import InstanceData
+from mmengine.visualization import Visualizer
 
 from mmdet_multigrain.engine import PictureHook
 
@@ -19,10 +20,11 @@ def draw(tmp_path):
     def run(names, folders=('photos',), **options):
         visualizer = DetLocalVisualizer.get_instance(f'pictures of {tmp_path}')
         visualizer.dataset_meta = dict(classes=('shirt',), palette=[(0, 0, 255)])
+        Visualizer.get_instance(f'of another run, {tmp_path}')
         hook = PictureHook(draw=True, test_out_dir=str(tmp_path / 'out'), **options)
-        hook._visualizer = visualizer
         parts = [SimpleNamespace(data_prefix=dict(img=str(tmp_path / name))) for name in folders]
         runner = SimpleNamespace(
+            visualizer=visualizer,
             work_dir=str(tmp_path),
             timestamp='now',
             test_dataloader=SimpleNamespace(dataset=SimpleNamespace(datasets=parts)),
