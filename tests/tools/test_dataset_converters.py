@@ -160,7 +160,7 @@ def stuck(drawn, tmp_path):
     (tmp_path / 'annotations').mkdir()
     (tmp_path / 'annotations' / 'train.json').write_text('old')
     process = subprocess.Popen(
-        [*command('deepfashion2'), str(tmp_path), '--splits', 'train', '--workers', '2'],
+        [*command('deepfashion2'), str(tmp_path), '--splits', 'train', '--workers', '2', '--force'],
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
