@@ -30,7 +30,9 @@ def parse_args() -> argparse.Namespace:
         type=whole_number(1),
         help='processes; no effect on the files (default: all cores)',
     )
-    parser.add_argument('--force', action='store_true', help='convert even what is up to date, and replace files')
+    parser.add_argument(
+        '--force', action='store_true', help='convert even what is up to date, and replace files'
+    )
     return parser.parse_args()
 
 

@@ -81,7 +81,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--workers', type=int, help='processes that read image sizes (default: all cores)'
     )
-    parser.add_argument('--force', action='store_true', help='convert even what is up to date, and replace files')
+    parser.add_argument(
+        '--force', action='store_true', help='convert even what is up to date, and replace files'
+    )
     return parser.parse_args()
 
 
