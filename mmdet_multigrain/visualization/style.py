@@ -105,7 +105,7 @@ def ink_on(color: Any) -> str:
 
 
 def log_axis(axes: Axes, low: float, high: float, *, last: float | None = None) -> None:
-    """A logarithmic x axis from low (above 0) to high, with no number beyond `last` (high).
+    """Make the x axis logarithmic from low (above 0) to high; label it up to `last` (high).
 
     Numbers are plain: at 1, 10, 100, or at 1, 2, 5 over few decades.
     """
