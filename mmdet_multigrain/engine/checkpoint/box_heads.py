@@ -17,6 +17,7 @@ from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.taxonomy.names import normalize
 from mmdet_multigrain.utils.table import Column, Table
 
+from .class_predictors import carry_predictors, match_labels
 from .read import state_dict_of, trained_on
 from .training_record import recorded
 
@@ -75,19 +76,19 @@ def carry_box_heads(
     *,
     load_box_head: bool | None = None,
 ) -> list[str]:
-    """Replace the box heads in a checkpoint by what the model's box heads take from them.
+    """Replace the heads in a checkpoint by what the model's heads take from them.
 
     A branch of FC layers is taken only if all of its layers fit. Stock's shared layers are the
     fine branch of our heads. A predictor is taken only along with the branch below it, row by row:
     those of classes and groups with the same name, and the background's. All other rows keep the
-    values that they have in the model.
+    values that they have in the model. Predictors of other heads: see `carry_predictors`.
 
     Args:
         model: The bare model.
         checkpoint: A loaded checkpoint; its tensors are changed in place.
         metainfo: The training data's.
-        load_box_head: Whether to take anything. None: unless they are stock weights for COCO,
-            since not all variants could take those.
+        load_box_head: Whether box heads take anything. None: unless they are stock weights for
+            COCO, since not all variants could take those.
 
     Returns:
         What came from where, for the log.
@@ -111,7 +112,7 @@ def carry_box_heads(
         elif given:
             why = ' (COCO weights: not every variant could take them)' * (load_box_head is None)
             lines.append(f'{name}: not taken{why}; load_box_head=True takes what fits')
-    return lines
+    return lines + carry_predictors(model, checkpoint, source.classes, taxonomy)
 
 
 def _pop(checkpoint: Mapping[str, Any], prefix: str) -> Tensors:
@@ -149,11 +150,7 @@ class _Carry:
         self._taxonomy = taxonomy
         self._rows: list[tuple[str, str]] = []
         self.taken: Tensors = {}
-        # The label in the checkpoint by that in the model, for classes that both have.
-        self._labels: dict[int, int] = {}
-        for label, name in enumerate(classes or ()):
-            if (own := taxonomy.find(name)) is not None:
-                self._labels.setdefault(own, label)
+        self._labels = match_labels(classes, taxonomy)
         with torch.no_grad():
             self._carry_predictors(self._carry_branches())
 

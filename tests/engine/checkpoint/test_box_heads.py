@@ -305,3 +305,36 @@ def test_no_box_head_in_the_checkpoint():
     head, log = carry(STOCK, checkpoint)
     assert {value for column in head.values() for value in column} == {-1}
     assert log == ''
+
+
+class Cascade(nn.Module):
+    """Three box heads, the second without a regressor for each class, and a mask head."""
+
+    def __init__(self, num_classes):
+        super().__init__()
+        heads = [STOCK, dict(STOCK, reg_class_agnostic=True), STOCK]
+        mask = dict(type='FCNMaskHead', num_convs=0, in_channels=1, conv_out_channels=1)
+        self.roi_head = nn.Module()
+        self.roi_head.bbox_head = nn.ModuleList(
+            MODELS.build(dict(head, num_classes=num_classes)) for head in heads
+        )
+        self.roi_head.mask_head = MODELS.build(dict(mask, num_classes=num_classes))
+
+
+def test_every_head_of_a_cascade_and_its_masks():
+    old, model = Cascade(3).state_dict(), Cascade(3)
+    for name, value in old.items():
+        rows = torch.arange(1.0, len(value) + 1)
+        value.copy_(rows.view(-1, *[1] * (value.dim() - 1)).expand_as(value))
+        model.state_dict()[name].fill_(-1)
+    checkpoint = dict(state_dict=old, meta=dict(dataset_meta=dict(classes=OLD.classes)))
+    log = '\n'.join(carry_box_heads(model, checkpoint, taxonomy_metainfo(NEW)))
+    model.load_state_dict(checkpoint['state_dict'])
+    for head in model.roi_head.bbox_head:
+        assert head.fc_cls.bias.tolist() == [-1, 3, 1, 4]
+    boxes = [head.fc_reg.bias.tolist() for head in model.roi_head.bbox_head]
+    assert boxes[0] == boxes[2] == [-1] * 4 + [9, 10, 11, 12] + [1, 2, 3, 4]
+    assert boxes[1] == [1, 2, 3, 4]
+    assert model.roi_head.mask_head.conv_logits.bias.tolist() == [-1, 3, 1]
+    assert all(f'roi_head.bbox_head.{number}, by the names' in log for number in range(3))
+    assert 'mask_head.conv_logits, by the names of classes: 2 of 3 classes' in log

@@ -1,0 +1,98 @@
+"""Start other predictors than box heads' (masks, single-stage heads): classes by name, too."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mmdet.models.roi_heads.bbox_heads import BBoxHead
+from mmdet.models.roi_heads.mask_heads import FusedSemanticHead, MaskPointHead
+from torch import nn
+
+from mmdet_multigrain.taxonomy import Taxonomy
+
+from .read import state_dict_of
+
+# How MMDetection names the layers with outputs for each class: conv_logits, fc_mask_iou,
+# retina_cls, cls_branches.0, GlobalContextHead's fc, ... Those before them are cls_convs and fcs.
+_PREDICTOR = re.compile(
+    r'((.*[._])?(cls(_branches|_embed|_out)?|logits|mask_iou)|fc)(\.\d+)*\.(weight|bias)'
+)
+
+
+def match_labels(classes: Sequence[str] | None, taxonomy: Taxonomy) -> dict[int, int]:
+    """The label in a checkpoint by that in the model, for classes that both have.
+
+    Args:
+        classes: The checkpoint's, in label order; None if it does not tell.
+        taxonomy: The model's, whose aliases count.
+    """
+    labels: dict[int, int] = {}
+    for label, name in enumerate(classes or ()):
+        if (own := taxonomy.find(name)) is not None:
+            labels.setdefault(own, label)
+    return labels
+
+
+def carry_predictors(
+    model: nn.Module,
+    checkpoint: Mapping[str, Any],
+    classes: Sequence[str] | None,
+    taxonomy: Taxonomy,
+) -> list[str]:
+    """Replace predictors in a checkpoint by what the model takes from them, row by row.
+
+    Layers with one row for each class take those of classes with the same name. Other predictors
+    (several anchors, RoIs of several pixels), and point heads, which also read a mask of each
+    class, are taken if all classes are the same, label by label. RPNs, class-agnostic heads and
+    classes of "stuff" do not depend on the data's classes.
+
+    Args:
+        model: The bare model.
+        checkpoint: A loaded checkpoint; its tensors are changed in place.
+        classes: Its classes in label order; None if it does not tell.
+        taxonomy: Of the training data.
+
+    Returns:
+        What came from where, for the log.
+    """
+    labels = match_labels(classes, taxonomy)
+    own = model.state_dict()
+    state = state_dict_of(checkpoint)
+    counts = taxonomy.num_classes, len(classes or ())
+    is_same = counts[0] == counts[1] and labels == dict(enumerate(range(counts[0])))
+    told: dict[str, str] = {}
+    for key, given in list(state.items()):
+        name = key.removeprefix('module.')
+        head = _head_of(model, name) if name in own else None
+        if head is None or head.num_classes != counts[0]:
+            continue
+        has_rows = (len(own[name]), len(given), own[name].shape[1:]) == (*counts, given.shape[1:])
+        layer = name.rpartition('.')[0]
+        if is_same and own[name].shape == given.shape:
+            told[layer] = 'all, classes are the same'
+        elif has_rows and not isinstance(head, MaskPointHead):
+            state[key] = own[name].detach().cpu().clone()
+            state[key][list(labels)] = given[list(labels.values())].to(state[key].dtype)
+            told[layer] = f'{len(labels)} of {counts[0]} classes'
+        else:
+            del state[key]
+            why = 'the checkpoint does not name its classes'
+            told.setdefault(layer, f'new (of {tuple(given.shape)})' if classes else f'new ({why})')
+    return [f'{layer}, by the names of classes: {what}' for layer, what in told.items()]
+
+
+def _head_of(model: nn.Module, name: str) -> nn.Module | None:
+    """The head that predicts classes by a tensor; None if nothing does, a box head or an RPN."""
+    parts = name.split('.')
+    for end in range(len(parts) - 1, 0, -1):
+        head = model.get_submodule('.'.join(parts[:end]))
+        if not hasattr(head, 'num_classes'):
+            continue
+        is_free = parts[0] == 'rpn_head' or getattr(head, 'class_agnostic', False)
+        if is_free or isinstance(head, BBoxHead | FusedSemanticHead):
+            return None
+        is_predictor = _PREDICTOR.fullmatch('.'.join(parts[end:])) is not None
+        return head if is_predictor or isinstance(head, MaskPointHead) else None
+    return None

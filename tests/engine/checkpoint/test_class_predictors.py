@@ -1,0 +1,162 @@
+"""What mask heads and single-stage heads take from another detector's, against values set by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from torch import nn
+
+import mmdet_multigrain.register  # noqa: F401
+from mmdet_multigrain.engine.checkpoint.class_predictors import carry_predictors
+from mmdet_multigrain.taxonomy import Taxonomy
+
+OLD = ('shirt', 'skirt', 'vest')
+NEW = Taxonomy('new', ('hat', 'waistcoat', 'shirt'), aliases={'waistcoat': ['Vest']})
+MORE = Taxonomy('more', ('hat', 'waistcoat', 'shirt', 'sock'), aliases={'waistcoat': ['Vest']})
+MASK = dict(type='FCNMaskHead', num_convs=1, in_channels=1, conv_out_channels=2)
+HTC = dict(type='HTCMaskHead', num_convs=1, in_channels=1, conv_out_channels=2)
+COARSE = dict(
+    type='CoarseMaskHead',
+    num_fcs=1,
+    in_channels=1,
+    conv_out_channels=1,
+    fc_out_channels=2,
+    roi_feat_size=4,
+)
+POINT = dict(type='MaskPointHead', num_fcs=1, in_channels=1, fc_channels=2)
+MASK_IOU = dict(
+    type='MaskIoUHead', num_convs=0, num_fcs=1, roi_feat_size=2, in_channels=1, fc_out_channels=2
+)
+CONTEXT = dict(type='GlobalContextHead', num_convs=1, in_channels=1, conv_out_channels=2)
+STUFF = dict(
+    type='FusedSemanticHead',
+    num_ins=1,
+    fusion_level=0,
+    num_convs=1,
+    in_channels=1,
+    conv_out_channels=2,
+)
+FCOS = dict(type='FCOSHead', in_channels=1, feat_channels=32, stacked_convs=1)
+RETINA = dict(type='RetinaHead', in_channels=1, feat_channels=1, stacked_convs=1)
+
+
+class Detector(nn.Module):
+    """A head under a name that it has in a detector, and an RPN."""
+
+    def __init__(self, config, name, num_classes):
+        super().__init__()
+        rpn = dict(type='RPNHead', in_channels=1, feat_channels=1)
+        self.rpn_head = MODELS.build(rpn)
+        self.roi_head = nn.Module()
+        owner = self.roi_head if name.startswith('roi_head.') else self
+        setattr(owner, name.rpartition('.')[2], MODELS.build(dict(config, num_classes=num_classes)))
+
+
+def build(config, name, num_classes, *, counting=False):
+    """A detector whose tensors are -1 everywhere, or count their rows from 1."""
+    model = Detector(config, name, num_classes)
+    for value in model.state_dict().values():
+        if value.dim() and counting:
+            rows = torch.arange(1, len(value) + 1).to(value)
+            value.copy_(rows.view(-1, *[1] * (value.dim() - 1)).expand_as(value))
+        else:
+            value.fill_(-1)
+    return model
+
+
+def carry(config, *, name='roi_head.mask_head', classes=OLD, taxonomy=NEW, prefix=''):
+    """{tensor: first column} of the head after loading, and the log; names as in the head."""
+    model = build(config, name, taxonomy.num_classes)
+    old = build(config, name, len(classes or OLD), counting=True)
+    state = {f'{prefix}{key}': value for key, value in old.state_dict().items()}
+    own = model.state_dict()
+    lines = carry_predictors(model, dict(state_dict=state), classes, taxonomy)
+    fitting = {
+        key: value
+        for key, value in ((key.removeprefix('module.'), value) for key, value in state.items())
+        if own[key].shape == value.shape
+    }
+    model.load_state_dict(fitting, strict=False)
+    anchors = model.rpn_head.rpn_cls.bias.tolist()
+    assert anchors == list(range(1, len(anchors) + 1))
+    head = model.get_submodule(name)
+    columns = {
+        key: value.reshape(len(value), -1)[:, 0].tolist()
+        for key, value in head.state_dict().items()
+        if value.dim()
+    }
+    return columns, lines
+
+
+@pytest.mark.parametrize(
+    ('config', 'layer'),
+    [
+        (MASK, 'conv_logits'),
+        (HTC, 'conv_logits'),
+        (MASK_IOU, 'fc_mask_iou'),
+        (CONTEXT, 'fc'),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value['type'],
+)
+def test_rows_of_classes_with_the_same_name(config, layer):
+    head, lines = carry(config)
+    # hat: new. waistcoat: the checkpoint's third class, by its alias. shirt: its first.
+    assert head[f'{layer}.weight'] == head[f'{layer}.bias'] == [-1, 3, 1]
+    assert lines == [f'roi_head.mask_head.{layer}, by the names of classes: 2 of 3 classes']
+    head, _ = carry(config, prefix='module.')
+    assert head[f'{layer}.bias'] == [-1, 3, 1]
+    head, lines = carry(config, taxonomy=MORE)
+    assert head[f'{layer}.weight'] == head[f'{layer}.bias'] == [-1, 3, 1, -1]
+
+
+def test_single_stage_heads():
+    head, _ = carry(FCOS, name='bbox_head')
+    assert head['conv_cls.weight'] == head['conv_cls.bias'] == [-1, 3, 1]
+    assert head['conv_reg.bias'] == [1, 2, 3, 4]
+    assert head['cls_convs.0.gn.bias'] == list(range(1, 33))
+    head, lines = carry(RETINA, name='bbox_head')  # nine anchors of each place
+    assert set(head['retina_cls.bias']) == {-1} and len(head['retina_cls.bias']) == 27
+    assert head['retina_reg.bias'] == list(range(1, 37))
+    assert lines == ['bbox_head.retina_cls, by the names of classes: new (of (27, 1, 3, 3))']
+
+
+def test_all_of_the_same_classes():
+    same = Taxonomy('same', OLD)
+    for config, layer in ((RETINA, 'retina_cls'), (COARSE, 'fc_logits'), (POINT, 'fc_logits')):
+        options = dict(name='bbox_head') if config is RETINA else {}
+        head, lines = carry(config, taxonomy=same, **options)
+        assert head[f'{layer}.bias'] == list(range(1, len(head[f'{layer}.bias']) + 1))
+        assert lines[0].endswith(': all, classes are the same')
+        swapped = Taxonomy('swapped', ('skirt', 'shirt', 'vest'))
+        head, _ = carry(config, taxonomy=swapped, **options)
+        assert set(head[f'{layer}.bias']) == {-1}
+
+
+def test_a_point_head_reads_a_mask_of_each_class():
+    head, lines = carry(POINT)
+    assert {value for column in head.values() for value in column} == {-1}
+    assert 'roi_head.mask_head.fcs.0.conv, by the names of classes: new (of (2, 4, 1))' in lines
+
+
+def test_layers_below_are_taken():
+    head, _ = carry(MASK)
+    assert head['convs.0.conv.weight'] == [1, 2] and head['upsample.bias'] == [1, 2]
+
+
+def test_classes_of_stuff_and_class_agnostic_heads_are_taken():
+    head, lines = carry(dict(MASK, class_agnostic=True))
+    assert head['conv_logits.weight'] == [1] and lines == []
+    model = build(STUFF, 'roi_head.semantic_head', 3)
+    state = build(STUFF, 'roi_head.semantic_head', 3, counting=True).state_dict()
+    assert carry_predictors(model, state, OLD, NEW) == []
+    assert state['roi_head.semantic_head.conv_logits.bias'].tolist() == [1, 2, 3]
+
+
+def test_unknown_classes():
+    head, lines = carry(MASK, classes=None)
+    assert set(head['conv_logits.weight']) == set(head['conv_logits.bias']) == {-1}
+    assert lines == [
+        'roi_head.mask_head.conv_logits, by the names of classes: new (the checkpoint does not '
+        'name its classes)'
+    ]
