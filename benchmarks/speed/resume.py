@@ -16,6 +16,7 @@ from statistics import median
 
 import numpy as np
 
+from benchmarks.common.activity import refuse_while_active
 from benchmarks.common.arguments import make_parser, positive
 from mmdet_multigrain.launch import quiet_imports, run_tool
 
@@ -70,6 +71,7 @@ def main() -> None:
     parser.add_argument('--batch', type=positive, default=24, help='images of a batch')
     parser.add_argument('--iteration', type=positive, default=150_000, help='to resume at')
     args = parser.parse_args()
+    refuse_while_active()
     dataset = MadeUpPhotos(args.images)
     exact = ExactAspectRatioBatchSampler(ExactInfiniteSampler(dataset, seed=0), args.batch)
     print(f'{args.images} images in batches of {args.batch}')
