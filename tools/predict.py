@@ -109,6 +109,7 @@ def pictures_of(content: Mapping[str, Any]) -> set[str]:
 
 def main() -> None:
     args = parse_args()
+    launch.escape_unknown_letters()
     pictures = args.out / 'pictures'
     root, paths, left_out = find_images(args.images, leave_out=pictures)
     names = [path.relative_to(root) for path in paths]
@@ -129,6 +130,7 @@ def main() -> None:
         from mmdet_multigrain.engine.checkpoint.weights_only import trust_checkpoints
         from mmdet_multigrain.engine.runner.stop_request import StopRequest
         from mmdet_multigrain.evaluation.result_file import write_json
+        from mmdet_multigrain.visualization.style import missing_letters_line
 
     with trust_checkpoints(args.trust_checkpoint):
         cfg = launch.load_config(args.config, args.cfg_options, checkpoint=args.checkpoint)
@@ -177,6 +179,9 @@ def main() -> None:
     print(f'{len(images)} images, {count} detections -> {out_file}')
     if not args.no_pictures:
         print(f'pictures -> {pictures}')
+        names = (*detector.taxonomy.classes, *detector.taxonomy.group_names(0))
+        if line := missing_letters_line(names, what='pictures'):
+            print(line)
     if others := Counter(reason for name, reason in left_out.items() if name not in unreadable):
         print('left out: ' + ', '.join(f'{count} {reason}' for reason, count in others.items()))
     if unreadable:

@@ -49,6 +49,7 @@ from mmdet_multigrain.utils.files import write_whole
 from mmdet_multigrain.utils.images import file_problem
 from mmdet_multigrain.visualization.palette import class_palette
 from mmdet_multigrain.visualization.pictures import Mark, draw_marks
+from mmdet_multigrain.visualization.style import readable
 
 _READABLE_SIDE = 400  # pixels; about four labels fit side by side
 
@@ -182,17 +183,21 @@ def describe(prediction: Prediction, taxonomy: Taxonomy) -> dict[str, Any]:
 def draw(prediction: Prediction, taxonomy: Taxonomy) -> Image.Image:
     """The image with boxes in the colors of their superclasses, small ones on top.
 
-    Labels read `class (superclass) 0.87`. Small images are enlarged, so that labels can be read.
+    Labels read `class (superclass) 0.87`, with an index instead of a name that no font here can
+    show. Small images are enlarged, so that labels can be read.
     """
     picture = Image.fromarray(prediction.image[..., ::-1])
     zoom = max(1, round(_READABLE_SIDE / min(picture.size)))
     palette = class_palette(taxonomy)
+    names = readable(taxonomy.classes)
+    groups, index = readable(taxonomy.group_names(0), 'group'), taxonomy.group_index(0)
     marks = []
     for label, score, (x1, y1, x2, y2) in zip(
         prediction.labels.tolist(), prediction.scores, prediction.boxes.tolist(), strict=True
     ):
-        name, group = taxonomy.classes[label], taxonomy.superclass_of(label)
-        text = f'{name} {score:.2f}' if name == group else f'{name} ({group}) {score:.2f}'
+        alone = taxonomy.superclass_of(label) == taxonomy.classes[label]
+        group = '' if alone else f' ({groups[index[label]]})'
+        text = f'{names[label]}{group} {score:.2f}'
         marks.append(Mark((x1, y1, x2 - x1, y2 - y1), text, palette[label]))
     return draw_marks(picture, marks, size=(zoom * picture.width, zoom * picture.height))
 

@@ -104,6 +104,12 @@ PARENT_WITH_BOXES = Check(
     'categories with boxes that are the supercategory of others',
     'nothing, if these objects belong to no finer class; else give their boxes the finer class',
 )
+SAYS_NONE = Check(
+    'supercategory-says-none',
+    NOTE,
+    'supercategories that are read as "no group"',
+    'nothing, if meant so; leave the field out to be clear',
+)
 ALONE = Check(
     'single-class-group',
     NOTE,
@@ -135,6 +141,13 @@ def check_taxonomy(data: CocoData, taxonomy: Taxonomy | str) -> Iterator[Finding
         if data.categories:  # without any, the missing list is the finding
             yield Finding(NO_TAXONOMY, '', 1, (taxonomy,))
         return
+    words = [
+        data.name_category(row) + f': {show(category["supercategory"])}'
+        for row, category in enumerate(data.categories)
+        if coco.means_no_group(word := category.get('supercategory'))
+        and not (word is None or isinstance(word, str) and word.strip().casefold() in ('', 'none'))
+    ]
+    yield from found(SAYS_NONE, data, words)
     if taxonomy.is_ungrouped:
         yield Finding(NO_GROUPS, '', 1, (f'{taxonomy.num_classes} classes, 0 such superclasses',))
         return

@@ -30,6 +30,7 @@ class CocoData(CocoColumns):
         split: `train`, `val` or nothing, for findings.
         photos: By file name; None if photos are not read.
         not_strict: Why a strict JSON parser refuses the file.
+        recovered: How often what was read that is in another form than COCO's.
         max_examples: Of each kind of finding.
     """
 
@@ -41,11 +42,13 @@ class CocoData(CocoColumns):
         split: str = '',
         photos: Mapping[str, Photo] | None = None,
         not_strict: str = '',
+        recovered: Mapping[str, int] | None = None,
         max_examples: int = 3,
     ) -> None:
         super().__init__(content)
         self.path, self.split = path, split
         self.photos, self.not_strict, self.max_examples = photos, not_strict, max_examples
+        self.recovered = dict(recovered or {})
 
     def replaced(self, content: Mapping[str, Any]) -> CocoData:
         """The same with another content; what is known of photos stays."""
@@ -210,4 +213,5 @@ def load(path: str | os.PathLike[str], **options: Any) -> CocoData:
         AnnotationError: It cannot be read, is not JSON, or its top level is not an object.
     """
     file = load_coco(path)
-    return CocoData(file.content, path=Path(path), not_strict=file.not_strict, **options)
+    read = {'not_strict': file.not_strict, 'recovered': file.recovered}
+    return CocoData(file.content, path=Path(path), **read, **options)

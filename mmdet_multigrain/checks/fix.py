@@ -75,6 +75,7 @@ def repair(data: CocoData) -> Fixed:
     done: Done = Counter()
     if data.not_strict:
         done['replaced', structure.not_strict.title] += 1
+    done.update({('rewritten', what): count for what, count in data.recovered.items()})
     before = [len(data.images), len(data.annotations)]
     for _ in range(MAX_PASSES):
         new: Done = Counter()

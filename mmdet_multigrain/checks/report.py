@@ -70,6 +70,9 @@ def _head(checked: Checked) -> Iterator[str]:
             f'taxonomy: {taxonomy.name}, {taxonomy.num_classes} classes'
             + ('' if taxonomy.is_ungrouped else f' in {taxonomy.num_groups(0)} superclasses')
         )
+    for data in checked.files:
+        for what, count in data.recovered.items():
+            yield f'{f"{data.split}: " if data.split else ""}read: {count:,} {what}'
 
 
 def heading(finding: Finding) -> str:

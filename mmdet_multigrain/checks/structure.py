@@ -8,12 +8,12 @@ from mmdet_multigrain.coco.files import LISTS
 from mmdet_multigrain.utils.messages import show
 
 from .data import CocoData
-from .finding import ERROR, Check, Finding, run
+from .finding import ERROR, WARNING, Check, Finding, run
 
 
 def check(data: CocoData) -> Iterator[Finding]:
     """Findings about the file as a whole."""
-    yield from run((not_strict, missing_lists, empty_lists, not_objects), data)
+    yield from run((not_strict, recovered, missing_lists, empty_lists, not_objects), data)
 
 
 @Check(
@@ -28,11 +28,26 @@ def not_strict(data: CocoData) -> list[str]:
 
 
 @Check(
+    'field-recovered',
+    WARNING,
+    'kinds of fields in another form than COCO has them, read nevertheless',
+    'write them as COCO has them, since other programs cannot read them',
+    fixable=True,
+)
+def recovered(data: CocoData) -> list[str]:
+    return [f'{count:,} {what}' for what, count in data.recovered.items()]
+
+
+@Check(
     'list-missing',
     ERROR,
     'lists that a COCO file must have, not there or of another type',
     f'write all of {", ".join(LISTS)}',
-    describe=lambda data, name: f'{name}: {_describe(data.content.get(name))}',
+    describe=lambda data, name: (
+        f'{name}: {_describe(data.content.get(name))}'
+        + ' (a test set, only to predict on)'
+        * (name == 'annotations' and bool(data.images) and 'annotations' not in data.content)
+    ),
 )
 def missing_lists(data: CocoData) -> list[str]:
     return [name for name in LISTS if not isinstance(data.content.get(name), list)]

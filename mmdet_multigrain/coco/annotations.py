@@ -59,7 +59,13 @@ class AnnotationFile:
         self.path = str(path)
         self.taxonomy = taxonomy
         self.notes: list[str] = []
-        self.dataset = load_coco(path).content
+        file = load_coco(path)
+        self.dataset = file.content
+        for what, count in file.recovered.items():
+            self.notes.append(f'{self.path}: {count} {what}')
+        if self.dataset.get('annotations') is None:
+            self.dataset['annotations'] = []
+            self.notes.append(f"{self.path}: has no 'annotations'; a test set, only to predict on")
         names = self._check()
         self.category_ids = self._match_categories(names, allow_missing, allow_unknown)
 

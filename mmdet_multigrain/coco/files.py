@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 from mmdet_multigrain.utils.errors import AnnotationError, MultigrainError
 from mmdet_multigrain.utils.files import load_json
+
+from .recover import recover
 
 LISTS = ('images', 'annotations', 'categories')
 
@@ -19,10 +22,12 @@ class CocoFile:
     Attributes:
         content: The top-level object.
         not_strict: Why a strict JSON parser rejects the file (NaN, Infinity, ...), or empty.
+        recovered: How often what was read that is in another form than COCO's; see `recover`.
     """
 
     content: dict[str, Any]
     not_strict: str
+    recovered: Counter[str]
 
 
 def load_coco(
@@ -57,7 +62,7 @@ def load_coco(
     if not isinstance(content, dict):
         found = f'its top level is a {type(content).__name__}, not an object'
         raise error(f'{path}: not a COCO file: {found}; name an annotation file')
-    return CocoFile(content, not_strict)
+    return CocoFile(content, not_strict, recover(content))
 
 
 def one_line(text: object) -> str:

@@ -1,6 +1,7 @@
 """The hierarchy of a COCO file: the `supercategory` of each category is its group.
 
-- Labels follow the category ids. No supercategory, an empty one or "none" means no group.
+- Labels follow the category ids. No supercategory, an empty one or "none", "null", "N/A", ... means
+  no group.
 - A category without annotations that others name as their supercategory is a parent, not a class;
   its own supercategory is the next higher level.
 - With annotations it is a class, in the group of the same name; so is a category that names
@@ -19,6 +20,10 @@ from typing import Any, NamedTuple
 from mmdet_multigrain.taxonomy.names import MAX_LETTERS, check_name, normalize
 from mmdet_multigrain.utils.errors import TaxonomyError, error_source
 from mmdet_multigrain.utils.messages import show
+
+_NO_GROUP = frozenset(
+    ('', 'none', 'null', 'nil', 'nan', 'na', 'n/a', 'n.a.', '#n/a', '<na>', 'undefined', '-', '--')
+)
 
 
 class _Category(NamedTuple):
@@ -117,12 +122,15 @@ def _categories(data: Mapping[str, Any]) -> list[_Category]:
     return [categories[id] for id in sorted(categories)]
 
 
+def means_no_group(value: object) -> bool:
+    """Whether a `supercategory` says that there is none."""
+    if isinstance(value, str):
+        return len(value) <= MAX_LETTERS and value.strip().casefold() in _NO_GROUP
+    return value is None or value != value  # NaN, as tables of missing values export it
+
+
 def _parent_name(value: object, name: str) -> str | None:
-    if value is None or (
-        isinstance(value, str)
-        and len(value) <= MAX_LETTERS
-        and value.strip().casefold() in ('', 'none')
-    ):
+    if means_no_group(value):
         return None
     return check_name(value, f'the supercategory of {show(name)}')
 

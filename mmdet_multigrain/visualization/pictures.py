@@ -200,13 +200,13 @@ def font_for(text: str, size: int, *, bold: bool = False) -> ImageFont.FreeTypeF
     def lacking(path: str) -> int:
         return sum(not get_font(path).get_char_index(ord(letter)) for letter in text)
 
-    return _font(min(_font_files(bold), key=lacking), size)
+    return _font(min(_font_files(bold, *installed_fonts()), key=lacking), size)
 
 
 @cache
-def _font_files(bold: bool) -> list[str]:
+def _font_files(bold: bool, *families: str) -> list[str]:
     weight = 'bold' if bold else 'normal'
-    return [findfont(FontProperties(family=name, weight=weight)) for name in installed_fonts()]
+    return [findfont(FontProperties(family=name, weight=weight)) for name in families]
 
 
 @cache

@@ -7,9 +7,11 @@ here depends on a display or on settings of the machine, and the same data gives
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import itertools
 import math
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,14 +22,17 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.font_manager import findfont, get_font, get_font_names
+from matplotlib.font_manager import findfont, fontManager, get_font, get_font_names
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator, NullLocator
+
+from mmdet_multigrain.utils.errors import ReportError
 
 PNG_DPI = 160
 _MOST_PIXELS = 60_000  # on a side; the drawing library ends at 65,535
 INK, MUTED, FAINT, PAPER = '#222222', '#6b6b6b', '#d9d9d9', '#ffffff'
 _FONT = 'DejaVu Sans'  # comes with matplotlib: the same widths everywhere
+FONT_VARIABLE = 'MULTIGRAIN_FONT'  # environment variable: a font file for other letters
 _EAST_ASIAN_FONTS = (
     *('Noto Sans CJK SC', 'Noto Sans CJK JP', 'Source Han Sans SC', 'WenQuanYi Micro Hei'),
     *('Microsoft YaHei', 'PingFang SC', 'Arial Unicode MS'),
@@ -158,14 +163,29 @@ def missing_letters(texts: Iterable[str]) -> str:
     )
 
 
+def missing_letters_line(texts: Iterable[str], *, what: str = 'figures') -> str:
+    """One line on the letters that `what` cannot show, and how to change that; nothing if none."""
+    if not (missing := missing_letters(texts)):
+        return ''
+    instead = 'boxes' if what == 'figures' else 'numbers like "class 0" instead of names'
+    return (
+        f'no font here has {len(missing)} of the letters ({missing[:5]}); the {what} show '
+        f'{instead}; name a font file with {FONT_VARIABLE}=FONT.ttf, or install Noto Sans CJK'
+    )
+
+
 def warn_of_missing_letters(texts: Iterable[str], *, what: str = 'figures') -> None:
-    """Say on stderr which letters `what` cannot show."""
-    if missing := missing_letters(texts):
-        print(
-            f'no font here has {len(missing)} of the letters ({missing[:5]}); the {what} show '
-            'boxes for them; install a font such as Noto Sans CJK',
-            file=sys.stderr,
-        )
+    """Print `missing_letters_line` to stderr, if there is one."""
+    if line := missing_letters_line(texts, what=what):
+        print(line, file=sys.stderr)
+
+
+@functools.cache
+def readable(names: tuple[str, ...], kind: str = 'class') -> tuple[str, ...]:
+    """Names for pictures: one with letters that no font here has becomes `class 3`, by index."""
+    return tuple(
+        f'{kind} {number}' if missing_letters([name]) else name for number, name in enumerate(names)
+    )
 
 
 def _plain_ticks(axes: Axes, ticks: Sequence[float]) -> None:
@@ -174,6 +194,25 @@ def _plain_ticks(axes: Axes, ticks: Sequence[float]) -> None:
 
 
 def installed_fonts() -> list[str]:
-    """Our font, and what is installed of those that have the letters which it lacks."""
+    """Our font, the user's, and what is installed of those that have the letters which it lacks.
+
+    Raises:
+        ReportError: `MULTIGRAIN_FONT` does not name a font file.
+    """
+    own = os.environ.get(FONT_VARIABLE)
     installed = set(get_font_names())
-    return [_FONT, *(name for name in _EAST_ASIAN_FONTS if name in installed)]
+    others = [name for name in _EAST_ASIAN_FONTS if name in installed]
+    return [_FONT, *([_load_font(own)] if own else []), *others]
+
+
+@functools.cache
+def _load_font(path: str) -> str:
+    """Make a font file known to matplotlib; its family."""
+    try:
+        fontManager.addfont(path)
+        return get_font(path).family_name
+    except (OSError, RuntimeError) as error:
+        raise ReportError(
+            f'{FONT_VARIABLE}={path}: not a font file that can be read ({error}); name a .ttf or '
+            '.otf file'
+        ) from None

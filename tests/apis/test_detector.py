@@ -86,3 +86,17 @@ def test_pictures_are_written_whole_in_the_format_of_their_name(tmp_path, name):
     with Image.open(path) as picture:
         assert picture.size == (30, 20)
         assert picture.format.lower() in {'jpeg', path.suffix[1:].lower()}
+
+
+def test_a_name_that_no_font_has_is_drawn_as_its_index(monkeypatch):
+    taxonomy = Taxonomy.load(
+        {'groups': {'top': ['\ue123', 'vest'], '\ue125': ['skirt'], 'x': ['y']}}
+    )
+    drawn = []
+    monkeypatch.setattr(
+        'mmdet_multigrain.apis.detector.draw_marks',
+        lambda picture, marks, **_: drawn.extend(mark.text for mark in marks),
+    )
+    boxes = np.tile([1, 2, 9, 9], (3, 1)).astype(float)
+    draw(Prediction(np.zeros((20, 20, 3), np.uint8), np.arange(3), np.ones(3), boxes), taxonomy)
+    assert drawn == ['class 0 (top) 1.00', 'vest (top) 1.00', 'skirt (group 1) 1.00']

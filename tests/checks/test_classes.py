@@ -198,3 +198,14 @@ def test_extreme_ratios_are_noted():
     assert codes(classes.check_boxes([data({'vest': 200, 'coat': 2, 'skirt': 3})], GARMENTS)) == {
         'class-imbalance': ("200 boxes of 'vest' and 2 boxes of 'coat'",)
     }
+
+
+def test_supercategories_that_are_read_as_no_group():
+    groups = {'vest': 'top', 'coat': 'N/A', 'skirt': 'none', 'shorts': 'nan'}
+    file = data(dict.fromkeys(groups, 1), groups=groups)
+    (finding,) = [
+        finding
+        for finding in classes.check_taxonomy(file, GARMENTS)
+        if finding.check is classes.SAYS_NONE
+    ]
+    assert finding.count == 2 and finding.examples[0].endswith("'N/A'")

@@ -82,3 +82,16 @@ def test_byte_order_mark_and_windows_line_ends_are_no_findings(tmp_path):
     )
     data = load(tmp_path / 'a.json')
     assert not data.not_strict and list(structure.check(data)) == []
+
+
+def test_fields_in_another_form():
+    """Read and said; a file without annotations is named as what it is."""
+    content = {'images': [{}], 'annotations': [{}], 'categories': [{}]}
+    data = CocoData(content, path=Path('x.json'), recovered={'names that are numbers': 1200})
+    (finding,) = structure.check(data)
+    assert finding.check.severity == 'warning'
+    assert finding.examples == ('1,200 names that are numbers',)
+    del content['annotations']
+    assert found(content)['list-missing'][1] == (
+        'annotations: not there (a test set, only to predict on)',
+    )

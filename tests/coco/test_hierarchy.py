@@ -363,3 +363,15 @@ def test_the_last_namesake_stays_if_none_has_boxes():
     assert hierarchy.namesakes_without_boxes({0: 'a', 4: 'a', 5: 'b', 6: None, 7: None}, ()) == {
         0: 4
     }
+
+
+@pytest.mark.parametrize('word', ['N/A', 'null', 'NaN', ' None ', '-', '<NA>', '', float('nan')])
+def test_words_for_no_group(word):
+    data = coco(('shirt', 'top'), ('vest', 'top'), ('hat', word))
+    assert hierarchy.parse(data)['paths'] == [('top',), ('top',), ()]
+
+
+@pytest.mark.parametrize('word', ['other', 'nano', 'not available'])
+def test_words_that_are_groups(word):
+    data = coco(('shirt', 'top'), ('vest', 'top'), ('hat', word))
+    assert hierarchy.parse(data)['paths'][-1] == (word,)

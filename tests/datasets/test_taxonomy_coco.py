@@ -222,7 +222,7 @@ NAN, INF = float('nan'), float('inf')
         ('categories.1', 3, "categories[1] has no 'id'"),
         ('categories.1.id', 1, 'categories[1]: id 1 is used twice'),
         ('categories.1.id', 'a', "categories[1]: id 'a' is not an integer"),
-        ('categories.1.name', 5, 'categories[1]: name 5 is not text'),
+        ('categories.1.name', [5], 'categories[1]: name [5] is not text'),
     ],
 )
 def test_a_wrong_entry_is_named(content, tmp_path, place, value, message):
@@ -357,3 +357,17 @@ def test_a_large_file_takes_seconds(tmp_path):
     seconds = time.process_time() - start
     assert len(coco.anns) == count
     assert seconds < 10
+
+
+@pytest.mark.parametrize('annotations', [None, 'left out'])
+def test_a_test_set_has_no_annotations(content, read, annotations, monkeypatch):
+    notes = []
+    monkeypatch.setattr(
+        'mmdet_multigrain.datasets.taxonomy_coco.print_log', lambda note, *_: notes.append(note)
+    )
+    content['annotations'] = annotations
+    if annotations:
+        del content['annotations']
+    coco = read(content)
+    assert coco.dataset['annotations'] == [] and coco.category_ids == [1, 2, 3, 4, 5]
+    assert [note.endswith('a test set, only to predict on') for note in notes] == [True]

@@ -4,10 +4,13 @@ import io
 
 import matplotlib
 import pytest
+from fontTools.fontBuilder import FontBuilder
+from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mmdet_multigrain.visualization import style
+from mmdet_multigrain.utils.errors import ReportError
+from mmdet_multigrain.visualization import pictures, style
 from mmdet_multigrain.visualization.palette import HUES, NO_SUPERCLASS
 
 
@@ -119,4 +122,56 @@ def test_a_warning_names_the_letters_that_no_font_has(capsys):
     assert capsys.readouterr() == ('', '')
     style.warn_of_missing_letters(['a\ue123'], what='pictures')
     out, err = capsys.readouterr()
-    assert not out and 'has 1 of the letters (\ue123); the pictures show boxes' in err
+    assert not out and 'has 1 of the letters (\ue123); the pictures show numbers' in err
+    assert 'MULTIGRAIN_FONT=FONT.ttf' in err and err.count('\n') == 1
+
+
+@pytest.fixture
+def cjk_font(tmp_path, monkeypatch):
+    """A font file with the letters of two Chinese class names; MULTIGRAIN_FONT names it."""
+    letters = '上衣外套0123456789. ()'
+    pen = TTGlyphPen(None)
+    pen.moveTo((0, 0))
+    for point in ((0, 700), (500, 700), (500, 0)):
+        pen.lineTo(point)
+    pen.closePath()
+    box = pen.glyph()
+    names = {ord(letter): f'glyph{number}' for number, letter in enumerate(letters)}
+    glyphs = ['.notdef', *names.values()]
+    builder = FontBuilder(1000, isTTF=True)
+    builder.setupGlyphOrder(glyphs)
+    builder.setupCharacterMap(names)
+    builder.setupGlyf(dict.fromkeys(glyphs, box))
+    builder.setupHorizontalMetrics(dict.fromkeys(glyphs, (600, 0)))
+    builder.setupHorizontalHeader(ascent=800, descent=-200)
+    builder.setupNameTable({'familyName': f'Test {tmp_path.name}', 'styleName': 'Regular'})
+    builder.setupOS2()
+    builder.setupPost()
+    builder.save(tmp_path / 'cjk.ttf')
+    monkeypatch.setenv('MULTIGRAIN_FONT', str(tmp_path / 'cjk.ttf'))
+    style.readable.cache_clear()
+    yield
+    style.readable.cache_clear()
+
+
+def test_names_without_a_font_become_indices():
+    names = ('shirt', '\ue123', 'юбка', 'a\ue124')
+    assert style.readable(names) == ('shirt', 'class 1', 'юбка', 'class 3')
+    assert style.readable(names, 'group')[1] == 'group 1'
+
+
+def test_a_named_font_shows_its_letters(cjk_font):
+    assert style.missing_letters(['上衣', 'shirt']) == ''
+    assert style.readable(('上衣', '外套', '\ue123')) == ('上衣', '外套', 'class 2')
+    assert pictures.font_for('上衣 0.9', 20).getname()[0].startswith('Test')
+    assert pictures.font_for('shirt', 20).getname()[0] == 'DejaVu Sans'
+
+
+def test_a_font_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / 'none.ttf'
+    for content in (None, b'text'):
+        if content:
+            path.write_bytes(content)
+        monkeypatch.setenv('MULTIGRAIN_FONT', str(path))
+        with pytest.raises(ReportError, match='none.ttf: not a font file that can be read'):
+            style.installed_fonts()

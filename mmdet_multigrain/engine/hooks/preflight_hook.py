@@ -66,6 +66,7 @@ class PreflightHook(Hook):
     def before_test(self, runner: Runner) -> None:
         """Check the test data."""
         check_data(runner.model, runner.test_dataloader.dataset, with_groups=False)
+        check_scored(runner.test_loop, runner.test_dataloader.dataset)
 
 
 def check_data(model: nn.Module, dataset: Any, *, with_groups: bool = True) -> None:
@@ -98,6 +99,19 @@ def check_validation(loop: BaseLoop) -> None:
         ]
         for metric in metrics:
             metric.check_data(image_ids)
+
+
+def check_scored(loop: Any, dataset: Any) -> None:
+    """Raise a one-line ConfigError if detections are to be scored on data without boxes."""
+    metrics = getattr(getattr(loop, 'evaluator', None), 'metrics', ())
+    if all(getattr(metric, 'format_only', False) for metric in metrics):
+        return
+    counts = box_counts(dataset)
+    if counts is not None and not sum(counts):
+        raise ConfigError(
+            f'{_sources(dataset)}: no boxes to score detections against; take annotated data, or '
+            'only write the detections, as for a test set: --cfg-options test_evaluator.format_only=True'
+        )
 
 
 def check_heads(

@@ -18,6 +18,7 @@ from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.visualization import pictures
 from mmdet_multigrain.visualization.palette import class_palette
 from mmdet_multigrain.visualization.pictures import MISSED, Mark, captioned, draw_marks
+from mmdet_multigrain.visualization.style import readable
 
 from .cases import Case
 
@@ -30,10 +31,10 @@ _TALLEST = 2  # highest ratio of a picture's height to its width
 
 
 class ClassStyle:
-    """Names and colors of classes by label; a color is a shade of the superclass's."""
+    """Names (as fonts can show them) and colors of classes by label, shades of the superclass's."""
 
     def __init__(self, taxonomy: Taxonomy) -> None:
-        self.names, self.colors = taxonomy.classes, class_palette(taxonomy)
+        self.names, self.colors = readable(taxonomy.classes), class_palette(taxonomy)
 
 
 def case_label(case: Case, classes: ClassStyle, *, cross: bool = False) -> str:

@@ -1,5 +1,6 @@
 """Head against data: every way in which they can disagree, and what a run starts from."""
 
+import contextlib
 from types import SimpleNamespace
 
 import pytest
@@ -18,13 +19,14 @@ from mmdet_multigrain.engine.hooks.preflight_hook import (
     check_boxes,
     check_data,
     check_heads,
+    check_scored,
     class_table,
     learning_rate_line,
     length_line,
 )
 from mmdet_multigrain.models import MergedBBoxHead, MultiGrainedBBoxHead
 from mmdet_multigrain.taxonomy import Taxonomy
-from mmdet_multigrain.utils.errors import AnnotationError
+from mmdet_multigrain.utils.errors import AnnotationError, ConfigError
 
 
 @MODEL_WRAPPERS.register_module(force=True)
@@ -229,6 +231,7 @@ def runner_of(taxonomy=None, *, batch=3, processes=1, steps=1, scaling=None, lr=
             dataset=kwargs.get('train'), batch_sampler=SimpleNamespace(batch_size=batch)
         ),
         val_loop=kwargs.get('val') and val_loop(kwargs['val'], *kwargs.get('metrics', ())),
+        test_loop=None,
         val_dataloader=SimpleNamespace(dataset=kwargs.get('val')),
         test_dataloader=SimpleNamespace(dataset=kwargs.get('test')),
     )
@@ -398,3 +401,19 @@ def test_before_testing(garments):
     runner.model = DetTTAModel(module=runner.model)
     with pytest.raises(ValueError, match='bbox_head has 5 classes, the data in df2.json 13'):
         hook.before_test(runner)
+
+
+@pytest.mark.parametrize(
+    ('boxes', 'format_only', 'fails'),
+    [([0, 0], [False], True), ([0, 0], [True, False], True), ([0, 0], [True], False)]
+    + [([0, 1], [False], False), (None, [False], False)],
+)
+def test_nothing_is_scored_without_boxes(garments, boxes, format_only, fails):
+    """Test sets are only predicted on; of other data sets the boxes are unknown."""
+    metrics = [SimpleNamespace(format_only=value) for value in format_only]
+    loop = SimpleNamespace(evaluator=SimpleNamespace(metrics=metrics))
+    counts = {} if boxes is None else {'box_counts': boxes}
+    with pytest.raises(ConfigError) if fails else contextlib.nullcontext() as caught:
+        check_scored(loop, data(garments, 'test.json', **counts))
+    if fails:
+        assert str(caught.value).startswith('test.json: no boxes to score detections against')
