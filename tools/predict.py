@@ -179,8 +179,8 @@ def main() -> None:
     print(f'{len(images)} images, {count} detections -> {out_file}')
     if not args.no_pictures:
         print(f'pictures -> {pictures}')
-        names = (*detector.taxonomy.classes, *detector.taxonomy.group_names(0))
-        if line := missing_letters_line(names, what='pictures'):
+        labels = (*detector.taxonomy.classes, *detector.taxonomy.group_names(0))
+        if line := missing_letters_line(labels, what='pictures'):
             print(line)
     if others := Counter(reason for name, reason in left_out.items() if name not in unreadable):
         print('left out: ' + ', '.join(f'{count} {reason}' for reason, count in others.items()))
