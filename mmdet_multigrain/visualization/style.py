@@ -154,7 +154,7 @@ def fit(text: Text, width: float) -> None:
 
 
 def missing_letters(texts: Iterable[str]) -> str:
-    """The letters that no font here has; figures show boxes in their place."""
+    """The letters that no font here has."""
     fonts = [get_font(findfont(name)) for name in installed_fonts()]
     return ''.join(
         letter
@@ -167,10 +167,10 @@ def missing_letters_line(texts: Iterable[str], *, what: str = 'figures') -> str:
     """One line on the letters that `what` cannot show, and how to change that; nothing if none."""
     if not (missing := missing_letters(texts)):
         return ''
-    instead = 'boxes' if what == 'figures' else 'numbers like "class 0" instead of names'
     return (
         f'no font here has {len(missing)} of the letters ({missing[:5]}); the {what} show '
-        f'{instead}; name a font file with {FONT_VARIABLE}=FONT.ttf, or install Noto Sans CJK'
+        f'numbers like "class 0" instead of names; name a font file with '
+        f'{FONT_VARIABLE}=FONT.ttf, or install Noto Sans CJK'
     )
 
 
@@ -180,11 +180,23 @@ def warn_of_missing_letters(texts: Iterable[str], *, what: str = 'figures') -> N
         print(line, file=sys.stderr)
 
 
+def shown(name: str, number: int, kind: str = 'class') -> str:
+    """The name, or `class 3` if it has letters that no font here has."""
+    return f'{kind} {number}' if missing_letters([name]) else name
+
+
 @functools.cache
 def readable(names: tuple[str, ...], kind: str = 'class') -> tuple[str, ...]:
-    """Names for pictures: one with letters that no font here has becomes `class 3`, by index."""
-    return tuple(
-        f'{kind} {number}' if missing_letters([name]) else name for number, name in enumerate(names)
+    """Names for pictures: each as `shown`, by its index."""
+    return tuple(shown(name, number, kind) for number, name in enumerate(names))
+
+
+def escaped(text: str) -> str:
+    """The text with escapes such as `\\u8863` for letters that no font here has."""
+    missing = missing_letters([text])
+    return ''.join(
+        letter.encode('ascii', 'backslashreplace').decode() if letter in missing else letter
+        for letter in text
     )
 
 

@@ -158,6 +158,7 @@ def test_names_without_a_font_become_indices():
     names = ('shirt', '\ue123', 'юбка', 'a\ue124')
     assert style.readable(names) == ('shirt', 'class 1', 'юбка', 'class 3')
     assert style.readable(names, 'group')[1] == 'group 1'
+    assert style.escaped('a\ue123 б') == 'a\\ue123 б'
 
 
 def test_a_named_font_shows_its_letters(cjk_font):

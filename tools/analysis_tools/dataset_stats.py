@@ -119,11 +119,12 @@ def read(paths: list[Path], taxonomy: Taxonomy | None) -> list[BoxColumns]:
 def draw(stats: DatasetStats) -> dict[str, bytes]:
     """Content of each figure file by name."""
     # Here, because matplotlib takes a second to load and the table does not need it.
-    from mmdet_multigrain.report.dataset.figures import box_sizes, class_counts
+    from mmdet_multigrain.report.dataset.figures import box_sizes, class_counts, drawable
     from mmdet_multigrain.report.dataset.grouping_figure import grouping
     from mmdet_multigrain.visualization.style import render, warn_of_missing_letters
 
     warn_of_missing_letters((*stats.taxonomy.classes, *stats.taxonomy.group_names(0)))
+    stats = drawable(stats)
     figures = {'class_counts': class_counts, 'box_sizes': box_sizes}
     if stats.is_grouped:
         figures['grouping'] = grouping

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.table import display_width, shorten
 from mmdet_multigrain.visualization import style
 from mmdet_multigrain.visualization.palette import superclass_colors
@@ -43,6 +44,26 @@ class Group:
     name: str
     color: str
     labels: tuple[int, ...]
+
+
+def drawable(stats: DatasetStats) -> DatasetStats:
+    """The same with names that fonts here can show: `class 3` and `group 0` for the others."""
+    taxonomy = stats.taxonomy
+    names: dict[str, str] = {}
+    for level in range(taxonomy.num_levels - 1):
+        groups = taxonomy.group_names(level)
+        names |= zip(groups, style.readable(groups, 'group'), strict=True)
+    return replace(
+        stats,
+        taxonomy=Taxonomy(
+            taxonomy.name,
+            style.readable(taxonomy.classes),
+            [[names[group] for group in path] for path in taxonomy.paths],
+            num_levels=taxonomy.num_levels,
+            allow_one_group=True,
+        ),
+        splits=tuple(replace(split, name=style.escaped(split.name)) for split in stats.splits),
+    )
 
 
 def superclass_groups(stats: DatasetStats) -> list[Group]:

@@ -51,17 +51,19 @@ def class_gains(figure: Figure, comparison: Comparison, colors: Mapping[str, str
     width = (panels - _GAP * (len(others) - 1)) / len(others)
     size = (_LEFT + panels + 0.2, height + 1.5)
     limits = _gain_limits(comparison)
-    names = [f'{shorten(row.name, _NAME)} ({row.boxes or 0:,})' for row in rows]
+    names = [
+        f'{shorten(style.shown(row.name, row.label), _NAME)} ({row.boxes or 0:,})' for row in rows
+    ]
     for number, variant in enumerate(others):
         corner = (_LEFT + number * (width + _GAP), 0.75)
         axes = axes_in_inches(figure, size, corner, (width, height))
         _gain_panel(axes, rows, variant, colors)
         axes.set(xlim=limits, ylim=(len(rows) - 0.4, -0.6))
-        axes.set_xlabel(f'gain in AP over {shorten(comparison.baseline, _GROUP)}')
+        axes.set_xlabel(f'gain in AP over {shorten(style.escaped(comparison.baseline), _GROUP)}')
         axes.set_yticks([] if number else range(len(rows)), [] if number else names)
         title = {'fontsize': 10, 'fontweight': 'bold', 'color': INK, 'xycoords': 'axes fraction'}
-        label(axes, shorten(variant.name, _NAME), (0, 1), (0, 6), **title)
-    _color_legend(figure, rows, colors, (_LEFT / size[0], 0.22 / size[1]))
+        label(axes, shorten(style.escaped(variant.name), _NAME), (0, 1), (0, 6), **title)
+    _color_legend(figure, comparison, colors, (_LEFT / size[0], 0.22 / size[1]))
 
 
 def error_kinds(figure: Figure, diagnostics: Sequence[VariantDiagnostics]) -> None:
@@ -79,7 +81,10 @@ def error_kinds(figure: Figure, diagnostics: Sequence[VariantDiagnostics]) -> No
             if length >= 0.05 * longest:
                 _centered(axes, f'{length:.1f}', (start + length / 2, row), style.ink_on(color))
     axes.set(xlim=(0, 1.01 * longest), ylim=(len(diagnostics) - 0.5, -0.5))
-    axes.set_yticks(range(len(diagnostics)), [shorten(one.variant, _GROUP) for one in diagnostics])
+    axes.set_yticks(
+        range(len(diagnostics)),
+        [shorten(style.escaped(one.variant), _GROUP) for one in diagnostics],
+    )
     axes.tick_params(axis='y', length=0)
     axes.grid(axis='x')
     axes.set_xlabel('rise in AP50 if the errors of the kind were fixed (dAP)')
@@ -106,7 +111,10 @@ def confusion_matrix(figure: Figure, confusion: Confusion) -> None:
     axes = axes_in_inches(figure, size, (left, 0.45), (width, height))
     shares = confusion.shares[:-1]  # the background has no boxes
     axes.imshow(shares, cmap=_SHADES, vmin=0, vmax=1, aspect='equal', interpolation='nearest')
-    names = [shorten(name, 28) if count <= _NAMES_UP_TO else '' for name in confusion.names]
+    names = [
+        shorten(style.shown(name, label), 28) if count <= _NAMES_UP_TO else ''
+        for name, label in zip(confusion.names, confusion.labels, strict=True)
+    ]
     font_size = max(5.0, min(8.5, 72 * cell * 0.62))
     axes.set_yticks(range(count), names, fontsize=font_size)
     axes.set_xticks(range(count + 1), [*names, '(nothing)'], fontsize=font_size, rotation=90)
@@ -149,7 +157,7 @@ def calibration(figure: Figure, diagnostics: Sequence[VariantDiagnostics]) -> No
     for one, color, marker in zip(diagnostics, cycle(HUES), cycle(_MARKERS), strict=False):
         points = zip(*((part.score, part.precision) for part in one.score_bins), strict=True)
         line = {'color': color, 'linewidth': 1.4, 'marker': marker, 'markersize': 5}
-        axes.plot(*points, label=shorten(one.variant, _GROUP), **line)
+        axes.plot(*points, label=shorten(style.escaped(one.variant), _GROUP), **line)
     axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.set(xlabel='score of the detection', ylabel='share of hits (IoU 0.5)')
     axes.grid()
@@ -199,13 +207,16 @@ def _gain_limits(comparison: Comparison) -> tuple[float, float]:
 
 
 def _color_legend(
-    figure: Figure, rows: Sequence[ClassEntry], colors: Mapping[str, str], at: tuple[float, float]
+    figure: Figure, comparison: Comparison, colors: Mapping[str, str], at: tuple[float, float]
 ) -> None:
     """The color of each superclass, in order of appearance."""
+    rows = comparison.classes
     groups = real_groups(rows)
+    numbers = {row.name: row.label for level in comparison.superclasses[:1] for row in level}
     names = dict.fromkeys(name for row in rows for name in row.superclasses[:1] if name in groups)
     if names:
-        entries = [(colors[name], shorten(name, _GROUP)) for name in names]
+        shown = {name: style.shown(name, numbers.get(name, 0), 'group') for name in names}
+        entries = [(colors[name], shorten(shown[name], _GROUP)) for name in names]
         color_legend(figure, entries, 'upper left', at, ncols=min(5, len(names)))
 
 

@@ -60,6 +60,7 @@ class ClassEntry:
         superclasses: Groups above it, coarsest first.
         train_boxes: None if unknown.
         val_boxes: None if unknown.
+        label: Its place among the classes, or the groups of its level.
     """
 
     key: str
@@ -67,6 +68,7 @@ class ClassEntry:
     superclasses: tuple[str, ...]
     train_boxes: int | None
     val_boxes: int | None
+    label: int = 0
 
     @property
     def boxes(self) -> int | None:
@@ -129,9 +131,9 @@ def measures_of_runs(runs: Sequence[Run]) -> Measures:
 
 def _entries(classes: Iterable[ClassScore], level: int | None = None) -> tuple[ClassEntry, ...]:
     entries = []
-    for row in classes:
+    for label, row in enumerate(classes):
         key, boxes = class_key(row.name, level), (row.train_boxes, row.val_boxes)
-        entries.append(ClassEntry(key, row.name, row.superclasses, *boxes))
+        entries.append(ClassEntry(key, row.name, row.superclasses, *boxes, label))
     return tuple(entries)
 
 

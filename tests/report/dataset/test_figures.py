@@ -1,5 +1,6 @@
 """The figures show what the statistics say, and no two texts lie upon each other."""
 
+import dataclasses
 import random
 
 import matplotlib.colors
@@ -11,6 +12,7 @@ from mmdet_multigrain.report.dataset.figures import (
     Group,
     box_sizes,
     class_counts,
+    drawable,
     superclass_groups,
 )
 from mmdet_multigrain.report.dataset.grouping_figure import grouping, into_columns
@@ -118,6 +120,18 @@ def test_texts_lie_apart(draw, sample):
     for place, (text, box) in enumerate(texts):
         for other, other_box in texts[:place]:
             assert not overlaps(box, other_box), (text, other)
+
+
+@pytest.mark.parametrize('draw', FIGURES)
+def test_names_without_a_font_are_numbers(draw):
+    taxonomy = Taxonomy.load({'groups': {'\ue100': ['\ue101', 'юбка'], 'b': ['\ue102', 'd']}})
+    stats = stats_of(taxonomy, [5, 4, 3, 2], [1, 1, 1, 0])
+    splits = [dataclasses.replace(split, name='\ue103') for split in stats.splits]
+    with style.drawing() as figure:
+        draw(figure, drawable(dataclasses.replace(stats, splits=tuple(splits))))
+        text = ' '.join(text for text, _ in texts_of(figure))
+    assert style.missing_letters([text]) == ''
+    assert all(name in text for name in ('class 0', 'юбка', 'class 2', 'group 0'))
 
 
 @pytest.mark.parametrize('draw', FIGURES)

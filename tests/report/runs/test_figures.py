@@ -85,6 +85,29 @@ def test_whiskers_and_pale_bars():
         assert axes.get_xlim()[0] < -5 and axes.get_xlim()[1] > 9
 
 
+def test_names_without_a_font_are_numbers(runs):
+    paper = load_paper('df2')
+    comparison = compare_paper(paper)
+    rows = [
+        dataclasses.replace(row, name=f'\ue100{row.name}', label=12 - place)
+        for place, row in enumerate(comparison.classes)
+    ]
+    rows[0] = dataclasses.replace(rows[0], name='юбка')
+    baseline, *_, variant = comparison.variants
+    variants = baseline, dataclasses.replace(variant, name='\ue101')
+    comparison = dataclasses.replace(comparison, classes=tuple(rows), variants=variants)
+    with style.drawing() as figure:
+        run_figures.class_gains(figure, comparison, superclass_colors(paper.taxonomy))
+        names = [name.partition(' (')[0] for name in labels(figure.axes[0])]
+        assert names == ['юбка', *(f'class {12 - place}' for place in range(1, 13))]
+        assert figure.axes[0].texts[-1].get_text() == '\\ue101'
+    confusion = measure_confusion(runs[2].ground_truth, runs[2].detections, TAXONOMY)
+    names = [f'\ue100{name}' for name in confusion.names]
+    with style.drawing() as figure:
+        run_figures.confusion_matrix(figure, dataclasses.replace(confusion, names=tuple(names)))
+        assert labels(figure.axes[0]) == [f'class {label}' for label in confusion.labels]
+
+
 def test_error_kinds(analyses):
     with style.drawing() as figure:
         run_figures.error_kinds(figure, analyses)
