@@ -14,6 +14,8 @@ from mmdet_multigrain.evaluation.functional.coco_eval import evaluate_detections
 from mmdet_multigrain.evaluation.functional.engines import ENGINES
 from mmdet_multigrain.utils.errors import EvaluationError
 
+from .random_cases import random_case
+
 BOTH = pytest.mark.parametrize('engine', ENGINES)
 
 
@@ -176,7 +178,7 @@ def test_what_the_limit_cuts_is_counted(engine):
 def test_superclasses_equal_pycocotools_with_their_limit(seed, max_dets, on_grid):
     case = random_case(
         np.random.default_rng(seed), num_images=3, num_classes=5, max_gt=60, max_dt=400,
-        on_grid=on_grid, ties=False, crowd_share=0.1,
+        on_grid=on_grid, crowd_share=0.1,
     )  # fmt: skip
     index = (0, 1, 0, 0, 1)
     coarse, _ = evaluate_levels(*case, [index, range(5)], max_dets=max_dets)
@@ -190,39 +192,6 @@ def test_superclasses_equal_pycocotools_with_their_limit(seed, max_dets, on_grid
         )
 
 
-def random_boxes(rng, size, on_grid):
-    if on_grid:  # many equal IoUs, empty and equal boxes
-        return rng.integers(0, 4, (size, 4)) * 16.0
-    return np.hstack([rng.uniform(0, 100, (size, 2)), rng.uniform(0, 150, (size, 2))])
-
-
-def random_case(rng, *, num_images, num_classes, max_gt, max_dt, on_grid, ties, crowd_share):
-    """Ground truth, and detections of which two thirds stand near a box."""
-    num_gt, num_dt = rng.integers(0, max_gt + 1), rng.integers(0, max_dt + 1)
-    gt = GroundTruth(
-        image_ids=tuple(range(num_images)),
-        images=rng.integers(0, num_images, num_gt),
-        labels=rng.integers(0, num_classes, num_gt),
-        boxes=random_boxes(rng, num_gt, on_grid),
-        areas=rng.uniform(0, 150**2, num_gt),
-        crowd=rng.random(num_gt) < crowd_share,
-    )
-    images = rng.integers(0, num_images, num_dt)
-    labels = rng.integers(0, num_classes, num_dt)
-    boxes = random_boxes(rng, num_dt, on_grid)
-    if num_gt:
-        source = rng.integers(0, num_gt, num_dt)
-        near = rng.random(num_dt) < 2 / 3
-        images[near] = gt.images[source[near]]
-        boxes[near] = gt.boxes[source[near]]
-        if not on_grid:
-            boxes[near] = np.abs(boxes[near] + rng.normal(0, 5, (near.sum(), 4)))
-        right = near & (rng.random(num_dt) < 0.8)
-        labels[right] = gt.labels[source[right]]
-    scores = rng.integers(0, 4, num_dt) / 4 if ties else rng.random(num_dt)
-    return gt, Detections(images, labels, boxes, scores)
-
-
 @settings(max_examples=150, deadline=None, database=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
@@ -231,7 +200,7 @@ def random_case(rng, *, num_images, num_classes, max_gt, max_dt, on_grid, ties, 
     max_gt=st.sampled_from([0, 3, 40]),
     max_dt=st.sampled_from([0, 5, 60, 800]),
     on_grid=st.booleans(),
-    ties=st.booleans(),
+    scores=st.sampled_from(['free', 'few']),
     crowd_share=st.sampled_from([0, 0.3, 1]),
 )
 def test_engines_give_identical_arrays(seed, num_classes, **kwargs):
@@ -254,7 +223,6 @@ def test_order_of_images_and_boxes_does_not_matter_without_ties():
         max_gt=60,
         max_dt=300,
         on_grid=False,
-        ties=False,
         crowd_share=0.1,
     )
     order = rng.permutation(len(dt.scores))

@@ -20,6 +20,8 @@ from mmdet_multigrain.evaluation.functional.error_analysis import (
 )
 from mmdet_multigrain.taxonomy import Taxonomy
 
+from .random_cases import random_case
+
 # Labels: 0 shirt and 1 coat are tops, 2 jeans and 3 skirt are bottoms.
 CLOTHES = Taxonomy('clothes', ['shirt', 'coat', 'jeans', 'skirt'], [['top']] * 2 + [['bottom']] * 2)
 # Labels: 0 and 1 agree on both coarse levels, 2 with them on the first, 3 on none.
@@ -27,36 +29,9 @@ DEEP = Taxonomy('deep', ['a', 'b', 'c', 'd'], [['x', 'y'], ['x', 'y'], ['x', 'z'
 FLAT = CLOTHES.ungrouped()
 
 
-def random_boxes(rng, size, on_grid):
-    if on_grid:  # many equal IoUs, empty and equal boxes
-        return rng.integers(0, 3, (size, 4)) * 16.0
-    return np.hstack([rng.uniform(0, 40, (size, 2)), rng.uniform(0, 60, (size, 2))])
-
-
-def random_case(rng, *, num_images, num_classes, max_gt, max_dt, on_grid, ties, crowd_share):
-    """Ground truth, and detections of which two thirds stand near a box."""
-    num_gt, num_dt = rng.integers(0, max_gt + 1), rng.integers(0, max_dt + 1)
-    gt = GroundTruth(
-        image_ids=tuple(range(num_images)),
-        images=rng.integers(0, num_images, num_gt),
-        labels=rng.integers(0, num_classes, num_gt),
-        boxes=random_boxes(rng, num_gt, on_grid),
-        areas=rng.uniform(0, 60**2, num_gt),
-        crowd=rng.random(num_gt) < crowd_share,
-    )
-    images = rng.integers(0, num_images, num_dt)
-    labels = rng.integers(0, num_classes, num_dt)
-    boxes = random_boxes(rng, num_dt, on_grid)
-    if num_gt:
-        source = rng.integers(0, num_gt, num_dt)
-        near = rng.random(num_dt) < 2 / 3
-        images[near], boxes[near] = gt.images[source[near]], gt.boxes[source[near]]
-        if not on_grid:
-            boxes[near] = np.abs(boxes[near] + rng.normal(0, 6, (near.sum(), 4)))
-        right = near & (rng.random(num_dt) < 0.6)
-        labels[right] = gt.labels[source[right]]
-    scores = rng.integers(0, 4, num_dt) / 4 if ties else rng.random(num_dt)
-    return gt, Detections(images, labels, boxes, scores)
+def small_case(rng, **kwargs):
+    """Boxes of up to 60 px, six in ten of the near ones of the right class."""
+    return random_case(rng, side=60, right_share=0.6, **kwargs)
 
 
 def naive_iou(box, other, crowd=False):
@@ -169,7 +144,7 @@ CASES = {
     'num_images': st.sampled_from([1, 4]),
     'num_classes': st.sampled_from([1, 2, 4]),  # with boxes, of 4
     'on_grid': st.booleans(),
-    'ties': st.booleans(),
+    'scores': st.sampled_from(['free', 'few']),
     'crowd_share': st.sampled_from([0, 0.3]),
 }
 
@@ -183,7 +158,7 @@ CASES = {
     max_dets=st.sampled_from([2, 100]),
 )
 def test_same_as_one_detection_after_the_other(seed, taxonomy, max_dets, **kwargs):
-    gt, dt = random_case(np.random.default_rng(seed), **kwargs)
+    gt, dt = small_case(np.random.default_rng(seed), **kwargs)
     result = analyze_errors(gt, dt, taxonomy, max_dets=max_dets)
     groups = taxonomy.group_index(0)
     related = [[a == b for b in groups] for a in groups]
@@ -238,7 +213,7 @@ def without_partly_on_crowd(gt, dt):
 )
 def test_parts_agree_with_hotcoco(seed, taxonomy, pos_thr, **kwargs):
     pytest.importorskip('hotcoco')
-    gt, dt = random_case(np.random.default_rng(seed), **kwargs)
+    gt, dt = small_case(np.random.default_rng(seed), **kwargs)
     if pos_thr == 0.5:
         dt = without_partly_on_crowd(gt, dt)
     elif gt.crowd.any():
@@ -274,14 +249,14 @@ def test_parts_agree_with_hotcoco(seed, taxonomy, pos_thr, **kwargs):
 
 
 def test_ap_is_that_of_the_engines():
-    gt, dt = random_case(
+    gt, dt = small_case(
         np.random.default_rng(1),
         num_images=5,
         num_classes=4,
         max_gt=60,
         max_dt=400,
         on_grid=False,
-        ties=True,
+        scores='few',
         crowd_share=0.2,
     )
     for engine in ENGINES:
@@ -307,14 +282,13 @@ def assert_same_costs(a, b):
 @given(seed=st.integers(0, 2**32 - 1))
 def test_order_of_images_and_boxes_does_not_matter_without_ties(seed):
     rng = np.random.default_rng(seed)
-    gt, dt = random_case(
+    gt, dt = small_case(
         rng,
         num_images=6,
         num_classes=4,
         max_gt=40,
         max_dt=200,
         on_grid=False,
-        ties=False,
         crowd_share=0.2,
     )
     images = rng.permutation(6)
@@ -333,14 +307,14 @@ def test_order_of_images_and_boxes_does_not_matter_without_ties(seed):
 
 @pytest.mark.parametrize('chunk', [1, 7, 64])
 def test_size_of_the_chunks_does_not_matter(chunk, monkeypatch):
-    gt, dt = random_case(
+    gt, dt = small_case(
         np.random.default_rng(5),
         num_images=3,
         num_classes=4,
         max_gt=30,
         max_dt=90,
         on_grid=True,
-        ties=True,
+        scores='few',
         crowd_share=0.2,
     )
     whole = analyze_errors(gt, dt, CLOTHES)

@@ -9,6 +9,8 @@ from mmdet_multigrain.evaluation.functional.boxes import Detections, GroundTruth
 from mmdet_multigrain.evaluation.functional.coco_eval import evaluate_levels
 from mmdet_multigrain.evaluation.functional.weighted_ap import IOU_THRS, rank_curves
 
+from .random_cases import random_case
+
 LEVELS = [(0, 0, 1), (0, 1, 2)]
 
 
@@ -23,49 +25,6 @@ def weighted_ap(gt, dt, weights, levels=LEVELS, **kwargs):
 
 def boxes_of(rows):
     return np.array(rows, dtype=float).reshape(-1, 4)
-
-
-def random_case(rng, *, num_images, max_gt, max_dt, on_grid, crowd_share, scores):
-    """Ground truth of three classes, and detections of which two thirds stand near a box.
-
-    Args:
-        scores: `free`, `few` (ties everywhere) or `between` (ties between images only).
-    """
-
-    def draw(size):
-        if on_grid:  # many equal overlaps
-            return rng.integers(0, 4, (size, 4)) * 16.0
-        return np.hstack([rng.uniform(0, 100, (size, 2)), rng.uniform(0, 150, (size, 2))])
-
-    num_gt, num_dt = rng.integers(0, max_gt + 1), rng.integers(0, max_dt + 1)
-    gt = GroundTruth(
-        tuple(range(num_images)),
-        rng.integers(0, num_images, num_gt),
-        rng.integers(0, 3, num_gt),
-        draw(num_gt),
-        rng.uniform(0, 150**2, num_gt),
-        rng.random(num_gt) < crowd_share,
-    )
-    images, labels, boxes = (
-        rng.integers(0, num_images, num_dt),
-        rng.integers(0, 3, num_dt),
-        draw(num_dt),
-    )
-    if num_gt:
-        source = rng.integers(0, num_gt, num_dt)
-        near = rng.random(num_dt) < 2 / 3
-        images[near], boxes[near] = gt.images[source[near]], gt.boxes[source[near]]
-        if not on_grid:
-            boxes[near] = np.abs(boxes[near] + rng.normal(0, 5, (near.sum(), 4)))
-        right = near & (rng.random(num_dt) < 0.8)
-        labels[right] = gt.labels[source[right]]
-    values = {
-        'free': rng.random(num_dt),
-        'few': rng.integers(0, 4, num_dt) / 4,
-        # The place within its image: never twice there, often in other images.
-        'between': np.array([(images[:n] == images[n]).sum() for n in range(num_dt)], float),
-    }[scores]
-    return gt, Detections(images, labels, boxes, values)
 
 
 def copied(gt, dt, weights):
@@ -159,7 +118,9 @@ def test_recall_threshold_inside_a_step():
     scores=st.sampled_from(['free', 'few', 'between']),
 )
 def test_weights_of_one_are_cocos_evaluation(seed, num_images, **kwargs):
-    gt, dt = random_case(np.random.default_rng(seed), num_images=num_images, **kwargs)
+    gt, dt = random_case(
+        np.random.default_rng(seed), num_images=num_images, num_classes=3, **kwargs
+    )
     ours = weighted_ap(gt, dt, np.ones((num_images, 1)))
     assert_same(ours, evaluate_levels(gt, dt, LEVELS), 0)
 
@@ -176,7 +137,7 @@ def test_weights_of_one_are_cocos_evaluation(seed, num_images, **kwargs):
 )
 def test_weights_are_copies_of_images(seed, num_images, **kwargs):
     rng = np.random.default_rng(seed)
-    gt, dt = random_case(rng, num_images=num_images, **kwargs)
+    gt, dt = random_case(rng, num_images=num_images, num_classes=3, **kwargs)
     weights = rng.integers(0, 4, (num_images, 3))
     ours = weighted_ap(gt, dt, weights)
     for row, column in enumerate(weights.T):
@@ -219,6 +180,7 @@ def test_sums_beyond_what_float32_holds():
     gt, dt = random_case(
         np.random.default_rng(1),
         num_images=3,
+        num_classes=3,
         max_gt=40,
         max_dt=400,
         on_grid=False,
