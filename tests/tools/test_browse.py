@@ -2,100 +2,26 @@
 
 from __future__ import annotations
 
-import csv
 import html.parser
-import json
 import urllib.parse
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from .conftest import call
-
-CLASSES = [('shirt', 'top'), ('vest', 'top'), ('юбка', 'bottom'), ('<b>hat</b>', 'head & hair')]
-# image, category, box of the ground truth
-TRUTH = [
-    (1, 1, [10, 10, 40, 40]),
-    (1, 3, [10, 60, 40, 50]),
-    (2, 2, [20, 20, 50, 50]),
-    (3, 4, [30, 5, 30, 20]),
-    (4, 1, [0, 0, 96, 120]),
-]
-RIGHT = [(*row, 0.9) for row in TRUTH]
-WRONG = [
-    (1, 2, [10, 10, 40, 40], 0.8),  # the shirt, within its superclass
-    (1, 1, [10, 60, 40, 50], 0.7),  # the skirt, another superclass
-    (2, 2, [45, 20, 50, 50], 0.6),  # poor box
-    (3, 4, [30, 5, 30, 20], 0.9),
-    (3, 4, [31, 5, 30, 20], 0.55),  # twice
-    (4, 3, [0, 0, 8, 8], 0.95),
-]  # background; the shirt is missed
-
-
-def browse(*arguments):
-    return call('analysis_tools/browse', *arguments)
-
-
-def write(path, content):
-    path.write_text(json.dumps(content))
-    return path
-
-
-def detections(rows):
-    return [
-        {'image_id': image, 'category_id': category, 'bbox': box, 'score': score}
-        for image, category, box, score in rows
-    ]
+from .browse_cases import (
+    TRUTH,
+    WRONG,
+    browse,
+    make_photos,
+    options,
+    pictures_of,
+    rows_of,
+)
 
 
 @pytest.fixture(scope='module')
 def data(tmp_path_factory):
-    """Four photos, their ground truth, a run that is right and one that is wrong."""
-    folder = tmp_path_factory.mktemp('photos to browse')
-    (folder / 'images' / 'deep').mkdir(parents=True)
-    images = []
-    for number in range(1, 5):
-        name = f'deep/photo {number} ü.jpg'
-        pixels = np.random.default_rng(number).integers(0, 255, (120, 96, 3), np.uint8)
-        Image.fromarray(pixels).save(folder / 'images' / name)
-        images.append({'id': number, 'file_name': name, 'width': 96, 'height': 120})
-    write(
-        folder / 'truth.json',
-        {
-            'images': images,
-            'categories': [
-                {'id': number, 'name': name, 'supercategory': group}
-                for number, (name, group) in enumerate(CLASSES, 1)
-            ],
-            'annotations': [
-                {
-                    'id': number,
-                    'image_id': image,
-                    'category_id': category,
-                    'bbox': box,
-                    'area': box[2] * box[3],
-                    'iscrowd': 0,
-                }
-                for number, (image, category, box) in enumerate(TRUTH, 1)
-            ],
-        },
-    )
-    write(folder / 'good.json', detections(RIGHT))
-    write(folder / 'bad.json', detections(WRONG))
-    return folder
-
-
-def options(data, out, *runs):
-    return [
-        *(data / f'{run}.json' for run in runs),
-        '--ann-file',
-        data / 'truth.json',
-        '--images',
-        data / 'images',
-        '--out',
-        out,
-    ]
+    return make_photos(tmp_path_factory.mktemp('photos to browse'))
 
 
 @pytest.fixture(scope='module')
@@ -105,15 +31,6 @@ def written(data, tmp_path_factory):
     result = browse(*options(data, out, 'good', 'bad'))
     assert result.status == 0, result.err
     return out, result
-
-
-def rows_of(out):
-    with open(out / 'index.csv', encoding='utf-8', newline='') as file:
-        return [*csv.DictReader(file)]
-
-
-def pictures_of(out):
-    return sorted(path.relative_to(out).as_posix() for path in out.rglob('*.jpg'))
 
 
 def test_the_files(written):
@@ -297,88 +214,6 @@ def test_a_lower_threshold_shows_more(data, tmp_path):
     assert counts[0] > counts[1] > 0
 
 
-def test_some_photos_are_not_there(data, tmp_path):
-    images = tmp_path / 'images' / 'deep'
-    images.mkdir(parents=True)
-    for number in (1, 2):
-        name = f'photo {number} ü.jpg'
-        (images / name).write_bytes((data / 'images' / 'deep' / name).read_bytes())
-    (images / 'photo 3 ü.jpg').write_bytes(b'no photo')
-    result = browse(*options(data, tmp_path / 'out', 'bad'), '--images', tmp_path / 'images')
-    assert result.status == 0
-    assert '2 x photo left out' in result.err
-    assert 'photo 3 ü.jpg: not a readable photo' in result.err
-    assert 'photo 4 ü.jpg: no such photo' in result.err
-    assert not (tmp_path / 'out' / 'bad' / 'missed').exists()
-    assert {row['image_id'] for row in rows_of(tmp_path / 'out')} == {'1', '2'}
-
-
-def test_photos_that_are_nowhere(data, tmp_path):
-    (tmp_path / 'images').mkdir()
-    run = options(data, tmp_path / 'out', 'bad')
-    assert (
-        'none of the 4 photos to show is there (first: deep/photo 1 ü.jpg); name their folder '
-        '(--images)'
-    ) in browse(*run, '--images', tmp_path / 'images').error()
-    assert 'nowhere: no such folder of photos' in browse(*run, '--images', 'nowhere').error()
-    assert (
-        'does not say where the photos are'
-        in browse(
-            data / 'bad.json', '--ann-file', data / 'truth.json', '--out', tmp_path / 'out'
-        ).error()
-    )
-    assert not (tmp_path / 'out').exists()
-
-
-def test_runs_without_detections(data, tmp_path):
-    empty = write(tmp_path / 'empty.json', [])
-    rest = ['--ann-file', data / 'truth.json', '--images', data / 'images', '--out', tmp_path]
-    assert (
-        f'{empty}: no detection with a score of 0.5 or more (there are none at all)'
-        in browse(empty, *rest).error()
-    )
-    assert (
-        '(the best has 0.950); lower --score-thr'
-        in browse(data / 'bad.json', *rest, '--score-thr', '0.99').error()
-    )
-    assert 'ground truth' in browse(data / 'bad.json', *rest[2:]).error()
-
-
-def test_runs_on_different_ground_truth(data, tmp_path):
-    content = json.loads((data / 'truth.json').read_bytes())
-    content['annotations'].pop()
-    other = write(tmp_path / 'other.json', content)
-    assert (
-        'on other ground truth'
-        in browse(
-            f'{data / "good.json"}:{data / "truth.json"}',
-            f'{data / "bad.json"}:{other}',
-            '--images',
-            data / 'images',
-            '--out',
-            tmp_path / 'out',
-        ).error()
-    )
-
-
-def test_wrong_options(data, tmp_path):
-    run = options(data, tmp_path / 'out', 'bad')
-    assert "--classes: class 'shirts' is not in" in browse(*run, '--classes', 'shirts').error()
-    for wrong in (
-        ['--num', '-1'],
-        ['--per-kind', '1000'],
-        ['--width', '5'],
-        ['--width', 'wide'],
-        ['--score-thr', 'nan'],
-        ['--score-thr', 'high'],
-    ):
-        result = browse(*run, *wrong)
-        assert result.status == 2 and 'error: argument' in result.err.splitlines()[-1]
-    (tmp_path / 'file').touch()
-    assert 'cannot be written' in browse(*options(data, tmp_path / 'file', 'bad')).err
-    assert [path.name for path in tmp_path.iterdir()] == ['file']
-
-
 def test_blurring_says_what_it_does_not_do(data, tmp_path):
     result = browse(*options(data, tmp_path, 'bad'), '--blur-faces')
     assert result.status == 0
@@ -391,12 +226,3 @@ def test_a_real_run(tested, garment_data, tmp_path):
     result = browse(tested.result, '--out', tmp_path, '--score-thr', 0, '--num', 2, '--per-kind', 1)
     assert result.status == 0, result.err
     assert len(pictures_of(tmp_path / 'side_by_side')) == 2
-
-
-@pytest.mark.parametrize('name', ['index.html', 'index.csv'])
-def test_files_of_other_commands_stay(data, tmp_path, name):
-    (tmp_path / name).write_text('mine')
-    line = browse(*options(data, tmp_path, 'bad')).error()
-    assert f'{tmp_path / name}: already exists, from another command' in line
-    assert [path.name for path in tmp_path.iterdir()] == [name]
-    assert browse(*options(data, tmp_path, 'bad'), '--force').status == 0

@@ -12,82 +12,14 @@ import torch
 from mmdet.evaluation import CocoMetric
 from mmdet.registry import METRICS
 
-from mmdet_multigrain.datasets import AnnotationError, taxonomy_metainfo
-from mmdet_multigrain.evaluation import EvaluationError, read_result
+from mmdet_multigrain.datasets import taxonomy_metainfo
+from mmdet_multigrain.evaluation import EvaluationError
 from mmdet_multigrain.evaluation.metrics.multi_grained_coco_metric import MultiGrainedCocoMetric
 from mmdet_multigrain.taxonomy import Taxonomy
 
+from .metric_cases import BOXES, SIX, TAXONOMY, coco_content, perfect, run, sample, write
+
 ROOT = Path(__file__).resolve().parents[3]
-TAXONOMY = Taxonomy.load({'top': ['vest', 'sling'], 'bottom': ['shorts', 'skirt', 'jeans']})
-SIX = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
-
-
-def coco_content(boxes, num_images, cat_ids=(1, 2, 3, 4, 5), names=TAXONOMY.classes):
-    """Boxes: (image id, label, x, y, width, height); image ids run from 1."""
-    return {
-        'images': [
-            {'id': n, 'file_name': f'{n}.jpg', 'width': 640, 'height': 480}
-            for n in range(1, num_images + 1)
-        ],
-        'categories': [{'id': cat_ids[label], 'name': name} for label, name in enumerate(names)],
-        'annotations': [
-            {
-                'id': number,
-                'image_id': image,
-                'category_id': cat_ids[label],
-                'bbox': [float(v) for v in box],
-                'area': float(box[2] * box[3]),
-                'iscrowd': 0,
-            }
-            for number, (image, label, *box) in enumerate(boxes, start=1)
-        ],
-    }
-
-
-def write(path, content):
-    path.write_text(json.dumps(content))
-    return str(path)
-
-
-def sample(image_id, rows):
-    """Rows: label, x, y, width, height, score."""
-    rows = torch.tensor(rows, dtype=torch.float32).reshape(-1, 6)
-    corners = torch.cat([rows[:, 1:3], rows[:, 1:3] + rows[:, 3:5]], dim=1)
-    return {
-        'img_id': image_id,
-        'ori_shape': (480, 640),
-        'pred_instances': {'bboxes': corners, 'scores': rows[:, 5], 'labels': rows[:, 0].long()},
-    }
-
-
-def perfect(boxes, num_images):
-    return [
-        sample(n, [(*box[1:], 0.9) for box in boxes if box[0] == n])
-        for n in range(1, num_images + 1)
-    ]
-
-
-def run(samples, ann_file=None, kind=MultiGrainedCocoMetric, taxonomy=TAXONOMY, **kwargs):
-    metric = kind(ann_file=ann_file, **kwargs)
-    metric.dataset_meta = taxonomy_metainfo(taxonomy)
-    for data_sample in samples:
-        metric.process({}, [data_sample])
-    return metric.evaluate(size=len(samples))
-
-
-BOXES = [
-    (1, 0, 10, 10, 20, 20),
-    (1, 1, 100, 10, 50, 50),
-    (2, 2, 10, 10, 120, 120),
-    (2, 3, 200, 200, 40, 60),
-    (3, 4, 300, 50, 60, 60),
-    (3, 0, 20, 30, 100, 110),
-]
-
-
-@pytest.fixture
-def ann_file(tmp_path):
-    return write(tmp_path / 'val.json', coco_content(BOXES, 3))
 
 
 @pytest.fixture(scope='module')
@@ -365,86 +297,3 @@ def test_images_not_run_count_as_missed(ann_file):
     values = run(perfect(BOXES, 3)[:2], ann_file)
     assert values['coco/jeans_precision'] == 0
     assert values['coco/skirt_precision'] == pytest.approx(1, abs=1e-12)
-
-
-def test_errors_are_one_line(ann_file, tmp_path):
-    samples = perfect(BOXES, 3)
-    cases = [
-        (AnnotationError, 'no such annotation file', samples, dict(ann_file='nowhere.json')),
-        (EvaluationError, 'image id 9', [*samples, sample(9, [])], dict(ann_file=ann_file)),
-        (EvaluationError, 'no image was evaluated', [], dict(ann_file=ann_file)),
-        (
-            EvaluationError,
-            'labels run from 5 to 5',
-            [sample(1, [(5, 0, 0, 9, 9, 0.5)])],
-            dict(ann_file=ann_file),
-        ),
-    ]
-    for kind, message, case, kwargs in cases:
-        with pytest.raises(kind, match=message) as caught:
-            run(case, **kwargs)
-        assert '\n' not in str(caught.value)
-
-
-def test_data_set_must_have_a_matching_taxonomy(ann_file):
-    metric = MultiGrainedCocoMetric(ann_file)
-    metric.process({}, perfect(BOXES, 3))
-    results = list(metric.results)
-    metric.dataset_meta = dict(classes=TAXONOMY.classes)
-    with pytest.raises(EvaluationError, match='has no taxonomy; use SuperclassCocoDataset'):
-        metric.compute_metrics(results)
-    metric.dataset_meta = dict(taxonomy_metainfo(TAXONOMY), classes=TAXONOMY.classes[::-1])
-    with pytest.raises(EvaluationError, match='classes of the data set differ'):
-        metric.compute_metrics(results)
-
-
-def test_sets_of_classes_and_the_limit(tmp_path, ann_file):
-    sets = {'tail': ['vest', 'skirt'], 'superclass': ['jeans']}
-    path = tmp_path / 'result.json'
-    values = run(
-        perfect(BOXES, 3), ann_file, class_sets=sets, max_dets=7, result_file=str(path),
-        metric_items=['AR@7', 'AR_s@7', 'mAP'],
-    )  # fmt: skip
-    for name in ('set_tail_mAP', 'set_tail_mAP_50', 'set_superclass_mAP', 'AR@7', 'AR_s@7'):
-        assert values[f'coco/bbox_{name}'] == pytest.approx(1), name
-    summary = read_result(path).summary
-    assert [one.classes for one in summary.class_sets] == [('vest', 'skirt'), ('jeans',)]
-    assert summary.max_dets == 7 and 'AR7' in summary.fine.coco
-
-
-def checked(ann_file, image_ids=(1, 2, 3), **kwargs):
-    metric = MultiGrainedCocoMetric(ann_file, **kwargs)
-    metric.dataset_meta = taxonomy_metainfo(TAXONOMY)
-    metric.check_data(image_ids)
-    return metric
-
-
-def test_what_would_stop_an_evaluation_is_found_before(tmp_path, ann_file):
-    metric = checked(ann_file)
-    assert metric._coco_api is not None
-    checked(None)
-    content = json.loads(Path(ann_file).read_text())
-    with pytest.raises(EvaluationError, match=r'1 of the 2 images .* \(first: image id 9\)'):
-        checked(ann_file, (1, 9))
-    with pytest.raises(ValueError, match='nowhere.json'):
-        checked(str(tmp_path / 'nowhere.json'))
-    with pytest.raises(EvaluationError, match="'hat' is not a class"):
-        checked(ann_file, class_sets={'tail': ['hat']})
-    other = dict(content, categories=[dict(id=1, name='hat')], annotations=[])
-    other = write(tmp_path / 'other.json', other)
-    with pytest.raises(ValueError, match='other.json'):
-        checked(ann_file, train_ann_file=other)
-    checked(ann_file, train_ann_file=other, format_only=True, outfile_prefix=str(tmp_path / 'out'))
-
-
-def test_unknown_classes_of_a_set_are_refused_before_the_test(ann_file):
-    metric = MultiGrainedCocoMetric(ann_file=ann_file, class_sets={'tail': ['hat']})
-    metric.dataset_meta = taxonomy_metainfo(TAXONOMY)
-    with pytest.raises(EvaluationError, match="class_sets: 'tail': 'hat' is not a class"):
-        metric.process({}, perfect(BOXES, 3)[:1])
-
-
-@pytest.mark.parametrize('limit', [0, -1, 1.5, None])
-def test_limits_that_are_none(limit):
-    with pytest.raises(EvaluationError, match='max_dets=.*: must be a whole number from 1 on'):
-        MultiGrainedCocoMetric(max_dets=limit)

@@ -98,26 +98,6 @@ def test_three_levels_train(three_levels):
         assert parameter.grad.any(), name
 
 
-@pytest.mark.parametrize('levels', [2, 3, 5])
-@pytest.mark.parametrize('grouped', [True, False])
-def test_defaults_follow_the_levels(levels, grouped):
-    paths = [tuple(f'{group}{level}' for level in range(levels - 1)) for group in 'aab']
-    head = make_head(Taxonomy('deep', ['x', 'y', 'z'], paths), grouped=grouped)
-    assert head.branch_depths == tuple(range(1, levels + 1))
-    assert head.reg_weights == (*(0,) * (levels - 1), 1) and not head.coarse_fc_reg
-    assert head.loss_cls.level_weights == (1,) * levels
-    total(losses_of(head, *make_batch(3))).backward()
-    for name, parameter in head.named_parameters():
-        assert parameter.grad is not None and parameter.grad.any(), name
-
-
-def test_without_groups_the_grouped_head_is_refused():
-    flat = Taxonomy('flat', ['shirt', 'vest', 'hat'])
-    with pytest.raises(ValueError, match="taxonomy 'flat' has no groups .* train wogroup"):
-        make_head(flat)
-    assert make_head(flat, grouped=False).branch_depths == (1, 2)
-
-
 @pytest.mark.parametrize('decoded', [False, True])
 @pytest.mark.parametrize('class_agnostic', [False, True])
 def test_coarse_regression_equals_naive_loop(garments, class_agnostic, decoded):
@@ -331,23 +311,6 @@ def test_cuda_follows_the_features_and_matches_the_cpu(garments):
         assert value.item() == pytest.approx(expected[key].item(), rel=1e-4, abs=1e-5)
 
 
-@pytest.mark.parametrize(
-    ('arguments', 'message'),
-    [
-        (dict(branch_fcs=(1,)), 'has 2 levels'),
-        (dict(branch_fcs=(0, 2)), 'at least 1 layer'),
-        (dict(reg_weights=(0, 0)), 'the fine one above 0'),
-        (dict(reg_weights=(1,)), 'has 2 levels'),
-        (dict(num_classes=80), 'num_classes=80'),
-        (dict(loss_cls=dict(type='SeesawLoss', num_classes=5)), 'HierarchicalCrossEntropyLoss'),
-        (dict(with_reg=False), 'always classifies and regresses'),
-    ],
-)
-def test_wrong_arguments_say_what_is_wrong(arguments, message, garments):
-    with pytest.raises((ValueError, TypeError), match=message):
-        make_head(garments, **arguments)
-
-
 @pytest.mark.parametrize('num_rois', [0, 1, 3, 40])
 def test_at_test_time_the_fine_branch_is_a_stock_head_bit_by_bit(num_rois, garments):
     """At a width like 33, some rows of a product over all branches are rounded differently."""
@@ -379,16 +342,6 @@ def test_at_test_time_the_fine_branch_is_a_stock_head_bit_by_bit(num_rois, garme
     assert together[0].shape[1] == 12
     probabilities = head.loss_cls.get_activation(scores)
     assert torch.equal(probabilities, scores.softmax(-1))
-
-
-def test_one_group_only_where_it_is_allowed(garments):
-    groups = {'everything': list(garments.classes)}
-    with pytest.raises(ValueError, match='one group teaches nothing'):
-        make_head(groups)
-    head = copy.deepcopy(make_head(groups, allow_one_group=True))
-    assert head.taxonomy.classes == garments.classes
-    assert head.loss_cls.group_of_label[0][:-1].tolist() == [0] * 5
-    losses_of(head, *make_batch(5))
 
 
 @pytest.mark.parametrize('reg_weights', [(0, 1), (1, 1)])
