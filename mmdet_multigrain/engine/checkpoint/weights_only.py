@@ -59,8 +59,8 @@ def _safe_globals() -> list[Callable | tuple[Callable, str]]:
     MMEngine's checkpoints hold the history of each logged value (arrays), and best scores (numpy
     scalars). NumPy 2 has renamed the module of both; old files carry the old name.
     """
-    core = np._core if hasattr(np, '_core') else np.core
-    rebuild, scalar = core.multiarray._reconstruct, core.multiarray.scalar
+    # What pickles of this NumPy call, wherever it keeps them.
+    rebuild, scalar = np.empty(0).__reduce__()[0], np.float64().__reduce__()[0]
     return [
         HistoryBuffer,
         (_history_statistic, 'builtins.getattr'),

@@ -6,7 +6,9 @@ import json
 import os
 import pickle
 import random
+import re
 from collections import OrderedDict
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -138,7 +140,8 @@ def test_what_mmengine_saves_loads(tmp_path, legacy):
     assert np.array_equal(loaded['random']['numpy'][1], saved['random']['numpy'][1])
 
 
-def test_files_of_older_numpy_load(tmp_path):
+@pytest.mark.parametrize('core', [b'numpy.core', b'numpy._core'], ids=['numpy 1', 'numpy 2'])
+def test_files_of_other_numpy_load(tmp_path, core):
     """NumPy 2 renamed `numpy.core`; COCO weights of the model zoo are older."""
     content = dict(
         meta=dict(
@@ -152,12 +155,19 @@ def test_files_of_older_numpy_load(tmp_path):
     )
     path = save(tmp_path / 'zoo.pth', content, legacy=True)
     raw = path.read_bytes()
-    path.write_bytes(raw.replace(b'cnumpy._core.multiarray\n', b'cnumpy.core.multiarray\n'))
-    assert b'cnumpy.core.multiarray\n' in path.read_bytes()
+    path.write_bytes(re.sub(rb'cnumpy\._?core\.multiarray\n', b'c%s.multiarray\n' % core, raw))
+    assert b'c%s.multiarray\n' % core in path.read_bytes()
     loaded = read_checkpoint(path)
     assert loaded['meta']['hook_msgs']['best_score'] == 0.394
     assert loaded['meta']['ids'].tolist() == [0, 1, 2]
     assert torch.equal(loaded['state_dict']['weight'], torch.ones(2))
+
+
+def test_numpy_1_26_loads(tmp_path, monkeypatch):
+    """Its `numpy._core` holds nothing."""
+    path = save(tmp_path / 'iter_2.pth', mmengine_checkpoint())
+    monkeypatch.setattr(np, '_core', ModuleType('numpy._core'), raising=False)
+    assert read_checkpoint(path)['message_hub']['runtime_info']['best_score'] == 0.5
 
 
 def test_other_parts_load_as_weights_only_too(tmp_path, marker):
