@@ -108,9 +108,9 @@ def judge_torch(facts: Facts, needs: Needs) -> Row:
     if 'error' in probe:
         return facts.failed('torch', needs.setup)
     version, detail = probe['version'], f'CUDA {probe["cuda"]}' if probe.get('cuda') else 'CPU'
-    # The first whose weights-only loader takes a list of names.
-    if not satisfies(version, '>=2.6'):
-        return Row('torch', BROKEN, version, 'torch 2.6 or newer is needed', needs.setup)
+    wanted = needs.requirements.get('torch', '')
+    if not satisfies(version, wanted):
+        return Row('torch', BROKEN, version, f'{wanted} is needed', needs.setup)
     if facts.gpu_in_machine and not probe.get('gpu'):
         detail += '; it cannot use the GPU of this machine'
     return Row('torch', OK, version, detail)
@@ -319,7 +319,7 @@ def gpu_in_machine() -> bool:
 
 def this_machine(*, cuda: str, dev: bool) -> Needs:
     """What is needed here, with commands that can be typed in the working directory."""
-    files = ['requirements.txt', 'requirements/detector.txt']
+    files = ['requirements.txt', 'requirements/torch.txt', 'requirements/detector.txt']
     files += ['requirements/tests.txt'] if dev else []
     setup, pip = f'bash {shlex.quote(os.path.relpath(ROOT / "tools/setup.sh"))}', ''
     if in_own_venv():

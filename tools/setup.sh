@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Installs everything that training and testing need, in the order that works.
 #
-#     bash tools/setup.sh [--active] [--python PYTHON] [--dev]
+#     bash tools/setup.sh [--active] [--python PYTHON] [--dev] [--constraint FILE]
 #
 #     --active          into the active environment instead of ./.venv
 #     --python PYTHON   the Python (3.10 to 3.13, or a newer one at your own risk) for .venv
 #     --dev             with what the tests need
+#     --constraint FILE the versions in FILE (requirements/constraints/), torch included
 #
 #     MULTIGRAIN_TORCH  which torch; unset: any torch >= 2.6 that is there, else torch==2.13.0
 #     MAX_JOBS          how many compilers run at once; unset: by cores and memory
@@ -105,6 +106,7 @@ fingerprint() {
     {
         cat requirements.txt requirements/*.txt setup.cfg pyproject.toml tools/setup*.sh
         echo "$ROOT ${MULTIGRAIN_TORCH-} ${FORCE_CUDA-}"
+        ((${#CONSTRAINT[@]} == 0)) || cat "${CONSTRAINT[1]}"
         cuda_homes
     } | cksum
 }
@@ -173,7 +175,7 @@ jobs_that_fit() {
 # --- What gets installed ---------------------------------------------------------------------
 
 install_torch() {
-    local wanted=(--requirement requirements/build.txt)
+    local wanted=("${CONSTRAINT[@]}" --requirement requirements/build.txt)
     if [[ -n ${MULTIGRAIN_TORCH-} ]]; then
         local words
         read -ra words <<<"$MULTIGRAIN_TORCH"
@@ -191,10 +193,11 @@ install_torch() {
 }
 
 install_libraries() {
-    local wanted=(--requirement requirements/detector.txt) plain opencv compiled
+    local wanted=("${CONSTRAINT[@]}" --requirement requirements/detector.txt)
+    local plain opencv compiled
     # An OpenCV that works is left alone, whichever build it is. One that does not goes before the
     # headless build comes: they share a folder.
-    if has cv2; then
+    if ((${#CONSTRAINT[@]} == 0)) && has cv2; then
         mapfile -t plain < <(grep -vE '^(#|opencv|$)' requirements.txt)
         wanted+=("${plain[@]}")
     else
@@ -301,13 +304,19 @@ sweep() {
 
 # --- Main ------------------------------------------------------------------------------------
 
-ACTIVE=false PYTHON='' DEV=false CUDA=auto
+ACTIVE=false PYTHON='' DEV=false CUDA=auto CONSTRAINT=()
 while (($#)); do
     case $1 in
         --active) ACTIVE=true ;;
         --dev) DEV=true ;;
         --python)
             PYTHON=$(command -v "${2-}") || die "--python: no such Python: ${2-}"
+            shift
+            ;;
+        --constraint)
+            [[ -f ${2-} ]] || die "--constraint: no such file: ${2-}"
+            CONSTRAINT=(--constraint "$(realpath -- "$2")")
+            ! grep -q '^torch==' "$2" || MULTIGRAIN_TORCH=${MULTIGRAIN_TORCH:-torch}
             shift
             ;;
         -h | --help)

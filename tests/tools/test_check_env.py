@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -26,6 +27,7 @@ check_env = load_tool()
 
 NEEDS = check_env.Needs(
     requirements={
+        'torch': '>=2.6',
         'numpy': '>=1.26,<3',
         'opencv-python-headless': '>=4.10,<4.13',
         'pycocotools': '==2.0.11',
@@ -99,7 +101,7 @@ def test_complete_environment_needs_nothing():
             changed(probes={'torch': {'version': '2.1.2', 'cuda': None, 'gpu': False}}),
             'torch',
             'broken',
-            '2.6 or newer',
+            '>=2.6 is needed',
         ),
         (
             changed(probes={'mmcv operators': lacking('mmcv._ext')}),
@@ -301,6 +303,26 @@ def test_every_range_in_our_files_can_be_read(repository):
     assert wanted['pycocotools'] == '==2.0.11'
     assert wanted['six'] == ''
     assert all(check_env.satisfies('999', bounds) in (True, False) for bounds in wanted.values())
+
+
+def test_constraints_follow_the_requirements(repository):
+    folder = repository / 'requirements'
+    ranges = check_env.read_requirements(repository / 'requirements.txt', *folder.glob('*.txt'))
+    pins = {
+        path.stem: check_env.read_requirements(path)
+        for path in (folder / 'constraints').glob('*.txt')
+    }
+    for file, pinned in pins.items():
+        for name, pin in pinned.items():
+            assert check_env.satisfies(pin.removeprefix('=='), ranges[name]), (file, name)
+    bounds = {
+        name: re.match(r'>=([\d.]+)', wanted).group(1)
+        for name, wanted in ranges.items()
+        if '>=' in wanted
+    }
+    assert pins['lowest'].keys() == bounds.keys()
+    for name, bound in bounds.items():  # 1.26 -> 1.26.0, or the oldest that was not withdrawn
+        assert f'{pins["lowest"][name]}.'.startswith(f'=={bound}.')
 
 
 def test_comments_and_blanks_in_requirements(tmp_path):

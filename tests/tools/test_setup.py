@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pytest
 # What tools/setup.sh asks a Python for, apart from the installations.
 FAKE_PYTHON = r"""#!/bin/bash
 here=$(cd -- "$(dirname -- "$0")" && pwd)
+echo "$*" >>"$here/calls"
 case "$*" in
     *version_info*) echo {age} ;;
     *python_version*) echo {version} ;;
@@ -76,6 +77,10 @@ def test_help_is_the_header(setup):
 
 def test_unknown_option(setup):
     assert 'unknown option --actve' in one_line(setup('--actve'))
+
+
+def test_constraints_that_are_not_there(setup):
+    assert '--constraint: no such file: old.txt' in one_line(setup('--constraint', 'old.txt'))
 
 
 # ---------------------------------------------------------------- which Python
@@ -169,10 +174,10 @@ def build(setup, tmp_path, repository):
     folder = tmp_path / 'environment'
     folder.mkdir()
 
-    def call(what: str, age: str = 'tested', **env: str):
+    def call(what: str, age: str = 'tested', options: Sequence[str] = (), **env: str):
         python = fake_python(folder / 'python', age)
         (folder / 'build').write_text(what, encoding='utf-8')
-        run = setup('--active', '--python', str(python), **env)
+        run = setup('--active', '--python', str(python), *options, **env)
         assert not (folder / 'multigrain_setup' / 'headers').exists()
         builds = folder / 'builds'
         lines = builds.read_text('utf-8').splitlines() if builds.exists() else []
@@ -230,6 +235,22 @@ def test_a_newer_python_is_a_warning_that_names_the_way_out(build):
     assert run.returncode == 0, run.stderr
     assert 'newer than the newest tested (3.13)' in run.stdout
     assert 'uv venv --seed --python 3.13 .venv' in run.stdout
+
+
+@pytest.mark.parametrize(
+    ('pins', 'torch'), [('torch==2.6.0\nnumpy==1.26.0\n', 'torch'), ('numpy==1.26.0\n', '')]
+)
+def test_constraints_hold_for_torch_and_the_libraries(build, tmp_path, pins, torch):
+    path = tmp_path / 'old versions.txt'
+    path.write_text(pins, encoding='utf-8')
+    options = ['--constraint', path.name]  # relative to the caller's folder, not to the script's
+    run, _ = build('touch "$here/operators"', options=options)
+    assert run.returncode == 0, run.stderr
+    calls = (build.folder / 'calls').read_text('utf-8').splitlines()
+    of_torch, of_libraries = (call for call in calls if f'install --constraint {path} ' in call)
+    assert of_torch.endswith(f'requirements/build.txt {torch}'.strip())
+    # An OpenCV that works may be too new for the NumPy that is asked for.
+    assert 'requirements/detector.txt --requirement requirements.txt' in of_libraries
 
 
 # ---------------------------------------------------------------- tools/mmcv_cxx.sh
