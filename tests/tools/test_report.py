@@ -63,6 +63,7 @@ def test_all_files_are_there(written):
         'overall',
         'runs',
         'seeds',
+        'summary',
         'superclasses',
     ]
     figures = ['calibration', 'confusion_baseline', 'confusion_best', 'errors', 'gain_per_class']
@@ -75,7 +76,7 @@ def test_all_files_are_there(written):
             *(f'figures/{name}.{kind}' for name in figures for kind in ('png', 'svg')),
         ]
     )
-    assert f'written to {out}' in result.out and 'AP: baseline' in result.out
+    assert f'written to {out}' in result.out and 'verdict on AP' in result.out
     linked = re.findall(r'\]\((figures/.*?)\)', files['report.md'].decode())
     assert len(linked) == len(figures) and set(linked) <= set(files)
 
@@ -113,7 +114,7 @@ def test_baseline_by_its_whole_name_and_no_bootstrap(runs, tmp_path):
     result = report(*runs, '--out', tmp_path, '--baseline', 'merged_r18_made', '--no-bootstrap')
     assert result.status == 0, result.err
     text = (tmp_path / 'report.md').read_text()
-    assert 'wgroup over merged' in text and 'interval' not in text.replace('intervals', '')
+    assert 'gains over merged' in text and 'interval' not in text.replace('intervals', '')
     assert 'Without intervals, noise is not ruled out' in text
 
 

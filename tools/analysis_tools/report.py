@@ -111,13 +111,13 @@ def main() -> None:
     check_outputs(main_files, replace=replace)
     document = make_document(args)
 
-    from mmdet_multigrain.report.runs.render import render_files
+    from mmdet_multigrain.report.runs.render import render_files, render_text
 
     files = render_files(document)
     check_outputs([args.out / name for name in files], replace=replace)
     for name in sorted(files, key=lambda name: '/' not in name):  # the report itself comes last
         write_whole(args.out / name, files[name])
-    print('\n'.join(f'{lead}: {text}' for lead, text in document.sections[0].blocks[0].items))
+    print(render_text(document.sections[0]))
     print(
         f'\nwritten to {args.out}: report.html, report.md, and {len(files) - 2} files in tables '
         'and figures'

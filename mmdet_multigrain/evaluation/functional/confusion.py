@@ -6,6 +6,7 @@ belongs in `error_analysis`. Needs hotcoco, neither torch nor mmdet.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -136,7 +137,7 @@ def measure_confusion(
     taxonomy: Taxonomy,
     *,
     iou_thr: float = 0.5,
-    min_score: float = 0.3,
+    min_score: float | None = None,
 ) -> Confusion:
     """Which class is taken for which.
 
@@ -150,13 +151,16 @@ def measure_confusion(
         taxonomy: Of these labels.
         iou_thr: IoU from which a detection may take a ground truth.
         min_score: Detections below are left out; with all of them, the background row holds
-            little but the many boxes that a detector does not believe in.
+            little but the many boxes that a detector does not believe in. Default:
+            `balanced_score`.
 
     Raises:
         EvaluationError: A label is out of range, or hotcoco is missing.
     """
     choose_engine('hotcoco')
     check_labels(ground_truth, detections, taxonomy.num_classes)
+    if min_score is None:
+        min_score = balanced_score(ground_truth, detections)
     no_limit = max(1, len(detections.scores))
     evaluator = hotcoco_evaluator(
         ground_truth,
@@ -177,6 +181,21 @@ def measure_confusion(
         iou_thr=iou_thr,
         min_score=min_score,
     )
+
+
+def balanced_score(ground_truth: GroundTruth, detections: Detections) -> float:
+    """The score that keeps as many detections as there are boxes, or all if there are fewer.
+
+    A fixed score would keep none of a detector whose scores are low. Rounded down to three
+    digits, so that what is shown is what is meant; 0 without detections. Crowds are not counted.
+    """
+    boxes = max(1, int(np.count_nonzero(~ground_truth.crowd)))
+    kept = np.sort(detections.scores)[::-1][:boxes]
+    if not len(kept) or not kept[-1]:
+        return 0.0
+    score = float(kept[-1])
+    scale = 10.0 ** (2 - math.floor(math.log10(abs(score))))
+    return min(score, math.floor(score * scale + 1e-9) / scale)
 
 
 def order_by_superclass(taxonomy: Taxonomy) -> tuple[np.ndarray, tuple[tuple[Block, ...], ...]]:

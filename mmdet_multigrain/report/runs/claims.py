@@ -26,17 +26,20 @@ def whiskers(comparison: Comparison, keys: Sequence[str]) -> str:
 
 
 def _join(comparison: Comparison, keys: Sequence[str], over_seeds: str, over_photos: str) -> str:
-    seeds, photos = comparison.over_seeds, comparison.over_photos_only
+    seeds, photos = (
+        [variant for variant in variants if any(variant.gains[key].has_ends for key in keys)]
+        for variants in (comparison.over_seeds, comparison.over_photos_only)
+    )
     parts = []
     if seeds:
-        count = len(seeds)
+        count = len(comparison.over_seeds)
         values = {'noise': NOISE, 'level': f'{1 - CONFIDENCE:.2f}', 'count': count}
         test = text('holm' if count > 1 else 'one_test', **values)
         parts.append(text(over_seeds, interval=INTERVAL, test=test, **values))
     if photos:
         names = f' ({", ".join(variant.name for variant in photos)})' if seeds else ''
         parts.append(text(over_photos, interval=INTERVAL, least=MIN_RUNS, names=names))
-    gains = [variant.gains[key] for variant in (*seeds, *photos) for key in keys]
+    gains = [variant.gains[key] for variant in comparison.others for key in keys]
     if any(gain.too_few_boxes for gain in gains):
         parts.append(text('too_few_boxes', too_few=TOO_FEW, least=MIN_IMAGES))
     return ' '.join(parts)
@@ -78,15 +81,12 @@ def _shown(variant: Variant, keys: Sequence[str]) -> str:
     return f'{variant.name} {size} ({plain(here)} on these photos)'
 
 
-def count_claims(gains: Sequence[Gain]) -> str:
-    """How many gains are more than noise, as a part of a sentence; empty where none is tested."""
+def beyond_noise(gains: Sequence[Gain]) -> str | None:
+    """How many gains are up and down by more than noise; None where none is tested."""
     tested = [gain for gain in gains if gain.may_be_noise is not None]
     clear = [gain for gain in tested if not gain.may_be_noise]
-    if not tested:
-        return ''
     above = sum(gain.value > 0 for gain in clear)
+    if not tested:
+        return None
     expected = (1 - CONFIDENCE) * len(tested)
-    return (
-        f'; of {len(tested)} with an interval, {above} are up and {len(clear) - above} down by '
-        f'more than noise (about {expected:.1f} expected by chance)'
-    )
+    return f'{above} up, {len(clear) - above} down of {len(tested)} ({expected:.1f} by chance)'

@@ -22,6 +22,7 @@ from mmdet_multigrain.evaluation.functional import bootstrap
 from mmdet_multigrain.evaluation.functional.common import mean_of_known
 from mmdet_multigrain.evaluation.functional.intervals import (
     CONFIDENCE,
+    ROUNDING,
     Difference,
     difference_of_draws,
     holm,
@@ -72,8 +73,16 @@ class Gain:
 
     @property
     def has_ends(self) -> bool:
-        """Whether there is an interval, and neither too few boxes nor nothing that varies."""
-        return self.interval is not None and not math.isnan(self.interval.low)
+        """Whether there is an interval to show: enough boxes, and something that varies."""
+        known = self.interval is not None and not math.isnan(self.interval.low)
+        return known and not self.is_same
+
+    @property
+    def is_same(self) -> bool:
+        """Whether both sides are equal, on all photos and in each resample of them."""
+        if self.interval is None:
+            return False
+        return max(abs(self.interval.low), abs(self.interval.high)) <= ROUNDING
 
     @property
     def too_few_boxes(self) -> bool:

@@ -6,9 +6,7 @@ Where detections are missing, they say which ones and give the command that writ
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
-
-from mmdet_multigrain.evaluation.functional.confusion import Confusion
+from collections.abc import Sequence
 
 from . import figures, tables
 from .comparison import Comparison
@@ -35,8 +33,8 @@ def _error_blocks(
     ungrouped = '' if comparison.superclasses else text('ungrouped')
     values = {'mean': mean, 'ungrouped': ungrouped}
     shown = shown_variants(comparison, diagnostics)[-1]
-    order = [row.name for row in comparison.classes]
-    by_class = tables.class_error_table(shown, runs[0].result.taxonomy.classes, order)
+    labels = runs[0].result.taxonomy.classes
+    by_class = tables.class_error_table(shown, labels, comparison.classes)
     return [
         figure_block('errors', figures.error_kinds, diagnostics, **values),
         table_block('errors', tables.error_table(diagnostics), **values),
@@ -68,37 +66,57 @@ def confusion_section(
     if not diagnostics:
         return None
     variants = shown_variants(comparison, diagnostics)
-    shown = {one.variant: one.confusion for one in variants if one.confusion is not None}
+    shown = [one for one in variants if one.confusion is not None]
     blocks = _confusion_blocks(comparison, shown) if shown else []
     remarks = [Paragraph(f'Not shown: {remark}') for one in diagnostics for remark in one.remarks]
     return section('confusion', [*blocks, *remarks])
 
 
-def _confusion_blocks(comparison: Comparison, shown: Mapping[str, Confusion]) -> list[Block]:
-    sentences = [(name, _confusion_sentence(confusion)) for name, confusion in shown.items()]
-    blocks: list[Block] = [Points(sentences)]
-    for name, confusion in shown.items():
-        which = 'baseline' if name == comparison.baseline else 'best'
-        limits = {'min_score': confusion.min_score, 'iou_thr': confusion.iou_thr}
-        look = {'file': f'confusion_{which}', 'with_note': len(blocks) == 1, 'variant': name}
-        drawing = figures.confusion_matrix, confusion
+def _confusion_blocks(comparison: Comparison, shown: Sequence[VariantDiagnostics]) -> list[Block]:
+    blocks: list[Block] = [Points([(one.variant, confusion_sentence(one)) for one in shown])]
+    reading = text('matrix') + (text('frames') if _has_groups(shown[0]) else '')
+    for one in shown:
+        which = 'baseline' if one.variant == comparison.baseline else 'best'
+        look = {'file': f'confusion_{which}', 'variant': one.variant, 'reading': reading}
+        limits = {'min_score': _min_score(one), 'iou_thr': one.confusion.iou_thr}
+        drawing = figures.confusion_matrix, one.confusion
         blocks.append(figure_block('confusion', *drawing, **look, **limits))
-    if any(confusion.mistaken.any() for confusion in shown.values()):
-        blocks.append(table_block('confusions', tables.confusion_table(shown)))
+        reading = ''  # said once
+    if any(one.confusion.mistaken.any() for one in shown):
+        summed = text('summed') if any(one.num_runs > 1 for one in shown) else ''
+        confusions = {one.variant: one.confusion for one in shown}
+        table = tables.confusion_table(confusions)
+        blocks.append(table_block('confusions', table, summed=summed))
     return blocks
 
 
-def _confusion_sentence(confusion: Confusion) -> str:
+def confusion_sentence(one: VariantDiagnostics) -> str:
+    """How many boxes are taken for another class, and from which score that is counted."""
+    confusion, at = one.confusion, f'at a score of {_min_score(one)} or more,'
     mistaken = int(confusion.mistaken.sum())
+    if not confusion.counts[:, :-1].any():
+        return 'there are no detections.'
     if not mistaken:
-        return 'no box is taken for another class.'
-    if not any(block.stop - block.start > 1 for level in confusion.blocks for block in level):
-        return f'{mistaken:,} boxes are taken for another class.'
+        return f'{at} no box is taken for another class.'
+    verb = 'box is' if mistaken == 1 else 'boxes are'
+    sentence = f'{at} {mistaken:,} {verb} taken for another class'
+    if not _has_groups(one):
+        return f'{sentence}.'
     return (
-        f'{mistaken:,} boxes are taken for another class, {share(confusion.share_within)} '
-        f'of them for one of the same superclass; if each wrong class were equally likely, it '
-        f'would be {share(confusion.chance_within)}.'
+        f'{sentence}, {share(confusion.share_within)} of them for one of the same superclass; if '
+        f'each wrong class were equally likely, it would be {share(confusion.chance_within)}.'
     )
+
+
+def _has_groups(one: VariantDiagnostics) -> bool:
+    """Whether any group has several classes."""
+    return any(block.stop - block.start > 1 for level in one.confusion.blocks for block in level)
+
+
+def _min_score(one: VariantDiagnostics) -> str:
+    """The lowest score that counts; of several runs, the range."""
+    low, high = (f'{end:.3g}' for end in (min(one.min_scores), max(one.min_scores)))
+    return low if low == high else f'{low} to {high} (by run)'
 
 
 def calibration_section(diagnostics: Sequence[VariantDiagnostics]) -> Section | None:

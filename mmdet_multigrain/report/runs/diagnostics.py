@@ -36,6 +36,7 @@ class VariantDiagnostics:
         ap50: Mean AP at IoU 0.5.
         costs: Of each kind of error (`error_analysis.ERRORS`), means over the runs.
         confusion: Counts of all runs; None if it cannot be measured.
+        min_scores: Lowest score of the detections that it counts, of each run.
         score_bins: Detections of all runs by score; empty if calibration cannot be measured.
         calibration_error: Expected calibration error, 0 to 1; NaN if it cannot be measured.
         remarks: Why something is missing.
@@ -46,6 +47,7 @@ class VariantDiagnostics:
     ap50: float
     costs: tuple[ErrorCost, ...]
     confusion: Confusion | None
+    min_scores: tuple[float, ...]
     score_bins: tuple[ScoreBin, ...]
     calibration_error: float
     remarks: tuple[str, ...]
@@ -95,6 +97,7 @@ def _diagnose(variant: str, runs: Sequence[Run], bar: tqdm) -> VariantDiagnostic
         ap50=_mean([one.ap for one in errors]),
         costs=tuple(map(_mean_cost, zip(*(one.costs for one in errors), strict=True))),
         confusion=confusion,
+        min_scores=tuple(one.min_score for one in confusions),
         score_bins=_merge_bins(calibrations) if calibrated else (),
         calibration_error=_mean([one.ece for one in calibrations]) if calibrated else math.nan,
         remarks=tuple(remarks),

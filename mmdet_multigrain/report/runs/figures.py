@@ -6,7 +6,7 @@ Each function draws on an empty figure; see `style.render`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import cycle
 
 import numpy as np
@@ -25,7 +25,7 @@ from ..axes import axes_in_inches, color_legend, label
 from .comparison import Comparison, Gain, Variant
 from .diagnostics import VariantDiagnostics
 from .formats import TOO_FEW
-from .measures import ClassEntry
+from .measures import ClassEntry, known_boxes
 from .tables import real_groups
 
 _ROW = 0.235  # height of a class, in inches
@@ -51,8 +51,9 @@ def class_gains(figure: Figure, comparison: Comparison, colors: Mapping[str, str
     width = (panels - _GAP * (len(others) - 1)) / len(others)
     size = (_LEFT + panels + 0.2, height + 1.5)
     limits = _gain_limits(comparison)
+    known = known_boxes(rows)
     names = [
-        f'{shorten(style.shown(row.name, row.label), _NAME)} ({row.boxes or 0:,})' for row in rows
+        f'{shorten(style.shown(row.name, row.label), _NAME)} ({_boxes(row, known)})' for row in rows
     ]
     for number, variant in enumerate(others):
         corner = (_LEFT + number * (width + _GAP), 0.75)
@@ -64,6 +65,10 @@ def class_gains(figure: Figure, comparison: Comparison, colors: Mapping[str, str
         title = {'fontsize': 10, 'fontweight': 'bold', 'color': INK, 'xycoords': 'axes fraction'}
         label(axes, shorten(style.escaped(variant.name), _NAME), (0, 1), (0, 6), **title)
     _color_legend(figure, comparison, colors, (_LEFT / size[0], 0.22 / size[1]))
+
+
+def _boxes(row: ClassEntry, known: Iterable[str]) -> str:
+    return ' / '.join(f'{getattr(row, key) or 0:,}' for key in known)
 
 
 def error_kinds(figure: Figure, diagnostics: Sequence[VariantDiagnostics]) -> None:

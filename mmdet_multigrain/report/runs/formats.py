@@ -10,6 +10,7 @@ from .comparison import Gain
 
 NOISE = '°'  # marks a gain that seeds and photos may make
 TOO_FEW = 'too few boxes'
+_ZEROS = '[+0.00, +0.00]'
 INTERVAL = f'{CONFIDENCE:.0%} interval'
 
 
@@ -41,23 +42,18 @@ def capital(text: str) -> str:
 
 
 def gain_in_table(gain: Gain) -> str:
-    """A gain with its interval, as `+1.00° [−0.10, +2.00]`."""
-    text = signed(gain.value) + NOISE * (gain.may_be_noise is True)
+    """A gain with its interval, as `+1.00° [−0.10, +2.00]`; `same`, or `<0.01` where all of it is."""
+    text = gain_alone(gain)
     if gain.too_few_boxes:
         return f'{text} ({TOO_FEW})'
     if not gain.has_ends:
         return text
-    return f'{text} [{signed(gain.interval.low)}, {signed(gain.interval.high)}]'
+    ends = f'[{signed(gain.interval.low)}, {signed(gain.interval.high)}]'
+    return f'{text} {ends}' if ends != _ZEROS else '<0.01'
 
 
-def gain_in_text(gain: Gain) -> str:
-    """A gain with its interval in words."""
-    if math.isnan(gain.value):
-        return 'not known'
-    text = signed(gain.value) + NOISE * (gain.may_be_noise is True)
-    if gain.too_few_boxes:
-        return f'{text} ({TOO_FEW} for an interval)'
-    if not gain.has_ends:
-        return text
-    over = '' if gain.interval.over_seeds else ' over photos only'
-    return f'{text} ({INTERVAL}{over} {signed(gain.interval.low)} to {signed(gain.interval.high)})'
+def gain_alone(gain: Gain) -> str:
+    """A gain without its interval, as `+1.00°`."""
+    if gain.is_same:
+        return 'same'
+    return signed(gain.value) + NOISE * (gain.may_be_noise is True)

@@ -17,7 +17,7 @@ from mmdet_multigrain.evaluation.functional.imbalance import rarest_labels
 from mmdet_multigrain.evaluation.functional.summary import THIRDS, ClassScore
 from mmdet_multigrain.taxonomy import Taxonomy
 
-from .paper import Paper
+from .paper import Paper, dataset_of
 from .run import Run
 
 MEAN_OF_GAINS = 'mean of the per-class gains'
@@ -76,6 +76,13 @@ class ClassEntry:
         return self.val_boxes if self.train_boxes is None else self.train_boxes
 
 
+def known_boxes(classes: Sequence[ClassEntry]) -> dict[str, str]:
+    """Which numbers of boxes are known: attribute of `ClassEntry`, and whose boxes they are."""
+    kinds = {'train_boxes': 'training', 'val_boxes': 'validation'}
+    known = (key for key in kinds if any(getattr(row, key) is not None for row in classes))
+    return {key: kinds[key] for key in known}
+
+
 @dataclass(frozen=True)
 class Measures:
     """Everything that is compared.
@@ -85,12 +92,15 @@ class Measures:
         classes: Fine classes, rarest first.
         superclasses: For each coarse level, coarsest first; empty where nothing is grouped.
         counted_on: Boxes that decide which classes are rare: `training` or `validation`.
+        dataset: `df2` or `oiv4c` if this is the paper's data set, whose tables and figures a
+            report may then refer to; None for other data.
     """
 
     metrics: tuple[Metric, ...]
     classes: tuple[ClassEntry, ...]
     superclasses: tuple[tuple[ClassEntry, ...], ...] = ()
     counted_on: str = 'training'
+    dataset: str | None = None
 
     @property
     def entries(self) -> tuple[ClassEntry, ...]:
@@ -114,18 +124,18 @@ def measures_of_runs(runs: Sequence[Run]) -> Measures:
     with_boxes = [entry.name for entry in classes if entry.boxes]
     coarse = _coarse_levels(taxonomy)
     level_keys = [_level_key(level, coarse) for level in coarse]
+    dataset = dataset_of({row.name: row.train_boxes for row in levels[-1].classes})
     return Measures(
         metrics=(
             *(Metric(key, key, DIFFERENCE) for key in summary.fine.coco),
             *(Metric(key, key.replace('_', ' '), DIFFERENCE) for key in level_keys),
-            *_class_means(
-                [entry.name for entry in classes], with_boxes, of_the_paper=_is_df2(taxonomy)
-            ),
+            *_class_means([entry.name for entry in classes], with_boxes, dataset),
             *_class_sets(runs),
         ),
         classes=classes,
         superclasses=tuple(_entries(levels[level].classes, level) for level in coarse),
         counted_on='validation' if classes[0].train_boxes is None else 'training',
+        dataset=dataset,
     )
 
 
@@ -137,19 +147,15 @@ def _entries(classes: Iterable[ClassScore], level: int | None = None) -> tuple[C
     return tuple(entries)
 
 
-def _is_df2(taxonomy: Taxonomy) -> bool:
-    return taxonomy.classes == Taxonomy.load('deepfashion2').classes
-
-
 def _class_means(
-    names: Sequence[str], with_boxes: Sequence[str], *, of_the_paper: bool
+    names: Sequence[str], with_boxes: Sequence[str], dataset: str | None
 ) -> tuple[Metric, ...]:
     """Means over all classes, the rarest ones and thirds of them.
 
     Args:
         names: Classes, rarest first.
         with_boxes: Those of them that have boxes, of which the rarest ones are taken.
-        of_the_paper: Whether they are those of which the paper calls nine "the last 30%".
+        dataset: As in `Measures`; the paper calls nine classes of `df2` "the last 30%".
     """
     everything, names, total = names, with_boxes, len(with_boxes)
     k = len(rarest_labels([1] * total))
@@ -157,7 +163,7 @@ def _class_means(
         ('all', f'all {len(everything)} classes', everything),
         (f'rarest_{k}', f'rarest {k} of {total} (30%, rounded down)', names[:k]),
     ]
-    if of_the_paper:
+    if dataset == 'df2':
         title = f"rarest {PAPER_RAREST} of {total} (the paper's choice)"
         chosen.append((f'rarest_{PAPER_RAREST}', title, names[:PAPER_RAREST]))
     for title, third in zip(THIRDS, np.array_split(np.arange(total), len(THIRDS)), strict=True):
@@ -186,8 +192,8 @@ def measures_of_paper(paper: Paper) -> Measures:
     printed = next(iter(paper.overall.values()))
     coco = (Metric(key, key, DIFFERENCE) for key in printed)
     names = [row.name for row in classes]
-    means = _class_means(names, names, of_the_paper=_is_df2(paper.taxonomy))
-    return Measures((*coco, *means), classes)
+    means = _class_means(names, names, paper.dataset)
+    return Measures((*coco, *means), classes, dataset=paper.dataset)
 
 
 def scores_of_paper(paper: Paper) -> dict[str, dict[str, float]]:

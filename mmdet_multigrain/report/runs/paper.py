@@ -41,6 +41,15 @@ class Paper:
     overall: Mapping[str, Mapping[str, float]]
     classes: tuple[PaperClass, ...]
 
+    def is_of(self, train_boxes: Mapping[str, int | None]) -> bool:
+        """Whether these are the training boxes by class of its data set, within 2%."""
+
+        def fits(row: PaperClass) -> bool:
+            boxes = train_boxes[row.name]
+            return boxes is not None and abs(boxes - row.train_boxes) <= 0.02 * row.train_boxes
+
+        return set(train_boxes) == set(self.taxonomy.classes) and all(map(fits, self.classes))
+
     def labels_in(self, taxonomy: Taxonomy, *, source: object, advice: str) -> dict[str, int]:
         """Label in another taxonomy of each class that it has, by any name that either side knows.
 
@@ -56,6 +65,11 @@ class Paper:
         if not labels:
             raise ReportError(f'{source}: none of its classes is one of {self.dataset}, {advice}')
         return labels
+
+
+def dataset_of(train_boxes: Mapping[str, int | None]) -> str | None:
+    """Which of the paper's data sets has these training boxes by class; None for other data."""
+    return next((name for name in DATASETS if load_paper(name).is_of(train_boxes)), None)
 
 
 def load_paper(dataset: str) -> Paper:

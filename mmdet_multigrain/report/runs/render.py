@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from mmdet_multigrain.utils.table import Table, display_width, escape_latex, escape_markdown
 
 from ..templates import render_template
-from .document import Command, Document, FigureBlock, Paragraph, Points, TableBlock
+from .document import Command, Document, FigureBlock, Paragraph, Points, Section, TableBlock
 
 _PAGE, _WORDS, _GAP = 112, 24, 2  # letters: page, column of words, between columns
 
@@ -86,6 +86,17 @@ def render_markdown(document: Document) -> str:
         for block in section.blocks:
             parts += _markdown(block)
     return '\n\n'.join(parts) + '\n'
+
+
+def render_text(section: Section) -> str:
+    """The tables and lists of a section for a terminal."""
+    parts = []
+    for block in section.blocks:
+        if isinstance(block, TableBlock):
+            parts.append(block.table.text())
+        elif isinstance(block, Points):
+            parts.append('\n'.join(f'{lead}: {text}' for lead, text in block.items))
+    return '\n\n'.join(parts)
 
 
 def _markdown(block: Any) -> list[str]:

@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.visualization.palette import superclass_colors
 
-from . import diagnostic_sections, sections, tables
+from . import claims, diagnostic_sections, sections, tables
 from .comparison import Comparison, compare_paper
 from .diagnostics import VariantDiagnostics
-from .document import Document, Points, Section
+from .document import Document, Points, Section, TableBlock
 from .measures import class_key
 from .paper import Paper
 from .run import Run
-from .summary import best_of, error_points, gain_sentences, summary_points
+from .summary import error_points, summary_points, summary_table
 from .tables import PaperReference
-from .texts import section, text
+from .texts import section, table_block, text
 
 
 def runs_document(
@@ -45,8 +45,9 @@ def runs_document(
     comparison = dataclasses.replace(comparison, variants=tuple(variants))
     summary, taxonomy = runs[0].result.summary, runs[0].result.taxonomy
     reference = paper and match_paper(paper, taxonomy, source=runs[0].source)
+    shown = diagnostic_sections.shown_variants(comparison, diagnostics)
     parts = [
-        _summary_section(comparison, diagnostics, reference),
+        _summary_section(comparison, error_points(shown), reference),
         sections.run_section(runs, comparison),
         sections.overall_section(comparison, reference),
         sections.gain_section(comparison, reference),
@@ -74,12 +75,11 @@ def runs_document(
 def paper_document(paper: Paper) -> Document:
     """A report on the paper's numbers alone."""
     comparison = compare_paper(paper)
-    points = [point for point in summary_points(comparison) if point[0] != 'Seeds']
     return Document(
         title=f"The paper's numbers on {sections.DATASETS[paper.dataset]}",
         detail=text('paper_detail', paper=sections.PAPER),
         sections=[
-            section('summary', [Points(points)]),
+            section('summary', [_summary_block(comparison)]),
             sections.overall_section(comparison),
             sections.gain_section(comparison),
             sections.class_section(comparison, superclass_colors(paper.taxonomy)),
@@ -105,17 +105,21 @@ def match_paper(paper: Paper, taxonomy: Taxonomy, *, source: object) -> PaperRef
 
 
 def _summary_section(
-    comparison: Comparison,
-    diagnostics: Sequence[VariantDiagnostics],
-    reference: PaperReference | None,
+    comparison: Comparison, errors: Sequence[tuple[str, str]], reference: PaperReference | None
 ) -> Section:
-    shown = diagnostic_sections.shown_variants(comparison, diagnostics)
-    points = [*summary_points(comparison), *error_points(shown)]
-    if reference is not None:
-        best = best_of(reference.comparison.variants)
-        lead = f"The paper's {best.name} over its {reference.comparison.baseline}"
-        points.append((lead, gain_sentences(reference.comparison, best)))
-    return section('summary', [Points(points)])
+    points = [*summary_points(comparison), *errors]
+    blocks = [Points(points)] if points else []
+    return section('summary', [_summary_block(comparison, reference), *blocks])
+
+
+def _summary_block(comparison: Comparison, reference: PaperReference | None = None) -> TableBlock:
+    if comparison.others:
+        note = text(
+            'in_short', baseline=comparison.baseline, in_ap=claims.legend(comparison, ['AP'])
+        )
+    else:
+        note = text('scores_in_short')
+    return table_block('summary', summary_table(comparison, reference), note=note)
 
 
 def _data(comparison: Comparison) -> dict[str, tables.Table]:

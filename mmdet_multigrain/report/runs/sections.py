@@ -14,7 +14,7 @@ from . import claims, figures, tables
 from .comparison import Comparison
 from .document import Paragraph, Points, Section
 from .formats import INTERVAL, NOISE
-from .measures import DIFFERENCE, MEAN_OF_GAINS
+from .measures import DIFFERENCE, MEAN_OF_GAINS, known_boxes
 from .paper import Paper
 from .run import Run
 from .tables import PaperReference
@@ -22,6 +22,11 @@ from .texts import figure_block, items, section, table_block, text
 
 PAPER = 'arXiv 2101.06770'
 DATASETS = {'df2': 'DeepFashion2', 'oiv4c': 'OpenImagesV4-Clothing'}
+# Where the paper shows the same of its data sets.
+_PLACES = {
+    'df2': {'overall': 'table 1', 'classes': 'table 3', 'gains': 'figure 4'},
+    'oiv4c': {'overall': 'table 2', 'classes': 'table 4', 'gains': 'figure 4'},
+}
 _UNKNOWN = 'not known'
 
 
@@ -36,7 +41,8 @@ def run_section(runs: Sequence[Run], comparison: Comparison) -> Section:
     ]
     shown = table.select(['variant', *known, 'detections', 'source'])
     points = Points(_run_points(runs, comparison))
-    return section('runs', [table_block('runs', shown, table), points])
+    seeds = text('same_but_seeds') if comparison.has_seeds else ''
+    return section('runs', [table_block('runs', shown, table, seeds=seeds), points])
 
 
 def _run_table(runs: Sequence[Run]) -> Table:
@@ -97,28 +103,34 @@ def _join(values: Iterable[Any]) -> str:
 
 def overall_section(comparison: Comparison, paper: PaperReference | None = None) -> Section:
     """COCO's metrics, means over rare and frequent classes, superclasses, seeds."""
-    levels = len(comparison.superclasses)
+    levels, values = len(comparison.superclasses), _values(comparison, 'overall')
     frequency = table_block(
         'frequency_and_superclasses' if levels else 'frequency',
         tables.frequency_table(comparison),
         file='frequency',
-        counted_on=comparison.counted_on,
+        **values,
     )
-    table = tables.overall_table(comparison, paper)
-    blocks = [table_block('overall', table, spread=_spread(comparison)), frequency]
+    blocks = [table_block('overall', tables.overall_table(comparison, paper), **values), frequency]
     for level in range(levels):
         table = tables.superclass_table(comparison, level)
         names = {'level': '', 'file': None}
         if levels > 1:
             names = {'level': f', level {level}', 'file': f'superclasses_{level}'}
-        blocks.append(table_block('superclasses', table, **names))
+        blocks.append(table_block('superclasses', table, **names, bold=values['bold']))
     if comparison.has_seeds:
         blocks.append(table_block('seeds', tables.seed_table(comparison)))
     return section('overall', blocks)
 
 
-def _spread(comparison: Comparison) -> str:
-    return text('spread') if comparison.has_seeds else ''
+def _values(comparison: Comparison, place: str) -> dict[str, str]:
+    """What titles and notes of scores say only where it is so; `place` is a key of `_PLACES`."""
+    of_paper = comparison.dataset is not None
+    return {
+        'counted_on': comparison.counted_on,
+        'in_paper': f" (the paper's {_PLACES[comparison.dataset][place]})" if of_paper else '',
+        'bold': text('bold') if comparison.others else '',
+        'spread': text('spread') if comparison.has_seeds else '',
+    }
 
 
 def _note(comparison: Comparison, keys: Sequence[str], power: Sequence[str]) -> str:
@@ -133,7 +145,9 @@ def gain_section(comparison: Comparison, paper: PaperReference | None = None) ->
         return section('gains', [Paragraph(text('gain_of_one'))], title='single_variant')
     definitions = {'difference': DIFFERENCE, 'mean_of_gains': MEAN_OF_GAINS}
     values = {'baseline': comparison.baseline, **definitions, 'counted_on': comparison.counted_on}
-    blocks, names = [Paragraph(text('two_gains', **values))], claims.main_metrics(comparison)
+    of_paper = text('two_gains_of_paper') if paper or comparison.dataset else ''
+    blocks = [Paragraph(text('two_gains', **values) + of_paper)]
+    names = claims.main_metrics(comparison)
     for block, definition in (('gains_difference', DIFFERENCE), ('gains_mean', MEAN_OF_GAINS)):
         keys = [one.key for one in comparison.metrics if one.definition == definition]
         power = [claims.power(comparison, [key], names[key]) for key in keys if key in names]
@@ -150,11 +164,12 @@ def class_section(
     keys, blocks = [row.key for row in comparison.classes], []
     if comparison.others:
         whiskers = claims.whiskers(comparison, keys)
-        values = {'counted_on': comparison.counted_on, 'whiskers': whiskers}
+        boxes = ' and '.join(known_boxes(comparison.classes).values())
+        values = {'in_paper': _values(comparison, 'gains')['in_paper'], 'whiskers': whiskers}
         drawing = figures.class_gains, comparison, colors
-        blocks.append(figure_block('gain_per_class', *drawing, **values))
+        blocks.append(figure_block('gain_per_class', *drawing, **values, boxes=boxes))
     table = tables.class_table(comparison, paper)
-    blocks.append(table_block('classes', table, spread=_spread(comparison)))
+    blocks.append(table_block('classes', table, **_values(comparison, 'classes')))
     if comparison.resamples:
         table, baseline = tables.class_gain_table(comparison), comparison.baseline
         power = claims.power(comparison, keys, 'the AP of a class (median)')
@@ -177,5 +192,8 @@ def reading_section(comparison: Comparison) -> Section:
     points = items('terms')
     if comparison.resamples:
         values = {'resamples': comparison.resamples, 'least': MIN_RUNS}
-        points += items('terms_with_intervals', interval=INTERVAL, noise=NOISE, **values)
+        values |= {'interval': INTERVAL, 'noise': NOISE}
+        points += items('terms_over_seeds', **values) if comparison.over_seeds else []
+        points += items('terms_over_photos', **values) if comparison.over_photos_only else []
+        points += items('terms_of_power')
     return section('reading', [Points([*points, *items('terms_of_files')])])

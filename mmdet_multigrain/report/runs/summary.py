@@ -1,4 +1,4 @@
-"""The summary of a report in sentences.
+"""The summary of a report: a table with a verdict on each variant, and a few sentences.
 
 They claim no more than the numbers support: how many seeds there are, what an interval is over,
 what may be noise, and which difference the runs could have shown.
@@ -8,43 +8,126 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from mmdet_multigrain.evaluation.functional.intervals import MIN_RUNS
+from mmdet_multigrain.utils.table import Cell, Column, Table
 
 from . import claims
-from .comparison import Comparison, Spread, Variant
+from .comparison import Comparison, Gain, Spread, Variant
 from .diagnostics import VariantDiagnostics
-from .formats import NOISE, capital, gain_in_text, plain, signed
-from .measures import DIFFERENCE, MEAN_OF_GAINS
+from .formats import NOISE, gain_alone, percent, plain, signed
+from .measures import Metric
+from .tables import PaperReference, gain_cells, score_cells, words
 
 
-def summary_points(comparison: Comparison) -> list[tuple[str, str]]:
-    """AP of each variant, then what each gains."""
-    aps = ', '.join(
-        f'{variant.name} {plain(variant.scores["AP"].mean)} ({_count_runs(variant)})'
-        for variant in comparison.variants
-    )
+def summary_table(comparison: Comparison, paper: PaperReference | None = None) -> Table:
+    """AP and main gains of each variant, and what they show; below, the paper's best variant.
+
+    Of a single variant, its main scores.
+    """
     if not comparison.others:
-        return [('AP', f'{aps}.')]
+        return _scores(comparison)
+    sides = [('', comparison, comparison.variants)]
+    if paper is not None:
+        best = best_of(paper.comparison.variants)
+        sides.append(("the paper's ", paper.comparison, [best]))
+    metrics = [metric for metric in _main_metrics(comparison) if metric.key != 'AP50']
+    extra = [metric for metric in metrics if metric.key != 'AP']
+    if not any(_differs(side, variant) for _, side, variants in sides for variant in variants):
+        extra = [metric for metric in extra if metric.key != 'all']
+    titles = {metric.key: f'gain, {_short(metric)}' for metric in extra}
+    titles |= {'all': 'mean gain of the classes'} if 'all' in titles else {}
+    columns = [
+        *(words('variant'), Column('runs', form='d')),
+        *(Column('AP', form='.2f'), Column('gain', 'gain in AP', '.2f')),
+        *(Column(metric.key, titles[metric.key], '.2f') for metric in extra),
+        *(Column('up', 'classes up', 'd'), Column('down', 'classes down', 'd')),
+        *(words('beyond_noise', 'beyond noise'), words('verdict', 'verdict on AP')),
+    ]
+    rows = []
+    for prefix, side, variants in sides:
+        for variant, ap in zip(variants, score_cells(variants, 'AP'), strict=True):
+            runs = len(variant.runs) if side is comparison else None
+            rows.append((prefix + variant.name, runs, ap, *_gains(side, variant, extra)))
+    table = Table(columns, rows, (len(comparison.variants),) if paper else ())
+    left_out = [] if comparison.over_seeds else ['beyond_noise']
+    return table.select([column.key for column in columns if column.key not in left_out])
+
+
+def _scores(comparison: Comparison) -> Table:
+    metrics = [metric for metric in _main_metrics(comparison) if metric.key != 'all']
+    columns = [words('variant'), Column('runs', form='d')]
+    columns += [Column(metric.key, _short(metric), '.2f') for metric in metrics]
+    (variant,) = comparison.variants
+    cells = [score_cells([variant], metric.key)[0] for metric in metrics]
+    return Table(columns, [(variant.name, len(variant.runs), *cells)])
+
+
+def _main_metrics(comparison: Comparison) -> list[Metric]:
+    """AP, AP50, the mean of the classes, the rarest ones, superclasses, class sets."""
+    main = ('rarest_', 'set:')
     return [
-        ('AP', f'{aps}.{_highest(comparison.variants)}'),
-        *(
-            (f'{variant.name} over {comparison.baseline}', gain_sentences(comparison, variant))
-            for variant in comparison.others
-        ),
-        ('Seeds', _seed_sentences(comparison)),
-        *_power_points(comparison),
+        metric
+        for metric in comparison.metrics
+        if metric.key in ('AP', 'AP50', 'all')
+        or metric.key.startswith(main)
+        or metric.key.endswith('_AP')
     ]
 
 
-def gain_sentences(comparison: Comparison, variant: Variant) -> str:
-    """What a variant gains in AP, on the rarest classes, and on how many classes."""
-    sentences = (
-        _gain_in_ap(comparison, variant),
-        _gain_on_the_rarest(comparison, variant),
-        _gains_by_class(comparison, variant),
-    )
-    return ' '.join(sentences).strip()
+def _short(metric: Metric) -> str:
+    return metric.title.split(' (')[0] if metric.key.startswith('rarest_') else metric.title
+
+
+def _differs(comparison: Comparison, variant: Variant) -> bool:
+    """Whether the two definitions of a gain in AP differ."""
+    if variant.name == comparison.baseline:
+        return False
+    ap, mean = variant.gains['AP'].value, variant.gains['all'].value
+    return not math.isclose(ap, mean, abs_tol=1e-9) and not math.isnan(ap - mean)
+
+
+def _gains(comparison: Comparison, variant: Variant, extra: Sequence[Metric]) -> list[Any]:
+    """The cells from the gain in AP on."""
+    if variant.name == comparison.baseline:
+        return [None] * (len(extra) + 4) + ['baseline']
+    by_class = [variant.gains[row.key] for row in comparison.classes]
+    up, down = (sum(sign * gain.value > 0 for gain in by_class) for sign in (1, -1))
+    gains = [variant.gains.get(metric.key) for metric in extra]
+    return [
+        *gain_cells([variant], 'AP'),
+        *(
+            gain and Cell(percent(gain.value), gain_alone(gain), gain.may_be_noise is False)
+            for gain in gains
+        ),
+        *(up, down, claims.beyond_noise(by_class), verdict(variant.gains['AP'])),
+    ]
+
+
+def verdict(gain: Gain) -> str:
+    """What a gain over the baseline shows, in a few words."""
+    if math.isnan(gain.value):
+        return 'not known'
+    if gain.is_same:
+        return 'the same'
+    if gain.too_few_boxes:
+        return 'too few boxes to tell'
+    direction = 'higher' if gain.value > 0 else 'lower'
+    if gain.may_be_noise is not None:
+        return 'may be noise' if gain.may_be_noise else direction
+    if not gain.has_ends:
+        return f'{direction}; noise unknown' if round(gain.value, 4) else 'equal; noise unknown'
+    if gain.interval.contains_zero:
+        return 'may be photo noise'
+    return f'{direction} beyond photo noise; seed noise unknown'
+
+
+def summary_points(comparison: Comparison) -> list[tuple[str, str]]:
+    """What is known of noise, and what these runs could have shown."""
+    if not comparison.others:
+        return []
+    return [('Seeds', _seed_sentences(comparison)), *_power_points(comparison)]
 
 
 def error_points(diagnostics: Sequence[VariantDiagnostics]) -> list[tuple[str, str]]:
@@ -52,7 +135,8 @@ def error_points(diagnostics: Sequence[VariantDiagnostics]) -> list[tuple[str, s
     points = []
     for one in diagnostics:
         costs = sorted(
-            (cost for cost in one.costs if cost.delta_ap > 0), key=lambda cost: -cost.delta_ap
+            (cost for cost in one.costs if round(cost.delta_ap, 4) > 0),
+            key=lambda cost: -cost.delta_ap,
         )
         parts = [f'"{cost.name}" ({signed(cost.delta_ap)})' for cost in costs[:2]]
         if parts:
@@ -71,46 +155,6 @@ def best_of(variants: Sequence[Variant]) -> Variant:
     return max(variants, key=ap)
 
 
-def _count_runs(variant: Variant) -> str:
-    return '1 run' if len(variant.runs) == 1 else f'{len(variant.runs)} runs'
-
-
-def _highest(variants: Sequence[Variant]) -> str:
-    """The variants of highest AP; empty where none has an AP."""
-    best = best_of(variants).scores['AP'].mean
-    names = [variant.name for variant in variants if variant.scores['AP'].mean == best]
-    return f' Highest: {", ".join(names)}.' if names else ''
-
-
-def _gain_in_ap(comparison: Comparison, variant: Variant) -> str:
-    """In AP, by both definitions where they differ, and in superclass AP."""
-    ap, mean = variant.gains['AP'], variant.gains['all']
-    text = f'AP {gain_in_text(ap)}'
-    if not math.isclose(ap.value, mean.value, abs_tol=1e-9):
-        text += f' ({DIFFERENCE}), {gain_in_text(mean)} ({MEAN_OF_GAINS})'
-    levels = [metric for metric in comparison.metrics if metric.key.endswith('_AP')]
-    return '; '.join([text, *_gains(variant, levels)]) + '.'
-
-
-def _gain_on_the_rarest(comparison: Comparison, variant: Variant) -> str:
-    rarest = [metric for metric in comparison.metrics if metric.key.startswith(('rarest_', 'set:'))]
-    return capital('; '.join(_gains(variant, rarest))) + '.'
-
-
-def _gains(variant: Variant, metrics: Sequence) -> list[str]:
-    return [f'{metric.title} {gain_in_text(variant.gains[metric.key])}' for metric in metrics]
-
-
-def _gains_by_class(comparison: Comparison, variant: Variant) -> str:
-    gains = [variant.gains[row.key] for row in comparison.classes]
-    known = [gain for gain in gains if not math.isnan(gain.value)]
-    if not known:
-        return ''
-    up, down = (sum(sign * gain.value > 0 for gain in known) for sign in (1, -1))
-    text = f'By class: {up} of {len(known)} up, {down} down'
-    return f'{text}{claims.count_claims(known)}.'
-
-
 def _power_points(comparison: Comparison) -> list[tuple[str, str]]:
     names = claims.main_metrics(comparison).items()
     sentences = [claims.power(comparison, [key], name) for key, name in names]
@@ -119,7 +163,9 @@ def _power_points(comparison: Comparison) -> list[tuple[str, str]]:
 
 def _seed_sentences(comparison: Comparison) -> str:
     if comparison.over_seeds:
-        noise = f'Intervals are over seeds and photos; a gain marked {NOISE} may be noise.'
+        others = ', '.join(variant.name for variant in comparison.over_photos_only)
+        others = f' (of {others} over photos only)' if others else ''
+        noise = f'Intervals are over seeds and photos{others}; a gain marked {NOISE} may be noise.'
     elif comparison.resamples:
         noise = (
             f'Intervals are over photos only; from {MIN_RUNS} seeds of each variant on, they are '

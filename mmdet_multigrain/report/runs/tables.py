@@ -19,7 +19,7 @@ from mmdet_multigrain.utils.table import Cell, Column, Table
 from .comparison import Comparison, Gain, Spread, Variant
 from .diagnostics import VariantDiagnostics
 from .formats import capital, gain_in_table, percent, plain
-from .measures import DIFFERENCE, ClassEntry
+from .measures import DIFFERENCE, ClassEntry, known_boxes
 
 MOST_CONFUSIONS = 12
 # Columns of an interval in CSV; `_interval_cells` has their values.
@@ -54,12 +54,12 @@ def overall_table(comparison: Comparison, paper: PaperReference | None = None) -
     sides = [('', comparison), *([("the paper's ", paper.comparison)] if paper else [])]
     rows = []
     for prefix, side in sides:
-        columns = [_score_cells(side.variants, key) for key in OVERALL]
+        columns = [score_cells(side.variants, key) for key in OVERALL]
         for variant, *cells in zip(side.variants, *columns, strict=True):
             runs = len(variant.runs) if side is comparison else None
             rows.append((prefix + variant.name, runs, *cells))
     return Table(
-        [_words('variant'), Column('runs', form='d'), *(_score(key) for key in OVERALL)],
+        [words('variant'), Column('runs', form='d'), *(_score(key) for key in OVERALL)],
         rows,
         (len(comparison.variants),) if paper else (),
     )
@@ -68,9 +68,9 @@ def overall_table(comparison: Comparison, paper: PaperReference | None = None) -
 def frequency_table(comparison: Comparison) -> Table:
     """Means over rare and frequent classes, and superclass AP; variants as columns."""
     return Table(
-        [_words('what', 'mean AP of'), *_variant_columns(comparison.variants)],
+        [words('what', 'mean AP of'), *_variant_columns(comparison.variants)],
         [
-            (capital(metric.title), *_score_cells(comparison.variants, metric.key))
+            (capital(metric.title), *score_cells(comparison.variants, metric.key))
             for metric in comparison.metrics
             if metric.classes or metric.key.endswith('_AP')
         ],
@@ -82,44 +82,42 @@ def class_table(comparison: Comparison, paper: PaperReference | None = None) -> 
     paper_variants = paper.comparison.variants if paper else ()
     # Next to the paper's columns there is no room for superclasses.
     groups = set() if paper else real_groups(comparison.classes)
+    columns, box_cells = _box_columns(comparison.classes)
 
-    def cells(name: str, path: str, boxes: int | None, key: str, paper_key: str | None) -> tuple:
+    def cells(name: str, path: str, boxes: Sequence, key: str, paper_key: str | None) -> tuple:
         return (
             name,
             *([path] if groups else []),
-            boxes,
-            *_score_cells(comparison.variants, key),
-            *_score_cells(paper_variants, paper_key),
+            *boxes,
+            *score_cells(comparison.variants, key),
+            *score_cells(paper_variants, paper_key),
         )
 
     rows = [
-        cells(row.name, _path(row, groups), row.boxes, row.key, paper and paper.keys.get(row.key))
-        for row in comparison.classes
+        cells(row.name, _path(row, groups), boxes, row.key, paper and paper.keys.get(row.key))
+        for row, boxes in zip(comparison.classes, box_cells, strict=True)
     ]
     return Table(
         [
-            _words('class'),
-            *([_words('superclass')] if groups else []),
-            Column('boxes', f'{comparison.counted_on} boxes', ',d'),
+            words('class'),
+            *([words('superclass')] if groups else []),
+            *columns,
             *_columns_with_paper(comparison.variants, paper_variants),
         ],
-        [*rows, cells('mean over the classes', '', None, 'all', 'all')],
+        [*rows, cells('mean over the classes', '', [None] * len(columns), 'all', 'all')],
         (len(rows),),
     )
 
 
 def superclass_table(comparison: Comparison, level: int) -> Table:
     """AP of each superclass, from rare to frequent; variants as columns."""
+    classes = sorted(comparison.superclasses[level], key=lambda row: row.boxes)
+    columns, box_cells = _box_columns(classes)
     return Table(
+        [words('superclass'), *columns, *_variant_columns(comparison.variants)],
         [
-            _words('superclass'),
-            Column('train_boxes', 'train', ',d'),
-            Column('val_boxes', 'validation', ',d'),
-            *_variant_columns(comparison.variants),
-        ],
-        [
-            (row.name, row.train_boxes, row.val_boxes, *_score_cells(comparison.variants, row.key))
-            for row in sorted(comparison.superclasses[level], key=lambda row: row.boxes)
+            (row.name, *boxes, *score_cells(comparison.variants, row.key))
+            for row, boxes in zip(classes, box_cells, strict=True)
         ],
     )
 
@@ -131,9 +129,9 @@ def gain_table(
     paper_variants = paper.comparison.others if paper else ()
     variants = (*comparison.others, *paper_variants)
     return Table(
-        [_words('what', 'gain in'), *_columns_with_paper(comparison.others, paper_variants)],
+        [words('what', 'gain in'), *_columns_with_paper(comparison.others, paper_variants)],
         [
-            (capital(metric.title), *_gain_cells(variants, metric.key))
+            (capital(metric.title), *gain_cells(variants, metric.key))
             for metric in comparison.metrics
             # The paper's tables have no recall.
             if metric.definition == definition and not metric.key.startswith('AR')
@@ -143,9 +141,13 @@ def gain_table(
 
 def class_gain_table(comparison: Comparison) -> Table:
     """Gain of each class over the baseline, from rare to frequent."""
+    columns, box_cells = _box_columns(comparison.classes)
     return Table(
-        [_words('class'), *_variant_columns(comparison.others)],
-        [(row.name, *_gain_cells(comparison.others, row.key)) for row in comparison.classes],
+        [words('class'), *columns, *_variant_columns(comparison.others)],
+        [
+            (row.name, *boxes, *gain_cells(comparison.others, row.key))
+            for row, boxes in zip(comparison.classes, box_cells, strict=True)
+        ],
     )
 
 
@@ -154,7 +156,7 @@ def seed_table(comparison: Comparison) -> Table:
     most = _most_runs(comparison)
     return Table(
         [
-            _words('variant'),
+            words('variant'),
             Column('n', form='d'),
             _score('mean', 'mean AP'),
             _score('std', 'standard deviation'),
@@ -195,7 +197,7 @@ def gains_data(comparison: Comparison) -> Table:
 
 def error_table(diagnostics: Sequence[VariantDiagnostics]) -> Table:
     """Cost and count of each kind of error for each variant."""
-    columns, rows = [_words('kind', 'kind of error')], []
+    columns, rows = [words('kind', 'kind of error')], []
     for one in diagnostics:
         columns += [
             Column(f'{one.variant}_dAP', 'dAP', '.2f', group=one.variant),
@@ -219,18 +221,24 @@ def errors_data(diagnostics: Sequence[VariantDiagnostics], classes: Sequence[str
 
 
 def class_error_table(
-    diagnostics: VariantDiagnostics, classes: Sequence[str], order: Sequence[str]
+    diagnostics: VariantDiagnostics, labels: Sequence[str], classes: Sequence[ClassEntry]
 ) -> Table:
-    """What each kind of error costs each class of one variant; the largest cost in bold."""
-    columns = [_words('class')]
+    """What each kind of error costs each class of one variant; the largest cost in bold.
+
+    `labels` are the names of the classes in label order.
+    """
+    columns, box_cells = _box_columns(classes)
+    columns = [words('class'), *columns]
     for kind, cost in zip(ERRORS, diagnostics.costs, strict=True):
         title, group = _SHORT_KINDS.get(kind, (cost.name, ''))
         columns.append(Column(cost.name, title, '.1f', group=group))
     rows = []
-    for name in order:
-        gains = [float(cost.class_delta_ap[classes.index(name)]) for cost in diagnostics.costs]
+    for row, boxes in zip(classes, box_cells, strict=True):
+        label = labels.index(row.name)
+        gains = [float(cost.class_delta_ap[label]) for cost in diagnostics.costs]
         largest = max((gain for gain in gains if gain > 0), default=None)
-        rows.append((name, *(Cell(percent(gain), bold=gain == largest) for gain in gains)))
+        cells = (Cell(percent(gain), bold=gain == largest) for gain in gains)
+        rows.append((row.name, *boxes, *cells))
     return Table(columns, rows)
 
 
@@ -249,9 +257,9 @@ def confusion_table(confusions: Mapping[str, Confusion]) -> Table:
         rows.append((truth, predicted, 'yes' if pair.shared_levels else 'no', *cells))
     rows.sort(key=lambda row: -sum(row[3::2]))
     columns = [
-        _words('truth', 'class'),
-        _words('predicted', 'taken for'),
-        _words('same_superclass', 'same superclass'),
+        words('truth', 'class'),
+        words('predicted', 'taken for'),
+        words('same_superclass', 'same superclass'),
     ]
     for name in confusions:
         prefix = f'{name}_' if len(confusions) > 1 else ''
@@ -265,7 +273,7 @@ def confusion_table(confusions: Mapping[str, Confusion]) -> Table:
 def calibration_table(diagnostics: Sequence[VariantDiagnostics]) -> Table:
     """The expected calibration error of each variant."""
     return Table(
-        [_words('variant'), Column('runs', form='d'), _score('ece', 'calibration error')],
+        [words('variant'), Column('runs', form='d'), _score('ece', 'calibration error')],
         [(one.variant, one.num_runs, percent(one.calibration_error)) for one in diagnostics],
     )
 
@@ -287,12 +295,19 @@ def real_groups(classes: Sequence[ClassEntry]) -> set[str]:
     return {name for row in classes for name in row.superclasses if name != row.name}
 
 
-def _words(key: str, title: str | None = None) -> Column:
+def words(key: str, title: str | None = None) -> Column:
     return Column(key, title, left=True)
 
 
 def _score(key: str, title: str | None = None) -> Column:
     return Column(key, title, '.2f')
+
+
+def _box_columns(classes: Sequence[ClassEntry]) -> tuple[list[Column], list[tuple]]:
+    """Columns of the numbers of boxes that are known, and their cells for each class."""
+    known = known_boxes(classes)
+    columns = [Column(key, f'{whose} boxes', ',d') for key, whose in known.items()]
+    return columns, [tuple(getattr(row, key) for key in known) for row in classes]
 
 
 def _variant_columns(
@@ -349,7 +364,7 @@ def _interval_cells(gain: Gain) -> tuple[Any, ...]:
     )
 
 
-def _score_cells(variants: Sequence[Variant], key: str | None) -> list[Cell | None]:
+def score_cells(variants: Sequence[Variant], key: str | None) -> list[Cell | None]:
     """Mean scores with their standard deviation, the best in bold; None without a key."""
     if key is None:
         return [None] * len(variants)
@@ -372,7 +387,7 @@ def _score_cell(spread: Spread, bold: bool) -> Cell:
     return Cell(percent(spread.mean), text, bold)
 
 
-def _gain_cells(variants: Sequence[Variant], key: str) -> list[Cell | None]:
+def gain_cells(variants: Sequence[Variant], key: str) -> list[Cell | None]:
     gains = [variant.gains.get(key) for variant in variants]
     return [
         gain and Cell(percent(gain.value), gain_in_table(gain), bold=gain.may_be_noise is False)

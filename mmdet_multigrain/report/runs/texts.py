@@ -58,12 +58,11 @@ def figure_block(
     draw: Callable[..., None],
     *arguments: Any,
     file: str | None = None,
-    with_note: bool = True,
     **values: Any,
 ) -> FigureBlock:
     """A drawn figure with its title and note; see `table_block` and `style.render`."""
     title, note = _title_and_note('figures', name, values)
-    return FigureBlock(file or name, title, note * with_note, style.render(draw, *arguments))
+    return FigureBlock(file or name, title, note, style.render(draw, *arguments))
 
 
 def _title_and_note(kind: str, name: str, values: dict[str, Any]) -> list[str]:

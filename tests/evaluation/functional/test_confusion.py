@@ -7,6 +7,7 @@ from mmdet_multigrain.evaluation.functional.boxes import Detections, GroundTruth
 from mmdet_multigrain.evaluation.functional.confusion import (
     Block,
     ConfusedPair,
+    balanced_score,
     measure_confusion,
     order_by_superclass,
 )
@@ -168,3 +169,39 @@ def test_order_of_boxes_does_not_matter_without_ties():
 def test_label_out_of_range():
     with pytest.raises(EvaluationError, match='labels run from 5 to 5'):
         measure([(5, 0)], [])
+
+
+@pytest.mark.parametrize(
+    ('boxes', 'scores', 'expected'),
+    [
+        (2, [0.9, 0.1764, 0.1, 0.05], 0.176),  # as many as boxes, rounded down
+        (2, [0.17, 0.03], 0.03),
+        (9, [0.9, 0.012345], 0.0123),  # fewer than boxes: all
+        (1, [0.29], 0.29),
+        (1, [0.9999], 0.999),
+        (1, [7.0, 3.0], 7.0),
+        (2, [-1.5, -2.345], -2.35),  # logits
+        (1, [0.0], 0.0),
+        (3, [], 0.0),
+        (0, [0.8, 0.4], 0.8),
+    ],
+)
+def test_balanced_score(boxes, scores, expected):
+    gt, found = case([(0, n) for n in range(boxes)], [(0, 0, score) for score in scores])
+    assert balanced_score(gt, found) == pytest.approx(expected, abs=1e-12)
+    assert balanced_score(gt, found) <= min(sorted(scores, reverse=True)[: max(boxes, 1)] or [0])
+
+
+def test_crowds_are_not_counted_for_the_balanced_score():
+    gt, found = case([(0, 0), (0, 1, True)], [(0, 0, 0.9), (0, 1, 0.5)])
+    assert balanced_score(gt, found) == 0.9
+
+
+def test_confusions_of_a_detector_with_low_scores():
+    """The default threshold is of the data: a fixed one of 0.3 would find no confusion here."""
+    truths = [(0, n) for n in range(20)]
+    result = measure(truths, [(2, n, 0.18 - n / 1000) for n in range(20)])
+    assert result.min_score == 0.161 and result.mistaken.sum() == 20
+    assert measure(truths, [(2, n, 0.18) for n in range(20)], min_score=0.3).mistaken.sum() == 0
+    nothing = measure(truths, [])
+    assert nothing.min_score == 0 and nothing.counts[0, -1] == 20

@@ -138,7 +138,7 @@ def write_run(
 
 
 def write_runs(root: Path, *, seeds: Sequence[int] = (0, 1)) -> list[Path]:
-    """A baseline and two variants, some seeds each; the second variant is as good as the first."""
+    """A baseline and two variants, some seeds each; the second variant is about as good as the first."""
     truth = write_ground_truth(root / 'val.json')
     return [
         write_run(
@@ -148,6 +148,6 @@ def write_runs(root: Path, *, seeds: Sequence[int] = (0, 1)) -> list[Path]:
             seed=seed,
             config=f'configs/{name}_r18_made.py',
         )
-        for name, wrong in (('wgroup', 0.1), ('baseline', 0.5), ('merged', 0.5))
+        for name, wrong in (('wgroup', 0.1), ('baseline', 0.5), ('merged', 0.48))
         for seed in seeds
     ]

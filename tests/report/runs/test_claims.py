@@ -21,6 +21,7 @@ from mmdet_multigrain.report.runs.measures import (
     images_with_boxes,
     measures_of_runs,
 )
+from mmdet_multigrain.report.runs.paper import load_paper
 from mmdet_multigrain.report.runs.run import Run
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ReportError
@@ -183,21 +184,33 @@ def test_crowds_are_no_boxes_of_a_class():
     assert counts['AP'] == counts['all'] == 120 - 39 and counts['level 0:top'] == 39
 
 
-def test_the_papers_choice_of_rare_classes_is_for_deepfashion2_only():
-    """Not for others with more than nine classes."""
+def test_the_paper_is_named_only_on_its_own_data():
+    """Not on data with the same classes (drawn garments), nor on other data with as many."""
 
-    def keys(classes):
+    def measures(classes, boxes):
         taxonomy = Taxonomy('t', classes)
-        rows = tuple(ClassScore(name, (), 5, 5, 0.1, 0.1, 0.1) for name in classes)
+        rows = tuple(ClassScore(name, (), boxes.get(name), 5, 0.1, 0.1, 0.1) for name in classes)
         level, bucket = LevelScore({'AP': 0.1}, rows), Bucket('', '', (), NAN, NAN)
         summary = EvaluationSummary((level,), bucket, (bucket,) * 3, 3, 9, 100, 'hotcoco')
         one = run('base', 0, [0.1] * 4)
         object.__setattr__(one, 'result', Result(summary, taxonomy))
-        return [one.key for one in measures_of_runs([one]).metrics if 'rarest' in one.key]
+        found = measures_of_runs([one])
+        return found.dataset, [one.key for one in found.metrics if 'rarest' in one.key]
 
-    assert keys([f'class {number}' for number in range(44)]) == ['rarest_13']
-    assert keys([f'class {number}' for number in range(13)]) == ['rarest_3']
-    assert keys(Taxonomy.load('deepfashion2').classes) == ['rarest_3', 'rarest_9']
+    paper = load_paper('df2')
+    classes, boxes = paper.taxonomy.classes, {row.name: row.train_boxes for row in paper.classes}
+    names = [f'class {number}' for number in range(44)]
+    assert measures(names, dict.fromkeys(names, 5)) == (None, ['rarest_13'])
+    assert measures(names[:13], dict.fromkeys(names, 5)) == (None, ['rarest_3'])
+    assert measures(classes, boxes) == ('df2', ['rarest_3', 'rarest_9'])
+    # Some boxes are left out of training; a tenth of them, or unknown ones, is other data.
+    assert measures(classes, boxes | {'sling': 1960})[0] == 'df2'
+    assert measures(classes, boxes | {'sling': 1800}) == (None, ['rarest_3'])
+    assert measures(classes, dict.fromkeys(classes, 5)) == (None, ['rarest_3'])
+    assert measures(classes, {}) == (None, ['rarest_3'])
+    paper = load_paper('oiv4c')
+    boxes = {row.name: row.train_boxes for row in paper.classes}  # the others are not printed
+    assert measures(paper.taxonomy.classes, boxes)[0] == 'oiv4c'
 
 
 def test_same_seed_same_intervals(real_runs):

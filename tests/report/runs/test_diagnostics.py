@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from mmdet_multigrain.evaluation.functional.confusion import measure_confusion
+from mmdet_multigrain.evaluation.functional.confusion import balanced_score, measure_confusion
 from mmdet_multigrain.evaluation.functional.error_analysis import ERRORS, analyze_errors
 from mmdet_multigrain.report.runs.diagnostics import diagnose_variants
 from mmdet_multigrain.report.runs.load import load_runs
@@ -40,6 +40,9 @@ def test_variants_come_together(runs):
     assert found[1].ap50 == pytest.approx(sum(one.ap for one in errors) / 2)
     counts = [measure_confusion(run.ground_truth, run.detections, TAXONOMY).counts for run in own]
     np.testing.assert_array_equal(found[1].confusion.counts, counts[0] + counts[1])
+    assert found[1].min_scores == tuple(
+        balanced_score(run.ground_truth, run.detections) for run in own
+    )
     assert sum(part.count for part in found[1].score_bins) == 96
     hits = sum(part.count * part.precision for part in found[1].score_bins)
     assert hits == pytest.approx(sum((one.detections.kinds == 0).sum() for one in errors))

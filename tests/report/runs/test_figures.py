@@ -50,6 +50,16 @@ def test_class_gains():
         assert panels[0].get_ylim()[0] > panels[0].get_ylim()[1]  # the rarest on top
 
 
+def test_class_gains_name_both_numbers_of_boxes():
+    paper = load_paper('df2')
+    comparison = compare_paper(paper)
+    rows = tuple(dataclasses.replace(row, val_boxes=1042) for row in comparison.classes)
+    with style.drawing() as figure:
+        comparison = dataclasses.replace(comparison, classes=rows)
+        run_figures.class_gains(figure, comparison, superclass_colors(paper.taxonomy))
+        assert labels(figure.axes[0])[1] == 'sling (1,985 / 1,042)'
+
+
 def test_whiskers_and_pale_bars():
     paper = load_paper('df2')
     comparison = compare_paper(paper)

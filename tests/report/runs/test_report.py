@@ -1,6 +1,7 @@
 """The report on runs: what stands in it, and what it says where data is missing."""
 
 import dataclasses
+import json
 import re
 
 import pytest
@@ -65,8 +66,15 @@ def test_the_paper_alone(dataset, difference, means):
     for what, value in means.items():
         assert re.search(rf'(?m)^\| {re.escape(what)} \| .* \| {re.escape(value)} \|$', second)
         assert value in summary
-    assert f'AP {difference} (difference of the two numbers)' in summary
+    assert re.search(rf'(?m)^\| wgroup \| 1 .* {re.escape(difference)} \|', summary)
     assert 'interval' not in text.replace('without intervals', '')  # the paper has none
+    place = {'df2': ('table 1', 'table 3'), 'oiv4c': ('table 2', 'table 4')}[dataset]
+    for title, where in (
+        ("COCO's numbers", place[0]),
+        ('AP by class', place[1]),
+        ('Gain per class', 'figure 4'),
+    ):
+        assert f"**{title} (the paper's {where})**" in text
 
 
 def test_sections(document, runs):
@@ -101,10 +109,9 @@ def test_best_and_baseline_have_confusion_matrices(document):
     assert named(document, 'confusion_best').title == 'Confusion matrix of wgroup'
     text = render_markdown(document)
     # Two seeds: nothing is marked, and every caption says what its intervals are over.
-    assert re.search(
-        r'merged over baseline\*\*: AP [+−][\d.]+ \(95% interval over photos only', text
-    )
-    assert '°' not in text.replace('**°**', '')
+    assert re.search(r'(?m)^\| merged \| 2 \|.* [+−][\d.]+ \\\[[+−].* noise', text)
+    assert '°' not in text
+    assert 'over photos only' in named(document, 'summary').note
     for name in ('gains_difference', 'gains_mean', 'class_gains', 'gain_per_class'):
         assert '95% interval over photos only: fewer than 3 seeds' in named(
             document, name
@@ -122,9 +129,9 @@ def test_five_seeds_are_marked_against_seeds_and_photos(tmp_path):
     document = runs_document(runs, compare(runs, resamples=40), [])
     text = render_markdown(document)
     # The baseline is as bad as `merged`: their difference is marked.
-    assert re.search(r'merged over baseline\*\*: AP [+−][\d.]+° \(95% interval [+−]', text)
-    assert re.search(r'wgroup over baseline\*\*: AP \+[\d.]+ \(95% interval \+', text)
-    assert '(95% interval over photos only' not in text
+    assert re.search(r'(?m)^\| merged \| 5 \| .* [+−][\d.]+° \\\[.* \| may be noise \|$', text)
+    assert re.search(r'(?m)^\| wgroup \| 5 \| .* \*\*\+[\d.]+ \\\[\+.* \| higher \|$', text)
+    assert 'over photos only' not in text
     for name in ('gains_difference', 'gains_mean', 'class_gains'):
         note = named(document, name).note
         assert '95% interval over seeds and photos. °' in note
@@ -212,10 +219,11 @@ def test_the_papers_numbers_beside(tmp_path):
         runs, compare(runs, resamples=0), diagnose_variants(runs), paper=load_paper('df2')
     )
     vest = next(row for row in named(document, 'classes').table.rows if row[0] == 'vest')
-    assert [cell.value for cell in vest[3:]] == pytest.approx([66.93, 67.47, 68.68, 68.28])
+    assert [cell.value for cell in vest[4:]] == pytest.approx([66.93, 67.47, 68.68, 68.28])
     assert 'paper' in [section.name for section in document.sections]
-    lead, text = document.sections[0].blocks[0].items[-1]
-    assert lead == "The paper's wgroup over its baseline" and '+2.28 (mean of' in text
+    text = render_markdown(document)
+    # These are other data: no table or figure of the paper has the same.
+    assert not re.search("the paper's (table|figure|choice)", text) and 'quite the mean' not in text
     with pytest.raises(ReportError, match='f: none of its classes is one of oiv4c'):
         match_paper(load_paper('oiv4c'), Taxonomy('t', ['car', 'bus']), source='f')
 
@@ -231,3 +239,60 @@ def test_runs_without_any_detection_are_named(tmp_path):
     )
     text = render_markdown(runs_document(runs, compare(runs, resamples=0), []))
     assert '- **Without any detection**: silent\n' in text
+
+
+def test_the_paper_is_named_only_where_it_is_asked_for(document):
+    assert 'paper' not in render_markdown(document)
+
+
+def test_the_papers_gains_are_below_ours(tmp_path):
+    taxonomy = Taxonomy.load('deepfashion2')
+    truth = write_ground_truth(tmp_path / 'val.json', taxonomy=taxonomy)
+    runs = load_runs(
+        [
+            write_run(
+                tmp_path / name, truth, wrong=0.3, seed=1, config=f'{name}.py', taxonomy=taxonomy
+            )
+            for name in ('a', 'b')
+        ]
+    )
+    comparison = compare(runs, resamples=0)
+    table = named(runs_document(runs, comparison, [], paper=load_paper('df2')), 'summary').table
+    assert [row[0] for row in table.rows] == ['a', 'b', "the paper's wgroup"] and table.rules == (
+        2,
+    )
+    last = dict(zip((column.key for column in table.columns), table.rows[-1], strict=True))
+    values = [last[key].value for key in ('AP', 'gain', 'all', 'rarest_3')]
+    assert values == pytest.approx([69.02, 2.00, 2.278, 3.647], abs=1e-3)
+    assert last['runs'] is None
+
+
+def test_notes_say_only_what_is_so(document, runs):
+    notes = {name: named(document, name).note for name in ('runs', 'overall', 'confusions')}
+    assert 'differ only in their seed' in notes['runs'] and 'Summed' in notes['confusions']
+    assert 'Highest in bold' in notes['overall'] and 'mean ± standard' in notes['overall']
+    alone = [run for run in runs if run.variant == 'wgroup'][:1]
+    document = runs_document(alone, compare(alone, resamples=9), diagnose_variants(alone))
+    notes = {name: named(document, name).note for name in notes}
+    assert notes['runs'] == '' and 'bold' not in notes['overall'] and '±' not in notes['overall']
+    assert 'Summed' not in notes['confusions']
+    assert named(document, 'summary').note == 'In percent.'
+
+
+def test_options_of_a_test_are_shown(tmp_path):
+    """A run with --tta is another variant, and the table of runs says how it was made."""
+    truth = write_ground_truth(tmp_path / 'val.json')
+    folders = [
+        write_run(tmp_path / name, truth, wrong=0.3, seed=1, config='ours.py') for name in 'ab'
+    ]
+    path = folders[1] / 'result.json'
+    content = json.loads(path.read_text())
+    content['run']['options'] = '--tta model.test_cfg.rcnn.score_thr=0.1'
+    path.write_text(json.dumps(content))
+    runs = shorten_variants(load_runs(folders))
+    assert [run.variant for run in runs] == ['ours', 'ours (TTA)']
+    table = named(runs_document(runs, compare(runs, resamples=0), []), 'runs').table
+    assert [column.title for column in table.columns][-3] == 'options of the test'
+    assert [row[-3] for row in table.rows] == ['', '--tta model.test_cfg.rcnn.score_thr=0.1']
+    plain = runs_document(runs[:1], compare(runs[:1]), [])
+    assert 'options' not in [column.key for column in named(plain, 'runs').table.columns]

@@ -75,7 +75,7 @@ def test_classes_are_the_papers_table_3(df2):
     assert [column.key for column in table.columns] == [
         'class',
         'superclass',
-        'boxes',
+        'train_boxes',
         'baseline',
         'wogroup',
         'merged',
@@ -220,3 +220,20 @@ def test_a_class_named_as_its_superclass(df2):
     )
     table = run_tables.class_table(dataclasses.replace(df2, classes=rows))
     assert [row[:2] for row in table.rows[:3]] == [('top', 'top'), ('shirt', 'top'), ('bag', '')]
+
+
+def test_training_and_validation_boxes_as_far_as_known(df2):
+    def columns(table):
+        return [column.title for column in table.columns if 'boxes' in column.title]
+
+    makers = (run_tables.class_table, run_tables.class_gain_table)
+    for counts, titles in (
+        ({'train_boxes': 7, 'val_boxes': 3}, ['training boxes', 'validation boxes']),
+        ({'train_boxes': None, 'val_boxes': 3}, ['validation boxes']),
+        ({'train_boxes': 7, 'val_boxes': None}, ['training boxes']),
+    ):
+        rows = tuple(dataclasses.replace(row, **counts) for row in df2.classes)
+        comparison = dataclasses.replace(df2, classes=rows)
+        assert all(columns(make(comparison)) == titles for make in makers)
+        numbers = [str(count) for count in counts.values() if count is not None]
+        assert shown(run_tables.class_gain_table(comparison))[0][1 : 1 + len(numbers)] == numbers

@@ -25,7 +25,7 @@ def test_values_are_filled_in():
     values = {'rows': 9, 'expected': '0.5', 'noise': '°'}
     assert texts.text('chance', **values).startswith('Of 9 rows with an interval, about 0.5')
     values = {'interval': '95% interval', 'noise': '°', 'resamples': 2000, 'least': 3}
-    items = dict(texts.items('terms_with_intervals', **values))
+    items = dict(texts.items('terms_over_seeds', **values))
     assert '2,000 times' in items['95% interval over seeds and photos'] and '°' in items
     with pytest.raises(KeyError):
         texts.text('chance')
