@@ -5,31 +5,17 @@ Loading one either succeeds or raises one line that says what may have been mean
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmdet_multigrain.speed import merge_options
 from mmdet_multigrain.utils.errors import ConfigError
-from mmdet_multigrain.utils.messages import did_you_mean
 
 from .errors import TRACEBACK_VARIABLE
 from .imports import quiet_imports
 from .named_files import check_file
-
-# What a run reads from its config in addition to the arguments of a Runner and the resolver's keys.
-_OPTIONAL_KEYS = (
-    'activation_checkpointing',
-    'compile',
-    'efficient_conv_bn_eval',
-    'fast_loading',
-    'find_unused_parameters',
-    'model_wrapper_cfg',
-    'sync_bn',
-    'tta_model',
-    'tta_pipeline',
-)
+from .options import check_options
 
 
 def load_config(
@@ -57,8 +43,7 @@ def load_config(
 
     Raises:
         ConfigError: The config does not exist or cannot be loaded, or nothing reads an override;
-        the
-            message says what may have been meant.
+            the message says what may have been meant.
     """
     with quiet_imports():
         import mmdet.datasets
@@ -82,7 +67,7 @@ def load_config(
             f'{" ".join(str(cause).split())}); {TRACEBACK_VARIABLE}=1 shows where'
         ) from error
     merge_options(cfg, [*(cfg.pop('speed', None) or ()), *speed])
-    _check_options(cfg, cfg_options, path, keys=resolver.KEYS)
+    check_options(cfg, cfg_options, path=path, keys=resolver.KEYS, sources=resolver.TABLE)
     for key, other in (('epochs', 'max_iters'), ('max_iters', 'epochs')):
         if key in cfg_options and other in cfg:
             cfg[other] = None
@@ -99,7 +84,21 @@ def load_config(
                 f'--cfg-options {key}: no entry of {path} takes its value from it; set the entries '
                 'themselves, like train_dataloader.dataset.ann_file'
             )
+    if not {*cfg_options}.isdisjoint(resolver.LENGTH_KEYS):
+        _check_length(cfg, cfg_options, path)
     return cfg
+
+
+def _check_length(cfg: Any, cfg_options: Mapping[str, Any], path: Path) -> None:
+    """Refuse a length that the training loop does not take, because the config sets its own."""
+    loop = cfg.get('train_cfg') or {}
+    for entry in ('max_iters', 'max_epochs'):
+        key, own = f'train_cfg.{entry}', loop.get(entry)
+        if own is not None and own != cfg.get(entry) and key not in cfg_options:
+            raise ConfigError(
+                f'--cfg-options: {path} has {key}={own}, which neither epochs nor max_iters '
+                f'changes; set {key}, and the milestones and ends of param_scheduler'
+            )
 
 
 def _checkpoint_meta(path: str) -> Mapping[str, Any]:
@@ -114,33 +113,3 @@ def set_work_dir(cfg: Any, *, config_path: str, work_dir: str | None) -> None:
         cfg.work_dir = work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = str(Path('work_dirs') / Path(config_path).stem)
-
-
-def _check_options(
-    cfg: Any, cfg_options: Mapping[str, Any], path: Path, *, keys: Sequence[str]
-) -> None:
-    """Refuse overrides that would do nothing, because no part of a run reads them."""
-    from mmengine.runner import Runner
-
-    read = {*inspect.signature(Runner).parameters, *_OPTIONAL_KEYS, *keys}
-    for option in cfg_options:
-        key = option.partition('.')[0]
-        if key in read:
-            continue
-        if key in cfg:
-            places = ', '.join(_places(cfg, key)) or 'the entries made of it'
-            raise ConfigError(
-                f'--cfg-options {option}: {key!r} is a variable of {path}, used only while it '
-                f'is read; set {places}'
-            )
-        hint = did_you_mean(key, sorted(read), 'no part of a run reads it')
-        raise ConfigError(f'--cfg-options {option}: {path} has no {key!r}{hint}')
-
-
-def _places(cfg: Mapping[str, Any], name: str, prefix: str = '') -> Iterator[str]:
-    """Dotted keys of the entries of that name below the top level."""
-    for key, value in cfg.items():
-        if prefix and key == name:
-            yield prefix + key
-        elif isinstance(value, Mapping):
-            yield from _places(value, name, f'{prefix}{key}.')
