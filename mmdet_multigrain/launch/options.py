@@ -7,6 +7,7 @@ later, so `check_options` walks down each key before anything is set up.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import dis
 import importlib
 import inspect
@@ -149,7 +150,10 @@ def _unread(
         otherwise, near = f'it takes {show_list(sorted(known)) or "none"}', sorted(known | {*node})
     if step in known or step in _BUILDERS_KEYS:
         return None
-    hint = did_you_mean(step, near) or did_you_mean(step, sorted(known))
+    # Among the many words of the sources, only a very similar one is meant.
+    hint = did_you_mean(step, near) or did_you_mean(
+        step, difflib.get_close_matches(step, sorted(known), cutoff=0.75)
+    )
     if takes_any and not hint:
         return None
     if place == 'train_cfg' and closest(step, ('epochs', 'max_epochs', 'max_iters')):

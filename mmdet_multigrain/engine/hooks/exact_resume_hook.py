@@ -16,7 +16,7 @@ from mmdet_multigrain.utils.errors import CheckpointError
 
 from ..data_access import inner_datasets
 from ..fingerprints import file_digest, versions
-from ..runner.positions import VALIDATED, between_steps, run_seed
+from ..runner.positions import VALIDATED, between_steps, replay_schedule, run_seed
 from ..runner.process_buffers import Buffers, gather_buffers, set_buffers
 
 KEY = 'exact_resume'  # in the 'meta' of a checkpoint
@@ -34,8 +34,8 @@ class ExactResumeHook(Hook):
         allow_world_size_change: Resume with another number of processes or another batch size;
             the images then come in a new order. Defaults to False.
         allow_data_change: Resume with other training images or annotations. Defaults to False.
-        allow_length_change: Resume with another number of iterations or epochs. Defaults to
-            False.
+        allow_length_change: Resume with another number of iterations or epochs; the schedule is
+            then that of the new length. Defaults to False.
 
     Raises:
         CheckpointError: When resuming, if seed, processes, batch or data are others.
@@ -51,10 +51,11 @@ class ExactResumeHook(Hook):
         self.allow_world_size_change = allow_world_size_change
         self.allow_data_change = allow_data_change
         self.allow_length_change = allow_length_change
+        self._length_changed = False
         self._facts: dict[str, Any] | None = None
         self._buffers: list[Buffers] = []
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: Mapping[str, Any]) -> None:
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Compare the run to be continued with this one."""
         if not runner._resume:
             return
@@ -85,6 +86,10 @@ class ExactResumeHook(Hook):
                     'that, or give up an exact resume with '
                     f'default_hooks.exact_resume.{switch}=True'
                 )
+            if changed and switch == 'allow_length_change':
+                self._length_changed = True
+                # MMEngine would give the schedulers the ends of the old length.
+                checkpoint.pop('param_schedulers', None)
         for name, version in saved['versions'].items():
             if version != self._facts['versions'].get(name):
                 runner.logger.warning(
@@ -96,6 +101,8 @@ class ExactResumeHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Find out what is saved; give this process its own buffers back."""
         self._facts = self._facts or run_facts(runner)
+        if self._length_changed:
+            replay_schedule(runner)
         if len(self._buffers) == runner.world_size:
             set_buffers(runner.model, self._buffers[runner.rank])
         self._buffers = []

@@ -5,6 +5,8 @@ Here belongs what loops and hooks must agree on for a run to continue exactly.
 
 from __future__ import annotations
 
+import warnings
+
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
@@ -58,6 +60,24 @@ def run_seed(runner: Runner) -> int:
     """The seed of a run, the same in all processes, also with `diff_rank_seed`."""
     differs = runner._randomness_cfg.get('diff_rank_seed', False)
     return runner.seed - (runner.rank if differs else 0)
+
+
+def replay_schedule(runner: Runner) -> None:
+    """Step new schedulers up to where the run continues, from the values that they began with."""
+    schedulers = runner.param_schedulers or []
+    if isinstance(schedulers, dict):
+        schedulers = [one for several in schedulers.values() for one in several]
+    for scheduler in schedulers:
+        groups = scheduler.optimizer.param_groups
+        for group, value in zip(groups, scheduler.get_last_value(), strict=True):
+            group[scheduler.param_name] = value
+    epoch = len(runner.train_dataloader) if runner.epoch else runner.iter + 1
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # the optimizer makes no steps
+        for iteration in range(1, runner.iter + 1):
+            for scheduler in schedulers:
+                if not scheduler.by_epoch or iteration % epoch == 0:
+                    scheduler.step()
 
 
 def is_validated(runner: Runner) -> bool:
