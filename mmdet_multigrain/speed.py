@@ -6,21 +6,62 @@ cannot be listed in `_base_` next to a model and a schedule; `merge_options` mer
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmdet_multigrain.configs import config_folder
 from mmdet_multigrain.utils.errors import ConfigError
 from mmdet_multigrain.utils.messages import did_you_mean
-from mmdet_multigrain.utils.nested import leaves
+from mmdet_multigrain.utils.nested import dicts, leaves
 
 FOLDER = config_folder() / '_base_' / 'speed'
+_ON_CPU = {
+    'cudnn-benchmark': 'does nothing on a CPU but pad photos further',
+    'pinned-loading': 'pins no memory on a CPU; its workers prefetch',
+    'tf32': 'does nothing on a CPU',
+}
 
 
 def option_names(folder: Path = FOLDER) -> list[str]:
     """Names of all options, sorted: `channels-last` is channels_last.py."""
     return sorted(path.stem.replace('_', '-') for path in folder.glob('*.py'))
+
+
+def describe_options(cfg: Mapping[str, Any], *, device: str, norm_eval: bool) -> list[str]:
+    """The options that are active in a config, and why some of them do nothing here.
+
+    Args:
+        cfg: The config of a run, resolved.
+        device: Its kind of device, such as `cpu`.
+        norm_eval: Whether batch norm of the backbone keeps its statistics.
+    """
+    idle = dict(_ON_CPU) if device == 'cpu' else {}
+    if not norm_eval:
+        idle['efficient-conv-bn'] = 'does nothing where batch norm learns (norm_eval=False)'
+    names = [name for name, overlay in _overlays().items() if _contains(cfg, overlay)]
+    if any(part.get('type') == 'FastLoading' for part in dicts(cfg.get('train_dataloader'))):
+        names = sorted([*names, 'fast-loading'])  # its key has become the loader's transform
+    return [f'{name} ({idle[name]})' if name in idle else name for name in names]
+
+
+@functools.cache
+def _overlays() -> dict[str, Any]:
+    from mmengine.config import Config
+
+    return {name: Config.fromfile(_file(name, FOLDER)).to_dict() for name in option_names()}
+
+
+def _contains(cfg: Any, overlay: Any) -> bool:
+    """Whether a config has all entries of an option, among others."""
+    if isinstance(overlay, Mapping):
+        return isinstance(cfg, Mapping) and all(
+            key in cfg and _contains(cfg[key], value) for key, value in overlay.items()
+        )
+    if isinstance(overlay, list) and isinstance(cfg, list):
+        return all(item in cfg for item in overlay)
+    return bool(cfg == overlay)
 
 
 def merge_options(cfg: Any, names: Sequence[str], *, folder: Path = FOLDER) -> None:

@@ -12,9 +12,10 @@ from mmdet.registry import HOOKS, MODELS, OPTIM_WRAPPERS
 from mmengine.config import Config
 from mmengine.model.efficient_conv_bn_eval import turn_on_efficient_conv_bn_eval
 
+from mmdet_multigrain.engine.runner.resolver import resolve
 from mmdet_multigrain.launch import load_config
 from mmdet_multigrain.models import Float32RPNHead, PlainRoIExtractor
-from mmdet_multigrain.speed import merge_options, option_names
+from mmdet_multigrain.speed import describe_options, merge_options, option_names
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs' / 'multigrain'
 SMALL = CONFIGS / 'wgroup_r18_fpn_synthetic.py'
@@ -48,6 +49,33 @@ def test_all_that_agree_go_together_and_hooks_add_up():
     assert cfg.optim_wrapper.type == 'AutocastOptimWrapper'
     twice = load_config(SMALL, speed=['tf32', 'tf32'])
     assert [hook['type'] for hook in twice.custom_hooks].count('MatmulPrecisionHook') == 1
+
+
+@pytest.mark.parametrize('name', ALL)
+def test_an_active_option_is_described(name):
+    def described(*names, device='cuda', norm_eval=True, **more):
+        cfg = load_config(SMALL, more, speed=names)
+        resolve(cfg)
+        return describe_options(cfg.to_dict(), device=device, norm_eval=norm_eval)
+
+    assert described() == []
+    assert described(name) == [name]
+    (on_cpu,) = described(name, device='cpu')
+    idle = {'cudnn-benchmark', 'pinned-loading', 'tf32'}
+    assert (on_cpu == name) is (name not in idle) and on_cpu.startswith(name)
+    (learning,) = described(name, norm_eval=False)
+    assert learning == (
+        f'{name} (does nothing where batch norm learns (norm_eval=False))'
+        if name == 'efficient-conv-bn'
+        else name
+    )
+
+
+def test_an_option_that_is_overridden_is_not_active():
+    cfg = load_config(
+        SMALL, {'optim_wrapper.optimizer.fused': False}, speed=['fused-optimizer', 'tf32']
+    )
+    assert describe_options(cfg.to_dict(), device='cuda', norm_eval=True) == ['tf32']
 
 
 def test_overrides_come_after_options():

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
+from pathlib import Path
 
 from mmdet_multigrain import launch
 from mmdet_multigrain.utils.errors import ConfigError
@@ -35,7 +38,29 @@ def check_precision(cfg, what: str) -> None:
     from mmengine.device import get_device
 
     if cfg.optim_wrapper.type == 'AmpOptimWrapper' and get_device() == 'cpu':
-        raise ConfigError(f'{what} needs a GPU; leave it out here')
+        raise ConfigError(
+            f'{what} needs a GPU; on a CPU, --speed amp-bf16 trains in mixed precision'
+        )
+
+
+def how_to_test(runner) -> str:
+    """The best checkpoints of a run, else the last one, and the command that tests the first."""
+    info = runner.message_hub.runtime_info
+    found = {
+        nearby(info[key]): f'best checkpoint ({info[key.replace("ckpt", "score")]:.4f})'
+        for key in info
+        if key.startswith('best_ckpt')
+    } or {nearby(info['last_ckpt']): 'last checkpoint'}
+    lines = [f'{what}: {path}' for path, what in found.items()]
+    script = nearby(Path(__file__).with_name('test.py'))
+    command = ['python', script, nearby(runner.config_file), next(iter(found))]
+    return '\n'.join([*lines, f'test it: {shlex.join(command)}'])
+
+
+def nearby(path: str | os.PathLike[str]) -> str:
+    """A path as it is named from the current folder, if it lies below it."""
+    relative = os.path.relpath(path)
+    return os.fspath(path) if relative.startswith('..') else relative
 
 
 def main() -> None:
@@ -70,7 +95,10 @@ def main() -> None:
         refuse_used(cfg.work_dir)  # before the run writes anything there
 
     with trust_checkpoints(args.trust_checkpoint):
-        MultigrainRunner.from_cfg(cfg).train()
+        runner = MultigrainRunner.from_cfg(cfg)
+        runner.train()
+    if runner.rank == 0:
+        print(how_to_test(runner))
 
 
 if __name__ == '__main__':

@@ -49,7 +49,7 @@ def test_both_folders_are_read(by, train, data, monkeypatch):
     else:
         result = train(data, *(f'{key}={folder}' for key, folder in keys.items()))
     assert result.status == 0, result.err
-    assert result.iterations == [(1, 2), (2, 2)] and 'coco/bbox_mAP:' in result.out
+    assert result.iterations == [(1, 2), (2, 2)] and 'rarest 30% of' in result.out
 
 
 def test_the_check_takes_both_folders(data):

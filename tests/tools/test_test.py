@@ -39,6 +39,10 @@ def test_numbers_are_on_the_screen_and_in_the_file(tested):
         'one-piece dress',
     ]
     assert numbers['tail']['counted_on'] == 'training'
+    lines = out.splitlines()
+    assert lines[-1].endswith(f'All numbers: {tested.result}')
+    assert next(n for n, line in enumerate(lines) if line.startswith('class ')) < 8 + NUM_VAL
+    assert 'coco/bbox_mAP' not in out
 
 
 def test_the_file_says_what_was_tested(tested, trained, config, garment_data):

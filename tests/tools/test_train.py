@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from .conftest import call, options
+from .conftest import REPOSITORY, call, options
 
 
 def train(config, work_dir, data, *arguments, more=()):
@@ -28,11 +30,54 @@ def test_a_run_prints_what_it_does_and_saves(trained, garment_data):
     assert re.search(rf'12 +sling dress +one-piece dress +{boxes}\n', screen.out)
     assert 'Learning rate 0.0005 after warm-up, for batches of 2 images' in screen.out
     assert 'the schedule is for 8' in screen.out and 'auto_scale_lr gives' in screen.out
-    assert 'coco/bbox_mAP:' in screen.out
+    assert screen.out.count('\n13 classes ') == 1 and 'coco/bbox_mAP:' not in screen.out
+    lines = screen.out.splitlines()
+    assert next(n for n, line in enumerate(lines) if 'Classes of' in line) < 10
+    assert not re.search('Hooks will|System environment|auto_scale_lr =', screen.out)
+    (log,) = trained.work_dir.glob('*/*.log')
+    text = log.read_text()
+    assert f'Environment, config and hooks: {log}' in screen.out
+    for detail in ('Hooks will', 'System environment', 'auto_scale_lr = ', 'coco/bbox_mAP:'):
+        assert detail in text
     assert {'iter_1.pth', 'iter_2.pth', 'last_checkpoint'} <= {
         path.name for path in trained.work_dir.iterdir()
     }
     assert 'OneDL' not in screen.out  # nothing of what importing mmdet prints
+
+
+def test_a_run_ends_with_the_best_checkpoint_and_the_command_that_tests_it(trained):
+    (best,) = trained.work_dir.glob('best_*.pth')
+    score = json.loads((trained.work_dir / 'best_checkpoints.json').read_text())
+    score = score['coco/bbox_mAP'][-1][0]
+    what, command = trained.screen.out.splitlines()[-2:]
+    assert what == f'best checkpoint ({score:.4f}): {best}'
+    config = trained.work_dir / 'wgroup_r18_fpn_synthetic.py'
+    _, _, script, *arguments = command.split()[1:]
+    assert Path(script) == Path('tools/test.py') or Path(script) == REPOSITORY / 'tools/test.py'
+    assert arguments == [str(config), str(best)]
+    result = call('test', *arguments)  # no path, no option, no variable of the environment
+    assert result.status == 0, result.err
+    assert f'All numbers: {trained.work_dir / "result.json"}' in result.out.splitlines()[-1]
+
+
+def test_without_validation_the_last_checkpoint_is_named(monkeypatch, tmp_path):
+    how_to_test = runpy.run_path(str(REPOSITORY / 'tools' / 'train.py'))['how_to_test']
+    monkeypatch.chdir(tmp_path)
+    info = {'last_ckpt': str(tmp_path / 'a run' / 'iter_2.pth')}
+    runner = SimpleNamespace(
+        message_hub=SimpleNamespace(runtime_info=info), config_file=tmp_path / 'a run' / 'c.py'
+    )
+    what, command = how_to_test(runner).splitlines()
+    assert what == 'last checkpoint: a run/iter_2.pth'
+    assert command.endswith("tools/test.py 'a run/c.py' 'a run/iter_2.pth'")
+    info |= {'best_ckpt_a': '/x/best_a.pth', 'best_score_a': 0.5}
+    info |= {'best_ckpt_b': '/x/best_b.pth', 'best_score_b': 0.25}
+    *what, command = how_to_test(runner).splitlines()
+    assert what == [
+        'best checkpoint (0.5000): /x/best_a.pth',
+        'best checkpoint (0.2500): /x/best_b.pth',
+    ]
+    assert command.endswith('/x/best_a.pth')
 
 
 def test_resume_goes_on_in_a_folder_that_was_moved(trained, garment_data, config, tmp_path):
@@ -122,7 +167,7 @@ def test_another_seed_gives_other_losses_and_the_rate_can_be_scaled(
 @pytest.mark.skipif(torch.cuda.is_available(), reason='a GPU can do it')
 def test_mixed_precision_needs_a_gpu(garment_data, config, tmp_path):
     line = train(config, tmp_path / 'run', garment_data, '--amp').error()
-    assert '--amp needs a GPU' in line
+    assert '--amp needs a GPU; on a CPU, --speed amp-bf16 trains in mixed precision' in line
     both = train(config, tmp_path / 'run', garment_data, '--amp', '--speed', 'amp_bf16')
     assert both.error().endswith('--amp and --speed amp-bf16 both set the precision; choose one')
 

@@ -11,6 +11,7 @@ from .iteration_seed_hook import IterationSeedHook
 from .matmul_precision_hook import MatmulPrecisionHook
 from .picture_hook import PictureHook
 from .preflight_hook import PreflightHook
+from .progress_logger_hook import ProgressLoggerHook
 from .run_record_hook import RunRecordHook
 from .safe_checkpoint_hook import SafeCheckpointHook
 from .same_buffers_hook import SameBuffersHook
@@ -27,6 +28,7 @@ __all__ = [
     'MatmulPrecisionHook',
     'PictureHook',
     'PreflightHook',
+    'ProgressLoggerHook',
     'RunRecordHook',
     'SafeCheckpointHook',
     'SameBuffersHook',

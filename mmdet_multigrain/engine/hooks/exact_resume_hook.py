@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from mmdet.registry import HOOKS
-from mmengine.hooks import Hook
+from mmengine.hooks import EarlyStoppingHook, Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 from mmdet_multigrain.datasets.samplers import ExactAspectRatioBatchSampler
@@ -21,6 +21,7 @@ from ..runner.process_buffers import Buffers, gather_buffers, set_buffers
 
 KEY = 'exact_resume'  # in the 'meta' of a checkpoint
 BUFFERS = 'process_buffers'  # next to 'meta'
+EARLY_STOPPING = 'early_stopping'  # in 'meta'
 
 
 @HOOKS.register_module()
@@ -28,7 +29,8 @@ class ExactResumeHook(Hook):
     """Save seed, processes, batch and data with a checkpoint; compare them when resuming.
 
     With another number of processes or another batch size the images come in another order, so
-    the resumed run would not be the interrupted one. The seed comes from the checkpoint.
+    the resumed run would not be the interrupted one. The seed comes from the checkpoint. So does what
+    each `EarlyStoppingHook` has counted, which MMEngine begins to count again.
 
     Args:
         allow_world_size_change: Resume with another number of processes or another batch size;
@@ -59,8 +61,11 @@ class ExactResumeHook(Hook):
         """Compare the run to be continued with this one."""
         if not runner._resume:
             return
-        saved = (checkpoint.get('meta') or {}).get(KEY)
-        path = runner._load_from
+        meta = checkpoint.get('meta') or {}
+        counted = zip(_early_stopping(runner), meta.get(EARLY_STOPPING, ()), strict=False)
+        for hook, (waited, best) in counted:
+            hook.wait_count, hook.best_score = waited, best
+        saved, path = meta.get(KEY), runner._load_from
         if saved is None:
             runner.logger.warning(
                 f'{path}: does not tell the order of its images; the resumed run begins a new one'
@@ -120,6 +125,9 @@ class ExactResumeHook(Hook):
         """Add what resuming compares, and the buffers of the other processes."""
         # The seed may have come from the checkpoint that was resumed.
         checkpoint['meta'][KEY] = {**self._facts, 'seed': run_seed(runner)}
+        for hook in _early_stopping(runner):
+            counted = hook.wait_count, float(hook.best_score)
+            checkpoint['meta'].setdefault(EARLY_STOPPING, []).append(counted)
         if 'optimizer' not in checkpoint:
             return
         if any(self._buffers):
@@ -130,6 +138,10 @@ class ExactResumeHook(Hook):
                 'gradients it lacks: a run resumed from it is not exact; set '
                 'default_hooks.checkpoint.interval to a multiple of accumulative_counts'
             )
+
+
+def _early_stopping(runner: Runner) -> list[EarlyStoppingHook]:
+    return [hook for hook in runner.hooks if isinstance(hook, EarlyStoppingHook)]
 
 
 def run_facts(runner: Runner) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 from collections import deque
 from collections.abc import Mapping
 from functools import partial
@@ -20,6 +21,7 @@ from mmdet_multigrain.utils.files import dump_json, load_json, remove_leftovers
 
 from ..checkpoint.atomic_backend import BACKEND, AtomicLocalBackend
 from ..checkpoint.find import POINTER, check_archive, refuse_used
+from ..console import console_from
 from ..main_process import on_main_process
 
 BEST = 'best_checkpoints.json'
@@ -58,7 +60,8 @@ class SafeCheckpointHook(CheckpointHook):
 
     def before_train(self, runner: Runner) -> None:
         """Remove what a killed run left; find the best checkpoint so far."""
-        super().before_train(runner)
+        with console_from(logging.ERROR, runner.logger):  # MMEngine warns of its own functions
+            super().before_train(runner)
         if runner._resume:
             self.last_ckpt = runner._load_from
         best = on_main_process(partial(self._start, runner))

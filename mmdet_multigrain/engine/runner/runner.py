@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import logging
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,13 +16,17 @@ from mmdet.registry import DATA_SAMPLERS
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import get_rank, get_world_size, is_distributed
+from mmengine.hooks import EarlyStoppingHook
+from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
 from mmdet_multigrain.datasets import ExactSampler, SeededDataset
+from mmdet_multigrain.speed import describe_options
 from mmdet_multigrain.utils.errors import ConfigError
 from mmdet_multigrain.utils.files import write_whole
 from mmdet_multigrain.utils.seeding import Stream, seed_generators
@@ -29,6 +34,7 @@ from mmdet_multigrain.utils.seeding import Stream, seed_generators
 from ..checkpoint.find import choose_checkpoint, refuse_used
 from ..checkpoint.read import loading
 from ..checkpoint.weights_only import only_weights
+from ..console import console_from
 from ..hooks.same_buffers_hook import SameBuffersHook
 from ..main_process import on_main_process
 from .initial_values import built_by_name, drawn_by_name
@@ -49,14 +55,17 @@ class MultigrainRunner(Runner):
     - Processes that differ in config, data or code do not start. If one ends, the others name it.
     - Several processes run on CPUs, too: with gloo, and DDP without device ids. All of them
       validate with the buffers of the first.
+    - The console leaves environment, config, hooks and options of single parameters to the log file.
     - A loader with an exact sampler gets a `SeededDataset`; its workers leave SIGTERM
       and Ctrl-C to the main process, where `GracefulStopHook` acts on it.
 
     Args:
         **kwargs: As for MMEngine's `Runner`. `resume=True` resumes from `load_from`, or else from
-        the
-            last complete checkpoint in the work folder; `resume='auto'` from that checkpoint, and
-            starts from `load_from` if there is none.
+            the last complete checkpoint in the work folder; `resume='auto'` from that checkpoint,
+            and starts from `load_from` if there is none.
+
+    Attributes:
+        config_file: The complete config that a training has written.
 
     Raises:
         CheckpointError: A checkpoint cannot be read or downloaded, or would run code.
@@ -64,13 +73,26 @@ class MultigrainRunner(Runner):
         ProcessError: The processes differ, or one of them ended.
     """
 
+    config_file: Path | None = None
     processes: Sequence[Process] = ()
     _is_training = False
     begins_again = False  # asked to resume, without a checkpoint to resume from
 
     def __init__(self, **kwargs: Any) -> None:
-        with self._guarded():
+        with self._guarded(), contextlib.ExitStack() as self._building:
             super().__init__(**kwargs)
+        self.logger.info(f'Environment, config and hooks: {self.logger.log_file}')
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """Build the logger as MMEngine does; until the runner is built, its console is quiet."""
+        logger = super().build_logger(*args, **kwargs)
+        self._building.enter_context(console_from(logging.WARNING, logger))
+        return logger
+
+    def build_optim_wrapper(self, optim_wrapper: Any) -> OptimWrapper | OptimWrapperDict:
+        """Build it as MMEngine does, which logs each parameter with options of its own."""
+        with console_from(logging.ERROR, self.logger):
+            return super().build_optim_wrapper(optim_wrapper)
 
     @classmethod
     def from_cfg(cls, cfg: Config | dict[str, Any]) -> MultigrainRunner:
@@ -156,23 +178,38 @@ class MultigrainRunner(Runner):
             if is_input and old != text.encode() or not old.startswith(_HEAD.encode()):
                 path = path.with_stem(f'{path.stem}_{self.timestamp}')
         write_whole(path, text.encode())
+        self.config_file = path
         self.logger.info(f'Config, complete: {path}')
 
     def train(self) -> nn.Module:
         """Train as MMEngine does."""
         with self._guarded(), StopRequest() as self.stop_request:
             self._is_training = True
+            self._log_speed()
             return super().train()
+
+    def _log_speed(self) -> None:
+        """Log the options for speed that the config has."""
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        norm_eval = getattr(getattr(model, 'backbone', None), 'norm_eval', False)
+        names = describe_options(self.cfg.to_dict(), device=get_device(), norm_eval=norm_eval)
+        self.logger.info(f'Options for speed: {", ".join(names) or "none"}')
 
     def val(self) -> dict:
         """Validate as MMEngine does."""
+        self._drop_early_stopping()
         with self._guarded():
             return super().val()
 
     def test(self) -> dict:
         """Test as MMEngine does."""
+        self._drop_early_stopping()
         with self._guarded():
             return super().test()
+
+    def _drop_early_stopping(self) -> None:
+        """Drop hooks that would build the training data, where nothing is trained."""
+        self._hooks = [hook for hook in self._hooks if not isinstance(hook, EarlyStoppingHook)]
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:

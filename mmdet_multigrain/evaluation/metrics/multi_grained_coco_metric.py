@@ -190,6 +190,7 @@ class MultiGrainedCocoMetric(CocoMetric):
             logger.info('\n' + render_text(summary))
             if self.result_file is not None:
                 write_result(self.result_file, self._result(summary, taxonomy))
+                logger.info(f'All numbers: {self.result_file}')
             values.update(self._values(summary))
         return values
 

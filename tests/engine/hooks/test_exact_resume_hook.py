@@ -32,7 +32,7 @@ def schedulers(kind, optimizer, length):
 class Run:
     """A run of schedulers only, as the hook sees a runner."""
 
-    _resume, _load_from, world_size, rank = True, 'old.pth', 1, 0
+    _resume, _load_from, world_size, rank, hooks = True, 'old.pth', 1, 0, ()
 
     def __init__(self, kind, length):
         parameter = torch.nn.Parameter(torch.zeros(1))

@@ -7,11 +7,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.hooks import EarlyStoppingHook
+from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch import nn
 
-from mmdet_multigrain.engine import MultigrainRunner, SameBuffersHook
+from mmdet_multigrain.engine import MultigrainRunner, PreflightHook, SameBuffersHook
 from mmdet_multigrain.engine.runner import runner as module
 from mmdet_multigrain.utils.errors import CheckpointError, ConfigError, LostProcessError
 
@@ -112,8 +115,39 @@ def test_a_lost_process_is_told(monkeypatch, method):
         raise RuntimeError('[gloo] Connection closed by peer [127.0.0.1]:1')
 
     monkeypatch.setattr(Runner, method, fail)
+    monkeypatch.setattr(MultigrainRunner, '_log_speed', lambda self: None)
     with pytest.raises(LostProcessError, match='^another process of this run ended'):
-        getattr(unbuilt(), method)()
+        getattr(unbuilt(_hooks=[]), method)()
+
+
+@pytest.mark.parametrize('method', ['val', 'test'])
+def test_early_stopping_does_not_build_the_training_of_a_test(monkeypatch, method):
+    hook = PreflightHook()
+    runner = unbuilt(_hooks=[EarlyStoppingHook('coco/bbox_mAP'), hook])
+    monkeypatch.setattr(Runner, method, lambda self: self.hooks)
+    assert getattr(runner, method)() == [hook]
+
+
+@pytest.mark.parametrize(
+    ('distributed', 'norm_eval', 'expected'),
+    [(False, True, 'a, b'), (True, True, 'a, b'), (False, False, 'none')],
+)
+def test_options_for_speed_are_logged(monkeypatch, distributed, norm_eval, expected):
+    model = nn.Module()
+    model.backbone = SimpleNamespace(norm_eval=norm_eval)
+    wrapper = MMDistributedDataParallel.__new__(MMDistributedDataParallel)
+    nn.Module.__init__(wrapper)
+    wrapper.module = model
+    monkeypatch.setattr(
+        module,
+        'describe_options',
+        lambda cfg, *, device, norm_eval: ['a', 'b'] if norm_eval and device == 'cpu' else [],
+    )
+    monkeypatch.setattr(module, 'get_device', lambda: 'cpu')
+    lines = []
+    logger = SimpleNamespace(info=lines.append)
+    unbuilt(model=wrapper if distributed else model, cfg=Config(), logger=logger)._log_speed()
+    assert lines == [f'Options for speed: {expected}']
 
 
 @pytest.mark.parametrize(
