@@ -14,7 +14,7 @@ from typing import Any
 from mmdet_multigrain.utils.errors import MultigrainError
 from mmdet_multigrain.utils.files import dump_json, load_json, write_whole
 
-from .plan import Experiment
+from .plan import Experiment, Run
 from .results import source_digest
 
 
@@ -51,7 +51,7 @@ def write_equality(one: Mapping[str, Any], other: Mapping[str, Any], folder: Pat
     record = dict(
         digests=[one['digest'], other['digest']],
         commits=[one['commit'], other['commit']],
-        run=f'{one["variant"]}-{one["replicate"]:02d}',
+        run=Run(one['experiment'], one['variant'], one['replicate'], one.get('fold', 0)).name,
     )
     write_whole(path, dump_json(record) + b'\n')
     return path
@@ -103,7 +103,7 @@ def check_comparable(results: Iterable[Mapping[str, Any]], folder: Path) -> None
     shared = {
         'device': lambda result: 'all',
         'recipe': itemgetter('variant'),
-        'packing': itemgetter('labels'),
+        'packing': lambda result: f'{result["labels"]}{_fold(result)}',
         'data': _replicate,
     }
     for key, owner in shared.items():
@@ -119,7 +119,11 @@ def _packing(result: Mapping[str, Any]) -> list[Any]:
 
 
 def _replicate(result: Mapping[str, Any]) -> str:
-    return f'replicate {result["replicate"]}'
+    return f'replicate {result["replicate"]}{_fold(result)}'
+
+
+def _fold(result: Mapping[str, Any]) -> str:
+    return f', fold {result["fold"]}' if 'fold' in result else ''
 
 
 def _check_agree(digests: set[str], folder: Path) -> None:

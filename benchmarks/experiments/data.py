@@ -14,6 +14,7 @@ from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError
 from mmdet_multigrain.utils.files import dump_json, load_json, write_whole
 
+from .folds import deal
 from .plan import Experiment, Run
 
 ONE_GROUP = 'everything'
@@ -38,7 +39,7 @@ class RunData:
 
 
 def prepare(experiment: Experiment, run: Run, *, source: Path, folder: Path) -> RunData:
-    """Draw the data of a run; the same files every time.
+    """Draw the data of a run, or take its fold; the same files every time.
 
     Args:
         experiment: The experiment.
@@ -55,8 +56,12 @@ def prepare(experiment: Experiment, run: Run, *, source: Path, folder: Path) -> 
         raise ConfigError(
             f'{images}: no such folder; name the data set of {run.experiment}: --data'
         )
-    drawn = source
-    if script := experiment.data.get('draw'):
+    drawn = source if run.fold == 0 else folder / 'drawn'
+    if run.fold:
+        dealt = deal(source, images, folds=experiment.data['folds'], fold=run.fold)
+        for part, content in dealt.items():
+            write_whole(drawn / f'{part}.json', dump_json(content))
+    elif script := experiment.data.get('draw'):
         drawn = folder / 'drawn'
         command = [sys.executable, str(source / script), str(drawn), str(run.replicate)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)

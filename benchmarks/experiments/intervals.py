@@ -5,13 +5,20 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mmdet_multigrain.evaluation import GroundTruth
-from mmdet_multigrain.evaluation.functional.bootstrap import RESAMPLES, resample_ap
+from mmdet_multigrain.evaluation.functional.bootstrap import (
+    RESAMPLES,
+    image_weights,
+    resample_ap,
+)
+from mmdet_multigrain.evaluation.functional.common import mean_of_known
 from mmdet_multigrain.evaluation.functional.intervals import (
     Difference,
+    Plan,
     difference_of_draws,
     holm,
     plan_runs,
@@ -20,18 +27,18 @@ from mmdet_multigrain.taxonomy import Taxonomy
 
 from .comparable import ComparisonError
 from .data import prepare
+from .folds import parts_of
 from .packing import unpack
-from .plan import Experiment, Results, Run, paired
+from .plan import Experiment, Pair, Results, Run, paired
 from .results import read_truth
 
 TARGET = 2.5  # points of AP that the primary comparison is to show
-PILOT = 6  # replicates that decide on the number of them
 
 
 def load_truth(
     experiment: Experiment, results: Results, source: Path
-) -> tuple[GroundTruth, Taxonomy]:
-    """The evaluation set that results were scored on.
+) -> tuple[list[GroundTruth], Taxonomy]:
+    """The evaluation set that results were scored on: one, or one for each fold.
 
     Args:
         experiment: The experiment.
@@ -41,104 +48,174 @@ def load_truth(
     Raises:
         ComparisonError: The data set gives another one.
     """
-    run = Run(experiment.name, experiment.primary['variant'], 1)
-    with tempfile.TemporaryDirectory() as folder:
-        data = prepare(experiment, run, source=source, folder=Path(folder))
-        if any(result['data']['val'] != data.digests['val'] for result in results.values()):
-            raise ComparisonError(f'{source}: not the evaluation set of these results')
-        return read_truth(data.folder / 'val.json')[:2]
+    truths = []
+    for number, fold in enumerate(experiment.folds):
+        run = Run(experiment.name, experiment.primary['variant'], 1, fold)
+        with tempfile.TemporaryDirectory() as folder:
+            data = prepare(experiment, run, source=source, folder=Path(folder))
+            used = {parts_of(result)[number]['data']['val'] for result in results.values()}
+            if used - {data.digests['val']}:
+                raise ComparisonError(f'{source}: not the evaluation set of these results')
+            truth, taxonomy, _ = read_truth(data.folder / 'val.json')
+        truths.append(truth)
+    return truths, taxonomy
 
 
 def differences(
     experiment: Experiment,
     results: Results,
-    truth: GroundTruth,
+    truths: Sequence[GroundTruth],
     taxonomy: Taxonomy,
     *,
     resamples: int = RESAMPLES,
-) -> dict[str, Difference]:
-    """Each variant minus the reference in the primary measure, paired by replicate, in points.
+) -> dict[Pair, Difference]:
+    """All comparisons of the experiment in the primary measure, paired by replicate, in points.
 
-    Variants whose classes are others, or that share no replicate with the reference, are left out.
-    All runs are scored on the same resamples.
+    Pairs that share no replicate are left out. All runs are scored on the same resamples.
 
     Args:
         experiment: The experiment.
         results: Its results.
-        truth: Boxes of the evaluation set.
+        truths: Boxes of the evaluation set, or of each fold.
         taxonomy: Their classes.
         resamples: Number of resamples of the images.
     """
-    reference, measure = experiment.primary['reference'], experiment.primary['measure']
-    chosen, _, metric = measure.rpartition(' ')
+    chosen, _, metric = experiment.primary['measure'].rpartition(' ')
     labels = [taxonomy.label_of(name) for name in experiment.class_sets[chosen]]
-    shared = {
-        variant.name: paired(results, variant.name, reference)
-        for variant in experiment.variants
-        if variant.labels == 'classes' and variant.name != reference
-    }
-    keys = sorted(
-        {
-            key
-            for name, numbers in shared.items()
-            for n in numbers
-            for key in ((name, n), (reference, n))
-        }
+    shared = {pair: paired(results, *pair) for pair in experiment.comparisons()}
+    keys = sorted({(name, n) for pair, numbers in shared.items() for n in numbers for name in pair})
+    draws = dict(
+        zip(
+            keys,
+            _resample(
+                [results[key] for key in keys],
+                truths,
+                taxonomy,
+                labels,
+                resamples=resamples,
+                **dict(iou_thrs=[0.5]) if metric == 'AP50' else {},
+            ),
+            strict=True,
+        )
     )
-    sampled = resample_ap(
-        truth,
-        [unpack(results[key]['detections']) for key in keys],
-        [taxonomy.group_index(-1)],
-        resamples=resamples,
-        **dict(iou_thrs=[0.5]) if metric == 'AP50' else {},
+    images = sum(
+        len(np.unique(truth.images[np.isin(truth.labels, labels) & ~truth.crowd]))
+        for truth in truths
     )
-    draws = {key: 100 * one.mean(labels) for key, one in zip(keys, sampled, strict=True)}
-    images = len(np.unique(truth.images[np.isin(truth.labels, labels) & ~truth.crowd]))
     return {
-        name: difference_of_draws(
-            *([draws[variant, n] for n in numbers] for variant in (reference, name)),
+        (variant, reference): difference_of_draws(
+            *([draws[name, n] for n in numbers] for name in (reference, variant)),
             num_images=images,
             paired=True,
         )
-        for name, numbers in shared.items()
+        for (variant, reference), numbers in shared.items()
         if numbers
     }
 
 
-def interval_table(found: Mapping[str, Difference], primary: str) -> str:
+def _resample(
+    results: Sequence[Mapping[str, Any]],
+    truths: Sequence[GroundTruth],
+    taxonomy: Taxonomy,
+    labels: Sequence[int],
+    *,
+    resamples: int,
+    **options: Any,
+) -> list[np.ndarray]:
+    """(1 + B,) mean AP of some classes, in points, for each result: on all images, on resamples.
+
+    Images are resampled within each fold. AP of a class is the mean over the folds, weighted with
+    the boxes that the resample has of it.
+    """
+    sums = np.zeros((len(results), 1 + resamples, len(labels)))
+    boxes = np.zeros((1 + resamples, len(labels)))
+    for fold, truth in enumerate(truths):
+        drawn = resample_ap(
+            truth,
+            [unpack(parts_of(result)[fold]['detections']) for result in results],
+            [taxonomy.group_index(-1)],
+            resamples=resamples,
+            seed=fold,
+            **options,
+        )
+        counts = _resampled_boxes(truth, taxonomy.num_classes, resamples, seed=fold)[:, labels]
+        boxes += counts
+        for total, one in zip(sums, drawn, strict=True):
+            total += np.nan_to_num(one.classes()[:, labels]) * counts
+    with np.errstate(invalid='ignore'):
+        return [100 * mean_of_known(total / boxes, axis=1) for total in sums]
+
+
+def _resampled_boxes(
+    truth: GroundTruth, num_classes: int, resamples: int, *, seed: int
+) -> np.ndarray:
+    """(1 + B, K) boxes of each class in each resample."""
+    counted = ~truth.crowd
+    boxes = np.zeros((len(truth.image_ids), num_classes))
+    np.add.at(boxes, (truth.images[counted], truth.labels[counted]), 1)
+    return image_weights(len(boxes), range(1 + resamples), seed=seed).T @ boxes
+
+
+def interval_table(found: Mapping[Pair, Difference], primary: Pair) -> str:
     """Differences with intervals, in Markdown; the p values of all but the primary by Holm.
 
     A difference over photos only has no p value: what replicates change is not known.
     """
-    p_values = {name: one.p_value if one.over_seeds else np.nan for name, one in found.items()}
-    secondary = [name for name in found if name != primary]
-    adjusted = holm([p_values[name] for name in secondary])
+    p_values = {pair: one.p_value if one.over_seeds else np.nan for pair, one in found.items()}
+    secondary = [pair for pair in found if pair != primary]
+    adjusted = holm([p_values[pair] for pair in secondary])
     p_values |= dict(zip(secondary, adjusted, strict=True))
     rows = []
-    for name, one in found.items():
-        over, p = '' if one.over_seeds else ' (over photos only)', p_values[name]
-        here = f'{one.on_these_photos().detectable:.2f}' if one.over_seeds else '-'
-        rows.append(
-            f'| {name} | {one.value:+.2f} | {one.low:+.2f} to {one.high:+.2f}{over} | '
-            f'{"-" if np.isnan(p) else f"{p:.3f}"} | {one.detectable:.2f} | {here} |'
-        )
-    head = '| variant | difference | 95% interval | p | detectable (80% power) | on these photos |'
-    return '\n'.join([head, '|---|---|---|---|---|---|', *rows])
+    for pair, one in found.items():
+        over, here = ' (over photos only)', ('-', '-')
+        if one.over_seeds:
+            fixed = one.on_these_photos()
+            over, here = '', (f'{fixed.low:+.2f} to {fixed.high:+.2f}', f'{fixed.detectable:.2f}')
+        p = p_values[pair]
+        cells = [
+            ' - '.join(pair),
+            f'{one.value:+.2f}',
+            f'{one.low:+.2f} to {one.high:+.2f}{over}',
+            '-' if np.isnan(p) else f'{p:.3f}',
+            f'{one.detectable:.2f}',
+            *here,
+        ]
+        rows.append(f'| {" | ".join(cells)} |')
+    head = [
+        '| comparison | difference | 95% interval | p | detectable | on these photos | detectable |',
+        '|---|---|---|---|---|---|---|',
+    ]
+    family = int((~np.isnan(adjusted)).sum())
+    note = (
+        'Detectable: the true difference that such runs show with 80% power. On these photos: for '
+        f'other replicates, the photos fixed. The first p stands for itself; the others ({family}) '
+        "are adjusted together by Holm's rule."
+    )
+    return '\n'.join([*head, *rows, '', note])
 
 
-def plan_text(one: Difference, replicates: Sequence[int]) -> str:
-    """How many replicates the primary comparison needs, by the variances of the pilot."""
+def plan_replicates(one: Difference, count: int) -> Plan:
+    """How many replicates the primary comparison needs, by the variances of the pilot.
+
+    Args:
+        one: Difference in the pilot.
+        count: Replicates of the pilot.
+
+    Raises:
+        ComparisonError: The pilot is too small to tell.
+    """
     if not one.over_seeds:
-        return 'Too few replicates to plan.'
-    plan = plan_runs(
-        one.seed_variance * len(replicates),
-        one.photos.variance,
-        num_images=one.num_images,
-        target=TARGET,
+        raise ComparisonError(f'{count} replicates are too few to plan')
+    return plan_runs(
+        one.seed_variance * count, one.photos.variance, num_images=one.num_images, target=TARGET
     )
-    return (
-        f's_d {(one.seed_variance * len(replicates)) ** 0.5:.2f}, V_b {one.photos.variance:.3f}: '
-        f'{plan.num_runs} replicates show a difference of {plan.detectable:.2f} '
-        f'({plan.on_these_photos:.2f} on these photos)'
-        f'{"" if plan.enough else f", more than {TARGET}"}.'
+
+
+def plan_text(one: Difference, count: int, plan: Plan) -> str:
+    """What the pilot says, without the difference that it found."""
+    text = (
+        f'By the pilot of {count} replicates (s_d {(one.seed_variance * count) ** 0.5:.2f}, V_b '
+        f'{one.photos.variance:.3f}), {plan.num_runs} replicates show a difference of '
+        f'{plan.detectable:.2f} points with 80% power ({plan.on_these_photos:.2f} on these photos)'
     )
+    return text + ('.' if plan.enough else f'; no number up to {plan.num_runs} reaches {TARGET}.')

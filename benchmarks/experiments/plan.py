@@ -16,8 +16,10 @@ from mmdet_multigrain.utils.files import load_json
 
 RUNS = Path(__file__).with_name('runs.yaml')
 RESULTS = Path('docs/benchmarks/experiments')
-# By variant and replicate.
+# By variant and replicate; of all folds together.
 Results = Mapping[tuple[str, int], Mapping[str, Any]]
+Pair = tuple[str, str]  # a variant, and what it is compared with
+PILOT = 6  # replicates that decide on the number of them
 LABELS = ('classes', 'superclasses', 'object')
 GROUPS = ('given', 'random', 'one')
 
@@ -52,22 +54,25 @@ class Variant:
 
 @dataclass(frozen=True)
 class Run:
-    """One training with its test: a variant on a replicate.
+    """One training with its test: a variant on a replicate, or on one fold of it.
 
     Attributes:
         experiment: Name of the experiment.
         variant: Name of the variant.
         replicate: Number from 1; seed of the data's draw and of the training.
+        fold: Number from 1; 0 without folds.
     """
 
     experiment: str
     variant: str
     replicate: int
+    fold: int = 0
 
     @property
     def name(self) -> str:
         """Of its result file."""
-        return f'{self.variant}-{self.replicate:02d}'
+        fold = f'-fold{self.fold}' if self.fold else ''
+        return f'{self.variant}-{self.replicate:02d}{fold}'
 
     @property
     def lock(self) -> str:
@@ -88,12 +93,18 @@ class Experiment:
         replicates: Number of replicates.
         minutes: Expected length of a run, one thread.
         data: `images` (folder of the images within the data set) and `draw` (script in the data
-            set, called with a folder and a seed); without a script, train.json and val.json as
-            they are.
+            set, called with a folder and a seed) or `folds` (a number; all photos in turn, one run
+            for each fold, the same folds in all replicates); without both, train.json and val.json
+            as they are.
         packing: Detections kept of each class: `per_box` times its boxes in the evaluation set and
             `at_least` so many; the rest goes to `packing.pack`.
         options: --cfg-options of all variants: the recipe.
         variants: In order of their runs; the two of the primary question come first.
+        pilot: Replicates that decide on the number of them; 0 if it was fixed beforehand.
+        gate: `variant`, `measure` and `least`: score that its first run has to reach before any
+            other run begins.
+        after: Variants of other experiments whose runs come before these.
+        caveat: What has to be said wherever results are shown.
     """
 
     name: str
@@ -103,14 +114,45 @@ class Experiment:
     class_sets: Mapping[str, Sequence[str]]
     replicates: int
     minutes: float
-    data: Mapping[str, str]
+    data: Mapping[str, Any]
     packing: Mapping[str, Any]
     options: Mapping[str, Any]
     variants: tuple[Variant, ...]
+    pilot: int = PILOT
+    gate: Mapping[str, Any] = field(default_factory=dict)
+    after: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    caveat: str = ''
 
     def __post_init__(self) -> None:
-        for key in ('variant', 'reference'):
-            self.variant(self.primary[key])
+        for name in (*self.pair, *filter(None, [self.gate.get('variant')])):
+            self.variant(name)
+        if self.replicates < self.pilot:
+            raise ConfigError(
+                f'{self.name} has {self.replicates} replicates, fewer than its pilot of '
+                f'{self.pilot}; a number that was fixed beforehand has `pilot: 0`'
+            )
+
+    @property
+    def pair(self) -> Pair:
+        """Variant and reference of the primary question."""
+        return self.primary['variant'], self.primary['reference']
+
+    @property
+    def folds(self) -> tuple[int, ...]:
+        """Numbers of the folds; (0,) without any."""
+        return tuple(range(1, self.data['folds'] + 1)) if 'folds' in self.data else (0,)
+
+    def comparisons(self) -> list[Pair]:
+        """What is compared, the primary pair first.
+
+        Other groups of the same classes are controls of the primary variant, so it is compared
+        with them, too. Variants with other labels cannot be compared.
+        """
+        variant, reference = self.pair
+        others = [one for one in self.variants if one.labels == 'classes' and one.name != reference]
+        pairs = [(variant, one.name) for one in others if one.groups != 'given']
+        pairs += [(one.name, reference) for one in others if one.name != variant]
+        return [self.pair, *pairs]
 
     def variant(self, name: str) -> Variant:
         """The variant of that name."""
@@ -127,12 +169,18 @@ class Experiment:
 
     def runs(self) -> list[Run]:
         """All runs in order: the primary pair by replicate, then variant by variant."""
-        pair = [self.primary['variant'], self.primary['reference']]
-        rest = [variant.name for variant in self.variants if variant.name not in pair]
+        rest = [variant.name for variant in self.variants if variant.name not in self.pair]
         replicates = range(1, self.replicates + 1)
-        order = [(name, number) for number in replicates for name in pair]
-        order += [(name, number) for name in rest for number in replicates]
-        return [Run(self.name, name, number) for name, number in order]
+        order = [
+            (name, number, fold)
+            for number in replicates
+            for fold in self.folds
+            for name in self.pair
+        ]
+        order += [
+            (name, number, fold) for name in rest for number in replicates for fold in self.folds
+        ]
+        return [Run(self.name, *one) for one in order]
 
 
 def load_experiment(name: str, path: Path = RUNS) -> Experiment:
@@ -157,14 +205,51 @@ def result_path(run: Run, results: Path) -> Path:
     return results / run.experiment / f'{run.name}.json'
 
 
-def read_results(experiment: Experiment, results: Path) -> dict[tuple[str, int], dict[str, Any]]:
-    """The results of the planned runs that are done, by variant and replicate, in order."""
+def read_results(experiment: Experiment, results: Path) -> dict[Run, dict[str, Any]]:
+    """The results of the planned runs that are done, in order."""
     paths = {run: result_path(run, results) for run in experiment.runs()}
-    return {
-        (run.variant, run.replicate): load_json(path)
-        for run, path in paths.items()
-        if path.exists()
-    }
+    return {run: load_json(path) for run, path in paths.items() if path.exists()}
+
+
+def due(experiment: Experiment, results: Path) -> list[Run]:
+    """The runs that may be done: all, or that of the gate alone until it reaches its score."""
+    runs = experiment.runs()
+    score = _gate_score(experiment, results)
+    is_open = not experiment.gate or (score is not None and score >= experiment.gate['least'])
+    return runs if is_open else [_gate_run(experiment)]
+
+
+def stopped_by_gate(experiment: Experiment, results: Path) -> str | None:
+    """Why the experiment has ended with the run of its gate, in words; None if it has not."""
+    gate, score = experiment.gate, _gate_score(experiment, results)
+    if score is None or score >= gate['least']:
+        return None
+    return (
+        f'{experiment.name} stops after {_gate_run(experiment).name}: its {gate["measure"]} is '
+        f'{score:.1f}, below {gate["least"]}'
+    )
+
+
+def _gate_run(experiment: Experiment) -> Run:
+    return next(run for run in experiment.runs() if run.variant == experiment.gate['variant'])
+
+
+def _gate_score(experiment: Experiment, results: Path) -> float | None:
+    """Score of the gate's run; None if there is no gate, or no result yet."""
+    if not experiment.gate:
+        return None
+    path = result_path(_gate_run(experiment), results)
+    return load_json(path)['scores'][experiment.gate['measure']] if path.exists() else None
+
+
+def runs_before(experiment: Experiment, runs_file: Path, results: Path) -> list[str]:
+    """Runs of other experiments that come before these and have no result (`after`)."""
+    left = []
+    for name, variants in experiment.after.items():
+        other = load_experiment(name, runs_file)
+        done = read_results(other, results)
+        left += [run.lock for run in other.runs() if run.variant in variants and run not in done]
+    return left
 
 
 def paired(results: Results, variant: str, reference: str) -> list[int]:
@@ -173,7 +258,9 @@ def paired(results: Results, variant: str, reference: str) -> list[int]:
     return sorted(have[0] & have[1])
 
 
-def ledger(experiment: Experiment, done: Results, *, jobs: int, begun: float = 0.0) -> str:
+def ledger(
+    experiment: Experiment, done: Mapping[Run, Mapping[str, Any]], *, jobs: int, begun: float = 0.0
+) -> str:
     """Runs, minutes and process-hours, spent and left, as text.
 
     Args:
@@ -185,7 +272,7 @@ def ledger(experiment: Experiment, done: Results, *, jobs: int, begun: float = 0
     measured = [result['minutes'] for result in done.values()] or [experiment.minutes]
     rows, spent, left = [], begun, -begun
     for name, total in Counter(run.variant for run in experiment.runs()).items():
-        own = [result['minutes'] for (variant, _), result in done.items() if variant == name]
+        own = [result['minutes'] for run, result in done.items() if run.variant == name]
         minutes = fmean(own or measured)
         hours = sum(own) / 60, max(total - len(own), 0) * minutes / 60
         spent, left = spent + hours[0], left + hours[1]
@@ -197,6 +284,7 @@ def ledger(experiment: Experiment, done: Results, *, jobs: int, begun: float = 0
     return '\n'.join(
         [
             f'{experiment.name}: {" ".join(experiment.question.split())}',
+            *filter(None, [' '.join(experiment.caveat.split())]),
             f'{"variant":<24}{"done":>11}{"each":>11}{"spent":>10}{"left":>10}',
             *rows,
             f'{len(experiment.runs())} runs; process-hours: {spent:.1f} spent, {left:.1f} left '

@@ -36,9 +36,22 @@ from benchmarks.common.activity import (
 from benchmarks.common.arguments import make_parser, positive
 from mmdet_multigrain.launch import run_tool
 from mmdet_multigrain.utils.errors import ConfigError
+from mmdet_multigrain.utils.messages import show_list
 
 from .comparable import check_addition
-from .plan import RESULTS, RUNS, Experiment, Run, ledger, load_experiment, read_results, result_path
+from .plan import (
+    RESULTS,
+    RUNS,
+    Experiment,
+    Run,
+    due,
+    ledger,
+    load_experiment,
+    read_results,
+    result_path,
+    runs_before,
+    stopped_by_gate,
+)
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STATE = Path('work_dirs/experiments')
@@ -72,7 +85,7 @@ class Queue:
         """Runs without a result, in order."""
         return [
             run
-            for run in self.experiment.runs()
+            for run in due(self.experiment, self.results)
             if not result_path(run, self.results).exists() and self.failures[run] < TRIES
         ]
 
@@ -210,6 +223,11 @@ def run_queue(args: argparse.Namespace) -> None:
     """`queue run`."""
     experiment = load_experiment(args.experiment, args.runs)
     state = args.state / experiment.name
+    if before := runs_before(experiment, args.runs, args.results):
+        raise ConfigError(
+            f'{experiment.name} comes after {len(before)} other runs ({show_list(before)}); run them '
+            'first'
+        )
     with locked(f'queue.{experiment.name}'):
         done = read_results(experiment, args.results)
         commit = pin(state, done, args.commit)
@@ -229,6 +247,7 @@ def run_queue(args: argparse.Namespace) -> None:
                 out=result_path(run, args.results),
             )
             options = [f'--{key}={Path(path).resolve()}' for key, path in places.items()]
+            options += [f'--fold={run.fold}'] * (run.fold > 0)
             return subprocess.Popen(
                 [*module, *what, *options, f'--device={args.device}'],
                 cwd=tree,
@@ -241,6 +260,8 @@ def run_queue(args: argparse.Namespace) -> None:
         signal.signal(signal.SIGINT, queue.stop)
         queue.run()
         show_ledger(experiment, args)
+        if stopped := stopped_by_gate(experiment, args.results):
+            say(stopped)
     failed = [run.name for run, tries in queue.failures.items() if tries >= TRIES]
     if failed:
         raise ConfigError(

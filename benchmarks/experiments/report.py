@@ -2,28 +2,44 @@
 
 Prints Markdown: the primary question replicate by replicate, and the means of all variants.
 Results that may not be compared are refused (`comparable`), and so is a look at the differences
-before all planned replicates are there. With --data come intervals and the replicates to plan.
+before all replicates are there. After the pilot it says how many these are, and nothing else. With
+--data come intervals. With --write the section of a Markdown file between `<!-- begin NAME -->` and
+`<!-- end NAME -->` is replaced; before all replicates are there it tells how far the runs are.
 """
 
 from __future__ import annotations
 
+import re
 import statistics
+import textwrap
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from benchmarks.common.arguments import make_parser
 from mmdet_multigrain.launch import run_tool
-from mmdet_multigrain.utils.files import load_json
+from mmdet_multigrain.utils.files import load_json, write_whole
 
 from .comparable import ComparisonError, check_comparable, write_equality
-from .intervals import PILOT, differences, interval_table, load_truth, plan_text
-from .plan import RESULTS, RUNS, Experiment, Results, load_experiment, paired, read_results
+from .folds import by_replicate, parts_of
+from .intervals import differences, interval_table, load_truth, plan_replicates, plan_text
+from .plan import (
+    RESULTS,
+    RUNS,
+    Experiment,
+    Results,
+    Run,
+    load_experiment,
+    paired,
+    read_results,
+    stopped_by_gate,
+)
 
 
 def replicate_table(experiment: Experiment, results: Results) -> str:
     """The primary measure of each replicate, and the difference."""
-    variant, reference = (experiment.primary[key] for key in ('variant', 'reference'))
+    variant, reference = experiment.pair
     measure = experiment.primary['measure']
     rows, differences = [], []
     for number in paired(results, variant, reference):
@@ -67,7 +83,7 @@ def _mean(values: list[float | None]) -> str:
 def render(
     experiment: Experiment, results: Results, folder: Path, *, source: Path | None = None
 ) -> str:
-    """The tables, in Markdown.
+    """The tables, in Markdown; after the pilot, how many replicates there are.
 
     Args:
         experiment: The experiment.
@@ -78,35 +94,140 @@ def render(
     Raises:
         ComparisonError: The results may not be compared, or not yet.
     """
-    check_comparable(results.values(), folder)
-    variant, reference = (experiment.primary[key] for key in ('variant', 'reference'))
-    replicates = paired(results, variant, reference)
-    if len(replicates) < experiment.replicates:
-        raise ComparisonError(
-            f'{experiment.name}: {len(replicates)} of {experiment.replicates} replicates of {variant} '
-            f'and {reference} are done; there is no look before all are'
-        )
+    check_comparable([part for one in results.values() for part in parts_of(one)], folder)
+    _check_complete(experiment, results)
     intervals = []
     if source is not None:
-        truth, taxonomy = load_truth(experiment, results, source)
-        found = differences(experiment, results, truth, taxonomy)
-        # Later replicates have no say in how many there are.
-        first_ones = {key: result for key, result in results.items() if key[1] <= PILOT}
-        pilot = differences(experiment, first_ones, truth, taxonomy)[variant]
-        plan = plan_text(pilot, [number for number in replicates if number <= PILOT])
-        intervals = [interval_table(found, variant), plan]
+        evaluation = load_truth(experiment, results, source)
+        if experiment.pilot:
+            number, text = _by_the_rule(experiment, results, *evaluation)
+            if number != experiment.replicates:
+                return _not_yet(experiment, text, number)
+            intervals.append(text)
+        found = differences(experiment, results, *evaluation)
+        intervals.append(interval_table(found, experiment.pair))
+    elif experiment.pilot:
+        raise ComparisonError(
+            f'{experiment.name}: the pilot decides how many replicates there are, and its variances '
+            "need the annotations; name the data set's folder: --data"
+        )
     first = next(iter(results.values()))
+    dropped = max(
+        part['detections']['dropped'] for one in results.values() for part in parts_of(one)
+    )
     return '\n\n'.join(
         [
-            f'**{" ".join(experiment.question.split())}**',
             replicate_table(experiment, results),
             variant_table(experiment, results),
             *intervals,
             f'Commit {first["commit"][:12]}, {first["device"]}: {first["hardware"]}, one thread. '
-            f'Scores are those of the packed detections (at most '
-            f'{max(result["detections"]["dropped"] for result in results.values())} dropped in a run).',
+            f'Scores are those of the packed detections (at most {dropped} dropped in a run).',
         ]
     )
+
+
+def _by_the_rule(experiment: Experiment, results: Results, *evaluation: Any) -> tuple[int, str]:
+    """The number of replicates that the pilot gives, and why; later ones have no say in it."""
+    pilot = {
+        key: result
+        for key, result in results.items()
+        if key[0] in experiment.pair and key[1] <= experiment.pilot
+    }
+    one = differences(experiment, pilot, *evaluation)[experiment.pair]
+    plan = plan_replicates(one, experiment.pilot)
+    return plan.num_runs, plan_text(one, experiment.pilot, plan)
+
+
+def _check_complete(experiment: Experiment, results: Results) -> None:
+    """Refuse a look before all replicates of the primary pair are there."""
+    done = len(paired(results, *experiment.pair))
+    if done < experiment.replicates:
+        raise ComparisonError(
+            f'{experiment.name}: {done} of {experiment.replicates} replicates of '
+            f'{" and ".join(experiment.pair)} are done; there is no look before all are'
+        )
+
+
+def _not_yet(experiment: Experiment, text: str, number: int) -> str:
+    """What comes after the pilot, in words.
+
+    Raises:
+        ComparisonError: Another number of replicates than the pilot's was run.
+    """
+    if experiment.replicates > experiment.pilot:
+        raise ComparisonError(
+            f'{experiment.name} has `replicates: {experiment.replicates}`, but the rule gives '
+            f'{number}; there is no look. {text}'
+        )
+    return (
+        f'{text} Write `replicates: {number}` for {experiment.name} into the file of runs and commit '
+        f'it before replicate {experiment.pilot + 1}; no difference is shown before all are done.'
+    )
+
+
+def state_table(experiment: Experiment, done: Mapping[Run, Mapping[str, Any]]) -> str:
+    """How many runs of each variant are done, and their hours; no scores."""
+    planned = Counter(run.variant for run in experiment.runs())
+    rows = []
+    for name, total in planned.items():
+        minutes = [result['minutes'] for run, result in done.items() if run.variant == name]
+        rows.append(f'| {name} | {len(minutes)} of {total} | {sum(minutes) / 60:.1f} |')
+    return '\n'.join(['| variant | runs done | process-hours |', '|---|---|---|', *rows])
+
+
+def preface(experiment: Experiment) -> str:
+    """The question, and what else has to be said wherever results are shown."""
+    texts = [f'**{experiment.question}**', experiment.caveat]
+    return '\n\n'.join(_wrapped(text) for text in texts if text)
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(' '.join(text.split()), 104, break_on_hyphens=False)
+
+
+def section(
+    experiment: Experiment,
+    done: Mapping[Run, Mapping[str, Any]],
+    results: Path,
+    *,
+    source: Path | None = None,
+) -> str:
+    """Question, rule, state of the runs and, once all replicates are there, the tables.
+
+    Args:
+        experiment: The experiment.
+        done: Its results.
+        results: Folder of all results.
+        source: The data set's folder, for intervals.
+    """
+    joined = by_replicate(experiment, done)
+    number = len(paired(joined, *experiment.pair))
+    if stopped := stopped_by_gate(experiment, results):
+        told = f'{stopped}.'
+    elif number < experiment.replicates:
+        told = (
+            f'{number} of {experiment.replicates} replicates of {" and ".join(experiment.pair)} are '
+            'done; no difference is shown before all are.'
+        )
+    else:
+        told = render(experiment, joined, results / experiment.name, source=source)
+    return '\n\n'.join(
+        [preface(experiment), _wrapped(experiment.rule), state_table(experiment, done), told]
+    )
+
+
+def write_section(path: Path, name: str, content: str) -> None:
+    """Replace what is between the two markers of a section.
+
+    Raises:
+        ComparisonError: The file does not have them.
+    """
+    begin, end = (f'<!-- {word} {name} -->' for word in ('begin', 'end'))
+    pattern = re.compile(f'(?<={re.escape(begin)}\n).*?(?={re.escape(end)}$)', re.S | re.M)
+    text, found = pattern.subn(lambda _: f'{content}\n', path.read_text('utf-8'))
+    if found != 1:
+        raise ComparisonError(f'{path}: needs one section between {begin} and {end}')
+    write_whole(path, text.encode())
 
 
 def main() -> None:
@@ -115,6 +236,7 @@ def main() -> None:
     parser.add_argument('--runs', type=Path, default=RUNS, help='file of runs')
     parser.add_argument('--results', type=Path, default=RESULTS, help='folder of results')
     parser.add_argument('--data', type=Path, help="the data set's folder, for intervals")
+    parser.add_argument('--write', type=Path, metavar='FILE', help='Markdown file with a section')
     parser.add_argument(
         '--equal',
         type=Path,
@@ -123,18 +245,23 @@ def main() -> None:
     )
     args = parser.parse_args()
     experiment = load_experiment(args.experiment, args.runs)
-    results = read_results(experiment, args.results)
+    done = read_results(experiment, args.results)
     folder = args.results / experiment.name
     if args.equal:
         other = load_json(args.equal)
-        key = other['variant'], other['replicate']
-        if key not in results:
-            raise ComparisonError(f'{folder}: no result of {key[0]}, replicate {key[1]}')
-        print(write_equality(results[key], other, folder))
-        return
-    if not results:
+        place = other['variant'], other['replicate'], other.get('fold', 0)
+        run = Run(experiment.name, *place)
+        if run not in done:
+            raise ComparisonError(f'{folder}: no result of {run.name}')
+        print(write_equality(done[run], other, folder))
+    elif args.write:
+        content = section(experiment, done, args.results, source=args.data)
+        write_section(args.write, experiment.name, content)
+    elif not done:
         raise ComparisonError(f'{folder}: no results')
-    print(render(experiment, results, folder, source=args.data))
+    else:
+        print(f'{preface(experiment)}\n')
+        print(render(experiment, by_replicate(experiment, done), folder, source=args.data))
 
 
 if __name__ == '__main__':

@@ -12,6 +12,7 @@ import numpy as np
 from benchmarks.common.records import describe_run
 from mmdet_multigrain.coco.annotations import AnnotationFile
 from mmdet_multigrain.evaluation import Detections, GroundTruth, evaluate_levels, summarize
+from mmdet_multigrain.evaluation.functional.summary import LevelScore
 from mmdet_multigrain.launch import quiet_imports
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.files import load_json
@@ -63,7 +64,7 @@ def score(
 
     Returns:
         `scores`: means, among them `<set> AP` and `<set> AP50` of each set whose classes are all
-        there; `classes`: AP, AP50 and the boxes of each class.
+        there; `classes` and `superclasses`: AP, AP50 and the boxes of each.
     """
     levels = [taxonomy.group_index(level) for level in range(taxonomy.num_levels)]
     known = {
@@ -73,7 +74,6 @@ def score(
     }
     results = evaluate_levels(truth, unpack(packed), levels)
     summary = summarize(results, taxonomy, train_counts, class_sets=known)
-    classes = {row.name: row for row in summary.fine.classes}
     scores = dict(summary.fine.coco)
     for level in summary.levels[:-1]:
         scores.update({f'superclass {key}': level.coco[key] for key in ('AP', 'AP50')})
@@ -81,16 +81,21 @@ def score(
         scores |= {f'{chosen.name} AP': chosen.ap, f'{chosen.name} AP50': chosen.ap50}
     return dict(
         scores={key: _percent(value) for key, value in scores.items()},
-        classes={
-            name: dict(
-                AP=_percent(row.ap),
-                AP50=_percent(row.ap50),
-                train_boxes=row.train_boxes,
-                val_boxes=row.val_boxes,
-            )
-            for name, row in classes.items()
-        },
+        classes=_rows(summary.fine),
+        superclasses=_rows(summary.levels[-2]) if len(levels) > 1 else {},
     )
+
+
+def _rows(level: LevelScore) -> dict[str, dict[str, Any]]:
+    return {
+        row.name: dict(
+            AP=_percent(row.ap),
+            AP50=_percent(row.ap50),
+            train_boxes=row.train_boxes,
+            val_boxes=row.val_boxes,
+        )
+        for row in level.classes
+    }
 
 
 def _percent(value: float) -> float | None:
@@ -131,6 +136,8 @@ def make_result(
         experiment=run.experiment,
         variant=run.variant,
         replicate=run.replicate,
+        **(dict(fold=run.fold) if run.fold else {}),
+        **(dict(caveat=experiment.caveat) if experiment.caveat else {}),
         **facts,
         versions=machine['versions'],
         hardware=f'{machine["processor"]}, {machine["cores"]} cores, {machine["system"]}',

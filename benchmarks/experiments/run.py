@@ -167,6 +167,7 @@ def main() -> None:
     parser.add_argument('experiment')
     parser.add_argument('variant')
     parser.add_argument('replicate', type=positive)
+    parser.add_argument('--fold', type=positive, default=0, help='number of the fold')
     parser.add_argument('--runs', type=Path, default=RUNS, help='file of runs')
     parser.add_argument('--data', type=Path, required=True, help="the data set's folder")
     parser.add_argument('--folder', type=Path, required=True, help='for all that the run writes')
@@ -175,7 +176,7 @@ def main() -> None:
     parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
     args = parser.parse_args()
     experiment = load_experiment(args.experiment, args.runs)
-    run = Run(args.experiment, args.variant, args.replicate)
+    run = Run(args.experiment, args.variant, args.replicate, args.fold)
     with locked(run.lock) as lock:
         args.folder.mkdir(parents=True, exist_ok=True)
         worker = Worker(args.folder.resolve(), lock, args.device)

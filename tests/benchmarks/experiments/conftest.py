@@ -18,6 +18,7 @@ CONTENT = dict(
     primary=dict(variant='wgroup', reference='wogroup', measure='tail AP50'),
     class_sets=dict(tail=['vest', 'shorts']),
     replicates=2,
+    pilot=0,
     minutes=30,
     data=dict(draw='draw.py', images='photos'),
     packing=dict(per_box=1, at_least=0, box_step=0.5, score_step=0.001),

@@ -11,12 +11,18 @@ import pytest
 from benchmarks.experiments import report
 from benchmarks.experiments.comparable import ComparisonError
 from benchmarks.experiments.data import prepare
-from benchmarks.experiments.intervals import differences, interval_table, load_truth, plan_text
+from benchmarks.experiments.intervals import (
+    differences,
+    interval_table,
+    load_truth,
+    plan_replicates,
+    plan_text,
+)
 from benchmarks.experiments.packing import pack
 from benchmarks.experiments.plan import Run
 from benchmarks.experiments.report import render
 from mmdet_multigrain.evaluation import Detections
-from mmdet_multigrain.evaluation.functional.intervals import Difference, Term
+from mmdet_multigrain.evaluation.functional.intervals import Difference, Plan, Term
 
 MISSED = {  # boxes of vests (the first class of the set) that a run misses
     **{('wogroup', number): number for number in (1, 2, 3)},
@@ -60,14 +66,17 @@ def ap50(missed: int) -> float:
 
 
 def test_paired_by_replicate_on_the_classes_of_the_measure(experiment, results, source):
-    truth, taxonomy = load_truth(experiment, results, source)
-    found = differences(experiment, results, truth, taxonomy, resamples=50)
-    assert list(found) == ['wgroup', 'random']
+    evaluation = load_truth(experiment, results, source)
+    found = differences(experiment, results, *evaluation, resamples=50)
+    pair, groups, random = found  # wgroup and random share two replicates
+    assert pair == ('wgroup', 'wogroup') and groups == ('wgroup', 'random')
+    assert random == ('random', 'wogroup')
     expected = np.mean([ap50(n - 1) - ap50(n) for n in (1, 2, 3)])
-    assert found['wgroup'].value == pytest.approx(expected)
-    assert found['random'].value == pytest.approx(np.mean([100 - ap50(n) for n in (1, 2)]))
-    assert found['wgroup'].over_seeds and not found['random'].over_seeds
-    assert found['wgroup'].num_images == 4
+    assert found[pair].value == pytest.approx(expected)
+    assert found[random].value == pytest.approx(np.mean([100 - ap50(n) for n in (1, 2)]))
+    assert found[pair].over_seeds and not found[random].over_seeds
+    assert found[pair].num_images == 4
+    assert found[groups].value == pytest.approx(np.mean([ap50(n - 1) - 100 for n in (1, 2)]))
 
 
 def test_other_evaluation_sets_are_refused(experiment, results, source):
@@ -82,39 +91,90 @@ def test_table_adjusts_all_but_the_primary():
     def of(value):
         return Difference(value, (Term(1.0, 9),), Term(0.0, 99), 100)
 
-    rows = interval_table(dict(a=of(3.0), b=of(3.0), c=of(2.0)), 'a').splitlines()[2:]
+    found = {('a', 'z'): of(3.0), ('a', 'b'): of(3.0), ('c', 'z'): of(2.0)}
+    text = interval_table(found, ('a', 'z'))
+    rows = text.splitlines()[2:5]
     p = [float(row.split('|')[4]) for row in rows]
     assert p[1] == pytest.approx(2 * p[0], abs=0.001) and p[2] > p[1]
-    assert rows[0].startswith('| a | +3.00 | +0.74 to +5.26 |')
-    assert rows[0].split('|')[5:7] == [' 3.15 '] * 2  # detectable, also without V_b
+    assert rows[0].startswith('| a - z | +3.00 | +0.74 to +5.26 |')
+    # Detectable, also without V_b, which is 0 here.
+    assert rows[0].split('|')[5:8] == [' 3.15 ', ' +0.74 to +5.26 ', ' 3.15 ']
+    assert 'the others (2) are adjusted together' in text
+
+
+def test_on_these_photos_the_interval_is_shorter():
+    one = Difference(3.0, (Term(1.0, 9),), Term(3.0, 99), 100)
+    row = interval_table({('a', 'z'): one}, ('a', 'z')).splitlines()[2]
+    interval, _, detectable, here, detectable_here = row.split('|')[3:8]
+    assert here == ' +0.74 to +5.26 ' and interval != here
+    assert float(detectable_here) == 3.15 < float(detectable)
 
 
 def test_over_photos_only_there_is_no_p_and_no_part_in_holms_rule():
-    of = {name: Difference(3.0, (Term(1.0, 9),), Term(0.0, 99), 100) for name in 'ab'}
-    of['c'] = Difference(9.0, (), Term(1.0, 99), 100)
-    rows = interval_table(of, 'a').splitlines()[2:]
-    assert rows[2].startswith('| c | +9.00 | +7.02 to +10.98 (over photos only) | - | ')
+    one = Difference(3.0, (Term(1.0, 9),), Term(0.0, 99), 100)
+    of = {('a', 'z'): one, ('b', 'z'): one, ('c', 'z'): Difference(9.0, (), Term(1.0, 99), 100)}
+    rows = interval_table(of, ('a', 'z')).splitlines()[2:]
+    assert rows[2].startswith('| c - z | +9.00 | +7.02 to +10.98 (over photos only) | - | ')
+    assert rows[2].endswith(' | - | - |')
     assert rows[0].split('|')[4] == rows[1].split('|')[4]
 
 
 def test_plan_by_the_rule():
     one = Difference(1.0, (Term(8.0 / 6, 5),), Term(0.1, 999), 1000)
-    text = plan_text(one, range(6))
-    assert text.startswith('s_d 2.83, V_b 0.100: ')
-    n = int(text.split(': ')[1].split()[0])
-    assert 6 < n < 20 and '2.5' not in text.rpartition(')')[2]
-    assert math.sqrt(8 / n + 0.1) * 2.8 < 2.5
+    plan = plan_replicates(one, 6)
+    assert 6 < plan.num_runs < 20 and plan.enough
+    assert math.sqrt(8 / plan.num_runs + 0.1) * 2.8 < 2.5
+    text = plan_text(one, 6, plan)
+    assert f'6 replicates (s_d 2.83, V_b 0.100), {plan.num_runs} replicates show' in text
+    assert '1.00' not in text  # the difference itself
     wide = Difference(1.0, (Term(80.0 / 6, 5),), Term(0.1, 999), 1000)
-    assert plan_text(wide, range(6)).endswith('more than 2.5.')
+    assert plan_text(wide, 6, plan_replicates(wide, 6)).endswith('no number up to 20 reaches 2.5.')
+    with pytest.raises(ComparisonError, match='2 replicates are too few to plan'):
+        plan_replicates(Difference(1.0, (), Term(0.1, 9), 10), 2)
 
 
 def test_report_with_data(experiment, results, source, tmp_path):
     text = render(experiment, results, tmp_path, source=source)
-    assert '| random |' in text and '(over photos only)' in text and 'replicates show' in text
+    assert '| random - wogroup |' in text and '(over photos only)' in text
+    assert 'the pilot' not in text
 
 
-def test_the_plan_uses_the_pilot_only(experiment, results, source, tmp_path, monkeypatch):
-    plan = render(experiment, results, tmp_path, source=source).split('s_d')[1].splitlines()[0]
-    monkeypatch.setattr(report, 'PILOT', 2)
+def of_plan(monkeypatch, number):
+    """Let the pilot of the small experiment give this number."""
+    plan = Plan(number, 2.0, 1.5, True)
+    monkeypatch.setattr(report, 'plan_replicates', lambda one, count: plan)
+
+
+def test_the_pilot_tells_the_number_and_nothing_else(
+    experiment_of, results, source, tmp_path, monkeypatch
+):
+    experiment = experiment_of(replicates=3, pilot=3)
+    of_plan(monkeypatch, 5)
     text = render(experiment, results, tmp_path, source=source)
-    assert 'Too few replicates to plan.' in text and plan not in text
+    assert text.startswith('By the pilot of 3 replicates (s_d ') and text.endswith(
+        'Write `replicates: 5` for small into the file of runs and commit it before replicate 4; '
+        'no difference is shown before all are done.'
+    )
+    assert '|' not in text
+    with pytest.raises(ComparisonError, match='name the data set.s folder: --data'):
+        render(experiment, results, tmp_path)
+    of_plan(monkeypatch, 3)
+    text = render(experiment, results, tmp_path, source=source)
+    assert '| wgroup - wogroup |' in text and '3 replicates show a difference of 2.00' in text
+
+
+@pytest.mark.parametrize('number', [4, 2])
+def test_no_look_at_another_number_than_the_rule_gives(
+    experiment_of, results, source, tmp_path, monkeypatch, number
+):
+    of_plan(monkeypatch, number)
+    experiment = experiment_of(replicates=3, pilot=2)
+    message = f'small has `replicates: 3`, but the rule gives {number}; there is no look'
+    with pytest.raises(ComparisonError, match=message):
+        render(experiment, results, tmp_path, source=source)
+
+
+def test_the_plan_uses_the_pilot_only(experiment_of, results, source, tmp_path):
+    experiment = experiment_of(replicates=3, pilot=2)
+    with pytest.raises(ComparisonError, match='2 replicates are too few to plan'):
+        render(experiment, results, tmp_path, source=source)

@@ -7,7 +7,16 @@ import json
 import pytest
 import yaml
 
-from benchmarks.experiments.plan import RUNS, ledger, load_experiment, read_results
+from benchmarks.experiments.plan import (
+    RUNS,
+    Run,
+    due,
+    ledger,
+    load_experiment,
+    read_results,
+    runs_before,
+    stopped_by_gate,
+)
 from mmdet_multigrain.utils.errors import ConfigError
 
 
@@ -24,11 +33,62 @@ def test_primary_pair_comes_first_by_replicate_then_the_others(experiment_of):
         (dict(variants=[dict(name='wgroup', config='a.py', label='x')]), 'label'),
         (dict(variants=[dict(name='wgroup', config='a.py')]), "no variant 'wogroup'"),
         (dict(replicas=3), 'replicas'),
+        (dict(pilot=6), 'small has 2 replicates, fewer than its pilot of 6'),
+        (dict(gate=dict(variant='none')), "no variant 'none'"),
     ],
 )
 def test_errors_of_the_file_are_named(experiment_of, changes, message):
     with pytest.raises(ConfigError, match=message):
         experiment_of(**changes)
+
+
+def test_folds_of_a_replicate_come_one_after_the_other(experiment_of):
+    runs = experiment_of(data=dict(images='photos', folds=2)).runs()
+    assert [run.name for run in runs[:5]] == [
+        'wgroup-01-fold1',
+        'wogroup-01-fold1',
+        'wgroup-01-fold2',
+        'wogroup-01-fold2',
+        'wgroup-02-fold1',
+    ]
+    assert [run.name for run in runs[8:10]] == ['stock-01-fold1', 'stock-01-fold2']
+
+
+def test_comparisons_with_the_reference_and_with_other_groups(experiment_of):
+    assert experiment_of().comparisons() == [
+        ('wgroup', 'wogroup'),
+        ('wgroup', 'random'),
+        ('stock', 'wogroup'),
+        ('random', 'wogroup'),
+    ]
+
+
+def test_a_gate_lets_one_run_through_until_it_reaches_its_score(experiment_of, tmp_path):
+    gate = dict(variant='wogroup', measure='tail AP50', least=5)
+    experiment = experiment_of(gate=gate)
+    first = Run('small', 'wogroup', 1)
+    assert due(experiment, tmp_path) == [first] and not stopped_by_gate(experiment, tmp_path)
+    assert due(experiment_of(), tmp_path) == experiment.runs()
+    path = tmp_path / 'small' / 'wogroup-01.json'
+    path.parent.mkdir()
+    path.write_text(json.dumps(dict(scores={'tail AP50': 4.96})))
+    assert due(experiment, tmp_path) == [first]
+    assert stopped_by_gate(experiment, tmp_path) == (
+        'small stops after wogroup-01: its tail AP50 is 5.0, below 5'
+    )
+    path.write_text(json.dumps(dict(scores={'tail AP50': 5.0})))
+    assert due(experiment, tmp_path) == experiment.runs()
+    assert stopped_by_gate(experiment, tmp_path) is None
+
+
+def test_runs_of_another_experiment_come_before(experiment_of, tmp_path):
+    experiment = experiment_of(after=dict(small=['wgroup', 'random']))
+    left = runs_before(experiment, tmp_path / 'runs.yaml', tmp_path)
+    assert left == ['small.wgroup-01', 'small.wgroup-02', 'small.random-01', 'small.random-02']
+    (tmp_path / 'small').mkdir()
+    for name in ('wgroup-01', 'wgroup-02', 'random-01'):
+        (tmp_path / 'small' / f'{name}.json').write_text('{}')
+    assert runs_before(experiment, tmp_path / 'runs.yaml', tmp_path) == ['small.random-02']
 
 
 def test_unknown_experiment(experiment_of, tmp_path):
@@ -39,9 +99,11 @@ def test_unknown_experiment(experiment_of, tmp_path):
 
 def test_ledger_counts_and_measures(experiment_of, result_of):
     experiment = experiment_of()
+    lines = ledger(experiment_of(caveat='Read\nthis.'), {}, jobs=2).splitlines()
+    assert lines[1] == 'Read this.'
     lines = ledger(experiment, {}, jobs=2).splitlines()
     assert lines[-1] == '10 runs; process-hours: 0.0 spent, 5.0 left (2.5 h with 2 at a time)'
-    done = {('wgroup', 1): result_of('wgroup', 1, minutes=60.0)}
+    done = {Run('small', 'wgroup', 1): result_of('wgroup', 1, minutes=60.0)}
     lines = ledger(experiment, done, jobs=1, begun=0.5).splitlines()
     assert lines[2].split() == 'wgroup 1 of 2 60.0 min 1.0 h 1.0 h'.split()
     assert lines[-1] == '10 runs; process-hours: 1.5 spent, 8.5 left (8.5 h with 1 at a time)'
@@ -53,8 +115,8 @@ def test_results_of_planned_runs_in_their_order(experiment_of, result_of, tmp_pa
     for name in ('stock-01', 'wgroup-02', 'wgroup-03', 'dropped-01', '.wgroup-01.json.7.tmp'):
         (folder / f'{name}.json').write_text(json.dumps(dict(name=name)))
     found = read_results(experiment_of(), tmp_path)
-    assert list(found) == [('wgroup', 2), ('stock', 1)]
-    assert found['wgroup', 2] == dict(name='wgroup-02')
+    assert list(found) == [Run('small', 'wgroup', 2), Run('small', 'stock', 1)]
+    assert found[Run('small', 'wgroup', 2)] == dict(name='wgroup-02')
 
 
 @pytest.mark.parametrize('name', yaml.safe_load(RUNS.read_text()))

@@ -204,6 +204,24 @@ def test_checkout_is_made_once_and_repaired(commits, tmp_path):
     assert (path / 'file.txt').read_text() == '0'
 
 
+def test_a_closed_gate_leaves_nothing(make_queue, tmp_path):
+    gate = dict(variant='wogroup', measure='AP', least=5)
+    queue = make_queue(replicates=1, variants=PAIR, gate=gate)
+    assert [run.name for run in queue.left()] == ['wogroup-01']
+    path = result_path(Run('small', 'wogroup', 1), tmp_path / 'results')
+    path.write_text(json.dumps(dict(scores=dict(AP=4))))
+    assert queue.left() == []
+    path.write_text(json.dumps(dict(scores=dict(AP=5))))
+    assert [run.name for run in queue.left()] == ['wgroup-01']
+
+
+def test_an_experiment_waits_for_those_before_it(experiment_of, tmp_path):
+    experiment_of(after=dict(small=['stock']))
+    places = ['--runs', tmp_path / 'runs.yaml', '--results', tmp_path, '--data', tmp_path]
+    with pytest.raises(ConfigError, match='small comes after 2 other runs .*small.stock-01'):
+        queue_module.main(['run', 'small', *map(str, places)])
+
+
 def test_run_needs_data(capsys):
     with pytest.raises(SystemExit):
         queue_module.main(['run', 'rbc12'])

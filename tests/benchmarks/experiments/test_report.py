@@ -7,7 +7,8 @@ import json
 import pytest
 
 from benchmarks.experiments.comparable import ComparisonError, equal_digests
-from benchmarks.experiments.report import render
+from benchmarks.experiments.plan import Run
+from benchmarks.experiments.report import render, section, write_section
 from tests.benchmarks.conftest import call
 
 
@@ -58,4 +59,56 @@ def test_command_prints_tables_or_records_equality(experiment_of, results, tmp_p
     assert set(equal_digests(folder)[0]) == {'d' * 64, 'e' * 64}
     other.write_text(json.dumps(results['wgroup', 2] | dict(replicate=7)))
     done = call('experiments.report', *places, '--equal', other)
-    assert 'no result of wgroup, replicate 7' in done.error()
+    assert 'no result of wgroup-07' in done.error()
+
+
+def by_run(results):
+    return {Run('small', *key): result for key, result in results.items()}
+
+
+def test_section_tells_how_far_the_runs_are_and_no_score(experiment_of, results, tmp_path):
+    del results['wogroup', 2]
+    text = section(experiment_of(caveat='Read this.'), by_run(results), tmp_path)
+    assert text.startswith('**Does it run?**\n\nRead this.\n\nTwo replicates.\n\n| variant | ')
+    assert '| wgroup | 3 of 2 | 1.0 |\n| wogroup | 1 of 2 | 0.3 |\n| stock | 1 of 2 | ' in text
+    assert text.endswith(
+        '1 of 2 replicates of wgroup and wogroup are done; no difference is shown before all are.'
+    )
+    assert '52' not in text and '+' not in text
+
+
+def test_section_with_all_replicates_has_the_tables(experiment_of, results, tmp_path):
+    text = section(experiment_of(), by_run(results), tmp_path)
+    assert '| wogroup | 2 of 2 | 0.7 |' in text and '| mean | | | +4.00 (SD 2.83) |' in text
+
+
+def test_section_of_a_stopped_experiment(experiment_of, result_of, tmp_path):
+    (tmp_path / 'small').mkdir()
+    one = result_of('wogroup', 1, tail=3.0)
+    (tmp_path / 'small' / 'wogroup-01.json').write_text(json.dumps(one))
+    experiment = experiment_of(gate=dict(variant='wogroup', measure='tail AP50', least=5))
+    text = section(experiment, {Run('small', 'wogroup', 1): one}, tmp_path)
+    assert text.endswith('small stops after wogroup-01: its tail AP50 is 3.0, below 5.')
+
+
+def test_write_replaces_one_section(tmp_path):
+    page = tmp_path / 'page.md'
+    page.write_text('a\n<!-- begin small -->\nold\n<!-- end small -->\nb\n')
+    for content in ('new\n\n1', 'newer'):
+        write_section(page, 'small', content)
+        assert page.read_text() == (f'a\n<!-- begin small -->\n{content}\n<!-- end small -->\nb\n')
+    page.write_text('a\n<!-- begin small -->\n<!-- end small -->\n')
+    write_section(page, 'small', 'x')
+    assert page.read_text() == 'a\n<!-- begin small -->\nx\n<!-- end small -->\n'
+    with pytest.raises(ComparisonError, match='needs one section between <!-- begin large -->'):
+        write_section(page, 'large', 'x')
+
+
+def test_command_writes_the_section(experiment_of, results, tmp_path):
+    experiment_of()
+    page = tmp_path / 'page.md'
+    page.write_text('<!-- begin small -->\n<!-- end small -->\n')
+    places = ['--runs', tmp_path / 'runs.yaml', '--results', tmp_path / 'results']
+    done = call('experiments.report', 'small', *places, '--write', page)
+    assert done.status == 0 and done.out == '', done.err
+    assert '| wgroup | 0 of 2 | 0.0 |' in page.read_text()
