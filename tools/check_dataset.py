@@ -11,21 +11,24 @@ import contextlib
 import sys
 from pathlib import Path
 
-from mmdet_multigrain.checks import report
-from mmdet_multigrain.checks.dataset import Checked, check_files, load_files, load_photos
-from mmdet_multigrain.checks.fix import Fixed, repair
-from mmdet_multigrain.launch import (
-    add_force,
-    anchors_with,
-    check_outputs,
-    escape_unknown_letters,
-    run_tool,
-    same_path,
-    whole_number,
-)
-from mmdet_multigrain.taxonomy import Taxonomy
-from mmdet_multigrain.utils.errors import CheckError
-from mmdet_multigrain.utils.files import dump_json, load_json, open_whole, write_whole
+try:
+    from mmdet_multigrain.checks import report
+    from mmdet_multigrain.checks.dataset import Checked, check_files, load_files, load_photos
+    from mmdet_multigrain.checks.fix import Fixed, repair
+    from mmdet_multigrain.launch import (
+        add_force,
+        anchors_with,
+        check_outputs,
+        escape_unknown_letters,
+        run_tool,
+        same_path,
+        whole_number,
+    )
+    from mmdet_multigrain.taxonomy import Taxonomy
+    from mmdet_multigrain.utils.errors import CheckError
+    from mmdet_multigrain.utils.files import dump_json, load_json, open_whole, write_whole
+except ImportError as error:
+    raise SystemExit(f'error: {error}; fix: bash tools/setup.sh; . .venv/bin/activate') from None
 
 EXIT_STATUS = """\
 exit status:

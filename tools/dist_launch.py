@@ -18,8 +18,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmdet_multigrain import launch
-from mmdet_multigrain.utils.errors import ConfigError
+try:
+    from mmdet_multigrain import launch
+    from mmdet_multigrain.utils.errors import ConfigError
+except ImportError as error:
+    raise SystemExit(f'error: {error}; fix: bash tools/setup.sh; . .venv/bin/activate') from None
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure

@@ -8,7 +8,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mmdet_multigrain import launch
+try:
+    from mmdet_multigrain import launch
+except ImportError as error:
+    raise SystemExit(f'error: {error}; fix: bash tools/setup.sh; . .venv/bin/activate') from None
 
 TARGETS = ('mmdet', 'onnx')
 

@@ -17,13 +17,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mmdet_multigrain.converters import openimages_hierarchy as openimages
-from mmdet_multigrain.launch import add_force, check_outputs, run_tool
-from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError, yaml_file
-from mmdet_multigrain.taxonomy.files import read_bytes
-from mmdet_multigrain.utils.errors import error_source
-from mmdet_multigrain.utils.files import write_whole
-from mmdet_multigrain.utils.messages import printable, show
+try:
+    from mmdet_multigrain.converters import openimages_hierarchy as openimages
+    from mmdet_multigrain.launch import add_force, check_outputs, run_tool
+    from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError, yaml_file
+    from mmdet_multigrain.taxonomy.files import read_bytes
+    from mmdet_multigrain.utils.errors import error_source
+    from mmdet_multigrain.utils.files import write_whole
+    from mmdet_multigrain.utils.messages import printable, show
+except ImportError as error:
+    raise SystemExit(f'error: {error}; fix: bash tools/setup.sh; . .venv/bin/activate') from None
 
 SOURCES = ('coco', 'openimages', 'yaml')
 

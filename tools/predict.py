@@ -14,12 +14,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
+try:
+    from tqdm import tqdm
 
-from mmdet_multigrain import launch
-from mmdet_multigrain.utils.errors import ConfigError
-from mmdet_multigrain.utils.files import load_json
-from mmdet_multigrain.utils.images import PictureNames, is_image
+    from mmdet_multigrain import launch
+    from mmdet_multigrain.utils.errors import ConfigError
+    from mmdet_multigrain.utils.files import load_json
+    from mmdet_multigrain.utils.images import PictureNames, is_image
+except ImportError as error:
+    raise SystemExit(f'error: {error}; fix: bash tools/setup.sh; . .venv/bin/activate') from None
 
 
 def parse_args() -> argparse.Namespace:

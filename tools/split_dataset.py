@@ -13,22 +13,25 @@ import contextlib
 import math
 from pathlib import Path
 
-import numpy as np
+try:
+    import numpy as np
 
-from mmdet_multigrain.coco.columns import CocoColumns
-from mmdet_multigrain.coco.files import load_coco
-from mmdet_multigrain.coco.split import (
-    GROUPINGS,
-    Split,
-    group_images,
-    join_near_duplicates,
-    split,
-)
-from mmdet_multigrain.launch import add_force, check_outputs, escape_unknown_letters, run_tool
-from mmdet_multigrain.utils.errors import AnnotationError, ConfigError
-from mmdet_multigrain.utils.files import dump_json, open_whole
-from mmdet_multigrain.utils.messages import show_list
-from mmdet_multigrain.utils.table import Column, Table
+    from mmdet_multigrain.coco.columns import CocoColumns
+    from mmdet_multigrain.coco.files import load_coco
+    from mmdet_multigrain.coco.split import (
+        GROUPINGS,
+        Split,
+        group_images,
+        join_near_duplicates,
+        split,
+    )
+    from mmdet_multigrain.launch import add_force, check_outputs, escape_unknown_letters, run_tool
+    from mmdet_multigrain.utils.errors import AnnotationError, ConfigError
+    from mmdet_multigrain.utils.files import dump_json, open_whole
+    from mmdet_multigrain.utils.messages import show_list
+    from mmdet_multigrain.utils.table import Column, Table
+except ImportError as error:
+    raise SystemExit(f'error: {error}; fix: bash tools/setup.sh; . .venv/bin/activate') from None
 
 PARTS = ('train', 'val', 'test')
 

@@ -8,11 +8,14 @@ import sys
 import warnings
 from pathlib import Path
 
-from mmdet_multigrain import launch
-from mmdet_multigrain.evaluation.result_file import read_result
-from mmdet_multigrain.taxonomy import Taxonomy
-from mmdet_multigrain.utils.errors import ConfigError, EvaluationError
-from mmdet_multigrain.utils.nested import dicts
+try:
+    from mmdet_multigrain import launch
+    from mmdet_multigrain.evaluation.result_file import read_result
+    from mmdet_multigrain.taxonomy import Taxonomy
+    from mmdet_multigrain.utils.errors import ConfigError, EvaluationError
+    from mmdet_multigrain.utils.nested import dicts
+except ImportError as error:
+    raise SystemExit(f'error: {error}; fix: bash tools/setup.sh; . .venv/bin/activate') from None
 
 # Last parts of config keys that leave the numbers as they are.
 NO_EFFECT = ('experiment_name', 'log_level', 'num_workers', 'persistent_workers', 'work_dir')

@@ -7,8 +7,11 @@ import os
 import shlex
 from pathlib import Path
 
-from mmdet_multigrain import launch
-from mmdet_multigrain.utils.errors import ConfigError
+try:
+    from mmdet_multigrain import launch
+    from mmdet_multigrain.utils.errors import ConfigError
+except ImportError as error:
+    raise SystemExit(f'error: {error}; fix: bash tools/setup.sh; . .venv/bin/activate') from None
 
 
 def parse_args() -> argparse.Namespace:

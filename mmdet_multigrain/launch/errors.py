@@ -16,7 +16,7 @@ from mmdet_multigrain.utils.errors import MultigrainError
 TRACEBACK_VARIABLE = 'MULTIGRAIN_TRACEBACK'
 # Of the imports that fail in an incomplete environment, or in another Python than its own.
 _INSTALLED = ('cv2', 'mmcv', 'mmdet', 'mmengine', 'torch', 'torchvision')
-SET_UP = 'bash tools/setup.sh installs what is missing, . .venv/bin/activate selects its Python'
+_SET_UP = 'fix: bash tools/setup.sh; . .venv/bin/activate'
 # What the command lines add to an error that names an option of theirs.
 _WITH_OPTION = {
     'resume': ' (--resume)',
@@ -91,7 +91,7 @@ def one_line(error: BaseException) -> str:
     """The message of an error in one line, also of one that a loader worker passed on."""
     message = ' '.join(_own_text(error).split())
     if isinstance(error, ImportError) and (error.name or '').partition('.')[0] in _INSTALLED:
-        return f'{message}; {SET_UP}'
+        return f'{message}; {_SET_UP}'
     if message and isinstance(error, OSError | MultigrainError):
         return message + _WITH_OPTION.get(getattr(error, 'option', None), '')
     if not message:

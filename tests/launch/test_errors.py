@@ -72,6 +72,22 @@ def test_interrupt_is_status_130(capsys):
     assert capsys.readouterr().err == '\ncontinue with --resume\n'
 
 
+@pytest.mark.parametrize(
+    ('error', 'is_installed_by_setup'),
+    [
+        (ModuleNotFoundError("No module named 'mmcv._ext'", name='mmcv._ext'), True),
+        (ModuleNotFoundError("No module named 'mmdet'", name='mmdet'), True),
+        (ImportError('libtorch.so: undefined symbol', name='torch._C'), True),
+        (ModuleNotFoundError("No module named 'my_hooks'", name='my_hooks'), False),
+        (ImportError('of nothing'), False),
+    ],
+)
+def test_what_set_up_installs_is_named_with_it(error, is_installed_by_setup):
+    expected = 'fix: bash tools/setup.sh; . .venv/bin/activate' if is_installed_by_setup else HINT
+    assert launch.one_line(error).count(expected) == 1 and str(error) in launch.one_line(error)
+    assert ('tools/setup.sh' in launch.one_line(error)) is is_installed_by_setup
+
+
 def test_exit_of_the_tool_is_kept():
     with pytest.raises(SystemExit) as caught:
         launch.run_tool(fail_with(SystemExit(7)))

@@ -13,7 +13,16 @@ import math
 import sys
 from pathlib import Path
 
-from mmdet_multigrain.launch import add_runs, check_outputs, quiet_imports, run_tool, whole_number
+try:
+    from mmdet_multigrain.launch import (
+        add_runs,
+        check_outputs,
+        quiet_imports,
+        run_tool,
+        whole_number,
+    )
+except ImportError as error:
+    raise SystemExit(f'error: {error}; fix: bash tools/setup.sh; . .venv/bin/activate') from None
 
 
 def score(text: str) -> float:

@@ -16,8 +16,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from mmdet_multigrain.launch import run_tool
-from mmdet_multigrain.utils.errors import ConfigError
+try:
+    from mmdet_multigrain.launch import run_tool
+    from mmdet_multigrain.utils.errors import ConfigError
+except ImportError as error:
+    raise SystemExit(f'error: {error}; fix: bash tools/setup.sh; . .venv/bin/activate') from None
 
 
 def parse_args() -> argparse.Namespace:

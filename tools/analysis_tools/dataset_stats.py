@@ -16,30 +16,33 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from tqdm import tqdm
+try:
+    from tqdm import tqdm
 
-from mmdet_multigrain.coco.boxes import BoxColumns, box_columns, read_coco
-from mmdet_multigrain.coco.columns import MIN_IMAGE_SIDE
-from mmdet_multigrain.launch import (
-    add_force,
-    anchors_with,
-    check_outputs,
-    escape_unknown_letters,
-    run_tool,
-)
-from mmdet_multigrain.report.dataset.paper_counts import compare_counts
-from mmdet_multigrain.report.dataset.stats import THRESHOLDS, DatasetStats, dataset_stats
-from mmdet_multigrain.report.dataset.tables import (
-    class_table,
-    render_markdown,
-    render_text,
-    superclass_table,
-    to_dict,
-)
-from mmdet_multigrain.report.runs.paper import DATASETS, load_paper
-from mmdet_multigrain.taxonomy import Taxonomy
-from mmdet_multigrain.utils.errors import ConfigError
-from mmdet_multigrain.utils.files import write_whole
+    from mmdet_multigrain.coco.boxes import BoxColumns, box_columns, read_coco
+    from mmdet_multigrain.coco.columns import MIN_IMAGE_SIDE
+    from mmdet_multigrain.launch import (
+        add_force,
+        anchors_with,
+        check_outputs,
+        escape_unknown_letters,
+        run_tool,
+    )
+    from mmdet_multigrain.report.dataset.paper_counts import compare_counts
+    from mmdet_multigrain.report.dataset.stats import THRESHOLDS, DatasetStats, dataset_stats
+    from mmdet_multigrain.report.dataset.tables import (
+        class_table,
+        render_markdown,
+        render_text,
+        superclass_table,
+        to_dict,
+    )
+    from mmdet_multigrain.report.runs.paper import DATASETS, load_paper
+    from mmdet_multigrain.taxonomy import Taxonomy
+    from mmdet_multigrain.utils.errors import ConfigError
+    from mmdet_multigrain.utils.files import write_whole
+except ImportError as error:
+    raise SystemExit(f'error: {error}; fix: bash tools/setup.sh; . .venv/bin/activate') from None
 
 LARGE_FILE = 20e6  # bytes; reading more takes long enough to tell
 MANY_CLASSES = 200  # drawing more does, too

@@ -12,11 +12,20 @@ import argparse
 import os
 from pathlib import Path
 
-from mmdet_multigrain.launch import add_runs, check_outputs, quiet_imports, run_tool, whole_number
-from mmdet_multigrain.report.runs.document import Document
-from mmdet_multigrain.report.runs.paper import DATASETS, load_paper
-from mmdet_multigrain.utils.errors import ReportError
-from mmdet_multigrain.utils.files import write_whole
+try:
+    from mmdet_multigrain.launch import (
+        add_runs,
+        check_outputs,
+        quiet_imports,
+        run_tool,
+        whole_number,
+    )
+    from mmdet_multigrain.report.runs.document import Document
+    from mmdet_multigrain.report.runs.paper import DATASETS, load_paper
+    from mmdet_multigrain.utils.errors import ReportError
+    from mmdet_multigrain.utils.files import write_whole
+except ImportError as error:
+    raise SystemExit(f'error: {error}; fix: bash tools/setup.sh; . .venv/bin/activate') from None
 
 RESAMPLES = 2000
 

@@ -11,8 +11,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmdet_multigrain.converters.deepfashion2 import SPLITS, convert, find_folders
-from mmdet_multigrain.launch import run_tool, whole_number
+try:
+    from mmdet_multigrain.converters.deepfashion2 import SPLITS, convert, find_folders
+    from mmdet_multigrain.launch import run_tool, whole_number
+except ImportError as error:
+    raise SystemExit(f'error: {error}; fix: bash tools/setup.sh; . .venv/bin/activate') from None
 
 
 def parse_args() -> argparse.Namespace:

@@ -11,8 +11,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmdet_multigrain.converters.synthetic_deepfashion2 import DIFFICULTIES, SyntheticSpec, generate
-from mmdet_multigrain.launch import run_tool
+try:
+    from mmdet_multigrain.converters.synthetic_deepfashion2 import (
+        DIFFICULTIES,
+        SyntheticSpec,
+        generate,
+    )
+    from mmdet_multigrain.launch import run_tool
+except ImportError as error:
+    raise SystemExit(f'error: {error}; fix: bash tools/setup.sh; . .venv/bin/activate') from None
 
 
 def image_size(text: str) -> tuple[int, int]:

@@ -12,11 +12,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmdet_multigrain.converters import openimages_files as files
-from mmdet_multigrain.converters.openimages import GROUP_OF, convert
-from mmdet_multigrain.converters.openimages_selection import load_selection
-from mmdet_multigrain.launch import run_tool
-from mmdet_multigrain.utils.errors import ConverterError
+try:
+    from mmdet_multigrain.converters import openimages_files as files
+    from mmdet_multigrain.converters.openimages import GROUP_OF, convert
+    from mmdet_multigrain.converters.openimages_selection import load_selection
+    from mmdet_multigrain.launch import run_tool
+    from mmdet_multigrain.utils.errors import ConverterError
+except ImportError as error:
+    raise SystemExit(f'error: {error}; fix: bash tools/setup.sh; . .venv/bin/activate') from None
 
 
 def parse_args() -> argparse.Namespace:
