@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -19,7 +20,5 @@ def test_another_python(tool):
     command = [sys.executable, '-I', '-S', str(tool)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (1, '')
-    assert done.stderr == (
-        "error: No module named 'mmdet_multigrain'; "
-        'fix: bash tools/setup.sh; . .venv/bin/activate\n'
-    )
+    line = r"error: No module named '\w+'; fix: bash tools/setup\.sh; \. \.venv/bin/activate\n"
+    assert re.fullmatch(line, done.stderr)
