@@ -156,10 +156,17 @@ def _resampled_boxes(
     return image_weights(len(boxes), range(1 + resamples), seed=seed).T @ boxes
 
 
-def interval_table(found: Mapping[Pair, Difference], primary: Pair) -> str:
+def interval_table(
+    found: Mapping[Pair, Difference], primary: Pair, counts: Mapping[Pair, int]
+) -> str:
     """Differences with intervals, in Markdown; the p values of all but the primary by Holm.
 
     A difference over photos only has no p value: what replicates change is not known.
+
+    Args:
+        found: Of each comparison.
+        primary: Whose p value is not adjusted.
+        counts: Replicates of each comparison.
     """
     p_values = {pair: one.p_value if one.over_seeds else np.nan for pair, one in found.items()}
     secondary = [pair for pair in found if pair != primary]
@@ -174,6 +181,7 @@ def interval_table(found: Mapping[Pair, Difference], primary: Pair) -> str:
         p = p_values[pair]
         cells = [
             ' - '.join(pair),
+            str(counts[pair]),
             f'{one.value:+.2f}',
             f'{one.low:+.2f} to {one.high:+.2f}{over}',
             '-' if np.isnan(p) else f'{p:.3f}',
@@ -182,8 +190,9 @@ def interval_table(found: Mapping[Pair, Difference], primary: Pair) -> str:
         ]
         rows.append(f'| {" | ".join(cells)} |')
     head = [
-        '| comparison | difference | 95% interval | p | detectable | on these photos | detectable |',
-        '|---|---|---|---|---|---|---|',
+        '| comparison | replicates | difference | 95% interval | p | detectable | on these photos '
+        '| detectable |',
+        '|---|---|---|---|---|---|---|---|',
     ]
     family = int((~np.isnan(adjusted)).sum())
     note = (

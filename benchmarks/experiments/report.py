@@ -105,7 +105,8 @@ def render(
                 return _not_yet(experiment, text, number)
             intervals.append(text)
         found = differences(experiment, results, *evaluation)
-        intervals.append(interval_table(found, experiment.pair))
+        counts = {pair: len(paired(results, *pair)) for pair in found}
+        intervals.append(interval_table(found, experiment.pair, counts))
     elif experiment.pilot:
         raise ComparisonError(
             f'{experiment.name}: the pilot decides how many replicates there are, and its variances '

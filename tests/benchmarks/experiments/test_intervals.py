@@ -92,20 +92,21 @@ def test_table_adjusts_all_but_the_primary():
         return Difference(value, (Term(1.0, 9),), Term(0.0, 99), 100)
 
     found = {('a', 'z'): of(3.0), ('a', 'b'): of(3.0), ('c', 'z'): of(2.0)}
-    text = interval_table(found, ('a', 'z'))
+    text = interval_table(found, ('a', 'z'), dict.fromkeys(found, 10))
     rows = text.splitlines()[2:5]
-    p = [float(row.split('|')[4]) for row in rows]
+    p = [float(row.split('|')[5]) for row in rows]
     assert p[1] == pytest.approx(2 * p[0], abs=0.001) and p[2] > p[1]
-    assert rows[0].startswith('| a - z | +3.00 | +0.74 to +5.26 |')
+    assert rows[0].startswith('| a - z | 10 | +3.00 | +0.74 to +5.26 |')
     # Detectable, also without V_b, which is 0 here.
-    assert rows[0].split('|')[5:8] == [' 3.15 ', ' +0.74 to +5.26 ', ' 3.15 ']
+    assert rows[0].split('|')[6:9] == [' 3.15 ', ' +0.74 to +5.26 ', ' 3.15 ']
     assert 'the others (2) are adjusted together' in text
 
 
 def test_on_these_photos_the_interval_is_shorter():
     one = Difference(3.0, (Term(1.0, 9),), Term(3.0, 99), 100)
-    row = interval_table({('a', 'z'): one}, ('a', 'z')).splitlines()[2]
-    interval, _, detectable, here, detectable_here = row.split('|')[3:8]
+    pair = ('a', 'z')
+    row = interval_table({pair: one}, pair, {pair: 10}).splitlines()[2]
+    interval, _, detectable, here, detectable_here = row.split('|')[4:9]
     assert here == ' +0.74 to +5.26 ' and interval != here
     assert float(detectable_here) == 3.15 < float(detectable)
 
@@ -113,10 +114,10 @@ def test_on_these_photos_the_interval_is_shorter():
 def test_over_photos_only_there_is_no_p_and_no_part_in_holms_rule():
     one = Difference(3.0, (Term(1.0, 9),), Term(0.0, 99), 100)
     of = {('a', 'z'): one, ('b', 'z'): one, ('c', 'z'): Difference(9.0, (), Term(1.0, 99), 100)}
-    rows = interval_table(of, ('a', 'z')).splitlines()[2:]
-    assert rows[2].startswith('| c - z | +9.00 | +7.02 to +10.98 (over photos only) | - | ')
+    rows = interval_table(of, ('a', 'z'), dict.fromkeys(of, 10)).splitlines()[2:]
+    assert rows[2].startswith('| c - z | 10 | +9.00 | +7.02 to +10.98 (over photos only) | - | ')
     assert rows[2].endswith(' | - | - |')
-    assert rows[0].split('|')[4] == rows[1].split('|')[4]
+    assert rows[0].split('|')[5] == rows[1].split('|')[5]
 
 
 def test_plan_by_the_rule():
@@ -135,7 +136,7 @@ def test_plan_by_the_rule():
 
 def test_report_with_data(experiment, results, source, tmp_path):
     text = render(experiment, results, tmp_path, source=source)
-    assert '| random - wogroup |' in text and '(over photos only)' in text
+    assert '| random - wogroup | 2 |' in text and '(over photos only)' in text
     assert 'the pilot' not in text
 
 
@@ -160,7 +161,7 @@ def test_the_pilot_tells_the_number_and_nothing_else(
         render(experiment, results, tmp_path)
     of_plan(monkeypatch, 3)
     text = render(experiment, results, tmp_path, source=source)
-    assert '| wgroup - wogroup |' in text and '3 replicates show a difference of 2.00' in text
+    assert '| wgroup - wogroup | 3 |' in text and '3 replicates show a difference of 2.00' in text
 
 
 @pytest.mark.parametrize('number', [4, 2])
