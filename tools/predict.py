@@ -1,4 +1,4 @@
-"""Detect on images: python tools/predict.py IMAGE_OR_FOLDER CONFIG CKPT [--out DIR] ...
+"""Detect on images: python tools/predict.py IMAGE_OR_FOLDER ... CONFIG CKPT [--out DIR] ...
 
 Writes DIR/predictions.json (class, superclass, score and box of each detection) and a picture of
 each image to DIR/pictures. Needs no data set, only the config and the checkpoint.
@@ -7,7 +7,6 @@ each image to DIR/pictures. Needs no data set, only the config and the checkpoin
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections import Counter
 from collections.abc import Mapping
@@ -20,14 +19,20 @@ try:
     from mmdet_multigrain import launch
     from mmdet_multigrain.utils.errors import ConfigError
     from mmdet_multigrain.utils.files import load_json
-    from mmdet_multigrain.utils.images import PictureNames, is_image
+    from mmdet_multigrain.utils.images import PictureNames
+    from mmdet_multigrain.visualization.palette import SCORE_THR
 except ImportError as error:
     raise SystemExit(f'error: {error}; fix: bash tools/setup.sh; . .venv/bin/activate') from None
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Detect on images')
-    parser.add_argument('images', type=Path, help='image, or folder with images at any depth')
+    parser.add_argument(
+        'images',
+        nargs='+',
+        metavar='IMAGE_OR_FOLDER',
+        help='images, folders with images at any depth, patterns like "photos/*.jpg"',
+    )
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(
@@ -35,9 +40,10 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--score-thr',
-        type=float,
-        default=0.3,
-        help='lowest score (0.3); the config gives none below its test_cfg.rcnn.score_thr',
+        type=launch.score,
+        default=SCORE_THR,
+        metavar='S',
+        help=f'lowest score ({SCORE_THR}); the config gives none below its test_cfg.rcnn.score_thr',
     )
     parser.add_argument(
         '--batch-size', type=launch.whole_number(1), default=1, help='images at once (1)'
@@ -47,42 +53,7 @@ def parse_args() -> argparse.Namespace:
     launch.add_cfg_options(parser)
     launch.add_trust_checkpoint(parser)
     launch.add_force(parser)
-    return parser.parse_args()
-
-
-def find_images(source: Path, *, leave_out: Path) -> tuple[Path, list[Path], dict[str, str]]:
-    """The folder that names are relative to, the images in the order of their names, other files.
-
-    Links to folders are followed, each folder is searched once.
-
-    Args:
-        source: An image, or a folder.
-        leave_out: A folder below it that is not searched: what an earlier call has written.
-
-    Returns:
-        Of files that are not images and of hidden files and folders: why each is left out, by name.
-    """
-    if not source.is_dir():
-        return source.parent, [launch.check_file(source, 'image or folder')], {}
-    found, others, searched = [], {}, {leave_out.resolve()} - {source.resolve()}
-    for folder, subfolders, names in os.walk(source, followlinks=True):
-        place = Path(folder)
-        if place.resolve() in searched:
-            subfolders.clear()
-            continue
-        searched.add(place.resolve())
-        for name in [*subfolders, *names]:
-            if name.startswith('.'):
-                others[(place / name).relative_to(source).as_posix()] = 'hidden'
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith('.'))
-        for path in (place / name for name in names if not name.startswith('.')):
-            if is_image(path):
-                found.append(path)
-            else:
-                others[path.relative_to(source).as_posix()] = 'not an image'
-    if not found:
-        raise ConfigError(f'{source}: no image in this folder that OpenCV reads')
-    return source, sorted(found), dict(sorted(others.items()))
+    return parser.parse_intermixed_args()
 
 
 def earlier(out_file: Path) -> Mapping[str, Any]:
@@ -97,9 +68,14 @@ def earlier(out_file: Path) -> Mapping[str, Any]:
 
 def is_same(content: Mapping[str, Any], args: argparse.Namespace) -> bool:
     """Whether an earlier call predicted on the same images with the same checkpoint."""
-    now = {'source': args.images, 'config': args.config, 'checkpoint': args.checkpoint}
-    return bool(content) and all(
-        launch.same_path(str(content[key]), value) for key, value in now.items()
+    if not content:
+        return False
+    source = content['source']
+    before = [*(source if isinstance(source, list) else [source])]
+    before += content['config'], content['checkpoint']
+    now = [*args.images, args.config, args.checkpoint]
+    return len(before) == len(now) and all(
+        launch.same_path(str(old), new) for old, new in zip(before, now, strict=True)
     )
 
 
@@ -114,8 +90,7 @@ def main() -> None:
     args = parse_args()
     launch.escape_unknown_letters()
     pictures = args.out / 'pictures'
-    root, paths, left_out = find_images(args.images, leave_out=pictures)
-    names = [path.relative_to(root) for path in paths]
+    root, names, left_out = launch.find_images(args.images, leave_out=pictures)
     picture_names = PictureNames()
     picture_of = {name: pictures / picture_names.of(name) for name in names}
     if any(picture_of[name].resolve() == (root / name).resolve() for name in names):
@@ -140,7 +115,7 @@ def main() -> None:
         detector = inference.Detector(
             cfg, args.checkpoint, device=None if args.device == 'auto' else args.device
         )
-    images, unreadable = [], []
+    images, unreadable, best = [], [], 0.0
     todo = list(names)
     with StopRequest() as stop, tqdm(total=len(names), unit='image') as progress:
         while todo and not stop.signal:
@@ -155,6 +130,7 @@ def main() -> None:
                     left_out[name.as_posix()] = str(error).removeprefix(f'{root / name}: ')
             found = detector.predict([*samples.values()]) if samples else []
             for name, prediction in zip(samples, found, strict=True):
+                best = max(best, *prediction.scores[:1])
                 prediction = prediction.above(args.score_thr)
                 entry = {'file_name': name.as_posix()}
                 if not args.no_pictures:
@@ -166,7 +142,7 @@ def main() -> None:
     left_out |= dict.fromkeys((name.as_posix() for name in todo), 'not reached')
     if images or not out_file.exists():  # with nothing to tell, what an earlier call wrote stays
         content = {
-            'source': str(args.images),
+            'source': args.images if len(args.images) > 1 else args.images[0],
             'config': args.config,
             'checkpoint': args.checkpoint,
             'score_thr': args.score_thr,
@@ -180,6 +156,11 @@ def main() -> None:
             (args.out / name).unlink(missing_ok=True)
     count = sum(len(image['detections']) for image in images)
     print(f'{len(images)} images, {count} detections -> {out_file}')
+    if images and not count:
+        print(
+            f'no box scores {args.score_thr:g} or more; '
+            + (f'the best has {best:.3f} (--score-thr)' if best else 'the detector gives none')
+        )
     if not args.no_pictures:
         print(f'pictures -> {pictures}')
         labels = (*detector.taxonomy.classes, *detector.taxonomy.group_names(0))

@@ -10,17 +10,20 @@ from .arguments import (
     add_runs,
     add_speed,
     add_trust_checkpoint,
+    score,
     set_local_rank,
     whole_number,
 )
 from .configs import load_config, set_work_dir
 from .errors import TRACEBACK_VARIABLE, escape_unknown_letters, one_line, run_tool
+from .images import FoundImages, find_images
 from .imports import quiet_imports
 from .named_files import check_checkpoint, check_file
 from .outputs import add_force, check_outputs, same_path
 
 __all__ = [
     'TRACEBACK_VARIABLE',
+    'FoundImages',
     'add_cfg_options',
     'add_common_arguments',
     'add_force',
@@ -32,11 +35,13 @@ __all__ = [
     'check_file',
     'check_outputs',
     'escape_unknown_letters',
+    'find_images',
     'load_config',
     'one_line',
     'quiet_imports',
     'run_tool',
     'same_path',
+    'score',
     'set_local_rank',
     'set_work_dir',
     'whole_number',

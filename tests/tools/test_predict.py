@@ -158,7 +158,26 @@ def test_scores_below_the_threshold_are_left_out(garment_data, config, trained, 
         image, config, trained.checkpoint, tmp_path, '--score-thr', 0.99, '--cfg-options', *MODEL
     )
     assert result.status == 0 and '1 images, 0 detections' in result.out
+    best = float(re.search('no box scores 0.99 or more; the best has (.*) ', result.out)[1])
+    assert 0 < best < 0.99
     assert (tmp_path / 'pictures' / '000002.jpg').is_file()
+
+
+def test_several_files_and_patterns(folder, config, trained, tmp_path):
+    out = tmp_path / 'out'
+    files = [folder / 'a.jpg', folder / '*' / 'a.*']
+    names = ['a.jpg', 'one/a.jpg', 'two/a.JPEG']
+    for more in ((), ('--no-pictures',)):  # again, as it is the same call
+        result = call(
+            'predict', *files, '--out', out, *more, config, trained.checkpoint,
+            '--cfg-options', *MODEL,
+        )  # fmt: skip
+        assert result.status == 0, result.err
+        content = json.loads((out / 'predictions.json').read_bytes())
+        assert [image['file_name'] for image in content['images']] == names
+    assert content['source'] == [*map(str, files)]
+    line = call('predict', files[0], config, trained.checkpoint, '--out', out).error()
+    assert 'predictions.json: already exists, from another command' in line
 
 
 def test_the_config_that_a_run_wrote_needs_no_data(garment_data, config, tmp_path):
@@ -285,4 +304,7 @@ def test_wrong_input_is_answered_in_one_line(garment_data, config, trained, tmp_
     ):
         line = predict(images, config, checkpoint, out, *arguments).error()
         assert re.search(expected, line)
+    for score in ('1.1', '-0.1', '30', 'nan', 'x'):
+        result = predict(image, config, trained.checkpoint, out, f'--score-thr={score}')
+        assert result.status == 2 and 'is not a score from 0 to 1' in result.err
     assert not out.exists()
