@@ -1,4 +1,7 @@
-"""Renders the HTML templates of the reports; every value is escaped."""
+"""Renders the HTML templates of the reports; every value is escaped.
+
+Templates include styles and scripts from `pages/`, so that a page needs no other file.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,9 @@ def render_template(
     package: str, name: str, filters: Mapping[str, Callable] | None = None, **values: Any
 ) -> str:
     """The page of a template in the folder `templates` of a package."""
+    pages = resources.files(__package__) / 'pages'
     environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: (pages / name).read_text('utf-8')),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

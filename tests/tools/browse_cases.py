@@ -90,6 +90,8 @@ def options(data, out, *runs):
         data / 'images',
         '--out',
         out,
+        '--score-thr',
+        '0.5',
     ]
 
 

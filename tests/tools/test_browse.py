@@ -125,7 +125,7 @@ def test_the_page_opens_offline(written):
     page = Page((out / 'index.html').read_text('utf-8'))
     files = {urllib.parse.unquote(link) for link in page.links if not link.startswith('#')}
     assert files == {'index.csv', *pictures_of(out)}
-    assert 'b' not in page.tags and 'script' not in page.tags  # a class is called <b>hat</b>
+    assert 'b' not in page.tags and page.tags.count('script') == 1  # a class is called <b>hat</b>
     words = ' '.join(' '.join(page.words).split())
     for text in ('Side by side', 'wrong superclass', '1 of 1', 'head & hair', 'good: errors'):
         assert text in words
@@ -204,6 +204,15 @@ def test_caps(data, tmp_path):
         == 0
     )
     assert pictures_of(tmp_path) == ['side_by_side/001_photo_1.jpg', 'side_by_side/002_photo_2.jpg']
+
+
+def test_the_threshold_comes_from_the_data(data, tmp_path):
+    """Six detections of five boxes: the one with the lowest score is left out, in the page, too."""
+    assert browse(*options(data, tmp_path, 'good', 'bad')[:-2]).status == 0
+    scores = [row['score'] for row in rows_of(tmp_path) if row['run'] == 'bad' and row['score']]
+    assert min(map(float, scores)) == 0.6
+    words = ' '.join((tmp_path / 'index.html').read_text('utf-8').split())
+    assert 'or all if there are fewer: good 0.9, bad 0.6.' in words
 
 
 def test_a_lower_threshold_shows_more(data, tmp_path):

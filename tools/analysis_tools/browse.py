@@ -46,7 +46,11 @@ def parse_args() -> argparse.Namespace:
         help='folder of the photos; default: the one that the runs were tested on',
     )
     parser.add_argument(
-        '--score-thr', type=score, default=0.5, metavar='S', help='lowest score that counts (0.5)'
+        '--score-thr',
+        type=score,
+        metavar='S',
+        help='lowest score that counts; default: for each run, the score that keeps as many '
+        'detections as there are boxes',
     )
     parser.add_argument(
         '--num',

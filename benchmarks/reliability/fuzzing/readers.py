@@ -258,13 +258,14 @@ def _read_result(folder: Path) -> None:
 
 
 def _read_detections(folder: Path) -> None:
-    from mmdet_multigrain.report.gallery.browse import Choice
+    from mmdet_multigrain.evaluation.functional.confusion import balanced_score
     from mmdet_multigrain.report.gallery.cases import find_cases
     from mmdet_multigrain.report.runs.load import load_runs
 
     spec = f'{folder / "dets.json"}:{folder / "val.json"}'
     (run,) = load_runs([spec])
-    find_cases(run.ground_truth, run.detections, run.result.taxonomy, score_thr=Choice().score_thr)
+    score = balanced_score(run.ground_truth, run.detections)
+    find_cases(run.ground_truth, run.detections, run.result.taxonomy, score_thr=score)
     _report(spec)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from mmdet_multigrain.evaluation.functional.confusion import balanced_score
 from mmdet_multigrain.evaluation.functional.error_analysis import ERRORS
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ReportError
@@ -27,13 +28,13 @@ class Choice:
     """What to show.
 
     Attributes:
-        score_thr: Lowest score that counts.
+        score_thr: Lowest score that counts. Default: the `balanced_score` of each run.
         num: Photos side by side, at most.
         per_kind: Pictures of each kind of error of a run, at most.
         classes: Names of the classes to show. Default: all.
     """
 
-    score_thr: float = 0.5
+    score_thr: float | None = None
     num: int = 24
     per_kind: int = 12
     classes: Sequence[str] | None = None
@@ -70,8 +71,9 @@ def browse(
     taxonomy, truth = runs[0].result.taxonomy, runs[0].ground_truth
     names = [runs[0].test_set.file_names[image_id] for image_id in truth.image_ids]
     labels = choice.labels(taxonomy)
+    scores = {run.name: _lowest_score(run, choice.score_thr) for run in runs}
     cases = {
-        run.name: [case for case in _cases_of(run, choice.score_thr) if case.is_about(labels)]
+        run.name: [case for case in _cases_of(run, scores[run.name]) if case.is_about(labels)]
         for run in runs
     }
     images = choose_photos([*cases.values()], file_names=names, count=choice.num)
@@ -99,11 +101,18 @@ def browse(
             bar.update()
         for gallery in galleries:
             pages[gallery.run] += folder.draw_gallery(gallery, done=bar.update)
+    pictures = [
+        pair[0] for galleries in pages.values() for page in galleries for pair in page.pictures
+    ]
+    found = {label for picture in (*shown, *pictures) for label in picture.classes}
+    found = sorted(found, key=lambda label: taxonomy.classes[label].casefold())
     folder.finish(
         render_template(
             __package__,
             'browse.html.j2',
             score_thr=choice.score_thr,
+            scores=scores,
+            classes={label: taxonomy.classes[label] for label in found},
             only=choice.classes and [taxonomy.classes[label] for label in sorted(labels)],
             blurred=photos.blur,
             legend=superclass_colors(taxonomy),
@@ -128,12 +137,24 @@ def choose_galleries(
     return galleries
 
 
-def _cases_of(run: Run, score_thr: float) -> list[Case]:
-    scores = run.detections.scores
-    if not (scores >= score_thr).any():
-        best = f'the best has {scores.max():.3f}' if len(scores) else 'there are none at all'
+def _lowest_score(run: Run, wanted: float | None) -> float:
+    """The lowest score that counts.
+
+    Raises:
+        ReportError: No detection has it.
+    """
+    path, scores = run.detections_file.path, run.detections.scores
+    if not len(scores):
+        raise ReportError(f'{path}: no detections; look at the run')
+    if wanted is None:
+        return balanced_score(run.ground_truth, run.detections)
+    if scores.max() < wanted:
         raise ReportError(
-            f'{run.detections_file.path}: no detection with a score of '
-            f'{score_thr:g} or more ({best}); lower --score-thr or look at the run'
+            f'{path}: no detection with a score of {wanted:g} or more (the best has '
+            f'{scores.max():.3f}); lower --score-thr or leave it out'
         )
+    return wanted
+
+
+def _cases_of(run: Run, score_thr: float) -> list[Case]:
     return find_cases(run.ground_truth, run.detections, run.result.taxonomy, score_thr=score_thr)

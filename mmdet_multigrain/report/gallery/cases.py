@@ -44,9 +44,14 @@ class Case:
         """Whether it is about a ground truth of another class."""
         return self.kind in (*CLASS, *BOTH)
 
+    @property
+    def labels(self) -> frozenset[int]:
+        """Its predicted and its true class, as far as it has them."""
+        return frozenset({self.predicted, self.true} - {None})
+
     def is_about(self, labels: Collection[int]) -> bool:
         """Whether its predicted or true class is one of these."""
-        return self.predicted in labels or self.true in labels
+        return not self.labels.isdisjoint(labels)
 
 
 def find_cases(

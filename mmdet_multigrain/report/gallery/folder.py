@@ -50,10 +50,17 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Picture:
-    """A written picture: its path, relative to the index, and its caption."""
+    """A written picture.
+
+    Attributes:
+        path: Relative to the index.
+        caption: What it shows.
+        classes: Labels of the predicted and true classes on it, ascending.
+    """
 
     path: PurePosixPath
     caption: str
+    classes: tuple[int, ...] = ()
 
     @property
     def link(self) -> str:
@@ -133,7 +140,8 @@ class PictureFolder:
         for run, cases in runs.items():
             for case in cases:
                 self._list(case, run, path)
-        return [Picture(path, f'{number}: {name}')]
+        classes = {label for cases in runs.values() for case in cases for label in case.labels}
+        return [Picture(path, f'{number}: {name}', tuple(sorted(classes)))]
 
     def draw_gallery(self, gallery: Gallery, *, done: Callable[[], object]) -> list[GalleryPage]:
         """Write the pictures and the contact sheet of one kind; nothing if no photo can be read.
@@ -156,7 +164,7 @@ class PictureFolder:
                 caption = [f'{number}: {name}', detail]
                 cells.append(drawing.draw_cell(photo, case, self.classes, caption=caption))
                 text = f'{number}: {drawing.case_label(case, self.classes)}. {detail}. {name}'
-                pictures.append(Picture(path, text))
+                pictures.append(Picture(path, text, tuple(sorted(case.labels))))
             done()
         if not cells:
             return []

@@ -45,14 +45,17 @@ def _join(comparison: Comparison, keys: Sequence[str], over_seeds: str, over_pho
     return ' '.join(parts)
 
 
-def chance(comparison: Comparison, keys: Sequence[str]) -> str:
-    """How many rows with these keys would show a difference by chance alone."""
+def chance(comparison: Comparison, keys: Sequence[str], over_seeds: str = 'chance') -> str:
+    """How many rows with these keys would show a difference by chance alone.
+
+    `over_seeds` is the text where the intervals of some variant are over seeds.
+    """
     variants = (*comparison.over_seeds, *comparison.over_photos_only)
     rows = sum(any(variant.gains[key].has_ends for variant in variants) for key in keys)
     if not rows:
         return ''
     values = {'rows': rows, 'expected': f'{(1 - CONFIDENCE) * rows:.1f}', 'noise': NOISE}
-    return text('chance' if comparison.over_seeds else 'chance_over_photos', **values)
+    return text(over_seeds if comparison.over_seeds else 'chance_over_photos', **values)
 
 
 def main_metrics(comparison: Comparison) -> dict[str, str]:
@@ -86,7 +89,4 @@ def beyond_noise(gains: Sequence[Gain]) -> str | None:
     tested = [gain for gain in gains if gain.may_be_noise is not None]
     clear = [gain for gain in tested if not gain.may_be_noise]
     above = sum(gain.value > 0 for gain in clear)
-    if not tested:
-        return None
-    expected = (1 - CONFIDENCE) * len(tested)
-    return f'{above} up, {len(clear) - above} down of {len(tested)} ({expected:.1f} by chance)'
+    return f'{above} up, {len(clear) - above} down' if tested else None

@@ -113,10 +113,13 @@ def _summary_section(
 
 
 def _summary_block(comparison: Comparison, reference: PaperReference | None = None) -> TableBlock:
+    keys = [row.key for row in comparison.classes]
     if comparison.others:
         note = text(
             'in_short', baseline=comparison.baseline, in_ap=claims.legend(comparison, ['AP'])
         )
+        if comparison.over_seeds:
+            note += ' ' + claims.chance(comparison, keys, 'chance_of_classes')
     else:
         note = text('scores_in_short')
     return table_block('summary', summary_table(comparison, reference), note=note)

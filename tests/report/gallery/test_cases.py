@@ -125,6 +125,7 @@ def test_classes_on_either_side(truth, taxonomy):
     confused, shirt, hat = found
     assert confused.is_about({HAT}) and confused.is_about({SKIRT})
     assert not confused.is_about({SHIRT, VEST})
+    assert [one.labels for one in found] == [{HAT, SKIRT}, {SHIRT}, {HAT}]
     assert [case.is_about({HAT}) for case in (shirt, hat)] == [False, True]
 
 

@@ -41,13 +41,15 @@ class Elements(HTMLParser):
 
 
 def page_of(name: str) -> str:
-    picture = Picture(PurePosixPath(slug(name), f'001_{slug(name)}.jpg'), f'1: {name}')
+    picture = Picture(PurePosixPath(slug(name), f'001_{slug(name)}.jpg'), f'1: {name}', (3, 11))
     sheet = Picture(PurePosixPath(slug(name), 'sheet.jpg'), f'{name}: {name}')
     gallery = GalleryPage(name, 3, sheet, ((picture, (0.1, 0.2, 0.3, 0.4)),))
     return render_template(
         'mmdet_multigrain.report.gallery',
         'browse.html.j2',
-        score_thr=0.5,
+        score_thr=None,
+        scores={name: 0.25},
+        classes={3: name},
         only=[name],
         blurred=False,
         legend={name: '#aabbcc'},
@@ -77,3 +79,19 @@ def test_names_stay_text(name):
 @pytest.mark.parametrize('name', HOSTILE)
 def test_names_of_files_stay_within_their_folder(name):
     assert '/' not in slug(name) and '\\' not in slug(name) and slug(name)[0] not in '.-'
+
+
+def test_pictures_can_be_filtered_and_opened_in_large():
+    page = Elements()
+    page.feed(page_of('a name'))
+    links = [attributes for tag, attributes in page.found if 'data-classes' in attributes]
+    assert [one['data-classes'] for one in links] == ['3 11', '3 11']  # side by side, on a sheet
+    assert all(one['title'] and one['href'].endswith('.jpg') for one in links)
+    assert [attributes['value'] for tag, attributes in page.found if tag == 'option'] == ['', '3']
+    tags = [tag for tag, _ in page.found]
+    assert tags.count('dialog') == 1 and tags.count('button') == 3
+    groups = [attributes for _, attributes in page.found if attributes.get('class') == 'group']
+    assert len(groups) == 2  # each hides when no picture of it is of the class
+    assert 'a name 0.25.' in page.text and '@media screen and (prefers-color-scheme: dark)' in (
+        page.text
+    )

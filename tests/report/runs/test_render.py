@@ -1,10 +1,15 @@
 """A document as files: whole pages, nothing from elsewhere, every name escaped."""
 
+import json
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
+from importlib import resources
 
 import pytest
 
+from mmdet_multigrain import report
 from mmdet_multigrain.report.runs.document import (
     Command,
     Document,
@@ -21,6 +26,7 @@ from mmdet_multigrain.report.runs.render import (
     render_files,
     render_html,
     render_markdown,
+    render_text,
 )
 from mmdet_multigrain.utils.table import Cell, Column, Table
 from mmdet_multigrain.visualization import style
@@ -98,9 +104,9 @@ class Page(HTMLParser):
 def test_html_is_whole_and_takes_names_literally(document):
     html = render_html(document)
     page = Page(html)
-    assert 'script' not in page.seen and page.seen.count('svg') == 2
+    assert page.seen.count('script') == 1 and page.seen.count('svg') == 2
     assert page.text.count(SCRIPT) >= 6 and page.text.count('a & b_c%') >= 6
-    assert html.count('<script') == 0
+    assert html.count('<script') == 1  # our own
     assert page.seen.count('table') == 2
 
 
@@ -115,6 +121,52 @@ def test_html_needs_nothing_from_elsewhere(document):
     style_sheet = re.search('<style>(.*?)</style>', render_html(document), re.DOTALL)[1]
     assert 'url(' not in style_sheet and '@import' not in style_sheet
     assert '@media print' in style_sheet
+    assert '@media screen and (prefers-color-scheme: dark)' in style_sheet
+
+
+def test_what_is_wide_scrolls_by_keys_too(document):
+    """Each table and figure has a box around it that scrolls and shows that it does."""
+    html = render_html(document)
+    boxes = re.findall(r'<div class="scroll" role="region" tabindex="0" aria-label="(.*?)">', html)
+    assert len(boxes) == 4 and boxes[-1] == 'Other'
+    assert re.search(r'\.scroll \{ overflow-x: auto; background:', html)
+
+
+def test_rows_below_a_rule_are_sorted_apart(document):
+    """A mean stays below the classes."""
+    table = re.search('<table.*?</table>', render_html(document), re.DOTALL)[0]
+    bodies = re.findall('<tbody>(.*?)</tbody>', table, re.DOTALL)
+    assert [body.count('<tr>') for body in bodies] == [1, 1]
+
+
+@pytest.mark.skipif(shutil.which('node') is None, reason='needs node')
+@pytest.mark.parametrize(
+    ('texts', 'words', 'down', 'expected'),
+    [
+        (['9.50', '-', '1,234', '0.5'], False, False, ['0.5', '9.50', '1,234', '-']),
+        (['9.50', '-', '1,234', '0.5'], False, True, ['1,234', '9.50', '0.5', '-']),
+        (
+            ['+1.00° [−9.00, +9.00]', 'same', '−2.10', '<0.01'],
+            False,
+            False,
+            ['−2.10', 'same', '<0.01', '+1.00° [−9.00, +9.00]'],
+        ),
+        (['5.00 ± 9.00', '10.00 ± 0.10'], False, False, ['5.00 ± 9.00', '10.00 ± 0.10']),
+        (['vest', '', 'a 10', 'a 9'], True, False, ['a 9', 'a 10', 'vest', '']),
+        (['vest', '', 'a 10', 'a 9'], True, True, ['vest', 'a 10', 'a 9', '']),
+    ],
+)
+def test_order_of_sorted_rows(texts, words, down, expected):
+    script = (resources.files(report) / 'pages' / 'report.js').read_text('utf-8')
+    code = (
+        'const document = { querySelectorAll: () => [] };\n'
+        f'{script}\n'
+        f'const texts = {json.dumps(texts)}, down = {json.dumps(down)};\n'
+        f'texts.sort((a, b) => compareTexts(a, b, {json.dumps(words)}, down));\n'
+        'console.log(JSON.stringify(texts));'
+    )
+    found = subprocess.run(['node', '-e', code], capture_output=True, check=True).stdout
+    assert json.loads(found) == expected
 
 
 def test_ids_of_a_page_are_unique_and_found(document):
@@ -185,3 +237,9 @@ def test_wide_tables():
     narrow = Table((Column('a', 'a', left=True), Column('b', 'b')), (('x' * 200, 1),))
     assert not is_wide(narrow)  # words go into lines
     assert is_wide(Table(tuple(Column(str(n), 'n') for n in range(12)), (('12.34 ± 5',) * 12,)))
+
+
+def test_text_for_a_terminal(document):
+    text = render_text(document.sections[0])
+    assert f'{SCRIPT}: {AND}' in text  # the list
+    assert re.search(rf'(?m)^{re.escape(SCRIPT)} +1\.50$', text)  # the table
