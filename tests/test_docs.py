@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted([*ROOT.glob('*.md'), *ROOT.glob('docs/*.md')])
+from .doc_blocks import PAGES, ROOT
+
 LINK = re.compile(r'\]\(([^)\s]+)\)')
 PATH = re.compile(
     r'(?<![\w./-])(?:configs|tools|benchmarks|tests|docs|requirements|mmdet_multigrain)'
@@ -18,7 +17,7 @@ PATH = re.compile(
 MODULE = re.compile(r'python -m ((?:benchmarks|mmdet_multigrain)(?:\.\w+)+)')
 OPTION = re.compile(r'(?<![\w-])--[a-z][a-z-]*')
 # Options of other programs' command lines.
-FOREIGN = {'--kill-on-bad-exit', '--requeue', '--signal', '--open-mode'}
+FOREIGN = {'--kill-on-bad-exit', '--logdir', '--requeue', '--signal', '--open-mode'}
 
 
 def links(text: str) -> list[str]:

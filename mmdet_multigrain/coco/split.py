@@ -78,11 +78,16 @@ def split(
     Raises:
         AnnotationError: There are fewer groups than parts, or two images have one id.
     """
-    repeated = np.flatnonzero(first_rows(coco.images) != np.arange(len(coco.images)))
-    if len(repeated):
+    first = first_rows(coco.images)
+    for row in np.flatnonzero(first != np.arange(len(first))):
+        names = (coco.images[number].get('file_name') for number in (row, first[row]))
         raise AnnotationError(
-            f'{coco.name_image(repeated[0])}: its id is that of another image; give each its own '
-            '(tools/check_dataset.py --fix)'
+            f'{coco.name_image(row)}: '
+            + (
+                'listed twice; remove one (tools/check_dataset.py --fix)'
+                if len({*names}) == 1
+                else 'its id is that of another image; number the images apart'
+            )
         )
     if group_of is None:
         group_of = np.arange(len(coco.images))

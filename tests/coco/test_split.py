@@ -145,6 +145,11 @@ def test_what_cannot_be_split_is_refused():
         split(coco([[1], [1]]), [0.4, 0.3, 0.3])
     with pytest.raises(AnnotationError, match='image 10 .*its id is that of another image'):
         split(coco([[1], [1], [1]], id=[10, 11, 10]), [0.5, 0.5])
+    same = dict(id=[10, 11, 10], file_name=['a', 'b', 'a'])
+    with pytest.raises(
+        AnnotationError, match=r'listed twice; remove one \(tools/check_dataset.py --f'
+    ):
+        split(coco([[1], [1], [1]], **same), [0.5, 0.5])
 
 
 def test_photos_that_look_the_same_are_one_group(tmp_path):

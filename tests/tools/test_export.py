@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 
-import cv2
-import numpy as np
-import onnxruntime
 import pytest
 import torch
 from mmdet.apis import inference_detector, init_detector
@@ -16,6 +14,7 @@ from PIL import Image
 from mmdet_multigrain.export.compare import Found, made_pictures, nearest_difference
 from mmdet_multigrain.launch import load_config, quiet_imports
 
+from ..doc_blocks import block
 from .conftest import SMALL, call, options, start
 
 MODEL = [option for option in SMALL if option.startswith('model.')]
@@ -82,7 +81,7 @@ def export(config, checkpoint, to, out, data, *more):
     return call('export', config, checkpoint, '--to', to, '--out', out, *options(data, *more))
 
 
-def loaded(config, data, score_thr):
+def loaded(config, data, score_thr, **more):
     return load_config(
         config,
         {
@@ -91,14 +90,15 @@ def loaded(config, data, score_thr):
             'model.neck.in_channels': [8, 16, 32, 64],
             'model.roi_head.bbox_head.fc_out_channels': 32,
             'model.test_cfg.rcnn.score_thr': score_thr,
+            **more,
         },
     )
 
 
 def test_stock_mmdetection_alone_detects_the_same(
-    garment_data, config, trained, pictures, tmp_path
+    garment_data, config, trained, pictures, tmp_path, monkeypatch
 ):
-    out = tmp_path / 'out'
+    out = tmp_path / 'exported'
     result = export(
         config, trained.checkpoint, 'mmdet', out, garment_data, 'model.test_cfg.rcnn.score_thr=0.0'
     )
@@ -129,38 +129,47 @@ def test_stock_mmdetection_alone_detects_the_same(
         assert torch.equal(mine.scores, scores)
         assert torch.equal(mine.labels, labels)
     assert alone['classes'] == model.dataset_meta['classes']
+    shutil.copy(pictures[0], tmp_path / 'photo.jpg')
+    monkeypatch.chdir(tmp_path)
+    exec(block('docs/export.md', 'init_detector'), shown := {})
+    assert torch.equal(shown['result'].pred_instances.bboxes, ours[0].bboxes)
     coarse = 32 * 128 * 49 + 32 + 14 * 32 + 14
     assert alone['parameters'] == sum(v.numel() for v in model.parameters()) - coarse
     assert 'coco/bbox_mAP' in alone['metrics']
 
 
-def test_onnx_detects_the_same(garment_data, config, trained, pictures, tmp_path):
-    checkpoint, out = sharpened(trained.checkpoint, tmp_path), tmp_path / 'out'
-    result = export(config, checkpoint, 'onnx', out, garment_data)
+# Another size than that of the pictures, which are not all of one shape.
+RESIZED = {
+    'test_pipeline.1.scale_factor': None,
+    'test_pipeline.1.scale': (150, 110),
+    'test_pipeline.1.keep_ratio': True,
+}
+
+
+def test_onnx_detects_the_same(garment_data, config, trained, pictures, tmp_path, monkeypatch):
+    """By the code in the docs, which resizes as `detector.json` says."""
+    checkpoint, out = sharpened(trained.checkpoint, tmp_path), tmp_path / 'exported_onnx'
+    resized = [f'{key}={str(value).replace(" ", "")}' for key, value in RESIZED.items()]
+    result = export(config, checkpoint, 'onnx', out, garment_data, *resized)
     assert result.status == 0, result.err
     assert 'checked: ' in result.out and 'detections in 2 pictures: boxes within' in result.out
     description = json.loads((out / 'detector.json').read_text())
     assert description['classes'][0] == 'short sleeve top'
     assert description['superclasses'][0] == 'top'
-    assert description['resize'] == {'scale_factor': 1.0}
+    assert description['resize'] == dict(scale_factor=None, scale=[150, 110], keep_ratio=True)
 
-    session = onnxruntime.InferenceSession(out / 'detector.onnx')
+    cfg = loaded(config, garment_data, 0.05, **RESIZED)
     with quiet_imports():
-        model = init_detector(loaded(config, garment_data, 0.05), str(checkpoint), device='cpu')
+        model = init_detector(cfg, str(checkpoint), device='cpu')
+    monkeypatch.chdir(tmp_path)
     count = 0
     for path in pictures:
         expected = inference_detector(model, str(path)).pred_instances.numpy()
-        boxes, scores, labels = session.run(
-            None,
-            dict(
-                image=cv2.imread(str(path)).transpose(2, 0, 1).astype(np.float32),
-                scale_factor=np.ones(2, np.float32),
-                score_thr=np.array(0.05, np.float32),
-            ),
-        )
+        shutil.copy(path, 'photo.jpg')
+        exec(block('docs/export.md', 'onnxruntime'), shown := {})
         seen = nearest_difference(
             [Found(expected.bboxes, expected.scores, expected.labels)],
-            [Found(boxes, scores, labels)],
+            [Found(shown['boxes'], shown['scores'], shown['labels'])],
             slack=1e-3,
             at_most=100,
         )

@@ -38,7 +38,8 @@ class ExactAspectRatioBatchSampler(AspectRatioBatchSampler):
         if not isinstance(sampler, ExactSampler):
             raise ConfigError(
                 f'ExactAspectRatioBatchSampler works on an ExactSampler or ExactInfiniteSampler, '
-                f'not on a {type(sampler).__name__}; set train_dataloader.sampler.type'
+                f'not on a {type(sampler).__name__}; set train_dataloader.sampler.type to '
+                'one of them'
             )
         super().__init__(sampler, batch_size, drop_last)
         self._skip = 0

@@ -174,17 +174,18 @@ def _check_frozen(model: nn.Module, loaded: frozenset[str], *, load_from: str | 
     names = frozen_at_random(model, loaded)
     if not names:
         return
-    statistics = all(name.endswith(('.running_mean', '.running_var')) for name in names)
-    what, key = (
-        ('batch norm of the backbone keeps statistics that it never learned', 'norm_eval=False')
-        if statistics
-        else ('frozen stages of the backbone stay at random values', 'frozen_stages=-1')
-    )
+    statistics = {name for name in names if name.endswith(('.running_mean', '.running_var'))}
+    frozen = {name.rpartition('.')[0] for name in names if name not in statistics}
+    what, keys = 'batch norm of the backbone keeps statistics that it never learned', []
+    if frozen:
+        what, keys = 'frozen stages of the backbone stay at random values', ['frozen_stages=-1']
+    if {name.rpartition('.')[0] for name in statistics} - frozen:
+        keys.append('norm_eval=False')
     more = f' and {len(names) - 1} more tensors' if len(names) > 1 else ''
     raise ConfigError(
         f'load_from={load_from}: {what} ({names[0]}{more}); set load_from or '
-        f'model.backbone.init_cfg to weights that fit, or model.backbone.{key}, or '
-        'allow_random_frozen=True'
+        'model.backbone.init_cfg to weights that fit, or '
+        f'{" and ".join(f"model.backbone.{key}" for key in keys)}, or allow_random_frozen=True'
     )
 
 

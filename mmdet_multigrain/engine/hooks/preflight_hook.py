@@ -135,12 +135,13 @@ def check_heads(
             isinstance(head, FusedSemanticHead) or getattr(head, 'class_agnostic', False)
         ):
             continue
+        own = getattr(head, 'taxonomy', None)
         if head.num_classes != len(classes):
+            number = '' if own is not None else f' (or num_classes={len(classes)})'
             raise ConfigError(
                 f'model.{name} has {head.num_classes} classes, the data in {source} '
-                f'{len(classes)}; give both the same taxonomy (or num_classes={len(classes)})'
+                f'{len(classes)}; give both the same taxonomy{number}'
             )
-        own = getattr(head, 'taxonomy', None)
         if own is None:
             continue
         for label, (of_head, of_data) in enumerate(zip(own.classes, classes, strict=True)):

