@@ -92,6 +92,7 @@ EFFECTS = {
     '--paper': (f'{TOOLS}/test_report.py', "report('--paper', dataset"),
     '--resume': (f'{TOOLS}/test_train.py', "'--resume'"),
     '--score-thr': (f'{TOOLS}/test_browse.py', "'--score-thr', thr).status == 0"),
+    '--speed': (f'{TOOLS}/test_train_speed.py', 'amp-bf16'),
     '--split': (f'{TOOLS}/test_openimages_v4.py', "'--split', 'validation'"),
     '--taxonomy': (
         f'{TOOLS}/test_check_dataset.py',
@@ -111,7 +112,7 @@ ADVICE = re.compile(
 # Not advice, but arguments of the class that the message names, or options of pip.
 ECHOES = {
     'branch_fcs', 'coarse_width', 'device', 'dtype', 'frozen_stages', 'level_weights', 'max_dets',
-    'model.roi_head.bbox_head', 'out_indices', 'reg_weights', 'use_sigmoid', 'with_avg_pool',
+    'model.roi_head.bbox_head', 'norm_eval', 'out_indices', 'reg_weights', 'use_sigmoid', 'with_avg_pool',
     'default_hooks.exact_resume', '--force-reinstall', '--no-deps', '--strict',
 }  # fmt: skip
 

@@ -80,14 +80,18 @@ class Parsed(BaseException):
 
 def parsed(script: str, arguments: list[str], *, module: bool = False) -> argparse.Namespace:
     """The arguments of a tool, as its own parser reads them."""
-    parse = argparse.ArgumentParser.parse_args
 
-    def stop(parser, args=None, namespace=None):
-        raise Parsed(parse(parser, args, namespace))
+    def stopping(parse):
+        def stop(parser, args=None, namespace=None):
+            raise Parsed(parse(parser, args, namespace))
 
+        return stop
+
+    names = ('parse_args', 'parse_intermixed_args')
+    stops = {name: stopping(getattr(argparse.ArgumentParser, name)) for name in names}
     with (
         mock.patch.object(sys, 'argv', [script, *arguments]),
-        mock.patch.object(argparse.ArgumentParser, 'parse_args', stop),
+        mock.patch.multiple(argparse.ArgumentParser, **stops),
         pytest.raises(Parsed) as caught,
     ):
         if module:
