@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 from mmdet_multigrain.taxonomy import Taxonomy
@@ -78,12 +79,17 @@ class Result:
 
 
 def write_result(path: str | os.PathLike[str], result: Result) -> None:
-    """Write a result.json atomically; missing folders are created."""
-    write_json(path, to_dict(result))
+    """Write a result.json atomically; missing folders are created.
+
+    Relative paths of the data are written relative to the file's folder, so that they are found from
+    everywhere.
+    """
+    folder = Path(path).resolve().parent
+    write_json(path, to_dict(_with_paths(result, lambda name: os.path.relpath(name, folder))))
 
 
 def read_result(path: str | os.PathLike[str]) -> Result:
-    """Read a result.json.
+    """Read a result.json; its relative paths of the data become those from the current folder.
 
     Raises:
         EvaluationError: One line, if it is missing, of another schema or not whole.
@@ -105,13 +111,37 @@ def read_result(path: str | os.PathLike[str]) -> Result:
             )
             + '; write it again with tools/test.py'
         )
+    folder = Path(path).resolve().parent
     try:
-        return from_dict(content)
+        return _with_paths(from_dict(content), lambda name: _from_here(name, folder))
     except (KeyError, ValueError) as error:
         what = f'{error} is missing' if isinstance(error, KeyError) else str(error)
         raise EvaluationError(
             f'{path}: not a whole result ({what}); write it again with tools/test.py'
         ) from None
+
+
+def _with_paths(result: Result, change: Callable[[str], str]) -> Result:
+    """A result whose relative paths of annotations and images are changed."""
+
+    def changed(name: str | None) -> str | None:
+        keep = name is None or '://' in name or os.path.isabs(name)
+        return name if keep else change(name)
+
+    return replace(
+        result,
+        ann_file=changed(result.ann_file),
+        train_ann_file=changed(result.train_ann_file),
+        run=replace(result.run, image_folder=changed(result.run.image_folder)),
+    )
+
+
+def _from_here(name: str, folder: Path) -> str:
+    path = os.path.normpath(folder / name)
+    if not os.path.exists(path) and os.path.exists(name):
+        return name  # of an earlier version: relative to where the test was run
+    relative = os.path.relpath(path)
+    return path if relative.startswith('..') else relative
 
 
 def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:

@@ -65,11 +65,12 @@ def test_round_trip(result, tmp_path):
     # NaN differs from itself; its place is compared in the text.
     assert repr(read) == repr(result)
     assert read.run == result.run and read.taxonomy == TAXONOMY
-    write_result(tmp_path / 'again.json', read)
-    assert (tmp_path / 'again.json').read_bytes() == path.read_bytes()
+    write_result(path.with_name('again.json'), read)
+    assert path.with_name('again.json').read_bytes() == path.read_bytes()
 
 
-def test_content(result, tmp_path):
+def test_content(result, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     write_result(tmp_path / 'a.json', result)
     content = json.loads((tmp_path / 'a.json').read_text())
     assert content['schema_version'] == 3
@@ -222,3 +223,44 @@ def test_json_stays_whole_when_writing_fails(tmp_path, monkeypatch, result):
         write_result(path, replace(result, ann_file=None))
     assert json.loads(path.read_text()) == {'a': 1}
     assert [item.name for item in tmp_path.iterdir()] == ['result.json']
+
+
+def test_paths_of_the_data_are_found_from_any_folder(result, tmp_path, monkeypatch):
+    start, run, other = (tmp_path / name for name in ('start', 'runs/one', 'other'))
+    for folder in (start / 'data', run, other):
+        folder.mkdir(parents=True)
+    names = ('data/val.json', 'data/train.json', 'data')
+    for name in names[:2]:
+        (start / name).touch()
+    record = replace(result.run, image_folder=names[2])
+    given = replace(result, ann_file=names[0], train_ann_file=names[1], run=record)
+
+    def paths(read):
+        return read.ann_file, read.train_ann_file, read.run.image_folder
+
+    monkeypatch.chdir(start)
+    write_result(run / 'result.json', given)
+    assert paths(read_result(run / 'result.json')) == names  # where the test was run
+    monkeypatch.chdir(other)
+    found = paths(read_result('../runs/one/result.json'))
+    assert found == tuple(str(start / name) for name in names)
+    # Folders that move together keep their data.
+    (tmp_path / 'moved').mkdir()
+    for folder in ('start', 'runs'):
+        (tmp_path / folder).rename(tmp_path / 'moved' / folder)
+    found = paths(read_result(tmp_path / 'moved/runs/one/result.json'))
+    assert found == tuple(str(tmp_path / 'moved' / 'start' / name) for name in names)
+
+
+def test_other_paths_stay_as_they_are(result, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    record = replace(result.run, image_folder='s3://bucket/photos')
+    given = replace(result, ann_file='/data/val.json', train_ann_file=None, run=record)
+    write_result('run/result.json', given)
+    assert repr(read_result('run/result.json')) == repr(given)
+    # A file of an earlier version: relative to where the test was run.
+    content = json.loads((tmp_path / 'run' / 'result.json').read_text())
+    content['dataset']['ann_file'] = 'val.json'
+    (tmp_path / 'val.json').touch()
+    write_json('run/result.json', content)
+    assert read_result('run/result.json').ann_file == 'val.json'

@@ -34,7 +34,7 @@ try:
         class_table,
         render_markdown,
         render_text,
-        superclass_table,
+        superclass_tables,
         to_dict,
     )
     from mmdet_multigrain.report.runs.paper import DATASETS, load_paper
@@ -165,7 +165,10 @@ def main() -> None:
     content = to_dict(stats, comparison)
     tables = {
         'classes.csv': class_table(stats).csv(),
-        'superclasses.csv': superclass_table(stats).csv(),
+        **{
+            f'level{level}.csv' if level else 'superclasses.csv': table.csv()
+            for level, table in enumerate(superclass_tables(stats))
+        },
         'dataset_stats.md': render_markdown(stats, comparison),
         'dataset_stats.json': json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
         + '\n',

@@ -63,7 +63,8 @@ class SplitStats:
         name: Name to show.
         num_images: All images in it.
         classes: In label order.
-        superclasses: In the order of the taxonomy's coarsest level.
+        levels: The groups of each level above the classes, the coarsest first, in the order of the
+            taxonomy.
         boxes_per_image: At index n, the number of images with n boxes (crowds not counted).
         left_out: Unusable annotations and images, by kind.
         remarks: The same with examples, one line for each kind.
@@ -72,10 +73,15 @@ class SplitStats:
     name: str
     num_images: int
     classes: tuple[GroupStats, ...]
-    superclasses: tuple[GroupStats, ...]
+    levels: tuple[tuple[GroupStats, ...], ...]
     boxes_per_image: tuple[int, ...]
     left_out: dict[str, int]
     remarks: str
+
+    @property
+    def superclasses(self) -> tuple[GroupStats, ...]:
+        """The groups of the coarsest level."""
+        return self.levels[0]
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -157,17 +163,20 @@ def dataset_stats(
 def split_stats(name: str, columns: BoxColumns) -> SplitStats:
     """Statistics of one file."""
     taxonomy = columns.taxonomy
-    groups, group_names = np.array(taxonomy.group_index(0)), taxonomy.group_names(0)
     num_images = len(columns.image_areas)
     per_image = np.bincount(columns.images[~columns.crowd], minlength=num_images)
     above = [path[0] if path else None for path in taxonomy.paths]
-    group_listed = np.bincount(groups, weights=columns.listed) > 0
-    coarse = groups[columns.labels], group_names, [None] * len(group_names), group_listed
+    levels = []
+    for level in range(max(1, taxonomy.num_levels - 1)):
+        groups, names = np.array(taxonomy.group_index(level)), taxonomy.group_names(level)
+        listed = np.bincount(groups, weights=columns.listed) > 0
+        no_group = [None] * len(names)
+        levels.append(_group_stats(columns, groups[columns.labels], names, no_group, listed))
     return SplitStats(
         name=name,
         num_images=num_images,
         classes=_group_stats(columns, columns.labels, taxonomy.classes, above, columns.listed),
-        superclasses=_group_stats(columns, *coarse),
+        levels=tuple(levels),
         boxes_per_image=tuple(np.bincount(per_image).tolist()),
         left_out=dict(columns.problems.counts),
         remarks=str(columns.problems),

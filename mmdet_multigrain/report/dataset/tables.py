@@ -97,20 +97,26 @@ def short_class_table(stats: DatasetStats) -> Table:
     )
 
 
-def superclass_table(stats: DatasetStats) -> Table:
-    """Sums of each superclass, most training boxes first."""
+def superclass_tables(stats: DatasetStats) -> list[Table]:
+    """The table of each level above the classes, the coarsest first."""
+    return [superclass_table(stats, level) for level in range(len(stats.train.levels))]
+
+
+def superclass_table(stats: DatasetStats, level: int = 0) -> Table:
+    """Sums of each superclass, or of each group of a finer level, most training boxes first."""
     several = len(stats.splits) > 1
-    columns = [Column('superclass', left=True), Column('classes', form=',d')]
+    title = f'level {level} group' if level else 'superclass'
+    columns = [Column(title, left=True), Column('classes', form=',d')]
     for split in stats.splits:
         columns += [
             Column(_key(stats, split, key), f'{key} {split.name}' if several else key, form)
             for key, form in (('boxes', ',d'), ('share', '.1%'), ('images', ',d'))
         ]
     rows = []
-    for group, row in enumerate(stats.train.superclasses):
-        cells = [row.name, stats.taxonomy.group_index(0).count(group)]
+    for group, row in enumerate(stats.train.levels[level]):
+        cells = [row.name, stats.taxonomy.group_index(level).count(group)]
         for split in stats.splits:
-            own = split.superclasses[group]
+            own = split.levels[level][group]
             cells += [own.boxes, _share(own.boxes, split.boxes), own.images]
         rows.append(cells)
     return Table(columns, sorted(rows, key=lambda cells: -cells[2]))
@@ -179,7 +185,7 @@ def render_text(stats: DatasetStats, comparison: CountComparison | None = None) 
     """The text for the screen."""
     parts = [f'{short_class_table(stats).text()}\n{_wrap(_legend(stats))}']
     if stats.is_grouped:
-        parts.append(superclass_table(stats).text())
+        parts += [table.text() for table in superclass_tables(stats)]
     parts += [
         '\n'.join(split_lines(stats)),
         f'{_wrap(_SAMPLING)}\n{resampling_table(stats).text()}',
@@ -197,7 +203,8 @@ def render_markdown(stats: DatasetStats, comparison: CountComparison | None = No
     parts = [f'# Statistics: {names}', _code(split_lines(stats))]
     parts += ['## Classes', short_class_table(stats).markdown(), _legend(stats)]
     if stats.is_grouped:
-        parts += ['## Superclasses', superclass_table(stats).markdown()]
+        tables = [table.markdown() for table in superclass_tables(stats)]
+        parts += ['## Superclasses', *tables]
     parts += ['## Class-balanced sampling', _SAMPLING, resampling_table(stats).markdown()]
     if comparison is not None:
         parts.append(f'## Compared with the paper ({comparison.dataset}, "Num")')
@@ -252,6 +259,7 @@ def _split_dict(split: SplitStats) -> dict[str, Any]:
         'left_out': split.left_out,
         'classes': [asdict(row) for row in split.classes],
         'superclasses': [asdict(row) for row in split.superclasses],
+        'finer_levels': [[asdict(row) for row in level] for level in split.levels[1:]],
     }
 
 

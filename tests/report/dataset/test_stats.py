@@ -41,6 +41,24 @@ def test_superclasses_by_hand(content, stats_of):
     assert (hat.name, hat.boxes, hat.listed) == ('hat', 0, False)
 
 
+def test_groups_of_every_level(content, stats_of):
+    deep = Taxonomy.load(
+        {
+            'groups': {
+                'body': {'upper': {'light': ['shirt'], 'warm': ['Weste']}, 'lower': ['skirt']},
+                'head': ['hat'],
+            }
+        }
+    )
+    coarse, middle, fine = stats_of(content, taxonomy=deep).train.levels
+    found = [(row.name, row.boxes, row.images, row.listed) for row in coarse]
+    assert found == [('body', 6, 3, True), ('head', 0, 0, False)]
+    found = {row.name: (row.boxes, row.images) for row in middle}
+    assert found == {'upper': (5, 3), 'lower': (1, 1), 'hat': (0, 0)}
+    found = {row.name: (row.boxes, row.images) for row in fine}
+    assert found['light'] == (3, 2) and found['warm'] == (2, 2)
+
+
 def test_crowds_count_apart_but_are_sampled(content, stats_of):
     content['annotations'][4]['iscrowd'] = 1  # the only skirt
     stats = stats_of(content, thresholds=[1.0])

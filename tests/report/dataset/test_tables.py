@@ -14,6 +14,7 @@ from mmdet_multigrain.report.dataset.tables import (
     resampling_table,
     split_lines,
     superclass_table,
+    superclass_tables,
     to_dict,
 )
 from mmdet_multigrain.report.runs.paper import load_paper
@@ -72,6 +73,22 @@ def test_superclasses(content, other, stats_of):
         (row['superclass'], row['classes'], row['train_boxes'], row['val_boxes']) for row in rows
     ] == [('top', '2', '5', '1'), ('bottom', '1', '1', '0'), ('hat', '1', '0', '0')]
     assert float(rows[0]['train_share']) == pytest.approx(5 / 6)
+
+
+def test_every_level_has_a_table(content, stats_of):
+    body = {'upper': ['shirt', 'Weste'], 'lower': ['skirt']}
+    deep = Taxonomy.load({'groups': {'body': body, 'head': ['hat']}})
+    stats = stats_of(content, taxonomy=deep)
+    coarse, fine = superclass_tables(stats)
+    assert [row['superclass'] for row in read_csv(coarse)] == ['body', 'head']
+    rows = {row['level 1 group']: row for row in read_csv(fine)}
+    assert (rows['upper']['classes'], rows['upper']['boxes']) == ('2', '5')
+    assert (rows['lower']['classes'], rows['lower']['boxes']) == ('1', '1')
+    for text in (render_text(stats), render_markdown(stats)):
+        assert text.count('level 1 group') == 1
+    (split,) = to_dict(stats)['splits']
+    assert [row['name'] for row in split['superclasses']] == ['body', 'head']
+    assert [[row['boxes'] for row in level] for level in split['finer_levels']] == [[5, 1, 0]]
 
 
 def test_superclasses_are_left_out_where_there_are_none(content, stats_of):

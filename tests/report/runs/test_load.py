@@ -162,8 +162,11 @@ def test_same_variant_and_seed_twice(make):
         load_runs([folders[0], folders[0]])
 
 
-def test_files_that_moved(make, tmp_path):
+def test_files_that_moved(make, tmp_path, monkeypatch):
+    (tmp_path / 'one' / 'two').mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / 'one' / 'two')
     folder = make('work/a', ann_file='../../data/val.json')
+    monkeypatch.chdir(tmp_path)
     (run,) = load_runs([folder])  # relative to its folder
     assert run.ground_truth.image_ids == (7, 8, 9)
     folder = make('work/b', ann_file='gone.json')
