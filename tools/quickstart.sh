@@ -51,7 +51,7 @@ step 'Test on the validation split'
 
 step 'Pictures'
 "$python" tools/predict.py "$data/validation/image" "$config" \
-    "$out/$(basename "$(cat "$out/last_checkpoint")")" --out "$out/predictions" --score-thr 0.5 --batch-size 8
+    "$out/$(basename "$(cat "$out/last_checkpoint")")" --out "$out/predictions" --batch-size 8
 
 "$python" - "$out" $((SECONDS - set_up)) <<'PYTHON'
 import json

@@ -14,6 +14,7 @@ try:
     from mmdet_multigrain.taxonomy import Taxonomy
     from mmdet_multigrain.utils.errors import ConfigError, EvaluationError
     from mmdet_multigrain.utils.nested import dicts
+    from mmdet_multigrain.visualization.palette import SCORE_THR
 except ImportError as error:
     raise SystemExit(f'error: {error}; fix: bash tools/setup.sh; . .venv/bin/activate') from None
 
@@ -124,7 +125,11 @@ def set_show_dir(cfg, show_dir: str) -> None:
     """Let the visualization hook draw every image into a folder."""
     warnings.filterwarnings('ignore', message='.* is out of bounds')  # a box on the image's border
     cfg.default_hooks.visualization.update(
-        type='PictureHook', draw=True, test_out_dir=str(Path(show_dir).resolve()), interval=1
+        type='PictureHook',
+        draw=True,
+        test_out_dir=str(Path(show_dir).resolve()),
+        interval=1,
+        score_thr=SCORE_THR,
     )
 
 

@@ -26,7 +26,7 @@ HUES = (
     '#cb4fad',
 )
 NO_SUPERCLASS = '#8a8a8a'
-SCORE_THR = 0.3  # lowest score of a detection on pictures, in all tools
+SCORE_THR = 0.3  # lowest score on pictures of detections, in predict and in tests
 MISSED = (214, 0, 0)  # ground truth without a detection, in all pictures
 # Lightness of the first eight superclasses, the second and the third eight: -1 is black, 1 white.
 _LIGHTNESS = (0.0, -0.5, 0.5)
