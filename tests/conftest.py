@@ -11,6 +11,11 @@ from pathlib import Path
 
 import pytest
 
+# Threads of several processes of tests would wait for each other's cores. Set before torch is
+# imported, and for the processes that tests start.
+if 'PYTEST_XDIST_WORKER' in os.environ:
+    os.environ.setdefault('OMP_NUM_THREADS', '1')
+
 from mmdet_multigrain.launch import quiet_imports
 from mmdet_multigrain.taxonomy import Taxonomy
 

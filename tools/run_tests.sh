@@ -5,6 +5,7 @@
 #
 # --active takes the active environment instead of .venv. Some arguments:
 #
+#     -n 0                                        one process, for a debugger or to see prints
 #     -m smoke                                    imports, heads, two training steps
 #     -m long                                     slow end-to-end tests, which are left out otherwise
 #     --random-order [--random-order-seed SEED]   in another order than that of the files: modules
@@ -22,4 +23,4 @@ else
 fi
 "$python" -m ruff format --check .
 "$python" -m ruff check .
-exec "$python" -m pytest --durations=15 "$@"
+exec "$python" -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --durations=15 "$@"
