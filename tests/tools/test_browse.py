@@ -212,7 +212,7 @@ def test_the_threshold_comes_from_the_data(data, tmp_path):
     scores = [row['score'] for row in rows_of(tmp_path) if row['run'] == 'bad' and row['score']]
     assert min(map(float, scores)) == 0.6
     words = ' '.join((tmp_path / 'index.html').read_text('utf-8').split())
-    assert 'or all if there are fewer: good 0.9, bad 0.6.' in words
+    assert 'Lowest score: good 0.9, bad 0.6.' in words
 
 
 def test_a_lower_threshold_shows_more(data, tmp_path):

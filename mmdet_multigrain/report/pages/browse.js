@@ -1,4 +1,4 @@
-// Pictures of one class, and pictures in large: arrow keys go on, Escape closes.
+// Shows the pictures of one class, and enlarges pictures: arrow keys move on, Escape closes.
 const links = [...document.querySelectorAll('a[data-classes]')];
 const choice = document.getElementById('class');
 const large = document.getElementById('large');

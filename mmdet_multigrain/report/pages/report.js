@@ -1,4 +1,4 @@
-// Tables are sorted by a click on a heading; again, the other way round.
+// A click on a heading sorts its table; a second one reverses the order.
 
 // The sort order of two texts: numbers by value, words by letter, what is unknown last.
 function compareTexts(one, other, words, down) {
