@@ -198,6 +198,21 @@ def test_names_of_another_template_are_found_by_the_pointer(folder):
     assert find(folder) == ('step10.pth', [])
 
 
+@pytest.mark.parametrize('others', [True, False])
+def test_a_broken_one_with_a_name_of_another_template(folder, others):
+    broken = folder / 'last.pth'
+    broken.write_bytes(b'garbage')
+    (folder / POINTER).write_text(str(broken))
+    if others:
+        name, lines = find(folder)
+        assert name == 'iter_10.pth' and lines[0].startswith(f'{broken}: not a whole checkpoint (')
+        return
+    for path in folder.glob('iter_*'):
+        path.unlink()
+    with pytest.raises(CheckpointError, match=f'^{folder}: no checkpoint in it is whole; copy'):
+        find(folder)
+
+
 def test_no_checkpoint(tmp_path):
     assert find(tmp_path) == (None, [])
     assert find(tmp_path / 'absent') == (None, [])

@@ -179,6 +179,56 @@ def test_other_parts_load_as_weights_only_too(tmp_path, marker):
     assert not marker.exists()
 
 
+@pytest.mark.parametrize('before', [(None, None), ('0', None), (None, '1'), ('1', '0')])
+@pytest.mark.parametrize('trust', [None, False, True])
+def test_the_switches_are_set_within_and_restored(monkeypatch, before, trust):
+    for name, value in zip(SWITCHES, before, strict=True):
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, value)
+
+    def switches():
+        return tuple(map(os.environ.get, SWITCHES))
+
+    inside = (None, '1') if trust else ('1', None)
+    with only_weights() if trust is None else trust_checkpoints(trust):
+        assert switches() == inside
+        with only_weights():
+            assert switches() == inside  # trusted further on
+        assert switches() == inside
+        with trust_checkpoints(not trust):
+            assert switches() == ((None, '1') if inside[0] else ('1', None))
+        assert switches() == inside
+    assert switches() == before
+    with pytest.raises(KeyError), only_weights():
+        assert switches() == ('1', None)  # trust has ended with its block
+        raise KeyError
+    assert switches() == before
+
+
+def test_stores_are_those_of_mmengine_where_files_are_trusted(monkeypatch):
+    asked = []
+    for name in ('local', 'openmmlab', 'pavi', 'ceph'):
+        monkeypatch.setattr(
+            f'mmengine.runner.checkpoint.load_from_{name}',
+            lambda filename, map_location, name=name: asked.append((name, filename, map_location)),
+        )
+    addresses = ('~/a.pth', 'open-mmlab://mine', 'pavi://a', 's3://b/a', 'x:petrel://b/a')
+    with trust_checkpoints(True):
+        for address in addresses:
+            CheckpointLoader.load_checkpoint(address, 'meta', logger='silent')
+    kinds = ('local', 'openmmlab', 'pavi', 'ceph', 'ceph')
+    assert asked == [(kind, *pair, 'meta') for kind, *pair in zip(kinds, addresses, strict=True)]
+
+
+def test_a_file_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    torch.save(dict(weight=torch.ones(1)), tmp_path / 'a.pth')
+    assert read_checkpoint('~/a.pth')['weight'] == 1
+    with pytest.raises(CheckpointError, match='~/gone.pth'):
+        read_checkpoint('~/gone.pth')
+
+
 def test_stores_that_cannot_be_read_as_weights_only(tmp_path, marker, monkeypatch):
     monkeypatch.setenv('MMENGINE_HOME', str(tmp_path))
     save(tmp_path / 'bad.pth', LikeHistory(marker))

@@ -1,16 +1,20 @@
 """Pictures of tested images: one each, whatever folders and suffixes the images have."""
 
+import os
+from pathlib import PurePath
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+from mmdet.engine.hooks import DetVisualizationHook
 from mmdet.structures import DetDataSample
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.structures import InstanceData
 from mmengine.visualization import Visualizer
 
 from mmdet_multigrain.engine import PictureHook
+from mmdet_multigrain.utils.images import PictureNames
 
 
 @pytest.fixture
@@ -75,3 +79,43 @@ def test_suffixes_that_are_not_written(draw):
         '1.png': 3,
         '1.tif_2.png': 4,
     }
+
+
+def test_images_of_a_server_keep_their_folders():
+    hook = PictureHook(draw=True)
+    hook._root = '/photos'
+    hook._names = PictureNames()
+    for path, expected in (
+        ('s3://bucket/a/1.jpg', 'bucket/a/1.jpg'),
+        ('/photos/a/1.jpg', 'a/1.jpg'),
+        ('/photos/1.jpg', '1.jpg'),
+        ('/other/a/1.jpg', '1_2.jpg'),  # the name is taken
+    ):
+        assert PurePath(hook._picture(path)).as_posix() == expected
+
+
+@pytest.mark.parametrize(
+    'options', [dict(draw=False), dict(draw=True), dict(draw=True, show=True, test_out_dir='out')]
+)
+def test_what_writes_no_picture_is_left_to_mmdetection(monkeypatch, options):
+    calls = []
+    monkeypatch.setattr(
+        DetVisualizationHook, 'after_test_iter', lambda self, *arguments: calls.append(arguments)
+    )
+    hook = PictureHook(**options)
+    hook.after_test_iter('runner', 3, {}, [])
+    assert calls == [('runner', 3, {}, [])]
+
+
+def test_a_shown_picture_uses_the_hooks_own_visualizer(tmp_path):
+    theirs, own = SimpleNamespace(dataset_meta={}), SimpleNamespace(dataset_meta=None)
+    runner = SimpleNamespace(
+        visualizer=theirs,
+        test_dataloader=SimpleNamespace(dataset=SimpleNamespace()),
+    )
+    for show in (False, True):
+        hook = PictureHook(draw=True, show=show)
+        hook._visualizer = own
+        hook.before_test(runner)
+        assert hook._visualizer is (own if show else theirs)
+        assert hook._root == os.getcwd()  # no data set tells a folder

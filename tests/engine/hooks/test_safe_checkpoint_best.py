@@ -1,6 +1,7 @@
 """The best checkpoint of `SafeCheckpointHook`: which one it is, and how it is replaced."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -68,6 +69,38 @@ def test_a_smaller_score_can_be_better_and_auto_takes_the_first(tmp_path):
     assert [path.name for path in folder.glob('best_*.pth')] == [BEST.format(4)]
 
 
+@pytest.mark.parametrize(('rule', 'better'), [('less', 2), ('greater', 1)])
+def test_of_two_that_a_kill_left_the_better_one_stays(tmp_path, rule, better):
+    """The kill came before the old one was removed."""
+    folder = tmp_path / 'run'
+    tiny.train(folder, iterations=2, scores=(5, 3), rule='less')
+    shutil.copy(folder / BEST.format(2), folder / BEST.format(1))
+    scores = {tiny.METRIC: [[5, BEST.format(1)], [3, BEST.format(2)]]}
+    (folder / 'best_checkpoints.json').write_text(json.dumps(scores))
+    tiny.train(folder, resume='auto', iterations=3, scores=(5, 3, 4), rule=rule)
+    assert [path.name for path in folder.glob('best_*.pth')] == [BEST.format(better)]
+
+
+def test_a_list_of_the_best_that_an_earlier_run_left_counts_for_nothing(tmp_path):
+    """Its checkpoints were moved away, so the folder is free for a new run."""
+    folder = tmp_path / 'run'
+    folder.mkdir()
+    stale = {tiny.METRIC: [[99, BEST.format(1)]], 'tiny/other': [[1, BEST.format(9)]]}
+    (folder / 'best_checkpoints.json').write_text(json.dumps(stale))
+
+    def event(stage, path):
+        if (stage, path.name) == ('open', 'iter_1.pth'):
+            raise RuntimeError('killed')
+
+    with tiny.events(event), pytest.raises(RuntimeError):
+        tiny.train(folder, scores=(1, 2))
+    assert not (folder / 'best_checkpoints.json').exists()
+    (folder / 'best_checkpoints.json').write_text(json.dumps(stale))
+    runner = tiny.train(folder, iterations=2, scores=(1, 2))
+    assert best_of(folder) == {tiny.METRIC: [[1, BEST.format(1)], [2, BEST.format(2)]]}
+    assert runner.message_hub.get_info('best_score') == 2
+
+
 def test_several_metrics_have_a_best_each(tmp_path):
     folder = tmp_path / 'run'
     options = dict(
@@ -103,12 +136,17 @@ def test_a_metric_that_is_not_there(tmp_path):
         '{"tiny/score": [[1, "best_/../../outside.pth"]]}',
         '{"tiny/score": [[1, "iter_2.pth"]]}',
         '{"tiny/score": [[1, 7]]}',
+        '{"tiny/score": [[1, "../outside.pth"]]}',
+        '{"tiny/score": [[9, "best_/../../outside.pth"], [1, "iter_2.pth"]]}',
     ],
 )
 def test_a_list_of_the_best_that_cannot_be_read(tmp_path, content):
     folder, outside = tmp_path / 'run', tmp_path / 'outside.pth'
     outside.write_text('')
     tiny.train(folder, iterations=2, scores=(5, 1))
+    (
+        folder / 'best_'
+    ).mkdir()  # else the system refuses the path through it, whatever the hook does
     (folder / 'best_checkpoints.json').write_text(content)
     tiny.train(folder, resume='auto', iterations=3, scores=(5, 1, 2))
     assert best_of(folder) == {tiny.METRIC: [[2, BEST.format(3)]]}

@@ -12,6 +12,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from mmdet_multigrain.engine.fingerprints import code_digest, file_digest
 from mmdet_multigrain.engine.runner import same_run
 from mmdet_multigrain.engine.runner.same_run import (
     Process,
@@ -39,7 +40,7 @@ def test_equal_processes(monkeypatch, tmp_path):
     assert (first.host, first.pid) == (socket.gethostname(), os.getpid())
     assert first.facts['config entry a.b'] == '1'
     assert first.facts['version of torch'] == torch.__version__
-    assert len(first.facts['code of mmdet_multigrain']) == 64
+    assert first.facts['code of mmdet_multigrain'] == code_digest()
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,8 @@ def test_another_content_of_the_annotations_is_named(monkeypatch, tmp_path):
     ))  # fmt: skip
     path = str(tmp_path / 'train.json')
     assert annotation_files(cfg.to_dict()) == [path]
+    gathered(monkeypatch, lambda facts: {})
+    assert check_same_run(cfg)[0].facts[f'content of {path}'] == file_digest(path)
     gathered(monkeypatch, lambda facts: {f'content of {path}': 64 * '0'})
     with pytest.raises(ProcessError, match=f'in the content of {path} '):
         check_same_run(cfg)

@@ -1,0 +1,31 @@
+"""Data sets below wrappers, and the samples of batches."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from mmdet_multigrain.engine.data_access import inner_datasets, samples_of
+
+
+def test_data_sets_below_wrappers():
+    a, b, c = (SimpleNamespace(name=name) for name in 'abc')
+    repeated = SimpleNamespace(dataset=SimpleNamespace(datasets=[a, SimpleNamespace(dataset=b)]))
+    assert list(inner_datasets(SimpleNamespace(datasets=[repeated, c]))) == [a, b, c]
+    assert list(inner_datasets(a)) == [a]
+
+
+@pytest.mark.parametrize(
+    ('batch', 'expected'),
+    [
+        (dict(data_samples=[1, 2]), [1, 2]),
+        (dict(data_samples=dict(sup=[1], unsup=[2, 3], other=None)), [1, 2, 3]),
+        (dict(data_samples=None), []),
+        (dict(inputs=[4]), []),
+        (None, []),
+        ([1], []),
+    ],
+)
+def test_samples_of_a_batch(batch, expected):
+    assert list(samples_of(batch)) == expected
