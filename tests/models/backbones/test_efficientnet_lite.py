@@ -155,12 +155,52 @@ def test_wrong_stages_are_refused(options, message):
         EfficientNetLite(**options)
 
 
+def test_defaults_are_tensorflows():
+    norm = EfficientNetLite().stem.bn
+    assert (norm.eps, norm.momentum) == (1e-3, 0.01)
+    group_norm = EfficientNetLite(norm_cfg=dict(type='GN', num_groups=4)).stem.bn
+    assert isinstance(group_norm, nn.GroupNorm)
+    model = EfficientNetLite()
+    assert (model.out_indices, model.frozen_stages, model.norm_eval) == ((0, 1, 2, 3), -1, True)
+
+
+def test_the_stages_that_are_asked_for_come_in_their_order():
+    model = EfficientNetLite(out_indices=(2, 0)).eval()
+    found, every = model(torch.ones(1, 3, 32, 32)), EfficientNetLite.forward
+    assert [out.shape[1] for out in found] == [112, 24]
+    model.out_indices = (0, 1, 2, 3)
+    assert torch.equal(every(model, torch.ones(1, 3, 32, 32))[2], found[0])
+
+
+def test_where_blocks_keep_the_size_the_input_is_added():
+    adds = [block.adds_input for block in EfficientNetLite().blocks]
+    assert adds == [
+        False, False, True, False, True, False, True, True, False, True, True,
+        False, True, True, True, False,
+    ]  # fmt: skip
+
+
+def test_switching_to_evaluation_and_back_changes_frozen_parts_only():
+    model = EfficientNetLite(frozen_stages=1, norm_eval=True)
+    assert model.train() is model
+    assert model.blocks[5].training and not model.blocks[5].project.bn.training
+    assert not model.blocks[0].training
+    model = EfficientNetLite(norm_eval=True).train(False)
+    assert not any(module.training for module in model.modules())
+
+
 def test_random_values_are_the_default():
     torch.manual_seed(0)
     model = EfficientNetLite()
     model.init_weights()
     assert model.stem.conv.weight.std() > 0.01
     assert (model.blocks[3].project.bn.weight == 1).all()
+    kernel = model.blocks[5].expand.conv.weight  # 1 x 1, from 80 channels on: Kaiming by fan-out
+    assert kernel.std().item() == pytest.approx((2 / kernel.shape[0]) ** 0.5, rel=0.05)
+    # A given initialization takes its place.
+    zeros = EfficientNetLite(init_cfg=dict(type='Constant', val=0, layer='Conv2d'))
+    zeros.init_weights()
+    assert not zeros.stem.conv.weight.any()
 
 
 def test_a_missing_package_is_one_line(monkeypatch):

@@ -46,9 +46,10 @@ def test_predicts_from_the_concatenated_branches(garments):
     cls_score, bbox_pred = head(features)
     coarse, fine = head.branch_features(features)
     merged = torch.cat([coarse, fine], 1)
-    assert torch.equal(cls_score, merged @ head.fc_cls.weight.T + head.fc_cls.bias) or (
-        torch.allclose(cls_score, merged @ head.fc_cls.weight.T + head.fc_cls.bias, atol=1e-6)
-    )
+    for found, layer in ((cls_score, head.fc_cls), (bbox_pred, head.fc_reg)):
+        expected = merged @ layer.weight.T + layer.bias
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+        assert found.std() > 1e-4  # far above the tolerance
     assert cls_score.shape == (12, 6)
     assert bbox_pred.shape == (12, 20)
 
@@ -86,6 +87,12 @@ def test_three_branches(three_levels):
 def test_seesaw_brings_its_own_channels(garments):
     head = make_head(garments, loss_cls=dict(type='SeesawLoss', num_classes=5))
     assert head(torch.randn(2, 4, 3, 3))[0].shape == (2, 7)
+
+
+@pytest.mark.parametrize('class_agnostic', [False, True])
+def test_class_agnostic_deltas(garments, class_agnostic):
+    head = make_head(garments, reg_class_agnostic=class_agnostic)
+    assert head(torch.randn(2, 4, 3, 3))[1].shape == (2, 4 if class_agnostic else 20)
 
 
 def test_groups_play_no_part(garments):

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from mmdet.models.losses import CrossEntropyLoss, SeesawLoss
+from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from mmdet.registry import MODELS
 
 from mmdet_multigrain.models import HierarchicalCrossEntropyLoss
@@ -185,6 +186,65 @@ def test_seesaw_as_fine_loss(garments):
     assert torch.equal(loss.get_activation(scores), reference.get_activation(scores[:, :7]))
     sum(losses.values()).backward()
     assert scores.grad.any(dim=0).all()
+
+
+def test_accuracy_with_seesaw_is_that_of_its_probabilities(garments):
+    """The largest score may be a class's although the pair of objectness says background."""
+    loss = HierarchicalCrossEntropyLoss(garments, fine_loss=dict(type='SeesawLoss'))
+    scores = torch.zeros(4, 7 + 6)
+    scores[:, 2] = 5.0  # vest
+    scores[:, 5:7] = torch.tensor([[3.0, -3.0], [-3.0, 3.0], [-3.0, 3.0], [3.0, -3.0]])
+    scores[:, 7] = 9.0  # top
+    accuracy = loss.get_accuracy(scores, torch.tensor([2, 5, 2, 0]))
+    reference = SeesawLoss(num_classes=5).get_accuracy(scores[:, :7], torch.tensor([2, 5, 2, 0]))
+    assert accuracy['acc_fine'].item() == 50
+    assert accuracy['acc_coarse'].item() == 75
+    assert reference['acc_objectness'].item() == 75 and reference['acc_classes'].item() < 100
+
+
+def test_stock_heads_leave_channels_activation_and_accuracy_to_it(garments):
+    loss_cls = dict(type='HierarchicalCrossEntropyLoss', taxonomy=garments)
+    head = BBoxHead(num_classes=5, in_channels=4, roi_feat_size=3, loss_cls=loss_cls)
+    assert head.fc_cls.out_features == 6 + 6
+    loss = head.loss_cls
+    assert loss.custom_activation and loss.custom_accuracy and loss.custom_cls_channels
+
+
+def test_other_reductions(garments):
+    loss = HierarchicalCrossEntropyLoss(garments, (0.5, 2.0))
+    scores, labels, weights = random_batch(loss)
+    options = dict(label_weights=weights)
+    single = loss(scores, labels, **options, reduction_override='none')
+    added = loss(scores, labels, **options, reduction_override='sum')
+    averaged = loss(scores, labels, **options, reduction_override='mean')
+    plain = loss(scores, labels, **options)
+    assert single['loss_cls_coarse'].shape == (17,)
+    for key in ('loss_cls_coarse', 'loss_cls_fine'):
+        assert added[key].item() == pytest.approx(single[key].sum().item())
+        assert averaged[key].item() == plain[key].item()
+        assert averaged[key].item() == pytest.approx(single[key].mean().item())
+
+
+def test_names_of_levels(garments, three_levels):
+    two, three = (HierarchicalCrossEntropyLoss(one) for one in (garments, three_levels))
+    assert [two.level_name(level) for level in (0, 1)] == ['coarse', 'fine']
+    assert [three.level_name(level) for level in (0, 1, 2)] == ['level0', 'level1', 'fine']
+
+
+def test_scores_of_the_fine_level_alone(garments):
+    loss = HierarchicalCrossEntropyLoss(garments, (0.5, 2.0), coarse_width='groups')
+    scores, labels, weights = random_batch(loss)
+    fine, whole = scores[:, :6], loss(scores, labels, weights, avg_factor=3)
+    alone = loss(fine, labels, weights, avg_factor=3)
+    assert {*alone} == {'loss_cls_fine'} and {*loss.get_accuracy(fine, labels)} == {'acc_fine'}
+    assert alone['loss_cls_fine'].item() == whole['loss_cls_fine'].item()
+    assert torch.equal(loss.get_activation(fine), loss.get_activation(scores))
+
+
+def test_the_config_of_the_fine_loss_stays_as_it_is(garments):
+    config = dict(type='SeesawLoss')
+    HierarchicalCrossEntropyLoss(garments, fine_loss=config)
+    assert config == dict(type='SeesawLoss')
 
 
 def test_no_rois_give_a_zero_that_back_propagates(garments):
