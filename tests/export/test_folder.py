@@ -37,6 +37,18 @@ def test_what_is_there_stays(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ['mine.txt']
 
 
+def test_parents_that_existed_or_got_files_stay(tmp_path):
+    (tmp_path / 'a').mkdir()
+    with pytest.raises(ValueError), whole_folder(tmp_path / 'a' / 'b' / 'c'):
+        (tmp_path / 'a' / 'b' / 'other').write_text('x')
+        raise ValueError
+    assert (tmp_path / 'a' / 'b' / 'other').exists()
+    assert [path.name for path in (tmp_path / 'a' / 'b').iterdir()] == ['other']
+    with pytest.raises(ValueError), whole_folder(tmp_path / 'a' / 'd'):
+        raise ValueError
+    assert (tmp_path / 'a').is_dir()
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / 'file').touch()
     with pytest.raises(ExportError, match='out: cannot be written'):

@@ -70,8 +70,20 @@ def test_detections_are_those_of_mmdetection(variant, score_thr, small_config, p
         {'model.test_cfg.rpn.nms_pre': 40, 'model.test_cfg.rpn.min_bbox_size': 12},
         {'model.test_cfg.rcnn.max_per_img': 7, 'model.test_cfg.rpn.max_per_img': 30},
         {'model.data_preprocessor.bgr_to_rgb': False, 'model.data_preprocessor.pad_value': 3},
+        {'model.test_cfg.rpn.nms_pre': 0, 'model.test_cfg.rpn.min_bbox_size': -1},
+        {'model.test_cfg.rcnn.nms.iou_threshold': 0.2, 'model.test_cfg.rpn.nms.iou_threshold': 0.4},
+        {HEAD + 'bbox_coder.target_means': [0.1, -0.2, 0.3, 0.1]},
     ],
-    ids=['class-agnostic', 'seesaw', 'few proposals', 'few detections', 'other preprocessing'],
+    ids=[
+        'class-agnostic',
+        'seesaw',
+        'few proposals',
+        'few detections',
+        'other preprocessing',
+        'all proposals',
+        'other suppression',
+        'other means of boxes',
+    ],
 )
 def test_other_settings(options, small_config, pictures):
     config = small_config(**{'model.test_cfg.rcnn.score_thr': 0.0}, **options)
@@ -84,17 +96,82 @@ def test_other_settings(options, small_config, pictures):
 
 
 @pytest.mark.parametrize(
+    'options',
+    [{}, dict(mean=None, std=None), dict(bgr_to_rgb=False), dict(pad_size_divisor=7, pad_value=9)],
+    ids=['as it is', 'no normalization', 'no swap', 'other padding'],
+)
+def test_images_are_prepared_as_by_mmdetection(options, small_config):
+    options = {f'model.data_preprocessor.{key}': value for key, value in options.items()}
+    model = build(small_config(**options).model)
+    generator = torch.Generator().manual_seed(0)
+    for size in ((50, 33), (64, 96), (33, 64)):
+        image = torch.randint(0, 256, (3, *size), generator=generator, dtype=torch.uint8)
+        expected = model.data_preprocessor(dict(inputs=[image]))['inputs']
+        assert torch.equal(PlainDetector(model)._preprocess(image), expected)
+
+
+@pytest.mark.parametrize(
     ('options', 'message'),
     [
         ({'model.test_cfg.rcnn.nms': dict(type='soft_nms')}, 'test_cfg.rcnn.nms is'),
+        (
+            {'model.test_cfg.rpn.nms': dict(type='nms', iou_threshold=0.7, max_num=9)},
+            'test_cfg.rpn.nms is',
+        ),
         ({'model.rpn_head.loss_cls.use_sigmoid': False}, 'model.rpn_head is not a plain RPNHead'),
         ({'model.roi_head.bbox_roi_extractor.roi_layer.aligned': False}, 'roi_extractor is not'),
+        ({'model.roi_head.bbox_roi_extractor.roi_layer.pool_mode': 'max'}, 'roi_extractor is not'),
+        ({'model.roi_head.bbox_roi_extractor.featmap_strides': [4]}, 'roi_extractor is not'),
         ({HEAD + 'bbox_coder.clip_border': False}, 'bbox_head.bbox_coder'),
+        ({HEAD + 'bbox_coder.add_ctr_clamp': True}, 'bbox_head.bbox_coder'),
+        ({'model.rpn_head.bbox_coder.clip_border': False}, 'rpn_head.bbox_coder'),
+        ({'model.rpn_head.bbox_coder.use_box_type': True}, 'rpn_head.bbox_coder'),
+        ({'model.rpn_head.anchor_generator.use_box_type': True}, 'rpn_head.prior_generator'),
+        (
+            {
+                'model.data_preprocessor.batch_augments': [
+                    dict(type='BatchFixedSizePad', size=(64, 64))
+                ]
+            },
+            'model.data_preprocessor is not a plain DetDataPreprocessor',
+        ),
     ],
 )
 def test_what_is_not_restated_is_refused(options, message, small_config):
     with pytest.raises(ExportError, match=message):
         PlainDetector(build(small_config(**options).model))
+
+
+def test_other_detectors_are_refused(small_config):
+    model = build(small_config().model)
+    for place, part in (
+        ('', torch.nn.Linear(1, 1)),
+        ('rpn_head', torch.nn.Identity()),
+        ('roi_head', type('Own', (type(model.roi_head),), {})),
+    ):
+        if not place:
+            with pytest.raises(ExportError, match=r'^the model is not a plain TwoStageDetector'):
+                PlainDetector(part)
+            continue
+        kept = getattr(model, place)
+        if isinstance(part, type):  # a subclass computes something else
+            kind, kept.__class__ = kept.__class__, part
+            with pytest.raises(ExportError, match='model.roi_head is not a plain .* [(]type Own'):
+                PlainDetector(model)
+            kept.__class__ = kind
+        else:
+            setattr(model, place, part)
+            with pytest.raises(ExportError, match='model.rpn_head is not a plain RPNHead'):
+                PlainDetector(model)
+            setattr(model, place, kept)
+    PlainDetector(model)
+    kept, model.neck = model.neck, None
+    with pytest.raises(ExportError, match='^the model is not'):
+        PlainDetector(model)
+    model.neck = kept
+    model.roi_head.shared_head = torch.nn.Identity()
+    with pytest.raises(ExportError, match='model.roi_head is not a plain StandardRoIHead'):
+        PlainDetector(model)
 
 
 def found(boxes, scores, labels):

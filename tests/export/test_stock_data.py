@@ -102,6 +102,41 @@ def test_without_annotations_there_is_no_evaluator(garments, tmp_path):
     assert DATASETS.build(dataset).metainfo['classes'] == garments.classes
 
 
+def test_the_loader_is_that_of_the_config(garments, tmp_path):
+    annotations(tmp_path / 'val.json', list(garments.classes))
+    _, data = exported_data(garments, tmp_path)
+    loader = dict(data.entries['test_dataloader'])
+    dataset = loader.pop('dataset')
+    assert loader == dict(
+        batch_size=4,
+        num_workers=2,
+        persistent_workers=True,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+    )
+    path = str(tmp_path / 'val.json')
+    assert dataset['test_mode'] is True and dataset['pipeline'] == PIPELINE
+    assert (dataset['ann_file'], dataset['data_root']) == (path, f'{tmp_path}/')
+    assert dataset['data_prefix'] == dict(img='photos/')
+    assert data.entries['test_evaluator'] == dict(type='CocoMetric', ann_file=path, metric='bbox')
+    assert data.entries['test_cfg'] == dict(type='TestLoop')
+    assert data.note == f'test data: {path}'
+
+
+def test_a_loader_without_workers_and_paths(garments, tmp_path, monkeypatch):
+    annotations(tmp_path / 'val.json', list(garments.classes))
+    monkeypatch.chdir(tmp_path)
+    options = dict(taxonomy=garments, palette=[], folder=tmp_path)
+    loader = dict(dataset=dict(ann_file='val.json'))
+    entries = stock_data(dict(test_dataloader=loader), **options).entries
+    found = entries['test_dataloader']
+    assert (found['batch_size'], found['num_workers'], found['persistent_workers']) == (1, 0, False)
+    assert found['dataset']['ann_file'] == str(tmp_path / 'val.json')
+    assert found['dataset']['data_root'] == '' and found['dataset']['data_prefix'] == dict(img='')
+    none = stock_data(dict(test_dataloader=dict(dataset={})), **options)
+    assert none.note == 'no test data: annotations of one COCO file do not exist'
+    assert {*none.entries} == {'test_dataloader'}
+
+
 def test_a_pipeline_of_others_is_refused(garments, tmp_path):
     pipeline = [*PIPELINE, dict(type='OurOwnTransform')]
     with pytest.raises(ExportError, match='OurOwnTransform of .*, which MMDetection lacks'):

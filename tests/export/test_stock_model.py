@@ -78,6 +78,22 @@ def test_losses_keep_their_weights(small_config):
         assert model.roi_head.bbox_head(deltas)[1].shape == (50, 52)
 
 
+def test_losses_of_other_weights_only_are_scaled(small_config):
+    options = {
+        HEAD + 'loss_cls.level_weights': [9.0, 1.0],
+        HEAD + 'reg_weights': [0, 3.0],
+        HEAD + 'loss_bbox': dict(type='SmoothL1Loss', loss_weight=2.0),
+    }
+    given = small_config(**options).model
+    _, stock, config, _ = exported(given)
+    head = config['roi_head']['bbox_head']
+    assert head['loss_cls'] == dict(type='CrossEntropyLoss')
+    assert head['loss_bbox']['loss_weight'] == 6.0
+    assert given.roi_head.bbox_head.loss_bbox.loss_weight == 2.0
+    assert not {'taxonomy', 'grouped', 'branch_fcs', 'coarse_width', 'reg_weights'} & {*head}
+    assert stock.roi_head.bbox_head.fc_out_channels == 32
+
+
 @pytest.mark.parametrize('depth', [1, 2, 3])
 def test_seesaw_loss_and_other_depths(depth, small_config):
     options = {
