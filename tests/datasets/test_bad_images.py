@@ -142,8 +142,8 @@ def test_what_loads_well_trains(build, kind):
     assert SKIPPED not in sample['data_samples'].metainfo
     assert Path(sample['data_samples'].img_path).name == '0.jpg'
     assert sample['data_samples'].ori_shape == (HEIGHT, WIDTH)
-    pixels = sample['inputs'].numpy().astype(int)
-    assert pixels.shape == (3, 40, 53) and pixels.dtype == int
+    pixels = sample['inputs'].numpy()
+    assert pixels.shape == (3, 40, 53) and pixels.dtype == np.uint8
     if sample['data_samples'].flip:
         pixels = pixels[:, :, ::-1]
     bright, dark = pixels[:, 5:15, 5:20], pixels[:, 25:, 35:]

@@ -5,9 +5,16 @@ from __future__ import annotations
 import random
 
 import numpy as np
+import pytest
 import torch
 
-from mmdet_multigrain.utils.seeding import Stream, drawing_from, permutation, seed_generators
+from mmdet_multigrain.utils.seeding import (
+    Stream,
+    drawing_from,
+    name_entropy,
+    permutation,
+    seed_generators,
+)
 
 
 def draws():
@@ -44,6 +51,34 @@ def test_drawing_leaves_no_trace():
             raise KeyError
     except KeyError:
         assert draws() == expected
+
+
+@pytest.mark.parametrize(
+    ('place', 'expected'),
+    [
+        ((3, Stream.MODEL, 5, 0), (0.9030091024701247, 0.9127170654008758, 0.17639869451522827)),
+        ((3, Stream.SAMPLE, 5), (0.37624547980835954, 0.7172203559256629, 0.9719758033752441)),
+        (
+            (7, Stream.VALUES, name_entropy('backbone.conv1.weight')),
+            (0.2128140454831362, 0.5572003202915201, 0.8666434288024902),
+        ),
+    ],
+    ids=['model', 'sample', 'values'],
+)
+@pytest.mark.parametrize('devices', [True, False])
+def test_draws_never_change(place, expected, devices):
+    """A run of today is resumed by the code of tomorrow."""
+    seed_generators(place, devices=devices)
+    assert draws() == expected
+    with drawing_from(place):
+        assert draws() == expected
+
+
+def test_the_number_of_a_name_never_changes():
+    assert name_entropy('backbone.conv1.weight') == 7650926354883544682
+    assert {stream.name: int(stream) for stream in Stream} == dict(
+        ORDER=0, SAMPLE=1, MODEL=2, VALUES=3
+    )
 
 
 def test_permutations_never_change():

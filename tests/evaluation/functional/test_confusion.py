@@ -113,6 +113,21 @@ def test_minimum_score_but_no_limit():
     assert many.counts[0, 0] == many.counts.sum() == 300
 
 
+@pytest.mark.parametrize(
+    ('iou_thr', 'met'), [(0.3, [1, 1, 1]), (0.5, [0, 1, 1]), (0.75, [0, 0, 1]), (None, [0, 1, 1])]
+)
+def test_iou_from_which_a_detection_meets_a_box(iou_thr, met):
+    """Boxes of 10 x 10, of which detections cover 0.4, 0.6 and 0.8."""
+    gt, dt = case([(0, n) for n in range(3)], [(2, n, 0.9) for n in range(3)])
+    dt.boxes[:, 2] = [4, 6, 8]
+    options = {} if iou_thr is None else dict(iou_thr=iou_thr)
+    found = measure_confusion(gt, dt, MIXED, **options)
+    assert found.iou_thr == (iou_thr or 0.5) and found.min_score == 0.9
+    shirt, coat, nothing = 0, 1, 5
+    assert found.counts[shirt, coat] == sum(met)
+    assert found.counts[shirt, nothing] == found.counts[nothing, coat] == 3 - sum(met)
+
+
 def test_detection_on_a_crowd_box_is_on_the_background():
     result = measure([(0, 0, True)], [(0, 0, 0.9)])
     assert result.counts[-1, 0] == 1 and result.counts.sum() == 1

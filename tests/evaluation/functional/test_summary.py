@@ -1,5 +1,6 @@
 """Averages by hand, and the text of a summary."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -80,6 +81,68 @@ def test_rows_have_superclass_and_counts(results, taxonomy):
         50,
         3,
     )
+
+
+def graded(num_classes, *, max_dets=(1, 10, 100)):
+    """A result whose numbers tell threshold, class, area and limit apart."""
+    shape = (10, 101, num_classes, 4, len(max_dets))
+    thresholds, _, classes, areas, limits = np.indices(shape, sparse=True)
+    precision = np.broadcast_to(
+        (10 - thresholds) / 20 + classes / 1000 + areas / 100 + limits / 10_000, shape
+    )
+    plain = result([0.0] * num_classes, [1] * num_classes)
+    return dataclasses.replace(
+        plain, precision=precision, recall=precision[:, 0] + 0.25, max_dets=max_dets
+    )
+
+
+def test_each_number_is_read_at_its_place(taxonomy):
+    summary = summarize([graded(2), graded(4)], taxonomy, [4, 3, 2, 1])
+    mean, last = 0.275, 0.0002  # over the thresholds; of the last limit
+    for label, row in enumerate(summary.fine.classes):
+        own = label / 1000 + last
+        assert (row.ap, row.ap50, row.ap75) == pytest.approx((mean + own, 0.5 + own, 0.25 + own))
+    classes = 0.0015
+    expected = dict(AP=mean, AP50=0.5, AP75=0.25, APs=mean + 0.01, APm=mean + 0.02,
+                    APl=mean + 0.03)  # fmt: skip
+    expected = {key: value + classes + last for key, value in expected.items()}
+    for key, value in dict(AR1=0, AR10=1e-4, AR100=last, ARs=0.01 + last, ARm=0.02 + last,
+                           ARl=0.03 + last).items():  # fmt: skip
+        expected[key] = mean + 0.25 + classes + value
+    assert summary.fine.coco == pytest.approx(expected)
+    coarse = summary.levels[0].classes
+    assert [row.ap75 for row in coarse] == pytest.approx([0.25 + last, 0.251 + last])
+    assert summary.tail.ap50 == pytest.approx(0.503 + last)
+    assert (summary.num_images, summary.num_detections, summary.engine) == (7, 42, 'hotcoco')
+
+
+@pytest.mark.parametrize(
+    ('limits', 'names'),
+    [
+        ((1, 10, 300), ['AR1', 'AR10', 'AR300']),
+        ((1, 10, 50), ['AR1', 'AR10', 'AR50']),
+        ((1, 10), ['AR1', 'AR10']),
+        ((1, 5), ['AR1', 'AR5']),
+        ((1,), ['AR1']),
+    ],
+)
+def test_other_limits_on_detections_have_their_names(limits, names):
+    flat = Taxonomy('flat', ['a', 'b'])
+    summary = summarize([graded(2, max_dets=limits)], flat)
+    assert summary.max_dets == limits[-1]
+    assert [key for key in summary.fine.coco if key.startswith('AR')] == [
+        *names, 'ARs', 'ARm', 'ARl',
+    ]  # fmt: skip
+    found = [summary.fine.coco[name] for name in names]
+    assert found == pytest.approx([0.5255 + place / 10_000 for place in range(len(limits))])
+
+
+def test_a_superclass_has_the_limit_of_its_classes_but_the_name_of_one(taxonomy):
+    summary = summarize([graded(2, max_dets=(1, 10, 200)), graded(4)], taxonomy)
+    assert [*summary.levels[0].coco][6:9] == ['AR1', 'AR10', 'AR100']
+    assert summary.levels[0].coco['AR100'] == pytest.approx(0.5255 + 0.0002)
+    small = summarize([graded(2, max_dets=(1, 10, 14)), graded(4, max_dets=(1, 7))], taxonomy)
+    assert [*small.levels[0].coco][6:8] == ['AR1', 'AR7']
 
 
 def test_rarest_are_chosen_by_training_boxes_among_all_classes():

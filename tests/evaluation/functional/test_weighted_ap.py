@@ -7,7 +7,11 @@ from hypothesis import strategies as st
 
 from mmdet_multigrain.evaluation.functional.boxes import Detections, GroundTruth
 from mmdet_multigrain.evaluation.functional.coco_eval import evaluate_levels
-from mmdet_multigrain.evaluation.functional.weighted_ap import IOU_THRS, rank_curves
+from mmdet_multigrain.evaluation.functional.weighted_ap import (
+    IOU_THRS,
+    rank_curves,
+)
+from mmdet_multigrain.evaluation.functional.weighted_ap import _hits_needed as hits_needed
 
 from .random_cases import random_case
 
@@ -84,6 +88,34 @@ def test_by_hand():
     ]
     for threshold in range(10):
         assert ap[:, threshold, 0] == pytest.approx(expected, abs=1e-12, nan_ok=True)
+
+
+def test_hits_for_each_recall_threshold():
+    """COCO's threshold of 0.95 lies above 19 / 20 by a last digit, so that takes 20 hits."""
+    numbers = np.arange(1, 401)
+    found = hits_needed(numbers.astype(float))
+    for number, needed in zip(numbers, found, strict=True):
+        recalls = np.arange(number + 1) / number
+        expected = np.searchsorted(recalls, np.linspace(0, 1, 101), side='left')
+        np.testing.assert_array_equal(needed, expected)
+    assert found[19, 94:97].tolist() == [19, 20, 20]
+    assert hits_needed(np.zeros(1)).tolist() == hits_needed(np.ones(1)).tolist()
+
+
+@pytest.mark.parametrize('num_hits', [18, 19, 20])
+def test_twenty_boxes(num_hits):
+    """As COCO: 19 hits of 20 reach the recall thresholds below 0.95."""
+    boxes = boxes_of([(20 * number, 0, 10, 10) for number in range(20)])
+    gt = GroundTruth(
+        (0,), np.zeros(20, int), np.zeros(20, int), boxes, np.full(20, 100.0), np.zeros(20, bool)
+    )
+    dt = Detections(
+        np.zeros(num_hits, int), np.zeros(num_hits, int), boxes[:num_hits],
+        np.linspace(1, 0.1, num_hits),
+    )  # fmt: skip
+    (ap,) = weighted_ap(gt, dt, [[1]], levels=[(0,)])
+    assert ap == pytest.approx({18: 91, 19: 95, 20: 101}[num_hits] / 101)
+    assert_same([ap], evaluate_levels(gt, dt, [(0,)]), 0)
 
 
 def test_recall_threshold_inside_a_step():
