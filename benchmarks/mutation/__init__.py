@@ -1,0 +1,1 @@
+"""Mutation tests: whether the tests notice single small faults in the package."""

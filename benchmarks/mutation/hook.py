@@ -1,0 +1,62 @@
+"""Import a mutant instead of its module, in this process and in those that it starts."""
+
+from __future__ import annotations
+
+import ast
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+
+VARIABLE = 'MUTANT'  # names the JSON file that `install_from_environment` reads
+
+
+class _Loader(importlib.machinery.SourceFileLoader):
+    def __init__(self, name: str, path: str, source: str) -> None:
+        super().__init__(name, path)
+        self._source = source
+
+    def get_code(self, fullname: str):
+        return compile(self._source, self.path, 'exec', dont_inherit=True)
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    def __init__(self, loader: _Loader) -> None:
+        self._loader = loader
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None):
+        if fullname != self._loader.name:
+            return None
+        return importlib.util.spec_from_file_location(
+            fullname, self._loader.path, loader=self._loader
+        )
+
+
+def install(*, name: str, path: str, source: str) -> None:
+    """Let the next import of a module run another source.
+
+    Args:
+        name: Of the module, which is not imported yet.
+        path: Its file, for tracebacks and its own `__file__`.
+        source: What is run.
+    """
+    sys.meta_path.insert(0, _Finder(_Loader(name, path, source)))
+
+
+def hand_down(folder: Path, *, name: str, path: str, tree: ast.Module) -> None:
+    """Let processes that this one starts import the mutant; Python runs `sitecustomize` there.
+
+    Args:
+        folder: For files; it has to stay while the processes run.
+        name: Of the module.
+        path: Its file.
+        tree: The mutant.
+    """
+    file = folder / 'mutant.json'
+    file.write_text(json.dumps(dict(name=name, path=path, source=ast.unparse(tree))))
+    here = str(Path(__file__).with_name('start'))
+    os.environ[VARIABLE] = str(file)
+    os.environ['PYTHONPATH'] = os.pathsep.join(filter(None, [here, os.environ.get('PYTHONPATH')]))

@@ -1,0 +1,236 @@
+"""Run the tests on mutants of the package: python -m benchmarks.mutation.run [FOLDER...]
+
+A mutant has one small fault (operators.py). It is killed if a test fails that mirrors its module
+or belongs to its folder; the others are listed as survivors. Results are written after each mutant,
+one file per folder, and a second call continues. Where `equivalent` says why no test can see a
+mutant, written into the file by hand, it is counted separately.
+
+The parent process imports torch and MMDetection once; each mutant runs in a fork of it, which
+imports the mutated source. No file of the package is changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import contextlib
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.mutation.choice import module_name, modules, tests_of, within
+from benchmarks.mutation.hook import hand_down, install
+from benchmarks.mutation.operators import Mutant, draw, mutate, sites
+
+ROOT = Path(__file__).parents[2]
+FIFTY = ('models', 'engine', 'evaluation', 'datasets', 'checks', 'export')
+OTHERS = (
+    '.',
+    'taxonomy',
+    'coco',
+    'converters',
+    'report',
+    'visualization',
+    'launch',
+    'apis',
+    'utils',
+)
+# What tests import and this project does not change. Not polars: its threads do not survive a fork.
+_PRELOADED = (
+    'pytest', 'hypothesis', 'cv2', 'matplotlib.pyplot', 'PIL.Image', 'scipy.stats', 'torch',
+    'pycocotools.cocoeval', 'mmcv.ops', 'mmengine.runner', 'mmdet.apis', 'mmdet.datasets',
+    'mmdet.engine', 'mmdet.evaluation', 'mmdet.models', 'mmdet.visualization',
+)  # fmt: skip
+
+
+def parse_args() -> argparse.Namespace:
+    description = __doc__.partition('\n')[0]
+    parser = argparse.ArgumentParser(description=description)
+    add = parser.add_argument
+    add('folders', nargs='*', metavar='FOLDER', help=f'of {", ".join(FIFTY + OTHERS)}; . is the '
+        'package itself. Default: only print the scores')  # fmt: skip
+    add('--count', type=int, help='mutants (default: 50 or 25, by folder)')
+    add('--seed', help='of the draws (default: the hash of the commit)')
+    add('--survivors', action='store_true', help='run the survivors again, not new mutants')
+    add('--budget', type=float, default=60, metavar='SECONDS',
+        help='of unmutated tests for one mutant (default: 60)')  # fmt: skip
+    add('--out', type=Path, default=ROOT / 'docs/benchmarks/mutation', metavar='DIR')
+    args = parser.parse_args()
+    if unknown := [name for name in args.folders if name not in FIFTY + OTHERS]:
+        parser.error(f'no folder {unknown[0]!r}')
+    return args
+
+
+def in_fork(
+    tests: list[str], seconds: float, mutant: Mutant | None = None
+) -> tuple[str, str, float]:
+    """Run tests in a fork.
+
+    Args:
+        tests: Paths of test files.
+        seconds: After which it is killed.
+        mutant: What the tests run on.
+
+    Returns:
+        'killed' and what failed, or 'survived' and ''; the time on a processor, in seconds.
+    """
+    with tempfile.TemporaryDirectory(prefix='mutation_') as folder:
+        said = Path(folder, 'failed')
+        child = os.fork()
+        if not child:
+            status = 3
+            try:
+                status = _run_tests(tests, Path(folder), mutant)
+            finally:
+                os._exit(status)
+        deadline = time.monotonic() + seconds
+        while not (ended := os.wait4(child, os.WNOHANG))[0]:
+            if time.monotonic() > deadline:
+                os.killpg(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                return 'killed', 'out of time', seconds
+            time.sleep(0.05)
+        cpu = ended[2].ru_utime + ended[2].ru_stime
+        with contextlib.suppress(ProcessLookupError):  # what the tests started
+            os.killpg(child, signal.SIGKILL)
+        if os.waitstatus_to_exitcode(ended[1]) == 0:
+            return 'survived', '', cpu
+        return 'killed', said.read_text() if said.exists() else 'cannot be imported', cpu
+
+
+def _run_tests(tests: list[str], folder: Path, mutant: Mutant | None) -> int:
+    """Run tests in this process, which ends with them; the exit status."""
+    import pytest
+
+    os.setsid()
+    log = os.open(folder / 'log', os.O_WRONLY | os.O_CREAT)
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    if mutant is not None:
+        name, path = module_name(mutant.file), str(ROOT / mutant.file)
+        install(name=name, path=path, source=ast.unparse(mutant.tree))
+        hand_down(folder, name=name, path=path, tree=mutant.tree)
+
+    class Failure:
+        def pytest_runtest_logreport(self, report: Any) -> None:
+            if report.failed:
+                Path(folder, 'failed').write_text(report.nodeid)
+
+    options = ['-x', '-q', '-p', 'no:cacheprovider', f'--basetemp={folder / "tmp"}']
+    status = pytest.main([*options, *tests], plugins=[Failure()])
+    return 0 if status == 5 else int(status)  # 5: all tests of a file are deselected
+
+
+class Folder:
+    """Results of one folder of the package, in a file."""
+
+    def __init__(self, name: str, out: Path) -> None:
+        self.name = name
+        self._path = out / f'{"package" if name == "." else name}.json'
+        self.content: dict[str, Any] = dict(seed=None, mutants=[], seconds={})
+        if self._path.exists():
+            self.content = json.loads(self._path.read_text())
+
+    def write(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        whole = self._path.with_suffix('.tmp')
+        whole.write_text(json.dumps(self.content, indent=1) + '\n')
+        whole.replace(self._path)
+
+    def score(self) -> str:
+        """Counts, and a line for each survivor."""
+        mutants = self.content['mutants']
+        alive = [one for one in mutants if one['result'] != 'killed']
+        same = [one for one in alive if one.get('equivalent')]
+        percent = 100 * (1 - len(alive) / len(mutants)) if mutants else 0.0
+        head = f'{self.name:<14}{len(mutants):>4}{percent:>7.0f} %{len(same):>11}'
+        return '\n'.join([head, *map(_line, alive)])
+
+    def run(self, args: argparse.Namespace) -> None:
+        """Run the mutants that have no result yet, or the survivors again."""
+        sources = modules(ROOT, self.name)
+        if args.survivors:
+            alive = [one for one in self.content['mutants'] if one['result'] != 'killed']
+            for one in alive:
+                if 'equivalent' not in one and (mutant := _found_again(one, sources)):
+                    self._try(mutant, one, args.budget)
+            return
+        seed = self.content['seed'] = self.content['seed'] or args.seed or _commit()
+        count = args.count or (50 if self.name in FIFTY else 25)
+        done = len(self.content['mutants'])
+        for number, mutant in enumerate(draw(sources, count, f'{seed} {self.name}')):
+            if number >= done:
+                row = dict(file=mutant.file, line=mutant.line, operator=mutant.operator,
+                           before=mutant.before, after=mutant.after)  # fmt: skip
+                self.content['mutants'].append(row)
+                self._try(mutant, row, args.budget)
+
+    def _try(self, mutant: Mutant, row: dict[str, Any], budget: float) -> None:
+        began = time.monotonic()
+        row.update(result='survived', by='')
+        for tests in tests_of(ROOT, mutant.file):
+            chosen = within(tests, self._unmutated, budget)
+            cost = sum(map(self._unmutated, chosen))
+            if chosen:
+                row['result'], row['by'], _ = in_fork(chosen, 60 + 10 * cost, mutant)
+            if row['result'] == 'killed':
+                break
+        self.write()
+        print(f'{time.monotonic() - began:5.0f} s {_line(row)}  {row["by"]}', flush=True)
+
+    def _unmutated(self, test: str) -> float | None:
+        """Seconds on a processor of a test file without a mutant; None: it fails."""
+        seconds = self.content['seconds']
+        if test not in seconds:
+            result, _, cpu = in_fork([test], 300)
+            seconds[test] = round(cpu, 1) if result == 'survived' else None
+            self.write()
+        return seconds[test]
+
+
+def _found_again(row: dict[str, Any], sources: dict[str, str]) -> Mutant | None:
+    """The mutant of a row in today's sources; of several the nearest."""
+    source = sources.get(row['file'], '')
+    numbers = [n for n, site in enumerate(sites(ast.parse(source)))
+               if site.operator == row['operator']]  # fmt: skip
+    mutants = [mutate(row['file'], source, number) for number in numbers]
+    key = row['file'], row['operator'], row['before'], row['after']
+    same = [mutant for mutant in mutants if mutant.key == key]
+    return min(same, key=lambda mutant: abs(mutant.line - row['line']), default=None)
+
+
+def _line(row: dict[str, Any]) -> str:
+    why = f' (equivalent: {row["equivalent"]})' if row.get('equivalent') else ''
+    change = f'{row["before"]}  ->  {row["after"]}'
+    return f'  {row["result"]:<9}{row["file"]}:{row["line"]} {row["operator"]}: {change}{why}'
+
+
+def _commit() -> str:
+    command = ['git', '-C', str(ROOT), 'rev-parse', 'HEAD']
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def main() -> None:
+    args = parse_args()
+    if args.folders:
+        os.chdir(ROOT)
+        os.environ.update(OMP_NUM_THREADS='1', MPLBACKEND='agg')
+        sys.path.insert(0, str(ROOT))
+        for name in _PRELOADED:
+            importlib.import_module(name)
+        for name in args.folders:
+            Folder(name, args.out).run(args)
+    print(f'{"folder":<14}{"all":>4}{"killed":>9}{"equivalent":>11}')
+    for name in args.folders or FIFTY + OTHERS:
+        print(Folder(name, args.out).score())
+
+
+if __name__ == '__main__':
+    main()

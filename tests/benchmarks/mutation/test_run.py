@@ -1,0 +1,127 @@
+"""The run of mutants on a made package: killed, survived, out of time, continued."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from benchmarks.mutation import choice, run
+from benchmarks.mutation.choice import module_name, modules, within
+
+MODULE = """
+def largest(values):
+    best = 0
+    for value in values:
+        if value > best:
+            best = value
+    return best
+"""
+TESTS = """
+import subprocess, sys
+from made.room.size import largest
+
+def test_largest():
+    assert largest([1, 3, 2]) == 3
+
+def test_in_another_process():
+    code = 'from made.room.size import largest; print(largest([2]))'
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.stdout == '2\\n'
+"""
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """A package of one module with its tests; the runner's own folder is theirs."""
+    for name, text in {
+        'made/__init__.py': '',
+        'made/room/__init__.py': '',
+        'made/room/size.py': MODULE,
+        'tests/room/test_size.py': TESTS,
+        'tests/room/test_other.py': 'def test_other(): pass\n',
+        'tests/room/test_near.py': 'from made.room import size\n',
+    }.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    for module in (choice, run):
+        monkeypatch.setattr(module, 'ROOT', tmp_path, raising=False)
+    monkeypatch.setattr(choice, 'PACKAGE', 'made')
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path))
+    return tmp_path
+
+
+def test_the_tests_of_a_module(made):
+    assert module_name('made/room/size.py') == 'made.room.size'
+    assert module_name('made/room/__init__.py') == 'made.room'
+    assert [*modules(made, 'room')] == ['made/room/__init__.py', 'made/room/size.py']
+    assert [*modules(made, '.')] == ['made/__init__.py']
+    own, others = choice.tests_of(made, 'made/room/size.py')
+    assert own == ['tests/room/test_size.py']
+    assert others == ['tests/room/test_near.py', 'tests/room/test_other.py']
+
+
+def test_tests_within_a_budget():
+    costs = dict(a=3.0, b=None, c=9.0, d=6.5, e=0.1, f=1.0)
+    asked = []
+
+    def seconds(test):
+        asked.append(test)
+        return costs[test]
+
+    assert within(list(costs), seconds, 10.0) == ['a', 'd']
+    assert asked == ['a', 'b', 'c', 'd']  # half a second is left
+
+
+RUN = """
+import sys
+sys.path.insert(0, {root!r})
+from pathlib import Path
+from benchmarks.mutation import choice, run
+from types import SimpleNamespace
+choice.PACKAGE, run.ROOT = 'made', Path({made!r})
+import os
+os.chdir({made!r})
+args = SimpleNamespace(count={count}, seed='seed', survivors={survivors}, budget=60)
+folder = run.Folder('room', Path('out'))
+folder.run(args)
+print(folder.score())
+"""
+
+
+def run_made(made, repository, **options):
+    code = RUN.format(root=str(repository), made=str(made), **options)
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=made)
+    assert done.returncode == 0, done.stderr
+    return json.loads((made / 'out/room.json').read_text()), done.stdout
+
+
+@pytest.mark.long
+def test_mutants_are_run_and_continued(made, repository):
+    content, _ = run_made(made, repository, count=3, survivors=False)
+    assert len(content['mutants']) == 3 and content['seed'] == 'seed'
+    before = (made / 'made/room/size.py').read_text()
+    content, said = run_made(made, repository, count=20, survivors=False)
+    mutants = content['mutants']
+    results = {(one['before'], one['after']): one['result'] for one in mutants}
+    assert results['value > best', 'value >= best'] == 'survived'  # equivalent, in truth
+    assert results['value > best', 'not value > best'] == 'killed'
+    assert results['return best', 'return None'] == 'killed'
+    assert '%' in said and (made / 'made/room/size.py').read_text() == before
+    (survivor,) = (one for one in mutants if one['after'] == 'value >= best')
+    survivor['equivalent'] = 'equal values are the same'
+    (made / 'out/room.json').write_text(json.dumps(content))
+    content, said = run_made(made, repository, count=20, survivors=True)
+    assert '(equivalent: equal values are the same)' in said
+
+
+def test_a_mutant_without_its_source_is_not_found():
+    row = dict(file='gone.py', line=1, operator='constant', before='1', after='2')
+    assert run._found_again(row, {}) is None
+    found = run._found_again(row, {'gone.py': 'a = b\n\nx = 1'})
+    assert (found.line, found.after) == (3, '2')
+    assert SimpleNamespace(**row).before == found.before
