@@ -66,7 +66,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--full-decode',
         action='store_true',
-        help='decode the photos, which finds truncated ones (slow)',
+        help='decode all photos to their end, which finds truncated ones (slow)',
     )
     parser.add_argument(
         '--taxonomy',

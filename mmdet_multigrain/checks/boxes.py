@@ -15,8 +15,6 @@ from .finding import ERROR, WARNING, Check, Finding, run
 from .layout import CORNERS, DOUBTFUL, FRACTIONS, SLACK, XYWH
 from .recover import as_number, is_unclear
 
-MAX_AREA = 1.5  # times the box; a mask is never larger than its box
-MIN_AREA = 0.02  # times the box; a mask may be thin
 MIN_OVERLAP = 0.6  # IoU of a box with the one around the mask; parts may be hidden
 MIN_TURN = 0.5  # degrees; less moves no side by a pixel, as a rule
 ROTATIONS = ('rotation', 'rotate', 'rotation_angle', 'angle', 'theta')  # degrees
@@ -185,13 +183,6 @@ def area_missing(data: CocoData) -> list[int]:
     return [row for row, item in enumerate(data.annotations) if is_absent(item.get('area'))]
 
 
-def _areas(data: CocoData) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) area of each usable box, and whether `area` is a positive number."""
-    of_box = np.where(data.usable[:, None], data.boxes[:, 2:], np.nan).prod(1)
-    positive = (data.areas > 0) & (data.areas <= MAX_COORDINATE**2) | (data.areas == of_box)
-    return of_box, positive
-
-
 def _area(data: CocoData, row: int) -> str:
     return f'{_box(data, row)}, area {show(data.annotations[row].get("area"))}'
 
@@ -205,7 +196,8 @@ def _area(data: CocoData, row: int) -> str:
     describe=_area,
 )
 def area_unusable(data: CocoData) -> list[int]:
-    _, positive = _areas(data)
+    of_box = data.boxes[:, 2:].prod(1)
+    positive = (data.areas > 0) & (data.areas <= MAX_COORDINATE**2) | (data.areas == of_box)
     return [
         row
         for row in np.flatnonzero(data.usable & (data.layouts == XYWH) & ~positive).tolist()
@@ -217,15 +209,28 @@ def area_unusable(data: CocoData) -> list[int]:
     'area-contradicts-box',
     WARNING,
     "boxes whose 'area' cannot be theirs",
-    'look which of the two is wrong; if it is the area, write width x height',
+    'look which of the two is wrong; if it is the area, write width x height (statistics and AP by '
+    'size take that)',
     describe=_area,
 )
 def area_wrong(data: CocoData) -> np.ndarray:
-    """Rows without a mask whose `area` is far from the box's."""
-    of_box, positive = _areas(data)
-    likely = (data.areas >= MIN_AREA * of_box) & (data.areas <= MAX_AREA * of_box + 1)
-    doubtful = data.usable & (data.layouts == XYWH) & positive & ~likely
-    return np.flatnonzero(doubtful & ~data.has_mask)
+    wrong = data.judged_areas.are_wrong & (data.layouts == XYWH)
+    return np.setdiff1d(np.flatnonzero(wrong), area_of_another.find(data))
+
+
+@Check(
+    'area-of-another',
+    WARNING,
+    "boxes whose 'area' is that of the image, or not that of their mask",
+    'write the area of the mask, else of the box (statistics and AP by size take that)',
+    fixable=True,
+    describe=lambda data, row: (
+        f'{_area(data, row)}; of the object: {data.judged_areas.areas[row]:g}'
+    ),
+)
+def area_of_another(data: CocoData) -> np.ndarray:
+    told = data.judged_areas.are_told & (data.layouts == XYWH)
+    return np.setdiff1d(np.flatnonzero(told), apart_from_mask.find(data))
 
 
 def _mask(data: CocoData, row: int) -> str:
@@ -335,6 +340,7 @@ CHECKS = (
     tiny,
     area_unusable,
     area_wrong,
+    area_of_another,
     apart_from_mask,
     rotated,
     duplicates,

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from mmdet_multigrain.coco.areas import JudgedAreas, judge_areas
 from mmdet_multigrain.coco.columns import MIN_IMAGE_SIDE, CocoColumns
 from mmdet_multigrain.coco.files import load_coco
+from mmdet_multigrain.coco.masks import outline
 
 from .layout import XYWH, box_layouts, swapped_sizes
-from .outlines import outline
 from .photos import Photo
 
 ROUNDING = 0.05  # pixels; boxes are often written with one or two decimals
@@ -73,15 +74,15 @@ class CocoData(CocoColumns):
         return self.counted(min_size=self.min_size)
 
     @cached_property
-    def has_mask(self) -> np.ndarray:
-        """(N,) whether an annotation has a `segmentation`, usable or not."""
-        return self._column(lambda item: bool(item.get('segmentation')), bool)
-
-    @cached_property
     def outlines(self) -> np.ndarray:
         """(N, 4) x1, y1, x2, y2 around the mask of each annotation; NaN where it has none."""
         outlines = [outline(item.get('segmentation')) for item in self.annotations]
         return np.array(outlines, dtype=np.float64).reshape(len(outlines), 4)
+
+    @cached_property
+    def judged_areas(self) -> JudgedAreas:
+        """Which `area` is not that of its object, and what it is instead."""
+        return judge_areas(self)
 
     @cached_property
     def layouts(self) -> np.ndarray:

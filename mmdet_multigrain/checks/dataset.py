@@ -14,7 +14,7 @@ from mmdet_multigrain.utils.errors import CheckError
 from mmdet_multigrain.utils.files import leaves_folder
 from mmdet_multigrain.utils.messages import printable
 
-from . import boxes, classes, ids, images, splits, structure
+from . import boxes, classes, copies, ids, images, repeated, structure
 from .data import CocoData, load
 from .finding import SEVERITIES, Finding
 from .names import find_files
@@ -118,8 +118,8 @@ def check_files(
         for subject in (structure, ids, boxes, images):
             findings += subject.check(data)
         findings += classes.check(data, known)
+        findings += repeated.check(data, known)
     findings += classes.check_boxes(files, known)
-    if len(files) > 1:
-        findings += splits.check(*files, progress=progress)
+    findings += copies.check(files, progress=progress)
     findings.sort(key=lambda finding: SEVERITIES.index(finding.check.severity))
     return Checked(tuple(files), known, tuple(findings))

@@ -266,14 +266,15 @@ def _fill_fields(data: CocoData, done: Done) -> dict[str, Any]:
     for what, check in (
         ('filled in', boxes.area_missing),
         ('corrected', boxes.area_unusable),
+        ('corrected', boxes.area_of_another),
         ('filled in', boxes.crowd_missing),
     ):
         rows = check.find(data)
         _count(done, what, check, rows)
         for row in rows:
-            _, _, width, height = annotations[row]['bbox']
-            value = {'iscrowd': 0} if check is boxes.crowd_missing else {'area': width * height}
-            annotations[row] = annotations[row] | value
+            annotations[row] = annotations[row] | (
+                {'iscrowd': 0} if check is boxes.crowd_missing else {'area': _area(data, row)}
+            )
     used = set(ids.duplicate_annotation_ids.find(data).tolist())
     rows = [
         row
@@ -287,6 +288,14 @@ def _fill_fields(data: CocoData, done: Done) -> dict[str, Any]:
     for row, number in zip(rows, _free_ids(annotations), strict=False):
         annotations[row] = annotations[row] | {'id': number}
     return _with(data, annotations=annotations)
+
+
+def _area(data: CocoData, row: int) -> float:
+    """Of the mask where it tells that `area` is wrong, else of the box."""
+    _, _, width, height = data.annotations[row]['bbox']
+    area = float(data.judged_areas.areas[row])
+    told = data.judged_areas.are_told[row] and not math.isclose(area, width * height)
+    return area if told else width * height
 
 
 def _strict(value: Any, levels: int = MAX_NESTING) -> Any:

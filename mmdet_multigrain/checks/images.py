@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import posixpath
 from collections.abc import Iterator
 
 import numpy as np
 
+from mmdet_multigrain.coco.looks import Look
 from mmdet_multigrain.utils.files import is_absolute, leaves_folder
 from mmdet_multigrain.utils.images import TURNS
 from mmdet_multigrain.utils.messages import show
@@ -121,6 +123,28 @@ def unreadable(data: CocoData) -> list[int]:
 
 
 @Check(
+    'photo-black',
+    WARNING,
+    'images whose photo is (nearly) black or of one color as OpenCV reads it',
+    'look at them; save 16-bit photos with 8 bits per channel, and drawings without transparency',
+    describe=lambda data, row: (
+        f'{data.name_image(row)}: values {_look(data, row).low:.0f} to {_look(data, row).high:.0f} '
+        'of 255'
+    ),
+)
+def black(data: CocoData) -> list[int]:
+    return [
+        row
+        for row, photo in data.known_photos()
+        if photo.look is not None and (photo.look.is_black or photo.look.is_blank)
+    ]
+
+
+def _look(data: CocoData, row: int) -> Look:
+    return data.photo(row).look
+
+
+@Check(
     'image-size-wrong',
     ERROR,
     'images whose photo has another size than stated',
@@ -200,10 +224,15 @@ def without_boxes(data: CocoData) -> np.ndarray:
 def duplicate_names(data: CocoData) -> list[tuple[int, int]]:
     """Row of the image and of the first one with its file name."""
     first: dict[str, int] = {}
-    rows = [(row, first.setdefault(name, row)) for row, name in data.file_names()]
+    rows = [(row, first.setdefault(plain_name(name), row)) for row, name in data.file_names()]
     ids = [image.get('id') for image in data.images]
     # With the same id, it is a duplicated entry: a finding about ids.
     return [(row, other) for row, other in rows if row != other and ids[row] != ids[other]]
+
+
+def plain_name(name: str) -> str:
+    """A file name without parts that lead nowhere: `a.jpg` for `./a.jpg` and `x/../a.jpg`."""
+    return posixpath.normpath(name)
 
 
 @Check(
@@ -279,6 +308,7 @@ CHECKS = (
     ambiguous,
     absent,
     unreadable,
+    black,
     size_wrong,
     rescaled,
     turned,

@@ -1,15 +1,18 @@
-"""Reading the photos of a data set: sizes, damage, and which files have the same content."""
+"""Reading the photos of a data set: sizes, damage, looks, and which files have the same content."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import functools
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mmdet_multigrain.coco.looks import Look, look_at
 from mmdet_multigrain.utils.images import (
     EXIF_ORIENTATION,
     ImageHeader,
@@ -23,8 +26,10 @@ from mmdet_multigrain.utils.progress import progress_bar
 if TYPE_CHECKING:
     import numpy as np
 
+MIN_SHARED = 200  # fewer photos are decoded sooner than other processes start
 TAIL_BYTES = 1024  # of an equally large file; photos differ here, their headers may not
 HASH_CHUNK = 1 << 20
+MAX_LOOKED_AT = 10_000  # photos of a file that are decoded if not all are to be
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class Photo:
     orientation: int = 1  # by which a reader turns the stored pixels, as in EXIF
     named: str = ''  # how the folder spells it, where that differs from `file_name`
     candidates: tuple[str, ...] = ()  # files that may be meant, if these are several
+    look: Look | None = field(default=None, compare=False)  # in gray, if it was decoded
 
     @property
     def is_absent(self) -> bool:
@@ -59,7 +65,8 @@ def read_photos(
         folder: What file names are relative to.
         names: File names, each once.
         workers: Processes; default: as many as there are cores.
-        full_decode: Decode the photos, which finds truncated ones; else read headers only.
+        full_decode: Decode all photos to their end, which finds truncated ones; else read their
+            headers, and decode up to `MAX_LOOKED_AT` to see how they look.
         progress: Show a progress bar.
 
     Returns:
@@ -76,9 +83,27 @@ def read_photos(
             headers = list(bar)
     else:
         headers = image_headers(paths, workers=workers, progress=progress)
-    return {
+    photos = {
         name: _photo(path, header) for name, path, header in zip(names, paths, headers, strict=True)
     }
+    return photos | _looked_at(photos, workers, all_=full_decode, progress=progress)
+
+
+def _looked_at(
+    photos: dict[str, Photo], workers: int | None, *, all_: bool, progress: bool
+) -> dict[str, Photo]:
+    """Photos with their looks: all, or as many as are soon decoded, evenly from the list."""
+    readable = [name for name, photo in photos.items() if photo.size]
+    step = 1 if all_ else -(-len(readable) // MAX_LOOKED_AT) or 1
+    chosen = readable[::step]
+    if workers is None:
+        workers = default_workers() if len(chosen) > MIN_SHARED else 1
+    with map_ordered(look_at, [photos[name].path for name in chosen], workers=workers) as looks:
+        bar = progress_bar(looks, total=len(chosen), desc='looks', unit='file', show=progress)
+        return {
+            name: dataclasses.replace(photos[name], look=look)
+            for name, look in zip(chosen, bar, strict=True)
+        }
 
 
 def _photo(path: str, header: ImageHeader | str) -> Photo:
@@ -157,41 +182,34 @@ def _exif_orientation(path: str) -> int:
 # ------------------------------------------------------------------ equal content
 
 
-def equal_files(
-    first: Iterable[str], second: Iterable[str], *, progress: bool = False
-) -> Iterator[tuple[str, str]]:
-    """Pairs of files with the same bytes, one of each collection.
+def equal_files(paths: Iterable[str], *, progress: bool = False) -> list[list[str]]:
+    """Groups of files with the same bytes, of at least two.
 
     Sizes are compared first, then the last bytes of equally large files, then all bytes of those
-    that are still similar. A file in both collections is a pair with itself.
+    that are still similar.
     """
-    groups = [(list(first), list(second))]
+    groups = [list(paths)]
     for key, name in (
         (os.path.getsize, 'file sizes'),
         (_tail, 'file ends'),
         (_content, 'file contents'),
     ):
-        total = sum(len(a) + len(b) for a, b in groups)
+        total = sum(map(len, groups))
         with progress_bar(total=total, desc=name, unit='file', delay=1, show=progress) as bar:
-            groups = [part for group in groups for part in _split(group, key, bar.update)]
-    for of_first, of_second in groups:
-        # Copies within one collection are no concern here: each is shown with one counterpart.
-        yield from ((path, of_second[0]) for path in of_first)
+            groups = [part for group in groups for part in _parts(group, key, bar.update)]
+    return groups
 
 
-def _split(
-    group: tuple[list[str], list[str]], key: Callable[[str], Hashable], update: Callable[[], Any]
-) -> list[tuple[list[str], list[str]]]:
-    """Divide a pair of lists by a key; parts without files of both lists drop out."""
-    parts: dict[Hashable, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
-    for side, paths in enumerate(group):
-        for path in paths:
-            update()
-            try:
-                parts[key(path)][side].append(path)
-            except OSError:
-                continue  # unreadable: a separate finding
-    return [part for part in parts.values() if part[0] and part[1]]
+def _parts(
+    group: list[str], key: Callable[[str], Hashable], update: Callable[[], Any]
+) -> list[list[str]]:
+    """Divide a list by a key; a part of one file drops out."""
+    parts: dict[Hashable, list[str]] = defaultdict(list)
+    for path in group:
+        update()
+        with contextlib.suppress(OSError):  # unreadable: a separate finding
+            parts[key(path)].append(path)
+    return [part for part in parts.values() if len(part) > 1]
 
 
 def _tail(path: str) -> bytes:

@@ -57,7 +57,7 @@ def verdict_line(checked: Checked) -> str:
 def _head(checked: Checked) -> Iterator[str]:
     for data in checked.files:
         counts = _counts(data)
-        photos = f', {counts["photos"]:,} photos read' if 'photos' in counts else ''
+        photos = f', {counts["photos"]:,} photos read{_decoded(data)}' if 'photos' in counts else ''
         split = f'{f"{data.split}:":<7}' if data.split else ''
         yield (
             f'{split}{data.path}: {counts["images"]:,} images, {counts["annotations"]:,} boxes'
@@ -116,6 +116,13 @@ def _counts(data: CocoData) -> dict[str, int]:
 def _of_which(data: CocoData) -> str:
     counted = data.is_counted.sum()
     return '' if counted == len(data.annotations) else f' ({counted:,} of them count)'
+
+
+def _decoded(data: CocoData) -> str:
+    """How many photos were decoded, if some were not."""
+    readable = [photo for _, photo in data.known_photos() if photo.size]
+    decoded = sum(photo.look is not None for photo in readable)
+    return '' if decoded == len(readable) else f' ({decoded:,} of them decoded)'
 
 
 def _text(path: str | os.PathLike[str]) -> str:

@@ -18,6 +18,7 @@ from mmdet_multigrain.utils.errors import AnnotationError
 from mmdet_multigrain.utils.files import leaves_folder
 from mmdet_multigrain.utils.messages import show, show_list
 
+from .areas import judge_areas
 from .columns import MIN_IMAGE_SIDE, CocoColumns, is_number
 from .files import load_coco
 from .hierarchy import namesakes_without_boxes
@@ -98,7 +99,9 @@ class AnnotationFile:
         return names
 
     def _mark_ignored(self) -> None:
-        left_out = np.logical_or.reduce([*CocoColumns(self.dataset).left_out().values()])
+        columns = CocoColumns(self.dataset)
+        self._correct_areas(columns)
+        left_out = np.logical_or.reduce([*columns.left_out().values()])
         texts = 0
         for item, ignore in zip(self.dataset['annotations'], left_out.tolist(), strict=True):
             if ignore or 'ignore' in item:
@@ -106,6 +109,17 @@ class AnnotationFile:
                 item['ignore'] = ignore
         if texts:
             self.notes.append(f"{self.path}: read the text in 'ignore' of {texts} annotations")
+
+    def _correct_areas(self, columns: CocoColumns) -> None:
+        judged = judge_areas(columns)
+        rows = np.flatnonzero(judged.are_wrong)
+        for row in rows:
+            self.dataset['annotations'][row]['area'] = float(judged.areas[row])
+        if len(rows):
+            self.notes.append(
+                f"{self.path}: 'area' of {len(rows)} annotations is not that of their object; took "
+                'that of the mask, or of the box'
+            )
 
     def training_counts(self, *, min_size: float = MIN_IMAGE_SIDE) -> list[int]:
         """Boxes of each label that training uses.

@@ -18,7 +18,8 @@ from mmdet_multigrain.utils.messages import show
 from mmdet_multigrain.utils.problems import Problems
 
 from .annotations import left_out_categories, match_categories, read_categories
-from .columns import MAX_COORDINATE, CocoColumns, first_rows, id_key
+from .areas import judge_areas
+from .columns import CocoColumns, first_rows, id_key
 from .files import LISTS, load_coco
 
 
@@ -31,7 +32,7 @@ class BoxColumns:
         listed: (K,) bool; whether the class is among the file's categories.
         labels: (N,) class of each box.
         images: (N,) index of its image, 0 to I - 1.
-        areas: (N,) in square pixels: the annotation's area, else that of its box.
+        areas: (N,) in square pixels: the annotation's area, else that of its mask or box.
         crowd: (N,) bool; a box around several objects.
         image_areas: (I,) in square pixels; NaN where the file does not state the size.
         problems: What was left out, by kind.
@@ -89,7 +90,10 @@ def box_columns(
         problems.add('category without boxes, of the class of another category', name)
     image_rows = _image_rows(columns, problems)
     kept = _usable(columns, labels, problems, min_size)
-    crowd, areas, sides = columns.crowd[kept], columns.areas[kept], columns.boxes[kept, 2:]
+    crowd, areas = columns.crowd[kept], judge_areas(columns)
+    for row in np.flatnonzero(areas.are_wrong & kept):
+        kind = 'area of something else than the object (that of its mask or box is used)'
+        problems.add(kind, f'annotation {show(columns.annotations[row].get("id"))}')
     if crowd.all():
         raise AnnotationError(f'{source}: {nothing_counts(columns, min_size=min_size)}')
     listed = np.zeros(taxonomy.num_classes, dtype=bool)
@@ -99,7 +103,7 @@ def box_columns(
         listed=listed,
         labels=labels[kept],
         images=np.searchsorted(image_rows, columns.image_of[kept]),
-        areas=np.where((areas > 0) & (areas <= MAX_COORDINATE), areas, sides.prod(1)),
+        areas=areas.areas[kept],
         crowd=crowd,
         image_areas=columns.stated[image_rows].prod(1),
         problems=problems,

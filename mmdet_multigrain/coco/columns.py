@@ -17,8 +17,8 @@ import numpy as np
 from mmdet_multigrain.utils.messages import show
 
 from .files import LISTS
+from .masks import MAX_COORDINATE
 
-MAX_COORDINATE = 1e9  # a larger number (infinity, NaN) is not a coordinate
 MIN_SIDE = 1.0  # pixels; MMDetection does not train on smaller boxes
 MIN_IMAGE_SIDE = 32  # pixels; the configs leave smaller images out of training (filter_cfg)
 _SIDES = ('width', 'height')
@@ -103,6 +103,11 @@ class CocoColumns:
     def areas(self) -> np.ndarray:
         """(N,) `area` of each annotation; NaN where it is not a number."""
         return _array([(_number(item.get('area')),) for item in self.annotations], 1)[:, 0]
+
+    @cached_property
+    def has_mask(self) -> np.ndarray:
+        """(N,) whether an annotation has a `segmentation`, usable or not."""
+        return self._column(lambda item: bool(item.get('segmentation')), bool)
 
     @cached_property
     def crowd(self) -> np.ndarray:

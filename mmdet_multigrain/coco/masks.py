@@ -1,4 +1,4 @@
-"""The box around an object's mask: of its polygons, or of its run-length encoding."""
+"""Masks in COCO's forms, polygons and run-length encoding: the box around one, and its area."""
 
 from __future__ import annotations
 
@@ -6,27 +6,53 @@ from typing import Any
 
 import numpy as np
 
-from mmdet_multigrain.coco.columns import MAX_COORDINATE
-
-UNKNOWN = (np.nan,) * 4
+MAX_COORDINATE = 1e9  # a larger number (infinity, NaN) is not a coordinate
 MAX_SIDE = 1 << 16  # pixels of a run-length encoded mask
+_UNKNOWN = (np.nan,) * 4
 
 
 def outline(segmentation: Any) -> tuple[float, ...]:
-    """(x1, y1, x2, y2) around a mask in COCO's form; NaN if there is none, or it is not usable."""
+    """(x1, y1, x2, y2) around a mask; NaN if there is none, or it is not usable."""
+    mask = _read(segmentation)
+    if mask is None:
+        return _UNKNOWN
+    if isinstance(mask, dict):
+        from pycocotools import mask as library
+
+        x, y, w, h = library.toBbox(mask).tolist()
+        return (x, y, x + w, y + h) if w > 0 and h > 0 else _UNKNOWN
+    points = np.concatenate(mask)
+    x1, y1, x2, y2 = *points.min(0).tolist(), *points.max(0).tolist()
+    return (x1, y1, x2, y2) if x1 < x2 and y1 < y2 else _UNKNOWN
+
+
+def mask_area(segmentation: Any) -> float:
+    """Square pixels of a mask, the sum of its polygons; NaN if there is none, or none usable."""
+    mask = _read(segmentation)
+    if mask is None:
+        return np.nan
+    if isinstance(mask, dict):
+        from pycocotools import mask as library
+
+        return float(library.area(mask)) or np.nan
+    area = 0.0
+    for x, y in (polygon.T for polygon in mask):
+        area += abs(x @ np.roll(y, 1) - y @ np.roll(x, 1)) / 2
+    return area or np.nan
+
+
+def _read(segmentation: Any) -> list[np.ndarray] | dict[str, Any] | None:
+    """(points, 2) of each polygon, or runs that the library reads; None if it is neither."""
     if not segmentation:
-        return UNKNOWN
+        return None
     try:
         if isinstance(segmentation, dict):
-            return _of_runs(segmentation)
+            return _runs(segmentation)
         polygons = segmentation if isinstance(segmentation[0], list) else [segmentation]
-        points = np.concatenate([_points(polygon) for polygon in polygons])
+        polygons = [_points(polygon) for polygon in polygons]
     except (TypeError, ValueError, KeyError, IndexError, OverflowError, MemoryError):
-        return UNKNOWN
-    if not (np.abs(points) <= MAX_COORDINATE).all():
-        return UNKNOWN
-    x1, y1, x2, y2 = *points.min(0).tolist(), *points.max(0).tolist()
-    return (x1, y1, x2, y2) if x1 < x2 and y1 < y2 else UNKNOWN
+        return None
+    return polygons if all((np.abs(p) <= MAX_COORDINATE).all() for p in polygons) else None
 
 
 def _points(polygon: list[Any]) -> np.ndarray:
@@ -37,16 +63,16 @@ def _points(polygon: list[Any]) -> np.ndarray:
     return points
 
 
-def _of_runs(runs: dict[str, Any]) -> tuple[float, ...]:
+def _runs(runs: dict[str, Any]) -> dict[str, Any] | None:
     from pycocotools import mask
 
     height, width = runs['size']
     counts = runs['counts']
     if not all(type(side) is int and 0 < side < MAX_SIDE for side in (height, width)):
-        return UNKNOWN  # the library divides by it
+        return None  # the library divides by it
     if isinstance(counts, list):
         if sum(counts) != height * width:
-            return UNKNOWN
-        runs = mask.frPyObjects(runs, height, width)
-    x, y, w, h = mask.toBbox(runs).tolist()
-    return (x, y, x + w, y + h) if w > 0 and h > 0 else UNKNOWN
+            return None
+        return mask.frPyObjects(runs, height, width)
+    mask.area(runs)  # raises where the library cannot read them
+    return runs

@@ -19,13 +19,9 @@ from mmdet_multigrain.utils.messages import show
 from mmdet_multigrain.utils.progress import progress_bar
 
 from .columns import CocoColumns, first_rows
+from .looks import Look, look_alikes, look_at
 
 GROUPINGS = 'folder, name:REGEX or field:KEY'
-# Two photos are near-duplicates if their thumbnails have the same gradients, but for a few, and
-# nearly the same gray values.
-THUMBNAIL = (9, 8)  # width, height
-MAX_BITS = 3  # of 64
-MAX_GRAY = 6.0  # mean difference, of 255
 
 
 @dataclass(frozen=True)
@@ -223,8 +219,7 @@ def join_near_duplicates(
         AnnotationError: A photo cannot be read.
     """
     rows = progress_bar(range(len(coco.images)), desc='comparing', unit='photo', show=progress)
-    thumbnails = np.stack([_thumbnail(coco, row, folder) for row in rows])
-    bits = thumbnails[:, :, 1:] > thumbnails[:, :, :-1]  # (images, 8, 8)
+    looks = [_look(coco, row, folder) for row in rows]
     parent = np.arange(group_of.max() + 1)
 
     def root(group: int) -> int:
@@ -233,35 +228,15 @@ def join_near_duplicates(
             group = parent[group]
         return group
 
-    # Photos that differ in up to 3 of 64 bits agree in one of four quarters.
-    quarters = np.packbits(bits.reshape(len(bits), 4, 16), axis=2)
-    for number in range(4):
-        buckets: dict[bytes, list[int]] = {}
-        for row in range(len(bits)):
-            buckets.setdefault(quarters[row, number].tobytes(), []).append(row)
-        for bucket in buckets.values():
-            members = np.array(bucket)
-            for position, row in enumerate(bucket[:-1]):
-                others = members[position + 1 :]
-                near = (bits[others] != bits[row]).sum((1, 2)) <= MAX_BITS
-                gray = np.abs(thumbnails[others] - thumbnails[row]).mean((1, 2)) <= MAX_GRAY
-                for other in others[near & gray]:
-                    parent[root(group_of[other])] = root(group_of[row])
+    for row, other in look_alikes(looks, looks):
+        parent[root(group_of[other])] = root(group_of[row])
     return np.unique([root(group) for group in group_of], return_inverse=True)[1]
 
 
-def _thumbnail(coco: CocoColumns, row: int, folder: Path) -> np.ndarray:
-    """(8, 9) gray values."""
-    from PIL import Image  # here, because it takes time to load
-
-    name = coco.file_name(row)
-    try:
-        with Image.open(folder / (name or '')) as photo:
-            photo.draft('L', (128, 128))  # JPEGs decode faster at a reduced size
-            small = photo.convert('L').resize(THUMBNAIL, Image.Resampling.BOX)
-    except (OSError, ValueError) as error:
+def _look(coco: CocoColumns, row: int, folder: Path) -> Look:
+    look = look_at(folder / (coco.file_name(row) or ''))
+    if look is None:
         raise AnnotationError(
-            f'{coco.name_image(row)}: cannot be read in {folder} ({type(error).__name__}); check '
-            '--images, or leave it out'
-        ) from None
-    return np.asarray(small, np.float32)
+            f'{coco.name_image(row)}: cannot be read in {folder}; check --images, or leave it out'
+        )
+    return look

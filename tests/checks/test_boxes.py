@@ -115,12 +115,26 @@ def test_area():
         box(3, 0, 10, 10, area='100'),
         box(4, 0, 10, 10, area=152),
         box(5, 0, 10, 10, area=2),
-        box(6, 0, 10, 10, area=1000, segmentation=[[0] * 6]),
+        box(6, 0, 10, 10, area=1000, segmentation=[[0] * 6]),  # not a mask
         box(7, 0, 10, 10, area=-1, segmentation=[[0] * 6]),
         box(8, 0, 10, 10, area=10**400),
-    ) == {'area-not-positive': [3, 4, 8, 9], 'area-contradicts-box': [2, 5]}
+    ) == {'area-not-positive': [3, 4, 8, 9], 'area-contradicts-box': [2, 5, 7]}
     assert found(box(0, 0, 10, 10, area=None), box(1, 0, 10, 10, area=math.nan)) == {
         'area-missing': [1, 2]
+    }
+
+
+def test_areas_that_mask_or_image_contradicts():
+    assert found(
+        box(10, 10, 40, 40, area=8000),
+        box(20, 20, 40, 40, area=100, segmentation=polygon(20, 20, 60, 60)),
+        box(30, 30, 40, 40, area=1600, segmentation=polygon(30, 30, 70, 70)),
+        box(40, 20, 20, 20, area=9000, segmentation=polygon(0, 0, 80, 60)),  # all three differ
+        box(0, 0, 100, 80, area=8000),
+    ) == {
+        'area-of-another': [1, 2],
+        'area-contradicts-box': [4],
+        'bbox-apart-from-mask': [4],
     }
 
 

@@ -224,7 +224,7 @@ POLYGON = [[10, 20, 40, 20, 40, 60, 10, 60]]
         {'bbox': {'xmin': '10', 'ymin': '20', 'xmax': '40', 'ymax': '60'}},
         {'bbox': [40, 60, -30, -40], 'area': 1200},
         {'bbox': [10, 20, 40, 60]},  # corners, by the area
-        {'bbox': [10, 20, 40, 60], 'segmentation': POLYGON, 'area': 500},
+        {'bbox': [10, 20, 40, 60], 'segmentation': POLYGON, 'area': 700},
     ],
 )
 def test_boxes_that_are_told_otherwise_are_recovered(fields):

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mmdet_multigrain.checks import images
 from mmdet_multigrain.checks.data import CocoData
 from mmdet_multigrain.checks.photos import Photo
+from mmdet_multigrain.coco.looks import Look
 
 
 def found(entries, photos=None, boxes=()):
@@ -25,6 +27,7 @@ def found(entries, photos=None, boxes=()):
         },
         path=Path('x.json'),
         photos=photos,
+        max_examples=9,
     )
     result = {
         finding.check.code: [int(example.split()[1].rstrip(':')) for example in finding.examples]
@@ -43,7 +46,7 @@ def test_names_to_be_proud_of():
 
 
 def test_names_that_are_none():
-    assert named(None, '', '  ', 3, ['a'], 'a.jpg') == {'file-name-missing': [1, 2, 3]}
+    assert named(None, '', '  ', 3, ['a'], 'a.jpg') == {'file-name-missing': [1, 2, 3, 4, 5]}
 
 
 def test_names_of_two_images():
@@ -52,6 +55,9 @@ def test_names_of_two_images():
         'file-name-case': [4, 5],
     }
     assert found([{'file_name': 'a.jpg'}, {'file_name': 'a.jpg', 'id': 1}]) == {}  # ids says so
+    assert named('a.jpg', './a.jpg', 'x/a.jpg', 'x//a.jpg', 'y/../a.jpg') == {
+        'file-name-twice': [2, 4, 5]
+    }
 
 
 def test_names_that_leave_the_folder():
@@ -107,6 +113,23 @@ def test_photos_that_are_not_there_or_damaged():
         'photo-absent': [1],
         'photo-unreadable': [2],
     }
+
+
+def test_black_photos():
+    def photo(*values):
+        look = Look(np.zeros((32, 32), np.uint8), np.zeros(64, bool), *map(float, values))
+        return Photo('x', (100, 80), look=look)
+
+    photos = {
+        '1.jpg': photo(0, 3, 3),
+        '2.jpg': photo(2, 16, 255),  # but for a few pixels
+        '3.jpg': photo(0, 64, 64),
+        '4.jpg': photo(200, 208, 255),
+        '5.jpg': photo(0, 65, 65),
+        '6.jpg': photo(190, 255, 255),
+        '7.jpg': Photo('x', (100, 80)),
+    }
+    assert found([{'file_name': name} for name in photos], photos) == {'photo-black': [1, 2, 3, 4]}
 
 
 def test_a_size_that_boxes_do_not_speak_for_is_wrong():

@@ -1,28 +1,28 @@
-"""The box around masks in each form that COCO has."""
+"""The box around masks in each form that COCO has, and their area."""
 
 import math
 
 import numpy as np
 import pytest
 
-from mmdet_multigrain.checks.outlines import outline
+from mmdet_multigrain.coco.masks import mask_area, outline
 
 TRIANGLE = [10, 20, 40, 25, 15, 60]
 
 
 @pytest.mark.parametrize(
-    'segmentation, expected',
+    'segmentation, expected, area',
     [
-        ([TRIANGLE], (10, 20, 40, 60)),
-        (TRIANGLE, (10, 20, 40, 60)),
-        ([list(map(str, TRIANGLE))], (10, 20, 40, 60)),
-        ([TRIANGLE, [0, 30, 5, 30, 5, 70.5]], (0, 20, 40, 70.5)),
+        ([TRIANGLE], (10, 20, 40, 60), 587.5),
+        (TRIANGLE, (10, 20, 40, 60), 587.5),
+        ([list(map(str, TRIANGLE))], (10, 20, 40, 60), 587.5),
+        ([TRIANGLE, [0, 30, 5, 30, 5, 70.5]], (0, 20, 40, 70.5), 587.5 + 101.25),
         # Columns of 4 pixels: 1 of the third column, all of the fourth, 2 of the fifth.
-        ({'size': [4, 6], 'counts': [11, 7, 6]}, (2, 0, 5, 4)),
-        ({'size': [4, 6], 'counts': '9130f'}, None),
+        ({'size': [4, 6], 'counts': [11, 7, 6]}, (2, 0, 5, 4), 7),
+        ({'size': [4, 6], 'counts': '9130f'}, None, 6),
     ],
 )
-def test_usable_masks(segmentation, expected):
+def test_usable_masks(segmentation, expected, area):
     if expected is None:
         from pycocotools import mask
 
@@ -30,7 +30,7 @@ def test_usable_masks(segmentation, expected):
         pixels[1:3, 2:5] = 1
         segmentation, expected = mask.encode(pixels), (2, 1, 5, 3)
         segmentation['counts'] = segmentation['counts'].decode()
-    assert outline(segmentation) == expected
+    assert outline(segmentation) == expected and mask_area(segmentation) == area
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,4 @@ def test_usable_masks(segmentation, expected):
 )
 def test_unusable_masks(segmentation):
     assert len(outline(segmentation)) == 4 and np.isnan(outline(segmentation)).all()
+    assert np.isnan(mask_area(segmentation))

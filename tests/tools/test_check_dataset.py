@@ -33,7 +33,7 @@ def content(**annotation):
                 'id': n,
                 'image_id': 1,
                 'category_id': n,
-                'bbox': [n, 0, 50, 60],
+                'bbox': [10 * n, 0, 50, 60],
                 'area': 3000,
                 'iscrowd': 0,
                 **annotation,

@@ -1,0 +1,136 @@
+"""Checks for objects that are annotated twice: two boxes of one image at the same place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.messages import show
+
+from .classes import class_keys
+from .data import CocoData
+from .finding import WARNING, Check, Finding, found
+from .layout import XYWH
+
+NEAR = 1.0  # pixels between the sides of two boxes, if these overlap enough:
+# IoU from which boxes are of one object, and the one that is enough for near sides. Layers of clothes
+# and parts that fill their whole are at one place, too, so classes that differ ask for more.
+ONE_CLASS, TWO_CLASSES = (0.85, 0.5), (0.95, 0.8)
+
+SAME_CLASS = Check(
+    'object-twice',
+    WARNING,
+    'boxes at the place of another one of their class, hardly moved',
+    'keep the better one of each two: a detector that finds the object once misses the other',
+)
+OTHER_CLASS = Check(
+    'object-in-two-classes',
+    WARNING,
+    'boxes at the place of one of another class',
+    'if both are of one object, keep the right class',
+)
+PARENT_AND_CHILD = Check(
+    'object-as-parent-and-child',
+    WARNING,
+    'boxes at the place of one of their superclass or subclass',
+    'keep the finer class: its superclass follows from the taxonomy',
+)
+
+
+class Place(NamedTuple):
+    """A box and an earlier one at its place: rows of annotations."""
+
+    row: int
+    first: int
+
+
+def check(data: CocoData, taxonomy: Taxonomy | str) -> Iterator[Finding]:
+    """Findings about boxes at one place; equal boxes of one class are `bbox-duplicate`."""
+    keys, above = class_keys(data, taxonomy), _names_above(data, taxonomy)
+    names = [_text(category.get('name')) for category in data.categories]
+    places: dict[str, list[Place]] = {check.code: [] for check in CHECKS}
+    for row, first, iou, gap in _near_pairs(data):
+        one, other = data.category_of[[first, row]]
+        if is_same := one == other or keys[one] is not None and keys[one] == keys[other]:
+            kind = SAME_CLASS
+        elif names[one] in above[other] or names[other] in above[one]:
+            kind = PARENT_AND_CHILD
+        else:
+            kind = OTHER_CLASS
+        least, least_near = ONE_CLASS if is_same else TWO_CLASSES
+        is_equal = gap == 0 and one == other
+        if not is_equal and (iou >= least or gap <= NEAR and iou >= least_near):
+            places[kind.code].append(Place(row, first))
+    for kind in CHECKS:
+        of_row = {place.row: place for place in sorted(places[kind.code], reverse=True)}
+        yield from found(kind, data, sorted(of_row.values()), _describe)
+
+
+CHECKS = (SAME_CLASS, OTHER_CLASS, PARENT_AND_CHILD)
+
+
+def _describe(data: CocoData, place: Place) -> str:
+    (box, name), (first, other) = (
+        (show(data.annotations[row]['bbox']), data.categories[data.category_of[row]].get('name'))
+        for row in place
+    )
+    number = show(data.annotations[place.first].get('id'))
+    names = '' if name == other else f' of {show(name)}'
+    others = '' if name == other else f' of {show(other)}'
+    return f'{data.name_annotation(place.row)}: {box}{names}, and {number}: {first}{others}'
+
+
+def _names_above(data: CocoData, taxonomy: Taxonomy | str) -> list[set[object]]:
+    """The groups that each category is in, by the file and by the taxonomy."""
+    parents = {
+        category['name']: category.get('supercategory')
+        for category in data.categories
+        if isinstance(category.get('name'), str)
+    }
+    names = []
+    for category in data.categories:
+        name, above = category.get('name'), set()
+        parent = category.get('supercategory')
+        while isinstance(parent, str) and parent not in above and parent != name:
+            above.add(parent)
+            parent = parents.get(parent)
+        label = taxonomy.find(name) if isinstance(taxonomy, Taxonomy) else None
+        names.append(above if label is None else above.union(taxonomy.paths[label]) - {name})
+    return names
+
+
+def _text(name: object) -> str | None:
+    return name if isinstance(name, str) else None
+
+
+def _near_pairs(data: CocoData) -> Iterator[tuple[int, int, float, float]]:
+    """Row, an earlier row, IoU, largest distance of two sides: of boxes at about one place."""
+    is_box = data.usable & (data.layouts == XYWH) & ~data.crowd
+    rows = np.flatnonzero(is_box & (data.image_of >= 0) & (data.category_of >= 0))
+    rows = rows[np.lexsort((data.corners[rows, 0], data.image_of[rows]))]
+    images, boxes = data.image_of[rows], data.corners[rows]
+    # The right box of a pair starts before this share of the left one.
+    reach = boxes[:, 0] + np.maximum((1 - ONE_CLASS[0]) * (boxes[:, 2] - boxes[:, 0]), NEAR)
+    left, step = np.arange(len(rows) - 1), 1
+    while len(left):
+        left = left[left + step < len(rows)]
+        right = left + step
+        is_near = (images[left] == images[right]) & (boxes[right, 0] <= reach[left])
+        left, right = left[is_near], right[is_near]
+        ious = _ious(boxes[left], boxes[right])
+        gaps = np.abs(boxes[left] - boxes[right]).max(1)
+        is_same = (ious >= ONE_CLASS[0]) | (gaps <= NEAR) & (ious >= ONE_CLASS[1])
+        for place in np.flatnonzero(is_same):
+            pair = sorted((int(rows[left[place]]), int(rows[right[place]])), reverse=True)
+            yield *pair, float(ious[place]), float(gaps[place])
+        step += 1
+
+
+def _ious(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    sides = np.minimum(boxes[:, 2:], others[:, 2:]) - np.maximum(boxes[:, :2], others[:, :2])
+    both = sides.clip(min=0).prod(1)
+    areas = [(part[:, 2:] - part[:, :2]).prod(1) for part in (boxes, others)]
+    return both / (sum(areas) - both)
