@@ -233,6 +233,14 @@ def area_of_another(data: CocoData) -> np.ndarray:
     return np.setdiff1d(np.flatnonzero(told), apart_from_mask.find(data))
 
 
+def ious(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(N,) IoU of each box with the other one at its place, both (N, 4) x1, y1, x2, y2."""
+    sides = np.minimum(boxes[:, 2:], others[:, 2:]) - np.maximum(boxes[:, :2], others[:, :2])
+    both = sides.clip(min=0).prod(1)
+    areas = [(part[:, 2:] - part[:, :2]).prod(1) for part in (boxes, others)]
+    return both / (sum(areas) - both)
+
+
 def _mask(data: CocoData, row: int) -> str:
     x1, y1, x2, y2 = data.outlines[row].tolist()
     return f'{_box(data, row)}, mask in [{x1:g}, {y1:g}, {x2 - x1:g}, {y2 - y1:g}]'
@@ -250,12 +258,9 @@ def apart_from_mask(data: CocoData) -> np.ndarray:
     boxes, masks = data.corners, data.outlines
     near = np.abs(boxes - masks) <= SLACK
     masks = np.where(near, boxes, masks)
-    sides = np.minimum(boxes[:, 2:], masks[:, 2:]) - np.maximum(boxes[:, :2], masks[:, :2])
-    both = sides.clip(min=0).prod(1)
-    areas = [(part[:, 2:] - part[:, :2]).prod(1) for part in (boxes, masks)]
     with np.errstate(invalid='ignore', over='ignore', divide='ignore'):
-        overlap = both / (sum(areas) - both)
-    return np.flatnonzero((overlap < MIN_OVERLAP) & (data.layouts == XYWH))
+        is_apart = ious(boxes, masks) < MIN_OVERLAP
+    return np.flatnonzero(is_apart & (data.layouts == XYWH))
 
 
 def _rotation(item: dict[str, Any]) -> float:

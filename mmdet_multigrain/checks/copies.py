@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from mmdet_multigrain.coco.looks import look_alikes
+from mmdet_multigrain.coco.looks import Look, look_alikes
 
 from .data import CocoData
 from .finding import ERROR, WARNING, Check, Finding, found
@@ -99,15 +99,16 @@ def _in_both(
     alike: dict[int, int] = {}
     for place, other in look_alikes(looks, other_looks):
         alike.setdefault(rows[place], others[other])
-    alike = {row: other for row, other in alike.items() if row not in dict(pairs)}
+    for row, _ in pairs:
+        alike.pop(row, None)
     yield from found(ALIKE, train, sorted(alike.items()), _names(train, val), split='')
 
 
-def _looks(data: CocoData) -> tuple[list[int], list]:
+def _looks(data: CocoData) -> tuple[list[int], list[Look]]:
     """Rows of the photos that were decoded, and their looks."""
     known = [(row, photo.look) for row, photo in data.known_photos() if photo.look is not None]
     return [row for row, _ in known], [look for _, look in known]
 
 
-def _names(first: CocoData, second: CocoData):
+def _names(first: CocoData, second: CocoData) -> Callable[[CocoData, Pair], str]:
     return lambda _, pair: f'{first.name_image(pair[0])} and {second.name_image(pair[1])}'

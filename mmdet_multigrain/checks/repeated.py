@@ -10,6 +10,7 @@ import numpy as np
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.messages import show
 
+from .boxes import ious
 from .classes import class_keys
 from .data import CocoData
 from .finding import WARNING, Check, Finding, found
@@ -120,17 +121,10 @@ def _near_pairs(data: CocoData) -> Iterator[tuple[int, int, float, float]]:
         right = left + step
         is_near = (images[left] == images[right]) & (boxes[right, 0] <= reach[left])
         left, right = left[is_near], right[is_near]
-        ious = _ious(boxes[left], boxes[right])
+        overlaps = ious(boxes[left], boxes[right])
         gaps = np.abs(boxes[left] - boxes[right]).max(1)
-        is_same = (ious >= ONE_CLASS[0]) | (gaps <= NEAR) & (ious >= ONE_CLASS[1])
+        is_same = (overlaps >= ONE_CLASS[0]) | (gaps <= NEAR) & (overlaps >= ONE_CLASS[1])
         for place in np.flatnonzero(is_same):
             pair = sorted((int(rows[left[place]]), int(rows[right[place]])), reverse=True)
-            yield *pair, float(ious[place]), float(gaps[place])
+            yield *pair, float(overlaps[place]), float(gaps[place])
         step += 1
-
-
-def _ious(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    sides = np.minimum(boxes[:, 2:], others[:, 2:]) - np.maximum(boxes[:, :2], others[:, :2])
-    both = sides.clip(min=0).prod(1)
-    areas = [(part[:, 2:] - part[:, :2]).prod(1) for part in (boxes, others)]
-    return both / (sum(areas) - both)

@@ -104,6 +104,9 @@ def main() -> None:
     own = all(path.is_file() for path in main_files)
     check_outputs(main_files, replace=args.force or own)
     runs = shorten_variants(load_runs(args.runs, ann_file=args.ann_file, taxonomy=args.taxonomy))
+    for run in runs:
+        if run.doubt:
+            print(f'doubt about {run.name}: {run.doubt}')
     names = [*runs[0].result.taxonomy.classes, *(run.name for run in runs)]
     warn_of_missing_letters(names, what='pictures')
     photos = Photos(find_photos(runs, args.images), blur=args.blur_faces)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -20,6 +20,8 @@ from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import EvaluationError, ReportError
 from mmdet_multigrain.utils.files import load_json
 from mmdet_multigrain.utils.messages import show
+
+from .doubts import shifted_ids
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,10 +128,12 @@ def read_detections(path: str | os.PathLike[str], test_set: TestSet) -> Detectio
         ('a category', category_ids, labels >= -1),
     ):
         if not found.all():
+            fix = 'name the annotation file that they were made on'
+            if ids is category_ids:
+                fix = _shift(category_ids, label_of) or fix
             raise ReportError(
                 f'{path}: {np.count_nonzero(~found)} of {len(found)} detections have {what} id '
-                f'that {test_set.path} lacks (first: {show(ids[int(found.argmin())])}); name the '
-                'annotation file that they were made on'
+                f'that {test_set.path} lacks (first: {show(ids[int(found.argmin())])}); {fix}'
             )
     negative = (boxes[:, 2:] < 0).any(axis=1)
     if negative.any():
@@ -171,6 +175,14 @@ def _image_numbers(ids: list[Hashable], test_set: TestSet) -> tuple[np.ndarray, 
         if len(of_text) == len(texts) and (read >= 0).all():
             return read, name
     return found, ''
+
+
+def _shift(ids: list[Hashable], known: Iterable[int]) -> str:
+    """What category ids look like if they are not those of the file, and what to do."""
+    for name, meant in shifted_ids(id for id in known if id >= 0).items():
+        if all(id in meant for id in ids):
+            return f'they look like {name}: write the ids of the file'
+    return ''
 
 
 def _number_text(stem: str) -> str:

@@ -20,6 +20,7 @@ from mmdet_multigrain.evaluation.functional.common import MAX_DETS
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ReportError
 
+from .doubts import find_doubt
 from .inputs import DetectionsFile, TestSet
 from .run import Run, check_comparable
 
@@ -87,7 +88,9 @@ def load_runs(
             of = Taxonomy.load(source.truth if taxonomy is None else taxonomy)
             file = DetectionsFile(source.path, test_set(source.truth, of, False))
             result = _evaluate(file, train_ann_file, max_dets or MAX_DETS)
-            runs.append(_run(source, result, file.test_set, file))
+            run = _run(source, result, file.test_set, file)
+            doubt = find_doubt(file.detections, file.test_set)
+            runs.append(dataclasses.replace(run, doubt=doubt))
         else:
             result, folder = results[source.path], source.path.parent
             truth = source.truth or _first_file(result.ann_file, '.', folder)

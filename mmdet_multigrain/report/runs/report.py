@@ -15,7 +15,7 @@ from .document import Document, Points, Section, TableBlock
 from .measures import class_key
 from .paper import Paper
 from .run import Run
-from .summary import error_points, summary_points, summary_table
+from .summary import doubt_points, error_points, summary_points, summary_table
 from .tables import PaperReference
 from .texts import section, table_block, text
 
@@ -47,7 +47,7 @@ def runs_document(
     reference = paper and match_paper(paper, taxonomy, source=runs[0].source)
     shown = diagnostic_sections.shown_variants(comparison, diagnostics)
     parts = [
-        _summary_section(comparison, error_points(shown), reference),
+        _summary_section(comparison, error_points(shown), reference, doubt_points(runs)),
         sections.run_section(runs, comparison),
         sections.overall_section(comparison, reference),
         sections.gain_section(comparison, reference),
@@ -105,11 +105,16 @@ def match_paper(paper: Paper, taxonomy: Taxonomy, *, source: object) -> PaperRef
 
 
 def _summary_section(
-    comparison: Comparison, errors: Sequence[tuple[str, str]], reference: PaperReference | None
+    comparison: Comparison,
+    errors: Sequence[tuple[str, str]],
+    reference: PaperReference | None,
+    doubts: Sequence[tuple[str, str]],
 ) -> Section:
-    points = [*summary_points(comparison), *errors]
-    blocks = [Points(points)] if points else []
-    return section('summary', [_summary_block(comparison, reference), *blocks])
+    before, after = (
+        [Points(points)] if points else []
+        for points in (doubts, [*summary_points(comparison), *errors])
+    )
+    return section('summary', [*before, _summary_block(comparison, reference), *after])
 
 
 def _summary_block(comparison: Comparison, reference: PaperReference | None = None) -> TableBlock:

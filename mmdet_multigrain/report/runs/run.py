@@ -30,6 +30,7 @@ class Run:
         result: Its numbers and their record.
         test_set: What it was evaluated on; None if the file was not found.
         detections_file: Its detections; None if this file or the test set was not found.
+        doubt: Why its numbers may be wrong, for detections of other frameworks; see `find_doubt`.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Run:
     result: Result
     test_set: TestSet | None
     detections_file: DetectionsFile | None
+    doubt: str = ''
 
     @property
     def has_detections(self) -> bool:

@@ -18,6 +18,7 @@ from .comparison import Comparison, Gain, Spread, Variant
 from .diagnostics import VariantDiagnostics
 from .formats import NOISE, gain_alone, percent, plain, signed
 from .measures import Metric
+from .run import Run
 from .tables import PaperReference, gain_cells, score_cells, words
 
 
@@ -128,6 +129,11 @@ def summary_points(comparison: Comparison) -> list[tuple[str, str]]:
     if not comparison.others:
         return []
     return [('Seeds', _seed_sentences(comparison)), *_power_points(comparison)]
+
+
+def doubt_points(runs: Sequence[Run]) -> list[tuple[str, str]]:
+    """What makes the numbers of a run doubtful, before any of them."""
+    return [(f'Doubt about {run.name}', f'{run.doubt}.') for run in runs if run.doubt]
 
 
 def error_points(diagnostics: Sequence[VariantDiagnostics]) -> list[tuple[str, str]]:

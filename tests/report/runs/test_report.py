@@ -143,6 +143,14 @@ def test_five_seeds_are_marked_against_seeds_and_photos(tmp_path):
     assert 'Of 5 rows with an interval, about 0.3 ' in named(document, 'class_gains').note
 
 
+def test_a_doubt_comes_before_any_number(runs):
+    doubted = [dataclasses.replace(runs[-1], doubt='its boxes look like corners')]
+    document = runs_document([*runs[:-1], *doubted], compare(runs, resamples=0), [])
+    text = render_markdown(document)
+    assert text.count('**Doubt about merged') == 1
+    assert 0 < text.index('its boxes look like corners.') < text.index('| AP')
+
+
 def test_captions_of_some_variants_over_photos_only(tmp_path):
     paths = write_runs(tmp_path, seeds=(0, 1, 2))
     runs = shorten_variants(load_runs(paths[:-1]))  # two seeds of the last variant
