@@ -109,6 +109,8 @@ def main() -> None:
     cores = len(os.sched_getaffinity(0))
     for variable in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS'):  # torchrun and mmengine ask for them
         os.environ.setdefault(variable, str(max(1, cores // processes)))
+    # Else a validation that goes on 30 s after Ctrl-C or SIGTERM is killed, and its run not saved.
+    os.environ.setdefault('TORCH_ELASTIC_SHUTDOWN_TIMEOUT', '1800')
     restarts = os.environ.get('MAX_RESTARTS', '0')
     if restarts != '0':
         # Else processes that are started again find in the store where the first ones were, and

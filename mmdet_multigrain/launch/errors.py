@@ -40,7 +40,8 @@ def run_tool(main: Callable[[], None], *, interrupted: str = 'interrupted') -> N
     try:
         main()
     except KeyboardInterrupt:
-        _say(f'\n{interrupted}')
+        if os.environ.get('RANK', '0') == '0':
+            _say(f'\n{interrupted}')
         status = 130
     except BrokenPipeError:  # whoever read our output (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

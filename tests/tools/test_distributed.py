@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
+import signal
 import stat
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -63,6 +67,14 @@ custom_hooks = [
     dict(type='CheckpointReportHook'),
     dict(type='RecorderHook', folder={folder!r}),
 ]
+"""
+
+
+# Two processes of a script, as dist_launch.py starts those of train.py.
+LAUNCH = """
+import runpy, sys
+tool = runpy.run_path({!r} + '/dist_launch.py')
+sys.exit(tool['run']([*tool['meeting_point']({{}}), '--nproc-per-node=2', {!r}]))
 """
 
 
@@ -248,12 +260,48 @@ def test_a_process_that_is_killed_is_named(tmp_path):
         'os.environ["RANK"] == "1" and os.kill(os.getpid(), signal.SIGKILL)\n'
         'time.sleep(60)\n'
     )
-    code = (
-        'import runpy, sys\n'
-        f'tool = runpy.run_path({str(REPOSITORY / "tools" / "dist_launch.py")!r})\n'
-        f'options = [*tool["meeting_point"]({{}}), "--nproc-per-node=2", {str(script)!r}]\n'
-        'sys.exit(tool["run"](options))\n'
-    )
+    code = LAUNCH.format(str(REPOSITORY / 'tools'), str(script))
     result = start(sys.executable, '-c', code)
     assert result.status == 128 + 9
     assert result.err == 'error: process 1 was ended by SIGKILL\n'
+
+
+@pytest.mark.long
+def test_ctrl_c_twice_at_the_launcher_ends_all_processes(tmp_path):
+    """The first one is noted, so that a run can finish its step; the second ends it."""
+    script = tmp_path / 'script.py'
+    script.write_text(
+        'import os, time\n'
+        'from pathlib import Path\n'
+        'from mmdet_multigrain.engine.runner.stop_request import StopRequest\n'
+        'from mmdet_multigrain.launch import run_tool\n'
+        'def main():\n'
+        '    with StopRequest() as request:\n'
+        f'        note = Path({str(tmp_path)!r}, os.environ["RANK"])\n'
+        '        while True:\n'
+        '            note.write_text(str(request.signal))\n'
+        '            time.sleep(0.05)\n'
+        'run_tool(main, interrupted="ended")\n'
+    )
+    process = subprocess.Popen(
+        [sys.executable, '-c', LAUNCH.format(str(REPOSITORY / 'tools'), str(script))],
+        env={**os.environ, 'PYTHONPATH': str(REPOSITORY), 'OMP_NUM_THREADS': '1'},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+    def wait_for(text):
+        deadline = time.monotonic() + 120
+        notes = [tmp_path / '0', tmp_path / '1']
+        while not all(note.exists() and note.read_text() == text for note in notes):
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.1)
+
+    wait_for('0')
+    process.send_signal(signal.SIGINT)
+    wait_for('2')
+    begin = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and time.monotonic() - begin < 25
+    assert err.count('ended') == 1 and 'Traceback' not in err

@@ -16,7 +16,8 @@ _INTERRUPTED = b'\nstopping after this step, which is saved; Ctrl-C again ends a
 class StopRequest:
     """While it is entered, SIGTERM and the first Ctrl-C (SIGINT) only note that they came.
 
-    A second Ctrl-C raises `KeyboardInterrupt`; launchers repeat SIGTERM, which changes nothing.
+    A second Ctrl-C raises `KeyboardInterrupt`; launchers repeat SIGTERM, which changes nothing. Only
+    torchrun passes a second Ctrl-C on as SIGTERM.
 
     Attributes:
         signal: Number of the signal that came; 0: none. SIGTERM counts more than Ctrl-C.
@@ -45,7 +46,8 @@ class StopRequest:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.signal = max(self.signal, int(number))
-        if number != signal.SIGINT:
+        again = self._interrupts and 'TORCHELASTIC_RUN_ID' in os.environ
+        if number != signal.SIGINT and not again:
             return
         self._interrupts += 1
         if self._interrupts > 1:

@@ -42,6 +42,18 @@ def test_the_second_ctrl_c_ends_at_once(capfd):
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_torchrun_passes_the_second_ctrl_c_on_as_sigterm(monkeypatch):
+    monkeypatch.setenv('TORCHELASTIC_RUN_ID', 'none')
+    with StopRequest() as request:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert request.signal == signal.SIGTERM
+    with pytest.raises(KeyboardInterrupt), StopRequest() as request:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert request.signal == signal.SIGINT
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 @pytest.mark.parametrize('order', [('SIGINT', 'SIGTERM'), ('SIGTERM', 'SIGINT')])
 def test_sigterm_counts_more_than_ctrl_c(order):
     with StopRequest() as request:
