@@ -19,6 +19,8 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.dataset import DefaultSampler
+from mmengine.optim import build_optim_wrapper
+from torch.optim import SGD
 
 from mmdet_multigrain.datasets.samplers import ExactAspectRatioBatchSampler, ExactInfiniteSampler
 from mmdet_multigrain.engine.checkpoint.frozen import frozen_at_random
@@ -62,6 +64,7 @@ EFFECTS = {
     'model.backbone.init_cfg': (HERE, 'test_a_backbone_from_random_values'),
     'model.backbone.norm_eval': (HERE, 'test_a_backbone_from_random_values'),
     'num_classes': (HERE, 'test_a_number_of_classes'),
+    'optim_wrapper.optimizer.lr': (HERE, 'test_a_lower_learning_rate'),
     'taxonomy': (HERE, 'test_a_file_for_the_taxonomy'),
     'test_evaluator.format_only': (
         'tests/evaluation/metrics/test_metric_options.py',
@@ -270,6 +273,19 @@ def test_a_number_of_classes(garments):
     with pytest.raises(ConfigError, match='5; give both the same taxonomy$'):
         check_heads(model(other), classes, source='a.json')
     check_heads(model(MultiGrainedBBoxHead(taxonomy=garments, **grained)), classes, source='a.json')
+
+
+def test_a_lower_learning_rate():
+    """A new run from a checkpoint has its own; a resumed one takes that of the checkpoint."""
+    path = ROOT / 'configs' / 'multigrain' / 'wgroup_r18_fpn_synthetic.py'
+    spoiled = SGD([parameter := torch.nn.Parameter(torch.zeros(1))], lr=9.0)
+    cfg = load_config(path, {'load_from': 'a.pth', 'optim_wrapper.optimizer.lr': 1e-6})
+    model = torch.nn.Module()
+    model.register_parameter('weight', parameter)
+    wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    assert wrapper.get_lr()['lr'] == [1e-6] and cfg.load_from == 'a.pth'
+    wrapper.load_state_dict(dict(spoiled.state_dict(), state={}))
+    assert wrapper.get_lr()['lr'] == [9.0]
 
 
 def test_a_file_for_the_taxonomy(tmp_path):

@@ -201,6 +201,13 @@ def test_kwargs_that_go_nowhere_are_no_arguments(check):
     assert "(torch.nn.ReLU) takes no 'x'" in check('custom_hooks.2.x=1', cfg=cfg)
 
 
+def test_every_tool_that_takes_options_checks_them(repository):
+    texts = [path.read_text('utf-8') for path in (repository / 'tools').rglob('*.py')]
+    takers = [text for text in texts if re.search(r'add_(cfg_options|common_arguments)\(', text)]
+    assert len(takers) == 4  # train, test, predict, export
+    assert all(re.search(r'load_config\(\s*args\.config, args\.cfg_options', t) for t in takers)
+
+
 @pytest.mark.parametrize('loop', ['ExactIterBasedTrainLoop', 'EpochBasedTrainLoop'])
 @pytest.mark.parametrize('option', ['epochs', 'max_iters'])
 def test_a_length_that_the_loop_does_not_take(repository, tmp_path, loop, option):

@@ -74,7 +74,7 @@ def test_a_loss_that_is_no_number_stops_the_run(garment_data, config, tmp_path):
     images = re.search(r'images (.*?); ', line)[1].split(', ')
     assert len(images) == 2 and all(Path(image).is_file() for image in images)
     last = tmp_path / f'iter_{iteration - 1}.pth'
-    assert f'resume {last} with a lower learning rate' in line
+    assert f'start a new run from {last} (load_from) with a lower optim_wrapper.optimi' in line
     assert_last_checkpoint(tmp_path, iteration - 1)
 
 

@@ -75,5 +75,10 @@ def _learning_rate(runner: Runner) -> str:
 
 def _way_on(runner: Runner) -> str:
     last = runner.message_hub.runtime_info.get('last_ckpt')
-    start = f'resume {last}' if last else 'nothing is saved yet; start again'
-    return f'{start} with a lower learning rate, or look at these images and their boxes'
+    # A resumed run would take the learning rate from the checkpoint.
+    start = (
+        f'start a new run from {last} (load_from)' if last else 'nothing is saved yet; start again'
+    )
+    return (
+        f'{start} with a lower optim_wrapper.optimizer.lr, or look at these images and their boxes'
+    )

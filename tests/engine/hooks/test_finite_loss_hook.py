@@ -49,8 +49,8 @@ def test_the_message_has_all_that_helps(runner, logged):
     assert str(caught.value) == (
         'iteration 120: loss_bbox is nan, loss_cls_fine is -inf, loss is nan; '
         'learning rate 0.02, 0.001, images a.jpg, b.jpg; '
-        'resume work/iter_100.pth with a lower learning rate, or look at these images and their '
-        'boxes'
+        'start a new run from work/iter_100.pth (load_from) with a lower optim_wrapper.optimizer.lr, '
+        'or look at these images and their boxes'
     )
 
 
@@ -68,7 +68,9 @@ def test_nothing_saved_yet_and_large_batches(runner):
     with pytest.raises(LossError) as caught:
         after_iteration(runner, dict(loss=INF), batch(*(f'{n}.jpg' for n in range(20))))
     assert 'images 0.jpg, ' in str(caught.value) and '7.jpg, ...;' in str(caught.value)
-    assert 'nothing is saved yet; start again with a lower learning rate' in str(caught.value)
+    assert 'nothing is saved yet; start again with a lower optim_wrapper.optimizer.lr' in str(
+        caught.value
+    )
 
 
 def test_several_pipelines(runner):
