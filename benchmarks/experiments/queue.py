@@ -216,6 +216,27 @@ def checkout(commit: str, folder: Path) -> Path:
     return path
 
 
+def check_committed(experiment: Experiment, runs: Path) -> None:
+    """Refuse a number of replicates that could still be changed after a look at results.
+
+    The pilot's runs may begin without; its number is the rule's.
+
+    Args:
+        experiment: The experiment.
+        runs: File of runs; one outside the repository is not checked.
+
+    Raises:
+        ConfigError: The file has changes that are not committed.
+    """
+    path = runs.resolve()
+    if experiment.replicates > experiment.pilot and path.is_relative_to(REPOSITORY):
+        if git('status', '--porcelain', '--', str(path)):
+            raise ConfigError(
+                f'{runs} has changes; commit its `replicates: {experiment.replicates}` for '
+                f'{experiment.name} before the runs'
+            )
+
+
 # ------------------------------------------------------------------ commands
 
 
@@ -223,6 +244,7 @@ def run_queue(args: argparse.Namespace) -> None:
     """`queue run`."""
     experiment = load_experiment(args.experiment, args.runs)
     state = args.state / experiment.name
+    check_committed(experiment, args.runs)
     if before := runs_before(experiment, args.runs, args.results):
         raise ConfigError(
             f'{experiment.name} comes after {len(before)} other runs ({show_list(before)}); run them '

@@ -16,7 +16,7 @@ import pytest
 from benchmarks.common.activity import active_runs, holder, pause_file
 from benchmarks.experiments import queue as queue_module
 from benchmarks.experiments.plan import Run, result_path
-from benchmarks.experiments.queue import Queue, checkout, end_orphan, pin
+from benchmarks.experiments.queue import Queue, check_committed, checkout, end_orphan, pin
 from mmdet_multigrain.utils.errors import ConfigError
 
 # A run that works for some seconds through the real worker; its step counts how far it is and goes
@@ -193,6 +193,17 @@ def test_commit_of_results_before_that_of_the_last_start_before_head(commits, tm
     assert pin(state, {1: dict(commit=second)}, None) == second
     with pytest.raises(ConfigError, match='rev-parse'):
         pin(state, {}, 'nothing')
+
+
+def test_the_number_of_replicates_is_committed_before_the_runs(commits, experiment_of, tmp_path):
+    path = tmp_path / 'repository' / 'file.txt'
+    fixed, pilot = experiment_of(), experiment_of(replicates=6, pilot=6)
+    check_committed(fixed, path)
+    path.write_text('replicates: 2')
+    check_committed(pilot, path)
+    check_committed(fixed, tmp_path / 'runs.yaml')  # in no repository
+    with pytest.raises(ConfigError, match='commit its `replicates: 2` for small before the runs'):
+        check_committed(fixed, path)
 
 
 def test_checkout_is_made_once_and_repaired(commits, tmp_path):
