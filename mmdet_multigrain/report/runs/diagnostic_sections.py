@@ -33,12 +33,13 @@ def _error_blocks(
     ungrouped = '' if comparison.superclasses else text('ungrouped')
     values = {'mean': mean, 'ungrouped': ungrouped}
     shown = shown_variants(comparison, diagnostics)[-1]
+    others = text('other_errors') if len(diagnostics) > 1 else ''
     labels = runs[0].result.taxonomy.classes
     by_class = tables.class_error_table(shown, labels, comparison.classes)
     return [
         figure_block('errors', figures.error_kinds, diagnostics, **values),
         table_block('errors', tables.error_table(diagnostics), **values),
-        table_block('errors_by_class', by_class, variant=shown.variant),
+        table_block('errors_by_class', by_class, variant=shown.variant, others=others),
     ]
 
 

@@ -45,6 +45,9 @@ def runs_document(
     comparison = dataclasses.replace(comparison, variants=tuple(variants))
     summary, taxonomy = runs[0].result.summary, runs[0].result.taxonomy
     reference = paper and match_paper(paper, taxonomy, source=runs[0].source)
+    data = _data(comparison)
+    if diagnostics:
+        data['errors_all'] = tables.errors_data(diagnostics, taxonomy.classes)
     shown = diagnostic_sections.shown_variants(comparison, diagnostics)
     parts = [
         _summary_section(comparison, error_points(shown), reference, doubt_points(runs)),
@@ -56,11 +59,8 @@ def runs_document(
         diagnostic_sections.confusion_section(comparison, diagnostics),
         diagnostic_sections.calibration_section(diagnostics),
         paper and sections.paper_section(paper),
-        sections.reading_section(comparison),
+        sections.reading_section(comparison, data),
     ]
-    data = _data(comparison)
-    if diagnostics:
-        data['errors_all'] = tables.errors_data(diagnostics, taxonomy.classes)
     names = [variant.name for variant in variants]
     boxes = sum(row.val_boxes for row in summary.fine.classes)
     return Document(
@@ -75,6 +75,7 @@ def runs_document(
 def paper_document(paper: Paper) -> Document:
     """A report on the paper's numbers alone."""
     comparison = compare_paper(paper)
+    data = _data(comparison)
     return Document(
         title=f"The paper's numbers on {sections.DATASETS[paper.dataset]}",
         detail=text('paper_detail', paper=sections.PAPER),
@@ -84,9 +85,9 @@ def paper_document(paper: Paper) -> Document:
             sections.gain_section(comparison),
             sections.class_section(comparison, superclass_colors(paper.taxonomy)),
             sections.paper_section(paper),
-            sections.reading_section(comparison),
+            sections.reading_section(comparison, data),
         ],
-        data=_data(comparison),
+        data=data,
     )
 
 

@@ -41,7 +41,7 @@ def run_section(runs: Sequence[Run], comparison: Comparison) -> Section:
     ]
     shown = table.select(['variant', *known, 'detections', 'source'])
     points = Points(_run_points(runs, comparison))
-    seeds = text('same_but_seeds') if comparison.has_seeds else ''
+    seeds = text('as_seeds') if comparison.has_seeds else ''
     return section('runs', [table_block('runs', shown, table, seeds=seeds), points])
 
 
@@ -187,8 +187,8 @@ def paper_section(paper: Paper) -> Section:
     return section('paper', [sentences, Points(items('variants'))])
 
 
-def reading_section(comparison: Comparison) -> Section:
-    """Definitions of the terms in the report."""
+def reading_section(comparison: Comparison, data: Iterable[str]) -> Section:
+    """Definitions of the terms in the report; `data` are the names of the tables of all numbers."""
     points = items('terms')
     if comparison.resamples:
         values = {'resamples': comparison.resamples, 'least': MIN_RUNS}
@@ -196,4 +196,5 @@ def reading_section(comparison: Comparison) -> Section:
         points += items('terms_over_seeds', **values) if comparison.over_seeds else []
         points += items('terms_over_photos', **values) if comparison.over_photos_only else []
         points += items('terms_of_power')
-    return section('reading', [Points([*points, *items('terms_of_files')])])
+    files = ', '.join(f'{name}.csv' for name in data)
+    return section('reading', [Points([*points, *items('terms_of_files', data=files)])])

@@ -276,14 +276,20 @@ def test_the_papers_gains_are_below_ours(tmp_path):
 
 
 def test_notes_say_only_what_is_so(document, runs):
-    notes = {name: named(document, name).note for name in ('runs', 'overall', 'confusions')}
-    assert 'differ only in their seed' in notes['runs'] and 'Summed' in notes['confusions']
+    names = ('runs', 'overall', 'confusions', 'errors_by_class')
+    notes = {name: named(document, name).note for name in names}
+    assert notes['errors_by_class'].endswith('bold. Other variants: tables/errors_all.csv.')
+    last = document.sections[-1].blocks[0].items[-1][1]
+    assert 'all numbers in scores.csv, gains_all.csv, errors_all.csv;' in last
+    assert 'count as seeds of one training' in notes['runs'] and 'Summed' in notes['confusions']
     assert 'Highest in bold' in notes['overall'] and 'mean ± standard' in notes['overall']
     alone = [run for run in runs if run.variant == 'wgroup'][:1]
     document = runs_document(alone, compare(alone, resamples=9), diagnose_variants(alone))
     notes = {name: named(document, name).note for name in notes}
     assert notes['runs'] == '' and 'bold' not in notes['overall'] and '±' not in notes['overall']
-    assert 'Summed' not in notes['confusions']
+    assert 'Summed' not in notes['confusions'] and notes['errors_by_class'].endswith('in bold.')
+    last = document.sections[-1].blocks[0].items[-1][1]
+    assert 'all numbers in scores.csv, errors_all.csv;' in last
     assert named(document, 'summary').note == 'In percent.'
 
 
