@@ -6,13 +6,14 @@ Its forms are read and written by `schema` (mapping), `yaml_file`, `coco.hierarc
 
 from __future__ import annotations
 
+import functools
 import operator
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmdet_multigrain.utils.errors import TaxonomyError, error_source
 from mmdet_multigrain.utils.messages import did_you_mean, show, show_list
@@ -21,6 +22,9 @@ from . import schema, yaml_file
 from .files import builtin_names, read_builtin, read_bytes
 from .indexing import build_level, index_names
 from .names import check_name, normalize
+
+if TYPE_CHECKING:
+    from .labels import LabelTable
 
 MAX_LEVELS = schema.MAX_DEPTH + 1
 
@@ -130,12 +134,7 @@ class Taxonomy:
         return len(self._level(level)[0])
 
     def superclass_of(self, label_or_name: int | str, level: int = 0) -> str:
-        """Name of the group that a fine class belongs to.
-
-        Args:
-            label_or_name: A label `0..K-1`, or a class name or alias.
-            level: The level of the group; 0 is the coarsest.
-        """
+        """Name of the group of a class (label, name or alias) at a level; 0 is the coarsest."""
         if isinstance(label_or_name, str):
             label = self.label_of(label_or_name)
         else:
@@ -172,12 +171,22 @@ class Taxonomy:
 
     # ------------------------------------------------------------------ names and labels
 
-    def find(self, name: object) -> int | None:
-        """Label of a class name or alias, or None.
+    @functools.cached_property
+    def labels(self) -> LabelTable:
+        """All labels: those of classes, background, groups, and of any object."""
+        from .labels import LabelTable  # loads NumPy
+
+        return LabelTable(self)
+
+    def find(self, name: object, *, coarse: bool = False) -> int | None:
+        """Label of a class name or alias, or None; if `coarse`, else of a group (see `labels`).
 
         Case, `_`, `-` and runs of blanks do not count: no two classes differ in them only.
         """
-        return self._labels.get(normalize(name)) if isinstance(name, str) else None
+        label = self._labels.get(normalize(name)) if isinstance(name, str) else None
+        if label is None and coarse and isinstance(name, str):
+            return self.labels.find(name)
+        return label
 
     def label_of(self, name: str, source: object = '') -> int:
         """Like `find`, but an unknown name raises.
@@ -202,6 +211,7 @@ class Taxonomy:
         source: object,
         allow_missing: bool = False,
         allow_unknown: bool = False,
+        coarse: bool = False,
     ) -> list[int | None]:
         """Labels of the categories of a data file, by name or alias, never by position.
 
@@ -210,6 +220,7 @@ class Taxonomy:
             source: The file, for messages.
             allow_missing: Accept classes that are not in the file.
             allow_unknown: Accept categories that are not in the taxonomy; their label is None.
+            coarse: Whether a category may be a group; a name that is both means the class.
 
         Returns:
             A label or None for each name.
@@ -217,14 +228,14 @@ class Taxonomy:
         Raises:
             TaxonomyError: The file does not match the taxonomy, or two categories are one class.
         """
-        labels = [self.find(name) for name in names]
         with error_source(source):
+            labels = [self.find(name, coarse=coarse) for name in names]
             first: dict[int, str] = {}
             for name, label in zip(names, labels, strict=True):
                 if label in first:
                     raise TaxonomyError(
                         f'categories {show(first[label])} and {show(name)} are both class '
-                        f'{show(self.classes[label])} of taxonomy {show(self.name)}; '
+                        f'{show(self.labels.names[label])} of taxonomy {show(self.name)}; '
                         'merge them in the file or correct the aliases'
                     )
                 if label is not None:

@@ -1,0 +1,106 @@
+"""Labels of any granularity: a label is the set of classes that a box may be.
+
+0 .. K-1     one class
+K            background (MMDetection's number)
+K+1 .. N-2   a group of two or more classes, whatever its level; coarser groups first
+N-1          some object: any class
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmdet_multigrain.utils.errors import TaxonomyError
+from mmdet_multigrain.utils.messages import show
+
+from .names import normalize
+
+if TYPE_CHECKING:
+    from .taxonomy import Taxonomy
+
+BACKGROUND = 'background'
+OBJECT = 'object'  # the name that data files give to boxes of which nothing else is known
+
+
+class LabelTable:
+    """All labels of a taxonomy.
+
+    Groups of the same classes, as a group with a single subgroup, share one label and have the name
+    of the coarser one; data files may use either.
+
+    Args:
+        taxonomy: The taxonomy.
+
+    Attributes:
+        names (tuple[str, ...]): Name of each of the N labels.
+        sets (np.ndarray): Classes that each label allows, and background; bool, (N, K + 1).
+        levels (tuple[int | None, ...]): The finest level at which each label is one group; None
+            for background and for the object, of which no level knows anything.
+    """
+
+    def __init__(self, taxonomy: Taxonomy) -> None:
+        groups: dict[tuple[int, ...], list[str]] = defaultdict(list)
+        levels: dict[tuple[int, ...], int] = {}
+        for level in range(taxonomy.num_levels - 1):
+            members = defaultdict(list)
+            for label, group in enumerate(taxonomy.group_index(level)):
+                members[group].append(label)
+            for group, classes in members.items():
+                if len(classes) > 1:
+                    groups[tuple(classes)].append(taxonomy.group_names(level)[group])
+                    levels[tuple(classes)] = level
+        classes, finest = taxonomy.num_classes, taxonomy.num_levels - 1
+        self.names = (
+            *taxonomy.classes,
+            BACKGROUND,
+            *(names[0] for names in groups.values()),
+            OBJECT,
+        )
+        self.levels = (*(finest,) * classes, None, *(levels[group] for group in groups), None)
+        self.sets = np.zeros((len(self.names), classes + 1), bool)
+        self.sets[: classes + 1] = np.eye(classes + 1, dtype=bool)
+        self._labels: dict[str, set[int]] = defaultdict(set)
+        for label, (group, names) in enumerate(groups.items(), classes + 1):
+            self.sets[label, list(group)] = True
+            for name in names:
+                self._labels[normalize(name)].add(label)
+        self.sets[-1, :classes] = True
+        self.sets.setflags(write=False)
+        self._labels.setdefault(normalize(OBJECT), {len(self.names) - 1})
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def find(self, name: str) -> int | None:
+        """Label above K of the name of a group, or of `object`; None for others.
+
+        Raises:
+            TaxonomyError: Groups of different classes have this name.
+        """
+        labels = self._labels.get(normalize(name), ())
+        if len(labels) > 1:
+            raise TaxonomyError(
+                f'{show(name)} is the name of {len(labels)} groups with different classes; '
+                'rename all but one of them in the taxonomy'
+            )
+        return next(iter(labels), None)
+
+    def outputs(self, index: Sequence[int], width: int) -> np.ndarray:
+        """The outputs of a level that each label allows; only one if the level knows the label.
+
+        Args:
+            index: The group of each class at the level.
+            width: Number of outputs; the last is background, those behind the groups stay unused.
+
+        Returns:
+            bool, (N, width).
+        """
+        allowed = np.zeros((len(self), width), bool)
+        labels, classes = np.nonzero(self.sets[:, :-1])
+        allowed[labels, np.asarray(index)[classes]] = True
+        allowed[:, -1] = self.sets[:, -1]
+        return allowed
