@@ -176,11 +176,17 @@ class MultiBranchBBoxHead(BBoxHead):
         Without it the classifiers would have no gradient in that step and distributed training
         would wait for it for ever; here their loss is a zero that can be back-propagated.
         """
-        losses = super().loss(cls_score, bbox_pred, rois, labels, label_weights, *args, **kwargs)
+        losses = super().loss(cls_score, None, rois, labels, label_weights, *args, **kwargs)
         if cls_score.shape[0] == 0:
             loss_cls = self.loss_cls(cls_score, labels, label_weights, avg_factor=1.0)
             losses.update(loss_cls if isinstance(loss_cls, dict) else dict(loss_cls=loss_cls))
+        labels = self._box_labels(cls_score, labels)
+        losses |= super().loss(None, bbox_pred, rois, labels, label_weights, *args, **kwargs)
         return losses
+
+    def _box_labels(self, cls_score: Tensor, labels: Tensor) -> Tensor:
+        """Labels 0..K, (N, ): whose box deltas each RoI learns."""
+        return labels
 
 
 def resolve_taxonomy(

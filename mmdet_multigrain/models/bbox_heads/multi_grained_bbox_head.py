@@ -37,6 +37,10 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
     HierarchicalCrossEntropyLoss); the deltas hold the fine part first, then those of the coarser
     levels that have a regressor.
 
+    Labels above K, of boxes of which only the superclass is known (`Taxonomy.labels`), train the
+    levels that know them, and the others as `coarse_labels` of the loss says. Their box deltas are
+    those of the class that has the highest score among the label's own.
+
     Args:
         taxonomy (Taxonomy | str | Mapping): The taxonomy, or what `Taxonomy.load` takes.
         grouped (bool): False makes each class its own superclass. Defaults to True.
@@ -68,7 +72,8 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
         init_cfg: dict | list[dict] | None = None,
         **kwargs,
     ) -> None:
-        taxonomy = resolve_taxonomy(taxonomy, grouped=grouped, allow_one_group=allow_one_group)
+        label_taxonomy = resolve_taxonomy(taxonomy, grouped=True, allow_one_group=allow_one_group)
+        taxonomy = resolve_taxonomy(label_taxonomy, grouped=grouped)
         check_groups(taxonomy)
         if reg_weights is None:
             reg_weights = (*(0,) * (taxonomy.num_levels - 1), 1)
@@ -86,10 +91,13 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
                 f'loss_cls of type {loss_cls["type"]}: {type(self).__name__} needs a '
                 'HierarchicalCrossEntropyLoss; other losses go into its fine_loss'
             )
+        of_head = {'taxonomy': taxonomy, 'coarse_width': coarse_width}
+        if not grouped:
+            of_head['label_taxonomy'] = label_taxonomy  # coarse labels keep their meaning
         super().__init__(
             taxonomy=taxonomy,
             grouped=grouped,
-            loss_cls={'taxonomy': taxonomy, 'coarse_width': coarse_width, **loss_cls},
+            loss_cls={**of_head, **loss_cls},
             init_cfg=init_cfg,
             **kwargs,
         )
@@ -127,6 +135,7 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
             level_weights=list(self.loss_cls.level_weights),
             reg_weights=list(self.reg_weights),
             fine_loss=type(self.loss_cls.fine_loss).__name__,
+            coarse_labels=self.loss_cls.coarse_labels,
             taxonomy=self.taxonomy.to_dict(),
         )
 
@@ -195,6 +204,7 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
             reduction_override=reduction_override,
         )
         losses['loss_bbox'] = self.reg_weights[-1] * losses['loss_bbox']
+        labels = self._box_labels(cls_score, labels)
         # In evaluation mode there are no deltas but the fine ones.
         levels = self.coarse_fc_reg if bbox_pred.size(1) > self._reg_channels else {}
         widths = [fc.out_features for fc in levels.values()]
@@ -209,6 +219,10 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
                 reduction_override=reduction_override,
             )
         return losses
+
+    def _box_labels(self, cls_score: Tensor, labels: Tensor) -> Tensor:
+        """Labels 0..K, (N, ): of a coarse label, its likeliest class."""
+        return self.loss_cls.likeliest_class(cls_score, labels)
 
     def _deltas_of_true_group(
         self, level: int, deltas: Tensor, rois: Tensor, labels: Tensor
@@ -235,6 +249,15 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
         return super()._predict_by_feat_single(
             roi, cls_score, self._fine_deltas(bbox_pred), *args, **kwargs
         )
+
+    def refine_bboxes(
+        self, sampling_results: list, bbox_results: dict, batch_img_metas: list[dict]
+    ) -> list[InstanceData] | None:
+        """Boxes for the next stage of a cascade; coarse labels by their likeliest class."""
+        labels, *others = bbox_results['bbox_targets']
+        labels = self._box_labels(bbox_results['cls_score'], labels)
+        bbox_results = {**bbox_results, 'bbox_targets': (labels, *others)}
+        return super().refine_bboxes(sampling_results, bbox_results, batch_img_metas)
 
     def regress_by_class(
         self, priors: Tensor, label: Tensor, bbox_pred: Tensor, img_meta: dict

@@ -7,18 +7,23 @@ accuracies of its levels. The layers that produce the scores are the box heads' 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
-from mmdet.models.losses import accuracy, cross_entropy
+from mmdet.models.losses import CrossEntropyLoss, accuracy, cross_entropy
+from mmdet.models.losses.utils import weight_reduce_loss
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError
 
+from .set_cross_entropy import set_cross_entropy
+
 COARSE_WIDTHS = ('classes', 'groups')
+COARSE_LABELS = ('mask', 'marginal')
+UNKNOWN = -1
 
 
 @MODELS.register_module()
@@ -34,12 +39,14 @@ class HierarchicalCrossEntropyLoss(nn.Module):
 
         cls_score (N, C) = [ fine classes, background | level 0, background | level 1, ... ]
 
-    The fine part comes first, the coarser levels follow from the coarsest on. Targets are fine
-    labels only; the superclass of each is looked up in a buffer. The fine part alone makes the
-    probabilities (`get_activation`), as the paper evaluates the fine branch.
+    The fine part comes first, the coarser levels follow from the coarsest on. The superclass of each
+    label is looked up in a buffer. The fine part alone makes the probabilities (`get_activation`),
+    as the paper evaluates the fine branch.
 
-    Labels follow mmdet: 0..K-1 are classes, K is background. Numbers above K are reserved for
-    boxes of which only the superclass is known and are not accepted yet.
+    Labels follow mmdet: 0..K-1 are classes, K is background. Those above K are coarse: boxes of
+    which only the superclass is known, or nothing (`Taxonomy.labels`). Levels down to the label's
+    own learn it as any other; `coarse_labels` says what the finer ones do. Each level divides by the
+    RoIs that it learns from. A batch without coarse labels has exactly the loss of equation 1.
 
     Args:
         taxonomy (Taxonomy | str | Mapping): The taxonomy, or what `Taxonomy.load` takes: a
@@ -53,10 +60,15 @@ class HierarchicalCrossEntropyLoss(nn.Module):
             for each class are refused. Its class may bring its own channels,
             activation and accuracy, as SeesawLoss does; `num_classes` is filled in where it
             takes one. Defaults to dict(type='CrossEntropyLoss').
+        coarse_labels (str): What levels finer than a coarse label do with it. 'mask': nothing.
+            'marginal': raise the total probability of the classes (groups) that the label allows,
+            which needs a CrossEntropyLoss as `fine_loss`. Defaults to 'mask'.
+        label_taxonomy (Taxonomy, optional): Whose groups labels above K mean. Default: `taxonomy`.
 
     Raises:
         ValueError: If the taxonomy has fewer than two levels, if `level_weights` does not have
-            one non-negative entry per level, or if `coarse_width` is unknown.
+            one non-negative entry per level, or if `coarse_width` or `coarse_labels` is unknown or
+            does not go with `fine_loss`.
     """
 
     # The three switches by which BBoxHead leaves channels, activation and accuracy to its loss.
@@ -70,6 +82,8 @@ class HierarchicalCrossEntropyLoss(nn.Module):
         level_weights: Sequence[float] | None = None,
         coarse_width: str = 'classes',
         fine_loss: dict = dict(type='CrossEntropyLoss'),  # noqa: B006, B008 (never changed)
+        coarse_labels: str = 'mask',
+        label_taxonomy: Taxonomy | None = None,
     ) -> None:
         super().__init__()
         taxonomy = Taxonomy.load(taxonomy)
@@ -101,18 +115,23 @@ class HierarchicalCrossEntropyLoss(nn.Module):
             for level in coarse_levels
         ]
         self.level_channels = (*coarse_channels, fine_channels)
-        # One row per coarser level: fine label -> group, and background K -> that level's last.
-        # Not persistent: the taxonomy is part of the config; a checkpoint must not overrule it.
-        self.register_buffer(
-            'group_of_label',
-            torch.tensor(
-                [
-                    [*taxonomy.group_index(level), self.level_channels[level] - 1]
-                    for level in coarse_levels
-                ]
-            ),
-            persistent=False,
-        )
+        if coarse_labels not in COARSE_LABELS:
+            raise ConfigError(f'coarse_labels={coarse_labels!r}: must be one of {COARSE_LABELS}')
+        self.coarse_labels = coarse_labels
+        if coarse_labels == 'marginal':
+            _check_marginal(self.fine_loss)
+        # What each label allows at each level; the last output is background. Not persistent: the
+        # taxonomy is part of the config; a checkpoint must not overrule it.
+        labels = (label_taxonomy or taxonomy).labels
+        widths = (*coarse_channels, self.num_classes + 1)
+        self._set_names = tuple(f'label_sets_{level}' for level in coarse_levels) + ('label_sets',)
+        known = []
+        for level, (name, width) in enumerate(zip(self._set_names, widths, strict=True)):
+            sets = torch.from_numpy(labels.outputs(taxonomy.group_index(level), width))
+            self.register_buffer(name, sets, persistent=False)
+            known.append(torch.where(sets.sum(1) == 1, sets.int().argmax(1), UNKNOWN))
+        # One row per level: label -> group, UNKNOWN if it is coarser than the level.
+        self.register_buffer('group_of_label', torch.stack(known), persistent=False)
 
     def level_name(self, level: int) -> str:
         """Name of a level in log keys: 'coarse' and 'fine', or 'level0', ... and 'fine'."""
@@ -150,15 +169,31 @@ class HierarchicalCrossEntropyLoss(nn.Module):
         return F.softmax(fine, dim=-1)
 
     def get_accuracy(self, cls_score: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """Top-1 accuracy in percent per level: `acc_fine`, and `acc_coarse` or `acc_level*`."""
+        """Top-1 accuracy in percent per level: `acc_fine`, and `acc_coarse` or `acc_level*`.
+
+        RoIs whose label is coarser than a level have no truth there and do not count.
+        """
         *coarse, fine = self.split(cls_score)
         if getattr(self.fine_loss, 'custom_activation', False):  # else softmax keeps the order
             fine = self.fine_loss.get_activation(fine)
-        accuracies = {'acc_fine': accuracy(fine, labels)}
-        for level, scores in enumerate(coarse):
+        accuracies = {}
+        for level, scores in self._fine_first(coarse, fine):
             targets = self.group_of_label[level][labels]
-            accuracies[f'acc_{self.level_name(level)}'] = accuracy(scores, targets)
+            known = (targets != UNKNOWN).sum().clamp(min=1)
+            share = max(len(labels), 1) / known  # exactly 1 without coarse labels
+            accuracies[f'acc_{self.level_name(level)}'] = accuracy(scores, targets) * share
         return accuracies
+
+    def likeliest_class(self, cls_score: Tensor, labels: Tensor) -> Tensor:
+        """Labels 0..K, (N, ): of each coarse label, its class with the highest fine score.
+
+        Args:
+            cls_score (Tensor): Scores of all levels or of the fine one; no gradient goes there.
+            labels (Tensor): Labels of any granularity, (N, ).
+        """
+        scores = cls_score.detach()[:, : self.num_classes].float()
+        children = scores.masked_fill(~self.label_sets[labels][:, :-1], float('-inf')).argmax(1)
+        return torch.where(labels > self.num_classes, children, labels)
 
     def forward(
         self,
@@ -173,9 +208,10 @@ class HierarchicalCrossEntropyLoss(nn.Module):
         Args:
             cls_score (Tensor): Scores of all levels, shape (N, C), or of the fine level alone,
                 which then has the only loss; N may be 0.
-            labels (Tensor): Fine labels, shape (N, ), 0..K-1 and K for background.
+            labels (Tensor): Labels, shape (N, ): 0..K-1, K for background, coarse ones above.
             label_weights (Tensor, optional): Weight per RoI, shape (N, ).
-            avg_factor (float, optional): What the sum over RoIs is divided by.
+            avg_factor (float, optional): What the sum over RoIs is divided by: their number, of
+                which each level takes off those that it does not learn from.
             reduction_override (str, optional): 'none', 'mean' or 'sum'; default 'mean'.
 
         Returns:
@@ -184,27 +220,66 @@ class HierarchicalCrossEntropyLoss(nn.Module):
         """
         # Half precision is enough for the layers, not for the logarithm of a sum.
         *coarse, fine = self.split(cls_score.float())
-        fine_loss = self.fine_loss(
-            fine,
-            labels,
-            label_weights,
-            avg_factor=avg_factor,
-            reduction_override=reduction_override,
-        )
-        if isinstance(fine_loss, dict):  # SeesawLoss returns its two terms
-            fine_loss = sum(fine_loss.values())
-        losses = {'loss_cls_fine': self.level_weights[-1] * fine_loss}
-        for level, scores in enumerate(coarse):
-            losses[f'loss_cls_{self.level_name(level)}'] = self.level_weights[
-                level
-            ] * cross_entropy(
-                scores,
-                self.group_of_label[level][labels],
-                label_weights,
-                reduction=reduction_override or 'mean',
-                avg_factor=avg_factor,
+        losses = {}
+        for level, scores in self._fine_first(coarse, fine):
+            loss = self._level_loss(
+                level, scores, labels, label_weights, avg_factor, reduction_override
             )
+            losses[f'loss_cls_{self.level_name(level)}'] = self.level_weights[level] * loss
         return losses
+
+    def _fine_first(self, coarse: Sequence[Tensor], fine: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """Level and scores of each level, the fine one before the others."""
+        yield self.num_levels - 1, fine
+        yield from enumerate(coarse)
+
+    def _level_loss(
+        self,
+        level: int,
+        scores: Tensor,
+        labels: Tensor,
+        weights: Tensor | None,
+        avg_factor: float | None,
+        reduction: str | None,
+    ) -> Tensor:
+        """The loss of one level.
+
+        Coarse labels cost no wait for the device. Without any, they add a term of exactly 0 or a
+        factor of exactly 1, so that the loss is bit by bit the one of the known labels.
+        """
+        is_fine = level == self.num_levels - 1
+        targets = self.group_of_label[level][labels]
+        known = targets != UNKNOWN
+        background = self._sets(level).size(1) - 1
+        # What the level does not know is background of weight 0.
+        targets = targets.where(known, background)
+        own = known.float() if weights is None else weights.float() * known
+        if is_fine:
+            loss = self.fine_loss(
+                scores, targets, own, avg_factor=avg_factor, reduction_override=reduction
+            )
+            if isinstance(loss, dict):  # SeesawLoss returns its two terms
+                loss = sum(loss.values())
+            reduction = reduction or getattr(self.fine_loss, 'reduction', None)
+        else:
+            loss = cross_entropy(
+                scores, targets, own, reduction=reduction or 'mean', avg_factor=avg_factor
+            )
+        reduction = reduction or 'mean'
+        if self.coarse_labels == 'marginal':
+            others = ~known if weights is None else weights.float() * ~known
+            sets = set_cross_entropy(scores, self._sets(level)[labels])
+            sets = weight_reduce_loss(sets, others, reduction, avg_factor)
+            return loss + (self.fine_loss.loss_weight if is_fine else 1.0) * sets
+        if reduction != 'mean':
+            return loss
+        total = len(labels) if avg_factor is None else avg_factor
+        left_out = ~known if weights is None else ~known & (weights > 0)
+        return loss * (total / (total - left_out.sum()).clamp(min=min(total, 1)))
+
+    def _sets(self, level: int) -> Tensor:
+        """The outputs that each label allows at a level, bool (labels, outputs)."""
+        return getattr(self, self._set_names[level])
 
 
 def check_groups(taxonomy: Taxonomy) -> None:
@@ -231,3 +306,13 @@ def _build_fine_loss(config: dict, num_classes: int) -> nn.Module:
             'but the levels predict with softmax; use CrossEntropyLoss or SeesawLoss'
         )
     return loss
+
+
+def _check_marginal(fine_loss: nn.Module) -> None:
+    """Refuse fine losses that are not the plain cross entropy over all outputs."""
+    if type(fine_loss) is not CrossEntropyLoss or fine_loss.class_weight is not None:
+        raise ConfigError(
+            "coarse_labels='marginal' adds up probabilities of classes, which is defined for "
+            f'CrossEntropyLoss without class_weight only, not for this {type(fine_loss).__name__}; '
+            "use coarse_labels='mask'"
+        )

@@ -174,6 +174,7 @@ def test_facts_for_checkpoints(garments, reg_weights):
         level_weights=[0.25, 3.0],
         reg_weights=[float(weight) for weight in reg_weights],
         fine_loss='SeesawLoss',
+        coarse_labels='mask',
         taxonomy=garments.ungrouped().to_dict(),
     )
 

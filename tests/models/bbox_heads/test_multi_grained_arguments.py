@@ -54,5 +54,6 @@ def test_one_group_only_where_it_is_allowed(garments):
         make_head(groups)
     head = copy.deepcopy(make_head(groups, allow_one_group=True))
     assert head.taxonomy.classes == garments.classes
-    assert head.loss_cls.group_of_label[0][:-1].tolist() == [0] * 5
+    # Five classes, background, and two labels of all classes: the group and the object.
+    assert head.loss_cls.group_of_label[0].tolist() == [*[0] * 5, 5, 0, 0]
     losses_of(head, *make_batch(5))

@@ -81,7 +81,11 @@ def test_width_of_the_paper_keeps_as_many_coarse_outputs_as_classes(garments):
     loss = HierarchicalCrossEntropyLoss(garments)
     assert loss.level_channels == (6, 6)
     # Groups in label order: top, bottom, hat; background is the last output, not the fourth.
-    assert loss.group_of_label.tolist() == [[0, 1, 0, 2, 1, 5]]
+    # Behind it the coarse labels: top, bottom, object.
+    assert loss.group_of_label.tolist() == [
+        [0, 1, 0, 2, 1, 5, 0, 1, -1],
+        [0, 1, 2, 3, 4, 5, -1, -1, -1],
+    ]
 
 
 def test_hand_computed_uniform_scores(garments):
@@ -265,10 +269,12 @@ def test_half_precision_scores_do_not_overflow(garments):
     assert losses['loss_cls_fine'].item() == pytest.approx(math.log(6), rel=1e-3)
 
 
-def test_labels_beyond_background_are_refused_not_mistrained(garments):
-    loss = HierarchicalCrossEntropyLoss(garments)
+@pytest.mark.parametrize('coarse_labels', ['mask', 'marginal'])
+def test_labels_beyond_the_last_are_refused_not_mistrained(garments, coarse_labels):
+    loss = HierarchicalCrossEntropyLoss(garments, coarse_labels=coarse_labels)
+    assert loss(torch.zeros(1, 12), torch.tensor([8]))['loss_cls_fine'].isfinite()
     with pytest.raises(IndexError):
-        loss(torch.zeros(1, 12), torch.tensor([6]))
+        loss(torch.zeros(1, 12), torch.tensor([9]))
 
 
 def test_group_buffer_moves_with_the_module_and_stays_out_of_checkpoints(garments):
@@ -290,6 +296,7 @@ def test_builds_from_the_registry_with_a_built_in_name():
         (dict(level_weights=(1.0,)), 'has 2 levels'),
         (dict(level_weights=(1.0, -1.0)), 'one weight >= 0'),
         (dict(coarse_width='narrow'), "'classes', 'groups'"),
+        (dict(coarse_labels='ignore'), "'mask', 'marginal'"),
         (dict(fine_loss=dict(type='CrossEntropyLoss', use_sigmoid=True)), 'use_sigmoid'),
         (dict(fine_loss=dict(type='FocalLoss')), 'FocalLoss uses a sigmoid for each class'),
         (dict(fine_loss=dict(type='EQLV2Loss')), 'EQLV2Loss uses a sigmoid for each class'),
