@@ -53,7 +53,11 @@ def how_to_test(runner) -> str:
         nearby(info[key]): f'best checkpoint ({info[key.replace("ckpt", "score")]:.4f})'
         for key in info
         if key.startswith('best_ckpt')
-    } or {nearby(info['last_ckpt']): 'last checkpoint'}
+    }
+    if not found and 'last_ckpt' in info:
+        found = {nearby(info['last_ckpt']): 'last checkpoint'}
+    if not found:
+        return 'no checkpoint was saved'
     lines = [f'{what}: {path}' for path, what in found.items()]
     script = nearby(Path(__file__).with_name('test.py'))
     command = ['python', script, nearby(runner.config_file), next(iter(found))]

@@ -78,6 +78,8 @@ def test_without_validation_the_last_checkpoint_is_named(monkeypatch, tmp_path):
         'best checkpoint (0.2500): /x/best_b.pth',
     ]
     assert command.endswith('/x/best_a.pth')
+    info.clear()
+    assert how_to_test(runner) == 'no checkpoint was saved'
 
 
 def test_resume_goes_on_in_a_folder_that_was_moved(trained, garment_data, config, tmp_path):

@@ -47,6 +47,7 @@ class PreflightHook(Hook):
         if runner.val_loop is not None:
             check_data(runner.model, runner.val_dataloader.dataset, with_groups=False)
             check_boxes(runner.val_dataloader.dataset, 'evaluate on')
+            runner.logger.info('Checking the photos and annotations to evaluate on')
             on_main_process(lambda: check_validation(runner.val_loop))
         parts = list(inner_datasets(dataset))
         if 'taxonomy' in parts[0].metainfo:

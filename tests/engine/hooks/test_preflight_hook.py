@@ -333,14 +333,15 @@ def test_before_training(garments):
     train = data(garments, box_counts=[1, 2, 3, 4, 5])
     runner = runner_of(garments, train=train, val=data(garments, 'val.json'))
     hook.before_train(runner)
-    table, length, rate = runner.messages
+    checking, table, length, rate = runner.messages
+    assert checking == 'Checking the photos and annotations to evaluate on'
     assert table == f'Classes of train.json:\n{class_table(garments, train.box_counts)}'
     assert length == 'Run of 120 iterations with 3 images each: 36 epochs of 10 images'
     assert rate.startswith('Learning rate 0.005 ')
     train.empty_counts = 2, 3
     runner.messages.clear()
     hook.before_train(runner)
-    assert runner.messages[0].splitlines()[-1] == (
+    assert runner.messages[1].splitlines()[-1] == (
         'Photos without objects: 2 kept as negatives, 3 left out'
     )
     other = data(regrouped(garments, vest=('bottom',)), 'val.json')
