@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,8 @@ from mmdet_multigrain.utils.files import load_json
 from mmdet_multigrain.utils.messages import show
 
 from .doubts import shifted_ids
+
+UNKNOWN = -2  # the number of an id that the file lacks
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,20 +115,21 @@ def read_detections(path: str | os.PathLike[str], test_set: TestSet) -> Detectio
     try:
         image_ids = [item['image_id'] for item in content]
         category_ids = [item['category_id'] for item in content]
-        images, reading = _image_numbers(image_ids, test_set)
-        labels = np.array([label_of.get(key, -2) for key in category_ids], dtype=np.int64)
+        images, image_reading = _image_numbers(image_ids, test_set)
+        labels, class_reading = _labels(category_ids, label_of, annotations.dataset['categories'])
         boxes = np.array([item['bbox'] for item in content], dtype=np.float64)
         scores = np.array([item['score'] for item in content], dtype=np.float64)
         if len(content) and (boxes.shape != (len(content), 4) or scores.ndim != 1):
             raise ValueError
     except (KeyError, TypeError, ValueError):
         raise ReportError(f'{path}: {_first_damage(content)}') from None
-    if reading:
-        print(f'{path}: its image ids are {reading} of {test_set.path}; mapped')
+    for what, reading in (('image', image_reading), ('category', class_reading)):
+        if reading:
+            print(f'{path}: its {what} ids are {reading} of {test_set.path}; mapped')
     boxes = boxes.reshape(-1, 4)
     for what, ids, found in (
-        ('an image', image_ids, images >= 0),
-        ('a category', category_ids, labels >= -1),
+        ('an image', image_ids, images > UNKNOWN),
+        ('a category', category_ids, labels > UNKNOWN),
     ):
         if not found.all():
             fix = 'name the annotation file that they were made on'
@@ -150,29 +154,47 @@ def read_detections(path: str | os.PathLike[str], test_set: TestSet) -> Detectio
 
 
 def _image_numbers(ids: list[Hashable], test_set: TestSet) -> tuple[np.ndarray, str]:
-    """(N,) place of each detection's image, -1 for none, and what its ids are if not image ids.
+    """(N,) place of each detection's image, and what its ids are if not image ids.
 
-    Other frameworks write ids as text, or the names of files, with or without folder and suffix. A
-    reading is taken only if it finds all images, and names two images alike in none.
+    Other frameworks write ids as text, or the names of files, with or without folder and suffix.
     """
     places = {image_id: number for number, image_id in enumerate(test_set.ground_truth.image_ids)}
-    found = np.array([places.get(key, -1) for key in ids], dtype=np.int64)
-    if (found >= 0).all():
-        return found, ''
     paths = {id: PurePosixPath(name) for id, name in test_set.file_names.items()}
     readings: dict[str, Callable[[Hashable], str]] = {
-        'ids as text': str,
         'file names': lambda id: str(paths[id]),
         'file names without folders': lambda id: paths[id].name,
         'file names without suffixes': lambda id: str(paths[id].with_suffix('')),
         'stems of file names': lambda id: paths[id].stem,
         'numbers in file names': lambda id: _number_text(paths[id].stem),
     }
-    for name, text_of in readings.items():
-        texts = [text_of(id) for id in test_set.ground_truth.image_ids]
-        of_text = {text: number for number, text in enumerate(texts)}
-        read = np.array([of_text.get(str(key), -1) for key in ids], dtype=np.int64)
-        if len(of_text) == len(texts) and (read >= 0).all():
+    return _matched(ids, places, readings)
+
+
+def _labels(
+    ids: list[Hashable], label_of: Mapping[int, int], categories: list[dict[str, Any]]
+) -> tuple[np.ndarray, str]:
+    """(N,) label of each detection, -1 for a class without one, and what its ids are if no ids."""
+    names = {category['id']: category['name'] for category in categories}
+    return _matched(ids, label_of, {'names': lambda id: names.get(id, '')})
+
+
+def _matched(
+    ids: list[Hashable],
+    number_of: Mapping[Hashable, int],
+    readings: Mapping[str, Callable[[Hashable], str]],
+) -> tuple[np.ndarray, str]:
+    """(N,) number of each id, else of each text that one of the readings gives, and that reading.
+
+    A reading is taken only if it finds all, and reads no two ids alike. What nothing finds is
+    `UNKNOWN`.
+    """
+    found = np.array([number_of.get(key, UNKNOWN) for key in ids], dtype=np.int64)
+    if (found > UNKNOWN).all():
+        return found, ''
+    for name, text_of in {'ids as text': str, **readings}.items():
+        of_text = {text_of(id): number for id, number in number_of.items()}
+        read = np.array([of_text.get(str(key), UNKNOWN) for key in ids], dtype=np.int64)
+        if len(of_text) == len(number_of) and (read > UNKNOWN).all():
             return read, name
     return found, ''
 

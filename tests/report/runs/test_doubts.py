@@ -192,6 +192,19 @@ def test_classes_that_are_counted_otherwise(doubt, ids, change, name):
         assert text.startswith('its category_id looks like ') and 'then have its class' in text
 
 
+@pytest.mark.parametrize(
+    ('read', 'said'), [(str, 'ids as text'), (lambda id: NAMES[id - 1], 'names')]
+)
+def test_category_ids_that_are_text_are_mapped(doubt, capsys, read, said):
+    content = truth()
+    found = [item | {'category_id': read(item['category_id'])} for item in detections(content)[0]]
+    assert doubt(content, found) == ''
+    assert f'd.json: its category ids are {said} of' in capsys.readouterr().out
+    found[0]['category_id'] = 'hat'
+    with pytest.raises(ReportError, match=r"have a category id .* lacks \(first: 'hat'\)"):
+        doubt(content, found)
+
+
 def test_mistaken_classes_are_not_shifted(doubt):
     content = truth()
     found, _ = detections(content)
