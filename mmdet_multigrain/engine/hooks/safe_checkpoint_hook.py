@@ -191,7 +191,7 @@ class SafeCheckpointHook(CheckpointHook):
 
     def _start(self, runner: Runner) -> dict[str, tuple[float, str]]:
         """Clean the folder; score and file name of the best checkpoint of each metric."""
-        suffixes = (Path(self.filename_tmpl).suffix, POINTER, BEST)
+        suffixes = (Path(self.filename_tmpl).suffix, POINTER, BEST, '.py')  # .py: the config
         begins = not runner._resume and not getattr(runner, 'begins_again', False)
         for folder in {Path(runner.work_dir), Path(self.out_dir)}:
             if begins:

@@ -278,6 +278,7 @@ def test_what_killed_runs_left_is_removed_and_nothing_else(tmp_path):
         f'.iter_3.pth.{dead}.tmp',
         f'.last_checkpoint.{dead}.tmp',
         f'.best_checkpoints.json.{dead}.tmp',
+        f'.20261129_120000.py.{dead}.tmp',
         f'.iter_9.pth.{os.getpid()}.tmp',
     ]
     others = [
