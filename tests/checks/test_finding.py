@@ -1,0 +1,91 @@
+"""Findings, and all checks: how severe each is, and what `--fix` repairs."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from pathlib import Path
+
+import pytest
+
+from mmdet_multigrain import checks
+from mmdet_multigrain.checks.data import CocoData
+from mmdet_multigrain.checks.finding import ERROR, NOTE, SEVERITIES, WARNING, Check, found, run
+
+# By module: code, then `e` for an error, `w` for a warning, `n` for a note; + is fixable.
+ALL = {
+    'boxes': 'bbox-corners e, bbox-corners-told e+, bbox-normalized e, bbox-unclear e, '
+    'bbox-not-four-numbers e+, bbox-not-finite e+, bbox-empty e+, bbox-outside e+, '
+    'bbox-partly-outside w+, bbox-below-one-pixel w, bbox-duplicate w+, area-missing w+, '
+    'area-not-positive w+, area-contradicts-box w, bbox-apart-from-mask w, bbox-rotated w, '
+    'iscrowd-missing w+, iscrowd-not-0-or-1 e, ignore-is-text w',
+    'classes': 'category-name-missing e, categories-one-class e, category-namesake-without-boxes n, '
+    'taxonomy-unusable e, class-unknown e, class-not-listed e, no-box-counts e, '
+    'boxes-not-counted n, class-without-boxes e, class-only-in-train w, class-only-in-val e, '
+    'taxonomy-without-groups w, parent-with-boxes w, supercategory-says-none n, '
+    'single-class-group n, class-imbalance n',
+    'ids': 'image-id-text w+, image-listed-twice e+, image-id-shared e, category-listed-twice e+, '
+    'category-id-shared e, annotation-id-below-1 e+, annotation-id-twice e+, '
+    'annotation-without-image e+, annotation-without-category e+, reference-not-integer e+',
+    'images': 'image-size-missing e+, file-name-missing e+, photo-absent e+, '
+    'photo-named-otherwise e+, photo-ambiguous e, photo-unreadable e+, image-size-wrong e+, '
+    'photo-rescaled e, photo-turned-by-exif e, photo-perhaps-turned-by-exif w, '
+    'image-size-swapped e, image-without-boxes n, file-name-twice w, file-name-case w, '
+    'file-name-absolute e, file-name-above-folder e, file-name-doubtful w',
+    'splits': 'file-name-in-both-splits w, photo-in-both-splits e',
+    'structure': 'json-not-strict e+, field-recovered w+, list-missing e, list-empty e, '
+    'entry-not-object e+',
+}
+
+
+def checks_of(module: str) -> dict[str, Check]:
+    content = vars(importlib.import_module(f'{checks.__name__}.{module}'))
+    return {one.code: one for one in content.values() if isinstance(one, Check)}
+
+
+@pytest.mark.parametrize('module', ALL)
+def test_severities_and_what_is_repaired(module):
+    """Scripts read them; a check that is added belongs here, too."""
+    found = [
+        f'{one.code} {one.severity[0]}{"+" * one.fixable}' for one in checks_of(module).values()
+    ]
+    assert found == ALL[module].split(', ')
+    assert {one.severity for one in checks_of(module).values()} <= {*SEVERITIES}
+
+
+def test_all_modules_with_checks_are_listed():
+    modules = {one.name for one in pkgutil.iter_modules(checks.__path__)}
+    assert {name for name in modules if checks_of(name)} == {*ALL}
+    codes = [code for name in ALL for code in checks_of(name)]
+    assert len(codes) == len({*codes})
+    assert (ERROR, WARNING, NOTE) == ('error', 'warning', 'note') == SEVERITIES
+
+
+@pytest.fixture
+def data():
+    """An empty file."""
+    return CocoData({}, path=Path('x.json'), split='val', max_examples=2)
+
+
+def test_a_finding_counts_all_and_shows_the_first(data):
+    check = Check('code', ERROR, 'things', 'fix them', describe=lambda data, item: f'item {item}')
+    (finding,) = found(check, data, [7, 8, 9])
+    assert finding.check is check and finding.split == 'val' and finding.count == 3
+    assert finding.examples == ('item 7', 'item 8')
+    (finding,) = found(check, data, [7], lambda data, item: f'{data.split} {item}', split='')
+    assert (finding.split, finding.examples) == ('', ('val 7',))
+    assert list(found(check, data, [])) == []
+
+
+def test_a_check_decorates_what_finds_it(data):
+    @Check('code', WARNING, 'things', 'fix them')
+    def some(data):
+        return [data.split, 'b']
+
+    @Check('none', NOTE, 'things', 'fix them')
+    def nothing(data):
+        return []
+
+    assert isinstance(some, Check) and not some.fixable
+    (finding,) = run((nothing, some), data)
+    assert (finding.check.code, finding.examples) == ('code', ('val', 'b'))
