@@ -78,10 +78,10 @@ def test_an_option_trains_as_without_it(names, tolerance, trained, garment_data,
 
 
 @pytest.mark.filterwarnings("ignore:'pin_memory' argument is set as true")
-def test_options_go_together(garment_data, config, tmp_path):
+def test_options_go_together(trained, garment_data, config, tmp_path):
     names = [name for name in option_names() if name not in {'compile', *NEEDS_GPU}]
     found = train(garment_data, config, tmp_path, names, *overrides('pinned-loading', config))
-    assert all(value == value and value < 100 for value in found)
+    assert found == pytest.approx(losses(trained.screen), rel=0.3, abs=0.3)  # as padded further
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='a GPU can do it')
