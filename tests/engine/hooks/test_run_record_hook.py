@@ -1,10 +1,12 @@
 """What a test notes of its run: from the checkpoint, the data set and the checkout."""
 
 import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+import mmdet_multigrain
 from mmdet_multigrain.engine import RunRecordHook
 from mmdet_multigrain.engine.hooks.run_record_hook import git_revision, versions
 from mmdet_multigrain.evaluation.metrics.multi_grained_coco_metric import MultiGrainedCocoMetric
@@ -23,6 +25,7 @@ def runner(metric, **data):
     [
         (dict(meta=dict(iter=9, seed=3)), (9, 3)),
         (dict(meta=dict(iter='9')), (None, None)),
+        (dict(meta=dict(iter=True, seed=0)), (None, 0)),
         (dict(meta=None), (None, None)),
         ({}, (None, None)),
     ],
@@ -74,3 +77,22 @@ def test_git_revision(tmp_path):
     assert git_revision(package) == git('rev-parse', 'HEAD')
     (package / '__init__.py').write_text('a = 1')
     assert git_revision(package) == git('rev-parse', 'HEAD') + '+'
+
+
+def test_what_changes_the_numbers_is_noted():
+    hook, metric = RunRecordHook(options='--tta'), MultiGrainedCocoMetric()
+    hook.before_test(runner(metric, data_prefix=None))
+    record = metric.run
+    assert (record.options, record.config, record.command) == ('--tta', None, None)
+    assert record.image_folder is None and record.checkpoint == 'iter_9.pth'
+    package = Path(mmdet_multigrain.__file__).parent
+    assert record.git_revision == git_revision(package)
+
+
+@pytest.mark.parametrize('error', [FileNotFoundError('git'), subprocess.TimeoutExpired('git', 10)])
+def test_without_git_there_is_no_revision(monkeypatch, tmp_path, error):
+    def fail(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(subprocess, 'run', fail)
+    assert git_revision(tmp_path) is None
