@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from mmdet.registry import MODELS
 
+from mmdet_multigrain.engine.hooks.preflight_hook import check_data
+
 from .test_preflight_hook import Model, data, head
 
 
