@@ -17,24 +17,26 @@ ALL = {
     'boxes': 'bbox-corners e, bbox-corners-told e+, bbox-normalized e, bbox-unclear e, '
     'bbox-not-four-numbers e+, bbox-not-finite e+, bbox-empty e+, bbox-outside e+, '
     'bbox-partly-outside w+, bbox-below-one-pixel w, bbox-duplicate w+, area-missing w+, '
-    'area-not-positive w+, area-contradicts-box w, bbox-apart-from-mask w, bbox-rotated w, '
-    'iscrowd-missing w+, iscrowd-not-0-or-1 e, ignore-is-text w',
+    'area-not-positive w+, area-contradicts-box w, area-of-another w+, bbox-apart-from-mask '
+    'w, bbox-rotated w, iscrowd-missing w+, iscrowd-not-0-or-1 e, ignore-is-text w',
     'classes': 'category-name-missing e, categories-one-class e, category-namesake-without-boxes n, '
     'taxonomy-unusable e, class-unknown e, class-not-listed e, no-box-counts e, '
     'boxes-not-counted n, class-without-boxes e, class-only-in-train w, class-only-in-val e, '
     'taxonomy-without-groups w, parent-with-boxes w, supercategory-says-none n, '
     'single-class-group n, class-imbalance n',
+    'copies': 'photo-twice w, file-name-in-both-splits w, photo-in-both-splits e, '
+    'photo-alike-in-both-splits w',
     'ids': 'image-id-text w+, image-listed-twice e+, image-id-shared e, category-listed-twice e+, '
     'category-id-shared e, annotation-id-below-1 e+, annotation-id-twice e+, '
     'annotation-without-image e+, annotation-without-category e+, reference-not-integer e+',
-    'images': 'image-size-missing e+, file-name-missing e+, photo-absent e+, '
-    'photo-named-otherwise e+, photo-ambiguous e, photo-unreadable e+, image-size-wrong e+, '
+    'images': 'image-size-missing e+, file-name-missing e+, photo-absent e+, photo-named-otherwise e+, '
+    'photo-ambiguous e, photo-unreadable e+, photo-black w, image-size-wrong e+, '
     'photo-rescaled e, photo-turned-by-exif e, photo-perhaps-turned-by-exif w, '
     'image-size-swapped e, image-without-boxes n, file-name-twice w, file-name-case w, '
     'file-name-absolute e, file-name-above-folder e, file-name-doubtful w',
-    'splits': 'file-name-in-both-splits w, photo-in-both-splits e',
-    'structure': 'json-not-strict e+, field-recovered w+, list-missing e, list-empty e, '
-    'entry-not-object e+',
+    'repeated': 'object-twice w, object-in-two-classes w, object-as-parent-and-child w',
+    'structure': 'json-not-strict e+, field-recovered w+, list-missing e, list-empty e, entry-not-object '
+    'e+',
 }
 
 
