@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import dis
+import functools
 import importlib
 import inspect
 import re
@@ -53,6 +54,7 @@ _READERS = (
     'mmdet_multigrain.datasets.transforms.fast_loading',
     'torch.nn.utils.clip_grad',
 )
+_KINDS = ('type', 'constructor')
 _REST = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -127,6 +129,8 @@ def _problem_below(
         place = f'{place}.{step}'
     if steps and steps[-1] == 'type' and isinstance(value, str) and not _kinds(value):
         old = _get(cfg, option)
+        if old is not None and not _kinds(old):  # of no registry, but of a name that a class knows
+            return None
         names = {name for registry in _registries(old) for name in registry.module_dict}
         return f'{value!r} is not registered{did_you_mean(value, sorted(names))}'
     return None
@@ -143,19 +147,18 @@ def _unread(
         if f'{place}.{step}.type' in options:
             return None
     elif kind is None:
-        otherwise, known = 'nothing reads it', _words(cfg, place)
+        otherwise, known = 'nothing reads it', _words(cfg, place, options)
     else:
         known, takes_any = _arguments(kind, node)
         what = f'{place} ({_name(kind)}) takes no {step!r}'
         otherwise, near = f'it takes {show_list(sorted(known)) or "none"}', sorted(known | {*node})
-    if step in known or step in _BUILDERS_KEYS:
+    if step in known or step in _BUILDERS_KEYS or step in _taken_above(cfg, place):
         return None
-    # Among the many words of the sources, only a very similar one is meant.
-    hint = did_you_mean(step, near) or did_you_mean(
-        step, difflib.get_close_matches(step, sorted(known), cutoff=0.75)
-    )
-    if takes_any and not hint:
+    # Where there are many names, or any is taken, only a very similar one is meant.
+    similar = did_you_mean(step, difflib.get_close_matches(step, sorted(known), cutoff=0.75))
+    if takes_any and not similar:
         return None
+    hint = did_you_mean(step, near) or similar
     if place == 'train_cfg' and closest(step, ('epochs', 'max_epochs', 'max_iters')):
         return f'{what}; set epochs or max_iters, which the schedule follows, too'
     section = place.partition('.')[0]
@@ -190,10 +193,7 @@ def _places(cfg: Any, name: str, prefix: str = '') -> Iterator[str]:
 def _get(cfg: Any, option: str) -> Any:
     """The value of a dotted key; None without one."""
     for step in option.split('.'):
-        if isinstance(cfg, list):
-            cfg = cfg[int(step)]
-        else:
-            cfg = (cfg or {}).get(step)
+        cfg = cfg[int(step)] if isinstance(cfg, list) else (cfg or {}).get(step)
     return cfg
 
 
@@ -239,20 +239,20 @@ def _arguments(kind: Any, node: Mapping[str, Any]) -> tuple[set[str], bool]:
 
 
 def _signature(made: Callable[..., Any]) -> tuple[set[str], bool]:
-    """The arguments of a class, with those that it passes to its bases, or of a function."""
+    """The arguments of a function or class, and of its bases if it passes others on to them."""
     names: set[str] = set()
-    takes_any = False
-    for owner in inspect.getmro(made) if inspect.isclass(made) else [made]:
+    passes_on: list[bool] = []
+    for owner in _mro(made):
         function = vars(owner).get('__init__') if inspect.isclass(owner) else owner
         if not inspect.isfunction(inspect.unwrap(function)):
             continue
         parameters = inspect.signature(function).parameters.values()
         rest = [one.name for one in parameters if one.kind is one.VAR_KEYWORD]
         names |= {one.name for one in parameters if one.kind not in _REST}
-        takes_any = bool(rest) and _uses(function, rest[0])
-        if not takes_any:
+        passes_on.append(bool(rest) and _uses(function, rest[0]))
+        if not passes_on[0]:
             break
-    return names, takes_any
+    return names, bool(passes_on) and all(passes_on)
 
 
 def _uses(function: Callable[..., Any], name: str) -> bool:
@@ -263,20 +263,56 @@ def _uses(function: Callable[..., Any], name: str) -> bool:
     )
 
 
-def _words(cfg: Any, place: str) -> set[str]:
+def _taken_above(cfg: Any, place: str) -> set[str]:
+    """What the classes above an entry take out of it: DETR's head reads its loss's bg_cls_weight."""
+    steps = place.split('.')
+    above = [_get(cfg, '.'.join(steps[:number])) for number in range(1, len(steps))]
+    kinds = [node['type'] for node in above if isinstance(node, Mapping) and node.get('type')]
+    owners = {owner for kind in kinds for made in _kinds(kind) for owner in _mro(made)}
+    sources = map(_source, {owner.__module__ for owner in owners})
+    return {word for source in sources for word in re.findall(r"""(?:get|pop)\('(\w+)'""", source)}
+
+
+def _words(cfg: Any, place: str, options: Mapping[str, Any]) -> set[str]:
     """Attributes, keys and arguments in the source of what reads an entry without a `type`.
 
-    Of a section that is MMEngine's, below it also of the classes in that section.
+    Of a section that is MMEngine's. Below it also of the classes in that section, and of what they
+    import: layers such as those of DETR have no type.
     """
     from torch.utils.data import DataLoader
 
-    section = place.partition('.')[0]
-    kinds = (part.get('type') for part in dicts(cfg.get(section))) if place != section else ()
-    classes = [made for kind in kinds if kind is not None for made in _kinds(kind)]
-    owners = {owner for made in classes for owner in getattr(made, '__mro__', (made,))}
-    found = set(inspect.signature(DataLoader).parameters)
-    for name in {owner.__module__ for owner in owners} - {'builtins'} | {*_READERS}:
-        with contextlib.suppress(OSError, TypeError):
-            source = inspect.getsource(importlib.import_module(name))
-            found.update(re.findall(r"""(?<=[.'"])[a-z_]\w*|\b[a-z_]\w*(?=: |=)""", source))
-    return found
+    section, *below = place.split('.')
+    kinds = [part.get(key) for part in dicts(cfg.get(section)) for key in _KINDS]
+    own = (option for option in options if option.startswith(f'{section}.'))
+    kinds += [options[option] for option in own if option.rpartition('.')[2] in _KINDS]
+    classes = [made for kind in kinds if below and kind is not None for made in _kinds(kind)]
+    modules = {owner.__module__ for made in classes for owner in _mro(made)}
+    for _ in range(1 if {'train_cfg', 'test_cfg'} & {*below} else 2):
+        modules |= {name for module in modules for name in _imported(module)}
+    found = {*inspect.signature(DataLoader).parameters}
+    return found.union(*map(_words_of, modules | {*_READERS}))
+
+
+@functools.cache
+def _imported(module: str) -> set[str]:
+    """Modules of OpenMMLab's packages whose classes and functions a module has."""
+    parts = vars(importlib.import_module(module)).values()
+    names = {str(getattr(part, '__module__', '')) for part in parts if callable(part)}
+    return {name for name in names if name.startswith(('mmcv.', 'mmdet.', 'mmengine.'))}
+
+
+@functools.cache
+def _words_of(module: str) -> set[str]:
+    return {*re.findall(r"""(?<=[.'"])[a-z_]\w*|\b[a-z_]\w*(?=: |=)""", _source(module))}
+
+
+@functools.cache
+def _source(module: str) -> str:
+    try:
+        return inspect.getsource(importlib.import_module(module))
+    except (OSError, TypeError):  # of a built-in module, or of none
+        return ''
+
+
+def _mro(made: Callable[..., Any]) -> tuple[Any, ...]:
+    return inspect.getmro(made) if inspect.isclass(made) else (made,)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from functools import cache
+from pathlib import Path
 
 import pytest
 from mmengine.config import Config
@@ -230,3 +232,38 @@ def test_a_length_moves_the_schedule(repository):
     assert (cfg.train_cfg.max_iters, cfg.param_scheduler[1].end) == (40, 40)
     cfg = load_config(path, {'max_iters': 40, 'train_cfg.max_iters': 20})
     assert (cfg.train_cfg.max_iters, cfg.param_scheduler[1].end) == (20, 40)
+
+
+def entries(node, prefix=''):
+    """Owner, name and dotted key of every entry below the top level."""
+    for name, value in node.items() if isinstance(node, dict) else enumerate(node):
+        key = f'{prefix}{name}'
+        if isinstance(node, dict) and prefix and name != 'type':
+            yield node, name, key
+        if isinstance(value, dict | list):
+            yield from entries(value, f'{key}.')
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'cascade_rcnn/cascade-mask-rcnn_r50_fpn_1x_coco.py',
+        'detr/detr_r50_8xb2-150e_coco.py',
+        'vfnet/vfnet_r50_fpn_ms-2x_coco.py',
+        'soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.01-coco.py',
+    ],
+)
+def test_what_configs_of_mmdetection_set_may_be_set(check, name):
+    """Also if the config does not mention it: layers without a type, constructors, wrappers."""
+    folder = Path(importlib.util.find_spec('mmdet').submodule_search_locations[0], '.mim/configs')
+    if not folder.is_dir():
+        pytest.skip('the installed mmdet brings no configs')
+    cfg = Config.fromfile(folder / name)
+    refused = {}
+    for owner, entry, key in list(entries(cfg._cfg_dict)):
+        value = owner.pop(entry)
+        message = check(f'{key}=x', cfg=cfg)
+        owner[entry] = value
+        if message and not re.search('is a variable of|a new hook needs', message):
+            refused[key] = message
+    assert refused == {}
