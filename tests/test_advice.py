@@ -114,9 +114,10 @@ ADVICE = re.compile(
 )
 # Not advice, but arguments of the class that the message names, or options of pip.
 ECHOES = {
-    'branch_fcs', 'coarse_labels', 'coarse_width', 'device', 'dtype', 'frozen_stages', 'level_weights', 'max_dets',
-    'model.roi_head.bbox_head', 'norm_eval', 'out_indices', 'reg_weights', 'use_sigmoid', 'with_avg_pool',
-    'default_hooks.exact_resume', '--force-reinstall', '--no-deps', '--strict',
+    'branch_fcs', 'coarse_labels', 'coarse_width', 'device', 'dtype', 'frozen_stages',
+    'level_weights', 'max_dets', 'model.roi_head.bbox_head', 'norm_eval', 'out_indices',
+    'reg_weights', 'use_sigmoid', 'with_avg_pool', 'default_hooks.exact_resume',
+    '--force-reinstall', '--no-deps', '--strict',
 }  # fmt: skip
 
 
