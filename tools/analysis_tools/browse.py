@@ -1,9 +1,9 @@
 """Pictures of runs: python tools/analysis_tools/browse.py RUN... --out DIR [--images DIR] ...
 
 Draws the photos on which the runs differ most, side by side with the ground truth, and for each
-run and kind of error the highest-scoring detections or the largest missed boxes. DIR/index.html shows them
-all and opens offline; DIR/index.csv lists every box that is drawn. A RUN is a work dir, a
-result.json, or detections in COCO's results format (DETECTIONS.json:GROUND_TRUTH.json).
+run and kind of error the highest-scoring detections or the largest missed boxes. DIR/index.html
+shows them all and opens offline; DIR/index.csv lists every box that is drawn. A RUN is a work dir,
+a result.json, or detections in COCO's results format (DETECTIONS.json:GROUND_TRUTH.json).
 """
 
 from __future__ import annotations
