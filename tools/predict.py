@@ -155,12 +155,12 @@ def main() -> None:
         for name in old - pictures_of(content):
             (args.out / name).unlink(missing_ok=True)
     count = sum(len(image['detections']) for image in images)
-    print(f'{len(images)} images, {count} detections -> {out_file}')
     if images and not count:
         print(
             f'no box scores {args.score_thr:g} or more; '
             + (f'the best has {best:.3f} (--score-thr)' if best else 'the detector gives none')
         )
+    print(f'{len(images)} images, {count} detections -> {out_file}')
     if not args.no_pictures:
         print(f'pictures -> {pictures}')
         labels = (*detector.taxonomy.classes, *detector.taxonomy.group_names(0))
