@@ -11,7 +11,7 @@ from mmdet_multigrain.coco.columns import MAX_COORDINATE, is_absent, is_number
 from mmdet_multigrain.utils.messages import show
 
 from .data import CocoData
-from .finding import ERROR, WARNING, Check, Finding, run
+from .finding import ERROR, WARNING, Check, Finding, rows_where, run
 from .layout import CORNERS, DOUBTFUL, FRACTIONS, SLACK, XYWH
 from .recover import as_number, is_unclear
 
@@ -171,16 +171,15 @@ def duplicates(data: CocoData) -> np.ndarray:
     return np.sort(rows[order[1:][equal]])
 
 
-@Check(
+area_missing = Check(
     'area-missing',
     WARNING,
     "boxes without 'area'",
     'write width x height; this project fills it in, other tools fail',
     fixable=True,
     describe=CocoData.name_annotation,
+    find=rows_where('annotations', lambda item: is_absent(item.get('area'))),
 )
-def area_missing(data: CocoData) -> list[int]:
-    return [row for row, item in enumerate(data.annotations) if is_absent(item.get('area'))]
 
 
 def _area(data: CocoData, row: int) -> str:
@@ -291,19 +290,18 @@ def rotated(data: CocoData) -> list[int]:
     ]
 
 
-@Check(
+crowd_missing = Check(
     'iscrowd-missing',
     WARNING,
     "boxes without 'iscrowd'",
     'write 0; this project fills it in, other tools fail',
     fixable=True,
     describe=CocoData.name_annotation,
+    find=rows_where('annotations', lambda item: is_absent(item.get('iscrowd'))),
 )
-def crowd_missing(data: CocoData) -> list[int]:
-    return [row for row, item in enumerate(data.annotations) if is_absent(item.get('iscrowd'))]
 
 
-@Check(
+crowd_wrong = Check(
     'iscrowd-not-0-or-1',
     ERROR,
     "boxes whose 'iscrowd' is not 0 or 1",
@@ -311,16 +309,14 @@ def crowd_missing(data: CocoData) -> list[int]:
     describe=lambda data, row: (
         f'{data.name_annotation(row)}: {show(data.annotations[row]["iscrowd"])}'
     ),
+    find=rows_where(
+        'annotations',
+        lambda item: not is_absent(item.get('iscrowd')) and item['iscrowd'] not in (0, 1),
+    ),
 )
-def crowd_wrong(data: CocoData) -> list[int]:
-    return [
-        row
-        for row, item in enumerate(data.annotations)
-        if not is_absent(item.get('iscrowd')) and item['iscrowd'] not in (0, 1)
-    ]
 
 
-@Check(
+ignore_text = Check(
     'ignore-is-text',
     WARNING,
     "boxes whose 'ignore' is text",
@@ -328,9 +324,8 @@ def crowd_wrong(data: CocoData) -> list[int]:
     describe=lambda data, row: (
         f'{data.name_annotation(row)}: {show(data.annotations[row]["ignore"])}'
     ),
+    find=rows_where('annotations', lambda item: isinstance(item.get('ignore'), str)),
 )
-def ignore_text(data: CocoData) -> list[int]:
-    return [row for row, item in enumerate(data.annotations) if isinstance(item.get('ignore'), str)]
 
 
 DOUBTS = (corners, normalized, unclear)  # no repair starts from these

@@ -99,6 +99,12 @@ class CocoData(CocoColumns):
         """(N,) whether layout and image size are beyond doubt, so that a place can be judged."""
         return (self.layouts == XYWH) & ~np.append(self.is_swapped, False)[self.image_of]
 
+    def with_any(self, mask: np.ndarray) -> np.ndarray:
+        """(images,) whether the mask (N,) holds for a box of the image."""
+        return (
+            np.bincount(self.image_of[mask & (self.image_of >= 0)], minlength=len(self.images)) > 0
+        )
+
     def leaving(self, sizes: np.ndarray) -> np.ndarray:
         """(N,) whether a usable box reaches beyond its image.
 
@@ -193,8 +199,8 @@ class CocoData(CocoColumns):
         other = self.differs & ~self.is_turned & (np.abs(scale - 1) > SAME_SCALE).any(1)
         same_shape = np.abs(scale[:, 0] / scale[:, 1] - 1) < SAME_SCALE / 2
         contradicts = self.leaving(self.seen) & ~self.leaving(self.stated) & (self.layouts == XYWH)
-        drawn = np.bincount(self.image_of[contradicts], minlength=len(self.images)) > 0
-        return other & np.isfinite(self.stated).all(1) & (same_shape | drawn)
+        drawn = same_shape | self.with_any(contradicts)
+        return other & np.isfinite(self.stated).all(1) & drawn
 
     @cached_property
     def sizes(self) -> np.ndarray:

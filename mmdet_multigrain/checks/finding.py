@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from .data import CocoData
+    from .photos import Photo
 
+Find: TypeAlias = 'Callable[[CocoData], Sequence[Any]]'
 ERROR, WARNING, NOTE = SEVERITIES = ('error', 'warning', 'note')
 
 
@@ -26,9 +28,9 @@ class Check:
     describe: Callable[[CocoData, Any], str] = lambda data, item: item
     # the items in the order in which they are shown, as a rule row numbers of one table; None
     # if the subject's `check` finds them
-    find: Callable[[CocoData], Sequence[Any]] | None = None
+    find: Find | None = None
 
-    def __call__(self, find: Callable[[CocoData], Sequence[Any]]) -> Check:
+    def __call__(self, find: Find) -> Check:
         """This check with the function that it decorates."""
         return dataclasses.replace(self, find=find)
 
@@ -64,6 +66,16 @@ def found(
         describe = describe or check.describe
         examples = tuple(describe(data, item) for item in items[: data.max_examples])
         yield Finding(check, data.split if split is None else split, len(items), examples)
+
+
+def rows_where(table: str, test: Callable[[dict[str, Any]], bool]) -> Find:
+    """A check's `find`: rows of `images`, `annotations` or `categories` that pass a test."""
+    return lambda data: [row for row, entry in enumerate(getattr(data, table)) if test(entry)]
+
+
+def photos_where(test: Callable[[Photo], bool]) -> Find:
+    """A check's `find`: rows of the images whose photo was looked for and passes a test."""
+    return lambda data: [row for row, photo in data.known_photos() if test(photo)]
 
 
 def run(checks: Iterable[Check], data: CocoData) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ import itertools
 import json
 import math
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -195,10 +195,7 @@ def _refer(
         for row, entry in enumerate(entries)
         if row not in gone and not ids.is_good_id(entry.get('id'))
     ]
-    if rows:
-        done['numbered', f'{name} ids that are missing or not whole numbers'] += len(rows)
-    for row, number in zip(rows, _free_ids(entries), strict=False):
-        entries[row] = entries[row] | {'id': number}
+    _number(entries, rows, done, f'{name} ids that are missing or not whole numbers')
     key = f'{name}_id'
     refers_to = (data.image_of if name == 'image' else data.category_of).tolist()
     annotations, changed = list(data.annotations), set(rows)
@@ -210,10 +207,14 @@ def _refer(
     return annotations
 
 
-def _free_ids(entries: list[dict[str, Any]]) -> Iterator[int]:
-    """1, 2, ... without those in use."""
+def _number(entries: list[dict[str, Any]], rows: list[int], done: Done, title: str) -> None:
+    """Number the entries of some rows 1, 2, ... without the ids in use."""
+    if rows:
+        done['numbered', title] += len(rows)
     used = {entry['id'] for entry in entries if ids.is_good_id(entry.get('id'))}
-    return (number for number in itertools.count(1) if number not in used)
+    free = (number for number in itertools.count(1) if number not in used)
+    for row, number in zip(rows, free, strict=False):
+        entries[row] = entries[row] | {'id': number}
 
 
 def _refuse_doubts(data: CocoData, done: Done) -> dict[str, Any]:
@@ -281,12 +282,8 @@ def _fill_fields(data: CocoData, done: Done) -> dict[str, Any]:
         for row, item in enumerate(annotations)
         if row in used or not ids.is_good_id(item.get('id')) or item['id'] < 1
     ]
-    if rows:
-        done[
-            'numbered', 'annotation ids that are missing, below 1, in use or not whole numbers'
-        ] += len(rows)
-    for row, number in zip(rows, _free_ids(annotations), strict=False):
-        annotations[row] = annotations[row] | {'id': number}
+    title = 'annotation ids that are missing, below 1, in use or not whole numbers'
+    _number(annotations, rows, done, title)
     return _with(data, annotations=annotations)
 
 

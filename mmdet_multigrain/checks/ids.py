@@ -11,7 +11,7 @@ from mmdet_multigrain.coco.columns import first_rows
 from mmdet_multigrain.utils.messages import show
 
 from .data import CocoData
-from .finding import ERROR, WARNING, Check, Finding, run
+from .finding import ERROR, WARNING, Check, Finding, rows_where, run
 
 
 def check(data: CocoData) -> Iterator[Finding]:
@@ -28,47 +28,46 @@ def _id_checks(name: str, plural: str) -> tuple[Check, Check]:
     """Ids that are missing or not whole numbers, in the table `plural`."""
     describe = getattr(CocoData, f'name_{name}')
 
-    @Check(
+    missing = Check(
         f'{name}-id-missing',
         ERROR,
         f'{plural} without an id',
         'give each an id of its own',
         fixable=True,
         describe=describe,
+        find=rows_where(plural, lambda entry: entry.get('id') is None),
     )
-    def missing(data: CocoData) -> list[int]:
-        return [row for row, entry in enumerate(getattr(data, plural)) if entry.get('id') is None]
-
-    @Check(
+    text = str if name == 'image' else ()  # `image-id-text`
+    not_integer = Check(
         f'{name}-id-not-integer',
         ERROR,
         f'{name} ids that are not whole numbers',
         f'number {plural}',
         fixable=True,
         describe=describe,
+        find=rows_where(
+            plural,
+            lambda entry: (
+                not (
+                    entry.get('id') is None
+                    or is_good_id(entry['id'])
+                    or isinstance(entry['id'], text)
+                )
+            ),
+        ),
     )
-    def not_integer(data: CocoData) -> list[int]:
-        return [
-            row
-            for row, entry in enumerate(getattr(data, plural))
-            if entry.get('id') is not None
-            and not is_good_id(entry['id'])
-            and not (name == 'image' and isinstance(entry['id'], str))  # `image-id-text`
-        ]
-
     return missing, not_integer
 
 
-@Check(
+text_ids = Check(
     'image-id-text',
     WARNING,
     'image ids that are text',
     'number images; this project reads text, other tools may not',
     fixable=True,
     describe=CocoData.name_image,
+    find=rows_where('images', lambda image: isinstance(image.get('id'), str)),
 )
-def text_ids(data: CocoData) -> list[int]:
-    return [row for row, image in enumerate(data.images) if isinstance(image.get('id'), str)]
 
 
 def _duplicate_checks(name: str, plural: str, *, key: str, files: str, owner: str) -> list[Check]:
@@ -113,20 +112,15 @@ duplicate_categories, shared_category_ids = _duplicate_checks(
 )
 
 
-@Check(
+ids_below_1 = Check(
     'annotation-id-below-1',
     ERROR,
     'annotation ids below 1',
     'number annotations from 1; COCOeval never matches annotation 0',
     fixable=True,
     describe=CocoData.name_annotation,
+    find=rows_where('annotations', lambda item: is_good_id(item.get('id')) and item['id'] < 1),
 )
-def ids_below_1(data: CocoData) -> list[int]:
-    return [
-        row
-        for row, item in enumerate(data.annotations)
-        if is_good_id(item.get('id')) and item['id'] < 1
-    ]
 
 
 @Check(

@@ -14,7 +14,7 @@ from mmdet_multigrain.utils.images import TURNS
 from mmdet_multigrain.utils.messages import show
 
 from .data import CocoData
-from .finding import ERROR, NOTE, WARNING, Check, Finding, found, run
+from .finding import ERROR, NOTE, WARNING, Check, Finding, found, photos_where, run
 from .names import difference, is_doubtful
 
 
@@ -66,28 +66,26 @@ def unnamed(data: CocoData) -> list[int]:
     return [row for row in range(len(data.images)) if data.file_name(row) is None]
 
 
-@Check(
+absent = Check(
     'photo-absent',
     ERROR,
     'images whose photo is not there',
     'get the photos, or remove the images',
     fixable=True,
     describe=lambda data, row: f'{data.name_image(row)}: no {show(data.photo(row).path)}',
+    find=photos_where(lambda photo: photo.is_absent and not photo.candidates),
 )
-def absent(data: CocoData) -> list[int]:
-    return [row for row, photo in data.known_photos() if photo.is_absent and not photo.candidates]
 
 
-@Check(
+named_otherwise = Check(
     'photo-named-otherwise',
     ERROR,
     'images whose photo has another name in the folder',
     'write the name that the folder has',
     fixable=True,
     describe=lambda data, row: _other_name(data, row, data.photo(row).named),
+    find=photos_where(lambda photo: bool(photo.named)),
 )
-def named_otherwise(data: CocoData) -> list[int]:
-    return [row for row, photo in data.known_photos() if photo.named]
 
 
 def _other_name(data: CocoData, row: int, path: str) -> str:
@@ -97,7 +95,7 @@ def _other_name(data: CocoData, row: int, path: str) -> str:
     )
 
 
-@Check(
+ambiguous = Check(
     'photo-ambiguous',
     ERROR,
     'images whose photo is not there, but may be a file with a similar name',
@@ -105,24 +103,22 @@ def _other_name(data: CocoData, row: int, path: str) -> str:
     describe=lambda data, row: (
         f'{data.name_image(row)}: {", ".join(map(ascii, data.photo(row).candidates[:3]))}'
     ),
+    find=photos_where(lambda photo: bool(photo.candidates)),
 )
-def ambiguous(data: CocoData) -> list[int]:
-    return [row for row, photo in data.known_photos() if photo.candidates]
 
 
-@Check(
+unreadable = Check(
     'photo-unreadable',
     ERROR,
     'images whose photo cannot be read',
     'get the photos again, or remove the images',
     fixable=True,
     describe=lambda data, row: f'{data.name_image(row)}: {data.photo(row).problem}',
+    find=photos_where(lambda photo: bool(photo.problem)),
 )
-def unreadable(data: CocoData) -> list[int]:
-    return [row for row, photo in data.known_photos() if photo.problem]
 
 
-@Check(
+black = Check(
     'photo-black',
     WARNING,
     'images whose photo is (nearly) black or of one color as OpenCV reads it',
@@ -131,13 +127,10 @@ def unreadable(data: CocoData) -> list[int]:
         f'{data.name_image(row)}: values {_look(data, row).low:.0f} to {_look(data, row).high:.0f} '
         'of 255'
     ),
+    find=photos_where(
+        lambda photo: photo.look is not None and (photo.look.is_black or photo.look.is_blank)
+    ),
 )
-def black(data: CocoData) -> list[int]:
-    return [
-        row
-        for row, photo in data.known_photos()
-        if photo.look is not None and (photo.look.is_black or photo.look.is_blank)
-    ]
 
 
 def _look(data: CocoData, row: int) -> Look:

@@ -87,9 +87,4 @@ def swapped_sizes(data: CocoData) -> np.ndarray:
     fails = data.usable & ~(
         (near >= -SLACK).all(1) & (far <= data.of_boxes(swapped) + SLACK).all(1)
     )
-    of = data.image_of
-    return doubtful & _any_of_image(leaves, of, data) & ~_any_of_image(fails, of, data)
-
-
-def _any_of_image(mask: np.ndarray, image_of: np.ndarray, data: CocoData) -> np.ndarray:
-    return np.bincount(image_of[mask & (image_of >= 0)], minlength=len(data.images)) > 0
+    return doubtful & data.with_any(leaves) & ~data.with_any(fails)
