@@ -16,10 +16,10 @@ from .data import CocoData
 from .finding import WARNING, Check, Finding, found
 from .layout import XYWH
 
-NEAR = 1.0  # pixels between the sides of two boxes, if these overlap enough:
+NEAR = 2.0  # pixels between the sides of two boxes, if these overlap enough:
 # IoU from which boxes are of one object, and the one that is enough for near sides. Layers of clothes
 # and parts that fill their whole are at one place, too, so classes that differ ask for more.
-ONE_CLASS, TWO_CLASSES = (0.85, 0.5), (0.95, 0.8)
+ONE_CLASS, TWO_CLASSES = (0.85, 0.7), (0.95, 0.8)
 
 SAME_CLASS = Check(
     'object-twice',

@@ -52,7 +52,8 @@ BOX = [100, 100, 60, 40]
         ([100.5, 100.5, 60, 40], True, True),
         ([99.5, 99.5, 61, 41], True, True),
         ([101, 101, 60, 40], True, True),
-        ([102, 101, 59, 40], True, False),
+        ([102, 101, 59, 40], True, True),
+        ([104, 100, 59, 40], True, False),
         ([110, 108, 60, 40], False, False),
         ([100, 100, 40, 60], False, False),
         ([105, 105, 50, 30], False, False),
@@ -68,8 +69,8 @@ def test_boxes_at_one_place(other, of_one_class, of_two):
 
 def test_small_boxes():
     assert found([[10, 10, 8, 8]], [[10.5, 10.5, 8, 8]])
-    assert found([[10, 10, 6, 6]], [[11, 11, 6, 6]])
-    assert not found([[10, 10, 4, 4]], [[11, 11, 4, 4]])  # two of a swarm
+    assert found([[10, 10, 25, 30]], [[12, 12, 25, 30]])
+    assert not found([[10, 10, 6, 6]], [[11, 11, 6, 6]])  # two of a swarm
 
 
 def test_the_second_is_named_with_the_first():
@@ -137,8 +138,8 @@ def test_pairs_are_those_of_a_slow_reference(many):
             iou = both / (w * h + s * t - both)
             gap = max(abs(x - u), abs(y - v), abs(x + w - u - s), abs(y + h - v - t))
             same = item[4] == many[first][4]
-            least, near = (0.85, 0.5) if same else (0.95, 0.8)
-            if (gap or not same) and (iou >= least or gap <= 1 and iou >= near):
+            least, near = (0.85, 0.7) if same else (0.95, 0.8)
+            if (gap or not same) and (iou >= least or gap <= 2 and iou >= near):
                 code = 'object-twice' if same else 'object-in-two-classes'
                 expected.setdefault(code, {}).setdefault(row + 1, first + 1)
     result = found(
