@@ -77,11 +77,16 @@ def _shown(variant: Variant, keys: Sequence[str]) -> str:
     found = [variant.gains[key].interval for key in keys if variant.gains[key].has_ends]
     if not found:
         return ''
-    size = plain(statistics.median(one.detectable for one in found))
+    size = _size(statistics.median(one.detectable for one in found))
     if not found[0].over_seeds:
         return f'{variant.name} {size} over photos only'
     here = statistics.median(one.on_these_photos().detectable for one in found)
-    return f'{variant.name} {size} ({plain(here)} on these photos)'
+    return f'{variant.name} {size} ({_size(here)} on these photos)'
+
+
+def _size(value: float) -> str:
+    """A difference above 0, which is never 0.00."""
+    return plain(value) if round(value, 4) else '<0.01'
 
 
 def beyond_noise(gains: Sequence[Gain]) -> str | None:

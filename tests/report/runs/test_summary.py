@@ -161,6 +161,13 @@ def test_power_in_the_class_sets_that_are_named(pair):
     assert cells(comparison)[tail.key] == '+1.00°'
 
 
+def test_power_of_tiny_numbers_is_not_0(pair):
+    tiny = gain(0.00002, 0.00003)
+    points = dict(summary_points(pair((0.5,) * 3, (0.4,) * 3, tiny, resamples=9)))
+    assert 'in AP: wgroup <0.01 (<0.01 on these photos).' in points['Power']
+    assert '0.00' not in points['Power']
+
+
 def test_no_power_without_intervals(pair):
     assert 'Power' not in dict(summary_points(pair((0.5,), (0.4,))))
 
