@@ -104,8 +104,8 @@ def test_missing_and_unknown_classes(content, build, log):
 
 def test_what_is_left_out_is_counted_once(content, build, log):
     rows = content['annotations']
-    rows[0]['bbox'] = [100, 0, 10, 10]  # outside
-    rows[1]['bbox'] = [5, 5, 0.5, 8]  # narrow
+    rows[0] |= {'bbox': [100, 0, 10, 10], 'area': 100}  # outside
+    rows[1] |= {'bbox': [5, 5, 0.5, 8], 'area': 4}  # narrow
     rows[2]['ignore'] = 1
     rows[3]['iscrowd'] = 1
     dataset = build(content, filter_cfg=dict(filter_empty_gt=True))
