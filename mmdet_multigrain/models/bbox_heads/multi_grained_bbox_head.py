@@ -60,6 +60,8 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
         ValueError: If `reg_weights` or `loss_cls` do not fit the taxonomy.
     """
 
+    takes_coarse_labels = True
+
     def __init__(
         self,
         *,
