@@ -38,10 +38,14 @@ class AnnotationFile:
         allow_missing: Accept classes that are not in the file. They get a negative category id.
         allow_unknown: Accept annotated categories that are not in the taxonomy; their boxes have
             no label.
+        coarse: Accept categories that are groups of the taxonomy; there are labels of all
+            granularities then (`Taxonomy.labels`). A category that is a class and a group is the
+            class.
+        on_unknown: What the notes say is done with boxes of unknown categories.
 
     Attributes:
         dataset (dict): The content, with missing fields filled in.
-        category_ids (list[int]): Category id of each label.
+        category_ids (list[int]): Category id of each label; negative where the file has none.
         notes (list[str]): What was filled in, renumbered or left out; one line each.
 
     Raises:
@@ -56,6 +60,8 @@ class AnnotationFile:
         taxonomy: Taxonomy,
         allow_missing: bool = False,
         allow_unknown: bool = False,
+        coarse: bool = False,
+        on_unknown: str = 'left out',
     ) -> None:
         self.path = str(path)
         self.taxonomy = taxonomy
@@ -68,7 +74,13 @@ class AnnotationFile:
             self.dataset['annotations'] = []
             self.notes.append(f"{self.path}: has no 'annotations'; a test set, only to predict on")
         names = self._check()
-        self.category_ids = self._match_categories(names, allow_missing, allow_unknown)
+        self.category_ids = self._match_categories(
+            names,
+            allow_missing=allow_missing,
+            allow_unknown=allow_unknown,
+            coarse=coarse,
+            on_unknown=on_unknown,
+        )
 
     def _check(self) -> dict[int, str]:
         """Check all entries and fill in missing fields; returns the name of each category id."""
@@ -122,7 +134,7 @@ class AnnotationFile:
             )
 
     def training_counts(self, *, min_size: float = MIN_IMAGE_SIDE) -> list[int]:
-        """Boxes of each label that training uses.
+        """Boxes of each class that training uses.
 
         Args:
             min_size: `filter_cfg.min_size` of the training data.
@@ -131,7 +143,7 @@ class AnnotationFile:
         rows = columns.category_of[columns.counted(min_size=min_size)]
         boxes = np.bincount(rows, minlength=len(columns.categories)).tolist()
         of_id = {category['id']: n for category, n in zip(columns.categories, boxes, strict=True)}
-        return [of_id.get(id, 0) for id in self.category_ids]
+        return [of_id.get(id, 0) for id in self.category_ids[: self.taxonomy.num_classes]]
 
     def _check_images(self) -> set[int | str]:
         """Check all images; returns their ids."""
@@ -166,15 +178,16 @@ class AnnotationFile:
             raise AnnotationError(f'{where} is used twice; make ids unique')
 
     def _match_categories(
-        self, names: Mapping[int, str], allow_missing: bool, allow_unknown: bool
+        self, names: Mapping[int, str], *, coarse: bool, on_unknown: str, **allow: bool
     ) -> list[int]:
         """Category id of each label."""
         boxes = Counter(item['category_id'] for item in self.dataset['annotations'])
-        allow = {'allow_missing': allow_missing, 'allow_unknown': allow_unknown}
-        label_of = match_categories(names, boxes, self.taxonomy, self.path, **allow)
+        options = dict(allow, coarse=coarse)
+        label_of = match_categories(names, boxes, self.taxonomy, self.path, **options)
         # Ids below those of the file: a class without a category matches no annotation.
         unused = min([0, *names]) - 1
-        ids = [unused - label for label in range(self.taxonomy.num_classes)]
+        num_labels = len(self.taxonomy.labels) if coarse else self.taxonomy.num_classes
+        ids = [unused - label for label in range(num_labels)]
         for id, label in label_of.items():
             if label is not None:
                 ids[label] = id
@@ -186,7 +199,7 @@ class AnnotationFile:
         unknown = {names[id]: boxes[id] for id, label in label_of.items() if label is None}
         if unknown:
             self.notes.append(
-                f'{self.path}: left out {sum(unknown.values())} boxes of classes that taxonomy '
+                f'{self.path}: {on_unknown} {sum(unknown.values())} boxes of classes that taxonomy '
                 f'{self.taxonomy.name!r} lacks: {show_list(unknown)}'
             )
         return ids
@@ -215,6 +228,7 @@ def match_categories(
     *,
     allow_missing: bool = False,
     allow_unknown: bool = False,
+    coarse: bool = False,
 ) -> dict[int, int | None]:
     """Label of each category id; categories without boxes are left out if they are
     unknown, or another category is the same class.
@@ -226,16 +240,21 @@ def match_categories(
         source: The file, for messages.
         allow_missing: Accept classes that are not in the file.
         allow_unknown: Accept unknown categories with boxes; their label is None.
+        coarse: Accept categories that are groups of the taxonomy.
 
     Raises:
         TaxonomyError: Categories and taxonomy do not match.
     """
-    labels = {id: taxonomy.find(name) for id, name in names.items()}
     annotated = {id for id in names if boxes[id]}
+    labels = {id: taxonomy.find(names[id], coarse=coarse and id in annotated) for id in names}
     repeated = namesakes_without_boxes(labels, annotated)
     used = [id for id in names if id in annotated or labels[id] is not None and id not in repeated]
     labels = taxonomy.match_categories(
-        [names[id] for id in used], source, allow_missing=allow_missing, allow_unknown=allow_unknown
+        [names[id] for id in used],
+        source,
+        allow_missing=allow_missing,
+        allow_unknown=allow_unknown,
+        coarse=coarse,
     )
     return dict(zip(used, labels, strict=True))
 

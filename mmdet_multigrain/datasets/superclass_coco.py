@@ -55,7 +55,13 @@ class SuperclassCocoDataset(CocoDataset):
         allow_missing (bool): Accept a file that lacks classes of the taxonomy.
             Defaults to False.
         allow_unknown (bool): Leave out boxes of classes that the taxonomy lacks instead of
-            raising. Defaults to False.
+            raising: their objects become background. Defaults to False.
+        coarse (str): What boxes are of which only the superclass is known: those of a category that
+            has the name of a group, but not of a class, or is called "object". 'label': objects
+            with labels above K (`Taxonomy.labels`), for heads that take them. 'ignore': ignore
+            regions, which need an IgnoreRegionAssigner. Defaults to 'label'.
+        unknown (str): 'raise' for boxes of classes that the taxonomy lacks, or 'ignore': ignore
+            regions. Defaults to 'raise'.
         on_bad_image (str): What training does with an image that cannot be read, is cut off, has
             too many pixels, or lies on its side: 'stop', or 'skip' it: another image, drawn by
             NumPy's generator, takes its place. Testing always stops, as leaving images out would
@@ -66,6 +72,8 @@ class SuperclassCocoDataset(CocoDataset):
         taxonomy (Taxonomy): The taxonomy.
         box_counts (list[int]): Boxes of each class, crowds not counted, in the images that
             `filter_cfg` leaves.
+        coarse_counts (list[int]): The same of the labels above K.
+        num_ignored (int): Boxes in these images that `coarse` and `unknown` make ignore regions.
         empty_counts (tuple[int, int]): Images without objects that `filter_cfg` leaves, and those
             that it drops.
 
@@ -84,12 +92,21 @@ class SuperclassCocoDataset(CocoDataset):
         metainfo: Mapping | None = None,
         allow_missing: bool = False,
         allow_unknown: bool = False,
+        coarse: Literal['label', 'ignore'] = 'label',
+        unknown: Literal['raise', 'ignore'] = 'raise',
         on_bad_image: Literal['stop', 'skip'] = 'stop',
         **kwargs,
     ) -> None:
-        if on_bad_image not in ('stop', 'skip'):
-            raise ConfigError(f"{ann_file}: on_bad_image is {on_bad_image!r}, not 'stop' or 'skip'")
-        self.on_bad_image = on_bad_image
+        for name, value, allowed in (
+            ('on_bad_image', on_bad_image, ('stop', 'skip')),
+            ('coarse', coarse, ('label', 'ignore')),
+            ('unknown', unknown, ('raise', 'ignore')),
+        ):
+            if value not in allowed:
+                raise ConfigError(
+                    f'{ann_file}: {name} is {value!r}, not {" or ".join(map(repr, allowed))}'
+                )
+        self.on_bad_image, self.coarse, self.unknown = on_bad_image, coarse, unknown
         self._skipped: dict[str, str] = {}
         taxonomy = taxonomy if taxonomy is not None else self.METAINFO.get('taxonomy')
         if taxonomy is None:
@@ -105,6 +122,8 @@ class SuperclassCocoDataset(CocoDataset):
                 "or a 'taxonomy' of its own; leave both out, the argument `taxonomy` gives them"
             )
         self.box_counts = [0] * self.taxonomy.num_classes
+        self.coarse_counts = [0] * (len(self.taxonomy.labels) - self.taxonomy.num_classes - 1)
+        self.num_ignored = 0
         self.empty_counts = 0, 0
         self._num_left_out = 0
         # CocoDataset builds its reader as self.COCOAPI(path).
@@ -112,7 +131,9 @@ class SuperclassCocoDataset(CocoDataset):
             TaxonomyCOCO,
             taxonomy=self.taxonomy,
             allow_missing=allow_missing,
-            allow_unknown=allow_unknown,
+            allow_unknown=allow_unknown or unknown == 'ignore',
+            coarse=True,
+            on_unknown='ignored' if unknown == 'ignore' else 'left out',
         )
         super().__init__(
             ann_file=ann_file,
@@ -132,11 +153,25 @@ class SuperclassCocoDataset(CocoDataset):
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
         """Parse one image as CocoDataset does, counting the boxes that it leaves out."""
-        data_info = super().parse_data_info(raw_data_info)
+        items = [self._as_used(item) for item in raw_data_info['raw_ann_info']]
+        data_info = super().parse_data_info({**raw_data_info, 'raw_ann_info': items})
         # Those of unknown classes were reported when the file was read.
-        known = sum(item['category_id'] in self.cat2label for item in raw_data_info['raw_ann_info'])
+        known = sum(item['category_id'] in self.cat2label for item in items)
         self._num_left_out += known - len(data_info['instances'])
         return data_info
+
+    def _as_used(self, item: dict) -> dict:
+        """An annotation, as a crowd if it is to be an ignore region."""
+        label = self.cat2label.get(item['category_id'])
+        if label is None and self.unknown == 'ignore':
+            return {**item, 'category_id': self.cat_ids[-1], 'iscrowd': 1}  # some object
+        if label is not None and label > self.taxonomy.num_classes and self.coarse == 'ignore':
+            return {**item, 'iscrowd': 1}
+        return item
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Labels of an image's boxes that are classes, for samplers that balance classes."""
+        return [label for label in super().get_cat_ids(idx) if label < self.taxonomy.num_classes]
 
     def filter_data(self) -> list[dict]:
         """Filter as CocoDataset does; tell what is left. Nothing left is an error.
@@ -154,11 +189,15 @@ class SuperclassCocoDataset(CocoDataset):
                 f'{self.ann_file}: no image is left of {len(self.data_list)}; each has no usable '
                 'box, or is smaller than filter_cfg.min_size'
             )
+        num_classes, counts = self.taxonomy.num_classes, [0] * len(self.taxonomy.labels)
         for image in images:
             for instance in image['instances']:
-                self.box_counts[instance['bbox_label']] += not instance['ignore_flag']
+                counts[instance['bbox_label']] += not instance['ignore_flag']
+                is_coarse = instance['bbox_label'] > num_classes
+                self.num_ignored += instance['ignore_flag'] and is_coarse
+        self.box_counts, self.coarse_counts = counts[:num_classes], counts[num_classes + 1 :]
         usable = sum(len(image['instances']) for image in self.data_list)
-        if usable + self._num_left_out and not sum(self.box_counts) and not self.test_mode:
+        if usable + self._num_left_out and not sum(counts) and not self.test_mode:
             crowds = sum(len(image['instances']) for image in images)
             raise AnnotationError(
                 f'{self.ann_file}: none of its {usable + self._num_left_out:,} boxes can be '
@@ -168,8 +207,12 @@ class SuperclassCocoDataset(CocoDataset):
             )
         message = (
             f'{self.ann_file}: {len(images)} images, {sum(self.box_counts)} boxes of '
-            f'{self.taxonomy.num_classes} classes'
+            f'{num_classes} classes'
         )
+        if sum(self.coarse_counts):
+            message += f', {sum(self.coarse_counts)} with a superclass only'
+        if self.num_ignored:
+            message += f'; ignores {self.num_ignored} boxes without a class'
         if len(images) < len(self.data_list):
             message += (
                 f'; left out {len(self.data_list) - len(images)} images (without usable boxes, or '

@@ -31,9 +31,12 @@ class TaxonomyCOCO(COCO):
             Defaults to False.
         allow_unknown (bool): Accept annotated categories that the taxonomy lacks; their boxes
             are left out, counted and logged. Defaults to False.
+        coarse (bool): Accept categories that are groups of the taxonomy. Defaults to False.
+        on_unknown (str): What the log says is done with boxes of unknown classes.
+            Defaults to 'left out'.
 
     Attributes:
-        category_ids (list[int]): Category id of each label.
+        category_ids (list[int]): Category id of each label; with `coarse`, of all granularities.
         file (AnnotationFile): The checked file.
 
     Raises:
@@ -48,6 +51,8 @@ class TaxonomyCOCO(COCO):
         taxonomy: Taxonomy,
         allow_missing: bool = False,
         allow_unknown: bool = False,
+        coarse: bool = False,
+        on_unknown: str = 'left out',
     ) -> None:
         super().__init__()
         file = AnnotationFile(
@@ -55,6 +60,8 @@ class TaxonomyCOCO(COCO):
             taxonomy=taxonomy,
             allow_missing=allow_missing,
             allow_unknown=allow_unknown,
+            coarse=coarse,
+            on_unknown=on_unknown,
         )
         for note in file.notes:
             print_log(note, 'current')
@@ -73,9 +80,12 @@ class TaxonomyCOCO(COCO):
     ) -> list[int]:
         """Category ids in label order; with `cat_names`, in the order of these names.
 
+        Those of coarse labels, which have other names than classes, follow behind.
+
         Stock CocoDataset and CocoMetric take the n-th id for label n but get them in the order
         of the file; this is the seam where the order becomes the taxonomy's.
         """
         if cat_names:
-            return [self.category_ids[self.taxonomy.label_of(name)] for name in cat_names]
+            ids = [self.category_ids[self.taxonomy.label_of(name)] for name in cat_names]
+            return ids + self.category_ids[self.taxonomy.num_classes :]
         return super().get_cat_ids(cat_names, sup_names, cat_ids)

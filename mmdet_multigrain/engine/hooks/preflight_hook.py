@@ -16,6 +16,7 @@ from mmdet_multigrain.utils.errors import AnnotationError, ConfigError
 from mmdet_multigrain.utils.messages import show_list
 from mmdet_multigrain.utils.table import Column, Table
 
+from ..coarse_boxes import check_coarse_boxes, coarse_lines
 from ..data_access import inner_datasets
 from ..main_process import on_main_process
 
@@ -26,7 +27,8 @@ class PreflightHook(Hook):
 
     Without a box to train or to evaluate on the run stops; classes without any are named. The number
     of classes, their names and order, and their superclasses must agree between every
-    RoI head and the training data, else the run stops before its first iteration. Data to evaluate
+    RoI head and the training data, else the run stops before its first iteration; so does one that
+    cannot learn boxes without a class, or ignore them. Data to evaluate
     on must have the same classes; their superclasses may be others. What would stop the first
     validation stops the run before its first iteration: images that are missing or damaged, or
     annotations that the evaluator cannot use.
@@ -44,6 +46,7 @@ class PreflightHook(Hook):
         dataset = runner.train_dataloader.dataset
         check_data(runner.model, dataset)
         check_boxes(dataset, 'train on')
+        check_coarse_boxes(runner.model, dataset)
         if runner.val_loop is not None:
             check_data(runner.model, runner.val_dataloader.dataset, with_groups=False)
             check_boxes(runner.val_dataloader.dataset, 'evaluate on')
@@ -52,7 +55,7 @@ class PreflightHook(Hook):
         parts = list(inner_datasets(dataset))
         if 'taxonomy' in parts[0].metainfo:
             taxonomy, counts = Taxonomy.load(parts[0].metainfo['taxonomy']), box_counts(dataset)
-            lines = [class_table(taxonomy, counts), *empty_line(dataset)]
+            lines = [class_table(taxonomy, counts), *coarse_lines(dataset), *empty_line(dataset)]
             runner.logger.info('\n'.join([f'Classes of {_sources(dataset)}:', *lines]))
             if counts is not None and 0 in counts:
                 never = [taxonomy.classes[label] for label, n in enumerate(counts) if not n]
@@ -79,7 +82,8 @@ def check_data(model: nn.Module, dataset: Any, *, with_groups: bool = True) -> N
 def check_boxes(dataset: Any, purpose: str) -> None:
     """Raise a one-line AnnotationError if no box counts in a data set and all that it wraps."""
     counts = box_counts(dataset)
-    if counts is not None and not sum(counts):
+    coarse = any(sum(getattr(part, 'coarse_counts', ())) for part in inner_datasets(dataset))
+    if counts is not None and not sum(counts) and not coarse:
         raise AnnotationError(
             f'{_sources(dataset)}: no box to {purpose}: all are crowds, outside their image, '
             'smaller than a pixel, or marked ignore, or there are none; tools/check_dataset.py '

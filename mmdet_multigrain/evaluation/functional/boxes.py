@@ -72,6 +72,26 @@ class GroundTruth:
         """The same boxes with label `index[label]`."""
         return replace(self, labels=np.asarray(index, dtype=np.int64)[self.labels])
 
+    def crowds_per_class(self, sets: np.ndarray) -> GroundTruth:
+        """Boxes without a class as crowds, one of each class that they may be.
+
+        Args:
+            sets: Classes that each label allows, and background; bool, (labels, K + 1).
+        """
+        coarse = self.labels >= sets.shape[1]
+        if not coarse.any():
+            return self
+        boxes, labels = np.nonzero(sets[self.labels[coarse]])
+        rows = np.concatenate([np.flatnonzero(~coarse), np.flatnonzero(coarse)[boxes]])
+        return replace(
+            self,
+            images=self.images[rows],
+            labels=np.concatenate([self.labels[~coarse], labels]),
+            boxes=self.boxes[rows],
+            areas=self.areas[rows],
+            crowd=(self.crowd | coarse)[rows],
+        )
+
     def box_counts(self, num_classes: int) -> np.ndarray:
         """(num_classes,) boxes of each class, without crowds."""
         return np.bincount(self.labels[~self.crowd], minlength=num_classes)

@@ -63,6 +63,9 @@ class MultiGrainedCocoMetric(CocoMetric):
     `bbox_level0_mAP`, ... from the coarsest), `bbox_set_{name}_mAP` and
     `bbox_set_{name}_mAP_50` of class sets, and `{class}_precision`.
 
+    Boxes of which only the superclass is known are crowds of each of its classes: not missed, and
+    detections of these classes on them do not count.
+
     Args:
         ann_file (str, optional): COCO file of the images evaluated on. Default: ground truth
             comes with the data samples, as in stock.
@@ -225,7 +228,7 @@ class MultiGrainedCocoMetric(CocoMetric):
     def _load_annotations(self, taxonomy: Taxonomy) -> None:
         if self.ann_file is not None and self._coco_api is None:
             self._coco_api = self._read_annotations(self.ann_file, taxonomy)
-            self.cat_ids = self._coco_api.category_ids
+            self.cat_ids = self._coco_api.category_ids[: taxonomy.num_classes]
 
     def _read_annotations(self, path: str, taxonomy: Taxonomy) -> TaxonomyCOCO:
         with get_local_path(path, backend_args=self.backend_args) as local_path:
@@ -234,13 +237,15 @@ class MultiGrainedCocoMetric(CocoMetric):
                 taxonomy=taxonomy,
                 allow_missing=self.allow_missing,
                 allow_unknown=self.allow_unknown,
+                coarse=True,
             )
 
     def _ground_truth(self, gts: Sequence[dict], taxonomy: Taxonomy) -> GroundTruth:
         if self._coco_api is not None:
+            coco = self._coco_api
             return GroundTruth.from_annotations(
-                self._coco_api.imgs, self._coco_api.dataset['annotations'], self.cat_ids
-            )
+                coco.imgs, coco.dataset['annotations'], coco.category_ids
+            ).crowds_per_class(taxonomy.labels.sets)
         annotations = []
         for gt in gts:
             for instance in gt['anns']:
@@ -255,7 +260,9 @@ class MultiGrainedCocoMetric(CocoMetric):
                     }
                 )
         image_ids = [gt['img_id'] for gt in gts]
-        return GroundTruth.from_annotations(image_ids, annotations, range(taxonomy.num_classes))
+        labels = taxonomy.labels
+        ground_truth = GroundTruth.from_annotations(image_ids, annotations, range(len(labels)))
+        return ground_truth.crowds_per_class(labels.sets)
 
     def _evaluate(
         self, results: list[tuple[dict, dict]], taxonomy: Taxonomy, logger: MMLogger

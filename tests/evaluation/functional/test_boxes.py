@@ -70,3 +70,18 @@ def test_images_must_be_known_and_come_once():
         Detections.from_images(('a',), [('a', *one), ('x', *one)])
     with pytest.raises(EvaluationError, match='two results'):
         Detections.from_images(('a',), [('a', *one), ('a', *one)])
+
+
+def test_boxes_without_a_class_are_crowds_of_each_class_that_they_may_be():
+    frame = dict(image_id=1, bbox=[1, 2, 3, 4], area=12, iscrowd=0)
+    labels = [4, 0, 5, 1]
+    annotations = [{**frame, 'category_id': label, 'area': 10 + label} for label in labels]
+    truth = GroundTruth.from_annotations([1], annotations, range(6))
+    sets = np.eye(4, dtype=bool)  # three classes, background, a group, the object
+    sets = np.vstack([sets, [[1, 0, 1, 0], [1, 1, 1, 0]]]).astype(bool)
+    spread = truth.crowds_per_class(sets)
+    assert spread.labels.tolist() == [0, 1, 0, 2, 0, 1, 2]
+    assert spread.areas.tolist() == [10, 11, 14, 14, 15, 15, 15]
+    assert spread.crowd.tolist() == [False] * 2 + [True] * 5
+    assert len(spread.boxes) == len(spread.images) == 7
+    assert spread.crowds_per_class(sets) is spread
