@@ -6,6 +6,7 @@ import copy
 
 import pytest
 import torch
+from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from mmdet.registry import MODELS
 
 from .made_heads import SMALL, losses_of, make_batch, make_head, total
@@ -108,6 +109,19 @@ def test_learns_the_superclass_of_boxes_without_a_class(three_levels):
         optimizer.step()
     assert losses['loss_cls_fine'].item() == 0
     assert losses['acc_level0'].item() == 100 and losses['acc_level1'].item() > 60
+
+
+def test_stock_head_has_no_box_loss_for_coarse_labels(garments):
+    """What the class is for."""
+    stock = BBoxHead(num_classes=5, in_channels=4, roi_feat_size=3)
+    _, batch = coarse_batch()
+    batch['labels'] = torch.full((12,), TOP)
+    deltas = torch.ones(12, 20)
+    assert stock.loss(None, deltas, **batch)['loss_bbox'] == 0
+    head = make_head(garments)
+    assert head.loss(torch.zeros(12, 12), deltas, **batch)['loss_bbox'] > 0
+    with pytest.raises(IndexError):
+        stock.loss(torch.zeros(12, 6), deltas, **batch)
 
 
 @pytest.mark.parametrize('kind', ['StandardRoIHead', 'CascadeRoIHead'])

@@ -190,6 +190,8 @@ def test_seesaw_does_not_see_what_is_masked(garments):
     assert losses['loss_cls_fine'].item() == pytest.approx(sum(expected.values()).item())
     # Seesaw reads the counts of classes; that of background, the last, has no effect.
     assert torch.equal(loss.fine_loss.cum_samples[:5], reference.cum_samples[:5])
+    with pytest.raises(IndexError):  # stock counts labels in an array that ends with background
+        reference(scores[:, :7], labels)
     grad = gradient(losses, scores, ['loss_cls_fine'])
     assert not grad[[0, 3]].any() and grad[known, :7].any(dim=1).all()
     assert loss.get_accuracy(scores, labels)['acc_fine'].isfinite()
