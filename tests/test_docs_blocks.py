@@ -21,7 +21,7 @@ from unittest import mock
 import pytest
 import torch
 import yaml
-from mmdet.registry import DATASETS, METRICS, MODELS, VISBACKENDS
+from mmdet.registry import DATASETS, METRICS, MODELS, TASK_UTILS, VISBACKENDS
 from mmengine.config import Config
 
 from mmdet_multigrain.configs import config_folder
@@ -319,6 +319,17 @@ def test_changing_a_config_of_mmdetection(my_data, monkeypatch):
     assert (
         METRICS.build(cfg.test_evaluator) and len(DATASETS.build(cfg.val_dataloader.dataset)) == 2
     )
+
+
+def test_ignore_regions_in_a_config(my_data, monkeypatch):
+    monkeypatch.chdir(my_data.parent)
+    base = f'_base_ = {str(config_folder() / "multigrain" / "baseline_r18_fpn_custom.py")!r}\n'
+    path = written(my_data.parent, base + block('docs/labels.md', 'IgnoreRegionAssigner'))
+    cfg = load_config(path, {'data_root': 'my_data'})
+    assert DATASETS.build(cfg.train_dataloader.dataset).coarse == 'ignore'
+    for stage in (cfg.model.train_cfg.rpn, cfg.model.train_cfg.rcnn):
+        assigner = TASK_UTILS.build(stage.assigner)
+        assert (type(assigner).__name__, assigner.ignore_iof_thr) == ('IgnoreRegionAssigner', 0.5)
 
 
 def test_other_places_for_the_log(tmp_path):
