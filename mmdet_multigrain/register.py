@@ -2,5 +2,6 @@
 
 from . import datasets, engine, models
 from .evaluation.metrics import multi_grained_coco_metric
+from .visualization import visualizer
 
-__all__ = ['datasets', 'engine', 'models', 'multi_grained_coco_metric']
+__all__ = ['datasets', 'engine', 'models', 'multi_grained_coco_metric', 'visualizer']

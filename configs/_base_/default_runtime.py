@@ -35,7 +35,7 @@ env_cfg = dict(
 )
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=False)
 vis_backends = [dict(type='LocalVisBackend')]
-visualizer = dict(type='DetLocalVisualizer', vis_backends=vis_backends, name='visualizer')
+visualizer = dict(type='MultiGrainedVisualizer', vis_backends=vis_backends, name='visualizer')
 
 log_level = 'INFO'
 resume = False

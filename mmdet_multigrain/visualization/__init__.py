@@ -1,1 +1,1 @@
-"""Pictures and figures: boxes on photos, labels, styles, colors. Needs no torch."""
+"""Pictures and figures: boxes on photos, labels, styles, colors. Only `visualizer` needs torch."""
