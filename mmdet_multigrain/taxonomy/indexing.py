@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from mmdet_multigrain.utils.errors import TaxonomyError
 from mmdet_multigrain.utils.messages import did_you_mean, show
@@ -10,8 +10,18 @@ from mmdet_multigrain.utils.messages import did_you_mean, show
 from .names import check_name, normalize
 
 
-def index_names(classes: Sequence[str], aliases: Mapping[str, Sequence[str]]) -> dict[str, int]:
-    """Map every normalized name and alias to its label."""
+def index_names(
+    classes: Sequence[str],
+    aliases: Mapping[str, Sequence[str]],
+    groups: Collection[str] = (),
+) -> dict[str, int]:
+    """Map every normalized name and alias of a class to its label.
+
+    Args:
+        classes: Names in label order.
+        aliases: Other names of classes and groups, by name.
+        groups: Names of the groups; their aliases may not be those of classes.
+    """
     labels: dict[str, int] = {}
     for label, name in enumerate(classes):
         other = labels.setdefault(normalize(check_name(name, 'a class')), label)
@@ -22,7 +32,10 @@ def index_names(classes: Sequence[str], aliases: Mapping[str, Sequence[str]]) ->
                 else f'classes {show(classes[other])} and {show(name)} differ only in case, blanks, '
                 "'_' or '-'; merge or rename one"
             )
-    for name, others in aliases.items():
+    for name, others in sorted(aliases.items(), key=lambda item: item[0] not in classes):
+        if name not in classes and name in groups:
+            _check_group_aliases(name, others, labels, classes)
+            continue
         if name not in classes:
             raise TaxonomyError(
                 f'aliases are given for {show(name)}, which is not a class'
@@ -38,6 +51,18 @@ def index_names(classes: Sequence[str], aliases: Mapping[str, Sequence[str]]) ->
                     f'{show(classes[other])}; remove it from one of them'
                 )
     return labels
+
+
+def _check_group_aliases(
+    group: str, aliases: Sequence[str], labels: Mapping[str, int], classes: Sequence[str]
+) -> None:
+    for alias in aliases:
+        other = labels.get(normalize(check_name(alias, f'an alias of {show(group)}')))
+        if other is not None:
+            raise TaxonomyError(
+                f'alias {show(alias)} of group {show(group)} also means class '
+                f'{show(classes[other])}; remove it from one of them'
+            )
 
 
 def build_level(

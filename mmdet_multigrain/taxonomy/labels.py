@@ -67,7 +67,8 @@ class LabelTable:
         for label, (group, names) in enumerate(groups.items(), classes + 1):
             self.sets[label, list(group)] = True
             for name in names:
-                self._labels[normalize(name)].add(label)
+                for known_as in (name, *taxonomy.aliases.get(name, ())):
+                    self._labels[normalize(known_as)].add(label)
         self.sets[-1, :classes] = True
         self.sets.setflags(write=False)
         self._labels.setdefault(normalize(OBJECT), {len(self.names) - 1})
@@ -76,7 +77,7 @@ class LabelTable:
         return len(self.names)
 
     def find(self, name: str) -> int | None:
-        """Label above K of the name of a group, or of `object`; None for others.
+        """Label above K of the name or alias of a group, or of `object`; None for others.
 
         Raises:
             TaxonomyError: Groups of different classes have this name.

@@ -42,7 +42,7 @@ class Taxonomy:
         classes: Names of the fine classes, in label order.
         paths: Ancestors of each class, coarsest first; an empty one for a class without a group.
             Default: no class has a group.
-        aliases: Other names of a class in data files, by class name.
+        aliases: Other names in data files, by the name of a class or a group.
         num_levels: Number of levels, the fine one included. Default: what the longest path needs.
         description: Free text, not compared.
         allow_one_group: Accept one group of all classes, which only an experiment needs.
@@ -95,7 +95,7 @@ class Taxonomy:
             'aliases': MappingProxyType(aliases),
             'num_levels': num_levels,
             'description': description,
-            '_labels': index_names(classes, aliases),
+            '_labels': index_names(classes, aliases, {name for path in paths for name in path}),
             '_levels': tuple(build_level(classes, paths, level) for level in range(num_levels)),
         }
         for key, value in values.items():
@@ -155,7 +155,7 @@ class Taxonomy:
         return Taxonomy(
             self.name,
             self.classes,
-            aliases=self.aliases,
+            aliases={name: self.aliases.get(name, ()) for name in self.classes},
             num_levels=max(2, self.num_levels),
             description=self.description,
         )

@@ -106,6 +106,22 @@ def test_a_name_of_two_groups_is_refused_where_it_is_used():
         twice.find('boots', coarse=True)
 
 
+def test_groups_have_aliases():
+    groups = {'name': 'shoes', 'groups': UNEVEN['groups'], 'ungrouped': ['buoy']}
+    aliases = {'shells': ['/m/0shell'], 'bivalves': ['clams'], 'cod': ['gadus']}
+    taxonomy = Taxonomy.load({**groups, 'aliases': aliases})
+    shells = taxonomy.find('shells', coarse=True)
+    assert taxonomy.find('/m/0shell') is None
+    assert taxonomy.find('/M/0SHELL', coarse=True) == taxonomy.find('clams', coarse=True) == shells
+    assert taxonomy.find('gadus') == taxonomy.label_of('cod')
+    assert Taxonomy.load(taxonomy.to_dict()) == taxonomy
+    assert dict(taxonomy.ungrouped().aliases) == {'cod': ('gadus',)}
+    # Whichever is written first.
+    for clash in ({'shells': ['gadus'], 'cod': ['gadus']}, {'shells': ['Cod']}):
+        with pytest.raises(TaxonomyError, match="of group 'shells' also means class 'cod'; remove"):
+            Taxonomy.load({**groups, 'aliases': clash})
+
+
 def test_the_table_cannot_be_changed(uneven):
     with pytest.raises(ValueError, match='read-only'):
         uneven.labels.sets[0, 0] = False
