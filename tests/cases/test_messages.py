@@ -3,7 +3,7 @@
 
 def test_a_test_set_is_predicted_on(run_case):
     output = run_case('18')
-    assert 'error' not in output and 'Iter(test)' in output
+    assert 'error' not in output and 'results are saved in' in output
 
 
 def test_labels_without_a_font(run_case):
