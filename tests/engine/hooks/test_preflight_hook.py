@@ -4,15 +4,10 @@ import contextlib
 from types import SimpleNamespace
 
 import pytest
-import torch
 from mmdet.models import DetTTAModel
 from mmdet.registry import HOOKS, MODELS
-from mmengine.hooks import CheckpointHook
-from mmengine.optim import OptimWrapper
-from mmengine.registry import MODEL_WRAPPERS
 from torch import nn
 
-from mmdet_multigrain.datasets import taxonomy_metainfo
 from mmdet_multigrain.engine import PreflightHook
 from mmdet_multigrain.engine.hooks.preflight_hook import (
     box_counts,
@@ -21,75 +16,22 @@ from mmdet_multigrain.engine.hooks.preflight_hook import (
     check_heads,
     check_scored,
     class_table,
-    learning_rate_line,
-    length_line,
 )
-from mmdet_multigrain.models import MergedBBoxHead, MultiGrainedBBoxHead
+from mmdet_multigrain.models import MultiGrainedBBoxHead
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import AnnotationError, ConfigError
 
-
-@MODEL_WRAPPERS.register_module(force=True)
-class Wrapper(nn.Module):
-    """Stands for DDP."""
-
-    def __init__(self, module):
-        super().__init__()
-        self.module = module
-
-
-class Model(nn.Module):
-    """A detector of which only the heads matter."""
-
-    def __init__(self, bbox_head, mask_head=None):
-        super().__init__()
-        self.rpn_head = nn.Linear(1, 1)
-        self.rpn_head.num_classes = 1
-        self.roi_head = nn.Module()
-        self.roi_head.bbox_head = bbox_head
-        if mask_head is not None:
-            self.roi_head.mask_head = mask_head
-
-
-SIZE = dict(in_channels=2, roi_feat_size=1, fc_out_channels=4)
-
-
-def head(taxonomy, **kwargs):
-    """The grouped head; a merged one for other than two levels."""
-    if taxonomy.num_levels == 2:
-        return MultiGrainedBBoxHead(taxonomy=taxonomy, **SIZE, **kwargs)
-    return MergedBBoxHead(
-        taxonomy=taxonomy, branch_fcs=range(1, taxonomy.num_levels + 1), **SIZE, **kwargs
-    )
-
-
-def stock_head(num_classes):
-    return MODELS.build(dict(type='Shared2FCBBoxHead', num_classes=num_classes, **SIZE))
-
-
-def mask_head(**kwargs):
-    return MODELS.build(
-        dict(type='FCNMaskHead', num_convs=1, in_channels=2, conv_out_channels=2, **kwargs)
-    )
-
-
-class Data(SimpleNamespace):
-    """What the hook reads of a data set of ten images."""
-
-    def __len__(self):
-        return 10
-
-
-def data(taxonomy, ann_file='train.json', **kwargs):
-    return Data(ann_file=ann_file, metainfo=taxonomy_metainfo(taxonomy), **kwargs)
-
-
-def regrouped(taxonomy, **groups):
-    """The same classes; some of them in other groups."""
-    paths = [
-        groups.get(name, path) for name, path in zip(taxonomy.classes, taxonomy.paths, strict=True)
-    ]
-    return Taxonomy(taxonomy.name, taxonomy.classes, paths)
+from .preflight_cases import (
+    SIZE,
+    Model,
+    Wrapper,
+    data,
+    head,
+    mask_head,
+    regrouped,
+    runner_of,
+    stock_head,
+)
 
 
 @pytest.mark.parametrize('grouped', [True, False])
@@ -175,6 +117,22 @@ def test_masks(garments):
         check_data(Model(head(garments), mask_head(num_classes=80)), data(garments))
 
 
+def test_classes_of_stuff_are_not_those_of_the_data(garments):
+    model = Model(head(garments))
+    model.roi_head.semantic_head = MODELS.build(
+        dict(
+            type='FusedSemanticHead',
+            num_ins=5,
+            fusion_level=1,
+            num_convs=1,
+            in_channels=2,
+            conv_out_channels=2,
+            num_classes=183,
+        )
+    )
+    check_data(model, data(garments))
+
+
 def test_stock_data_has_names_only(garments):
     metainfo = dict(classes=garments.classes)
     check_heads(Model(head(garments)), metainfo, source='val.json')
@@ -210,122 +168,6 @@ def test_table(garments, three_levels):
         ]
     )
     assert class_table(three_levels, None).splitlines()[1] == '    0  shirt   body / upper      ?'
-
-
-def runner_of(taxonomy=None, *, batch=3, processes=1, steps=1, scaling=None, lr=0.005, **kwargs):
-    """What the hook reads of a Runner, with a real optimizer; rates before any scheduler."""
-    model = Model(head(taxonomy)) if taxonomy is not None else nn.Linear(1, 1)
-    small, *others = model.parameters()
-    optimizer = torch.optim.SGD([dict(params=[small], lr=lr / 10), dict(params=others)], lr=lr)
-    messages = []
-    return SimpleNamespace(
-        model=model,
-        optim_wrapper=OptimWrapper(optimizer, accumulative_counts=steps),
-        world_size=processes,
-        max_iters=120,
-        max_epochs=6,
-        hooks=kwargs.get('hooks', ()),
-        cfg=dict(auto_scale_lr=scaling) if scaling else {},
-        logger=SimpleNamespace(info=messages.append, warning=messages.append),
-        messages=messages,
-        train_dataloader=SimpleNamespace(
-            dataset=kwargs.get('train'), batch_sampler=SimpleNamespace(batch_size=batch)
-        ),
-        val_loop=kwargs.get('val') and val_loop(kwargs['val'], *kwargs.get('metrics', ())),
-        test_loop=None,
-        val_dataloader=SimpleNamespace(dataset=kwargs.get('val')),
-        test_dataloader=SimpleNamespace(dataset=kwargs.get('test')),
-    )
-
-
-def val_loop(dataset, *metrics):
-    return SimpleNamespace(
-        dataloader=SimpleNamespace(dataset=dataset), evaluator=SimpleNamespace(metrics=metrics)
-    )
-
-
-BASE = dict(base_batch_size=24, enable=False)
-ON = dict(base_batch_size=24, enable=True)
-
-
-@pytest.mark.parametrize(
-    ('options', 'expected'),
-    [
-        (dict(), '0.005 after warm-up, for batches of 3 images'),
-        (dict(batch=3, processes=8, scaling=BASE), '0.005 after warm-up, for batches of 24 images'),
-        (
-            dict(scaling=BASE),
-            '0.005 after warm-up, for batches of 3 images; the schedule is for '
-            '24: auto_scale_lr gives 0.000625',
-        ),
-        (
-            dict(processes=2, scaling=BASE),
-            '0.005 after warm-up, for batches of 6 images; the '
-            'schedule is for 24: auto_scale_lr gives 0.00125',
-        ),
-        (
-            dict(lr=0.000625, scaling=ON),
-            '0.000625 after warm-up, for batches of 3 images; scaled from the schedule for 24 (the '
-            'number of iterations is not scaled)',
-        ),
-        (
-            dict(processes=2, steps=4, scaling=BASE),
-            '0.005 after warm-up, for batches of 24 images (4 steps accumulated)',
-        ),
-        (
-            dict(steps=4, scaling=BASE),
-            '0.005 after warm-up, for batches of 12 images (4 steps accumulated); the schedule is for '
-            '24: linear scaling gives 0.0025',
-        ),
-        (
-            dict(steps=4, lr=0.000625, scaling=ON),
-            '0.000625 after warm-up, for batches of 12 images (4 steps accumulated); scaled from the '
-            'schedule for 24 (the number of iterations is not scaled): linear scaling gives 0.0025',
-        ),
-        (
-            dict(lr=0.1, scaling=dict(base_batch_size=3)),
-            '0.1 after warm-up, for batches of 3 images',
-        ),
-    ],
-)
-def test_learning_rate(options, expected):
-    assert learning_rate_line(runner_of(**options)) == f'Learning rate {expected}'
-
-
-def test_learning_rate_after_a_warm_up_began():
-    runner = runner_of(lr=0.005)
-    torch.optim.lr_scheduler.LinearLR(runner.optim_wrapper.optimizer, start_factor=0.001)
-    assert runner.optim_wrapper.param_groups[1]['lr'] < 1e-5
-    assert learning_rate_line(runner).startswith('Learning rate 0.005 ')
-
-
-def test_mmengine_scales_as_the_line_says():
-    """The figure after auto_scale_lr is what MMEngine then takes."""
-    from mmengine.runner import Runner
-
-    before = runner_of(batch=3, processes=2, scaling=BASE)
-    after = runner_of(batch=3, processes=2, scaling=ON)
-    after._train_dataloader = dict(batch_size=3)
-    after.param_schedulers = None
-    Runner.scale_lr(after, after.optim_wrapper, ON)
-    rate = after.optim_wrapper.param_groups[1]['lr']
-    assert learning_rate_line(before).endswith(f'auto_scale_lr gives {rate:g}')
-    assert f'Learning rate {rate:g} ' in learning_rate_line(after)
-
-
-@pytest.mark.parametrize(
-    ('hook', 'expected'),
-    [
-        (dict(by_epoch=False, interval=50), '; 3 checkpoints, every 50 iterations'),
-        (dict(by_epoch=True, interval=2), '; 3 checkpoints, every 2 epochs'),
-        (dict(by_epoch=False, interval=-1), ''),
-    ],
-)
-def test_length(hook, expected):
-    hooks = [PreflightHook(), CheckpointHook(**hook)]
-    runner = runner_of(batch=4, processes=2, train=range(64), hooks=hooks)
-    line = 'Run of 120 iterations with 8 images each: 15 epochs of 64 images'
-    assert length_line(runner) == line + expected
 
 
 def test_before_training(garments):
