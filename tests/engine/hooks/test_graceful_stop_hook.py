@@ -55,6 +55,7 @@ def test_all_stop_after_the_same_iteration(monkeypatch, capsys, asked):
     assert peers.iteration(set(), 0) == []
     assert peers.iteration(asked, 1) == []
     assert peers.iteration(asked, 2) == [0, 1, 2]
+    assert all(hook._pending is None for hook in peers.hooks)  # no answer is left on its way
     line = 'stopped by SIGTERM after iteration 3; resume from the last checkpoint\n'
     assert capsys.readouterr().err == line
 

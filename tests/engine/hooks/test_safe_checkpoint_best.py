@@ -2,11 +2,14 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.logging import MessageHub
 
 from benchmarks.reliability import tiny_run as tiny
+from mmdet_multigrain.engine import SafeCheckpointHook
 from mmdet_multigrain.utils.errors import CheckpointError
 
 from .checkpoint_files import BEST, names
@@ -162,3 +165,16 @@ def test_a_run_of_mmengines_hook_can_go_on(tmp_path):
     )
     tiny.train(folder, resume='auto', iterations=5, type='CheckpointHook')
     assert 'iter_5.pth' in names(folder)
+
+
+def test_half_a_note_of_mmengines_hook_counts_for_nothing(tmp_path):
+    options = dict(save_best=tiny.METRIC, rule='greater', out_dir=str(tmp_path))
+    hook = SafeCheckpointHook(**options)
+    notes = dict(best_score=3, best_ckpt=f'/elsewhere/{BEST.format(3)}')
+    for name, value in notes.items():
+        hub = MessageHub(f'half of {tmp_path}, {name}')
+        hub.update_info(name, value)
+        assert hook._known_best(SimpleNamespace(message_hub=hub)) == {}
+    hub.update_info('best_score', 3)
+    known = hook._known_best(SimpleNamespace(message_hub=hub))
+    assert known == {tiny.METRIC: [(3.0, BEST.format(3))]}

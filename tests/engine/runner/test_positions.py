@@ -5,7 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+import torch
 from mmengine.logging import MessageHub
+from mmengine.optim import LinearLR, LinearMomentum
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 
 from mmdet_multigrain.datasets.samplers import (
@@ -19,6 +21,7 @@ from mmdet_multigrain.engine.runner.positions import (
     between_steps,
     exact_sampler,
     is_validated,
+    replay_schedule,
     run_seed,
 )
 from mmdet_multigrain.utils.errors import ConfigError
@@ -108,3 +111,32 @@ def test_between_two_steps(steps, iteration, expected):
     runner = SimpleNamespace(optim_wrapper=optimizer, max_iters=7)
     assert between_steps(runner, iteration) is expected
     assert not between_steps(SimpleNamespace(optim_wrapper=None, max_iters=7), iteration)
+
+
+@pytest.mark.parametrize('by_name', [False, True])
+def test_schedulers_of_several_values_are_replayed(by_name):
+    """Each from the value that it began with, not from that of the checkpoint."""
+
+    def made():
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0, momentum=0.9)
+        options = dict(by_epoch=False, begin=0, end=5)
+        rate = LinearLR(optimizer, start_factor=0.1, **options)
+        return optimizer.param_groups[0], [rate, LinearMomentum(optimizer, 0.5, **options)]
+
+    expected, schedulers = made()
+    for scheduler in schedulers * 2:
+        scheduler.step()
+    found, schedulers = made()
+    found.update(lr=7.0, momentum=0.1)
+    runner = SimpleNamespace(
+        param_schedulers=dict(zip('ab', [[one] for one in schedulers], strict=True))
+        if by_name
+        else schedulers,
+        epoch=0,
+        iter=2,
+        train_dataloader=range(9),
+    )
+    replay_schedule(runner)
+    assert (found['lr'], found['momentum']) == (expected['lr'], expected['momentum'])
+    assert found['lr'] < 1 and found['momentum'] < 0.9
+    replay_schedule(SimpleNamespace(param_schedulers=None, epoch=0, iter=2, train_dataloader=[]))
