@@ -261,3 +261,11 @@ def test_nothing_is_scored_without_boxes(garments, boxes, format_only, fails):
         check_scored(loop, data(garments, 'test.json', **counts))
     if fails:
         assert str(caught.value).startswith('test.json: no boxes to score detections against')
+
+
+def test_groups_count_unless_they_are_left_out(garments):
+    metainfo = taxonomy_metainfo(regrouped(garments, vest=('bottom',)))
+    model = Model(head(garments))
+    with pytest.raises(ConfigError, match="'vest' belongs to 'top' in .* to 'bottom' in val.json"):
+        check_heads(model, metainfo, source='val.json')
+    check_heads(model, metainfo, source='val.json', with_groups=False)
