@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +46,7 @@ def tests_of(root: Path, file: str) -> list[list[str]]:
     mentioned = re.compile(rf'\b({"|".join(map(re.escape, sorted(names)))})\b')
     others = [test for test in everything if test not in own]
     near = [test for test in others if mentioned.search(test.read_text())]
+    near.sort(key=lambda test: -len(os.path.commonprefix([test.stem, f'test_{stem}'])))
     same = [test for test in others if test not in near and test.parent.name == path.parent.name]
     return [[str(test.relative_to(root)) for test in part] for part in (own, near + same)]
 

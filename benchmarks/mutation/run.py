@@ -16,7 +16,9 @@ import ast
 import contextlib
 import importlib
 import json
+import math
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -75,7 +77,7 @@ def in_fork(
 
     Args:
         tests: Paths of test files.
-        seconds: After which it is killed.
+        seconds: On a processor, after which it is killed; it may wait for ten times as long.
         mutant: What the tests run on.
 
     Returns:
@@ -87,10 +89,12 @@ def in_fork(
         if not child:
             status = 3
             try:
+                limit = math.ceil(seconds)
+                resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
                 status = _run_tests(tests, Path(folder), mutant)
             finally:
                 os._exit(status)
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + 10 * seconds
         while not (ended := os.wait4(child, os.WNOHANG))[0]:
             if time.monotonic() > deadline:
                 os.killpg(child, signal.SIGKILL)
@@ -102,7 +106,8 @@ def in_fork(
             os.killpg(child, signal.SIGKILL)
         if os.waitstatus_to_exitcode(ended[1]) == 0:
             return 'survived', '', cpu
-        return 'killed', said.read_text() if said.exists() else 'cannot be imported', cpu
+        what = 'out of time' if cpu > seconds - 1 else 'cannot be imported'
+        return 'killed', said.read_text() if said.exists() else what, cpu
 
 
 def _run_tests(tests: list[str], folder: Path, mutant: Mutant | None) -> int:
@@ -179,7 +184,7 @@ class Folder:
             chosen = within(tests, self._unmutated, budget)
             cost = sum(map(self._unmutated, chosen))
             if chosen:
-                row['result'], row['by'], _ = in_fork(chosen, 60 + 10 * cost, mutant)
+                row['result'], row['by'], _ = in_fork(chosen, 30 + 4 * cost, mutant)
             if row['result'] == 'killed':
                 break
         self.write()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from mmdet_multigrain.engine import MatmulPrecisionHook
 
 
-def test_set_for_a_run_only():
+@pytest.mark.parametrize(
+    ('arguments', 'expected'), [((), 'high'), (('high',), 'high'), (('medium',), 'medium')]
+)
+def test_set_for_a_run_only(arguments, expected):
     before = torch.get_float32_matmul_precision()
-    hook = MatmulPrecisionHook('high')
+    hook = MatmulPrecisionHook(*arguments)
     hook.before_run(None)
-    assert torch.get_float32_matmul_precision() == 'high'
+    assert torch.get_float32_matmul_precision() == expected
     hook.after_run(None)
-    assert torch.get_float32_matmul_precision() == before != 'high'
+    assert torch.get_float32_matmul_precision() == before != expected

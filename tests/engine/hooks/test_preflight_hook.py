@@ -264,7 +264,7 @@ def test_nothing_is_scored_without_boxes(garments, boxes, format_only, fails):
 
 
 def test_groups_count_unless_they_are_left_out(garments):
-    metainfo = taxonomy_metainfo(regrouped(garments, vest=('bottom',)))
+    metainfo = data(regrouped(garments, vest=('bottom',))).metainfo
     model = Model(head(garments))
     with pytest.raises(ConfigError, match="'vest' belongs to 'top' in .* to 'bottom' in val.json"):
         check_heads(model, metainfo, source='val.json')
