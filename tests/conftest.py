@@ -16,11 +16,14 @@ import pytest
 if 'PYTEST_XDIST_WORKER' in os.environ:
     os.environ.setdefault('OMP_NUM_THREADS', '1')
 
+import cv2
+
 from mmdet_multigrain.launch import quiet_imports
 from mmdet_multigrain.taxonomy import Taxonomy
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = REPOSITORY.parent / 'shared'
+READS_GIF = tuple(map(int, cv2.__version__.split('.')[:2])) >= (4, 12)
 
 
 @pytest.fixture(scope='session')

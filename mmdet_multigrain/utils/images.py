@@ -326,6 +326,8 @@ def _header_otherwise(file: int, head: bytes) -> ImageHeader:
     """The header of a PNG, or of a JPEG with a long header."""
     if head.startswith(b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR') and len(head) >= 33:
         return _png_header(file, head)
+    if head.startswith(b'GIF8'):
+        raise ValueError('a GIF; OpenCV reads those from version 4.12 on')
     if not head.startswith(b'\xff\xd8\xff'):
         raise ValueError('neither a JPEG nor a PNG' if head else 'an empty file')
     while len(head) < MAX_HEAD_BYTES and (piece := os.read(file, MORE_BYTES)):

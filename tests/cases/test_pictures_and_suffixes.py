@@ -1,5 +1,9 @@
 """Cases 06 and 07: a picture of each photo, a prediction for each file that training reads."""
 
+import pytest
+
+from ..conftest import READS_GIF
+
 
 def test_photos_of_one_name_in_several_folders(run_case):
     output = run_case('06')
@@ -8,6 +12,7 @@ def test_photos_of_one_name_in_several_folders(run_case):
     assert {f'val_batch_{number}' for number in range(4)} <= set(output.splitlines())
 
 
+@pytest.mark.skipif(not READS_GIF, reason='this OpenCV reads no GIF')
 def test_a_folder_with_many_suffixes(run_case):
     output = run_case('07')
     assert '6 images' in output and 'exit 0' in output
