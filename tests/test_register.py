@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 from mmdet.registry import METRICS
 from mmengine.utils import import_modules_from_strings
 
@@ -18,20 +19,25 @@ OLD_NAMES = [
     'mmdet_multigrain.engine',
 ]
 CHECK = """
-from mmdet.registry import DATA_SAMPLERS, DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS
+from mmdet.registry import (
+    DATA_SAMPLERS, DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS, VISUALIZERS
+)
 from mmengine.registry import LOOPS, OPTIM_WRAPPERS, RUNNERS
-import mmdet_multigrain.register
+import {modules}
 
 assert 'MultiGrainedBBoxHead' in MODELS and 'HierarchicalCrossEntropyLoss' in MODELS
 assert 'SuperclassCocoDataset' in DATASETS and 'ExactInfiniteSampler' in DATA_SAMPLERS
 assert 'FastLoading' in TRANSFORMS and 'MultiGrainedCocoMetric' in METRICS
 assert 'PreflightHook' in HOOKS and 'ExactIterBasedTrainLoop' in LOOPS
+assert 'MultiGrainedVisualizer' in VISUALIZERS
 assert 'AutocastOptimWrapper' in OPTIM_WRAPPERS and 'MultigrainRunner' in RUNNERS
 """
 
 
-def test_one_import_registers_everything():
-    done = subprocess.run([sys.executable, '-c', CHECK], capture_output=True, text=True)
+@pytest.mark.parametrize('modules', [['mmdet_multigrain.register'], OLD_NAMES])
+def test_one_import_registers_everything(modules):
+    code = CHECK.format(modules=', '.join(modules))
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 

@@ -1,5 +1,8 @@
 """What surrounds training and testing, registered: hooks, loops, pretrained weights."""
 
+# The default visualizer: configs of version 0.1 name only the older rooms in `custom_imports`.
+from mmdet_multigrain.visualization.visualizer import MultiGrainedVisualizer
+
 from .checkpoint.pretrained_init import PretrainedInit
 from .checkpoint.weights_only import trust_checkpoints
 from .hooks import (
@@ -32,6 +35,7 @@ __all__ = [
     'GracefulStopHook',
     'IterationSeedHook',
     'MatmulPrecisionHook',
+    'MultiGrainedVisualizer',
     'MultigrainRunner',
     'PictureHook',
     'PreflightHook',

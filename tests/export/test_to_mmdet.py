@@ -38,7 +38,8 @@ def detector(small_config):
     return cfg, SimpleNamespace(model=build(cfg.model), taxonomy=Taxonomy.load(cfg.taxonomy))
 
 
-def test_config_and_checkpoint(detector, pictures, tmp_path):
+def test_config_and_checkpoint(detector, pictures, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a checkout may hold the drawn set
     cfg, trained = detector
     lines = export_mmdet(cfg, trained, pictures[:2], tmp_path)
     assert lines[0].startswith('no test data: ') and lines[1].startswith('checked: ')
