@@ -108,30 +108,47 @@ def test_what_comes_and_goes_or_comes_once_is_no_growth():
     )  # within the warm-up
 
 
+def numbers_of(program):
+    """What a program prints that can import what this process can."""
+    paths = [path for path in sys.path if path]
+    done = subprocess.run(
+        [sys.executable, '-c', program],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': os.pathsep.join(paths), 'MALLOC_ARENA_MAX': '1'},
+    )
+    return [float(word) for word in done.stdout.split()]
+
+
+# In a separate process: pages that other children share would move between their shares.
+SHARED_PAGES = """
+import os, subprocess
+from benchmarks.reliability.long_run import own_mb
+
+held = bytearray(b'x') * 100_000_000
+alone = own_mb(os.getpid())
+child = subprocess.Popen(['sleep', '60'])
+small = own_mb(child.pid)
+child.kill()
+child.wait()
+read, write = os.pipe()
+pid = os.fork()
+if not pid:  # holds the same pages
+    os.read(read, 1)
+    os._exit(0)
+both = own_mb(os.getpid()) + own_mb(pid)
+os.write(write, b'x')
+os.waitpid(pid, 0)
+del held
+print(alone, small, both, own_mb(os.getpid()))
+"""
+
+
 def test_memory_of_a_process_and_its_child_is_counted_once():
-    held = bytearray(b'x') * 100_000_000
-    alone = long_run.own_mb(os.getpid())
-    child = subprocess.Popen(['sleep', '60'])
-    try:
-        assert long_run.own_mb(child.pid) < 5
-    finally:
-        child.kill()
-        child.wait()
-    read, write = os.pipe()
-    pid = os.fork()
-    if not pid:  # holds the same pages
-        os.read(read, 1)
-        os._exit(0)
-    try:
-        both = long_run.own_mb(os.getpid()) + long_run.own_mb(pid)
-    finally:
-        os.write(write, b'x')
-        os.waitpid(pid, 0)
-        os.close(read)
-        os.close(write)
+    alone, small, both, after = numbers_of(SHARED_PAGES)
+    assert small < 5
     assert abs(both - alone) < 20
-    del held
-    assert alone - long_run.own_mb(os.getpid()) > 90
+    assert alone - after > 90
 
 
 def test_what_is_allocated_and_what_is_freed():
@@ -141,14 +158,7 @@ def test_what_is_allocated_and_what_is_freed():
         'held = [numpy.ones(1000) for _ in range(10_000)]; most = heap_probe.heap_mb()\n'
         'del held; print(most - before, heap_probe.heap_mb() - before)'
     )
-    paths = [path for path in sys.path if path]
-    done = subprocess.run(
-        [sys.executable, '-c', program],
-        capture_output=True,
-        text=True,
-        env={**os.environ, 'PYTHONPATH': os.pathsep.join(paths), 'MALLOC_ARENA_MAX': '1'},
-    )
-    held, freed = map(float, done.stdout.split()[-2:])
+    held, freed = numbers_of(program)[-2:]
     assert 80 < held < 90 and abs(freed) < 1
 
 
