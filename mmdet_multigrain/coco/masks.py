@@ -71,7 +71,8 @@ def _runs(runs: dict[str, Any]) -> dict[str, Any] | None:
     if not all(type(side) is int and 0 < side < MAX_SIDE for side in (height, width)):
         return None  # the library divides by it
     if isinstance(counts, list):
-        if sum(counts) != height * width:
+        # NumPy 1.26 wraps a negative number around.
+        if min(counts, default=0) < 0 or sum(counts) != height * width:
             return None
         return mask.frPyObjects(runs, height, width)
     mask.area(runs)  # raises where the library cannot read them

@@ -193,7 +193,8 @@ def test_broken_files_as_stock(photo, kind):
         assert_same_but_pixels(*outcomes)
     else:
         assert outcomes[0] == outcomes[1]
-    assert isinstance(outcomes[0], dict) == (kind == 'damaged')
+    if kind != 'cut off':  # OpenCV 4.10 fills in what is missing, later ones read nothing
+        assert isinstance(outcomes[0], dict) == (kind == 'damaged')
 
 
 def test_what_cannot_be_decoded_reduced_is_decoded_whole(photo, monkeypatch):
