@@ -227,4 +227,6 @@ def plan_text(one: Difference, count: int, plan: Plan) -> str:
         f'{one.photos.variance:.3f}), {plan.num_runs} replicates show a difference of '
         f'{plan.detectable:.2f} points with 80% power ({plan.on_these_photos:.2f} on these photos)'
     )
-    return text + ('.' if plan.enough else f'; no number up to {plan.num_runs} reaches {TARGET}.')
+    return text + (
+        '.' if plan.enough else f'; {plan.num_runs}, the most allowed, do not reach {TARGET}.'
+    )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import json
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
+from mmdet.registry import DATASETS
 from mmengine.logging import MMLogger
 from PIL import Image
 
@@ -75,3 +77,21 @@ def log():
     logger.addHandler(handler)
     yield messages
     logger.removeHandler(handler)
+
+
+@pytest.fixture
+def build(write, garments):
+    """Build a data set from a content, through the registry as a Runner does."""
+
+    def build_dataset(content, **kwargs):
+        path = Path(write(content))
+        config = dict(
+            type='SuperclassCocoDataset',
+            taxonomy=garments.to_dict(),
+            data_root=str(path.parent),
+            ann_file=path.name,
+            data_prefix=dict(img='photos/'),
+        )
+        return DATASETS.build({**config, **kwargs})
+
+    return build_dataset

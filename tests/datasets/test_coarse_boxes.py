@@ -1,6 +1,6 @@
 """Boxes without a class in the data set: labels, ignore regions, counts, and what balances classes."""
 
-from pathlib import Path
+from functools import partial
 
 import pytest
 from mmdet.registry import DATA_SAMPLERS, DATASETS
@@ -35,20 +35,9 @@ def coarse(content):
 
 
 @pytest.fixture
-def build(write, garments):
-    def build_dataset(content, **kwargs):
-        path = Path(write(content))
-        config = dict(
-            type='SuperclassCocoDataset',
-            taxonomy=garments.to_dict(),
-            data_root=str(path.parent),
-            ann_file=path.name,
-            data_prefix=dict(img='photos/'),
-            filter_cfg=dict(filter_empty_gt=True),
-        )
-        return DATASETS.build({**config, **kwargs})
-
-    return build_dataset
+def build(build):
+    """Without the images that have no box."""
+    return partial(build, filter_cfg=dict(filter_empty_gt=True))
 
 
 def labels(dataset):

@@ -4,7 +4,6 @@ import copy
 import pickle
 import random
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,24 +21,6 @@ from mmdet_multigrain.visualization.palette import class_palette
 
 LOAD = [dict(type='LoadImageFromFile')]
 PIPELINE = [*LOAD, dict(type='LoadAnnotations', with_bbox=True), dict(type='PackDetInputs')]
-
-
-@pytest.fixture
-def build(write, garments):
-    """Build a data set from a content, through the registry as a Runner does."""
-
-    def build_dataset(content, **kwargs):
-        path = Path(write(content))
-        config = dict(
-            type='SuperclassCocoDataset',
-            taxonomy=garments.to_dict(),
-            data_root=str(path.parent),
-            ann_file=path.name,
-            data_prefix=dict(img='photos/'),
-        )
-        return DATASETS.build({**config, **kwargs})
-
-    return build_dataset
 
 
 def samples(dataset):

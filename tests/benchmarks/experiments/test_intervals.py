@@ -129,7 +129,9 @@ def test_plan_by_the_rule():
     assert f'6 replicates (s_d 2.83, V_b 0.100), {plan.num_runs} replicates show' in text
     assert '1.00' not in text  # the difference itself
     wide = Difference(1.0, (Term(80.0 / 6, 5),), Term(0.1, 999), 1000)
-    assert plan_text(wide, 6, plan_replicates(wide, 6)).endswith('no number up to 20 reaches 2.5.')
+    assert plan_text(wide, 6, plan_replicates(wide, 6)).endswith(
+        '; 20, the most allowed, do not reach 2.5.'
+    )
     with pytest.raises(ComparisonError, match='2 replicates are too few to plan'):
         plan_replicates(Difference(1.0, (), Term(0.1, 9), 10), 2)
 
