@@ -55,6 +55,7 @@ from .plan import (
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STATE = Path('work_dirs/experiments')
+PAUSED = 'paused; nothing runs until: python -m benchmarks.experiments.queue resume'
 POLL = 1.0  # seconds
 TRIES = 3  # of a run that fails or is killed
 SECONDS_TO_SAVE = 120  # a trainer finishes its iteration first
@@ -91,6 +92,8 @@ class Queue:
 
     def run(self) -> None:
         """Run until nothing is left, or until `stop`."""
+        if pause_file().exists():
+            say(PAUSED)
         while (left := self.left()) and not self.stopping:
             for run in left:
                 end_orphan(run)
@@ -331,7 +334,7 @@ def pause(args: argparse.Namespace) -> None:
         if time.monotonic() > deadline:
             raise ConfigError(f'still active after {SECONDS_TO_PAUSE} s: {", ".join(names)}')
         time.sleep(0.2)
-    print('paused; nothing runs until: python -m benchmarks.experiments.queue resume')
+    print(PAUSED)
 
 
 def resume(args: argparse.Namespace) -> None:

@@ -95,6 +95,21 @@ def test_order_failures_and_what_is_left(make_queue, capfd):
     assert [run.name for run in again.left()] == ['stock-01']
 
 
+def test_a_queue_that_begins_in_a_pause_says_so(make_queue, capfd):
+    queue_module.main(['pause'])
+    capfd.readouterr()
+    queue = make_queue(replicates=1)
+    thread = threading.Thread(target=queue.run)
+    thread.start()
+    seen = []
+    wait_for(lambda: seen.append(capfd.readouterr().out) or 'nothing runs until' in ''.join(seen))
+    assert queue.begun == []
+    queue_module.main(['resume'])
+    wait_for(lambda: queue.begun)
+    queue.stop()
+    thread.join(60)
+
+
 def test_pause_stops_a_run_in_the_middle_and_resume_lets_it_go_on(make_queue, tmp_path):
     queue = make_queue(steps=40, replicates=1)
     thread = threading.Thread(target=queue.run)
