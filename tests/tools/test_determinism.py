@@ -32,8 +32,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def test_training_again_gives_the_same_bits(trained, garment_data, config, tmp_path):
     # In this process and another folder, to which nothing may lead.
-    # MMEngine keeps one writer of logs of a name in a process, with the folder that it had first.
-    more = options(garment_data, 'visualizer.name=again')
+    more = options(garment_data)
     done = call('train', config, '--seed', 0, '--work-dir', tmp_path, *more)
     assert done.status == 0, done.err
     first, second = (

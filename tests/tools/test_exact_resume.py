@@ -106,8 +106,7 @@ class Run:
         name = f'exact{next(_numbers)}'  # runs within one process would share a log
         return call(
             'train', self.config, '--work-dir', work_dir, *arguments,
-            '--cfg-options', *small, f'data_root={self.data}', f'experiment_name={name}',
-            f'visualizer.name={name}', *more,
+            '--cfg-options', *small, f'data_root={self.data}', f'experiment_name={name}', *more,
         )  # fmt: skip
 
     def resume(self, after: int, work_dir: Path, *more: str) -> Result:

@@ -76,7 +76,7 @@ class Setup:
         name = f'stock{next(_numbers)}'  # runs within one process would share a log
         return [
             self.config, '--work-dir', work_dir, '--cfg-options', *small,
-            *self.paths(), f'experiment_name={name}', f'visualizer.name={name}', *more,
+            *self.paths(), f'experiment_name={name}', *more,
         ]  # fmt: skip
 
     def paths(self) -> list[str]:

@@ -22,6 +22,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from mmengine.visualization import Visualizer
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -88,6 +89,17 @@ class MultigrainRunner(Runner):
         logger = super().build_logger(*args, **kwargs)
         self._building.enter_context(console_from(logging.WARNING, logger))
         return logger
+
+    def build_visualizer(self, visualizer: Visualizer | dict | None = None) -> Visualizer:
+        """Build it as MMEngine does, under a name that no other run in this process has.
+
+        MMEngine keeps one visualizer of a name, which would write the scalars of a second run into
+        the folder of the first one.
+        """
+        if isinstance(visualizer, dict) and 'save_dir' not in visualizer:
+            name = f'{visualizer.get("name", "visualizer")} of {self.log_dir}'
+            visualizer = dict(visualizer, name=name)
+        return super().build_visualizer(visualizer)
 
     def build_optim_wrapper(self, optim_wrapper: Any) -> OptimWrapper | OptimWrapperDict:
         """Build it as MMEngine does, which logs each parameter with options of its own."""

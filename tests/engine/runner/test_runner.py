@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from types import SimpleNamespace
 
@@ -97,6 +98,26 @@ def test_model_wrapper(monkeypatch, device, distributed, given, expected):
     if expected is not None:
         expected = dict(expected, type='MMDistributedDataParallel', device_ids=None)
     assert seen == [expected]
+
+
+@pytest.mark.parametrize('given', [dict(name='visualizer'), dict()])
+def test_runs_of_one_process_have_their_own_scalars(tmp_path, given):
+    for value, name in enumerate(['first', 'second', 'first']):
+        runner = unbuilt(_log_dir=str(tmp_path / name), _experiment_name='experiment')
+        backends = [dict(type='LocalVisBackend')]
+        config = dict(type='MultiGrainedVisualizer', vis_backends=backends, **given)
+        runner.build_visualizer(config).add_scalar('loss', value, step=value)
+    written = {
+        path.parts[-3]: [json.loads(line)['loss'] for line in path.read_text().splitlines()]
+        for path in tmp_path.rglob('scalars.json')
+    }
+    assert written == dict(first=[0, 2], second=[1])
+
+
+def test_a_visualizer_with_a_folder_keeps_its_name(tmp_path):
+    runner = unbuilt(_log_dir=str(tmp_path / 'run'), _experiment_name='experiment')
+    config = dict(type='MultiGrainedVisualizer', name='mine', save_dir=str(tmp_path))
+    assert runner.build_visualizer(config).instance_name == 'mine'
 
 
 @pytest.mark.parametrize(
