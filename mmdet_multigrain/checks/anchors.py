@@ -17,6 +17,7 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError
 from mmdet_multigrain.utils.nested import dicts
 from mmdet_multigrain.utils.progress import progress_bar
@@ -32,9 +33,9 @@ class AnchorCoverage:
     """Boxes as training sees them, and those without a positive anchor.
 
     Attributes:
-        classes: Names, in the order of the labels.
-        boxes: (K,) boxes of each class.
-        without: (K,) of these, boxes without a positive anchor.
+        classes: Names, in the order of the labels; then groups that boxes have instead of a class.
+        boxes: (len(classes),) boxes of each.
+        without: (len(classes),) of these, boxes without a positive anchor.
         images: Images that were looked at, and how many there are.
     """
 
@@ -111,8 +112,10 @@ def anchor_coverage(
             part['pipeline'] = []
     dataset = DATASETS.build(entry)
     compose = Compose([_blank if step.get('type') == _LOADER else step for step in pipelines[0]])
-    classes = dataset.metainfo['classes']
-    boxes, without = np.zeros((2, len(classes)), np.int64)
+    names = classes = tuple(dataset.metainfo['classes'])
+    if 'taxonomy' in dataset.metainfo:
+        names = Taxonomy.load(dataset.metainfo['taxonomy']).labels.names
+    boxes, without = np.zeros((2, len(names)), np.int64)
     chosen = permutation(len(dataset), (seed, Stream.ORDER))[:max_images]
     with drawing_from((seed, Stream.SAMPLE)):
         for index in progress_bar(chosen, desc='anchors', unit='image', show=progress):
@@ -124,7 +127,9 @@ def anchor_coverage(
             labels = sample.gt_instances.labels.numpy()
             np.add.at(boxes, labels, 1)
             np.add.at(without, labels[~has_anchor], 1)
-    return AnchorCoverage(tuple(classes), boxes, without, (len(chosen), len(dataset)))
+    kept = (boxes > 0) | (np.arange(len(names)) < len(classes))
+    names = tuple(name for name, keep in zip(names, kept, strict=True) if keep)
+    return AnchorCoverage(names, boxes[kept], without[kept], (len(chosen), len(dataset)))
 
 
 def _blank(results: dict[str, Any]) -> dict[str, Any]:

@@ -102,6 +102,19 @@ def test_boxes_without_an_anchor(config, file, settings, expected):
     ]
 
 
+def test_boxes_of_a_superclass_have_anchors_too(config, file, tmp_path):
+    content = json.loads(file.read_text())
+    content['categories'].append({'id': 9, 'name': 'b'})
+    for item in content['annotations']:
+        item['category_id'] = {2: 9}.get(item['category_id'], item['category_id'])
+    file.write_text(json.dumps(content))
+    (tmp_path / 'ab.yaml').write_text('{a: [fits, wide], b: [small, crowd]}')
+    coverage = anchors_with(config(scale=8, min_pos_iou=0.3), file, tmp_path / 'ab.yaml')
+    assert coverage.classes == ('fits', 'wide', 'small', 'crowd', 'b')
+    assert coverage.boxes.tolist() == [2, 2, 0, 0, 2]
+    assert coverage.without.tolist() == [0, 2, 0, 0, 2]
+
+
 def test_it_says_how_much_was_looked_at(config, file):
     options = {'train_ann': str(file), 'images': str(file.parent)}
     cfg = load_config(config(scale=8, min_pos_iou=0.3), options)

@@ -230,7 +230,7 @@ def _class_doubt(sample: _Sample, boxes: np.ndarray, test_set: TestSet) -> str:
     labels, classes = sample.met(boxes)
     if len(labels) < MIN_SAMPLE:
         return ''
-    ids = test_set.annotations.category_ids
+    ids = test_set.category_ids
     label_of = {id: label for label, id in enumerate(ids)}
     known = [category['id'] for category in test_set.annotations.dataset['categories']]
     now = np.mean(labels == classes)

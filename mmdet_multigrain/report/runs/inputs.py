@@ -52,17 +52,23 @@ class TestSet:
             taxonomy=self.taxonomy,
             allow_missing=self.lenient,
             allow_unknown=self.lenient,
+            coarse=True,
         )
+
+    @property
+    def category_ids(self) -> list[int]:
+        """Category id of each class."""
+        return self.annotations.category_ids[: self.taxonomy.num_classes]
 
     @functools.cached_property
     def ground_truth(self) -> GroundTruth:
-        """Its boxes."""
+        """Its boxes; one of which only the superclass is known is a crowd of each of its classes."""
         dataset = self.annotations.dataset
         return GroundTruth.from_annotations(
             (image['id'] for image in dataset['images']),
             dataset['annotations'],
             self.annotations.category_ids,
-        )
+        ).crowds_per_class(self.taxonomy.labels.sets)
 
     @functools.cached_property
     def file_names(self) -> Mapping[Hashable, str]:
@@ -111,7 +117,7 @@ def read_detections(path: str | os.PathLike[str], test_set: TestSet) -> Detectio
     content = _load_list(path)
     annotations = test_set.annotations
     label_of = {category['id']: -1 for category in annotations.dataset['categories']}
-    label_of |= {number: label for label, number in enumerate(annotations.category_ids)}
+    label_of |= {number: label for label, number in enumerate(test_set.category_ids)}
     try:
         image_ids = [item['image_id'] for item in content]
         category_ids = [item['category_id'] for item in content]

@@ -150,3 +150,19 @@ def test_image_ids_of_other_frameworks_are_mapped(read, said, tmp_path, capsys):
     mapped = read_detections(write(tmp_path / 'b.json', foreign), test_set)
     assert mapped.images.tolist() == as_they_are.images.tolist()
     assert f'b.json: its image ids are {said} of' in capsys.readouterr().out
+
+
+def test_boxes_of_a_superclass_are_crowds_of_its_classes(tmp_path):
+    content = ground_truth()
+    content['categories'].append({'id': 40, 'name': 'Top'})
+    coarse = {'image_id': 9, 'category_id': 40, 'bbox': [1.0, 2.0, 9.0, 9.0]}
+    content['annotations'].append({'id': 4, 'iscrowd': 0, 'area': 81, **coarse})
+    test_set = TestSet(write(tmp_path / 'val.json', content), GARMENTS, lenient=False)
+    truth = test_set.ground_truth
+    assert truth.labels.tolist() == [0, 2, 1, 0, 1]
+    assert truth.crowd.tolist() == [False, False, False, True, True]
+    assert truth.boxes[3:].tolist() == [coarse['bbox']] * 2
+    path = write(tmp_path / 'dets.json', [*DETECTIONS, {**coarse, 'score': 0.5}])
+    assert read_detections(path, test_set).labels.tolist() == [0, 0, 2]
+    (run,) = load_runs([path], ann_file=test_set.path, taxonomy=GARMENTS)
+    assert [row.val_boxes for row in run.result.summary.fine.classes] == [1, 1, 1]
