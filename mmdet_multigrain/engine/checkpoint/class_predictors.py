@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mmdet.models.dense_heads import SSDHead
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from mmdet.models.roi_heads.mask_heads import FusedSemanticHead, MaskPointHead
 from torch import nn
@@ -15,9 +16,13 @@ from mmdet_multigrain.taxonomy import Taxonomy
 from .read import state_dict_of
 
 # How MMDetection names the layers with outputs for each class: conv_logits, fc_mask_iou,
-# retina_cls, cls_branches.0, GlobalContextHead's fc, ... Those before them are cls_convs and fcs.
+# retina_cls, cls_branches.0, GlobalContextHead's fc, ... Those before them are cls_convs and fcs,
+# except in SSDHead. SABL's retina_bbox_cls classifies buckets of coordinates.
 _PREDICTOR = re.compile(
-    r'((.*[._])?(cls(_branches|_embed|_out)?|logits|mask_iou)|fc)(\.\d+)*\.(weight|bias)'
+    r'('
+    r'(.*[._])?(?<!bbox_)(cls(_branches|_embed|_out|_score)?|logits|mask_iou)'
+    r'|fc|segm_conv|convs_pred|heatmap_head\.2|(tl|br)_heat\.\d+\.1\.conv|center_prior'
+    r')(\.\d+)*\.(weight|bias|mean|sigma)'
 )
 
 
@@ -93,6 +98,10 @@ def _head_of(model: nn.Module, name: str) -> nn.Module | None:
         is_free = parts[0] == 'rpn_head' or getattr(head, 'class_agnostic', False)
         if is_free or isinstance(head, BBoxHead | FusedSemanticHead):
             return None
-        is_predictor = _PREDICTOR.fullmatch('.'.join(parts[end:])) is not None
-        return head if is_predictor or isinstance(head, MaskPointHead) else None
+        is_predictor = (
+            _PREDICTOR.fullmatch('.'.join(parts[end:])) is not None
+            or isinstance(head, MaskPointHead)
+            or (isinstance(head, SSDHead) and parts[end] == 'cls_convs')
+        )
+        return head if is_predictor else None
     return None

@@ -39,6 +39,37 @@ STUFF = dict(
 )
 FCOS = dict(type='FCOSHead', in_channels=1, feat_channels=32, stacked_convs=1)
 RETINA = dict(type='RetinaHead', in_channels=1, feat_channels=1, stacked_convs=1)
+SSD = dict(
+    type='SSDHead',
+    in_channels=(1,),
+    anchor_generator=dict(
+        type='SSDAnchorGenerator',
+        scale_major=False,
+        input_size=300,
+        basesize_ratio_range=(0.15, 0.9),
+        strides=[8],
+        ratios=[[2]],
+    ),
+)
+YOLO = dict(
+    type='YOLOV3Head',
+    in_channels=(1,),
+    out_channels=(2,),
+    anchor_generator=dict(type='YOLOAnchorGenerator', base_sizes=[[(2, 2)]], strides=[8]),
+    featmap_strides=[8],
+)
+YOLOF = dict(
+    type='YOLOFHead',
+    in_channels=1,
+    feat_channels=32,
+    num_cls_convs=1,
+    num_reg_convs=1,
+    anchor_generator=dict(type='AnchorGenerator', ratios=[1.0], scales=[1, 2], strides=[32]),
+)
+SABL = dict(type='SABLRetinaHead', in_channels=1, feat_channels=1, stacked_convs=1)
+CENTERNET = dict(type='CenterNetHead', in_channels=1, feat_channels=2)
+CORNERNET = dict(type='CornerHead', in_channels=1, num_feat_levels=1)
+AUTOASSIGN = dict(type='AutoAssignHead', in_channels=1, feat_channels=32, stacked_convs=1)
 
 
 class Detector(nn.Module):
@@ -131,6 +162,41 @@ def test_all_of_the_same_classes():
         swapped = Taxonomy('swapped', ('skirt', 'shirt', 'vest'))
         head, _ = carry(config, taxonomy=swapped, **options)
         assert set(head[f'{layer}.bias']) == {-1}
+
+
+@pytest.mark.parametrize(
+    ('config', 'layer', 'below'),
+    [
+        (SSD, 'cls_convs.0.0', 'reg_convs.0.0'),
+        (YOLO, 'convs_pred.0', 'convs_bridge.0.conv'),
+        (YOLOF, 'cls_score', 'cls_subnet.0.conv'),
+    ],
+    ids=lambda value: value['type'] if isinstance(value, dict) else '',
+)
+def test_predictors_of_several_anchors(config, layer, below):
+    # As many classes as before: shapes alone would hand shirt's rows to hat.
+    head, lines = carry(config, name='bbox_head')
+    assert set(head[f'{layer}.weight']) == set(head[f'{layer}.bias']) == {-1}
+    assert head[f'{below}.weight'] == list(range(1, len(head[f'{below}.weight']) + 1))
+    assert [line.partition(',')[0] for line in lines] == [f'bbox_head.{layer}']
+    head, _ = carry(config, name='bbox_head', taxonomy=Taxonomy('same', OLD))
+    assert head[f'{layer}.bias'] == list(range(1, len(head[f'{layer}.bias']) + 1))
+
+
+@pytest.mark.parametrize(
+    ('config', 'rows', 'others'),
+    [
+        (CENTERNET, ['heatmap_head.2.weight', 'heatmap_head.2.bias'], 'heatmap_head.0'),
+        (CORNERNET, ['tl_heat.0.1.conv.weight', 'br_heat.0.1.conv.bias'], 'tl_heat.0.0.conv'),
+        (AUTOASSIGN, ['center_prior.mean', 'center_prior.sigma', 'conv_cls.weight'], 'cls_convs'),
+        (SABL, ['retina_cls.weight', 'retina_cls.bias'], 'retina_bbox_cls'),
+    ],
+    ids=lambda value: value['type'] if isinstance(value, dict) else '',
+)
+def test_rows_of_heat_maps_and_priors(config, rows, others):
+    head, _ = carry(config, name='bbox_head')
+    assert [head[name] for name in rows] == [[-1, 3, 1]] * len(rows)
+    assert all(column[0] == 1 for name, column in head.items() if name.startswith(others))
 
 
 def test_a_point_head_reads_a_mask_of_each_class():
