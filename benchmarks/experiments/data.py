@@ -14,6 +14,7 @@ from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError
 from mmdet_multigrain.utils.files import dump_json, load_json, write_whole
 
+from .coarse import coarsen, regroup_coarse
 from .folds import deal
 from .plan import Experiment, Run
 
@@ -29,12 +30,14 @@ class RunData:
         digests: SHA-256 of both as drawn, before labels are exchanged: equal for all variants of a
             replicate.
         groups: Groups and their classes if they are not those of the data.
+        coarse: What `coarsen` says of the training boxes, if some lost their fine label.
         options: --cfg-options that make a config read all this.
     """
 
     folder: Path
     digests: dict[str, str]
     groups: dict[str, list[str]] | None
+    coarse: dict[str, Any] | None
     options: dict[str, Any]
 
 
@@ -67,26 +70,39 @@ def prepare(experiment: Experiment, run: Run, *, source: Path, folder: Path) -> 
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise ConfigError(f'{source / script} failed: {done.stderr.strip()[-200:]}')
-    digests = {}
+    digests, parts = {}, {}
     for part in ('train', 'val'):
         path = drawn / f'{part}.json'
         digests[part] = hashlib.sha256(path.read_bytes()).hexdigest()
-        write_whole(folder / path.name, dump_json(relabel(load_json(path), variant.labels)))
+        parts[part] = relabel(load_json(path), variant.labels)
+    given = Taxonomy.from_coco(parts['train'], drawn / 'train.json')
     options = dict(data_root=str(folder), images=f'{images.resolve()}/')
-    groups = None
-    if variant.groups != 'given':
-        given = Taxonomy.from_coco(folder / 'train.json')
-        groups = regroup(given, variant.groups, seed=run.replicate)
-        if variant.groups == 'random':
-            path = folder / 'groups.yaml'
-            content = dict(name='random', groups=groups, classes=list(given.classes))
-            write_whole(path, Taxonomy.load(content).to_yaml().encode())
-            options['taxonomy'] = str(path)
-        else:  # only a head accepts it
-            head = 'model.roi_head.bbox_head'
-            options[f'{head}.allow_one_group'] = True
-            options |= {f'{head}.taxonomy.groups.{name}': names for name, names in groups.items()}
-    return RunData(folder, digests, groups, options)
+    groups = coarse = taxonomy = None
+    if variant.coarse:
+        parts['train'], coarse = coarsen(
+            parts['train'],
+            given,
+            share=variant.coarse,
+            seed=run.replicate,
+            drop=variant.drop_coarse,
+        )
+        taxonomy = regroup_coarse(given)
+    elif variant.groups == 'random':
+        groups = regroup(given, 'random', seed=run.replicate)
+        content = dict(name='random', groups=groups, classes=list(given.classes))
+        taxonomy = Taxonomy.load(content)
+    elif variant.groups == 'one':  # only a head accepts it
+        groups = regroup(given, 'one', seed=run.replicate)
+        head = 'model.roi_head.bbox_head'
+        options[f'{head}.allow_one_group'] = True
+        options |= {f'{head}.taxonomy.groups.{name}': names for name, names in groups.items()}
+    for part, content in parts.items():
+        write_whole(folder / f'{part}.json', dump_json(content))
+    if taxonomy is not None:
+        path = folder / 'groups.yaml'
+        write_whole(path, taxonomy.to_yaml().encode())
+        options['taxonomy'] = str(path)
+    return RunData(folder, digests, groups, coarse, options)
 
 
 def relabel(coco: dict[str, Any], labels: str) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from .packing import unpack
 from .plan import Experiment, Pair, Results, Run, paired
 from .results import read_truth
 
+SUPERCLASS = 'superclass'  # in the name of a measure
 TARGET = 2.5  # points of AP that the primary comparison is to show
 
 
@@ -67,9 +68,10 @@ def differences(
     truths: Sequence[GroundTruth],
     taxonomy: Taxonomy,
     *,
+    measure: str | None = None,
     resamples: int = RESAMPLES,
 ) -> dict[Pair, Difference]:
-    """All comparisons of the experiment in the primary measure, paired by replicate, in points.
+    """All comparisons of the experiment in one measure, paired by replicate, in points.
 
     Pairs that share no replicate are left out. All runs are scored on the same resamples.
 
@@ -78,10 +80,15 @@ def differences(
         results: Its results.
         truths: Boxes of the evaluation set, or of each fold.
         taxonomy: Their classes.
+        measure: Default: the primary one.
         resamples: Number of resamples of the images.
     """
-    chosen, _, metric = experiment.primary['measure'].rpartition(' ')
-    labels = [taxonomy.label_of(name) for name in experiment.class_sets[chosen]]
+    chosen, _, metric = (measure or experiment.primary['measure']).rpartition(' ')
+    index = taxonomy.group_index(-2 if chosen == SUPERCLASS else -1)
+    if chosen in ('', SUPERCLASS):
+        labels = sorted(set(index))
+    else:
+        labels = [taxonomy.label_of(name) for name in experiment.class_sets[chosen]]
     shared = {pair: paired(results, *pair) for pair in experiment.comparisons()}
     keys = sorted({(name, n) for pair, numbers in shared.items() for n in numbers for name in pair})
     draws = dict(
@@ -90,7 +97,7 @@ def differences(
             _resample(
                 [results[key] for key in keys],
                 truths,
-                taxonomy,
+                index,
                 labels,
                 resamples=resamples,
                 **dict(iou_thrs=[0.5]) if metric == 'AP50' else {},
@@ -100,7 +107,7 @@ def differences(
     )
     images = sum(
         len(np.unique(truth.images[np.isin(truth.labels, labels) & ~truth.crowd]))
-        for truth in truths
+        for truth in (truth.relabel(index) for truth in truths)
     )
     return {
         (variant, reference): difference_of_draws(
@@ -116,7 +123,7 @@ def differences(
 def _resample(
     results: Sequence[Mapping[str, Any]],
     truths: Sequence[GroundTruth],
-    taxonomy: Taxonomy,
+    index: Sequence[int],
     labels: Sequence[int],
     *,
     resamples: int,
@@ -125,7 +132,7 @@ def _resample(
     """(1 + B,) mean AP of some classes, in points, for each result: on all images, on resamples.
 
     Images are resampled within each fold. AP of a class is the mean over the folds, weighted with
-    the boxes that the resample has of it.
+    the boxes that the resample has of it. `index` has the class, or superclass, of each label.
     """
     sums = np.zeros((len(results), 1 + resamples, len(labels)))
     boxes = np.zeros((1 + resamples, len(labels)))
@@ -133,12 +140,13 @@ def _resample(
         drawn = resample_ap(
             truth,
             [unpack(parts_of(result)[fold]['detections']) for result in results],
-            [taxonomy.group_index(-1)],
+            [index],
             resamples=resamples,
             seed=fold,
             **options,
         )
-        counts = _resampled_boxes(truth, taxonomy.num_classes, resamples, seed=fold)[:, labels]
+        counts = _resampled_boxes(truth.relabel(index), max(index) + 1, resamples, seed=fold)
+        counts = counts[:, labels]
         boxes += counts
         for total, one in zip(sums, drawn, strict=True):
             total += np.nan_to_num(one.classes()[:, labels]) * counts
@@ -157,14 +165,16 @@ def _resampled_boxes(
 
 
 def interval_table(
-    found: Mapping[Pair, Difference], primary: Pair, counts: Mapping[Pair, int]
+    found: Mapping[tuple[str, ...], Difference],
+    primary: Pair,
+    counts: Mapping[tuple[str, ...], int],
 ) -> str:
     """Differences with intervals, in Markdown; the p values of all but the primary by Holm.
 
     A difference over photos only has no p value: what replicates change is not known.
 
     Args:
-        found: Of each comparison.
+        found: Of each comparison; a third name is a measure other than the primary one.
         primary: Whose p value is not adjusted.
         counts: Replicates of each comparison.
     """
@@ -174,13 +184,13 @@ def interval_table(
     p_values |= dict(zip(secondary, adjusted, strict=True))
     rows = []
     for pair, one in found.items():
-        over, here = ' (over photos only)', ('-', '-')
+        over, here = ' (over photos only: no conclusion)', ('-', '-')
         if one.over_seeds:
             fixed = one.on_these_photos()
             over, here = '', (f'{fixed.low:+.2f} to {fixed.high:+.2f}', f'{fixed.detectable:.2f}')
         p = p_values[pair]
         cells = [
-            ' - '.join(pair),
+            ', '.join([' - '.join(pair[:2]), *pair[2:]]),
             str(counts[pair]),
             f'{one.value:+.2f}',
             f'{one.low:+.2f} to {one.high:+.2f}{over}',

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -36,6 +37,9 @@ class Variant:
             `object` (one class).
         groups: `given` by the data, `random` (same sizes, another draw for each replicate) or
             `one` group of all classes.
+        coarse: Share of the training boxes of which only the superclass is known (`coarse`).
+        drop_coarse: Whether these boxes are removed, so that their objects are background.
+        replicates: Its number of replicates; default: the experiment's.
     """
 
     name: str
@@ -43,12 +47,24 @@ class Variant:
     options: Mapping[str, Any] = field(default_factory=dict)
     labels: str = 'classes'
     groups: str = 'given'
+    coarse: float = 0.0
+    drop_coarse: bool = False
+    replicates: int | None = None
 
     def __post_init__(self) -> None:
         if self.labels not in LABELS or self.groups not in GROUPS:
             raise ConfigError(
                 f'variant {self.name}: labels is one of {", ".join(LABELS)}, groups one of '
                 f'{", ".join(GROUPS)}'
+            )
+        if not 0 <= self.coarse < 1 or (self.drop_coarse and not self.coarse):
+            raise ConfigError(
+                f'variant {self.name}: coarse is a share from 0 to below 1; only with one above 0 is '
+                'there something to drop'
+            )
+        if self.coarse and (self.labels, self.groups) != ('classes', 'given'):
+            raise ConfigError(
+                f'variant {self.name}: coarse boxes have labels: classes and groups: given'
             )
 
 
@@ -88,7 +104,8 @@ class Experiment:
         name: Of the experiment.
         question: The primary question, fixed before the first run.
         rule: How many replicates there are, and why.
-        primary: `variant`, `reference` and `measure` (a key of a result's scores) of the question.
+        primary: `variant`, `reference` and `measure` of the question: a key of a result's scores,
+            which is AP or AP50 of all classes, of all superclasses or of a set of classes.
         class_sets: Named sets of classes.
         replicates: Number of replicates.
         minutes: Expected length of a run, one thread.
@@ -100,6 +117,9 @@ class Experiment:
             `at_least` so many; the rest goes to `packing.pack`.
         options: --cfg-options of all variants: the recipe.
         variants: In order of their runs; the two of the primary question come first.
+        measures: Further measures; all comparisons are made in these, too, as secondary ones.
+        compare: Secondary comparisons, each a variant and what it is compared with; default: those
+            of `comparisons`.
         pilot: Replicates that decide on the number of them; 0 if it was fixed beforehand.
         gate: `variant`, `measure` and `least`: score that its first run has to reach before any
             other run begins.
@@ -118,14 +138,20 @@ class Experiment:
     packing: Mapping[str, Any]
     options: Mapping[str, Any]
     variants: tuple[Variant, ...]
+    measures: Sequence[str] = ()
+    compare: Sequence[Sequence[str]] = ()
     pilot: int = PILOT
     gate: Mapping[str, Any] = field(default_factory=dict)
     after: Mapping[str, Sequence[str]] = field(default_factory=dict)
     caveat: str = ''
 
     def __post_init__(self) -> None:
-        for name in (*self.pair, *filter(None, [self.gate.get('variant')])):
+        gates = filter(None, [self.gate.get('variant')])
+        for name in chain(self.pair, *self.compare, gates):
             self.variant(name)
+        for name in self.pair:
+            if self.variant(name).replicates is not None:
+                raise ConfigError(f'{self.name}: {name} has the replicates of the experiment')
         if self.replicates < self.pilot:
             raise ConfigError(
                 f'{self.name} has {self.replicates} replicates, fewer than its pilot of '
@@ -145,9 +171,11 @@ class Experiment:
     def comparisons(self) -> list[Pair]:
         """What is compared, the primary pair first.
 
-        Other groups of the same classes are controls of the primary variant, so it is compared
-        with them, too. Variants with other labels cannot be compared.
+        Unless the file names them: other groups of the same classes are controls of the primary
+        variant, so it is compared with them, too. Variants with other labels cannot be compared.
         """
+        if self.compare:
+            return [self.pair, *((one, other) for one, other in self.compare)]
         variant, reference = self.pair
         others = [one for one in self.variants if one.labels == 'classes' and one.name != reference]
         pairs = [(variant, one.name) for one in others if one.groups != 'given']
@@ -165,20 +193,27 @@ class Experiment:
     def recipe(self, name: str) -> dict[str, Any]:
         """Config and options of a variant, without what belongs to a replicate or a machine."""
         variant = self.variant(name)
-        return dict(config=variant.config, options={**self.options, **variant.options})
+        boxes = dict(coarse=variant.coarse, drop_coarse=variant.drop_coarse)
+        return dict(
+            config=variant.config,
+            options={**self.options, **variant.options},
+            **(boxes if variant.coarse else {}),
+        )
 
     def runs(self) -> list[Run]:
         """All runs in order: the primary pair by replicate, then variant by variant."""
-        rest = [variant.name for variant in self.variants if variant.name not in self.pair]
-        replicates = range(1, self.replicates + 1)
         order = [
             (name, number, fold)
-            for number in replicates
+            for number in range(1, self.replicates + 1)
             for fold in self.folds
             for name in self.pair
         ]
         order += [
-            (name, number, fold) for name in rest for number in replicates for fold in self.folds
+            (variant.name, number, fold)
+            for variant in self.variants
+            if variant.name not in self.pair
+            for number in range(1, (variant.replicates or self.replicates) + 1)
+            for fold in self.folds
         ]
         return [Run(self.name, *one) for one in order]
 

@@ -36,6 +36,8 @@ from .plan import (
     stopped_by_gate,
 )
 
+FEWEST = 4  # classes with the fewest fine boxes that a table names
+
 
 def replicate_table(experiment: Experiment, results: Results) -> str:
     """The primary measure of each replicate, and the difference."""
@@ -59,13 +61,34 @@ def replicate_table(experiment: Experiment, results: Results) -> str:
 
 def variant_table(experiment: Experiment, results: Results) -> str:
     """Means of all variants over their replicates."""
-    columns = list(dict.fromkeys([experiment.primary['measure'], 'AP50', 'AP', 'superclass AP50']))
+    own = [experiment.primary['measure'], *experiment.measures]
+    own += [f'{name} AP50' for name in experiment.class_sets]
+    columns = list(dict.fromkeys([*own, 'AP50', 'AP', 'superclass AP50']))
     lines = [f'| variant | replicates | {" | ".join(columns)} |', '|---' * (len(columns) + 2) + '|']
     for variant in experiment.variants:
         if own := [result for (name, _), result in results.items() if name == variant.name]:
             cells = [_mean([_score(result, column) for result in own]) for column in columns]
             lines.append(f'| {variant.name} | {len(own)} | {" | ".join(cells)} |')
     return '\n'.join(lines)
+
+
+def coarse_table(results: Results) -> str:
+    """What training boxes lost their fine label, by share and replicate; empty without any."""
+    rows = {}
+    for (_, number), result in results.items():
+        if done := result.get('coarse'):
+            left = Counter({name: -boxes['fine'] for name, boxes in done['boxes'].items()})
+            fewest = ', '.join(f'{name} {-count}' for name, count in left.most_common(FEWEST))
+            boxes = sum(boxes['coarse'] for boxes in done['boxes'].values())
+            rows[done['share'], number] = (
+                f'| {done["share"]:.0%} | {number} | {done["reached"]:.1%} ({boxes}) '
+                f'| {done["photos"]} of {done["of_photos"]} | {fewest} |'
+            )
+    head = [
+        '| share | replicate | boxes without a fine label | photos | fewest fine boxes left |',
+        '|---|---|---|---|---|',
+    ]
+    return '\n'.join([*head, *(rows[key] for key in sorted(rows, reverse=True))]) if rows else ''
 
 
 def _score(result: Mapping[str, Any], column: str) -> float | None:
@@ -104,8 +127,11 @@ def render(
             if number != experiment.replicates:
                 return _not_yet(experiment, text, number)
             intervals.append(text)
-        found = differences(experiment, results, *evaluation)
-        counts = {pair: len(paired(results, *pair)) for pair in found}
+        found = dict(differences(experiment, results, *evaluation))
+        for measure in experiment.measures:
+            others = differences(experiment, results, *evaluation, measure=measure)
+            found |= {(*pair, measure): one for pair, one in others.items()}
+        counts = {key: len(paired(results, *key[:2])) for key in found}
         intervals.append(interval_table(found, experiment.pair, counts))
     elif experiment.pilot:
         raise ComparisonError(
@@ -120,6 +146,7 @@ def render(
         [
             replicate_table(experiment, results),
             variant_table(experiment, results),
+            *filter(None, [coarse_table(results)]),
             *intervals,
             f'Commit {first["commit"][:12]}, {first["device"]}: {first["hardware"]}, one thread. '
             f'Scores are those of the packed detections (at most {dropped} dropped in a run).',

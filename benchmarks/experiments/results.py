@@ -31,10 +31,18 @@ def source_digest(repository: Path) -> str:
     return digest.hexdigest()
 
 
-def read_truth(path: Path) -> tuple[GroundTruth, Taxonomy, list[int]]:
-    """Boxes of an annotation file, the taxonomy that its categories give, and their ids."""
-    taxonomy = Taxonomy.from_coco(path)
-    file = AnnotationFile(path, taxonomy=taxonomy)
+def read_truth(
+    path: Path, taxonomy: Taxonomy | None = None
+) -> tuple[GroundTruth, Taxonomy, list[int]]:
+    """Boxes of an annotation file, the taxonomy, and the ids of its categories.
+
+    Args:
+        path: The file.
+        taxonomy: Boxes of other categories are left out; default: the one that the file gives.
+    """
+    allow_unknown = taxonomy is not None
+    taxonomy = taxonomy or Taxonomy.from_coco(path)
+    file = AnnotationFile(path, taxonomy=taxonomy, allow_unknown=allow_unknown)
     images = [image['id'] for image in file.dataset['images']]
     truth = GroundTruth.from_annotations(images, file.dataset['annotations'], file.category_ids)
     return truth, taxonomy, file.category_ids
@@ -120,7 +128,7 @@ def make_result(
         **facts: Further entries: what the run knows of itself.
     """
     truth, taxonomy, ids = read_truth(folder / 'val.json')
-    train, *_ = read_truth(folder / 'train.json')
+    train, *_ = read_truth(folder / 'train.json', taxonomy)
     packing = dict(experiment.packing)
     per_box, at_least = packing.pop('per_box'), packing.pop('at_least')
     packed = pack(

@@ -155,6 +155,7 @@ def carry_out(
         recipe=what,
         labels=variant.labels,
         groups=data.groups,
+        **(dict(coarse=data.coarse) if data.coarse else {}),
         data=data.digests,
         device=worker.device,
         minutes=round(worker.seconds / 60, 2),

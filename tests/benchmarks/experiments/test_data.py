@@ -17,6 +17,8 @@ VARIANTS = [
     dict(name='random', config='a.py', groups='random'),
     dict(name='super', config='c.py', labels='superclasses'),
     dict(name='object', config='c.py', labels='object'),
+    dict(name='coarse', config='a.py', coarse=0.5),
+    dict(name='dropped', config='a.py', coarse=0.5, drop_coarse=True),
 ]
 
 
@@ -82,6 +84,26 @@ def test_other_labels(prepared, variant, names):
         expected = 'object' if variant == 'object' else group_of[before['category_id']]
         assert name_of[after['category_id']] == expected
     assert relabel(given, 'classes') is given
+
+
+def test_coarse_boxes_only_in_training(prepared):
+    data = {name: prepared(name, 4) for name in ('wgroup', 'coarse', 'dropped')}
+    assert len({json.dumps(value.digests) for value in data.values()}) == 1
+    assert data['wgroup'].coarse is None and 'taxonomy' not in data['wgroup'].options
+    files = {
+        name: [json.loads((value.folder / f'{part}.json').read_text()) for part in ('train', 'val')]
+        for name, value in data.items()
+    }
+    assert files['coarse'][1] == files['dropped'][1] == files['wgroup'][1]
+    # 4 pictures of 5 boxes; the hat keeps its label, so 3 pictures lose 12 of 20.
+    assert len(files['coarse'][0]['annotations']) == 20
+    assert len(files['dropped'][0]['annotations']) == 8
+    for name in ('coarse', 'dropped'):
+        assert data[name].coarse['reached'] == 0.6
+        taxonomy = Taxonomy.load(data[name].options['taxonomy'])
+        assert taxonomy.classes == Taxonomy.load(data['wgroup'].folder / 'train.json').classes
+        names = [item['name'] for item in files[name][0]['categories']]
+        assert None not in [taxonomy.find(category, coarse=True) for category in names]
 
 
 def test_errors_name_the_data_set(experiment_of, source, tmp_path):

@@ -79,6 +79,38 @@ def test_paired_by_replicate_on_the_classes_of_the_measure(experiment, results, 
     assert found[groups].value == pytest.approx(np.mean([ap50(n - 1) - 100 for n in (1, 2)]))
 
 
+def test_in_measures_of_all_classes_and_of_superclasses(experiment, results, source):
+    evaluation = load_truth(experiment, results, source)
+    pair = ('wgroup', 'wogroup')
+    found = {
+        measure: differences(experiment, results, *evaluation, measure=measure, resamples=20)[pair]
+        for measure in ('tail AP50', 'AP50', 'superclass AP50')
+    }
+    assert found['AP50'].value == pytest.approx(found['tail AP50'].value * 2 / 5)
+    # Shirts and vests, 8 boxes of which some are missed; the other two groups are found.
+    recalled = [(8 - missed) / 8 for missed in (0, 1, 2, 3)]
+    ap = [100 * (math.floor(100 * recall) + 1) / 101 for recall in recalled]
+    assert found['superclass AP50'].value == pytest.approx((ap[0] - ap[3]) / 3 / 3)
+    assert found['superclass AP50'].num_images == 4
+
+
+def test_report_has_all_comparisons_in_further_measures(experiment_of, results, source, tmp_path):
+    experiment = experiment_of(
+        replicates=3, compare=[['random', 'wgroup']], measures=['superclass AP']
+    )
+    boxes = dict(vest=dict(fine=2, coarse=7), hat=dict(fine=9, coarse=0))
+    done = dict(share=0.75, reached=0.7512, photos=3, of_photos=4, boxes=boxes)
+    results['random', 2]['coarse'] = done
+    for result in results.values():
+        result['scores']['superclass AP'] = 50.0
+    text = render(experiment, results, tmp_path, source=source)
+    starts = [line.split('|')[1].strip() for line in text.splitlines() if line.startswith('| ')]
+    compared = ['wgroup - wogroup', 'random - wgroup']
+    assert starts[-4:] == [*compared, *(f'{pair}, superclass AP' for pair in compared)]
+    assert '| 75% | 2 | 75.1% (7) | 3 of 4 | vest 2, hat 9 |' in text
+    assert 'the others (1) are adjusted together' in text
+
+
 def test_other_evaluation_sets_are_refused(experiment, results, source):
     (source / 'draw.py').write_text(
         (source / 'draw.py').read_text().replace("'val', 4", "'val', 5")
@@ -115,7 +147,9 @@ def test_over_photos_only_there_is_no_p_and_no_part_in_holms_rule():
     one = Difference(3.0, (Term(1.0, 9),), Term(0.0, 99), 100)
     of = {('a', 'z'): one, ('b', 'z'): one, ('c', 'z'): Difference(9.0, (), Term(1.0, 99), 100)}
     rows = interval_table(of, ('a', 'z'), dict.fromkeys(of, 10)).splitlines()[2:]
-    assert rows[2].startswith('| c - z | 10 | +9.00 | +7.02 to +10.98 (over photos only) | - | ')
+    assert rows[2].startswith(
+        '| c - z | 10 | +9.00 | +7.02 to +10.98 (over photos only: no conclusion) | - | '
+    )
     assert rows[2].endswith(' | - | - |')
     assert rows[0].split('|')[5] == rows[1].split('|')[5]
 
@@ -138,7 +172,7 @@ def test_plan_by_the_rule():
 
 def test_report_with_data(experiment, results, source, tmp_path):
     text = render(experiment, results, tmp_path, source=source)
-    assert '| random - wogroup | 2 |' in text and '(over photos only)' in text
+    assert '| random - wogroup | 2 |' in text and '(over photos only: no conclusion)' in text
     assert 'the pilot' not in text
 
 

@@ -19,6 +19,9 @@ from benchmarks.experiments.plan import (
 )
 from mmdet_multigrain.utils.errors import ConfigError
 
+PAIR = ('wgroup', 'wogroup')
+COARSE = dict(name='some', config='a.py', coarse=0.5)
+
 
 def test_primary_pair_comes_first_by_replicate_then_the_others(experiment_of):
     names = [run.name for run in experiment_of().runs()]
@@ -35,6 +38,11 @@ def test_primary_pair_comes_first_by_replicate_then_the_others(experiment_of):
         (dict(replicas=3), 'replicas'),
         (dict(pilot=6), 'small has 2 replicates, fewer than its pilot of 6'),
         (dict(gate=dict(variant='none')), "no variant 'none'"),
+        (dict(compare=[['wgroup', 'none']]), "no variant 'none'"),
+        (dict(variants=[dict(name='a', config='a.py', coarse=1.0)]), 'coarse is a share'),
+        (dict(variants=[dict(name='a', config='a.py', drop_coarse=True)]), 'coarse is a share'),
+        (dict(variants=[COARSE | dict(groups='random')]), 'coarse boxes have labels: classes'),
+        (dict(variants=[dict(name=name, config='a.py', replicates=1) for name in PAIR]), 'has the'),
     ],
 )
 def test_errors_of_the_file_are_named(experiment_of, changes, message):
@@ -61,6 +69,25 @@ def test_comparisons_with_the_reference_and_with_other_groups(experiment_of):
         ('stock', 'wogroup'),
         ('random', 'wogroup'),
     ]
+
+
+def test_a_variant_with_its_own_replicates_and_named_comparisons(experiment_of):
+    variants = [dict(name=name, config='a.py') for name in PAIR]
+    once = COARSE | dict(replicates=1)
+    experiment = experiment_of(variants=[*variants, once], compare=[['some', 'wgroup']])
+    assert [run.name for run in experiment.runs()[4:]] == ['some-01']
+    assert experiment.comparisons() == [('wgroup', 'wogroup'), ('some', 'wgroup')]
+    assert '1 of 1' not in ledger(experiment, {}, jobs=1)
+    assert '0 of 1 ' in ledger(experiment, {}, jobs=1)
+
+
+def test_coarse_boxes_are_part_of_the_recipe(experiment_of):
+    variants = [dict(name=name, config='a.py') for name in PAIR]
+    experiment = experiment_of(variants=[*variants, COARSE])
+    options = {'max_iters': 2}
+    assert experiment.recipe('wgroup') == dict(config='a.py', options=options)
+    wanted = dict(config='a.py', options=options, coarse=0.5, drop_coarse=False)
+    assert experiment.recipe('some') == wanted
 
 
 def test_a_gate_lets_one_run_through_until_it_reaches_its_score(experiment_of, tmp_path):
@@ -123,7 +150,8 @@ def test_results_of_planned_runs_in_their_order(experiment_of, result_of, tmp_pa
 def test_every_experiment_can_be_read_and_its_configs_exist(name, repository):
     experiment = load_experiment(name)
     assert experiment.question and experiment.rule and experiment.minutes <= 45
-    measure = experiment.primary['measure'].split()[0]
-    assert measure in experiment.class_sets
+    for measure in (experiment.primary['measure'], *experiment.measures):
+        chosen, _, metric = measure.rpartition(' ')
+        assert chosen in ('', 'superclass', *experiment.class_sets) and metric in ('AP', 'AP50')
     missing = [v.config for v in experiment.variants if not (repository / v.config).is_file()]
     assert missing == []
