@@ -84,6 +84,9 @@ EFFECTS = {
     # Options.
     '--ann-file': (f'{TOOLS}/test_report.py', "'--ann-file'"),
     '--blur-faces': (f'{TOOLS}/test_browse.py', "'--blur-faces'"),
+    '--coarse': (f'{TOOLS}/test_check_dataset.py', 'test_the_way_of_boxes_with_a_superclass'),
+    '--from': (f'{TOOLS}/test_check_dataset.py', 'test_the_way_of_boxes_with_a_superclass'),
+    '--also': (f'{TOOLS}/test_check_dataset.py', 'test_more_training_files'),
     '--cfg-options': ('tests/launch/test_options.py', 'check_options'),
     '--fix': (f'{TOOLS}/test_check_dataset.py', "'--fix'"),
     '--force': (f'{TOOLS}/test_make_taxonomy.py', "'--force').status == 0"),

@@ -49,6 +49,14 @@ def parse_args() -> argparse.Namespace:
         'val', type=Path, nargs='?', help='COCO file of the other split; both are compared'
     )
     parser.add_argument(
+        '--also',
+        type=Path,
+        nargs='+',
+        default=[],
+        metavar='FILE',
+        help='more COCO files to train on with TRAIN, which may list other classes',
+    )
+    parser.add_argument(
         '--images',
         type=Path,
         metavar='DIR',
@@ -71,7 +79,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--taxonomy',
         metavar='NAME|FILE',
-        help='built-in name, YAML or COCO file (default: the supercategories of TRAIN)',
+        help='built-in name, YAML or COCO file (default: the supercategories of TRAIN and --also)',
     )
     parser.add_argument(
         '--config',
@@ -105,6 +113,8 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.full_decode and (args.no_images or not args.images):
         parser.error('--full-decode needs --images DIR')
+    if args.fix and args.also:
+        parser.error('--fix repairs TRAIN and VAL; repair the files of --also one by one')
     if args.val_images and not (args.val and args.images):
         parser.error('--val-images needs VAL.json and --images DIR')
     return args
@@ -115,17 +125,23 @@ def main() -> None:
     escape_unknown_letters()
     inputs = [path for path in (args.train, args.val) if path]
     outputs = fixed_paths(args.fix, inputs) if args.fix else []
-    read = [*inputs, *(Path(path) for path in (args.taxonomy, args.config) if path)]
+    read = [*inputs, *args.also, *(Path(path) for path in (args.taxonomy, args.config) if path)]
     check_outputs([*outputs, *([args.json] if args.json else [])], inputs=read, replace=True)
     check_outputs(outputs, replace=args.force)
     if args.json:
-        check_outputs([args.json], replace=args.force or is_report(args.json, inputs))
+        checked_before = [args.train, *args.also, *inputs[1:]]
+        check_outputs([args.json], replace=args.force or is_report(args.json, checked_before))
     taxonomy = Taxonomy.load(args.taxonomy) if args.taxonomy else None
-    files = load_files(inputs, max_examples=args.examples)
+    files = load_files(inputs, also=args.also, max_examples=args.examples)
     if args.images and not args.no_images:
-        for data, folder in zip(files, (args.images, args.val_images or args.images), strict=False):
+        for data in files:
+            folder = args.val_images if data.split == 'val' else None
             data.photos = load_photos(
-                data, folder, workers=args.workers, full_decode=args.full_decode, progress=True
+                data,
+                folder or args.images,
+                workers=args.workers,
+                full_decode=args.full_decode,
+                progress=True,
             )
     checked = check_files(files, taxonomy, progress=True)
     print(report.as_text(checked))

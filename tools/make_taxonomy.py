@@ -1,10 +1,11 @@
 """Write a taxonomy as a YAML file to edit:
 
-python tools/make_taxonomy.py --from coco annotations/train.json --out wardrobe.yaml
+python tools/make_taxonomy.py --from coco annotations/train.json [MORE.json ...] --out wardrobe.yaml
 python tools/make_taxonomy.py --from openimages bbox_labels_600_hierarchy.json \\
     --descriptions class-descriptions-boxable.csv --node Clothing --out clothing.yaml
 python tools/make_taxonomy.py --from yaml groups.yaml --out wardrobe.yaml
 
+With --coarse, boxes of superclasses in a COCO file become "only the superclass known".
 A YAML file may also hold nothing but nested groups, or a list of classes; it is checked and
 written in full. Without --out the file goes to the screen.
 """
@@ -15,16 +16,19 @@ import argparse
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 try:
+    from mmdet_multigrain.coco import hierarchy
+    from mmdet_multigrain.coco.files import load_coco
     from mmdet_multigrain.converters import openimages_hierarchy as openimages
     from mmdet_multigrain.launch import add_force, check_outputs, run_tool
     from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError, yaml_file
     from mmdet_multigrain.taxonomy.files import read_bytes
     from mmdet_multigrain.utils.errors import error_source
     from mmdet_multigrain.utils.files import write_whole
-    from mmdet_multigrain.utils.messages import printable, show
+    from mmdet_multigrain.utils.messages import printable, show, show_list
 except ImportError as error:
     raise SystemExit(f'error: {error}; fix: bash tools/setup.sh; . .venv/bin/activate') from None
 
@@ -41,7 +45,16 @@ def parse_args() -> argparse.Namespace:
         help='coco: the supercategories of a COCO file; openimages: the class '
         'hierarchy of Open Images; yaml: a taxonomy, groups or a list',
     )
-    parser.add_argument('input', type=Path, help='the JSON or YAML file')
+    parser.add_argument(
+        'input', type=Path, nargs='+', help='the JSON or YAML file; of COCO files, one or several'
+    )
+    parser.add_argument(
+        '--coarse',
+        nargs='*',
+        metavar='NAME',
+        help='coco: supercategories with boxes of their own that are not to be classes: of their '
+        'boxes, only the superclass is known (without a name: all that have two classes or more)',
+    )
     parser.add_argument(
         '--descriptions',
         type=Path,
@@ -54,6 +67,8 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.source != 'openimages' and (args.node or args.descriptions):
         parser.error('--node and --descriptions go with --from openimages')
+    if args.source != 'coco' and (len(args.input) > 1 or args.coarse is not None):
+        parser.error('several files and --coarse go with --from coco')
     return args
 
 
@@ -78,6 +93,50 @@ def read_yaml(path: Path) -> Taxonomy:
             },
             source='',
         )
+
+
+def read_coco(paths: list[Path], coarse: list[str] | None) -> tuple[Taxonomy, list[str]]:
+    """A taxonomy from the supercategories of COCO files, and what to know about them, as lines."""
+    contents = [(path, load_coco(path, error=TaxonomyError).content) for path in paths]
+    source, more = paths[0], f' and {len(paths) - 1} more' if len(paths) > 1 else ''
+    content = hierarchy.merge(contents)
+    with error_source(source):
+        parents = hierarchy.annotated_parents(content)
+        unclear = [name for name, (_, below) in parents.items() if len(below) > 1]
+        for name in coarse or ():
+            if name not in unclear:
+                raise TaxonomyError(
+                    f'--coarse {show(name)}: not a supercategory of several classes with boxes of '
+                    f'its own; {f"such are {show_list(unclear)}" if unclear else "leave it out"}'
+                )
+        chosen = unclear if coarse == [] else coarse or []
+        taxonomy = Taxonomy(f'{source.name}{more}', **hierarchy.parse(content, chosen))
+    lines = []
+    for name, (boxes, below) in parents.items():
+        line = (
+            f'{source}{more}: {boxes:,} boxes of {show(name)}, the superclass of {show_list(below)}'
+        )
+        if name in chosen:
+            lines.append(f'{line}: only the superclass is known')
+        elif name in unclear:
+            lines.append(
+                f'{line}, are a class of their own: negatives of these; if they may be any of them, '
+                f'add --coarse {quote(name)}'
+            )
+    depths = [len(path) for path in taxonomy.paths]
+    if higher := [c for c, d in zip(taxonomy.classes, depths, strict=True) if d < max(depths)]:
+        lines.append(
+            f'{source}{more}: less deep than other classes: {show_list(higher)}; on a level where a '
+            'class has no group, it is a group by itself'
+        )
+    for path, own in contents if more else ():
+        listed = {taxonomy.find(category['name']) for category in own['categories']}
+        if missing := [c for label, c in enumerate(taxonomy.classes) if label not in listed]:
+            lines.append(
+                f'{path}: lacks {len(missing)} of {taxonomy.num_classes} classes: '
+                f'{show_list(missing)}; objects of these in its photos are background'
+            )
+    return taxonomy, lines
 
 
 def describe_openimages(path: Path, descriptions: Path | None, node: str | None) -> list[str]:
@@ -105,24 +164,27 @@ def summarize(taxonomy: Taxonomy) -> str:
 
 def main() -> None:
     args = parse_args()
+    path = args.input[0]
     if args.out:
-        read = [path for path in (args.input, args.descriptions) if path]
+        read = [path for path in (*args.input, args.descriptions) if path]
         check_outputs([args.out], inputs=read, replace=args.force)
-    comments = []
+    comments, notes = [], []
     if args.source == 'coco':
-        taxonomy = Taxonomy.from_coco(args.input)
-        comments = [f'From {args.input.name}.']
+        taxonomy, notes = read_coco(args.input, args.coarse)
+        comments = [f'From {", ".join(path.name for path in args.input)}.', *notes]
     elif args.source == 'openimages':
-        taxonomy = Taxonomy.from_openimages(args.input, args.descriptions, args.node)
-        comments = describe_openimages(args.input, args.descriptions, args.node)
+        taxonomy = Taxonomy.from_openimages(path, args.descriptions, args.node)
+        comments = describe_openimages(path, args.descriptions, args.node)
     else:
-        taxonomy = read_yaml(args.input)
+        taxonomy = read_yaml(path)
     head = ''.join(f'# {printable(" ".join(line.split()))}\n' for line in comments)
     text = (f'{head}#\n' if head else '') + taxonomy.to_yaml()
     if args.out:
         write_whole(args.out, text.encode())
     else:
         sys.stdout.write(text)
+    for note in notes:
+        print(note, file=sys.stderr)
     print(summarize(taxonomy) + (f' -> {args.out}' if args.out else ''), file=sys.stderr)
 
 

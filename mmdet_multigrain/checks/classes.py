@@ -98,12 +98,6 @@ NO_GROUPS = Check(
     'give a supercategory to several classes, or groups with --taxonomy; else train wogroup, '
     'merged, baseline or stock: wgroup needs groups',
 )
-PARENT_WITH_BOXES = Check(
-    'parent-with-boxes',
-    WARNING,
-    'categories with boxes that are the supercategory of others',
-    'nothing, if these objects belong to no finer class; else give their boxes the finer class',
-)
 SAYS_NONE = Check(
     'supercategory-says-none',
     NOTE,
@@ -124,13 +118,16 @@ UNBALANCED = Check(
 )
 
 
-def load_taxonomy(data: CocoData) -> Taxonomy | str:
-    """The taxonomy of the supercategories, or why they make none."""
+def load_taxonomy(files: Sequence[CocoData]) -> Taxonomy | str:
+    """The taxonomy of the supercategories of files, or why they make none."""
+    more = f' and {len(files) - 1} more' if len(files) > 1 else ''
+    contents = [
+        (data.path, {'categories': data.categories, 'annotations': data.annotations})
+        for data in files
+    ]
     try:
-        return Taxonomy(
-            f'supercategories of {data.path.name}',
-            **coco.parse({'categories': data.categories, 'annotations': data.annotations}),
-        )
+        content = coco.merge(contents) if more else contents[0][1]
+        return Taxonomy(f'supercategories of {files[0].path.name}{more}', **coco.parse(content))
     except TaxonomyError as error:
         return str(error)
 
@@ -156,8 +153,10 @@ def check_taxonomy(data: CocoData, taxonomy: Taxonomy | str) -> Iterator[Finding
     yield from found(ALONE, data, alone, split='')
 
 
-def check(data: CocoData, taxonomy: Taxonomy | str) -> Iterator[Finding]:
-    """Findings about the classes of one file."""
+def check(
+    data: CocoData, taxonomy: Taxonomy | str, *, allow_missing: bool = False
+) -> Iterator[Finding]:
+    """Findings about the classes of one file, which may lack some if `allow_missing`."""
     names = [category.get('name') for category in data.categories]
     yield from found(
         NAME_MISSING, data, [row for row, name in enumerate(names) if not _is_name(name)]
@@ -180,23 +179,8 @@ def check(data: CocoData, taxonomy: Taxonomy | str) -> Iterator[Finding]:
             [pair for pair in same if (not repeated.keys().isdisjoint(pair)) == is_repeated],
             lambda data, pair: f'{data.name_category(pair[1])} and {data.name_category(pair[0])}',
         )
-    parents = {
-        category.get('supercategory')
-        for category, name in zip(data.categories, names, strict=True)
-        if isinstance(category.get('supercategory'), str) and category['supercategory'] != name
-    }
-    yield from found(
-        PARENT_WITH_BOXES,
-        data,
-        [
-            row
-            for row, (name, boxes) in enumerate(zip(names, data.boxes_per_category, strict=True))
-            if boxes and isinstance(name, str) and name in parents and names.count(name) == 1
-        ],
-        lambda data, row: f'{data.name_category(row)}, {data.boxes_per_category[row]:,} boxes',
-    )
     if isinstance(taxonomy, Taxonomy):
-        yield from _check_names(data, taxonomy, names)
+        yield from _check_names(data, taxonomy, names, allow_missing)
 
 
 def _is_name(name: object) -> bool:
@@ -213,15 +197,19 @@ def check_boxes(splits: Sequence[CocoData], taxonomy: Taxonomy | str) -> Iterato
     first = splits[0]
     for data in splits:
         yield from _not_counted(data)
-    boxes = [count_boxes(data, taxonomy, data.is_counted) for data in splits]
-    if not boxes[0].total():
+    boxes = [Counter()]
+    for number, data in enumerate(splits):
+        if number and data.split == 'val':
+            boxes.append(Counter())
+        boxes[-1].update(count_boxes(data, taxonomy, data.is_counted))
+    if not any(data.is_counted.any() for data in splits[: len(splits) - len(boxes) + 1]):
         return  # no class has any: the finding about the file says so
     total = sum(boxes, Counter())  # leaves out what has no box
     listed = count_boxes(first, taxonomy, first.category_of >= 0)
     lacking = [[name for name, count in counts.items() if not count] for counts in boxes]
     never = [name for name in dict.fromkeys(itertools.chain(*lacking)) if not total[name]]
     classes = [(NO_BOXES, never)]
-    if len(splits) == 2:
+    if len(boxes) == 2:
         for check, names in zip((ONLY_VAL, ONLY_TRAIN), lacking, strict=True):
             classes.append((check, [name for name in names if total[name]]))
     for check, names in classes:
@@ -260,12 +248,24 @@ def _not_counted(data: CocoData) -> Iterator[Finding]:
 
 
 def class_keys(data: CocoData, taxonomy: Taxonomy | str) -> list[str | int | None]:
-    """What identifies the class of each category: its label, or its normalized name."""
+    """What identifies the class of each category: its label, or its normalized name.
+
+    A category with boxes may be a group: its label is above K (`Taxonomy.labels`).
+    """
     keys: list[str | int | None] = []
-    for name in (category.get('name') for category in data.categories):
-        label = taxonomy.find(name) if isinstance(taxonomy, Taxonomy) else None
+    for category, boxes in zip(data.categories, data.boxes_per_category, strict=True):
+        name = category.get('name')
+        label = _find(taxonomy, name, boxes)[0] if isinstance(taxonomy, Taxonomy) else None
         keys.append(label if label is not None else normalize(name) if _is_name(name) else None)
     return keys
+
+
+def _find(taxonomy: Taxonomy, name: object, boxes: int) -> tuple[int | None, str]:
+    """The label of a category as training finds it, and why a name with boxes can have none."""
+    try:
+        return taxonomy.find(name, coarse=bool(boxes)), ''
+    except TaxonomyError as error:
+        return None, f'; {error}'
 
 
 def count_boxes(data: CocoData, taxonomy: Taxonomy | str, chosen: np.ndarray) -> Counter[str]:
@@ -280,14 +280,21 @@ def count_boxes(data: CocoData, taxonomy: Taxonomy | str, chosen: np.ndarray) ->
         data.categories, class_keys(data, taxonomy), per_category, strict=True
     ):
         if isinstance(key, int):
-            counts[taxonomy.classes[key]] += boxes
+            if key < taxonomy.num_classes:
+                counts[taxonomy.classes[key]] += boxes
         elif key is not None and isinstance(taxonomy, str):
             counts[category['name']] += boxes
     return counts
 
 
-def _check_names(data: CocoData, taxonomy: Taxonomy, names: list[object]) -> Iterator[Finding]:
-    labels = [taxonomy.find(name) for name in names]
+def _check_names(
+    data: CocoData, taxonomy: Taxonomy, names: list[object], allow_missing: bool
+) -> Iterator[Finding]:
+    results = [
+        _find(taxonomy, name, boxes)
+        for name, boxes in zip(names, data.boxes_per_category, strict=True)
+    ]
+    labels = [label for label, _ in results]
     missing = [name for label, name in enumerate(taxonomy.classes) if label not in labels]
     unknown = [
         row
@@ -301,11 +308,15 @@ def _check_names(data: CocoData, taxonomy: Taxonomy, names: list[object]) -> Ite
         unknown,
         lambda data, row: (
             f'{data.name_category(row)}, {data.boxes_per_category[row]:,} boxes'
-            + did_you_mean(names[row], known)
+            + (results[row][1] or did_you_mean(names[row], known))
         ),
     )
     # A name that the file uses for a known class is not a likely misspelling of another class.
     unknown_names = [names[row] for row in unknown]
-    yield from found(
-        NOT_LISTED, data, missing, lambda _, name: show(name) + did_you_mean(name, unknown_names)
-    )
+    if not allow_missing:
+        yield from found(
+            NOT_LISTED,
+            data,
+            missing,
+            lambda _, name: show(name) + did_you_mean(name, unknown_names),
+        )

@@ -58,8 +58,10 @@ def check(files: Sequence[CocoData], *, progress: bool = False) -> Iterator[Find
         yield from found(
             TWICE, data, _repeated(data, [members[number] for members in same]), _names(data, data)
         )
-    if len(files) == 2:
-        yield from _in_both(*files, [(ours, theirs[0]) for ours, theirs in same if ours and theirs])
+    *others, last = range(len(files))
+    for number in others if files[last].split == 'val' else ():
+        pairs = [(of[number], of[last][0]) for of in same if of[number] and of[last]]
+        yield from _in_both(files[number], files[last], pairs)
 
 
 def _rows_by_path(data: CocoData) -> dict[str, list[int]]:

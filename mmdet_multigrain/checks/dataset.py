@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from mmdet_multigrain.utils.errors import CheckError
 from mmdet_multigrain.utils.files import leaves_folder
 from mmdet_multigrain.utils.messages import printable
 
-from . import boxes, classes, copies, ids, images, repeated, structure
+from . import boxes, classes, copies, granularity, ids, images, repeated, structure
 from .data import CocoData, load
 from .finding import SEVERITIES, Finding
 from .names import find_files
@@ -27,7 +28,7 @@ SPLITS = ('train', 'val')
 class Checked:
     """A data set and what was found."""
 
-    files: tuple[CocoData, ...]  # one or two files
+    files: tuple[CocoData, ...]  # training files, then perhaps one of validation
     taxonomy: Taxonomy | str  # the classes, or why there are none
     findings: tuple[Finding, ...]  # errors first, then warnings, then notes
 
@@ -37,20 +38,33 @@ class Checked:
 
 
 def load_files(
-    paths: Sequence[str | os.PathLike[str]], *, max_examples: int = 3
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    also: Sequence[str | os.PathLike[str]] = (),
+    max_examples: int = 3,
 ) -> tuple[CocoData, ...]:
     """Read one file or two, without their photos.
 
+    Args:
+        paths: The training file, or it and the validation file.
+        also: More training files.
+        max_examples: Of each kind of finding.
+
+    Returns:
+        The training files, then the validation file.
+
     Raises:
-        CheckError: One cannot be read, or both are one file.
+        CheckError: One cannot be read, or two are one file.
     """
-    if len(paths) > 1 and all(map(os.path.exists, paths)) and os.path.samefile(*paths):
-        raise CheckError(f'{paths[1]}: the same file as {paths[0]}; name two files, or one')
-    names = SPLITS if len(paths) > 1 else ('',)
-    return tuple(
-        load(path, split=split, max_examples=max_examples)
-        for path, split in zip(paths, names, strict=True)
-    )
+    named = [
+        *zip(SPLITS if len(paths) > 1 or also else ('',), paths[:1], strict=False),
+        *((f'{SPLITS[0]} {number}', path) for number, path in enumerate(also, start=2)),
+        *zip(SPLITS[1:], paths[1:], strict=False),
+    ]
+    for (_, first), (_, second) in itertools.combinations(named, 2):
+        if os.path.exists(first) and os.path.exists(second) and os.path.samefile(first, second):
+            raise CheckError(f'{second}: the same file as {first}; name each file once')
+    return tuple(load(path, split=split, max_examples=max_examples) for split, path in named)
 
 
 def load_photos(
@@ -108,16 +122,21 @@ def check_files(
     """Run all checks.
 
     Args:
-        files: One file, or the training and the validation file.
-        taxonomy: The classes; default: what the supercategories of the first file make.
+        files: What `load_files` returns: training files, then perhaps the validation file.
+        taxonomy: The classes; default: what the supercategories of the training files make.
         progress: Show progress bars for photos.
     """
-    known = classes.load_taxonomy(files[0]) if taxonomy is None else taxonomy
+    train = [data for data in files if data.split != SPLITS[1]]
+    known = classes.load_taxonomy(train) if taxonomy is None else taxonomy
     findings = [*classes.check_taxonomy(files[0], known)]
+    findings += granularity.check_depths(files[0], known)
+    findings += granularity.check_lists(files, known)
     for data in files:
         for subject in (structure, ids, boxes, images):
             findings += subject.check(data)
-        findings += classes.check(data, known)
+        # Each of several training files may annotate classes of its own.
+        findings += classes.check(data, known, allow_missing=data in train and len(train) > 1)
+        findings += granularity.check(data, known, train)
         findings += repeated.check(data, known)
     findings += classes.check_boxes(files, known)
     findings += copies.check(files, progress=progress)

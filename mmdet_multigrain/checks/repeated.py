@@ -8,12 +8,14 @@ from typing import NamedTuple
 import numpy as np
 
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.taxonomy.names import normalize
 from mmdet_multigrain.utils.messages import show
 
 from .boxes import ious
 from .classes import class_keys
 from .data import CocoData
 from .finding import WARNING, Check, Finding, found
+from .granularity import names_above
 from .layout import XYWH
 
 NEAR = 2.0  # pixels between the sides of two boxes, if these overlap enough:
@@ -50,7 +52,7 @@ class Place(NamedTuple):
 
 def check(data: CocoData, taxonomy: Taxonomy | str) -> Iterator[Finding]:
     """Findings about boxes at one place; equal boxes of one class are `bbox-duplicate`."""
-    keys, above = class_keys(data, taxonomy), _names_above(data, taxonomy)
+    keys, above = class_keys(data, taxonomy), names_above(data, taxonomy)
     names = [_text(category.get('name')) for category in data.categories]
     places: dict[str, list[Place]] = {check.code: [] for check in CHECKS}
     for row, first, iou, gap in _near_pairs(data):
@@ -84,27 +86,8 @@ def _describe(data: CocoData, place: Place) -> str:
     return f'{data.name_annotation(place.row)}: {box}{names}, and {number}: {first}{others}'
 
 
-def _names_above(data: CocoData, taxonomy: Taxonomy | str) -> list[set[object]]:
-    """The groups that each category is in, by the file and by the taxonomy."""
-    parents = {
-        category['name']: category.get('supercategory')
-        for category in data.categories
-        if isinstance(category.get('name'), str)
-    }
-    names = []
-    for category in data.categories:
-        name, above = category.get('name'), set()
-        parent = category.get('supercategory')
-        while isinstance(parent, str) and parent not in above and parent != name:
-            above.add(parent)
-            parent = parents.get(parent)
-        label = taxonomy.find(name) if isinstance(taxonomy, Taxonomy) else None
-        names.append(above if label is None else above.union(taxonomy.paths[label]) - {name})
-    return names
-
-
 def _text(name: object) -> str | None:
-    return name if isinstance(name, str) else None
+    return normalize(name) if isinstance(name, str) else None
 
 
 def _near_pairs(data: CocoData) -> Iterator[tuple[int, int, float, float]]:

@@ -55,10 +55,11 @@ def verdict_line(checked: Checked) -> str:
 
 
 def _head(checked: Checked) -> Iterator[str]:
+    width = max(7, *(len(data.split) + 2 for data in checked.files))
     for data in checked.files:
         counts = _counts(data)
         photos = f', {counts["photos"]:,} photos read{_decoded(data)}' if 'photos' in counts else ''
-        split = f'{f"{data.split}:":<7}' if data.split else ''
+        split = f'{data.split}:'.ljust(width) if data.split else ''
         yield (
             f'{split}{data.path}: {counts["images"]:,} images, {counts["annotations"]:,} boxes'
             f'{_of_which(data)}, '

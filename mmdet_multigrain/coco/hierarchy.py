@@ -14,10 +14,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Container, Hashable, Iterable, Mapping
+from collections.abc import Collection, Container, Hashable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from mmdet_multigrain.taxonomy.names import MAX_LETTERS, check_name, normalize
+from mmdet_multigrain.taxonomy.names import MAX_LETTERS, OBJECT, check_name, normalize
 from mmdet_multigrain.utils.errors import TaxonomyError, error_source
 from mmdet_multigrain.utils.messages import show
 
@@ -32,17 +32,81 @@ class _Category(NamedTuple):
     parent: str | None
 
 
-def parse(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn a loaded COCO file into the `classes` and `paths` of a `Taxonomy`."""
+def parse(data: Mapping[str, Any], coarse: Collection[str] = ()) -> dict[str, Any]:
+    """Turn a loaded COCO file into `classes`, `paths` and `aliases` of a `Taxonomy`.
+
+    Args:
+        data: The file.
+        coarse: Parents with annotations that are not classes: of their boxes only the superclass
+            is known, or nothing if the parent is the root of all classes.
+    """
     categories = _categories(data)
-    parents = _parents(categories, data)
+    parents = _parents(categories, data, coarse)
     # With the paths of parents, so that a circle among them raises.
     paths = {
         category.name: path
         for category, path in zip(categories, _paths(categories), strict=True)
         if category.id not in parents
     }
-    return {'classes': list(paths), 'paths': _drop_repeated(paths, _strip_roots([*paths.values()]))}
+    whole = [*paths.values()]
+    stripped = _strip_roots(whole)
+    roots = [
+        name
+        for path, rest in zip(whole[:1], stripped, strict=False)
+        for name in path[: len(path) - len(rest)]
+        if name in coarse
+    ]
+    return {
+        'classes': list(paths),
+        'paths': _drop_repeated(paths, stripped),
+        'aliases': {OBJECT: roots} if roots and OBJECT not in paths else {},
+    }
+
+
+def annotated_parents(data: Mapping[str, Any]) -> dict[str, tuple[int, list[str]]]:
+    """Boxes of each category that is the supercategory of others, and the classes below it.
+
+    Parents are not among the classes below another one, with boxes or without.
+    """
+    categories, boxes = _categories(data), Counter(_category_ids(data))
+    named = _named_by_others(categories)
+    parents = [each for each in categories if each.name in named and boxes[each.id]]
+    below = defaultdict(list)
+    for category, path in zip(categories, _paths(categories), strict=True):
+        for group in path if category.name not in named else ():
+            below[group].append(category.name)
+    return {parent.name: (boxes[parent.id], below[parent.name]) for parent in parents}
+
+
+def merge(files: Iterable[tuple[object, Mapping[str, Any]]]) -> dict[str, Any]:
+    """One content from several files, with the categories of all and their annotations.
+
+    Args:
+        files: Source, for messages, and content of each.
+
+    Raises:
+        TaxonomyError: A category has different supercategories in two files.
+    """
+    merged: dict[str, tuple[object, dict[str, Any]]] = {}
+    annotations = []
+    for source, data in files:
+        with error_source(source):
+            categories, ids = _categories(data), {}
+            for category in categories:
+                first, entry = merged.setdefault(
+                    category.name,
+                    (source, {'id': len(merged), 'name': category.name, 'supercategory': None}),
+                )
+                given = entry['supercategory']
+                if given is not None and category.parent not in (None, given):
+                    raise TaxonomyError(
+                        f'category {show(category.name)} has the supercategory '
+                        f'{show(category.parent)}, but {show(given)} in {first}; give it the same'
+                    )
+                entry['supercategory'] = given or category.parent
+                ids[category.id] = entry['id']
+        annotations += [{'category_id': ids[id]} for id in _category_ids(data) if id in ids]
+    return {'categories': [entry for _, entry in merged.values()], 'annotations': annotations}
 
 
 def coco_parent_categories(coco: Mapping[str, Any], source: object = '') -> set[int]:
@@ -107,7 +171,7 @@ def _categories(data: Mapping[str, Any]) -> list[_Category]:
             raise TaxonomyError(f'categories {both} both have id {id}; number them apart')
         categories[id] = _Category(id, name, _parent_name(entry.get('supercategory'), name))
     names = {id: categories[id].name for id in sorted(categories)}
-    annotated, roots = _annotated(data), {}
+    annotated, roots = {*_category_ids(data)}, {}
     for id, kept in namesakes_without_boxes(names, annotated).items():
         if kept in annotated:
             root = categories.pop(id)
@@ -145,27 +209,32 @@ def _is_below(category: _Category, name: str, categories: Iterable[_Category]) -
     return parent == name
 
 
-def _annotated(data: Mapping[str, Any]) -> set[int]:
-    """Ids of the categories with annotations."""
+def _category_ids(data: Mapping[str, Any]) -> list[int]:
+    """The category ids of all annotations."""
     annotations = data.get('annotations', ())
     if not isinstance(annotations, (list, tuple)):
         raise TaxonomyError(f"'annotations' is {show(annotations)}; it must be a list")
-    return {
+    return [
         annotation['category_id']
         for annotation in annotations
         if isinstance(annotation, Mapping) and isinstance(annotation.get('category_id'), int)
-    }
+    ]
 
 
-def _parents(categories: Iterable[_Category], data: Mapping[str, Any]) -> set[int]:
-    named, annotated = _named_by_others(categories), _annotated(data)
+def _parents(
+    categories: Iterable[_Category], data: Mapping[str, Any], coarse: Collection[str] = ()
+) -> set[int]:
+    named, annotated = _named_by_others(categories), {*_category_ids(data)}
     # A category that names itself is a class, although it may have no boxes.
     return {
         category.id
         for category in categories
         if category.name in named
-        and category.id not in annotated
-        and category.parent != category.name
+        and (
+            category.name in coarse
+            or category.id not in annotated
+            and category.parent != category.name
+        )
     }
 
 

@@ -20,7 +20,7 @@ def index_names(
     Args:
         classes: Names in label order.
         aliases: Other names of classes and groups, by name.
-        groups: Names of the groups; their aliases may not be those of classes.
+        groups: Names of the groups, and of any object; their aliases may not be those of classes.
     """
     labels: dict[str, int] = {}
     for label, name in enumerate(classes):

@@ -17,13 +17,12 @@ import numpy as np
 from mmdet_multigrain.utils.errors import TaxonomyError
 from mmdet_multigrain.utils.messages import show
 
-from .names import normalize
+from .names import OBJECT, normalize
 
 if TYPE_CHECKING:
     from .taxonomy import Taxonomy
 
 BACKGROUND = 'background'
-OBJECT = 'object'  # the name that data files give to boxes of which nothing else is known
 
 
 class LabelTable:
@@ -71,7 +70,8 @@ class LabelTable:
                     self._labels[normalize(known_as)].add(label)
         self.sets[-1, :classes] = True
         self.sets.setflags(write=False)
-        self._labels.setdefault(normalize(OBJECT), {len(self.names) - 1})
+        for known_as in (OBJECT, *taxonomy.aliases.get(OBJECT, ())):
+            self._labels.setdefault(normalize(known_as), {len(self.names) - 1})
 
     def __len__(self) -> int:
         return len(self.names)

@@ -9,6 +9,7 @@ from mmdet_multigrain.utils.errors import TaxonomyError
 from mmdet_multigrain.utils.messages import show
 
 _SEPARATORS = re.compile(r'[\s_-]+')
+OBJECT = 'object'  # the name that data files give to boxes of which nothing else is known
 MAX_LETTERS = 1000  # only damaged files have longer names
 # Control characters, lone surrogates, line and paragraph separators: such a name does not fit on
 # one line of a table, a file or a message.

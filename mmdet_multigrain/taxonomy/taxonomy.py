@@ -21,7 +21,7 @@ from mmdet_multigrain.utils.messages import did_you_mean, show, show_list
 from . import schema, yaml_file
 from .files import builtin_names, read_builtin, read_bytes
 from .indexing import build_level, index_names
-from .names import check_name, normalize
+from .names import OBJECT, check_name, normalize
 
 if TYPE_CHECKING:
     from .labels import LabelTable
@@ -95,7 +95,7 @@ class Taxonomy:
             'aliases': MappingProxyType(aliases),
             'num_levels': num_levels,
             'description': description,
-            '_labels': index_names(classes, aliases, {name for path in paths for name in path}),
+            '_labels': index_names(classes, aliases, {OBJECT}.union(*paths)),
             '_levels': tuple(build_level(classes, paths, level) for level in range(num_levels)),
         }
         for key, value in values.items():

@@ -19,8 +19,8 @@ _EXPLANATION = """\
 #               list of both ([hat, {helmets: [bicycle helmet, football helmet]}]), to any depth.
 #   ungrouped:  classes without a group; each is its own superclass.
 #   classes:    the label order (all of them); left out, the order in which they appear above.
-#   aliases:    other names of a class or a group in data files. Case, '_', '-' and blanks never
-#               count.
+#   aliases:    other names of a class, a group or `object` (any class) in data files. Case, '_',
+#               '-' and blanks never count.
 #   levels:     number of levels, where more are wanted than the groups need (classes included).
 # Quote names that YAML reads otherwise, such as "no", "on" and "3".
 """

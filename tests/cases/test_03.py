@@ -47,12 +47,12 @@ def test_the_check_says_it_before(data):
         for finding in checked.findings
         if finding.check.severity != 'note'
     }
-    parent = ("'top' (id 9), 1 boxes",)
+    parent = ("'top' (id 9), 1 boxes; the superclass of 'shirt', 'coat' (4 boxes)",)
     assert (
         found
         == {
             'flat': {'taxonomy-without-groups': ('4 classes, 0 such superclasses',)},
             'deep3': {},
-            'parent_annotated': {'parent-with-boxes': parent},
+            'parent_annotated': {'parent-annotated': parent},
         }[data.name]
     )

@@ -83,7 +83,7 @@ def test_supercategories_make_the_taxonomy():
     file = data(
         {'vest': 1, 'coat': 1, 'skirt': 1}, groups={'vest': 'top', 'coat': 'top', 'skirt': 'bottom'}
     )
-    taxonomy = classes.load_taxonomy(file)
+    taxonomy = classes.load_taxonomy([file])
     assert taxonomy.name == 'supercategories of x.json'
     assert codes(classes.check_taxonomy(file, taxonomy)) == {'single-class-group': ("'bottom'",)}
     assert codes(classes.check(file, taxonomy)) == {}
@@ -101,23 +101,9 @@ def test_supercategories_make_the_taxonomy():
 )
 def test_a_file_without_groups_is_named(groups):
     file = data({'vest': 1, 'coat': 1}, groups=groups)
-    assert codes(classes.check_taxonomy(file, classes.load_taxonomy(file))) == {
+    assert codes(classes.check_taxonomy(file, classes.load_taxonomy([file]))) == {
         'taxonomy-without-groups': ('2 classes, 0 such superclasses',)
     }
-
-
-def test_a_parent_with_boxes_is_named():
-    groups = {'vest': 'top', 'top': 'garment', 'bag': 'bag', 'skirt': 'bottom'}
-    file = data({'vest': 1, 'top': 1200, 'bag': 3, 'skirt': 1, 'bottom': 0}, groups=groups)
-    taxonomy = classes.load_taxonomy(file)
-    assert codes(classes.check(file, taxonomy)) == {
-        'parent-with-boxes': ("'top' (id 2), 1,200 boxes",)
-    }
-    assert 'parent-with-boxes' in codes(classes.check(file, 'no taxonomy'))
-    # A root without boxes that has the name of a class, as Roboflow writes.
-    export = data({'top': 3, 'vest': 1}, groups={'top': 'top', 'vest': 'top'})
-    export.categories.append({'id': 3, 'name': 'top', 'supercategory': 'none'})
-    assert 'parent-with-boxes' not in codes(classes.check(export, 'no taxonomy'))
 
 
 def test_classes_without_boxes():

@@ -100,7 +100,7 @@ def test_real_photos_have_parents_with_boxes_and_no_fault(ccp):
         data.photos = load_photos(data, ccp / 'photos', workers=1)
     findings = check_files(files).findings
     assert {finding.check.code for finding in findings if finding.check.severity != 'note'} == {
-        'parent-with-boxes'
+        'parent-annotated'
     }
 
 

@@ -22,10 +22,12 @@ ALL = {
     'classes': 'category-name-missing e, categories-one-class e, category-namesake-without-boxes n, '
     'taxonomy-unusable e, class-unknown e, class-not-listed e, no-box-counts e, '
     'boxes-not-counted n, class-without-boxes e, class-only-in-train w, class-only-in-val e, '
-    'taxonomy-without-groups w, parent-with-boxes w, supercategory-says-none n, '
+    'taxonomy-without-groups w, supercategory-says-none n, '
     'single-class-group n, class-imbalance n',
     'copies': 'photo-twice w, file-name-in-both-splits w, photo-in-both-splits e, '
     'photo-alike-in-both-splits w',
+    'granularity': 'parent-annotated w, superclass-only n, leaves-of-unequal-depth n, '
+    'class-lists-differ w',
     'ids': 'image-id-text w+, image-listed-twice e+, image-id-shared e, category-listed-twice e+, '
     'category-id-shared e, annotation-id-below-1 e+, annotation-id-twice e+, '
     'annotation-without-image e+, annotation-without-category e+, reference-not-integer e+',

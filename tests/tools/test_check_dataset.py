@@ -167,6 +167,39 @@ def test_two_splits(run, clean, tmp_path, photos):
     assert status == 1 and '(photo-in-both-splits)' in out
 
 
+def test_more_training_files(run, refused, clean, tmp_path):
+    part = content()
+    part |= {'categories': part['categories'][:2], 'annotations': part['annotations'][:2]}
+    more, val = write(tmp_path / 'part.json', part), write(tmp_path / 'val.json', content())
+    report = tmp_path / 'r.json'
+    status, out, _ = run(more, val, '--also', clean, '--json', report)
+    assert status == 0 and f"'skirt': not in {more}\n" in out
+    assert out.splitlines()[1] == f'train 2: {clean}: 1 images, 4 boxes, 4 categories'
+    files = json.loads(report.read_text())['files']
+    assert [(entry['split'], entry['file']) for entry in files] == [
+        ('train', str(more)), ('train 2', str(clean)), ('val', str(val))
+    ]  # fmt: skip
+    assert run(more, val, '--also', clean, '--json', report)[0] == 0
+    assert 'one by one' in refused(more, '--also', clean, '--fix', tmp_path / 'fixed.json')
+    assert 'name each file once' in refused(more, '--also', more)
+
+
+def test_the_way_of_boxes_with_a_superclass(run, tmp_path):
+    """The advice for annotated parents, followed."""
+    boxes = content()
+    boxes['categories'].append({'id': 5, 'name': 'top', 'supercategory': 'none'})
+    boxes['annotations'].append({**boxes['annotations'][0], 'id': 5, 'category_id': 5})
+    path, taxonomy = write(tmp_path / 'a.json', boxes), tmp_path / 'classes.yaml'
+    out = ' '.join(run(path)[1].split())
+    command = f'make_taxonomy.py --from coco {path} --coarse'
+    assert '(parent-annotated)' in out and command in out
+    tool = TOOL.with_name('make_taxonomy.py')
+    arguments = [*command.split()[1:], '--out', taxonomy]
+    subprocess.run([sys.executable, tool, *arguments], check=True)
+    out = run(path, '--taxonomy', taxonomy)[1]
+    assert 'parent-annotated' not in out and '1 boxes: a group of 2 classes at level 0' in out
+
+
 def test_taxonomies(run, refused, clean, tmp_path):
     status, out, _ = run(clean, '--taxonomy', 'deepfashion2')
     assert status == 1 and '(class-unknown)' in out

@@ -111,9 +111,57 @@ def test_what_yaml_cannot_hold_stands_escaped_in_comments(files):
 
 def test_from_coco(files):
     result = run('--from', 'coco', files / 'coco.json', '--out', files / 'c.yaml')
-    assert result.err.startswith('coco.json: 3 classes, 2 groups, 2 levels, 1 classes without')
+    assert '\ncoco.json: 3 classes, 2 groups, 2 levels, 1 classes without' in result.err
     assert Taxonomy.load(files / 'c.yaml') == Taxonomy.from_coco(files / 'coco.json')
-    assert (files / 'c.yaml').read_text().startswith('# From coco.json.\n#\n# A taxonomy')
+    assert (files / 'c.yaml').read_text().startswith('# From coco.json.\n')
+
+
+FISH = {
+    'categories': [
+        {'id': 1, 'name': 'fish', 'supercategory': 'none'},
+        {'id': 2, 'name': 'cod', 'supercategory': 'fish'},
+        {'id': 3, 'name': 'tuna', 'supercategory': 'fish'},
+        {'id': 4, 'name': 'crab', 'supercategory': 'shell'},
+        {'id': 5, 'name': 'shrimp', 'supercategory': 'shell'},
+    ],
+    'images': [],
+    'annotations': [{'id': n, 'category_id': 1 + n % 5} for n in range(10)],
+}
+
+
+def test_parents_with_boxes_and_the_two_ways_to_go(files):
+    path, out = files / 'fish.json', files / 'f.yaml'
+    path.write_text(json.dumps(FISH))
+    own = run('--from', 'coco', path, '--out', out)
+    told = f"{path}: 2 boxes of 'fish', the superclass of 'cod', 'tuna'"
+    assert own.err.startswith(f'{told}, are a class of their own: ')
+    assert own.err.splitlines()[0].endswith('add --coarse fish')
+    assert Taxonomy.load(out) == Taxonomy.from_coco(path)
+    for names in ((), ('fish',)):
+        coarse = run('--from', 'coco', path, '--out', out, '--force', '--coarse', *names)
+        assert coarse.err.splitlines()[0] == f'{told}: only the superclass is known'
+        assert f'# {told}' in out.read_text()
+        assert Taxonomy.load(out).classes == ('cod', 'tuna', 'crab', 'shrimp')
+        assert Taxonomy.load(out).find('fish', coarse=True) == 5
+    line = fails('--from', 'coco', path, '--coarse', 'shell')
+    assert line.startswith(f"error: {path}: --coarse 'shell': not a ") and "are 'fish'" in line
+
+
+def test_several_files_and_what_each_lacks(files):
+    paths = [files / 'fish.json', files / 'hats.json']
+    hats = [{'id': 7, 'name': 'hat', 'supercategory': 'wear'}, FISH['categories'][1]]
+    for path, content in zip(paths, (FISH, FISH | {'categories': hats}), strict=True):
+        path.write_text(json.dumps(content))
+    result = run('--from', 'coco', *paths, '--out', files / 'all.yaml')
+    assert f"{paths[0]}: lacks 1 of 6 classes: 'hat'; " in result.err
+    assert f"{paths[1]}: lacks 4 of 6 classes: 'fish', 'tuna', 'crab', 'shrimp'; " in result.err
+    assert Taxonomy.load(files / 'all.yaml').classes[-1] == 'hat'
+    assert 'several files and --coarse go with --from coco' in fails('--from', 'yaml', *paths)
+
+
+def test_leaves_of_unequal_depth_are_named(files):
+    result = run('--from', 'coco', files / 'coco.json')
+    assert "less deep than other classes: 'bag'; " in result.err
 
 
 @pytest.mark.parametrize(
