@@ -29,7 +29,7 @@ def record_difference(there: TrainingRecord, here: TrainingRecord, *, places: st
     for module, facts in here.items():
         for name, value in facts.items():
             other = there.get(module, {}).get(name, value)
-            if name == 'taxonomy':
+            if name.endswith('taxonomy'):
                 taxonomies = _taxonomy(other), _taxonomy(value)
                 difference = group_difference(*taxonomies, places=places)
                 if difference is not None:
@@ -66,13 +66,13 @@ def record_text(record: TrainingRecord | None) -> str:
     heads = [facts for facts in (record or {}).values() if 'type' in facts]
     texts = []
     for facts in heads:
-        facts = dict(facts)
+        facts = {
+            name: _taxonomy(value).name if name.endswith('taxonomy') else value
+            for name, value in facts.items()
+            if name not in _QUIET
+        }
         kind = facts.pop('type')
-        if 'taxonomy' in facts:
-            facts['taxonomy'] = _taxonomy(facts['taxonomy']).name
-        values = ', '.join(
-            f'{name}={show(value)}' for name, value in facts.items() if name not in _QUIET
-        )
+        values = ', '.join(f'{name}={show(value)}' for name, value in facts.items())
         texts.append(f'{kind}({values})')
     return '; '.join(dict.fromkeys(texts))
 

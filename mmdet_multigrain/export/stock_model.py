@@ -24,7 +24,10 @@ _STOCK = ('torch', 'mmdet', 'mmcv', 'mmengine')
 # Parts of the options for speed that are stock on contiguous features in single precision.
 _SAME_AS = {'PlainRoIExtractor': 'SingleRoIExtractor', 'Float32RPNHead': 'RPNHead'}
 # Arguments of MultiGrainedBBoxHead that its fine branch alone has no use for.
-_OURS = ('taxonomy', 'grouped', 'branch_fcs', 'coarse_width', 'reg_weights', 'init_cfg')
+_OURS = (
+    'taxonomy', 'grouped', 'allow_one_group', 'branch_fcs', 'coarse_width', 'reg_weights',
+    'reg_per', 'reg_class_agnostic', 'init_cfg',
+)  # fmt: skip
 
 
 def stock_model(config: Mapping[str, Any], model: nn.Module) -> tuple[dict, dict[str, Tensor]]:
@@ -89,6 +92,8 @@ def _fine_head(config: Mapping[str, Any], head: MultiGrainedBBoxHead) -> dict[st
     if 'loss_bbox' in rest:
         rest['loss_bbox'] = dict(rest['loss_bbox'])
         _scale(rest['loss_bbox'], head.reg_weights[-1])
+    if head.reg_class_agnostic:
+        rest['reg_class_agnostic'] = True
     widths = dict(num_classes=head.num_classes, fc_out_channels=head.fc_out_channels)
     return {**rest, **kind, **widths, 'loss_cls': loss_cls}
 
@@ -113,6 +118,8 @@ def _fine_tensors(head: MultiGrainedBBoxHead) -> dict[str, Tensor]:
                 tensors[f'shared_fcs.{int(layer) + 1}.{kind}'] = value
         elif name.startswith('loss_cls.fine_loss.'):
             tensors[name.replace('fine_loss.', '', 1)] = value
+        elif part == 'fc_reg' and head.reg_rows is not None:
+            tensors[name] = value[head.reg_rows]  # a copy of its group's rows for each class
         elif part in ('fc_cls', 'fc_reg'):
             tensors[name] = value
     return tensors

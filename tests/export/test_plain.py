@@ -66,6 +66,7 @@ def test_detections_are_those_of_mmdetection(variant, score_thr, small_config, p
     'options',
     [
         {HEAD + 'reg_class_agnostic': True},
+        {HEAD + 'reg_per': 'group'},
         {HEAD + 'loss_cls.fine_loss': dict(type='SeesawLoss')},
         {'model.test_cfg.rpn.nms_pre': 40, 'model.test_cfg.rpn.min_bbox_size': 12},
         {'model.test_cfg.rcnn.max_per_img': 7, 'model.test_cfg.rpn.max_per_img': 30},
@@ -76,6 +77,7 @@ def test_detections_are_those_of_mmdetection(variant, score_thr, small_config, p
     ],
     ids=[
         'class-agnostic',
+        'regressors of groups',
         'seesaw',
         'few proposals',
         'few detections',

@@ -130,6 +130,29 @@ def test_three_levels(small_config, three_levels):
     same_head_outputs(model, stock)
 
 
+@pytest.mark.parametrize('variant', ['wgroup', 'wogroup'])
+def test_regressors_of_groups_become_those_of_classes(variant, small_config):
+    config = small_config(variant, **{HEAD + 'reg_per': 'group'}).model
+    model, stock, config, tensors = exported(config)
+    head = model.roi_head.bbox_head
+    groups = head.reg_taxonomy.group_index(0)
+    assert head.fc_reg.out_features == 4 * (1 + max(groups)) < 52
+    assert not {'reg_per', 'reg_class_agnostic'} & {*config['roi_head']['bbox_head']}
+    weight = tensors['roi_head.bbox_head.fc_reg.weight'].view(13, 4, -1)
+    assert torch.equal(weight, head.fc_reg.weight.view(-1, 4, 32)[list(groups)])
+    assert same_head_outputs(model, stock)[1].shape == (50, 52)
+
+
+@pytest.mark.parametrize('reg_per', ['group', 'agnostic'])
+def test_one_regressor_for_all_classes(reg_per, small_config):
+    everything = {'everything': ['shirt', 'skirt', 'hat']}
+    options = {'taxonomy': everything, 'allow_one_group': True, 'reg_per': reg_per}
+    config = small_config(**{HEAD + key: value for key, value in options.items()}).model
+    model, stock, config, _ = exported(config)
+    assert stock.roi_head.bbox_head.reg_class_agnostic
+    assert same_head_outputs(model, stock)[1].shape == (50, 4)
+
+
 def test_stock_models_stay_as_they_are(small_config):
     model, stock, config, tensors = exported(small_config('baseline').model)
     assert tensors.keys() == model.state_dict().keys()

@@ -15,9 +15,18 @@ from .conftest import build
 from .test_plain import detections, inputs, samples
 
 
-@pytest.mark.parametrize('variant', ['wgroup', 'merged', 'baseline'])
-def test_any_size_gives_the_detections_of_mmdetection(variant, small_config, pictures, tmp_path):
-    config = small_config(variant, **{'model.test_cfg.rcnn.score_thr': 0.0})
+@pytest.mark.parametrize(
+    ('variant', 'options'),
+    [
+        ('wgroup', {}),
+        ('merged', {'model.roi_head.bbox_head.reg_per': 'group'}),
+        ('baseline', {}),
+    ],
+)
+def test_any_size_gives_the_detections_of_mmdetection(
+    variant, options, small_config, pictures, tmp_path
+):
+    config = small_config(variant, **{'model.test_cfg.rcnn.score_thr': 0.0}, **options)
     model = build(config.model)
     path = tmp_path / 'detector.onnx'
     path.write_bytes(onnx_bytes(PlainDetector(model)))

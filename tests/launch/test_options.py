@@ -54,6 +54,7 @@ def check(repository):
         # Not in the config, but arguments of the classes there, or of their bases.
         f'{HEAD}.loss_cls.level_weights=[1,1]',
         f'{HEAD}.reg_class_agnostic=True',
+        f'{HEAD}.reg_per=group',
         'model.backbone.with_cp=True',
         'train_dataloader.dataset.indices=8',
         'train_dataloader.dataset.allow_unknown=True',

@@ -35,12 +35,13 @@ class Source:
 
     Attributes:
         classes: In label order; None if the checkpoint does not tell.
-        taxonomies: What each of our heads was trained with, by its name in the model.
+        taxonomies: What each of our heads was trained with, by its name in the model and that of
+            the fact: 'taxonomy', or 'reg_taxonomy' of a head with a regressor for each group.
         is_stock: Whether these are weights for COCO's classes that stock MMDetection trained.
     """
 
     classes: tuple[str, ...] | None
-    taxonomies: Mapping[str, Taxonomy]
+    taxonomies: Mapping[tuple[str, str], Taxonomy]
     is_stock: bool
 
     @classmethod
@@ -61,9 +62,10 @@ class Source:
             classes=classes,
             # The taxonomy of the data is not enough: a head with `grouped=False` ignores it.
             taxonomies={
-                name: Taxonomy.from_mapping(facts['taxonomy'], allow_one_group=True)
+                (name, fact): Taxonomy.from_mapping(facts[fact], allow_one_group=True)
                 for name, facts in heads.items()
-                if 'taxonomy' in facts
+                for fact in ('taxonomy', 'reg_taxonomy')
+                if fact in facts
             },
             is_stock=classes == _COCO and 'taxonomy' not in data,
         )
@@ -103,8 +105,14 @@ def carry_box_heads(
     for name, head in model.named_modules():
         given = _pop(checkpoint, f'{name}.') if isinstance(head, BBoxHead) else {}
         if given and take:
-            groups = source.taxonomies.get(name)
-            carry = _Carry(head, given, classes=source.classes, groups=groups, taxonomy=taxonomy)
+            carry = _Carry(
+                head,
+                given,
+                classes=source.classes,
+                groups=source.taxonomies.get((name, 'taxonomy')),
+                reg_groups=source.taxonomies.get((name, 'reg_taxonomy')),
+                taxonomy=taxonomy,
+            )
             state_dict_of(checkpoint).update(
                 {f'{name}.{key}': value for key, value in carry.taken.items()}
             )
@@ -140,6 +148,7 @@ class _Carry:
         *,
         classes: Sequence[str] | None,
         groups: Taxonomy | None,
+        reg_groups: Taxonomy | None,
         taxonomy: Taxonomy,
     ) -> None:
         self._own = {key: value.detach().cpu().clone() for key, value in head.state_dict().items()}
@@ -147,6 +156,7 @@ class _Carry:
         self._head = head
         self._given_classes = classes
         self._given_groups = groups
+        self._given_reg_groups = reg_groups
         self._taxonomy = taxonomy
         self._rows: list[tuple[str, str]] = []
         self.taken: Tensors = {}
@@ -211,7 +221,11 @@ class _Carry:
             elif given is None or not value.dim():
                 told = 'new'
             elif coarse:
-                told = self._carry_groups(name, value, given, int(coarse['level']))
+                taxonomies = self._head.taxonomy, self._given_groups
+                told = self._carry_groups(name, value, given, *taxonomies, int(coarse['level']))
+            elif 'fc_reg.' in name and getattr(self._head, 'reg_rows', None) is not None:
+                taxonomies = self._head.reg_taxonomy, self._given_reg_groups
+                told = self._carry_groups(name, value, given, *taxonomies, -2)
             else:
                 told = self._carry_classes(name, value, given)
             row = re.sub(r'\.(weight|bias)$', '', name), told
@@ -236,12 +250,21 @@ class _Carry:
             what='classes',
         )
 
-    def _carry_groups(self, name: str, own: Tensor, given: Tensor, level: int) -> str:
-        if self._given_groups is None:
-            return 'new (the checkpoint does not name the groups of its head)'
-        here = self._head.taxonomy.group_names(level)
+    def _carry_groups(
+        self,
+        name: str,
+        own: Tensor,
+        given: Tensor,
+        taxonomy: Taxonomy,
+        given_taxonomy: Taxonomy | None,
+        level: int,
+    ) -> str:
+        if given_taxonomy is None:
+            part = 'head' if level >= 0 else 'regressors'
+            return f'new (the checkpoint does not name the groups of its {part})'
+        here = taxonomy.group_names(level)
         there = {
-            normalize(group): row for row, group in enumerate(self._given_groups.group_names(level))
+            normalize(group): row for row, group in enumerate(given_taxonomy.group_names(level))
         }
         pairs = [
             (row, there[normalize(group)])

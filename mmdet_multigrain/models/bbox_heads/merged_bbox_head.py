@@ -22,7 +22,7 @@ class MergedBBoxHead(MultiBranchBBoxHead):
         RoI feature -> fine branch (2 FC) ---/            \\-> fc_reg -> 4 K deltas
 
     Only the fine classes supervise it, once, at the end (paper, section 3.2). The taxonomy gives
-    the classes and the number of branches; its groups play no part.
+    the classes and the number of branches; its groups play no part, except with `reg_per='group'`.
 
     Args:
         taxonomy (Taxonomy | str | Mapping): The taxonomy, or what `Taxonomy.load` takes.
@@ -45,8 +45,7 @@ class MergedBBoxHead(MultiBranchBBoxHead):
             if self.custom_cls_channels
             else self.num_classes + 1
         )
-        self.fc_cls = self._predictor(self.cls_predictor_cfg, in_features, cls_channels)
-        self.fc_reg = self._predictor(self.reg_predictor_cfg, in_features, self._reg_channels)
+        self._build_fine_predictors(in_features, cls_channels)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Predict from RoI features.
@@ -55,7 +54,8 @@ class MergedBBoxHead(MultiBranchBBoxHead):
             x (Tensor): RoI features, shape (N, in_channels, H, W).
 
         Returns:
-            tuple[Tensor, Tensor]: Scores (N, K + 1) and deltas (N, 4 K).
+            tuple[Tensor, Tensor]: Scores (N, K + 1) and deltas (N, 4 K), class-agnostic ones
+            (N, 4).
         """
         merged = torch.cat(self.branch_features(x), dim=1)
-        return self.fc_cls(merged), self.fc_reg(merged)
+        return self.fc_cls(merged), self._regress(merged)

@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from mmdet.registry import MODELS
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError
+
+REG_PER = ('class', 'group', 'agnostic')
 
 
 class MultiBranchBBoxHead(BBoxHead):
@@ -43,14 +47,20 @@ class MultiBranchBBoxHead(BBoxHead):
             (1, 2) without groups.
         fc_out_channels (int): Width of every FC layer. Defaults to 1024.
         num_classes (int, optional): Only accepted if it equals the taxonomy's.
+        reg_per (str, optional): What has its own box regressor on the fine level: each 'class';
+            each 'group' of the level above the classes, also with `grouped=False`; or 'agnostic',
+            one for all. Default: as `reg_class_agnostic` says.
+        reg_class_agnostic (bool, optional): mmdet's argument: True is 'agnostic', False is 'class'.
+            Defaults to False.
         loss_cls (dict): Classification loss.
         init_cfg (dict | list[dict], optional): Replaces the default initialization: Xavier for
             the branches as in Shared2FCBBoxHead, normal for the predictors.
         **kwargs: Arguments of mmdet's BBoxHead (`in_channels`, `roi_feat_size`, `bbox_coder`,
-            `reg_class_agnostic`, `loss_bbox`, ...).
+            `loss_bbox`, ...).
 
     Raises:
-        ConfigError: The taxonomy is missing, or `branch_fcs` or `num_classes` does not match it.
+        ConfigError: The taxonomy is missing, `branch_fcs`, `num_classes` or `reg_per` does not
+            match it, or `reg_per` contradicts `reg_class_agnostic`.
     """
 
     def __init__(
@@ -63,10 +73,14 @@ class MultiBranchBBoxHead(BBoxHead):
         branch_fcs: Sequence[int] | None = None,
         fc_out_channels: int = 1024,
         num_classes: int | None = None,
+        reg_per: str | None = None,
+        reg_class_agnostic: bool | None = None,
         init_cfg: dict | list[dict] | None = None,
         **kwargs,
     ) -> None:
-        taxonomy = resolve_taxonomy(taxonomy, grouped=grouped, allow_one_group=allow_one_group)
+        groups = resolve_taxonomy(taxonomy, grouped=True, allow_one_group=allow_one_group)
+        taxonomy = groups if grouped else groups.ungrouped()
+        reg_per = _check_reg_per(reg_per, reg_class_agnostic, groups)
         if num_classes not in (None, taxonomy.num_classes):
             raise ConfigError(
                 f'num_classes={num_classes}: taxonomy {taxonomy.name!r} has '
@@ -82,12 +96,20 @@ class MultiBranchBBoxHead(BBoxHead):
                 'layer each; leave branch_fcs out for 1, 2, ... layers'
             )
         super().__init__(
-            num_classes=taxonomy.num_classes, loss_cls=loss_cls, init_cfg=init_cfg, **kwargs
+            num_classes=taxonomy.num_classes,
+            loss_cls=loss_cls,
+            # A single group has the regressor of all classes.
+            reg_class_agnostic=reg_per == 'agnostic'
+            or (reg_per == 'group' and groups.num_groups(-2) == 1),
+            init_cfg=init_cfg,
+            **kwargs,
         )
         if not (self.with_cls and self.with_reg):
             raise ConfigError(f'{type(self).__name__} always classifies and regresses')
         self.taxonomy = taxonomy
         self.grouped = grouped
+        self.reg_per = reg_per
+        self.reg_taxonomy = groups
         self.branch_depths = tuple(branch_fcs)
         self.fc_out_channels = fc_out_channels
 
@@ -112,17 +134,47 @@ class MultiBranchBBoxHead(BBoxHead):
 
     def training_facts(self) -> dict[str, Any]:
         """What the weights mean beyond their shapes, as plain values for checkpoints."""
-        return {}
+        facts: dict[str, Any] = dict(reg_per=self.reg_per)
+        if self.reg_per == 'group':
+            facts['reg_taxonomy'] = self.reg_taxonomy.to_dict()
+        return facts
 
     def _predictor(self, config: dict, in_features: int, out_features: int) -> nn.Module:
         """Build a last layer from `cls_predictor_cfg` or `reg_predictor_cfg`."""
         return MODELS.build(dict(config, in_features=in_features, out_features=out_features))
 
+    def _build_fine_predictors(self, in_features: int, cls_channels: int) -> None:
+        """Build `fc_cls`, and `fc_reg` with a regressor for each class, each group, or all."""
+        rows, channels = None, self._reg_channels
+        if self.reg_per == 'group' and not self.reg_class_agnostic:
+            size = self.bbox_coder.encode_size
+            groups = torch.tensor(self.reg_taxonomy.group_index(-2))
+            rows = (size * groups[:, None] + torch.arange(size)).flatten()
+            channels = size * self.reg_taxonomy.num_groups(-2)
+        # The row of `fc_reg` for each delta of each class; None if these are its rows.
+        self.register_buffer('reg_rows', rows, persistent=False)
+        self.fc_cls = self._predictor(self.cls_predictor_cfg, in_features, cls_channels)
+        self.fc_reg = self._predictor(self.reg_predictor_cfg, in_features, channels)
+
     @property
     def _reg_channels(self) -> int:
-        """Number of outputs of the fine regressor."""
+        """Number of fine deltas of a RoI: of all classes, or of one box for all."""
         size = self.bbox_coder.encode_size
         return size if self.reg_class_agnostic else size * self.num_classes
+
+    def _regress(self, feature: Tensor) -> Tensor:
+        """Deltas of `fc_reg`, (N, 4 K), for each class those of its group; (N, 4) if agnostic.
+
+        In evaluation mode each class has a copy of its group's rows, as in an exported head: a
+        product of another shape may be rounded differently. Other programs, for which a trace is
+        made, round in their own way.
+        """
+        if self.reg_rows is None:
+            return self.fc_reg(feature)
+        if self.training or torch.jit.is_tracing():
+            return self.fc_reg(feature).index_select(1, self.reg_rows)
+        copies = {name: value[self.reg_rows] for name, value in self.fc_reg.named_parameters()}
+        return functional_call(self.fc_reg, copies, feature)
 
     def branch_features(self, x: Tensor) -> tuple[Tensor, ...]:
         """Features of all branches.
@@ -187,6 +239,25 @@ class MultiBranchBBoxHead(BBoxHead):
     def _box_labels(self, cls_score: Tensor, labels: Tensor) -> Tensor:
         """Labels 0..K, (N, ): whose box deltas each RoI learns."""
         return labels
+
+
+def _check_reg_per(reg_per: str | None, agnostic: bool | None, groups: Taxonomy) -> str:
+    """The `reg_per` that two arguments of a head ask for, or a one-line ConfigError."""
+    if reg_per is None:
+        return 'agnostic' if agnostic else 'class'
+    if reg_per not in REG_PER:
+        raise ConfigError(f'reg_per={reg_per!r}: must be one of {REG_PER}')
+    if agnostic not in (None, reg_per == 'agnostic'):
+        raise ConfigError(
+            f'reg_per={reg_per!r} contradicts reg_class_agnostic={agnostic}; leave '
+            'reg_class_agnostic out'
+        )
+    if reg_per == 'group' and groups.num_levels < 2:
+        raise ConfigError(
+            f"reg_per='group': taxonomy {groups.name!r} has no groups; give its classes "
+            "superclasses, or take 'class' or 'agnostic'"
+        )
+    return reg_per
 
 
 def resolve_taxonomy(

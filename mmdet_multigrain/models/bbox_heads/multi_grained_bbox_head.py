@@ -39,7 +39,8 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
 
     Labels above K, of boxes of which only the superclass is known (`Taxonomy.labels`), train the
     levels that know them, and the others as `coarse_labels` of the loss says. Their box deltas are
-    those of the class that has the highest score among the label's own.
+    those of the class that has the highest score among the label's own; with `reg_per='group'`,
+    where these classes are a group, or a part of one, its regressor.
 
     Args:
         taxonomy (Taxonomy | str | Mapping): The taxonomy, or what `Taxonomy.load` takes.
@@ -75,7 +76,7 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
         **kwargs,
     ) -> None:
         label_taxonomy = resolve_taxonomy(taxonomy, grouped=True, allow_one_group=allow_one_group)
-        taxonomy = resolve_taxonomy(label_taxonomy, grouped=grouped)
+        taxonomy = label_taxonomy if grouped else label_taxonomy.ungrouped()
         check_groups(taxonomy)
         if reg_weights is None:
             reg_weights = (*(0,) * (taxonomy.num_levels - 1), 1)
@@ -97,7 +98,7 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
         if not grouped:
             of_head['label_taxonomy'] = label_taxonomy  # coarse labels keep their meaning
         super().__init__(
-            taxonomy=taxonomy,
+            taxonomy=label_taxonomy,
             grouped=grouped,
             loss_cls={**of_head, **loss_cls},
             init_cfg=init_cfg,
@@ -107,8 +108,7 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
 
         *coarse_channels, fine_channels = self.loss_cls.level_channels
         in_features = self.fc_out_channels
-        self.fc_cls = self._predictor(self.cls_predictor_cfg, in_features, fine_channels)
-        self.fc_reg = self._predictor(self.reg_predictor_cfg, in_features, self._reg_channels)
+        self._build_fine_predictors(in_features, fine_channels)
         self.coarse_fc_cls = nn.ModuleList(
             self._predictor(self.cls_predictor_cfg, in_features, channels)
             for channels in coarse_channels
@@ -139,6 +139,7 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
             fine_loss=type(self.loss_cls.fine_loss).__name__,
             coarse_labels=self.loss_cls.coarse_labels,
             taxonomy=self.taxonomy.to_dict(),
+            **super().training_facts(),
         )
 
     def _coarse_reg_channels(self, cls_channels: int) -> int:
@@ -159,11 +160,11 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
         """
         if not self.training:
             fine = self.fine_feature(x)
-            return self.fc_cls(fine), self.fc_reg(fine)
+            return self.fc_cls(fine), self._regress(fine)
         *coarse, fine = self.branch_features(x)
         scores = [self.fc_cls(fine)]
         scores += [fc(feature) for fc, feature in zip(self.coarse_fc_cls, coarse, strict=True)]
-        deltas = self.fc_reg(fine)
+        deltas = self._regress(fine)
         if self.coarse_fc_reg:
             of_levels = [fc(coarse[int(level)]) for level, fc in self.coarse_fc_reg.items()]
             deltas = torch.cat([deltas, *of_levels], dim=1)

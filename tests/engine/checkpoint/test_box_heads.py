@@ -125,6 +125,23 @@ def test_one_regressor_for_all_classes():
         assert row(log, 'fc_reg').startswith('new (of (')
 
 
+@pytest.mark.parametrize('kind', [OURS, dict(OURS, grouped=False), MERGED])
+def test_regressors_of_groups_by_name(kind):
+    config = dict(kind, reg_per='group')
+    old = Taxonomy('old', ('shirt', 'skirt', 'vest', 'hat'), [('Top',), ('leg',), ('Top',), ()])
+    head, log = carry(config, checkpoint_of(config, old))
+    # head: new, as 'hat' is no name of it. top: the first group of the checkpoint.
+    assert head['fc_reg.weight'] == head['fc_reg.bias'] == [-1] * 4 + [1, 2, 3, 4]
+    assert row(log, 'fc_reg') == '1 of 2 groups'
+    # Neither from regressors of classes nor to them.
+    head, log = carry(config, checkpoint_of(kind, old))
+    assert set(head['fc_reg.weight']) == {-1}
+    assert row(log, 'fc_reg') == 'new (the checkpoint does not name the groups of its regressors)'
+    head, log = carry(kind, checkpoint_of(config, old))
+    assert set(head['fc_reg.weight']) == {-1}
+    assert row(log, 'fc_reg') == 'new (of (12, 6))' if kind is MERGED else 'new (of (12, 3))'
+
+
 def test_counts_of_seesaw():
     ours = dict(OURS, loss_cls=dict(type='HierarchicalCrossEntropyLoss', fine_loss=SEESAW))
     stock = dict(STOCK, loss_cls=SEESAW)

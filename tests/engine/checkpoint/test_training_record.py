@@ -18,6 +18,7 @@ from mmdet_multigrain.engine.checkpoint.training_record import (
     record_of,
     recorded,
 )
+from mmdet_multigrain.evaluation.training_record import record_text
 from mmdet_multigrain.models import MergedBBoxHead, MultiGrainedBBoxHead
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import CheckpointError
@@ -90,6 +91,23 @@ def test_groups_play_no_part_in_the_merged_head(garments, regrouped):
     record = record_of(Model(MergedBBoxHead(taxonomy=garments, **SIZE)))
     assert other_training(record, Model(MergedBBoxHead(taxonomy=regrouped, **SIZE))) is None
     assert "is 'MergedBBoxHead' in" in other_training(record, Model(grained(garments)))
+
+
+@pytest.mark.parametrize('kind', [MultiGrainedBBoxHead, MergedBBoxHead])
+def test_regressors_of_other_groups_are_told(kind, garments, regrouped, tmp_path):
+    def model(taxonomy=garments, reg_per='group'):
+        return Model(kind(taxonomy=taxonomy, grouped=False, reg_per=reg_per, **SIZE))
+
+    record = recorded(saved(model(), tmp_path / 'a.pth'))
+    assert other_training(record, model()) is None
+    assert "'skirt' is in group 1 ('bottom') in " in other_training(record, model(regrouped))
+    assert "bbox_head.reg_per is 'group' in the checkpoint but 'class' in the config" in (
+        other_training(record, model(reg_per='class'))
+    )
+    # Records of earlier versions do not name it: shapes tell.
+    del record['roi_head.bbox_head']['reg_per']
+    assert other_training(record, model(reg_per='agnostic')) is None
+    assert record_text(record).count('garments') == (2 if kind is MultiGrainedBBoxHead else 1)
 
 
 def test_only_our_heads_miss_a_record(garments):

@@ -148,7 +148,7 @@ def test_defaults_are_those_of_the_paper(garments):
     assert type(head.loss_cls.fine_loss).__name__ == 'CrossEntropyLoss'
     merged = MergedBBoxHead(taxonomy=garments, in_channels=4)
     assert (merged.fc_cls.in_features, merged.fc_reg.in_features) == (2048, 2048)
-    assert merged.grouped and merged.training_facts() == {}
+    assert merged.grouped and merged.training_facts() == dict(reg_per='class')
 
 
 @pytest.mark.parametrize('options', [dict(with_cls=False), dict(with_reg=False)])
@@ -165,9 +165,8 @@ def test_facts_for_checkpoints(garments, reg_weights):
         level_weights=(0.25, 3),
         fine_loss=dict(type='SeesawLoss'),
     )
-    head = make_head(
-        garments, grouped=False, coarse_width='groups', reg_weights=reg_weights, loss_cls=loss
-    )
+    arguments = dict(grouped=False, coarse_width='groups', reg_weights=reg_weights, loss_cls=loss)
+    head = make_head(garments, reg_per='group', **arguments)
     assert head.training_facts() == dict(
         grouped=False,
         coarse_width='groups',
@@ -176,6 +175,8 @@ def test_facts_for_checkpoints(garments, reg_weights):
         fine_loss='SeesawLoss',
         coarse_labels='mask',
         taxonomy=garments.ungrouped().to_dict(),
+        reg_per='group',
+        reg_taxonomy=garments.to_dict(),
     )
 
 
