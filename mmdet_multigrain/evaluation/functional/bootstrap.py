@@ -74,7 +74,7 @@ def resample_ap(
     """AP of several runs on the same resamples of their images.
 
     Args:
-        ground_truth: Boxes with fine labels.
+        ground_truth: Boxes with labels of any granularity, as in `evaluate_levels`.
         runs: Detections of each run on these images.
         group_indices: For each level, the group of each fine label, as in `evaluate_levels`.
         resamples: Number B of resamples.

@@ -6,7 +6,7 @@ each. Needs neither torch nor mmdet.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,11 +22,15 @@ class GroundTruth:
     Attributes:
         image_ids: Ids of all I images, sorted, including images without boxes.
         images: (N,) position of each box's image in `image_ids`.
-        labels: (N,) class of each box.
+        labels: (N,) label of each box: its class, or a row of `sets`.
         boxes: (N, 4) x, y, width, height in pixels.
         areas: (N,) areas that decide between small, medium and large.
         crowd: (N,) bool; a crowd, or marked `ignore`: not counted as missed, and detections on it
             are ignored.
+        sets: Classes that each label allows, and background, (labels, K + 1) bool, as in
+            `Taxonomy.labels`; None if each label is a class.
+        unannotated: (I, K) bool; classes of which an image may show objects that have no box.
+            Detections of them that match no box are left out. None: no such classes.
     """
 
     image_ids: tuple[Hashable, ...]
@@ -35,6 +39,8 @@ class GroundTruth:
     boxes: np.ndarray
     areas: np.ndarray
     crowd: np.ndarray
+    sets: np.ndarray | None = None
+    unannotated: np.ndarray | None = None
 
     @classmethod
     def from_annotations(
@@ -42,6 +48,9 @@ class GroundTruth:
         image_ids: Iterable[Hashable],
         annotations: Iterable[Mapping[str, Any]],
         cat_ids: Sequence[int],
+        *,
+        sets: np.ndarray | None = None,
+        unannotated: Mapping[Hashable, Collection[int]] | None = None,
     ) -> GroundTruth:
         """Make columns from COCO annotations.
 
@@ -49,6 +58,8 @@ class GroundTruth:
             image_ids: All images to evaluate on; annotations of other images are dropped.
             annotations: COCO dictionaries with `area`, `iscrowd` and perhaps `ignore`.
             cat_ids: Category id of each label; annotations of other categories are dropped.
+            sets: Classes that each label allows. Default: each label is a class.
+            unannotated: Of each image that has any, the classes that are not (all) annotated.
         """
         # The order breaks ties of scores. pycocotools sorts, too; text comes after numbers.
         image_ids = tuple(sorted(set(image_ids), key=lambda key: (isinstance(key, str), key)))
@@ -66,30 +77,64 @@ class GroundTruth:
             boxes=np.array([item['bbox'] for item in kept], dtype=np.float64).reshape(-1, 4),
             areas=np.array([item['area'] for item in kept], dtype=np.float64),
             crowd=np.array([item['iscrowd'] or item.get('ignore', 0) for item in kept], bool),
+            sets=sets,
+            unannotated=_table(unannotated, image_ids, cat_ids if sets is None else sets[0, 1:]),
+        )
+
+    def in_groups(self, index: Sequence[int]) -> GroundTruth:
+        """The same labels in another vocabulary: the group `index[k]` replaces class k.
+
+        A group is unannotated in an image if one of its classes is.
+        """
+        index = np.asarray(index, dtype=np.int64)
+        sets = np.eye(len(index), len(index) + 1, dtype=bool) if self.sets is None else self.sets
+        background = np.append(index, index.max(initial=-1) + 1)
+        unannotated = self.unannotated
+        return replace(
+            self,
+            sets=_any_of(sets, background),
+            unannotated=None if unannotated is None else _any_of(unannotated, index),
         )
 
     def relabel(self, index: Sequence[int]) -> GroundTruth:
-        """The same boxes with label `index[label]`."""
-        return replace(self, labels=np.asarray(index, dtype=np.int64)[self.labels])
+        """The same boxes with the groups `index[k]` of classes k as labels.
 
-    def crowds_per_class(self, sets: np.ndarray) -> GroundTruth:
-        """Boxes without a class as crowds, one of each class that they may be.
-
-        Args:
-            sets: Classes that each label allows, and background; bool, (labels, K + 1).
+        A box whose label is a group, or part of one, is a box of that group. Any other may be of
+        several groups: it becomes crowds, one of each.
         """
-        coarse = self.labels >= sets.shape[1]
-        if not coarse.any():
-            return self
-        boxes, labels = np.nonzero(sets[self.labels[coarse]])
-        rows = np.concatenate([np.flatnonzero(~coarse), np.flatnonzero(coarse)[boxes]])
+        truth = self.in_groups(index)
+        groups = truth.sets[:, :-1]
+        known = (groups.sum(axis=1) == 1)[self.labels]
+        boxes, labels = np.nonzero(groups[self.labels[~known]])
+        rows = np.concatenate([np.flatnonzero(known), np.flatnonzero(~known)[boxes]])
         return replace(
-            self,
+            truth,
             images=self.images[rows],
-            labels=np.concatenate([self.labels[~coarse], labels]),
+            labels=np.concatenate([groups.argmax(axis=1)[self.labels[known]], labels]),
             boxes=self.boxes[rows],
             areas=self.areas[rows],
-            crowd=(self.crowd | coarse)[rows],
+            crowd=(self.crowd | ~known)[rows],
+            sets=None,
+        )
+
+    def leave_out(self, found: Detections) -> GroundTruth:
+        """The boxes, and a crowd around all detections of each class unannotated in their image.
+
+        A detection that matches no box is then on the crowd: LVIS's rule, by COCO's.
+        """
+        if self.unannotated is None or not len(found.labels):
+            return self
+        pairs = np.unique(np.stack([found.images, found.labels], axis=1), axis=0)
+        images, labels = pairs[self.unannotated[tuple(pairs.T)]].T
+        first = found.boxes[:, :2].min(axis=0) - 1
+        size = (found.boxes[:, :2] + found.boxes[:, 2:]).max(axis=0) + 1 - first
+        return replace(
+            self,
+            images=np.concatenate([self.images, images]),
+            labels=np.concatenate([self.labels, labels]),
+            boxes=np.concatenate([self.boxes, np.tile([*first, *size], (len(images), 1))]),
+            areas=np.concatenate([self.areas, np.full(len(images), size.prod())]),
+            crowd=np.concatenate([self.crowd, np.ones(len(images), dtype=bool)]),
         )
 
     def box_counts(self, num_classes: int) -> np.ndarray:
@@ -182,9 +227,35 @@ def check_labels(ground_truth: GroundTruth, detections: Detections, num_classes:
     Raises:
         EvaluationError: A label is out of range.
     """
-    for name, boxes in (('ground truth', ground_truth), ('detections', detections)):
-        if len(boxes.labels) and not 0 <= boxes.labels.min() <= boxes.labels.max() < num_classes:
+    num_labels = num_classes if ground_truth.sets is None else len(ground_truth.sets)
+    for name, labels, number in (
+        ('ground truth', ground_truth.labels, num_labels),
+        ('detections', detections.labels, num_classes),
+    ):
+        if len(labels) and not 0 <= labels.min() <= labels.max() < number:
             raise EvaluationError(
-                f'{name}: labels run from {boxes.labels.min()} to {boxes.labels.max()}, but there '
-                f'are {num_classes} classes; head and taxonomy must have the same classes'
+                f'{name}: labels run from {labels.min()} to {labels.max()}, but there '
+                f'are {number} classes; head and taxonomy must have the same classes'
             )
+
+
+def _any_of(table: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Whether any of the columns of each group is true; `index` has the group of each column."""
+    found = np.zeros((len(table), index.max(initial=-1) + 1), dtype=bool)
+    rows, columns = np.nonzero(table)
+    found[rows, index[columns]] = True
+    return found
+
+
+def _table(
+    classes_of: Mapping[Hashable, Collection[int]] | None,
+    image_ids: Sequence[Hashable],
+    classes: Sequence,
+) -> np.ndarray | None:
+    """(I, K) bool: the classes of each image; None without any."""
+    if not classes_of or not any(classes_of.values()):
+        return None
+    table = np.zeros((len(image_ids), len(classes)), dtype=bool)
+    for image, image_id in enumerate(image_ids):
+        table[image, list(classes_of.get(image_id, ()))] = True
+    return table

@@ -17,7 +17,7 @@ import numpy as np
 from .boxes import Detections, GroundTruth, check_labels
 from .common import IOU_THRS, MAX_DETS, mean_of_known
 from .engines import ENGINES, choose_engine
-from .matching import group_limits, within_limit
+from .matching import group_limit, group_limits, within_limit
 
 AREAS = ('all', 'small', 'medium', 'large')
 
@@ -149,13 +149,14 @@ def evaluate_levels(
 ) -> list[CocoResult]:
     """Evaluate once for each level of a taxonomy.
 
-    On a coarse level both sides are relabeled by superclass: a detection of the right
-    superclass counts, whatever its fine class; a second one on the same object is a duplicate,
-    whatever its fine class. Nothing is suppressed. The limit of a superclass is `max_dets` times
-    the number of its fine classes.
+    The last one is the protocol *leaf*, the others are *superclass*: both sides are relabeled by
+    superclass, so that a detection of the right superclass counts, whatever its fine class; a
+    second one on the same object is a duplicate, whatever its fine class. Nothing is suppressed.
+    The limit of a superclass is `max_dets` times the number of its fine classes.
 
     Args:
-        ground_truth: Boxes with fine labels.
+        ground_truth: Boxes with labels of any granularity. On levels finer than its label, a box
+            is a crowd of each group that it may be.
         detections: Boxes with fine labels.
         group_indices: For each level, the group of each fine label.
         max_dets: Limit on detections per image and fine class.
@@ -168,7 +169,7 @@ def evaluate_levels(
         # The engines know one limit for all classes, here that of the largest group.
         kept = within_limit(found, limits)
         result = evaluate_detections(
-            ground_truth.relabel(index),
+            ground_truth.relabel(index).leave_out(found),
             found[kept],
             num_classes=len(limits),
             max_dets=limits_up_to(int(limits.max())),
@@ -177,6 +178,29 @@ def evaluate_levels(
         cut = int(np.count_nonzero(~kept))
         results.append(replace(result, num_detections=len(kept), num_cut=cut))
     return results
+
+
+def evaluate_groups(
+    ground_truth: GroundTruth,
+    detections: Detections,
+    index: Sequence[int],
+    *,
+    max_dets: int = MAX_DETS,
+    **kwargs: Any,
+) -> CocoResult:
+    """The protocol *group*: one answer for each group and object.
+
+    Args:
+        ground_truth: Boxes with labels of any granularity.
+        detections: Boxes with groups as labels, suppressed inside the group: by the head, or by
+            `suppress`.
+        index: Group of each class.
+        max_dets: Limit on detections per image and class; see `group_limit`.
+        **kwargs: Further arguments of `evaluate_detections`.
+    """
+    truth = ground_truth.in_groups(index)
+    limit = group_limit(index, max_dets)
+    return evaluate_levels(truth, detections, [range(max(index) + 1)], max_dets=limit, **kwargs)[0]
 
 
 def _known(values: np.ndarray) -> np.ndarray:

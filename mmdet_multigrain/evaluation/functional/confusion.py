@@ -16,6 +16,7 @@ from mmdet_multigrain.taxonomy import Taxonomy
 from .boxes import Detections, GroundTruth, check_labels
 from .engines import choose_engine, hotcoco_evaluator
 from .error_analysis import shared_levels
+from .matching import find_pairs
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,7 @@ def measure_confusion(
     By falling score, each detection takes the ground truth of highest IoU that none has taken,
     whatever their classes (hotcoco's definition). Crowd boxes are left out: a detection on one
     counts as on the background. There is no limit on detections: the minimum score replaces it.
+    Detections of unannotated classes that match no box of theirs are left out.
 
     Args:
         ground_truth: Boxes with fine labels.
@@ -161,6 +163,12 @@ def measure_confusion(
     check_labels(ground_truth, detections, taxonomy.num_classes)
     if min_score is None:
         min_score = balanced_score(ground_truth, detections)
+    if ground_truth.unannotated is not None:
+        left_out = ground_truth.unannotated[detections.images, detections.labels]
+        pairs = find_pairs(ground_truth, detections, counted=left_out, min_iou=iou_thr)
+        hits = ground_truth.labels[pairs.truths] == detections.labels[pairs.detections]
+        left_out[pairs.detections[hits]] = False
+        detections = detections[~left_out]
     no_limit = max(1, len(detections.scores))
     evaluator = hotcoco_evaluator(
         ground_truth,

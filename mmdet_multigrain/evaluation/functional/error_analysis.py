@@ -202,6 +202,7 @@ def analyze_errors(
             'use 0 < background < hit <= 1'
         )
     check_labels(ground_truth, detections, taxonomy.num_classes)
+    ground_truth = ground_truth.leave_out(detections)  # more rows at the end, of crowds
     shared = shared_levels(taxonomy)
     errors, fixable = _classify(ground_truth, detections, shared, pos_thr, bg_thr, max_dets)
     costs = _Costs(ground_truth, detections, errors, fixable, taxonomy.num_classes)

@@ -7,7 +7,7 @@ Needs neither torch nor mmdet.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -107,6 +107,50 @@ def group_limits(index: Sequence[int], max_dets: int) -> np.ndarray:
         max_dets: Limit on detections per image and fine class.
     """
     return max_dets * np.bincount(index)
+
+
+def group_limit(index: Sequence[int], max_dets: int) -> int:
+    """The limit of all groups where groups are what is detected: that of the largest one."""
+    return int(group_limits(index, max_dets).max())
+
+
+def suppress(detections: Detections, index: Sequence[int], *, iou_thr: float = 0.5) -> Detections:
+    """One answer for each group and object, with the maximum of the scores.
+
+    Detections are relabeled by group; then non-maximum suppression runs over those of each image
+    and group.
+
+    Args:
+        detections: Detections, with classes as labels.
+        index: Group of each class.
+        iou_thr: A detection that overlaps a better one by more is left out.
+    """
+    found = detections.relabel(index)
+    keys = np.stack([found.images, found.labels], axis=1)
+    _, sets = np.unique(keys, axis=0, return_inverse=True)
+    sets = sets.reshape(-1)
+    everything = np.ones(len(sets), dtype=bool)
+    others = GroundTruth(
+        image_ids=tuple(range(sets.max(initial=-1) + 1)),
+        images=sets,
+        labels=np.zeros_like(sets),
+        boxes=found.boxes,
+        areas=found.boxes[:, 2:].prod(axis=1),
+        crowd=~everything,
+    )
+    pairs = find_pairs(others, replace(found, images=sets), counted=everything, min_iou=iou_thr)
+    ranks = _ranks(found, np.arange(len(sets)))
+    better = ranks[pairs.truths] < ranks[pairs.detections]
+    pairs = pairs[better & (pairs.ious > iou_thr)]
+    pairs = pairs[np.argsort(ranks[pairs.detections], kind='stable')]
+    rounds = ranks[pairs.detections]
+    kept = everything
+    # Detections of one rank have different images or groups: they are judged independently.
+    bounds = [*np.flatnonzero(np.diff(rounds, prepend=-1)).tolist(), len(rounds)]
+    for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+        part = pairs[slice(start, stop)]
+        kept[part.detections[kept[part.truths]]] = False
+    return found[kept]
 
 
 def match_greedily(pairs: Pairs, detections: Detections, *, num_truths: int) -> np.ndarray:

@@ -23,8 +23,10 @@ from mmdet_multigrain.utils.table import Column, Table
 from .coco_eval import CocoResult
 from .common import mean_of_known
 from .imbalance import TAIL_SHARE, by_rarity, rarest_labels, tied_labels
+from .protocols import EXPANDED, LEAF, SUPERCLASS, meaning
 
 THIRDS = ('rare third', 'middle third', 'frequent third')
+OF_LEVELS = ('AP', 'AP50', 'AP75')  # what the text shows of coarse levels
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ class EvaluationSummary:
         max_dets: Limit on detections per image and class for AP.
         engine: Which engine matched boxes.
         class_sets: Sets of fine classes that the user named.
+        protocol: How the fine classes were evaluated; see `protocols`.
     """
 
     levels: tuple[LevelScore, ...]
@@ -111,11 +114,30 @@ class EvaluationSummary:
     max_dets: int
     engine: str
     class_sets: tuple[Bucket, ...] = ()
+    protocol: str = LEAF
 
     @property
     def fine(self) -> LevelScore:
         """The level of the fine classes."""
         return self.levels[-1]
+
+    @property
+    def expanded(self) -> Bucket | None:
+        """Means over all nodes of the tree, as in Open Images; None without a superclass.
+
+        Each box and each detection counts for its class and for every superclass above.
+        """
+        nodes = {(row.name,): row for row in self.fine.classes}
+        for number, level in enumerate(self.levels[:-1]):
+            for group in level.classes:
+                members = (
+                    row.name
+                    for row in self.fine.classes
+                    if row.superclasses[: number + 1] == (*group.superclasses, group.name)
+                )
+                nodes.setdefault(tuple(members), group)  # unchanged on a finer level: once
+        chosen = nodes.values()
+        return None if len(nodes) == len(self.fine.classes) else _bucket(EXPANDED, None, chosen)
 
     @property
     def without_ground_truth(self) -> tuple[str, ...]:
@@ -129,6 +151,8 @@ def summarize(
     train_counts: Sequence[int] | None = None,
     *,
     class_sets: Mapping[str, Sequence[str]] | None = None,
+    protocol: str = LEAF,
+    max_dets: int | None = None,
 ) -> EvaluationSummary:
     """Name and average the arrays of an evaluation.
 
@@ -138,14 +162,17 @@ def summarize(
         train_counts: Training boxes of each fine class, in label order. Default: unknown; then
             validation boxes decide which classes are rare, and the summary says so.
         class_sets: Names of fine classes, by the name of the set.
+        protocol: How the fine level was evaluated.
+        max_dets: The limit to name. Default: that of the fine level.
 
     Raises:
         EvaluationError: A class set is empty or names a class twice or an unknown one.
     """
     fine = results[-1]
     counts = fine.num_gt if train_counts is None else np.asarray(train_counts)
+    max_dets = fine.max_dets[-1] if max_dets is None else max_dets
     levels = tuple(
-        _score_level(result, taxonomy, level, train_counts, max_dets=fine.max_dets[-1])
+        _score_level(result, taxonomy, level, train_counts, max_dets=max_dets)
         for level, result in enumerate(results)
     )
     counted_on = 'validation' if train_counts is None else 'training'
@@ -155,8 +182,9 @@ def summarize(
         thirds=split_thirds(levels[-1].classes, counts, counted_on=counted_on),
         num_images=fine.num_images,
         num_detections=fine.num_detections,
-        max_dets=fine.max_dets[-1],
+        max_dets=max_dets,
         engine=fine.engine,
+        protocol=protocol,
         class_sets=tuple(
             _bucket(name, None, [levels[-1].classes[label] for label in labels])
             for name, labels in find_class_sets(class_sets or {}, taxonomy).items()
@@ -237,8 +265,11 @@ def _bucket(name: str, counted_on: str | None, chosen: Sequence[ClassScore]) -> 
 
 
 def render_text(summary: EvaluationSummary) -> str:
-    """A plain text table of the classes, then of the superclasses, then the means; percent."""
-    several = len(summary.levels) > 2
+    """A plain text table of the classes, then of the superclasses, then the means; percent.
+
+    Each line with numbers of its own, and each table, begins with the name of its protocol.
+    """
+    several, leaf = len(summary.levels) > 2, summary.protocol
     fine_names = [row.name for row in summary.fine.classes]
     coarse = [
         (*((f'level {number} group', 's') if several else ('superclass', 'es')), level)
@@ -246,24 +277,29 @@ def render_text(summary: EvaluationSummary) -> str:
         # Under the identity grouping a superclass table would repeat the classes.
         if [row.name for row in level.classes] != fine_names
     ][::-1]
+    expanded, tail = summary.expanded, summary.tail
     means = [
-        (f'{len(fine_names)} classes', summary.fine.coco, tuple(summary.fine.coco)[:6]),
+        (leaf, f'{len(fine_names)} classes', summary.fine.coco, tuple(summary.fine.coco)[:6], ''),
         *(
-            (f'{len(level.classes)} {title}{plural}', level.coco, ('AP', 'AP50', 'AP75'))
+            (SUPERCLASS, f'{len(level.classes)} {title}{plural}', level.coco, OF_LEVELS, '')
             for title, plural, level in coarse
         ),
-        ('thirds by boxes', {row.name.split()[0]: row.ap for row in summary.thirds}, None),
-        (f'{summary.tail.name} of classes', _bucket_numbers(summary.tail), None),
-        *((bucket.name, _bucket_numbers(bucket), None) for bucket in summary.class_sets),
+        (leaf, 'thirds by boxes', {row.name.split()[0]: row.ap for row in summary.thirds}, (), ''),
+        (leaf, f'{tail.name} of classes', _bucket_numbers(tail), (), _tail_note(tail)),
+        *(
+            (leaf, bucket.name, _bucket_numbers(bucket), (), ', '.join(bucket.classes))
+            for bucket in summary.class_sets
+        ),
     ]
-    notes = {f'{summary.tail.name} of classes': _tail_note(summary.tail)}
-    notes |= {bucket.name: ', '.join(bucket.classes) for bucket in summary.class_sets}
-    width = max(len(title) for title, *_ in means)
+    if expanded is not None:
+        title = f'{len(expanded.classes)} classes and superclasses'
+        means.insert(1 + len(coarse), (EXPANDED, title, _bucket_numbers(expanded), (), ''))
+    widths = [max(len(row[column]) for row in means) for column in (0, 1)]
     lines = [
-        f'{title:<{width}}  '
+        f'{protocol:<{widths[0]}}  {title:<{widths[1]}}  '
         + '  '.join(f'{key} {_percent(values[key]):>6}' for key in keys or values)
-        + (f'  ({notes[title]})' if title in notes else '')
-        for title, values, keys in means
+        + (f'  ({note})' if note else '')
+        for protocol, title, values, keys, note in means
     ]
     if summary.without_ground_truth:
         lines.append('without ground truth, in no mean: ' + ', '.join(summary.without_ground_truth))
@@ -274,8 +310,11 @@ def render_text(summary: EvaluationSummary) -> str:
             f'left out, beyond {summary.max_dets} detections per image and class: '
             f'{", ".join(counts)} of {summary.num_detections} detections'
         )
-    tables = [_class_table('class', summary.fine)]
-    tables += [_class_table(title, level) for title, _, level in coarse]
+    tables = [f'{leaf}: {meaning(leaf)}\n{_class_table("class", summary.fine)}']
+    tables += [
+        f'{SUPERCLASS}: {meaning(SUPERCLASS)}\n{_class_table(title, level)}'
+        for title, _, level in coarse
+    ]
     return '\n\n'.join([*tables, '\n'.join(lines)])
 
 

@@ -88,25 +88,13 @@ def rank_curves(
 
     Arguments as in `bootstrap.resample_ap`.
     """
-    counted_by_level = [
-        within_limit(detections.relabel(index), group_limits(index, max_dets))
-        for index in group_indices
-    ]
-    pairs = find_pairs(
-        ground_truth,
-        detections,
-        counted=np.logical_or.reduce(counted_by_level),
-        min_iou=min(iou_thrs),
-    )
-    # Of equal overlaps, the last ground truth must come last on all levels.
-    pairs = pairs[np.lexsort((pairs.truths, pairs.detections))]
     curves = []
-    for index, counted in zip(group_indices, counted_by_level, strict=True):
-        truth, found = ground_truth.relabel(index), detections.relabel(index)
-        own = pairs[
-            counted[pairs.detections]
-            & (truth.labels[pairs.truths] == found.labels[pairs.detections])
-        ]
+    for index in group_indices:
+        found = detections.relabel(index)
+        truth = ground_truth.relabel(index).leave_out(found)
+        counted = within_limit(found, group_limits(index, max_dets))
+        pairs = find_pairs(truth, found, counted=counted, min_iou=min(iou_thrs))
+        own = pairs[truth.labels[pairs.truths] == found.labels[pairs.detections]]
         crowd = truth.crowd[own.truths]
         regular, on_crowd = own[~crowd], own[crowd]
         hits, ignored = [], []

@@ -18,6 +18,7 @@ from mmdet.registry import METRICS
 from mmengine.fileio import get_local_path
 from mmengine.logging import MMLogger
 
+from mmdet_multigrain.coco.unannotated import UNANNOTATED, unannotated_classes
 from mmdet_multigrain.datasets import TaxonomyCOCO
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import EvaluationError
@@ -63,8 +64,11 @@ class MultiGrainedCocoMetric(CocoMetric):
     `bbox_level0_mAP`, ... from the coarsest), `bbox_set_{name}_mAP` and
     `bbox_set_{name}_mAP_50` of class sets, and `{class}_precision`.
 
-    Boxes of which only the superclass is known are crowds of each of its classes: not missed, and
-    detections of these classes on them do not count.
+    Boxes of which only the superclass is known are boxes of that superclass, and crowds of each of
+    its classes: not missed, and detections of these classes on them do not count. Where an image
+    annotates only some classes, detections of the others that match no box are left out:
+    `neg_category_ids` and `not_exhaustive_category_ids` of the images in the file say which (LVIS),
+    and `unannotated` (labels) in the metainfo of a sample.
 
     Args:
         ann_file (str, optional): COCO file of the images evaluated on. Default: ground truth
@@ -159,7 +163,10 @@ class MultiGrainedCocoMetric(CocoMetric):
         if self.ann_file is not None:
             # Stock needs instances until its file is loaded, which happens later here.
             data_samples = [{**sample, 'instances': ()} for sample in data_samples]
+        before = len(self.results)
         super().process(data_batch, data_samples)
+        for (gt, _), sample in zip(self.results[before:], data_samples, strict=True):
+            gt[UNANNOTATED] = sample.get(UNANNOTATED)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Evaluate all images; runs on the main process.
@@ -241,28 +248,30 @@ class MultiGrainedCocoMetric(CocoMetric):
             )
 
     def _ground_truth(self, gts: Sequence[dict], taxonomy: Taxonomy) -> GroundTruth:
-        if self._coco_api is not None:
-            coco = self._coco_api
-            return GroundTruth.from_annotations(
-                coco.imgs, coco.dataset['annotations'], coco.category_ids
-            ).crowds_per_class(taxonomy.labels.sets)
-        annotations = []
-        for gt in gts:
-            for instance in gt['anns']:
-                x1, y1, x2, y2 = map(float, instance['bbox'])
-                annotations.append(
-                    {
-                        'image_id': gt['img_id'],
-                        'category_id': int(instance['bbox_label']),
-                        'bbox': [x1, y1, x2 - x1, y2 - y1],
-                        'area': (x2 - x1) * (y2 - y1),
-                        'iscrowd': instance.get('ignore_flag', 0),
-                    }
-                )
-        image_ids = [gt['img_id'] for gt in gts]
-        labels = taxonomy.labels
-        ground_truth = GroundTruth.from_annotations(image_ids, annotations, range(len(labels)))
-        return ground_truth.crowds_per_class(labels.sets)
+        unannotated = {gt['img_id']: gt.get(UNANNOTATED) or () for gt in gts}
+        coco, labels = self._coco_api, taxonomy.labels
+        if coco is not None:
+            for image_id, classes in unannotated_classes(coco.file).items():
+                unannotated[image_id] = {*unannotated.get(image_id, ()), *classes}
+            image_ids, annotations = coco.imgs, coco.dataset['annotations']
+            ids = coco.category_ids
+        else:
+            image_ids, ids, annotations = list(unannotated), range(len(labels)), []
+            for gt in gts:
+                for instance in gt['anns']:
+                    x1, y1, x2, y2 = map(float, instance['bbox'])
+                    annotations.append(
+                        {
+                            'image_id': gt['img_id'],
+                            'category_id': int(instance['bbox_label']),
+                            'bbox': [x1, y1, x2 - x1, y2 - y1],
+                            'area': (x2 - x1) * (y2 - y1),
+                            'iscrowd': instance.get('ignore_flag', 0),
+                        }
+                    )
+        return GroundTruth.from_annotations(
+            image_ids, annotations, ids, sets=labels.sets, unannotated=unannotated
+        )
 
     def _evaluate(
         self, results: list[tuple[dict, dict]], taxonomy: Taxonomy, logger: MMLogger

@@ -195,7 +195,7 @@ def compare(
     if resamples and baseline in complete and len(complete) > 1:
         options = {'resamples': resamples, 'seed': seed, 'workers': workers, 'progress': progress}
         resampled = [run for run in runs if run.variant in complete]
-        taxonomy, truth = runs[0].result.taxonomy, resampled[0].ground_truth
+        taxonomy, truth = runs[0].result.taxonomy, resampled[0].boxes
         draws = _Draws(
             _resample(resampled, what, **options),
             {run.name: run.seed for run in runs},
@@ -232,7 +232,7 @@ def _resample(
     """Bootstrap all runs on the same resamples: their scores by name and key."""
     taxonomy = runs[0].result.taxonomy
     found = bootstrap.resample_ap(
-        runs[0].ground_truth,
+        runs[0].boxes,
         [run.detections for run in runs],
         [taxonomy.group_index(level) for level in range(taxonomy.num_levels)],
         max_dets=runs[0].result.summary.max_dets,

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from mmdet_multigrain.coco.annotations import AnnotationFile
+from mmdet_multigrain.coco.unannotated import unannotated_classes
 from mmdet_multigrain.evaluation import Detections, GroundTruth
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import EvaluationError, ReportError
@@ -61,14 +62,21 @@ class TestSet:
         return self.annotations.category_ids[: self.taxonomy.num_classes]
 
     @functools.cached_property
-    def ground_truth(self) -> GroundTruth:
-        """Its boxes; one of which only the superclass is known is a crowd of each of its classes."""
+    def boxes(self) -> GroundTruth:
+        """Its boxes, with labels of any granularity."""
         dataset = self.annotations.dataset
         return GroundTruth.from_annotations(
             (image['id'] for image in dataset['images']),
             dataset['annotations'],
             self.annotations.category_ids,
-        ).crowds_per_class(self.taxonomy.labels.sets)
+            sets=self.taxonomy.labels.sets,
+            unannotated=unannotated_classes(self.annotations),
+        )
+
+    @functools.cached_property
+    def ground_truth(self) -> GroundTruth:
+        """Its boxes, with classes as labels."""
+        return self.boxes.relabel(range(self.taxonomy.num_classes))
 
     @functools.cached_property
     def file_names(self) -> Mapping[Hashable, str]:
@@ -78,7 +86,7 @@ class TestSet:
     @functools.cached_property
     def digest(self) -> str:
         """A hash of images, boxes and classes, whatever their order in the file."""
-        truth = self.ground_truth
+        truth = self.boxes
         columns = np.column_stack([truth.images, truth.labels, truth.boxes, truth.crowd])
         columns = columns.astype(np.float64)[np.lexsort(columns.T)]
         content = hashlib.sha256(repr((truth.image_ids, self.taxonomy.classes)).encode())

@@ -185,7 +185,7 @@ def _evaluate(
         train = TestSet(Path(train_ann_file), taxonomy, False)
         counts = train.annotations.training_counts()
     levels = evaluate_levels(
-        test_set.ground_truth,
+        test_set.boxes,
         file.detections,
         [taxonomy.group_index(level) for level in range(taxonomy.num_levels)],
         max_dets=max_dets,

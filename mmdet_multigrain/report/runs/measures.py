@@ -236,21 +236,22 @@ def scores_of_resampled(
 
 def images_with_boxes(truth: GroundTruth, measures: Measures, taxonomy: Taxonomy) -> dict[str, int]:
     """Number of images with a box of the classes of each score, by key; without crowds."""
-    present = np.zeros((len(truth.image_ids), taxonomy.num_classes), dtype=bool)
-    present[truth.images[~truth.crowd], truth.labels[~truth.crowd]] = True
 
-    def count(columns: np.ndarray) -> int:
-        return int(columns.any(axis=1).sum())
+    def presence(level: int) -> np.ndarray:
+        boxes = truth.relabel(taxonomy.group_index(level))
+        table = np.zeros((len(truth.image_ids), taxonomy.num_groups(level)), dtype=bool)
+        table[boxes.images[~boxes.crowd], boxes.labels[~boxes.crowd]] = True
+        return table
 
-    counts = {}
+    counts, present = {}, presence(taxonomy.num_levels - 1)
     for metric in measures.metrics:
         labels = [taxonomy.classes.index(name) for name in metric.classes]
-        counts[metric.key] = count(present[:, labels] if labels else present)
+        counts[metric.key] = int((present[:, labels] if labels else present).any(axis=1).sum())
     levels = (taxonomy.num_levels - 1, *_coarse_levels(taxonomy))
     for level, entries in zip(levels, (measures.classes, *measures.superclasses), strict=True):
-        groups, names = np.array(taxonomy.group_index(level)), taxonomy.group_names(level)
-        for entry in entries:
-            counts[entry.key] = count(present[:, groups == names.index(entry.name)])
+        names = taxonomy.group_names(level)
+        images = dict(zip(names, presence(level).sum(axis=0).tolist(), strict=True))
+        counts |= {entry.key: images[entry.name] for entry in entries}
     return counts
 
 

@@ -71,6 +71,12 @@ class Run:
         return truth
 
     @property
+    def boxes(self) -> GroundTruth:
+        """The same with labels of any granularity."""
+        self.ground_truth  # noqa: B018 (raises where it is wrong)
+        return self.test_set.boxes
+
+    @property
     def detections(self) -> Detections:
         """Its boxes on these images, read on first use.
 

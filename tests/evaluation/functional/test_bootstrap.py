@@ -90,7 +90,11 @@ def test_a_resample_is_cocos_evaluation_of_copied_images(case):
             columns = {
                 field.name: getattr(values, field.name) for field in dataclasses.fields(values)
             }
-            columns = {key: column[old] for key, column in columns.items() if key != 'image_ids'}
+            columns = {
+                key: column[old]
+                for key, column in columns.items()
+                if key != 'image_ids' and column is not None
+            }
             if isinstance(values, GroundTruth):
                 columns['image_ids'] = tuple(range(40))
             return type(values)(**{**columns, 'images': places})

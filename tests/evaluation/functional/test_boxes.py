@@ -72,16 +72,73 @@ def test_images_must_be_known_and_come_once():
         Detections.from_images(('a',), [('a', *one), ('a', *one)])
 
 
-def test_boxes_without_a_class_are_crowds_of_each_class_that_they_may_be():
-    frame = dict(image_id=1, bbox=[1, 2, 3, 4], area=12, iscrowd=0)
-    labels = [4, 0, 5, 1]
+SETS = np.vstack([np.eye(4), [[1, 0, 1, 0], [1, 1, 1, 0]]]).astype(bool)  # K = 3, a group, object
+
+
+def any_granularity(labels, **kwargs):
+    """Boxes of one image with these labels; the area tells which one each is."""
+    frame = dict(image_id=1, bbox=[1, 2, 3, 4], iscrowd=0)
     annotations = [{**frame, 'category_id': label, 'area': 10 + label} for label in labels]
-    truth = GroundTruth.from_annotations([1], annotations, range(6))
-    sets = np.eye(4, dtype=bool)  # three classes, background, a group, the object
-    sets = np.vstack([sets, [[1, 0, 1, 0], [1, 1, 1, 0]]]).astype(bool)
-    spread = truth.crowds_per_class(sets)
-    assert spread.labels.tolist() == [0, 1, 0, 2, 0, 1, 2]
-    assert spread.areas.tolist() == [10, 11, 14, 14, 15, 15, 15]
-    assert spread.crowd.tolist() == [False] * 2 + [True] * 5
-    assert len(spread.boxes) == len(spread.images) == 7
-    assert spread.crowds_per_class(sets) is spread
+    return GroundTruth.from_annotations([1], annotations, range(6), sets=SETS, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ('index', 'labels', 'areas', 'num_boxes'),
+    [
+        ((0, 1, 2), [0, 1, 0, 2, 0, 1, 2], [10, 11, 14, 14, 15, 15, 15], 2),  # the classes
+        ((0, 1, 0), [0, 0, 1, 0, 1], [14, 10, 11, 15, 15], 3),  # the group is one
+        ((0, 0, 1), [0, 0, 0, 1, 0, 1], [10, 11, 14, 14, 15, 15], 2),  # another grouping
+        ((0, 0, 0), [0] * 4, [14, 10, 15, 11], 4),  # one group of all
+    ],
+)
+def test_a_box_is_of_the_group_that_its_label_is_in_else_a_crowd_of_each(
+    index, labels, areas, num_boxes
+):
+    truth = any_granularity([4, 0, 5, 1]).relabel(index)
+    assert truth.labels.tolist() == labels
+    assert truth.areas.tolist() == areas
+    assert truth.crowd.tolist() == [False] * num_boxes + [True] * (len(labels) - num_boxes)
+    assert len(truth.boxes) == len(truth.images) == len(labels) and truth.sets is None
+    again = truth.relabel(range(max(index) + 1))
+    assert again.labels.tolist() == labels
+
+
+def test_a_crowd_of_a_superclass_stays_one():
+    annotation = dict(image_id=1, bbox=[1, 2, 3, 4], area=12, iscrowd=1, category_id=4)
+    truth = GroundTruth.from_annotations([1], [annotation], range(6), sets=SETS)
+    assert truth.relabel((0, 1, 0)).crowd.tolist() == [True]
+
+
+def test_labels_in_another_vocabulary_then_relabeled_are_those_relabeled():
+    truth = any_granularity([4, 0, 5, 1, 2], unannotated={1: [2]})
+    for index, then in (((0, 1, 0), (0, 0)), ((0, 1, 2), (0, 1, 0)), ((1, 1, 0), (1, 0))):
+        steps = truth.in_groups(index).relabel(then)
+        at_once = truth.relabel(np.asarray(then)[list(index)])
+        for name in ('images', 'labels', 'areas', 'crowd', 'unannotated'):
+            assert getattr(steps, name).tolist() == getattr(at_once, name).tolist(), name
+
+
+def test_unannotated_classes_are_crowds_around_their_detections():
+    truth = GroundTruth.from_annotations(
+        ['a', 'b'],
+        [dict(image_id='b', bbox=[1, 2, 3, 4], area=12, iscrowd=0, category_id=0)],
+        range(3),
+        unannotated={'b': [0, 2]},
+    )
+    assert truth.unannotated.tolist() == [[False] * 3, [True, False, True]]
+    assert truth.relabel((0, 0, 1)).unannotated.tolist() == [[False] * 2, [True] * 2]
+    found = Detections.from_images(
+        ['a', 'b'],
+        [
+            (name, np.array([0, 1, 2, 2]), np.tile([5.0, 6, 9, 9], (4, 1)), np.ones(4))
+            for name in 'ab'
+        ],
+    )
+    left = truth.leave_out(found)
+    assert left.images.tolist() == [1, 1, 1] and left.labels.tolist() == [0, 0, 2]
+    assert left.crowd.tolist() == [False, True, True]
+    assert left.boxes[1:].tolist() == [[4, 5, 6, 5]] * 2 and left.areas.tolist() == [12, 30, 30]
+    none = Detections.from_images(['a', 'b'], [])
+    assert truth.leave_out(none) is truth
+    plain = GroundTruth.from_annotations(['a'], [], range(3), unannotated={'a': ()})
+    assert plain.unannotated is None and plain.leave_out(found) is plain
