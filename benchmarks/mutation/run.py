@@ -1,8 +1,9 @@
 """Run the tests on mutants of the package: python -m benchmarks.mutation.run [FOLDER...]
 
 A mutant has one small fault (operators.py). It is killed if a test fails that mirrors its module
-or belongs to its folder; the others are listed as survivors. Results are written after each mutant,
-one file per folder, and a second call continues. Where `equivalent` says why no test can see a
+or belongs to its folder; the others are listed as survivors. A test that fails without a mutant,
+too, does not count. Results are written after each mutant, one file per folder, and a second call
+continues. Where `equivalent` says why no test can see a
 mutant, written into the file by hand, it is counted separately.
 
 The parent process imports torch and MMDetection once; each mutant runs in a fork of it, which
@@ -24,8 +25,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.mutation.choice import module_name, modules, tests_of, within
 from benchmarks.mutation.hook import hand_down, install
@@ -34,16 +36,9 @@ from benchmarks.mutation.operators import Mutant, draw, mutate, sites
 ROOT = Path(__file__).parents[2]
 FIFTY = ('models', 'engine', 'evaluation', 'datasets', 'checks', 'export')
 OTHERS = (
-    '.',
-    'taxonomy',
-    'coco',
-    'converters',
-    'report',
-    'visualization',
-    'launch',
-    'apis',
-    'utils',
-)
+    '.', 'taxonomy', 'coco', 'converters', 'report', 'visualization', 'launch', 'apis', 'utils',
+)  # fmt: skip
+_ASSUMED = 5.0  # seconds of a test file that has not been run yet
 # What tests import and this project does not change. Not polars: its threads do not survive a fork.
 _PRELOADED = (
     'pytest', 'hypothesis', 'cv2', 'matplotlib.pyplot', 'PIL.Image', 'scipy.stats', 'torch',
@@ -70,28 +65,39 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
+class Outcome(NamedTuple):
+    """What became of tests.
+
+    Attributes:
+        result: 'killed' or 'survived'.
+        failed: Ids of the tests that failed; if none did, what else went wrong.
+        seconds: On a processor, of each test file that was run to its end.
+    """
+
+    result: str
+    failed: list[str]
+    seconds: dict[str, float]
+
+
 def in_fork(
-    tests: list[str], seconds: float, mutant: Mutant | None = None
-) -> tuple[str, str, float]:
+    tests: list[str], seconds: float, mutant: Mutant | None = None, *, stop: bool = True
+) -> Outcome:
     """Run tests in a fork.
 
     Args:
-        tests: Paths of test files.
+        tests: Paths of test files, or ids of tests.
         seconds: On a processor, after which it is killed; it may wait for ten times as long.
         mutant: What the tests run on.
-
-    Returns:
-        'killed' and what failed, or 'survived' and ''; the time on a processor, in seconds.
+        stop: At the first that fails.
     """
     with tempfile.TemporaryDirectory(prefix='mutation_') as folder:
-        said = Path(folder, 'failed')
         child = os.fork()
         if not child:
             status = 3
             try:
                 limit = math.ceil(seconds)
                 resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
-                status = _run_tests(tests, Path(folder), mutant)
+                status = _run_tests(tests, Path(folder), mutant, stop)
             finally:
                 os._exit(status)
         deadline = time.monotonic() + 10 * seconds
@@ -99,18 +105,20 @@ def in_fork(
             if time.monotonic() > deadline:
                 os.killpg(child, signal.SIGKILL)
                 os.waitpid(child, 0)
-                return 'killed', 'out of time', seconds
+                return Outcome('killed', ['out of time'], {})
             time.sleep(0.05)
         cpu = ended[2].ru_utime + ended[2].ru_stime
         with contextlib.suppress(ProcessLookupError):  # what the tests started
             os.killpg(child, signal.SIGKILL)
+        said = Path(folder, 'said')
+        failed, costs = json.loads(said.read_text()) if said.exists() else ([], {})
         if os.waitstatus_to_exitcode(ended[1]) == 0:
-            return 'survived', '', cpu
+            return Outcome('survived', [], costs)
         what = 'out of time' if cpu > seconds - 1 else 'cannot be imported'
-        return 'killed', said.read_text() if said.exists() else what, cpu
+        return Outcome('killed', failed or [what], costs)
 
 
-def _run_tests(tests: list[str], folder: Path, mutant: Mutant | None) -> int:
+def _run_tests(tests: list[str], folder: Path, mutant: Mutant | None, stop: bool) -> int:
     """Run tests in this process, which ends with them; the exit status."""
     import pytest
 
@@ -123,13 +131,23 @@ def _run_tests(tests: list[str], folder: Path, mutant: Mutant | None) -> int:
         install(name=name, path=path, source=ast.unparse(mutant.tree))
         hand_down(folder, name=name, path=path, tree=mutant.tree)
 
-    class Failure:
+    failed: list[str] = []
+    costs: dict[str, float] = defaultdict(float)
+
+    class Watch:
+        @pytest.hookimpl(hookwrapper=True)
+        def pytest_runtest_protocol(self, item: Any) -> Any:
+            began = sum(os.times()[:4])
+            yield
+            costs[item.nodeid.partition('::')[0]] += sum(os.times()[:4]) - began
+
         def pytest_runtest_logreport(self, report: Any) -> None:
             if report.failed:
-                Path(folder, 'failed').write_text(report.nodeid)
+                failed.append(report.nodeid)
 
-    options = ['-x', '-q', '-p', 'no:cacheprovider', f'--basetemp={folder / "tmp"}']
-    status = pytest.main([*options, *tests], plugins=[Failure()])
+    options = ['-q', '-p', 'no:cacheprovider', f'--basetemp={folder / "tmp"}']
+    status = pytest.main([*options, *['-x'] * stop, *tests], plugins=[Watch()])
+    (folder / 'said').write_text(json.dumps([failed, costs]))
     return 0 if status == 5 else int(status)  # 5: all tests of a file are deselected
 
 
@@ -144,6 +162,8 @@ class Folder:
             self.content = json.loads(self._path.read_text())
 
     def write(self) -> None:
+        costs = self.content['seconds']
+        costs.update({test: cost and round(cost, 1) for test, cost in costs.items()})
         self._path.parent.mkdir(parents=True, exist_ok=True)
         whole = self._path.with_suffix('.tmp')
         whole.write_text(json.dumps(self.content, indent=1) + '\n')
@@ -161,43 +181,71 @@ class Folder:
     def run(self, args: argparse.Namespace) -> None:
         """Run the mutants that have no result yet, or the survivors again."""
         sources = modules(ROOT, self.name)
+        rows = self.content['mutants']
         if args.survivors:
-            alive = [one for one in self.content['mutants'] if one['result'] != 'killed']
-            for one in alive:
-                if 'equivalent' not in one and (mutant := _found_again(one, sources)):
-                    self._try(mutant, one, args.budget)
+            alive = [one for one in rows if one['result'] != 'killed' and 'equivalent' not in one]
+            self._try_all(
+                [(mutant, one) for one in alive if (mutant := _found_again(one, sources))],
+                args.budget,
+            )
             return
+        rows[:] = [one for one in rows if _found_again(one, sources)]
         seed = self.content['seed'] = self.content['seed'] or args.seed or _commit()
         count = args.count or (50 if self.name in FIFTY else 25)
-        done = len(self.content['mutants'])
-        for number, mutant in enumerate(draw(sources, count, f'{seed} {self.name}')):
-            if number >= done:
-                row = dict(file=mutant.file, line=mutant.line, operator=mutant.operator,
-                           before=mutant.before, after=mutant.after)  # fmt: skip
-                self.content['mutants'].append(row)
-                self._try(mutant, row, args.budget)
+        known = {_identity(one) for one in rows}
+        new = []
+        for mutant in draw(sources, count + len(rows), f'{seed} {self.name}'):
+            row = dict(file=mutant.file, line=mutant.line, operator=mutant.operator,
+                       before=mutant.before, after=mutant.after)  # fmt: skip
+            if len(rows) + len(new) < count and _identity(row) not in known:
+                new.append((mutant, row))
+        self._try_all(new, args.budget)
+
+    def _try_all(self, pairs: list[tuple[Mutant, dict[str, Any]]], budget: float) -> None:
+        """Run mutants; those whose killer fails without them, again without its file."""
+        for mutant, row in pairs:
+            self._try(mutant, row, budget)
+        while pairs:
+            killers = sorted({row['by'] for _, row in pairs if '::' in row['by']})
+            broken = in_fork(killers, 600, stop=False).failed if killers else []
+            self.content['seconds'].update((test.partition('::')[0], None) for test in broken)
+            pairs = [(mutant, row) for mutant, row in pairs if row['by'] in broken]
+            for mutant, row in pairs:
+                self._try(mutant, row, budget)
 
     def _try(self, mutant: Mutant, row: dict[str, Any], budget: float) -> None:
+        """Run one mutant and write its result into its row."""
         began = time.monotonic()
-        row.update(result='survived', by='')
+        result, by = 'survived', ''
+        seconds = self.content['seconds']
         for tests in tests_of(ROOT, mutant.file):
-            chosen = within(tests, self._unmutated, budget)
-            cost = sum(map(self._unmutated, chosen))
-            if chosen:
-                row['result'], row['by'], _ = in_fork(chosen, 30 + 4 * cost, mutant)
-            if row['result'] == 'killed':
+            chosen = within(tests, lambda test: seconds.get(test, _ASSUMED), budget)
+            outcome = self._outcome(chosen, mutant)
+            if outcome.result == 'killed' and '::' not in outcome.failed[0]:
+                # Is that true without the mutant, too?
+                for test in chosen:
+                    alone = in_fork([test], 300)
+                    seconds[test] = alone.seconds.get(test) if alone.result == 'survived' else None
+                outcome = self._outcome(
+                    [test for test in chosen if seconds[test] is not None], mutant
+                )
+            if outcome.result == 'killed':
+                result, by = 'killed', outcome.failed[0]
                 break
+            seconds.update(outcome.seconds)
+        row.update(result=result, by=by)
+        if not any(row is one for one in self.content['mutants']):
+            self.content['mutants'].append(row)
         self.write()
         print(f'{time.monotonic() - began:5.0f} s {_line(row)}  {row["by"]}', flush=True)
 
-    def _unmutated(self, test: str) -> float | None:
-        """Seconds on a processor of a test file without a mutant; None: it fails."""
-        seconds = self.content['seconds']
-        if test not in seconds:
-            result, _, cpu = in_fork([test], 300)
-            seconds[test] = round(cpu, 1) if result == 'survived' else None
-            self.write()
-        return seconds[test]
+    def _outcome(self, tests: list[str], mutant: Mutant) -> Outcome:
+        cost = sum(self.content['seconds'].get(test, _ASSUMED) for test in tests)
+        return in_fork(tests, 30 + 4 * cost, mutant) if tests else Outcome('survived', [], {})
+
+
+def _identity(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in ('file', 'line', 'operator', 'before', 'after'))
 
 
 def _found_again(row: dict[str, Any], sources: dict[str, str]) -> Mutant | None:
