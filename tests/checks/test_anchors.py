@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
+import numpy as np
 import pytest
 from mmengine.config import Config
 
-from mmdet_multigrain.checks.anchors import anchor_coverage
+from mmdet_multigrain.checks import anchors
+from mmdet_multigrain.checks.anchors import AnchorCoverage, anchor_coverage
 from mmdet_multigrain.launch import anchors_with, load_config
 from mmdet_multigrain.utils.errors import ConfigError
+from mmdet_multigrain.utils.seeding import Stream
 
 from ..tools.conftest import call
 
@@ -129,3 +133,49 @@ def test_it_says_how_much_was_looked_at(config, file):
 def test_a_detector_without_rpn_is_refused():
     with pytest.raises(ConfigError, match='model has no rpn_head'):
         anchor_coverage(Config(dict(model=dict(type='RetinaNet'))))
+
+
+def test_draws_depend_on_the_seed_alone(config, file, monkeypatch):
+    drawn = []
+
+    def permutation(size, entropy):
+        drawn.append((size, *entropy))
+        return np.arange(size)
+
+    @contextlib.contextmanager
+    def drawing_from(entropy):
+        drawn.append(entropy)
+        yield
+
+    monkeypatch.setattr(anchors, 'permutation', permutation)
+    monkeypatch.setattr(anchors, 'drawing_from', drawing_from)
+    options = {'train_ann': str(file), 'images': str(file.parent)}
+    cfg = load_config(config(scale=8, min_pos_iou=0.3), options)
+    assert anchor_coverage(cfg).images == (2, 2)
+    anchor_coverage(cfg, seed=3)
+    order, sample = Stream.ORDER, Stream.SAMPLE
+    assert drawn == [(2, 0, order), (0, sample), (2, 3, order), (3, sample)]
+
+
+def test_the_table_of_classes():
+    coverage = AnchorCoverage(
+        ('a', 'b', 'c', 'd'), np.array([4, 2000, 0, 8]), np.array([1, 1500, 0, 2]), (5, 5)
+    )
+    assert coverage.share == 1503 / 2012
+    assert coverage.table().rows == [['b', 2000, 1500, 0.75], ['a', 4, 1, 0.25], ['d', 8, 2, 0.25]]
+    assert coverage.text().splitlines() == [
+        'anchors: 1,503 of 2,012 boxes (74.7%) get no positive anchor',
+        'class  boxes  without anchor  share',
+        'b      2,000           1,500    75%',
+        'a          4               1    25%',
+        'd          8               2    25%',
+    ]
+    none = AnchorCoverage(('a',), np.array([0]), np.array([0]), (1000, 1001))
+    assert none.share == 0
+    assert none.text() == (
+        'anchors: 0 of 0 boxes in 1,000 of 1,001 images (0.0%) get no positive anchor'
+    )
+    assert none.to_dict() == {
+        'images': 1000,
+        'classes': [{'class': 'a', 'boxes': 0, 'without_anchor': 0}],
+    }
