@@ -176,6 +176,35 @@ def test_other_detectors_are_refused(small_config):
         PlainDetector(model)
 
 
+def test_parts_that_are_missing_or_beside_are_refused(small_config):
+    model = build(small_config().model)
+    model.roi_head.mask_head = torch.nn.Identity()
+    with pytest.raises(ExportError, match=r'^the model is not a plain TwoStageDetector'):
+        PlainDetector(model)
+    del model.roi_head.mask_head
+    kept = model.roi_head.bbox_roi_extractor
+    del model.roi_head.bbox_roi_extractor
+    with pytest.raises(ExportError, match=r'SingleRoIExtractor of MMDetection \(type NoneType\)'):
+        PlainDetector(model)
+    model.roi_head.bbox_roi_extractor = kept
+    PlainDetector(model)
+    last, kept.roi_layers[-1] = kept.roi_layers[-1], torch.nn.Identity()
+    with pytest.raises(ExportError, match='bbox_roi_extractor is not'):
+        PlainDetector(model)
+    kept.roi_layers[-1] = last
+    del kept.roi_layers[2:]
+    PlainDetector(model)  # two levels are enough
+
+
+def test_suppression_is_nms_by_default(small_config):
+    model = build(small_config().model)
+    model.rpn_head.test_cfg.nms = dict(iou_threshold=0.7, split_thr=10)
+    PlainDetector(model)
+    model.rpn_head.test_cfg.nms = dict(type='nms')
+    with pytest.raises(ExportError, match='test_cfg.rpn.nms is .*; only type nms'):
+        PlainDetector(model)
+
+
 def found(boxes, scores, labels):
     return Found(
         np.array(boxes, np.float32).reshape(-1, 4), np.array(scores, np.float32), np.array(labels)

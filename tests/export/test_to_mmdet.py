@@ -154,6 +154,37 @@ def test_onnx_may_differ_by_rounding_and_few_ties(detector, pictures, monkeypatc
         check_onnx(cfg, trained, Path('nowhere'), pictures[:1])
 
 
+@pytest.mark.parametrize(
+    ('seen', 'fits'),
+    [
+        (Difference(1, 19, 1e-3, 1e-3, alone=2), True),  # 2 of 40: 5%
+        (Difference(1, 18, 0.0, 0.0, alone=2), False),
+        (Difference(1, 19, 1.001e-3, 0.0), False),
+        (Difference(1, 19, 0.0, 1.001e-3), False),
+        (Difference(1, 0, 0.0, 0.0), True),
+        (Difference(1, 0, 0.0, 0.0, alone=1), False),
+    ],
+)
+def test_how_far_onnx_may_differ(detector, monkeypatch, seen, fits):
+    cfg, trained = detector
+    asked = []
+    name = 'mmdet_multigrain.export.to_onnx.'
+    monkeypatch.setattr(name + 'open_session', asked.append)
+    monkeypatch.setattr(name + 'detect', lambda model, samples: ['ours'])
+
+    def compared(ours, theirs, **options):
+        asked.append((ours, theirs, options))
+        return seen
+
+    monkeypatch.setattr(name + 'nearest_difference', compared)
+    if fits:
+        assert check_onnx(cfg, trained, Path('here'), []) is seen
+    else:
+        with pytest.raises(ExportError, match='does not detect the same here'):
+            check_onnx(cfg, trained, Path('here'), [])
+    assert asked == [Path('here/detector.onnx'), (['ours'], [], dict(slack=1e-3, at_most=100))]
+
+
 def test_the_description_tells_what_to_feed(detector, monkeypatch, tmp_path):
     cfg, trained = detector
     name = 'mmdet_multigrain.export.to_onnx.'

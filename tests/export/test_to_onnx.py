@@ -31,7 +31,22 @@ def test_any_size_gives_the_detections_of_mmdetection(
     path = tmp_path / 'detector.onnx'
     path.write_bytes(onnx_bytes(PlainDetector(model)))
     onnx.checker.check_model(path)
+    graph = onnx.load(path)
+    assert [(one.domain, one.version) for one in graph.opset_import] == [('', 17)]
+    axes = {
+        one.name: [axis.dim_param or axis.dim_value for axis in one.type.tensor_type.shape.dim]
+        for one in (*graph.graph.input, *graph.graph.output)
+    }
+    assert axes.pop('boxes')[0] == 'detections'
+    assert axes == dict(
+        image=[3, 'height', 'width'],
+        scale_factor=[2],
+        score_thr=[],
+        scores=['detections'],
+        labels=['detections'],
+    )
     session = open_session(path)
+    assert session.get_session_options().intra_op_num_threads == torch.get_num_threads()
     batch = samples(config, pictures)
     assert len({sample['inputs'].shape for sample in batch}) == len(batch)
     for score_thr, least in ((0.0, 350), (0.05, 100), (1.0, 0)):

@@ -215,6 +215,32 @@ def test_fine_loss_keeps_its_weight(garments):
             values.append(loss(scores_of(loss, 2), torch.tensor([TOP, 1]), avg_factor=2.0))
         first, second = (value['loss_cls_fine'].item() for value in values)
         assert second == pytest.approx(3 * first)
+        first, second = (value['loss_cls_coarse'].item() for value in values)
+        assert second == first
+
+
+@pytest.mark.parametrize('mode', ['mask', 'marginal'])
+def test_fine_loss_keeps_its_reduction(garments, mode):
+    """A sum has no divisor that masked RoIs could lower."""
+    fine = dict(type='CrossEntropyLoss', reduction='sum')
+    loss = HierarchicalCrossEntropyLoss(garments, fine_loss=fine, coarse_labels=mode)
+    scores = scores_of(loss, 3)
+    losses = loss(scores, torch.tensor([0, TOP, 5]))
+    logs = -scores[:, :6].log_softmax(1)
+    expected = logs[0, 0] + logs[2, 5]
+    if mode == 'marginal':
+        expected = expected - scores[1, :6].softmax(0)[[0, 2]].sum().log()
+    assert losses['loss_cls_fine'].item() == pytest.approx(expected.item(), rel=1e-5)
+    coarse = -scores[:, 6:].log_softmax(1)[range(3), [0, 0, 5]].mean()
+    assert losses['loss_cls_coarse'].item() == pytest.approx(coarse.item(), rel=1e-5)
+
+
+def test_a_divisor_below_one(garments):
+    loss = HierarchicalCrossEntropyLoss(garments)
+    scores, labels, weights = scores_of(loss, 2), torch.tensor([0, TOP]), torch.tensor([0.5, 0])
+    expected = cross_entropy(scores[:1, :6], labels[:1], weights[:1], avg_factor=0.5)
+    found = loss(scores, labels, weights, avg_factor=0.5)['loss_cls_fine']
+    assert found.item() == pytest.approx(expected.item(), rel=1e-6)
 
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
@@ -238,6 +264,8 @@ def test_accuracies_count_what_has_a_truth(garments):
     assert accuracy['acc_fine'].item() == 100
     assert accuracy['acc_coarse'].item() == pytest.approx(200 / 3)
     assert loss.get_accuracy(scores[3:], labels[3:])['acc_coarse'].item() == 0
+    assert loss.get_accuracy(scores[1:2], labels[1:2])['acc_coarse'].item() == 100
+    assert loss.get_accuracy(scores[:0], labels[:0])['acc_fine'].item() == 0
 
 
 def test_likeliest_class_is_one_of_the_label_and_has_no_gradient(garments):

@@ -68,3 +68,22 @@ def test_low_precision_maps_are_read_in_single_precision(dtype, maps, rois):
 def test_no_rois(maps):
     found = features(PlainRoIExtractor, maps, torch.zeros(0, 5))
     assert found.shape == (0, 4, 3, 3)
+
+
+def test_rois_can_be_enlarged(maps, rois):
+    found, expected = (
+        kind(**ARGUMENTS)(maps, rois, roi_scale_factor=1.5)
+        for kind in (PlainRoIExtractor, SingleRoIExtractor)
+    )
+    assert torch.equal(found, expected)
+    assert not torch.equal(found, features(PlainRoIExtractor, maps, rois))
+
+
+def test_its_layers_run_without_mixed_precision(maps, rois):
+    extractor, seen = PlainRoIExtractor(**ARGUMENTS), []
+    for layer in extractor.roi_layers:
+        layer.register_forward_hook(lambda *_: seen.append(torch.is_autocast_enabled('cpu')))
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        extractor(maps, rois)
+        assert torch.is_autocast_enabled('cpu')
+    assert seen and not any(seen)
