@@ -246,6 +246,7 @@ def test_fits_stock_transforms_with_plain_settings_only():
         LoadImageFromFile(color_type='grayscale'),
         LoadImageFromFile(to_float32=True),
         LoadImageFromFile(ignore_empty=True),
+        LoadImageFromFile(file_client_args=dict(backend='disk')),
         notes,
         LoadImageFromFile(imdecode_backend='pillow'),
     ):

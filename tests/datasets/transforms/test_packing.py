@@ -1,5 +1,6 @@
 """Packing in one copy, and sending boxes by value: bit for bit what stock gives."""
 
+import io
 import pickle
 import warnings
 
@@ -14,7 +15,7 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader
 
-from mmdet_multigrain.datasets.transforms import PlanarPackDetInputs, collate_by_value
+from mmdet_multigrain.datasets.transforms import PlanarPackDetInputs, collate_by_value, packing
 from mmdet_multigrain.datasets.transforms.packing import MAX_BYTES_BY_VALUE
 
 VIEWS = {
@@ -134,6 +135,24 @@ def test_images_are_shared_and_few_boxes_are_not(batches):
         for sample in batch['data_samples']
     ]
     assert shared == [False, False, False, True]
+
+
+def test_what_is_sent_by_value():
+    """Plain small tensors of this process; everything else as PyTorch sends it."""
+    pickler = packing._Pickler(io.BytesIO())
+    largest = torch.zeros(MAX_BYTES_BY_VALUE // 4)
+    make, (array,) = pickler.reducer_override(largest)
+    assert make is torch.from_numpy and array.nbytes == 2**15
+    assert pickler.reducer_override(torch.zeros(2, 3, dtype=torch.float64)) is not NotImplemented
+    for other in (
+        torch.zeros(MAX_BYTES_BY_VALUE // 4 + 1),
+        torch.zeros(3, dtype=torch.bfloat16),  # NumPy has no such type
+        torch.zeros(3, requires_grad=True),
+        torch.nn.Parameter(torch.zeros(3), requires_grad=False),
+        torch.zeros(3, device='meta'),
+        np.zeros(3),
+    ):
+        assert pickler.reducer_override(other) is NotImplemented
 
 
 def test_what_arrives_can_be_written_to(batches):

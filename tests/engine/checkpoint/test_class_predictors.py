@@ -219,6 +219,17 @@ def test_classes_of_stuff_and_class_agnostic_heads_are_taken():
     assert state['roi_head.semantic_head.conv_logits.bias'].tolist() == [1, 2, 3]
 
 
+def test_a_number_of_classes_of_the_whole_detector_makes_no_predictor():
+    """Only modules within it are heads."""
+    model, old = (build(MASK, 'roi_head.mask_head', 3) for _ in range(2))
+    for detector in (model, old):
+        detector.num_classes = 3
+        detector.cls = nn.Linear(1, 3)
+    state = {name: value for name, value in old.state_dict().items() if name.startswith('cls.')}
+    assert len(state) == 2
+    assert carry_predictors(model, dict(state_dict=dict(state)), OLD, NEW) == []
+
+
 def test_unknown_classes():
     head, lines = carry(MASK, classes=None)
     assert set(head['conv_logits.weight']) == set(head['conv_logits.bias']) == {-1}
