@@ -44,6 +44,48 @@ def test_without_the_detectors(monkeypatch):
         find_faces(Image.new('RGB', (50, 50)))
 
 
+@pytest.mark.parametrize(
+    ('size', 'searched', 'expected'),
+    [
+        # A quarter wider at each side, within the photo; the last ends 40 pixels from the right.
+        ((400, 300), (400, 300), [(0, 60, 158, 180), (79, 0, 30, 13), (322, 5, 46, 30)]),
+        ((1800, 900), (900, 450), [(0, 120, 316, 360), (158, 0, 60, 26), (1645, 10, 90, 60)]),
+    ],
+)
+def test_faces_from_the_front_and_from_both_sides(monkeypatch, size, searched, expected):
+    seen = []
+
+    def search(gray, name):
+        seen.append((gray.shape[::-1], name, int(gray[0, 0]), int(gray[0, -1])))
+        found = {0: [(8, 90, 120, 120)], 1: [(84, -2, 20, 12)], 2: [(40, 10, 30, 20)]}
+        return found[len(seen) - 1]
+
+    monkeypatch.setattr(faces, '_search', search)
+    photo = Image.new('L', size, 0)
+    photo.paste(200, (size[0] // 2, 0, *size))
+    found = find_faces(photo.convert('RGB'))
+    assert [one[:2] for one in seen] == [(searched, faces._FRONT)] + [
+        (searched, faces._SIDEWAYS)
+    ] * 2
+    assert [one[2] < one[3] for one in seen] == [True, True, False]  # the third is mirrored
+    assert found == expected
+
+
+def test_how_faces_are_searched(monkeypatch):
+    class Cascade:
+        def detectMultiScale(self, gray, **options):
+            assert options == dict(scaleFactor=1.1, minNeighbors=3, minSize=(24, 24))
+            return np.array([[1, 2, 3, 4]])
+
+    monkeypatch.setattr(faces, '_cascade', lambda name: Cascade())
+    assert faces._search(np.zeros((9, 9)), 'any') == [(1, 2, 3, 4)]
+
+
+def test_faces_stay_in_the_photo():
+    assert faces._widened((0, 0, 40, 40), 1, (45, 48)) == (0, 0, 45, 48)
+    assert faces._widened((20, 20, 40, 40), 0.5, (999, 999)) == (20, 20, 120, 120)
+
+
 def test_faces_of_real_photos(ccp):
     """Most of those portrayed; the whole of what was seen is written in faces.py."""
     names = sorted(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -72,3 +74,58 @@ def test_labels_never_leave_the_picture(labeled):
     for x1, y1, x2, y2 in rectangles(sizes, places):
         assert 0 <= x1 and 0 <= y1 and x2 <= PICTURE[0] and y2 <= PICTURE[1]
     assert places == place_labels(sizes, boxes, picture=PICTURE)
+
+
+def cost_by_hand(place, size, box, boxes, placed, usual):
+    """What a place costs, in plain numbers."""
+    rect = (*place, place[0] + size[0], place[1] + size[1])
+    cost = 60 * sum(shared(rect, other) for other in placed) / (size[0] * size[1])
+    for other in boxes:
+        cost += 8 * shared(rect, other) / max((other[2] - other[0]) * (other[3] - other[1]), 1)
+    sides = [max(rect[axis] - box[axis + 2], box[axis] - rect[axis + 2], 0) for axis in (0, 1)]
+    return cost + 0.6 * math.hypot(*sides) / size[1] + 0.02 * min(usual, 20)
+
+
+def places_by_hand(box, size, picture):
+    """All places, the most usual first."""
+    (x1, y1, x2, y2), (width, height) = box, size
+    right, above, low = x2 - width, y1 - height, y2 - height
+    places = [(x1, above), (x1, y1), (right, above), (x1, y2), (right, y2), (right, y1)]
+    places += [(x1, low), (right, low), (x2, y1), (x1 - width, y1), (x2, low), (x1 - width, low)]
+    step = max(height // 2, 4)
+    for y in range(0, picture[1] - height + 1, step):
+        places += [(x, y) for x in range(0, picture[0] - width + 1, step)]
+    return [
+        (min(max(x, 0), picture[0] - width), min(max(y, 0), picture[1] - height)) for x, y in places
+    ]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.tuples(st.integers(5, 60), st.integers(5, 24)),
+            st.tuples(*[st.integers(-20, 110)] * 2, *[st.integers(0, 90)] * 2),
+        ),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_each_label_takes_the_cheapest_place(labeled):
+    picture = (100, 80)
+    sizes = [size for size, _ in labeled]
+    given_boxes = [(x, y, x + width, y + height) for _, (x, y, width, height) in labeled]
+    boxes = [
+        tuple(min(max(value, 0), picture[n % 2]) for n, value in enumerate(box))
+        for box in given_boxes
+    ]
+    placed = []
+    for found, size, box in zip(
+        place_labels(sizes, given_boxes, picture=picture), sizes, boxes, strict=True
+    ):
+        costs = {}
+        for usual, place in enumerate(places_by_hand(box, size, picture)):
+            cost = cost_by_hand(place, size, box, boxes, placed, usual)
+            costs[place] = min(cost, costs.get(place, cost))
+        assert costs[found] == pytest.approx(min(costs.values()), abs=1e-9)
+        placed.append((*found, found[0] + size[0], found[1] + size[1]))

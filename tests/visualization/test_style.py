@@ -7,6 +7,7 @@ import pytest
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from PIL import Image
 
 from mmdet_multigrain.utils.errors import ReportError
@@ -68,6 +69,77 @@ def test_linear_axis():
         '800',
         '1,000',
     ]
+
+
+def test_axes_end_at_what_they_are_told():
+    axes = Figure().subplots()
+    style.linear_axis(axes, 300, last=1000)
+    labels = [label.get_text() for label in axes.get_xticklabels()]
+    assert labels == ['0', '200'] and axes.get_xlim() == (0, 300)
+    style.linear_axis(axes, 9, last=1)
+    assert [label.get_text() for label in axes.get_xticklabels()] == ['0', '1']
+    assert not axes.xaxis.get_minorticklocs().size
+
+
+@pytest.mark.parametrize(('low', 'ticks'), [(0.5, 10), (0.4, 3)])
+def test_few_decades_have_more_ticks(low, ticks):
+    axes = Figure().subplots()
+    style.log_axis(axes, low, 999)
+    assert len(axes.get_xticks()) == ticks
+
+
+def test_headings_stand_above_the_axes():
+    axes = Figure().subplots()
+    style.heading(axes, 'Title', 'detail', above=10)
+    title, detail = axes.texts
+    assert (title.get_text(), detail.get_text()) == ('Title', 'detail')
+    assert (title.xy, title.xyann, detail.xy, detail.xyann) == ((0, 1), (0, 34), (0, 1), (0, 19))
+    assert (title.get_fontsize(), title.get_fontweight()) == (12, 'bold')
+    assert (title.xycoords, title.anncoords) == ('axes fraction', 'offset points')
+    assert title.get_color() != style.MUTED and detail.get_color() == style.MUTED
+
+
+def test_our_settings_hold_within_a_drawing():
+    with style.drawing():
+        found = {name: matplotlib.rcParams[name] for name in LOOK}
+        assert matplotlib.rcParams['font.family'][0] == 'DejaVu Sans'
+    assert found == LOOK
+
+
+LOOK = {
+    'font.size': 9,
+    'text.color': '#222222',
+    'text.parse_math': False,
+    'axes.edgecolor': '#6b6b6b',
+    'axes.labelcolor': '#222222',
+    'axes.labelsize': 9,
+    'axes.linewidth': 0.8,
+    'axes.axisbelow': True,
+    'axes.spines.top': False,
+    'axes.spines.right': False,
+    'grid.color': '#d9d9d9',
+    'grid.linewidth': 0.6,
+    'xtick.color': '#6b6b6b',
+    'ytick.color': '#6b6b6b',
+    'xtick.labelcolor': '#222222',
+    'ytick.labelcolor': '#222222',
+    'legend.frameon': False,
+    'figure.facecolor': '#ffffff',
+    'svg.hashsalt': 'mmdet_multigrain',
+    'svg.fonttype': 'path',
+}
+
+
+def test_pictures_of_figures_have_160_dots_per_inch():
+    def plain(figure):
+        figure.set_size_inches(2, 1)
+        figure.add_axes((0, 0, 1, 1)).set_axis_off()
+        figure.patches.append(Rectangle((0, 0), 1, 1, transform=figure.transFigure, figure=figure))
+
+    with Image.open(io.BytesIO(style.render(plain)['png'])) as image:
+        # And 0.12 inches around what is drawn.
+        assert abs(image.width - 160 * 2.24) <= 2 and abs(image.height - 160 * 1.24) <= 2
+        assert 'Software' not in image.info
 
 
 def draw(figure, words='$a_1$ & _b'):
