@@ -49,6 +49,11 @@ def test_takes_the_faster_way_where_there_is_one():
         'RandomChoiceResize',
     ]
     assert kinds(FastLoading([steps[2], steps[0]])) == ['RandomChoiceResize', 'LoadImageFromFile']
+    assert kinds(FastLoading([*steps[:4], steps[2]])) == [  # of several the first
+        'LoadResized',
+        'RandomFlip',
+        'RandomChoiceResize',
+    ]
     keys = ('img_id',)
     pack = FastLoading([dict(type='PackDetInputs', meta_keys=keys)]).compose.transforms[0]
     assert isinstance(pack, PlanarPackDetInputs) and pack.meta_keys == keys
