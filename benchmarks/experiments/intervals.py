@@ -15,7 +15,7 @@ from mmdet_multigrain.evaluation.functional.bootstrap import (
     image_weights,
     resample_ap,
 )
-from mmdet_multigrain.evaluation.functional.common import mean_of_known
+from mmdet_multigrain.evaluation.functional.common import MAX_DETS, mean_of_known
 from mmdet_multigrain.evaluation.functional.intervals import (
     Difference,
     Plan,
@@ -23,16 +23,16 @@ from mmdet_multigrain.evaluation.functional.intervals import (
     holm,
     plan_runs,
 )
+from mmdet_multigrain.evaluation.functional.matching import group_limit, suppress
 from mmdet_multigrain.taxonomy import Taxonomy
 
 from .comparable import ComparisonError
 from .data import prepare
 from .folds import parts_of
 from .packing import unpack
-from .plan import Experiment, Pair, Results, Run, paired
+from .plan import GROUP, SUPERCLASS, Experiment, Pair, Results, Run, paired
 from .results import read_truth
 
-SUPERCLASS = 'superclass'  # in the name of a measure
 TARGET = 2.5  # points of AP that the primary comparison is to show
 
 
@@ -84,8 +84,8 @@ def differences(
         resamples: Number of resamples of the images.
     """
     chosen, _, metric = (measure or experiment.primary['measure']).rpartition(' ')
-    index = taxonomy.group_index(-2 if chosen == SUPERCLASS else -1)
-    if chosen in ('', SUPERCLASS):
+    index = taxonomy.group_index(-2 if chosen in (SUPERCLASS, GROUP) else -1)
+    if chosen in ('', SUPERCLASS, GROUP):
         labels = sorted(set(index))
     else:
         labels = [taxonomy.label_of(name) for name in experiment.class_sets[chosen]]
@@ -100,6 +100,7 @@ def differences(
                 index,
                 labels,
                 resamples=resamples,
+                suppressed=chosen == GROUP,
                 **dict(iou_thrs=[0.5]) if metric == 'AP50' else {},
             ),
             strict=True,
@@ -127,26 +128,26 @@ def _resample(
     labels: Sequence[int],
     *,
     resamples: int,
+    suppressed: bool,
     **options: Any,
 ) -> list[np.ndarray]:
     """(1 + B,) mean AP of some classes, in points, for each result: on all images, on resamples.
 
     Images are resampled within each fold. AP of a class is the mean over the folds, weighted with
-    the boxes that the resample has of it. `index` has the class, or superclass, of each label.
+    the boxes that the resample has of it. `index` has the class, or superclass, of each label;
+    detections may be suppressed within it.
     """
     sums = np.zeros((len(results), 1 + resamples, len(labels)))
     boxes = np.zeros((1 + resamples, len(labels)))
     for fold, truth in enumerate(truths):
-        drawn = resample_ap(
-            truth,
-            [unpack(parts_of(result)[fold]['detections']) for result in results],
-            [index],
-            resamples=resamples,
-            seed=fold,
-            **options,
-        )
+        found = [unpack(parts_of(result)[fold]['detections']) for result in results]
         counts = _resampled_boxes(truth.relabel(index), max(index) + 1, resamples, seed=fold)
         counts = counts[:, labels]
+        level = index
+        if suppressed:
+            truth, found = truth.in_groups(index), [suppress(one, index) for one in found]
+            level, options['max_dets'] = range(max(index) + 1), group_limit(index, MAX_DETS)
+        drawn = resample_ap(truth, found, [level], resamples=resamples, seed=fold, **options)
         boxes += counts
         for total, one in zip(sums, drawn, strict=True):
             total += np.nan_to_num(one.classes()[:, labels]) * counts

@@ -91,7 +91,7 @@ def unpack(packed: Mapping[str, Any]) -> Detections:
     return Detections(
         images=np.repeat(np.arange(images), counts),
         labels=labels,
-        boxes=np.cumsum(differences, axis=1).T * packed['box_step'],
+        boxes=np.cumsum(differences, axis=1).T * float(packed['box_step']),
         scores=scores * packed['score_step'],
     )
 

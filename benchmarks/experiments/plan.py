@@ -23,6 +23,8 @@ Pair = tuple[str, str]  # a variant, and what it is compared with
 PILOT = 6  # replicates that decide on the number of them
 LABELS = ('classes', 'superclasses', 'object')
 GROUPS = ('given', 'random', 'one')
+# Protocols with measures of their own; without one, a measure is of the classes.
+SUPERCLASS, GROUP = 'superclass', 'group'
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,9 @@ class Experiment:
         name: Of the experiment.
         question: The primary question, fixed before the first run.
         rule: How many replicates there are, and why.
-        primary: `variant`, `reference` and `measure` of the question: a key of a result's scores,
-            which is AP or AP50 of all classes, of all superclasses or of a set of classes.
+        primary: `variant`, `reference` and `measure` of the question: a key of a result's scores.
+            That is AP or AP50 of all classes; of the superclasses, by the protocols `superclass AP`
+            or `group AP`; or of a set of classes, `NAME AP`.
         class_sets: Named sets of classes.
         replicates: Number of replicates.
         minutes: Expected length of a run, one thread.
@@ -149,6 +152,12 @@ class Experiment:
         gates = filter(None, [self.gate.get('variant')])
         for name in chain(self.pair, *self.compare, gates):
             self.variant(name)
+        for measure in (self.primary['measure'], *self.measures):
+            chosen = measure.rpartition(' ')[0]
+            if chosen not in ('', SUPERCLASS, GROUP, *self.class_sets):
+                raise ConfigError(f'{self.name}: measure {measure!r}: no such set of classes')
+            if chosen == GROUP and 'folds' in self.data:
+                raise ConfigError(f'{self.name}: measure {measure!r} is not there with folds')
         for name in self.pair:
             if self.variant(name).replicates is not None:
                 raise ConfigError(f'{self.name}: {name} has the replicates of the experiment')

@@ -12,13 +12,15 @@ import numpy as np
 from benchmarks.common.records import describe_run
 from mmdet_multigrain.coco.annotations import AnnotationFile
 from mmdet_multigrain.evaluation import Detections, GroundTruth, evaluate_levels, summarize
+from mmdet_multigrain.evaluation.functional.coco_eval import evaluate_groups
+from mmdet_multigrain.evaluation.functional.matching import suppress
 from mmdet_multigrain.evaluation.functional.summary import LevelScore
 from mmdet_multigrain.launch import quiet_imports
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.files import load_json
 
 from .packing import pack, unpack
-from .plan import Experiment, Run
+from .plan import GROUP, SUPERCLASS, Experiment, Run
 
 
 def source_digest(repository: Path) -> str:
@@ -67,8 +69,18 @@ def score(
     taxonomy: Taxonomy,
     class_sets: Mapping[str, Sequence[str]],
     train_counts: Sequence[int],
+    *,
+    suppressed: bool = False,
 ) -> dict[str, Any]:
     """Scores of packed detections, 0 to 100; None where there are no boxes.
+
+    Args:
+        packed: The detections.
+        truth: Boxes of the evaluation set.
+        taxonomy: Their classes.
+        class_sets: Named sets of classes.
+        train_counts: Training boxes of each class.
+        suppressed: Whether to add the protocol *group*.
 
     Returns:
         `scores`: means, among them `<set> AP` and `<set> AP50` of each set whose classes are all
@@ -80,11 +92,17 @@ def score(
         for name, members in class_sets.items()
         if None not in map(taxonomy.find, members)  # those of superclasses are others
     }
-    results = evaluate_levels(truth, unpack(packed), levels)
+    found = unpack(packed)
+    results = evaluate_levels(truth, found, levels)
     summary = summarize(results, taxonomy, train_counts, class_sets=known)
     scores = dict(summary.fine.coco)
     for level in summary.levels[:-1]:
-        scores.update({f'superclass {key}': level.coco[key] for key in ('AP', 'AP50')})
+        scores.update({f'{SUPERCLASS} {key}': level.coco[key] for key in ('AP', 'AP50')})
+    if suppressed and len(levels) > 1:
+        index = taxonomy.group_index(-2)
+        grouped = evaluate_groups(truth, suppress(found, index), index)
+        for key, iou in (('AP', None), ('AP50', 0.5)):
+            scores[f'{GROUP} {key}'] = grouped.mean_ap(iou=iou)
     for chosen in summary.class_sets:
         scores |= {f'{chosen.name} AP': chosen.ap, f'{chosen.name} AP50': chosen.ap50}
     return dict(
@@ -149,6 +167,13 @@ def make_result(
         **facts,
         versions=machine['versions'],
         hardware=f'{machine["processor"]}, {machine["cores"]} cores, {machine["system"]}',
-        **score(packed, truth, taxonomy, experiment.class_sets, train_counts),
+        **score(
+            packed,
+            truth,
+            taxonomy,
+            experiment.class_sets,
+            train_counts,
+            suppressed=any(measure.startswith(f'{GROUP} ') for measure in experiment.measures),
+        ),
         detections=packed,
     )

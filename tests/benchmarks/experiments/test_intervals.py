@@ -18,7 +18,7 @@ from benchmarks.experiments.intervals import (
     plan_replicates,
     plan_text,
 )
-from benchmarks.experiments.packing import pack
+from benchmarks.experiments.packing import pack, unpack
 from benchmarks.experiments.plan import Run
 from benchmarks.experiments.report import render
 from mmdet_multigrain.evaluation import Detections
@@ -84,7 +84,7 @@ def test_in_measures_of_all_classes_and_of_superclasses(experiment, results, sou
     pair = ('wgroup', 'wogroup')
     found = {
         measure: differences(experiment, results, *evaluation, measure=measure, resamples=20)[pair]
-        for measure in ('tail AP50', 'AP50', 'superclass AP50')
+        for measure in ('tail AP50', 'AP50', 'superclass AP50', 'group AP50')
     }
     assert found['AP50'].value == pytest.approx(found['tail AP50'].value * 2 / 5)
     # Shirts and vests, 8 boxes of which some are missed; the other two groups are found.
@@ -92,6 +92,32 @@ def test_in_measures_of_all_classes_and_of_superclasses(experiment, results, sou
     ap = [100 * (math.floor(100 * recall) + 1) / 101 for recall in recalled]
     assert found['superclass AP50'].value == pytest.approx((ap[0] - ap[3]) / 3 / 3)
     assert found['superclass AP50'].num_images == 4
+    assert found['group AP50'].value == pytest.approx(found['superclass AP50'].value)
+
+
+def test_group_ap_is_that_of_suppressed_detections(experiment, results, source):
+    """A second answer inside the group, at a box that a better one has found, does not count."""
+    evaluation = load_truth(experiment, results, source)
+    for key, result in results.items():
+        if key[0] == 'wgroup':
+            found = unpack(result['detections'])
+            twice = found.labels == 0  # shirts, also as vests
+            again = Detections(
+                images=np.concatenate([found.images, found.images[twice]]),
+                labels=np.concatenate([found.labels, found.labels[twice] + 1]),
+                boxes=np.concatenate([found.boxes, found.boxes[twice]]),
+                scores=np.concatenate([found.scores, found.scores[twice] + 0.2]),
+            )
+            result['detections'] = pack(again, 4, [9] * 5, box_step=1, score_step=0.1)
+    pair = ('wgroup', 'wogroup')
+    value = {
+        measure: differences(experiment, results, *evaluation, measure=measure, resamples=9)[pair]
+        for measure in ('group AP50', 'superclass AP50')
+    }
+    expected = [100 * (math.floor(100 * (8 - n) / 8) + 1) / 101 for n in (1, 2, 3)]
+    expected = [100, *expected]
+    assert value['group AP50'].value == pytest.approx((expected[0] - expected[3]) / 3 / 3)
+    assert value['superclass AP50'].value < value['group AP50'].value
 
 
 def test_report_has_all_comparisons_in_further_measures(experiment_of, results, source, tmp_path):

@@ -49,6 +49,29 @@ def test_scores_by_class_and_set(result, tmp_path):
     assert str(tmp_path) not in json.dumps(values)
 
 
+def test_group_ap_counts_a_second_answer_inside_a_group_once(
+    experiment_of, source, tmp_path, result
+):
+    assert 'group AP' not in result()['scores']
+    experiment, run = experiment_of(measures=['group AP']), Run('small', 'wgroup', 3)
+    experiment.packing.update(per_box=2)
+    folder = tmp_path / 'data'
+    truth = json.loads((folder / 'val.json').read_text())['annotations']
+    # Each shirt (class 1) is also found as a vest (2), of the same group, with a higher score.
+    found = [
+        dict(image_id=box['image_id'], category_id=label, bbox=box['bbox'], score=score)
+        for box in truth
+        for label, score in {1: {2: 0.9, 1: 0.8}}.get(
+            box['category_id'], {box['category_id']: 0.5}
+        ).items()
+    ]
+    path = tmp_path / 'twice.json'
+    path.write_text(json.dumps(found))
+    scores = make_result(experiment, run, folder=folder, detections=path)['scores']
+    assert scores['group AP'] == scores['group AP50'] == 100
+    assert scores['superclass AP50'] < 100
+
+
 def test_what_was_not_packed_does_not_count(result):
     values = result(per_box=0, at_least=2)  # of the 4 boxes of a class
     assert values['detections']['dropped'] == 5 * 2
