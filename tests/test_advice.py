@@ -73,6 +73,10 @@ EFFECTS = {
         'format_only=True',
     ),
     'train_cfg.max_iters': ('tests/launch/test_options.py', "'train_cfg.max_iters': 20"),
+    'train_dataloader.dataset.annotated': (
+        'tests/datasets/test_unannotated.py',
+        "annotated='per_image'",
+    ),
     'train_dataloader.dataset.ann_file': ('tests/engine/runner/test_resolver.py', 'ann_file'),
     'train_dataloader.dataset.coarse': ('tests/test_docs_blocks.py', "coarse == 'ignore'"),
     'train_dataloader.sampler.type': (HERE, 'test_a_sampler_for_batches'),

@@ -26,10 +26,12 @@ from mmengine.config import Config
 
 from mmdet_multigrain.configs import config_folder
 from mmdet_multigrain.engine.runner import resolver
+from mmdet_multigrain.engine.unannotated import check_unannotated
 from mmdet_multigrain.launch import load_config
 from mmdet_multigrain.launch.options import check_options
 from mmdet_multigrain.models.bbox_heads import MultiGrainedBBoxHead
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import ConfigError
 
 from .doc_blocks import PAGES, ROOT, Block, block, blocks, commands
 
@@ -330,6 +332,34 @@ def test_ignore_regions_in_a_config(my_data, monkeypatch):
     for stage in (cfg.model.train_cfg.rpn, cfg.model.train_cfg.rcnn):
         assigner = TASK_UTILS.build(stage.assigner)
         assert (type(assigner).__name__, assigner.ignore_iof_thr) == ('IgnoreRegionAssigner', 0.5)
+
+
+def test_files_that_annotate_only_some_classes(my_data, monkeypatch):
+    monkeypatch.chdir(my_data.parent)
+    base = f'_base_ = {str(config_folder() / "multigrain" / "wgroup_r18_fpn_custom.py")!r}\n'
+    path = written(my_data.parent, base + block('docs/labels.md', 'ConcatDataset'))
+    (my_data.parent / 'garments.yaml').write_text('top: [shirt, vest]\nbottom: [skirt, trousers]\n')
+    content = json.loads((my_data / 'train.json').read_text())
+    for name, group in (('tops', 'top'), ('bottoms', 'bottom')):
+        part = dict(content)
+        part['categories'] = [c for c in content['categories'] if c['supercategory'] == group]
+        if group == 'bottom':
+            part['categories'] += [{'id': 4, 'name': 'trousers'}]
+        ids = [category['id'] for category in part['categories']]
+        part['annotations'] = [a for a in content['annotations'] if a['category_id'] in ids]
+        (my_data / f'{name}.json').write_text(json.dumps(part))
+    cfg = load_config(path, {'data_root': 'my_data'})
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    left_out = [sample['data_samples'].metainfo['unannotated'] for sample in dataset]
+    assert left_out == [(2, 3)] * 2 + [(0, 1)] * 2
+    check_unannotated(MODELS.build(cfg.model), dataset)
+    stock = MODELS.build(
+        {**cfg.model, 'roi_head': {**cfg.model.roi_head, 'type': 'StandardRoIHead'}}
+    )
+    with pytest.raises(
+        ConfigError, match='^my_data/tops.json: .* the StandardRoIHead of model.roi_head'
+    ):
+        check_unannotated(stock, dataset)
 
 
 def test_other_places_for_the_log(tmp_path):

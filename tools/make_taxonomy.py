@@ -118,10 +118,10 @@ def read_coco(paths: list[Path], coarse: list[str] | None) -> tuple[Taxonomy, li
         )
         if name in chosen:
             lines.append(f'{line}: only the superclass is known')
-        else:
-            fix = f'add --coarse {quote(name)}' if name in unclear else 'give them its category'
+        elif name in unclear:
             lines.append(
-                f'{line}, are a class of their own: negatives for it; if they may be of it, {fix}'
+                f'{line}, are a class of their own: negatives of these; if they may be any of them, '
+                f'add --coarse {quote(name)}'
             )
     depths = [len(path) for path in taxonomy.paths]
     if higher := [c for c, d in zip(taxonomy.classes, depths, strict=True) if d < max(depths)]:

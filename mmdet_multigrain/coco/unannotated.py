@@ -1,4 +1,4 @@
-"""Classes that the annotation of an image leaves out, by the fields of LVIS.
+"""Classes that annotations leave out: those of an image, by the fields of LVIS, or of a whole file.
 
 An image with `neg_category_ids` was searched for these categories, which it does not show, and for
 those of its boxes; of all others it may show objects without a box. Of the categories in
@@ -8,17 +8,21 @@ those of its boxes; of all others it may show objects without a box. Of the cate
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from mmdet_multigrain.utils.errors import AnnotationError
-from mmdet_multigrain.utils.messages import show
+from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.taxonomy.names import normalize
+from mmdet_multigrain.utils.errors import AnnotationError, ConfigError, TaxonomyError
+from mmdet_multigrain.utils.messages import did_you_mean, show, show_list
 
 from .annotations import AnnotationFile
 
 # The same in the metainfo of a sample: labels of classes that its image does not (all) annotate.
 UNANNOTATED = 'unannotated'
+# The value of a data set's `annotated` that follows these fields.
+PER_IMAGE = 'per_image'
 _NEGATIVE, _PARTIAL = 'neg_category_ids', 'not_exhaustive_category_ids'
 
 
@@ -61,3 +65,63 @@ def _classes(
     if not isinstance(ids, list) or not all(isinstance(id, (int, str)) for id in ids):
         raise AnnotationError(f'{where}: {key} {show(ids)} is not a list of category ids')
     return {label for id in ids for label in classes_of.get(id, ())}
+
+
+def all_but(
+    annotated: Sequence[str], file: AnnotationFile, *, allow_missing: bool = False
+) -> frozenset[int]:
+    """Labels of the classes that a file does not annotate, on none of its images.
+
+    Args:
+        annotated: Names of classes that it does annotate, or of groups for all their classes.
+        file: The file.
+        allow_missing: Accept annotated classes that have no category in the file.
+
+    Raises:
+        ConfigError: `annotated` is not a list of names.
+        TaxonomyError: A name is unknown, or there is no category for it.
+    """
+    taxonomy = file.taxonomy
+    if isinstance(annotated, str) or not annotated:
+        raise ConfigError(
+            f'{file.path}: annotated is {show(annotated)}, not a list of classes or groups, or '
+            f'{PER_IMAGE!r}'
+        )
+    named: set[int] = set()
+    for name in annotated:
+        classes = _classes_of(name, taxonomy)
+        if not classes:
+            known = [*taxonomy.classes, *_groups(taxonomy)]
+            raise TaxonomyError(
+                f'{file.path}: annotated names {show(name)}, which taxonomy {show(taxonomy.name)} '
+                f'lacks{did_you_mean(name, known, "correct it")}'
+            )
+        named |= classes
+    categories = (_classes_of(item['name'], taxonomy) for item in file.dataset['categories'])
+    missing = named.difference(*categories)
+    if missing and not allow_missing:
+        raise TaxonomyError(
+            f'{file.path}: no category for {len(missing)} of the classes that annotated names: '
+            f'{show_list(taxonomy.classes[label] for label in sorted(missing))}; leave them out of '
+            'annotated, or add the categories if they were looked for'
+        )
+    return frozenset(range(taxonomy.num_classes)) - named
+
+
+def _classes_of(name: object, taxonomy: Taxonomy) -> set[int]:
+    """The classes that a name stands for; none if it is unknown."""
+    label = taxonomy.find(name, coarse=True)
+    if label is not None:
+        return set(np.flatnonzero(taxonomy.labels.sets[label, :-1]).tolist())
+    # A group of one class has no label of its own.
+    key = normalize(name) if isinstance(name, str) else None
+    return {only for group, only in _groups(taxonomy).items() if normalize(group) == key}
+
+
+def _groups(taxonomy: Taxonomy) -> dict[str, int]:
+    """The groups of all levels, each with one of its classes."""
+    return {
+        taxonomy.superclass_of(label, level): label
+        for level in range(taxonomy.num_levels - 1)
+        for label in range(taxonomy.num_classes)
+    }

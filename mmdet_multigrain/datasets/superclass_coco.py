@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +18,12 @@ from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
+from mmdet_multigrain.coco.unannotated import (
+    PER_IMAGE,
+    UNANNOTATED,
+    all_but,
+    unannotated_classes,
+)
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import AnnotationError, ConfigError
 from mmdet_multigrain.utils.images import file_problem, image_size
@@ -62,6 +68,11 @@ class SuperclassCocoDataset(CocoDataset):
             regions, which need an IgnoreRegionAssigner. Defaults to 'label'.
         unknown (str): 'raise' for boxes of classes that the taxonomy lacks, or 'ignore': ignore
             regions. Defaults to 'raise'.
+        annotated (Sequence[str] | str, optional): Where only some classes are annotated: their
+            names, or those of groups for all their classes, if that is so in the whole file;
+            'per_image' if the images tell (`coco.unannotated`). Samples carry the classes that are
+            left out, which needs a federated RoI head. Other classes may be missing in the file.
+            Default: all classes are annotated on all images.
         on_bad_image (str): What training does with an image that cannot be read, is cut off, has
             too many pixels, or lies on its side: 'stop', or 'skip' it: another image, drawn by
             NumPy's generator, takes its place. Testing always stops, as leaving images out would
@@ -74,6 +85,9 @@ class SuperclassCocoDataset(CocoDataset):
             `filter_cfg` leaves.
         coarse_counts (list[int]): The same of the labels above K.
         num_ignored (int): Boxes in these images that `coarse` and `unknown` make ignore regions.
+        annotated_counts (list[int] | None): Images that annotate each class, of those that
+            `filter_cfg` leaves; None without `annotated`.
+        tells_annotated (bool): Whether images tell which classes they annotate.
         empty_counts (tuple[int, int]): Images without objects that `filter_cfg` leaves, and those
             that it drops.
 
@@ -94,6 +108,7 @@ class SuperclassCocoDataset(CocoDataset):
         allow_unknown: bool = False,
         coarse: Literal['label', 'ignore'] = 'label',
         unknown: Literal['raise', 'ignore'] = 'raise',
+        annotated: Sequence[str] | Literal['per_image'] | None = None,
         on_bad_image: Literal['stop', 'skip'] = 'stop',
         **kwargs,
     ) -> None:
@@ -107,6 +122,9 @@ class SuperclassCocoDataset(CocoDataset):
                     f'{ann_file}: {name} is {value!r}, not {" or ".join(map(repr, allowed))}'
                 )
         self.on_bad_image, self.coarse, self.unknown = on_bad_image, coarse, unknown
+        self.annotated, self._allow_missing = annotated, allow_missing
+        self.annotated_counts: list[int] | None = None
+        self.tells_annotated = False
         self._skipped: dict[str, str] = {}
         taxonomy = taxonomy if taxonomy is not None else self.METAINFO.get('taxonomy')
         if taxonomy is None:
@@ -130,7 +148,7 @@ class SuperclassCocoDataset(CocoDataset):
         self.COCOAPI = functools.partial(
             TaxonomyCOCO,
             taxonomy=self.taxonomy,
-            allow_missing=allow_missing,
+            allow_missing=allow_missing or annotated is not None,
             allow_unknown=allow_unknown or unknown == 'ignore',
             coarse=True,
             on_unknown='ignored' if unknown == 'ignore' else 'left out',
@@ -149,16 +167,33 @@ class SuperclassCocoDataset(CocoDataset):
                 f'{images}: no such image folder; check data_root, '
                 'and images or val_images (data_prefix)'
             )
-        return super().load_data_list()
+        data_list = super().load_data_list()
+        vars(self).pop('_left_out', None)  # nothing that copies of the data set need
+        return data_list
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
         """Parse one image as CocoDataset does, counting the boxes that it leaves out."""
         items = [self._as_used(item) for item in raw_data_info['raw_ann_info']]
         data_info = super().parse_data_info({**raw_data_info, 'raw_ann_info': items})
+        left_out = self._left_out(data_info['img_id'])
+        if self.annotated is not None:
+            data_info[UNANNOTATED] = tuple(sorted(left_out))
         # Those of unknown classes were reported when the file was read.
         known = sum(item['category_id'] in self.cat2label for item in items)
         self._num_left_out += known - len(data_info['instances'])
         return data_info
+
+    @functools.cached_property
+    def _left_out(self) -> Callable[[int], Iterable[int]]:
+        """Image id -> labels of the classes that it does not annotate."""
+        file, of_image = self.coco.file, unannotated_classes(self.coco.file)
+        self.tells_annotated = bool(of_image)
+        if self.annotated == PER_IMAGE:
+            return lambda image_id: of_image.get(image_id, ())
+        if self.annotated is None:
+            return lambda image_id: ()
+        left_out = all_but(self.annotated, file, allow_missing=self._allow_missing)
+        return lambda image_id: left_out
 
     def _as_used(self, item: dict) -> dict:
         """An annotation, as a crowd if it is to be an ignore region."""
@@ -196,6 +231,10 @@ class SuperclassCocoDataset(CocoDataset):
                 is_coarse = instance['bbox_label'] > num_classes
                 self.num_ignored += instance['ignore_flag'] and is_coarse
         self.box_counts, self.coarse_counts = counts[:num_classes], counts[num_classes + 1 :]
+        if self.annotated is not None:
+            self.annotated_counts = [len(images)] * num_classes
+            for label in (label for image in images for label in image[UNANNOTATED]):
+                self.annotated_counts[label] -= 1
         usable = sum(len(image['instances']) for image in self.data_list)
         if usable + self._num_left_out and not sum(counts) and not self.test_mode:
             crowds = sum(len(image['instances']) for image in images)
@@ -293,6 +332,8 @@ class SuperclassCocoDataset(CocoDataset):
             else:
                 problem = _why_turned(_size(data), stated)
         if problem is None:
+            if UNANNOTATED in info and 'data_samples' in (data or ()):
+                data['data_samples'].set_metainfo({UNANNOTATED: info[UNANNOTATED]})
             return data
         if self.on_bad_image == 'skip' and not self.test_mode:
             self._skipped[path] = problem

@@ -21,8 +21,13 @@ from mmdet_multigrain.utils.errors import ExportError
 
 _HEAD = 'roi_head.bbox_head.'
 _STOCK = ('torch', 'mmdet', 'mmcv', 'mmengine')
-# Parts of the options for speed that are stock on contiguous features in single precision.
-_SAME_AS = {'PlainRoIExtractor': 'SingleRoIExtractor', 'Float32RPNHead': 'RPNHead'}
+# Parts that detect as stock on contiguous features in single precision.
+_SAME_AS = {
+    'PlainRoIExtractor': 'SingleRoIExtractor',
+    'Float32RPNHead': 'RPNHead',
+    'FederatedStandardRoIHead': 'StandardRoIHead',
+    'FederatedCascadeRoIHead': 'CascadeRoIHead',
+}
 # Arguments of MultiGrainedBBoxHead that its fine branch alone has no use for.
 _OURS = (
     'taxonomy', 'grouped', 'allow_one_group', 'branch_fcs', 'coarse_width', 'reg_weights',
@@ -72,6 +77,7 @@ def _without_speed(config: Any) -> Any:
         kind = config.get('type')
         if isinstance(kind, str) and kind in _SAME_AS:
             config['type'] = _SAME_AS[kind]
+            config.pop('unannotated_thr', None)
     elif isinstance(config, list | tuple):
         config = type(config)(map(_without_speed, config))
     return config

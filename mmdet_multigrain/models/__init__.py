@@ -5,10 +5,13 @@ from .bbox_heads import MergedBBoxHead, MultiBranchBBoxHead, MultiGrainedBBoxHea
 from .dense_heads import Float32RPNHead
 from .losses import HierarchicalCrossEntropyLoss
 from .roi_extractors import PlainRoIExtractor
+from .roi_heads import FederatedCascadeRoIHead, FederatedStandardRoIHead
 from .task_modules import IgnoreRegionAssigner
 
 __all__ = [
     'EfficientNetLite',
+    'FederatedCascadeRoIHead',
+    'FederatedStandardRoIHead',
     'Float32RPNHead',
     'HierarchicalCrossEntropyLoss',
     'IgnoreRegionAssigner',

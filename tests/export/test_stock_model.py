@@ -8,8 +8,8 @@ import pytest
 import torch
 from mmdet.models.dense_heads import RPNHead
 from mmdet.models.losses import SeesawLoss
+from mmdet.models.roi_heads import SingleRoIExtractor, StandardRoIHead
 from mmdet.models.roi_heads.bbox_heads import ConvFCBBoxHead, Shared2FCBBoxHead
-from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
 
@@ -162,10 +162,12 @@ def test_stock_models_stay_as_they_are(small_config):
 def test_parts_of_the_options_for_speed_become_stock(small_config):
     config = small_config().model
     config.roi_head.bbox_roi_extractor.type = 'PlainRoIExtractor'
-    config.rpn_head.type = 'Float32RPNHead'
+    config.rpn_head.update(type='Float32RPNHead', unannotated_thr=0.5)
+    config.roi_head.type = 'FederatedStandardRoIHead'
     model, stock, _, _ = exported(config)
     assert type(stock.roi_head.bbox_roi_extractor) is SingleRoIExtractor
     assert type(stock.rpn_head) is RPNHead
+    assert type(stock.roi_head) is StandardRoIHead
     same_head_outputs(model, stock)
 
 

@@ -19,6 +19,7 @@ from mmdet_multigrain.utils.table import Column, Table
 from ..coarse_boxes import check_coarse_boxes, coarse_lines
 from ..data_access import inner_datasets
 from ..main_process import on_main_process
+from ..unannotated import check_unannotated, unannotated_lines
 
 
 @HOOKS.register_module()
@@ -28,7 +29,8 @@ class PreflightHook(Hook):
     Without a box to train or to evaluate on the run stops; classes without any are named. The number
     of classes, their names and order, and their superclasses must agree between every
     RoI head and the training data, else the run stops before its first iteration; so does one that
-    cannot learn boxes without a class, or ignore them. Data to evaluate
+    cannot learn boxes without a class, ignore them, or leave out classes that a file does not
+    annotate. Data to evaluate
     on must have the same classes; their superclasses may be others. What would stop the first
     validation stops the run before its first iteration: images that are missing or damaged, or
     annotations that the evaluator cannot use.
@@ -36,8 +38,6 @@ class PreflightHook(Hook):
     Raises:
         ConfigError: They do not agree.
         AnnotationError: There is no box to train or to evaluate on.
-
-
         MultigrainError: They do not agree, or validation would fail.
     """
 
@@ -47,6 +47,7 @@ class PreflightHook(Hook):
         check_data(runner.model, dataset)
         check_boxes(dataset, 'train on')
         check_coarse_boxes(runner.model, dataset)
+        check_unannotated(runner.model, dataset)
         if runner.val_loop is not None:
             check_data(runner.model, runner.val_dataloader.dataset, with_groups=False)
             check_boxes(runner.val_dataloader.dataset, 'evaluate on')
@@ -55,7 +56,8 @@ class PreflightHook(Hook):
         parts = list(inner_datasets(dataset))
         if 'taxonomy' in parts[0].metainfo:
             taxonomy, counts = Taxonomy.load(parts[0].metainfo['taxonomy']), box_counts(dataset)
-            lines = [class_table(taxonomy, counts), *coarse_lines(dataset), *empty_line(dataset)]
+            lines = [class_table(taxonomy, counts), *coarse_lines(dataset)]
+            lines += [*unannotated_lines(dataset), *empty_line(dataset)]
             runner.logger.info('\n'.join([f'Classes of {_sources(dataset)}:', *lines]))
             if counts is not None and 0 in counts:
                 never = [taxonomy.classes[label] for label, n in enumerate(counts) if not n]

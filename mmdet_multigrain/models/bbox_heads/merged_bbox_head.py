@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
+from mmdet.models.losses import CrossEntropyLoss
 from mmdet.registry import MODELS
 from torch import Tensor
 
@@ -46,6 +48,14 @@ class MergedBBoxHead(MultiBranchBBoxHead):
             else self.num_classes + 1
         )
         self._build_fine_predictors(in_features, cls_channels)
+
+    @property
+    def takes_unannotated(self) -> bool:
+        """Whether the loss can leave classes out: that of one softmax can."""
+        return type(self.loss_cls) is CrossEntropyLoss and not self.loss_cls.use_sigmoid
+
+    def _without(self, cls_score: Tensor, hidden: Tensor) -> Tensor:
+        return cls_score.masked_fill(F.pad(hidden, (0, 1)), float('-inf'))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Predict from RoI features.

@@ -132,6 +132,12 @@ class MultiBranchBBoxHead(BBoxHead):
                 dict(**xavier, override=dict(name='branch_fcs')),
             ]
 
+    #: Classes that the annotations of each image of the batch leave out, bool, (B, K). A RoI head
+    #: sets it for a step (`FederatedRoIHeadMixin`).
+    unannotated: Tensor | None = None
+    #: Whether the loss can leave classes out.
+    takes_unannotated: bool = False
+
     def training_facts(self) -> dict[str, Any]:
         """What the weights mean beyond their shapes, as plain values for checkpoints."""
         facts: dict[str, Any] = dict(reg_per=self.reg_per)
@@ -228,13 +234,23 @@ class MultiBranchBBoxHead(BBoxHead):
         Without it the classifiers would have no gradient in that step and distributed training
         would wait for it for ever; here their loss is a zero that can be back-propagated.
         """
-        losses = super().loss(cls_score, None, rois, labels, label_weights, *args, **kwargs)
+        scores = cls_score
+        if self.unannotated is not None:
+            # Any object of these classes may be in a RoI that matches no box.
+            is_background = labels == self.num_classes
+            hidden = self.unannotated[rois[:, 0].long()] & is_background[:, None]
+            scores = self._without(cls_score, hidden)
+        losses = super().loss(scores, None, rois, labels, label_weights, *args, **kwargs)
         if cls_score.shape[0] == 0:
-            loss_cls = self.loss_cls(cls_score, labels, label_weights, avg_factor=1.0)
+            loss_cls = self.loss_cls(scores, labels, label_weights, avg_factor=1.0)
             losses.update(loss_cls if isinstance(loss_cls, dict) else dict(loss_cls=loss_cls))
         labels = self._box_labels(cls_score, labels)
         losses |= super().loss(None, bbox_pred, rois, labels, label_weights, *args, **kwargs)
         return losses
+
+    def _without(self, cls_score: Tensor, hidden: Tensor) -> Tensor:
+        """Scores in which the hidden classes, bool (N, K), take no part in the softmax."""
+        raise NotImplementedError
 
     def _box_labels(self, cls_score: Tensor, labels: Tensor) -> Tensor:
         """Labels 0..K, (N, ): whose box deltas each RoI learns."""

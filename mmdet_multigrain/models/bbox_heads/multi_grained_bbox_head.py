@@ -63,6 +63,11 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
 
     takes_coarse_labels = True
 
+    @property
+    def takes_unannotated(self) -> bool:
+        """Whether the loss can leave classes out."""
+        return self.loss_cls.takes_unannotated
+
     def __init__(
         self,
         *,
@@ -222,6 +227,9 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
                 reduction_override=reduction_override,
             )
         return losses
+
+    def _without(self, cls_score: Tensor, hidden: Tensor) -> Tensor:
+        return self.loss_cls.without(cls_score, hidden)
 
     def _box_labels(self, cls_score: Tensor, labels: Tensor) -> Tensor:
         """Labels 0..K, (N, ): of a coarse label, its likeliest class."""

@@ -195,6 +195,28 @@ class HierarchicalCrossEntropyLoss(nn.Module):
         children = scores.masked_fill(~self.label_sets[labels][:, :-1], float('-inf')).argmax(1)
         return torch.where(labels > self.num_classes, children, labels)
 
+    @property
+    def takes_unannotated(self) -> bool:
+        """Whether `without` leaves a loss that is defined: that of a softmax over what is left."""
+        return type(self.fine_loss) is CrossEntropyLoss
+
+    def without(self, cls_score: Tensor, hidden: Tensor) -> Tensor:
+        """Scores in which classes take no part in the softmax: they are -inf, their gradient is 0.
+
+        On coarser levels, so is a group as soon as one of its classes is hidden: an object of it
+        may be there. Background and unused outputs stay.
+
+        Args:
+            cls_score (Tensor): Scores of all levels, (N, C), or of the fine one.
+            hidden (Tensor): The classes, bool, (N, K).
+        """
+        *coarse, fine = self.split(cls_score)
+        parts = []
+        for level, scores in self._fine_first(coarse, fine):
+            outputs = hidden.float() @ self._sets(level)[: self.num_classes].float()
+            parts.append(scores.masked_fill(outputs > 0, float('-inf')))
+        return torch.cat(parts, dim=1)
+
     def forward(
         self,
         cls_score: Tensor,

@@ -55,7 +55,7 @@ def roi_head_config(kind, bbox_head, with_mask=False):
             num_classes=5,
             loss_mask=dict(type='CrossEntropyLoss', use_mask=True, loss_weight=1.0),
         )
-    if kind == 'CascadeRoIHead':
+    if kind.endswith('CascadeRoIHead'):
         config.update(
             num_stages=2,
             stage_loss_weights=[1, 0.5],
