@@ -31,7 +31,7 @@ _SAME_AS = {
 # Arguments of MultiGrainedBBoxHead that its fine branch alone has no use for.
 _OURS = (
     'taxonomy', 'grouped', 'allow_one_group', 'branch_fcs', 'coarse_width', 'reg_weights',
-    'reg_per', 'reg_class_agnostic', 'init_cfg',
+    'reg_per', 'reg_class_agnostic', 'fusion', 'init_cfg',
 )  # fmt: skip
 
 
@@ -57,6 +57,11 @@ def stock_model(config: Mapping[str, Any], model: nn.Module) -> tuple[dict, dict
             raise ExportError(
                 'model.roi_head.bbox_head averages its RoI features (with_avg_pool=True), which '
                 'a stock head rounds differently: its detections would not be equal'
+            )
+        if head.loss_cls.fusion is not None:
+            raise ExportError(
+                'model.roi_head.bbox_head corrects its scores with the coarse branch (fusion), which '
+                'no stock head does; leave fusion out, or export to ONNX'
             )
         head_config = _fine_head(config['roi_head']['bbox_head'], head)
         config['roi_head'] = {**config['roi_head'], 'bbox_head': head_config}

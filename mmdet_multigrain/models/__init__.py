@@ -3,12 +3,13 @@
 from .backbones import EfficientNetLite, PackagedEfficientNetLite0
 from .bbox_heads import MergedBBoxHead, MultiBranchBBoxHead, MultiGrainedBBoxHead
 from .dense_heads import Float32RPNHead
-from .losses import HierarchicalCrossEntropyLoss
+from .losses import ConditionalFusion, HierarchicalCrossEntropyLoss, ProductFusion
 from .roi_extractors import PlainRoIExtractor
 from .roi_heads import FederatedCascadeRoIHead, FederatedStandardRoIHead
 from .task_modules import IgnoreRegionAssigner
 
 __all__ = [
+    'ConditionalFusion',
     'EfficientNetLite',
     'FederatedCascadeRoIHead',
     'FederatedStandardRoIHead',
@@ -20,4 +21,5 @@ __all__ = [
     'MultiGrainedBBoxHead',
     'PackagedEfficientNetLite0',
     'PlainRoIExtractor',
+    'ProductFusion',
 ]

@@ -53,6 +53,15 @@ def test_the_fine_branch_becomes_shared2fc(variant, small_config):
     assert all(value.untyped_storage().nbytes() == value.nbytes for value in tensors.values())
 
 
+def test_fusion_has_no_stock_equal(small_config):
+    config = small_config().model
+    config.roi_head.bbox_head.fusion = dict(type='ProductFusion', gamma=0.5)
+    with pytest.raises(ExportError, match='with the coarse branch .fusion., which no stock head'):
+        exported(config)
+    config.roi_head.bbox_head.fusion.gamma = 0
+    assert 'fusion' not in exported(config)[2]['roi_head']['bbox_head']
+
+
 def test_the_model_given_stays_as_it_is(small_config):
     config = small_config().model
     model = build(config)

@@ -19,6 +19,7 @@ from .test_plain import detections, inputs, samples
     ('variant', 'options'),
     [
         ('wgroup', {}),
+        ('wgroup', {'model.roi_head.bbox_head.fusion': dict(type='ConditionalFusion')}),
         ('merged', {'model.roi_head.bbox_head.reg_per': 'group'}),
         ('baseline', {}),
     ],

@@ -30,7 +30,7 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
                                                  \-> fc_reg -> box deltas
 
     With `grouped=False` the coarse branch learns the fine classes too (the paper's "w/o group").
-    Detections come from the fine branch alone (paper, section 3.2).
+    Detections come from the fine branch alone (paper, section 3.2), unless `fusion` asks the others.
 
     StandardRoIHead and CascadeRoIHead use it as it is: `forward` returns one score and one delta
     tensor. The scores hold the fine part first, then the coarser levels (see
@@ -53,8 +53,10 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
         reg_weights (Sequence[float], optional): :math:`w_r` of the box regression loss per level
             (paper, eq. 2), coarse to fine. A coarser level of weight 0 has no regressor; the fine
             weight must be positive. Default: 1 for the finest level, else 0, as in the paper.
-        loss_cls (dict): A HierarchicalCrossEntropyLoss; the head hands it its taxonomy and
-            `coarse_width`. Defaults to one with weight 1 for every level.
+        fusion (dict, optional): How the coarser levels correct the class probabilities at test
+            time: a ConditionalFusion or a ProductFusion with its `gamma`. Default: not at all.
+        loss_cls (dict): A HierarchicalCrossEntropyLoss; the head hands it its taxonomy,
+            `coarse_width` and `fusion`. Defaults to one with weight 1 for every level.
         **kwargs: See MultiBranchBBoxHead.
 
     Raises:
@@ -76,6 +78,7 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
         allow_one_group: bool = False,
         coarse_width: str = 'classes',
         reg_weights: Sequence[float] | None = None,
+        fusion: dict | None = None,
         loss_cls: dict = dict(type='HierarchicalCrossEntropyLoss'),  # noqa: B006, B008 (never changed)
         init_cfg: dict | list[dict] | None = None,
         **kwargs,
@@ -99,7 +102,7 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
                 f'loss_cls of type {loss_cls["type"]}: {type(self).__name__} needs a '
                 'HierarchicalCrossEntropyLoss; other losses go into its fine_loss'
             )
-        of_head = {'taxonomy': taxonomy, 'coarse_width': coarse_width}
+        of_head = {'taxonomy': taxonomy, 'coarse_width': coarse_width, 'fusion': fusion}
         if not grouped:
             of_head['label_taxonomy'] = label_taxonomy  # coarse labels keep their meaning
         super().__init__(
@@ -154,23 +157,24 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Predict from RoI features.
 
-        In evaluation mode only the fine branch is computed, as detections come from it alone.
+        In evaluation mode only the fine branch is computed, as detections come from it alone; with
+        `fusion` they also come from the scores of the others.
 
         Args:
             x (Tensor): RoI features, shape (N, in_channels, H, W).
 
         Returns:
             tuple[Tensor, Tensor]: Scores of all levels and box deltas, the fine part first; in
-            evaluation mode nothing else.
+            evaluation mode nothing else, except the scores of all levels with `fusion`.
         """
-        if not self.training:
+        if not self.training and self.loss_cls.fusion is None:
             fine = self.fine_feature(x)
             return self.fc_cls(fine), self._regress(fine)
         *coarse, fine = self.branch_features(x)
         scores = [self.fc_cls(fine)]
         scores += [fc(feature) for fc, feature in zip(self.coarse_fc_cls, coarse, strict=True)]
         deltas = self._regress(fine)
-        if self.coarse_fc_reg:
+        if self.coarse_fc_reg and self.training:
             of_levels = [fc(coarse[int(level)]) for level, fc in self.coarse_fc_reg.items()]
             deltas = torch.cat([deltas, *of_levels], dim=1)
         return torch.cat(scores, dim=1), deltas

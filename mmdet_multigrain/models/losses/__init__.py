@@ -1,5 +1,6 @@
-"""Classification losses over the levels of a taxonomy."""
+"""Classification losses over the levels of a taxonomy, and how levels become probabilities."""
 
 from .hierarchical_cross_entropy_loss import HierarchicalCrossEntropyLoss
+from .score_fusion import ConditionalFusion, ProductFusion, ScoreFusion
 
-__all__ = ['HierarchicalCrossEntropyLoss']
+__all__ = ['ConditionalFusion', 'HierarchicalCrossEntropyLoss', 'ProductFusion', 'ScoreFusion']

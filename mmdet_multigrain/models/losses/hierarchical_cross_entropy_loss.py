@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
-from mmdet.models.losses import CrossEntropyLoss, accuracy, cross_entropy
+from mmdet.models.losses import CrossEntropyLoss, SeesawLoss, accuracy, cross_entropy
 from mmdet.models.losses.utils import weight_reduce_loss
 from mmdet.registry import MODELS
 from torch import Tensor, nn
@@ -41,7 +41,7 @@ class HierarchicalCrossEntropyLoss(nn.Module):
 
     The fine part comes first, the coarser levels follow from the coarsest on. The superclass of each
     label is looked up in a buffer. The fine part alone makes the probabilities (`get_activation`),
-    as the paper evaluates the fine branch.
+    as the paper evaluates the fine branch, unless there is a `fusion`.
 
     Labels follow mmdet: 0..K-1 are classes, K is background. Those above K are coarse: boxes of
     which only the superclass is known, or nothing (`Taxonomy.labels`). Levels down to the label's
@@ -64,11 +64,13 @@ class HierarchicalCrossEntropyLoss(nn.Module):
             'marginal': raise the total probability of the classes (groups) that the label allows,
             which needs a CrossEntropyLoss as `fine_loss`. Defaults to 'mask'.
         label_taxonomy (Taxonomy, optional): Whose groups labels above K mean. Default: `taxonomy`.
+        fusion (dict, optional): A ScoreFusion of the coarser levels into the probabilities of the
+            classes, at test time; with `gamma` 0 as without. Default: the fine level alone.
 
     Raises:
         ValueError: If the taxonomy has fewer than two levels, if `level_weights` does not have
-            one non-negative entry per level, or if `coarse_width` or `coarse_labels` is unknown or
-            does not go with `fine_loss`.
+            one non-negative entry per level, if `coarse_width` or `coarse_labels` is unknown or
+            does not go with `fine_loss`, or if `fusion` would read a level that nothing trains.
     """
 
     # The three switches by which BBoxHead leaves channels, activation and accuracy to its loss.
@@ -84,6 +86,7 @@ class HierarchicalCrossEntropyLoss(nn.Module):
         fine_loss: dict = dict(type='CrossEntropyLoss'),  # noqa: B006, B008 (never changed)
         coarse_labels: str = 'mask',
         label_taxonomy: Taxonomy | None = None,
+        fusion: dict | None = None,
     ) -> None:
         super().__init__()
         taxonomy = Taxonomy.load(taxonomy)
@@ -120,6 +123,10 @@ class HierarchicalCrossEntropyLoss(nn.Module):
         self.coarse_labels = coarse_labels
         if coarse_labels == 'marginal':
             _check_marginal(self.fine_loss)
+        self.fusion = None
+        if fusion is not None and fusion.get('gamma') != 0:  # 0: the fine level alone, bit by bit
+            self.fusion = MODELS.build(dict(fusion, taxonomy=taxonomy))
+            _check_fusion(self.fine_loss, self.level_weights)
         # What each label allows at each level; the last output is background. Not persistent: the
         # taxonomy is part of the config; a checkpoint must not overrule it.
         labels = (label_taxonomy or taxonomy).labels
@@ -161,12 +168,25 @@ class HierarchicalCrossEntropyLoss(nn.Module):
     def get_activation(self, cls_score: Tensor) -> Tensor:
         """Probabilities (N, K + 1) of the fine classes and background.
 
-        Scores are those of all levels, shape (N, C), or those of the fine level alone.
+        Scores are those of all levels, shape (N, C), or those of the fine level alone, which are
+        enough without `fusion`.
         """
+        if self.fusion is not None:
+            *coarse, fine = self.split(cls_score.float())
+            return self.fusion(self._log_probabilities(fine), coarse)
         fine = cls_score[:, : self.level_channels[-1]]
         if getattr(self.fine_loss, 'custom_activation', False):
             return self.fine_loss.get_activation(fine)
         return F.softmax(fine, dim=-1)
+
+    def _log_probabilities(self, fine: Tensor) -> Tensor:
+        """Logarithms of the fine level's probabilities, (N, K + 1)."""
+        if not isinstance(self.fine_loss, SeesawLoss):
+            return fine.log_softmax(dim=1)
+        classes, object_or_not = fine.split((self.num_classes, 2), dim=1)
+        object_or_not = object_or_not.log_softmax(dim=1)
+        classes = classes.log_softmax(dim=1) + object_or_not[:, :1]
+        return torch.cat([classes, object_or_not[:, 1:]], dim=1)
 
     def get_accuracy(self, cls_score: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Top-1 accuracy in percent per level: `acc_fine`, and `acc_coarse` or `acc_level*`.
@@ -337,4 +357,18 @@ def _check_marginal(fine_loss: nn.Module) -> None:
             "coarse_labels='marginal' adds up probabilities of classes, which is defined for "
             f'CrossEntropyLoss without class_weight only, not for this {type(fine_loss).__name__}; '
             "use coarse_labels='mask'"
+        )
+
+
+def _check_fusion(fine_loss: nn.Module, level_weights: Sequence[float]) -> None:
+    """Refuse what a fusion at test time cannot read."""
+    if type(fine_loss) not in (CrossEntropyLoss, SeesawLoss):
+        raise ConfigError(
+            f'fusion needs the probabilities of a CrossEntropyLoss or SeesawLoss, not of this '
+            f'{type(fine_loss).__name__}; leave fusion out'
+        )
+    if 0 in level_weights[:-1]:
+        raise ConfigError(
+            f'fusion reads all levels, but level_weights={level_weights} leaves one untrained; '
+            'leave fusion out'
         )
