@@ -118,10 +118,10 @@ def read_coco(paths: list[Path], coarse: list[str] | None) -> tuple[Taxonomy, li
         )
         if name in chosen:
             lines.append(f'{line}: only the superclass is known')
-        elif name in unclear:
+        else:
+            fix = f'add --coarse {quote(name)}' if name in unclear else 'give them its category'
             lines.append(
-                f'{line}, are a class of their own: negatives of these; if they may be any of them, '
-                f'add --coarse {quote(name)}'
+                f'{line}, are a class of their own: negatives for it; if they may be of it, {fix}'
             )
     depths = [len(path) for path in taxonomy.paths]
     if higher := [c for c, d in zip(taxonomy.classes, depths, strict=True) if d < max(depths)]:

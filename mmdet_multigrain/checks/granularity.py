@@ -92,9 +92,10 @@ def check(data: CocoData, taxonomy: Taxonomy | str, train: Sequence[CocoData]) -
 def _describe_parent(data: CocoData, row: int, below: list[int]) -> str:
     boxes = data.boxes_per_category
     others = show_list(data.categories[other].get('name') for other in below)
+    alone = ' alone; there is no label for a group of one class' if len(below) == 1 else ''
     return (
         f'{data.name_category(row)}, {boxes[row]:,} boxes; the superclass of {others} '
-        f'({boxes[below].sum():,} boxes)'
+        f'({boxes[below].sum():,} boxes){alone}'
     )
 
 

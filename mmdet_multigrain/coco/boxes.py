@@ -29,8 +29,9 @@ class BoxColumns:
 
     Attributes:
         taxonomy: The classes.
-        listed: (K,) bool; whether the class is among the file's categories.
-        labels: (N,) class of each box.
+        listed: (labels,) bool; whether a category of the file has the label. Labels above K are
+            those of groups (`Taxonomy.labels`), listed if they have boxes.
+        labels: (N,) label of each box: a class, or above K if only the superclass is known.
         images: (N,) index of its image, 0 to I - 1.
         areas: (N,) in square pixels: the annotation's area, else that of its mask or box.
         crowd: (N,) bool; a box around several objects.
@@ -68,8 +69,9 @@ def box_columns(
 ) -> BoxColumns:
     """The usable boxes of a loaded COCO file; classes are matched by name or alias.
 
-    As in training, a category that the taxonomy lacks is an error only if it has annotations. A
-    class that the file lacks has no boxes.
+    As in training, a category that the taxonomy lacks is an error only if it has annotations, and
+    one with the name of a group has boxes of which only the superclass is known. A class that the
+    file lacks has no boxes.
 
     Args:
         coco: The content that `read_coco` returns.
@@ -84,7 +86,7 @@ def box_columns(
     columns, problems = CocoColumns(coco), Problems()
     names = read_categories(coco, source)
     boxes = dict(zip(names, columns.boxes_per_category.tolist(), strict=True))
-    label_of = match_categories(names, boxes, taxonomy, source, allow_missing=True)
+    label_of = match_categories(names, boxes, taxonomy, source, allow_missing=True, coarse=True)
     labels = np.array([*(label_of.get(id, -1) for id in names), -1])[columns.category_of]
     for name in left_out_categories(names, label_of, taxonomy):
         problems.add('category without boxes, of the class of another category', name)
@@ -96,7 +98,7 @@ def box_columns(
         problems.add(kind, f'annotation {show(columns.annotations[row].get("id"))}')
     if crowd.all():
         raise AnnotationError(f'{source}: {nothing_counts(columns, min_size=min_size)}')
-    listed = np.zeros(taxonomy.num_classes, dtype=bool)
+    listed = np.zeros(len(taxonomy.labels), dtype=bool)
     listed[list(label_of.values())] = True
     return BoxColumns(
         taxonomy=taxonomy,

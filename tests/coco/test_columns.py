@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mmdet_multigrain.checks import classes
+from mmdet_multigrain.checks import classes, granularity
 from mmdet_multigrain.checks.data import CocoData, load
 from mmdet_multigrain.coco.annotations import AnnotationFile
 from mmdet_multigrain.coco.boxes import box_columns
@@ -83,6 +83,33 @@ def test_all_parts_count_the_same_boxes(number, train, tmp_path):
     assert counts(path, train=train) == dict.fromkeys(
         ('check', 'statistics', 'data set', 'evaluation'), expected
     )
+
+
+@pytest.mark.parametrize('train', [True, False])
+def test_all_parts_count_the_same_boxes_of_a_superclass(train, tmp_path):
+    taxonomy = Taxonomy.load({'top': ['shirt', 'vest'], 'low': ['skirt', 'jeans']})
+    boxes = [{'category_id': 9} | box for box, *_ in BOXES]
+    data = content([*boxes, {'category_id': 1}])
+    data['categories'] += [{'id': 9, 'name': 'Top'}, {'id': 3, 'name': 'jeans'}]
+    path = tmp_path / 'a.json'
+    path.write_text(json.dumps(data))
+    expected = sum(counts[not train] for _, *counts in BOXES)
+    checked = load(path, split='train' if train else 'val')
+    (finding,) = granularity.check(checked, taxonomy, [checked])
+    assert f', {expected} boxes: ' in finding.examples[0]
+    columns = box_columns(data, taxonomy, path, min_size=MIN_IMAGE_SIDE if train else 0)
+    assert ((columns.labels == 5) & ~columns.crowd).sum() == expected
+    assert columns.listed.tolist() == [True] * 4 + [False, True, False, False]
+    dataset = SuperclassCocoDataset(
+        str(path),
+        taxonomy=taxonomy,
+        data_prefix=dict(img=str(tmp_path)),
+        filter_cfg=dict(min_size=32),
+        test_mode=not train,
+    )
+    assert (dataset.coarse_counts, dataset.box_counts) == ([expected, 0, 0], [0, 1, 0, 0])
+    truth = Truth(path, taxonomy, lenient=False).ground_truth
+    assert truth.box_counts(4).tolist() == [0, 1, 0, 0]  # the others are crowds
 
 
 @pytest.mark.parametrize('fields', [box for box, trains, _ in BOXES if not trains])

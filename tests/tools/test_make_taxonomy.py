@@ -143,6 +143,12 @@ def test_parents_with_boxes_and_the_two_ways_to_go(files):
         assert f'# {told}' in out.read_text()
         assert Taxonomy.load(out).classes == ('cod', 'tuna', 'crab', 'shrimp')
         assert Taxonomy.load(out).find('fish', coarse=True) == 5
+    alone = {**FISH, 'categories': [*FISH['categories'][:2], *FISH['categories'][3:]]}
+    path.write_text(json.dumps(alone))
+    result = run('--from', 'coco', path, '--coarse')
+    assert "the superclass of 'cod', are a class of their own: " in result.err
+    assert 'give them its category' in result.err and '- fish' not in result.err
+    path.write_text(json.dumps(FISH))
     line = fails('--from', 'coco', path, '--coarse', 'shell')
     assert line.startswith(f"error: {path}: --coarse 'shell': not a ") and "are 'fish'" in line
 

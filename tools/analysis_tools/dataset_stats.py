@@ -32,6 +32,7 @@ try:
     from mmdet_multigrain.report.dataset.stats import THRESHOLDS, DatasetStats, dataset_stats
     from mmdet_multigrain.report.dataset.tables import (
         class_table,
+        coarse_table,
         render_markdown,
         render_text,
         superclass_tables,
@@ -173,6 +174,8 @@ def main() -> None:
         'dataset_stats.json': json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
         + '\n',
     }
+    if stats.coarse_labels:
+        tables['superclass_only.csv'] = coarse_table(stats).csv()
     if comparison is not None:
         tables['paper_counts.csv'] = comparison.table().csv()
     if coverage is not None:

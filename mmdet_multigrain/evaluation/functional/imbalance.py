@@ -80,12 +80,14 @@ def resample(
 
     Args:
         images: (N,) image of each box, crowds included, as `ClassBalancedDataset` counts.
-        labels: (N,) class of each box.
+        labels: (N,) class of each box; those from K on are of no class, which repeat no image.
         num_classes: Number K of classes.
         threshold: `oversample_thr`, above 0.
     """
     numbers, images = np.unique(images, return_inverse=True)
-    pairs = np.unique(images * num_classes + labels)  # each class once per image
+    is_class = labels < num_classes
+    # Each class once per image.
+    pairs = np.unique(images[is_class] * num_classes + labels[is_class])
     images, labels = np.divmod(pairs, num_classes)
     frequency = np.bincount(labels, minlength=num_classes) / max(len(numbers), 1)
     with np.errstate(divide='ignore'):

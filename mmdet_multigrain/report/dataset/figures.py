@@ -6,16 +6,19 @@ Each function draws on an empty figure; see `style.render`. The grouping has its
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from mmdet_multigrain.evaluation.functional.imbalance import imbalance_ratio
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.table import display_width, shorten
 from mmdet_multigrain.visualization import style
+from mmdet_multigrain.visualization.palette import NO_SUPERCLASS as NO_SUPERCLASS_COLOR
 from mmdet_multigrain.visualization.palette import superclass_colors
 from mmdet_multigrain.visualization.style import FAINT, INK
 
@@ -23,22 +26,23 @@ from ..axes import axes_in_inches, color_legend, label
 from .stats import LARGE, SMALL, DatasetStats
 
 LOG_FROM = 20  # imbalance ratio above which counts are drawn on a log axis
-NO_SUPERCLASS = 'no superclass'
+NO_SUPERCLASS, ANY_CLASS = 'no superclass', 'any class'
 _WIDTH, _ROW = 5.4, 0.225  # of the axes and of a class in them, in inches
 _LETTER = 0.068  # inches, on average, of the text next to a bar
 _CLASS_NAME, _SUPERCLASS_NAME, _SPLIT_NAME = 32, 24, 24  # letters
 _SHADE = '#f0f0f0'
+_HATCH, HATCHED = '//////', 'hatched: only the superclass is known'
 _MARKERS = 'Dos^vP'
 
 
 @dataclass(frozen=True)
 class Group:
-    """A superclass, or all classes without one.
+    """A superclass, all classes without one, or boxes of any class.
 
     Attributes:
         name: Its name.
         color: Its color.
-        labels: Its classes, most training boxes first.
+        labels: Its classes, most training boxes first; then labels above K of boxes without a class.
     """
 
     name: str
@@ -67,50 +71,91 @@ def drawable(stats: DatasetStats) -> DatasetStats:
 
 
 def superclass_groups(stats: DatasetStats) -> list[Group]:
-    """All superclasses, most training boxes first; the classes without one come last."""
-    colors = superclass_colors(stats.taxonomy)
+    """All superclasses, most training boxes first; then classes without one, and boxes of any class."""
     members: dict[str, list[int]] = {}
     for number in stats.by_count:
         path = stats.taxonomy.paths[number]
         members.setdefault(path[0] if path else '', []).append(number)
-    counts = stats.train.counts
-    boxes = {name: sum(counts[n] for n in labels) for name, labels in members.items()}
+    any_object = len(stats.taxonomy.labels) - 1
+    for number in stats.coarse_labels:
+        if number < any_object:
+            members[stats.taxonomy.paths[_first_class(stats, number)][0]].append(number)
+    boxes = {name: boxes_of(stats, labels) for name, labels in members.items()}
     groups = []
     for name in sorted(members, key=lambda name: (not name, -boxes[name])):
-        color = colors[stats.taxonomy.superclass_of(members[name][0])]
+        color = label_color(stats, members[name][0])
         groups.append(Group(name or NO_SUPERCLASS, color, tuple(members[name])))
+    if any_object in stats.coarse_labels:
+        groups.append(Group(ANY_CLASS, NO_SUPERCLASS_COLOR, (any_object,)))
     return groups
+
+
+def _first_class(stats: DatasetStats, number: int) -> int:
+    return int(stats.taxonomy.labels.sets[number].argmax())
+
+
+def label_color(stats: DatasetStats, number: int) -> str:
+    """The color of the superclass of a label; gray for any class."""
+    if number == len(stats.taxonomy.labels) - 1:
+        return NO_SUPERCLASS_COLOR
+    return superclass_colors(stats.taxonomy)[
+        stats.taxonomy.superclass_of(_first_class(stats, number))
+    ]
+
+
+def label_name(stats: DatasetStats, number: int) -> str:
+    """The class, or `any top` for boxes of which only the superclass is known."""
+    name = stats.taxonomy.labels.names[number]
+    return f'any {name}' if number > stats.taxonomy.num_classes else name
+
+
+def boxes_of(stats: DatasetStats, labels: Iterable[int]) -> int:
+    """Training boxes of some labels."""
+    return sum(stats.train.of_label(number).boxes for number in labels)
+
+
+def hatching(stats: DatasetStats, number: int, color: str) -> dict[str, Any]:
+    """How to fill the shape of a label above K: hatched; nothing for a class."""
+    if number < stats.taxonomy.num_classes:
+        return {}
+    return {'facecolor': style.tint(color, 0.25), 'edgecolor': color, 'hatch': _HATCH}
 
 
 def summary(stats: DatasetStats) -> str:
     """The training set in a line."""
-    train = stats.train
+    train, coarse = stats.train, stats.train.coarse_boxes
     return (
-        f'{train.name}: {train.boxes:,} boxes in {train.num_images:,} images, '
+        f'{train.name}: {train.boxes:,} boxes'
+        f'{f" ({coarse:,} with a superclass only)" if coarse else ""} in {train.num_images:,} images, '
         f'{stats.taxonomy.num_classes} classes, imbalance {train.imbalance:,.0f} : 1'
     )
 
 
 def class_counts(figure: Figure, stats: DatasetStats) -> None:
-    """Boxes of each class as bars, colored by superclass, most first; the rarest 30% marked."""
-    order, taxonomy = stats.by_count, stats.taxonomy
-    counts = [stats.train.counts[number] for number in order]
+    """Boxes of each class as bars, colored by superclass, most first; the rarest 30% marked.
+
+    Boxes of which only the superclass is known follow, hatched.
+    """
+    order = (*stats.by_count, *stats.coarse_labels)
+    counts = [stats.train.of_label(number).boxes for number in order]
     texts = [_text_behind_bar(stats, number) for number in order]
     axes = _rows(figure, len(order))
-    low = _count_axis(axes, stats, texts)
+    low = _count_axis(axes, stats, order, texts)
     shaded = range(stats.num_learned - len(stats.rarest), stats.num_learned)
     axes.axhspan(shaded.start - 0.5, shaded.stop - 0.4, color=_SHADE, zorder=0, linewidth=0)
     axes.set_yticks(range(len(order)), [_class_name(stats, number) for number in order])
-    colors = superclass_colors(taxonomy)
-    axes.barh(
+    colors = [label_color(stats, number) for number in order]
+    bars = axes.barh(
         range(len(order)),
         [max(count - low, 0) for count in counts],
         left=low,
         height=0.72,
-        color=[colors[taxonomy.superclass_of(number)] for number in order],
+        color=colors,
     )
+    for bar, number, color in zip(bars, order, colors, strict=True):
+        bar.set(**hatching(stats, number, color))
     for number, split in enumerate(stats.splits[1:]):
-        others = [split.counts[number] or None for number in order]
+        others = [split.of_label(number).boxes or None for number in order]
         axes.plot(others, range(len(order)), **_marker(number))
     for row, (number, text) in enumerate(zip(order, texts, strict=True)):
         # A background, because grid lines would run through the letters.
@@ -125,22 +170,25 @@ def class_counts(figure: Figure, stats: DatasetStats) -> None:
 
 def box_sizes(figure: Figure, stats: DatasetStats) -> None:
     """Sizes of the boxes of each class: box plots on a log axis, one superclass after another."""
-    counts, groups = stats.train.counts, []
+    groups = []
     for group in superclass_groups(stats):
-        if labels := [number for number in group.labels if counts[number]]:
+        if labels := [n for n in group.labels if stats.train.of_label(n).boxes]:
             groups.append((group, labels))
     order = [number for _, labels in groups for number in labels]
     colors = [group.color for group, labels in groups for _ in labels]
-    quantiles = [stats.train.classes[number].size_px for number in order]
+    rows_of = [stats.train.of_label(number) for number in order]
+    quantiles = [row.size_px for row in rows_of]
     rows = range(len(order))
     axes = _rows(figure, len(order))
     low, high = min(row[0] for row in quantiles) / 1.25, max(row[-1] for row in quantiles) * 1.25
     style.log_axis(axes, low, high)
     axes.set_xlabel('size of a box: square root of its area in pixels (log scale)')
-    axes.set_yticks(rows, [f'{_class_name(stats, n)} ({counts[n]:,})' for n in order])
+    names = [_class_name(stats, number) for number in order]
+    texts = [f'{name} ({row.boxes:,})' for name, row in zip(names, rows_of, strict=True)]
+    axes.set_yticks(rows, texts)
     lowest, lower, middle, upper, highest = zip(*quantiles, strict=True)
     axes.hlines(rows, lowest, highest, colors=colors, linewidth=1.3, zorder=2)
-    axes.barh(
+    bars = axes.barh(
         rows,
         [end - start for start, end in zip(lower, upper, strict=True)],
         left=lower,
@@ -149,6 +197,8 @@ def box_sizes(figure: Figure, stats: DatasetStats) -> None:
         edgecolor=colors,
         zorder=3,
     )
+    for bar, number, color in zip(bars, order, colors, strict=True):
+        bar.set(**hatching(stats, number, color))
     starts, ends = [row - 0.31 for row in rows], [row + 0.31 for row in rows]
     axes.vlines(middle, starts, ends, colors=INK, linewidth=1.7, zorder=4)
     _coco_ranges(axes, low, high)
@@ -156,7 +206,7 @@ def box_sizes(figure: Figure, stats: DatasetStats) -> None:
         _group_names(axes, groups)
     detail = (
         f'{stats.train.name} (how many boxes in brackets): box from 25 to 75%, line at '
-        'the median, whiskers from 5 to 95%'
+        f'the median, whiskers from 5 to 95%{f"; {HATCHED}" if stats.coarse_labels else ""}'
     )
     style.heading(axes, 'Box sizes per class', detail, above=14)
 
@@ -171,12 +221,15 @@ def _rows(figure: Figure, count: int) -> Axes:
     return axes
 
 
-def _count_axis(axes: Axes, stats: DatasetStats, texts: Sequence[str]) -> float:
+def _count_axis(
+    axes: Axes, stats: DatasetStats, order: Sequence[int], texts: Sequence[str]
+) -> float:
     """Scale the x axis so that the texts behind the bars have room; gives its low end."""
-    ends = [_longest(stats, number) for number in stats.by_count]
+    ends = [_longest(stats, number) for number in order]
     most = max(ends)
-    logarithmic = stats.train.imbalance > LOG_FROM
-    least = min(count for split in stats.splits for count in split.counts if count)
+    shown = [split.of_label(number).boxes for split in stats.splits for number in order]
+    least = min(filter(None, shown))
+    logarithmic = max(stats.train.imbalance, imbalance_ratio(shown[: len(order)])) > LOG_FROM
     low = 0.7 * 10 ** (len(str(least)) - 1) if logarithmic else 0
     length = _WIDTH  # of the longest bar
     for end, text in zip(ends, texts, strict=True):
@@ -191,28 +244,30 @@ def _count_axis(axes: Axes, stats: DatasetStats, texts: Sequence[str]) -> float:
     axes.set_xlabel(
         f'boxes{" (log scale)" * logarithmic};  shaded: the rarest 30%, '
         f'{len(stats.rarest)} of {stats.num_learned} classes'
+        + (f';  {HATCHED}' if stats.coarse_labels else '')
     )
     return low
 
 
 def _longest(stats: DatasetStats, number: int) -> int:
     """The largest count of a class in any file; the text starts behind it."""
-    return max(split.counts[number] for split in stats.splits)
+    return max(split.of_label(number).boxes for split in stats.splits)
 
 
 def _text_behind_bar(stats: DatasetStats, number: int) -> str:
     """The superclass of a class, and the files that lack the class."""
     words = []
-    if stats.is_grouped and stats.taxonomy.paths[number]:
+    is_class = number < stats.taxonomy.num_classes
+    if is_class and stats.is_grouped and stats.taxonomy.paths[number]:
         words.append(shorten(stats.taxonomy.superclass_of(number), _SUPERCLASS_NAME))
     if len(stats.splits) > 1:
-        without = [split for split in stats.splits if not split.counts[number]]
+        without = [split for split in stats.splits if not split.of_label(number).boxes]
         words += [f'none in {shorten(split.name, _SPLIT_NAME)}' for split in without]
     return ', '.join(words)
 
 
 def _class_name(stats: DatasetStats, number: int) -> str:
-    return shorten(stats.taxonomy.classes[number], _CLASS_NAME)
+    return shorten(label_name(stats, number), _CLASS_NAME)
 
 
 def _marker(number: int) -> dict[str, object]:
@@ -225,9 +280,8 @@ def _marker(number: int) -> dict[str, object]:
 def _legend(axes: Axes, stats: DatasetStats) -> None:
     """Superclasses with their sums, and the markers of further files."""
     entries = []
-    counts = stats.train.counts
     for group in superclass_groups(stats) if stats.is_grouped else ():
-        boxes = sum(counts[number] for number in group.labels)
+        boxes = boxes_of(stats, group.labels)
         text = f'{shorten(group.name, _SUPERCLASS_NAME)} ({boxes:,})'
         entries.append((group.color, text))
     for number, split in enumerate(stats.splits[1:]):

@@ -18,7 +18,16 @@ from mmdet_multigrain.visualization import style
 from mmdet_multigrain.visualization.style import INK, MUTED
 
 from ..axes import axes_in_inches
-from .figures import LOG_FROM, Group, summary, superclass_groups
+from .figures import (
+    HATCHED,
+    LOG_FROM,
+    Group,
+    boxes_of,
+    hatching,
+    label_name,
+    summary,
+    superclass_groups,
+)
 from .stats import DatasetStats
 
 _ROW, _GAP, _HEAD, _FOOT = 0.25, 0.1, 0.75, 0.3
@@ -40,6 +49,7 @@ def grouping(figure: Figure, stats: DatasetStats) -> None:
     _text(axes, 0, 0.36, summary(stats), room=width, fontsize=9, color=MUTED)
     scale = ', log scale' if stats.train.imbalance > LOG_FROM else ''
     foot = f'cells filled by boxes{scale};  * among the rarest 30%'
+    foot += f';  {HATCHED}' if stats.coarse_labels else ''
     _text(axes, 0, height - 0.1, foot, room=width, color=MUTED)
     for number, column in enumerate(columns):
         left, top = number * (wide + _BETWEEN), _HEAD
@@ -71,13 +81,14 @@ def _height(column: Sequence[Group]) -> float:
 def _draw_group(axes: Axes, stats: DatasetStats, group: Group, left: float, top: float) -> None:
     height = _height([group])
     _fill(axes, left, top, (_BLOCK - 0.03, height - 0.02), group.color)
-    boxes = sum(stats.train.counts[label] for label in group.labels)
+    boxes = boxes_of(stats, group.labels)
+    classes = sum(label < stats.taxonomy.num_classes for label in group.labels)
     lines = []
     if len(group.labels) > 1:
         share = boxes / stats.train.boxes
         lines.append(f'{boxes:,} boxes' + (f' ({share:.0%})' if share >= 0.005 else ''))
     if len(group.labels) > 2:
-        lines.append(f'{len(group.labels)} classes')
+        lines.append(f'{classes} classes')
     y = top + height / 2 - _LINE * len(lines) / 2 - 0.01
     x, look = left + _PADDING, {'color': style.ink_on(group.color), 'room': _BLOCK - 2 * _PADDING}
     _text(axes, x, y, group.name, fontsize=9, fontweight='bold', **look)
@@ -90,13 +101,15 @@ def _draw_class(
 ) -> None:
     x, middle = left + _BLOCK, top + _ROW / 2 - 0.01
     whole, filled = _NAMES + _COUNT * len(stats.splits), _NAMES * _filled(stats, label)
-    for share, width in ((0.13, whole), (0.42, filled)):
-        _fill(axes, x, top, (width, _ROW - 0.02), style.tint(color, share))
+    _fill(axes, x, top, (whole, _ROW - 0.02), style.tint(color, 0.13))
+    cell = {'facecolor': style.tint(color, 0.42)} | hatching(stats, label, style.tint(color, 0.42))
+    _fill(axes, x, top, (filled, _ROW - 0.02), **cell)
     look = {'fontsize': 8.5, 'va': 'center_baseline'}
-    name, room = stats.taxonomy.classes[label], _NAMES - _PADDING
+    name, room = label_name(stats, label), _NAMES - _PADDING
     _text(axes, x + _PADDING, middle, name, room=room, **(look | {'fontsize': 9}))
     for place, split in enumerate(stats.splits):
-        count = f'{split.counts[label]:,}' if split.classes[label].listed else '-'
+        row = split.of_label(label)
+        count = f'{row.boxes:,}' if row.listed else '-'
         ink = MUTED if place else INK
         _text(axes, _right(left, place), middle, count, ha='right', color=ink, **look)
     if label in stats.rarest:
@@ -112,8 +125,10 @@ def _text(
         style.fit(drawn, room)
 
 
-def _fill(axes: Axes, x: float, y: float, size: tuple[float, float], color: Any) -> None:
-    axes.add_patch(Rectangle((x, y), *size, linewidth=0, facecolor=color))
+def _fill(
+    axes: Axes, x: float, y: float, size: tuple[float, float], color: Any = None, **look: Any
+) -> None:
+    axes.add_patch(Rectangle((x, y), *size, linewidth=0, **{'facecolor': color, **look}))
 
 
 def _right(left: float, place: int) -> float:
@@ -123,7 +138,8 @@ def _right(left: float, place: int) -> float:
 
 def _filled(stats: DatasetStats, label: int) -> float:
     """Filled share of a class's cell: in proportion to its boxes, or to their logarithm."""
-    count, most = stats.train.counts[label], max(stats.train.counts)
+    labels = (*stats.by_count, *stats.coarse_labels)
+    count, most = boxes_of(stats, [label]), max(boxes_of(stats, [each]) for each in labels)
     if stats.train.imbalance <= LOG_FROM or not count:
         return count / most
     return math.log1p(count) / math.log1p(most)

@@ -26,12 +26,12 @@ THRESHOLDS = (0.001, 0.01, 0.1)  # the first is MMDetection's for LVIS
 
 @dataclass(frozen=True)
 class GroupStats:
-    """One class, or one superclass. The size of a box is the square root of its area.
+    """One class, superclass, or label above K. The size of a box is the square root of its area.
 
     Attributes:
         name: Its name.
         superclass: The coarsest group of the class; None without one.
-        listed: Whether the file's categories have it (a superclass: any class of it).
+        listed: Whether the file's categories have it (a superclass: it, or any class of it).
         boxes: Usable boxes, crowds not counted.
         images: Images with at least one of these boxes.
         crowds: Crowd boxes.
@@ -63,8 +63,9 @@ class SplitStats:
         name: Name to show.
         num_images: All images in it.
         classes: In label order.
+        coarse: The labels above K, whose boxes have no class: groups, and any object.
         levels: The groups of each level above the classes, the coarsest first, in the order of the
-            taxonomy.
+            taxonomy; with the boxes of which only the group is known.
         boxes_per_image: At index n, the number of images with n boxes (crowds not counted).
         left_out: Unusable annotations and images, by kind.
         remarks: The same with examples, one line for each kind.
@@ -73,6 +74,7 @@ class SplitStats:
     name: str
     num_images: int
     classes: tuple[GroupStats, ...]
+    coarse: tuple[GroupStats, ...]
     levels: tuple[tuple[GroupStats, ...], ...]
     boxes_per_image: tuple[int, ...]
     left_out: dict[str, int]
@@ -89,14 +91,24 @@ class SplitStats:
         return tuple(row.boxes for row in self.classes)
 
     @property
+    def coarse_boxes(self) -> int:
+        """Boxes of which only the superclass is known."""
+        return sum(row.boxes for row in self.coarse)
+
+    @property
     def boxes(self) -> int:
         """All boxes, crowds not counted."""
-        return sum(self.counts)
+        return sum(self.counts) + self.coarse_boxes
 
     @property
     def crowds(self) -> int:
         """All crowd boxes."""
-        return sum(row.crowds for row in self.classes)
+        return sum(row.crowds for row in (*self.classes, *self.coarse))
+
+    def of_label(self, label: int) -> GroupStats:
+        """The class, or the label above K."""
+        num_classes = len(self.classes)
+        return self.coarse[label - num_classes - 1] if label > num_classes else self.classes[label]
 
     @property
     def imbalance(self) -> float:
@@ -136,6 +148,13 @@ class DatasetStats:
         return sum(count > 0 for count in self.train.counts)
 
     @property
+    def coarse_labels(self) -> tuple[int, ...]:
+        """Labels above K that boxes of any file have, most training boxes first."""
+        labels = range(self.taxonomy.num_classes + 1, len(self.taxonomy.labels))
+        used = [n for n in labels if any(split.of_label(n).boxes for split in self.splits)]
+        return tuple(sorted(used, key=lambda label: -self.train.of_label(label).boxes))
+
+    @property
     def by_count(self) -> tuple[int, ...]:
         """Labels, most training boxes first; classes without any come last."""
         return tuple(reversed(np.argsort(self.train.counts, kind='stable').tolist()))
@@ -166,16 +185,21 @@ def split_stats(name: str, columns: BoxColumns) -> SplitStats:
     num_images = len(columns.image_areas)
     per_image = np.bincount(columns.images[~columns.crowd], minlength=num_images)
     above = [path[0] if path else None for path in taxonomy.paths]
+    table, num_classes = taxonomy.labels, taxonomy.num_classes
+    own = np.arange(len(table))
     levels = []
     for level in range(max(1, taxonomy.num_levels - 1)):
-        groups, names = np.array(taxonomy.group_index(level)), taxonomy.group_names(level)
-        listed = np.bincount(groups, weights=columns.listed) > 0
-        no_group = [None] * len(names)
-        levels.append(_group_stats(columns, groups[columns.labels], names, no_group, listed))
+        names = taxonomy.group_names(level)
+        outputs = table.outputs(taxonomy.group_index(level), len(names) + 1)
+        groups = np.where(outputs.sum(1) == 1, outputs.argmax(1), -1)
+        levels.append(_group_stats(columns, groups, names))
     return SplitStats(
         name=name,
         num_images=num_images,
-        classes=_group_stats(columns, columns.labels, taxonomy.classes, above, columns.listed),
+        classes=_group_stats(
+            columns, np.where(own < num_classes, own, -1), taxonomy.classes, above
+        ),
+        coarse=_group_stats(columns, own - num_classes - 1, table.names[num_classes + 1 :]),
         levels=tuple(levels),
         boxes_per_image=tuple(np.bincount(per_image).tolist()),
         left_out=dict(columns.problems.counts),
@@ -185,15 +209,16 @@ def split_stats(name: str, columns: BoxColumns) -> SplitStats:
 
 def _group_stats(
     columns: BoxColumns,
-    labels: np.ndarray,
+    place_of: np.ndarray,
     names: Sequence[str],
-    superclasses: Sequence[str | None],
-    listed: np.ndarray,
+    superclasses: Sequence[str | None] | None = None,
 ) -> tuple[GroupStats, ...]:
-    """Statistics for each value of `labels`, whose names are given."""
-    count = len(names)
-    crowds = np.bincount(labels[columns.crowd], minlength=count)
-    single = ~columns.crowd
+    """Statistics of rows with these names; `place_of` has the row of each label, below 0: none."""
+    count, labels = len(names), place_of[columns.labels]
+    superclasses = superclasses or [None] * count
+    listed = np.bincount(place_of[columns.listed & (place_of >= 0)], minlength=count)
+    crowds = np.bincount(labels[columns.crowd & (labels >= 0)], minlength=count)
+    single = ~columns.crowd & (labels >= 0)
     labels, images, areas = labels[single], columns.images[single], columns.areas[single]
     # A class counts once for each image.
     pairs = np.unique(images * count + labels)

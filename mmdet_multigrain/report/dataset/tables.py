@@ -97,6 +97,27 @@ def short_class_table(stats: DatasetStats) -> Table:
     )
 
 
+def coarse_table(stats: DatasetStats) -> Table:
+    """Boxes of which only the superclass is known, most training boxes first."""
+    several, labels = len(stats.splits) > 1, stats.taxonomy.labels
+    columns = [Column('superclass only', left=True), Column('level'), Column('classes', form=',d')]
+    for split in stats.splits:
+        columns += [
+            Column(_key(stats, split, key), f'{key} {split.name}' if several else key, form)
+            for key, form in (('boxes', ',d'), ('share', '.1%'), ('images', ',d'))
+        ]
+    rows = []
+    for label in stats.coarse_labels:
+        level = labels.levels[label]
+        cells = [labels.names[label], 'any' if level is None else str(level)]
+        cells.append(int(labels.sets[label].sum()))
+        for split in stats.splits:
+            own = split.of_label(label)
+            cells += [own.boxes, _share(own.boxes, split.boxes), own.images]
+        rows.append(cells)
+    return Table(columns, rows)
+
+
 def superclass_tables(stats: DatasetStats) -> list[Table]:
     """The table of each level above the classes, the coarsest first."""
     return [superclass_table(stats, level) for level in range(len(stats.train.levels))]
@@ -154,7 +175,8 @@ def _lines_of_split(split: SplitStats) -> list[str]:
     present = [row for row in split.classes if row.boxes]
     lines = [
         f'{split.name}: {split.num_images:,} images ({split.boxes_per_image[0]:,} without '
-        f'boxes), {split.boxes:,} boxes of {len(present)} classes'
+        f'boxes), {sum(split.counts):,} boxes of {len(present)} classes'
+        + (f', {split.coarse_boxes:,} with a superclass only' if split.coarse_boxes else '')
         + (f', {split.crowds:,} crowds' if split.crowds else ''),
         f'  boxes per image: {_boxes_per_image(split)}',
     ]
@@ -186,6 +208,7 @@ def render_text(stats: DatasetStats, comparison: CountComparison | None = None) 
     parts = [f'{short_class_table(stats).text()}\n{_wrap(_legend(stats))}']
     if stats.is_grouped:
         parts += [table.text() for table in superclass_tables(stats)]
+    parts += [coarse_table(stats).text()] if stats.coarse_labels else []
     parts += [
         '\n'.join(split_lines(stats)),
         f'{_wrap(_SAMPLING)}\n{resampling_table(stats).text()}',
@@ -205,6 +228,8 @@ def render_markdown(stats: DatasetStats, comparison: CountComparison | None = No
     if stats.is_grouped:
         tables = [table.markdown() for table in superclass_tables(stats)]
         parts += ['## Superclasses', *tables]
+    if stats.coarse_labels:
+        parts += ['## Boxes with a superclass only', coarse_table(stats).markdown()]
     parts += ['## Class-balanced sampling', _SAMPLING, resampling_table(stats).markdown()]
     if comparison is not None:
         parts.append(f'## Compared with the paper ({comparison.dataset}, "Num")')
@@ -258,6 +283,7 @@ def _split_dict(split: SplitStats) -> dict[str, Any]:
         'boxes_per_image': split.boxes_per_image,
         'left_out': split.left_out,
         'classes': [asdict(row) for row in split.classes],
+        'superclass_only': [asdict(row) for row in split.coarse if row.boxes],
         'superclasses': [asdict(row) for row in split.superclasses],
         'finer_levels': [[asdict(row) for row in level] for level in split.levels[1:]],
     }

@@ -5,6 +5,7 @@ import random
 
 import matplotlib.colors
 import pytest
+from matplotlib.patches import Patch
 from matplotlib.text import Text
 
 from mmdet_multigrain.coco.boxes import box_columns
@@ -19,7 +20,7 @@ from mmdet_multigrain.report.dataset.grouping_figure import grouping, into_colum
 from mmdet_multigrain.report.dataset.stats import dataset_stats
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.visualization import style
-from mmdet_multigrain.visualization.palette import superclass_colors
+from mmdet_multigrain.visualization.palette import NO_SUPERCLASS, superclass_colors
 
 FIGURES = (class_counts, box_sizes, grouping)
 LONG = {
@@ -37,16 +38,14 @@ LONG = {
 }
 
 
-def stats_of(taxonomy, counts, *more):
-    """Statistics of contents with so many boxes of each class."""
-    files = []
+def stats_of(taxonomy, counts, *more, coarse=()):
+    """Statistics of contents with so many boxes of each class, and of the groups in `coarse`."""
+    files, names = [], (*taxonomy.classes, *coarse)
     for number, values in enumerate((counts, *more)):
         draw = random.Random(number)
         content = {
             'images': [{'id': n, 'width': 800, 'height': 600} for n in range(50)],
-            'categories': [
-                {'id': label + 1, 'name': name} for label, name in enumerate(taxonomy.classes)
-            ],
+            'categories': [{'id': label + 1, 'name': name} for label, name in enumerate(names)],
             'annotations': [
                 {
                     'image_id': draw.randrange(50),
@@ -78,6 +77,12 @@ def sample_stats():
         'flat': stats_of(Taxonomy('flat', 'abcdef'), [9, 8, 7, 3, 2, 1]),
         'long': stats_of(
             Taxonomy.load(LONG), [900, 9, 5, 70, 1, 4, 22, 0], [0, 4, 1, 9, 9, 0, 2, 0]
+        ),
+        'coarse': stats_of(
+            Taxonomy.load(LONG),
+            [900, 9, 5, 70, 1, 4, 22, 0, 30, 2, 9],
+            [0, 4, 1, 9, 9, 0, 2, 0, 5, 0, 3],
+            coarse=['GRÖSSE', next(iter(LONG['groups'])), 'object'],
         ),
         'groups of one': stats_of(Taxonomy.load({'top': ['shirt'], 'bottom': ['skirt']}), [3, 4]),
         'one class': stats_of(Taxonomy('one', ['hat']), [3]),
@@ -147,6 +152,29 @@ def test_bars_by_hand():
         assert [bar.get_width() for bar in axes.containers[0]] == [9, 8, 7, 3, 2, 1]
         assert axes.get_xscale() == 'linear' and axes.get_legend() is None
         assert [label.get_text() for label in axes.get_yticklabels()] == list('abcdef')
+
+
+@pytest.mark.parametrize('draw', FIGURES)
+def test_boxes_of_a_superclass_are_hatched_in_its_color(draw):
+    stats = SAMPLES['coarse']
+    colors = superclass_colors(stats.taxonomy)
+    with style.drawing() as figure:
+        draw(figure, stats)
+        hatched = [patch for patch in figure.findobj(Patch) if patch.get_hatch()]
+        words = ' '.join(text for text, _ in texts_of(figure))
+    assert len(hatched) == 3
+    for name in (
+        'any größe',
+        'any a very, very long',
+        'any object',
+        'hatched: only the superclass',
+    ):
+        assert name in words
+    if draw is class_counts:
+        groups = [stats.taxonomy.superclass_of(stats.taxonomy.classes[k]) for k in (3, 0)]
+        expected = [colors[groups[0]], NO_SUPERCLASS, colors[groups[1]]]
+        found = [matplotlib.colors.to_hex(bar.get_edgecolor()) for bar in hatched]
+        assert found == expected
 
 
 def test_bars_of_a_long_tail_are_logarithmic_and_colored():

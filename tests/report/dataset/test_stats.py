@@ -67,6 +67,29 @@ def test_crowds_count_apart_but_are_sampled(content, stats_of):
     assert stats.resamplings[0].class_factors[2] == pytest.approx(3**0.5)
 
 
+def test_boxes_of_a_superclass_count_on_its_levels(content, stats_of):
+    content['categories'] += [{'id': 8, 'name': 'TOP'}, {'id': 9, 'name': 'object'}]
+    content['annotations'] += [
+        {'image_id': 4, 'category_id': category, 'bbox': [0, 0, 30, 30], 'iscrowd': crowd}
+        for category, crowd in ((8, 0), (8, 0), (8, 1), (9, 0))
+    ]
+    stats = stats_of(content, thresholds=[1.0])
+    train = stats.train
+    assert train.counts == (3, 2, 1, 0) and (train.boxes, train.coarse_boxes) == (9, 3)
+    assert train.crowds == 1 and train.boxes_per_image == (0, 1, 1, 2)
+    top, any_object = train.coarse
+    assert (top.name, top.boxes, top.images, top.crowds, top.small) == ('top', 2, 1, 1, 2)
+    assert (any_object.name, any_object.boxes) == ('object', 1)
+    assert [(row.name, row.boxes, row.images) for row in train.superclasses] == [
+        ('top', 7, 4), ('bottom', 1, 1), ('hat', 0, 0)
+    ]  # fmt: skip
+    assert (
+        stats.coarse_labels == (5, 6) and train.of_label(5) is top and train.of_label(0).boxes == 3
+    )
+    assert stats.rarest == (2,) and stats.by_count == (0, 1, 2, 3)
+    assert stats.resamplings[0].num_images == 4
+
+
 def test_rarest_and_order(content, stats_of):
     stats = stats_of(content)
     assert stats.rarest == (2,)  # class 3 has no boxes
@@ -138,7 +161,8 @@ def test_against_loops(seed):
     assert split.boxes_per_image == tuple(np.bincount(per_image).tolist())
 
 
-def test_same_boxes_and_epoch_as_in_training(content, taxonomy, tmp_path):
+@pytest.mark.parametrize('coarse', [False, True])
+def test_same_boxes_and_epoch_as_in_training(coarse, content, taxonomy, tmp_path):
     pytest.importorskip('mmdet')
     from mmengine.dataset import ClassBalancedDataset
 
@@ -155,6 +179,9 @@ def test_same_boxes_and_epoch_as_in_training(content, taxonomy, tmp_path):
             ([-5, -5, 6, 6], {}),
         )
     ]
+    if coarse:  # on the image without other boxes
+        content['categories'].append({'id': 9, 'name': 'top'})
+        content['annotations'].append({'image_id': 4, 'category_id': 9, 'bbox': [0, 0, 9, 9]})
     path = tmp_path / 'train.json'
     path.write_text(json.dumps(content))
     for image in content['images']:
@@ -171,8 +198,9 @@ def test_same_boxes_and_epoch_as_in_training(content, taxonomy, tmp_path):
         [('train', box_columns(read_coco(path), taxonomy, path))], thresholds=[0.3, 0.9]
     )
     assert list(stats.train.counts) == trained.box_counts == [3, 2, 3, 0]
+    assert [row.boxes for row in stats.train.coarse] == trained.coarse_counts == [coarse, 0]
     for resampling in stats.resamplings:
-        assert resampling.num_images == len(trained) == 3
+        assert resampling.num_images == len(trained) == 3 + coarse
         assert resampling.epoch == len(ClassBalancedDataset(trained, resampling.threshold))
     assert stats.resamplings[1].epoch > 3
 

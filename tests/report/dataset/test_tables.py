@@ -9,6 +9,7 @@ import pytest
 from mmdet_multigrain.report.dataset.paper_counts import compare_counts
 from mmdet_multigrain.report.dataset.tables import (
     class_table,
+    coarse_table,
     render_markdown,
     render_text,
     resampling_table,
@@ -168,3 +169,27 @@ def test_markdown_has_every_part(content, stats_of, taxonomy):
         assert f'{heading}\n' in text
     assert '| shirt | top |  | 3 | 2 | 67% | 0% | 33% |' in text
     assert text.endswith('```\n') and '\n\n\n' not in text
+
+
+def test_boxes_with_a_superclass_only(content, stats_of):
+    plain = stats_of(content)
+    assert coarse_table(plain).rows == [] and 'superclass only' not in render_text(plain)
+    val = json.loads(json.dumps(content))
+    val['categories'] += [{'id': 8, 'name': 'top'}, {'id': 9, 'name': 'object'}]
+    val['annotations'] += [
+        {'image_id': 4, 'category_id': category, 'bbox': [0, 0, 30, 30]} for category in (8, 8, 9)
+    ]
+    assert coarse_table(stats_of(content, val)).csv() == (
+        'superclass only,level,classes,train_boxes,train_share,train_images,val_boxes,val_share,'
+        'val_images\ntop,0,2,0,0.0,0,2,0.2222222222222222,1\n'
+        'object,any,4,0,0.0,0,1,0.1111111111111111,1\n'
+    )
+    stats = stats_of(val)
+    assert split_lines(stats)[0] == (
+        'train: 4 images (0 without boxes), 6 boxes of 3 classes, 3 with a superclass only'
+    )
+    (split,) = to_dict(stats)['splits']
+    assert [row['name'] for row in split['superclass_only']] == ['top', 'object']
+    assert split['boxes'] == 9
+    for text in (render_text(stats), render_markdown(stats)):
+        assert 'superclass only' in text and 'object' in text
