@@ -97,6 +97,7 @@ EFFECTS = {
     '--group-of': ('tests/converters/test_openimages.py', "group_of='drop'"),
     '--group-by': (f'{TOOLS}/test_split_dataset.py', "'--group-by', 'folder'"),
     '--hierarchy': ('tests/converters/test_openimages_selection.py', 'hierarchy'),
+    '--image-labels': (f'{TOOLS}/test_openimages_v4.py', "'--image-labels'"),
     '--image-sizes': (f'{TOOLS}/test_openimages_v4.py', "'--image-sizes'"),
     '--images': ('tests/cases/test_04_05_13.py', "'--images'"),
     '--max-dets': (f'{TOOLS}/test_test.py', "'--max-dets'"),

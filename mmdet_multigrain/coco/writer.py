@@ -24,11 +24,23 @@ from mmdet_multigrain.utils.problems import Problems
 MAX_INFO_BYTES = 1 << 16
 
 
-def coco_categories(taxonomy: Taxonomy) -> list[dict[str, Any]]:
-    """All classes as COCO categories: id = label + 1, the superclass as `supercategory`."""
+def coco_categories(taxonomy: Taxonomy, coarse: Iterable[int] = ()) -> list[dict[str, Any]]:
+    """All classes as COCO categories: id = label + 1, the superclass as `supercategory`.
+
+    Args:
+        taxonomy: The classes.
+        coarse: Labels above K to add, of which only the superclass is known; these have no
+            supercategory.
+    """
     return [
-        {'id': label + 1, 'name': name, 'supercategory': taxonomy.superclass_of(label)}
-        for label, name in enumerate(taxonomy.classes)
+        *(
+            {'id': label + 1, 'name': name, 'supercategory': taxonomy.superclass_of(label)}
+            for label, name in enumerate(taxonomy.classes)
+        ),
+        *(
+            {'id': label + 1, 'name': taxonomy.labels.names[label], 'supercategory': 'none'}
+            for label in coarse
+        ),
     ]
 
 
@@ -73,19 +85,23 @@ class CocoWriter:
 
 @contextlib.contextmanager
 def open_coco(
-    path: str | os.PathLike[str], info: Mapping[str, Any], taxonomy: Taxonomy
+    path: str | os.PathLike[str],
+    info: Mapping[str, Any],
+    taxonomy: Taxonomy,
+    *,
+    coarse: Iterable[int] = (),
 ) -> Iterator[CocoWriter]:
     """Write a COCO file atomically: complete, or not at all.
 
     The keys are info, licenses, categories, annotations and images; `info` is the first line, so
-    that it can be read without the rest.
+    that it can be read without the rest. `coarse` are labels above K that boxes have.
 
     Raises:
         FileError: The file cannot be written.
     """
     head = b'{"info":%b,\n"licenses":[],\n"categories":%b,\n"annotations":['
     with open_whole(path) as file:
-        file.write(head % (dump_json(dict(info)), dump_json(coco_categories(taxonomy))))
+        file.write(head % (dump_json(dict(info)), dump_json(coco_categories(taxonomy, coarse))))
         writer = CocoWriter(file)
         yield writer
         file.write(b'],\n"images":[\n%b]}\n' % b',\n'.join(writer._images))
@@ -182,6 +198,12 @@ class ConversionSummary:
             f'  {name:<22}{self.taxonomy.superclass_of(label):<{width}}'
             f'{self.boxes[label]:>9,}{self.images[label]:>9,}'
             for label, name in enumerate(self.taxonomy.classes)
+        ]
+        lines += [
+            f'  {"(superclass only)":<22}{self.taxonomy.labels.names[label]:<{width}}'
+            f'{self.boxes[label]:>9,}{self.images[label]:>9,}'
+            for label in sorted(self.boxes)
+            if label > self.taxonomy.num_classes
         ]
         if self.problems.counts:
             lines += ['left out:', str(self.problems)]

@@ -13,38 +13,27 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
-from mmdet_multigrain.coco.writer import ConversionSummary, is_up_to_date, open_coco
+from mmdet_multigrain.coco.writer import ConversionSummary, is_up_to_date
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConverterError
 from mmdet_multigrain.utils.files import write_whole
 from mmdet_multigrain.utils.messages import show, show_list
-from mmdet_multigrain.utils.progress import progress_bar
 
+from .openimages_files import name_and_size
+from .openimages_labels import FIELDS, image_fields, read_absent
 from .openimages_rows import add_rows, read_rows
 from .openimages_selection import CLOTHING, Selection, load_selection
 from .openimages_sizes import IMAGE_SUFFIX, sizes_of_csv, sizes_of_files
+from .openimages_writer import CONFIDENCE, DECIMALS, FLAGS, TEXTS, in_pixels, write_boxes
 
 FORMAT_VERSION = 1  # raise it when the same release no longer gives the same bytes
-GROUP_OF = ('crowd', 'drop')
+GROUP_OF, COARSE = ('crowd', 'drop'), ('drop', 'keep')
 COORDINATES = {'XMin': 'x1', 'XMax': 'x2', 'YMin': 'y1', 'YMax': 'y2'}
-#: Columns of 1, 0 and -1 for "unknown", and what they are called in the COCO file.
-FLAGS = {
-    'IsOccluded': 'is_occluded',
-    'IsTruncated': 'is_truncated',
-    'IsGroupOf': 'is_group_of',
-    'IsDepiction': 'is_depiction',
-    'IsInside': 'is_inside',
-}
-TEXTS = {'Source': 'source'}
-CONFIDENCE = {'Confidence': 'confidence'}
 REQUIRED = ('ImageID', 'LabelName', *COORDINATES)
 OPTIONAL = (*FLAGS, *TEXTS, *CONFIDENCE)
-DECIMALS = 3  # of a pixel: the release's six of an image's side tell no more
-WRITTEN_IMAGES = 20_000  # at a time
 WRONG_COLUMNS = 1 / 3  # of the boxes reversed, or far outside, is no accident
 #: Boxes of all classes and of the grouped ones: arXiv 2101.06770, section 3.1 and table 4.
 PAPER_BOXES = {'train': (490_777, 306_374), 'validation': (3_897, None)}
@@ -57,11 +46,19 @@ class OpenImagesSummary(ConversionSummary):
     # boxes per label in the CSV file, whether they could be used or not
     rows: Counter[int] = field(default_factory=Counter)
     missing_file: Path | None = None  # the list of the images that were left out, if it was written
+    # pairs of an image and a class that is absent, or annotated in part, as verified labels tell
+    partly: list[int] | None = None
 
     def __str__(self) -> str:
         lines = [super().__str__()]
         if self.missing_file is not None:
             lines.append(f'  all images that were left out: {self.missing_file}')
+        if self.partly is not None:
+            lines.append(
+                '  classes verified to be absent: {:,}, annotated in part: {:,} (of all images)'.format(
+                    *self.partly
+                )
+            )
         if not self.up_to_date:
             lines += _compare_with_paper(self.split, self.taxonomy, self.rows)
         return '\n'.join(lines)
@@ -98,6 +95,8 @@ def convert(
     image_sizes: str | Path | None = None,
     selection: Selection | None = None,
     group_of: str = 'crowd',
+    coarse: str = 'drop',
+    image_labels: str | Path | None = None,
     workers: int | None = None,
     force: bool = False,
     progress: bool = True,
@@ -118,6 +117,9 @@ def convert(
         image_sizes: Instead: a CSV file with the columns ImageID, Width, Height.
         selection: The classes; default: those of `openimages_v4_clothing`.
         group_of: Boxes of groups (IsGroupOf): `crowd` marks them iscrowd, `drop` leaves them out.
+        coarse: Boxes of a superclass (Footwear): `drop`, or `keep` them as a category of the
+            smallest group that holds its classes.
+        image_labels: CSV of verified image labels; images then tell which classes they annotate.
         workers: Processes that read image sizes; default: as many as there are cores.
         force: Convert even if `out_file` is up to date.
         progress: Show progress bars.
@@ -140,15 +142,34 @@ def convert(
     info = {
         'description': f'Open Images, {split} split, {selection.taxonomy.name}',
         'format_version': FORMAT_VERSION,
-        'boxes': _name_and_size(boxes_csv),
-        'sizes': _name_and_size(sizes_from),
+        'boxes': name_and_size(boxes_csv, IMAGE_SUFFIX),
+        'sizes': name_and_size(sizes_from, IMAGE_SUFFIX),
         'selection': selection.digest(),
         'group_of': group_of,
+        **({'coarse': coarse} if coarse == 'keep' else {}),
     }
-    if not force and is_up_to_date(out_file, info, (boxes_csv, sizes_from)):
+    sources = [boxes_csv, sizes_from]
+    if image_labels is not None:
+        sources.append(Path(image_labels))
+        info['image_labels'] = name_and_size(sources[-1], IMAGE_SUFFIX)
+    if coarse == 'keep' and not selection.inner:
+        raise ConverterError(
+            f'{boxes_csv}: which LabelNames are superclasses of {show(selection.taxonomy.name)} the '
+            'class hierarchy tells; name bbox_labels_600_hierarchy.json (--hierarchy)'
+        )
+    if not force and is_up_to_date(out_file, info, sources):
         summary.up_to_date = True
         return summary
-    boxes = read_boxes(boxes_csv, selection, group_of=group_of, summary=summary, progress=progress)
+    left_out: list[pl.DataFrame] = []
+    boxes = read_boxes(
+        boxes_csv,
+        selection,
+        group_of=group_of,
+        coarse=coarse,
+        left_out=left_out,
+        summary=summary,
+        progress=progress,
+    )
     image_ids = boxes['ImageID'].unique().sort()
     if image_sizes is None:
         sizes = sizes_of_files(
@@ -156,7 +177,7 @@ def convert(
         )
     else:
         sizes = sizes_of_csv(image_ids, sizes_from, problems=problems, progress=progress)
-    boxes = boxes.join(sizes, on='ImageID').sort('ImageID', 'line').with_columns(_in_pixels())
+    boxes = boxes.join(sizes, on='ImageID').sort('ImageID', 'line').with_columns(in_pixels())
     is_box = (pl.col('w') > 0) & (pl.col('h') > 0)
     add_rows(
         problems,
@@ -170,7 +191,14 @@ def convert(
             f'{sizes_from}: has the size of none of the {len(image_ids):,} '
             f'images with boxes{problems.first()}'
         )
-    summary.num_images = _write(boxes, out_file, info, selection.taxonomy, progress=progress)
+    fields = boxes.select(pl.col('ImageID').unique())
+    if image_labels is not None:
+        absent = read_absent(image_labels, selection, problems=problems, progress=progress)
+        fields = image_fields(boxes, pl.concat(left_out), absent, selection)
+        summary.partly = [int(fields[name].list.len().sum()) for name in FIELDS]
+    summary.num_images = write_boxes(
+        boxes, fields, out_file, info, selection.taxonomy, progress=progress
+    )
     per_label = boxes.group_by('label').agg(pl.len(), pl.col('ImageID').n_unique().alias('images'))
     for label, num_boxes, num_images in per_label.iter_rows():
         summary.boxes[label], summary.images[label] = num_boxes, num_images
@@ -185,20 +213,14 @@ def convert(
     return summary
 
 
-def _name_and_size(path: Path) -> str:
-    """What distinguishes a file from an older one with the same name."""
-    if path.is_dir():
-        count = sum(name.endswith(IMAGE_SUFFIX) for name in os.listdir(path))
-        return f'{path.name}, {count} images'
-    return f'{path.name}, {path.stat().st_size if path.exists() else 0} bytes'
-
-
 def read_boxes(
     path: str | Path,
     selection: Selection,
     *,
     summary: OpenImagesSummary,
     group_of: str = 'crowd',
+    coarse: str = 'drop',
+    left_out: list[pl.DataFrame] | None = None,
     progress: bool = False,
 ) -> pl.DataFrame:
     """Read the wanted boxes; unusable ones are counted with their lines.
@@ -208,18 +230,21 @@ def read_boxes(
         selection: Which rows are wanted.
         summary: Its `rows` and `problems` are filled.
         group_of: `crowd` keeps boxes of groups, `drop` leaves them out.
+        coarse: `keep` keeps boxes of superclasses, `drop` leaves them out.
+        left_out: Gets `ImageID` and `LabelName` of what these two leave out.
         progress: Show a progress bar.
 
     Returns:
-        A frame of `ImageID`, `line`, `label`, `x1`, `x2`, `y1`, `y2` (0 to 1), and what the file
-        has of `FLAGS`, `CONFIDENCE` and `TEXTS`, under their COCO names.
+        A frame of `ImageID`, `LabelName`, `line`, `label`, `x1`, `x2`, `y1`, `y2` (0 to 1), and what
+        the file has of `FLAGS`, `CONFIDENCE` and `TEXTS`, under their COCO names.
 
     Raises:
         ConverterError: The file cannot be read, columns are missing or look swapped, or no box is
             left.
     """
     path = Path(path)
-    found, seen = [], Counter()
+    found, seen, left_out = [], Counter(), [] if left_out is None else left_out
+    kept = {**selection.labels, **(selection.coarse if coarse == 'keep' else {})}
     for rows in read_rows(
         path,
         REQUIRED,
@@ -228,19 +253,20 @@ def read_boxes(
         progress=progress,
         containing={*selection.labels, *selection.inner},
     ):
+        of_superclass = rows.filter(pl.col('LabelName').is_in(list(selection.inner.keys() - kept)))
+        left_out.append(of_superclass['ImageID', 'LabelName'])
         add_rows(
             summary.problems,
             'box of a superclass only',
-            rows.filter(pl.col('LabelName').is_in(list(selection.inner))),
+            of_superclass,
             lambda row: f'{path.name} line {row["line"]} {selection.inner[row["LabelName"]]}',
         )
         rows = rows.with_columns(
-            label=pl.col('LabelName').replace_strict(
-                dict(selection.labels), default=None, return_dtype=pl.Int32
-            )
+            label=pl.col('LabelName').replace_strict(kept, default=None, return_dtype=pl.Int32)
         ).drop_nulls('label')
         summary.rows.update(dict(rows.group_by('label').len().iter_rows()))
         found.append(_usable(rows, path, summary, seen, group_of))
+        left_out.append(rows.join(found[-1], on='line', how='anti')['ImageID', 'LabelName'])
     if seen['reversed'] > seen['boxes'] * WRONG_COLUMNS:
         raise ConverterError(
             f'{path}: {seen["reversed"]:,} of {seen["boxes"]:,} boxes have XMin > XMax or YMin > '
@@ -315,6 +341,7 @@ def _usable(
         leave_out('box of a group (--group-of drop)', pl.col('is_group_of') == 1, COORDINATES)
     return rows.select(
         'ImageID',
+        'LabelName',
         'line',
         'label',
         pl.col(list(COORDINATES.values())).clip(0, 1),
@@ -322,58 +349,3 @@ def _usable(
         *confidence.values(),
         *(pl.col(name).alias(new) for name, new in TEXTS.items() if name in rows.columns),
     )
-
-
-def _in_pixels() -> list[pl.Expr]:
-    """COCO's x, y, w, h as columns; between corners that are rounded alike, boxes fit together."""
-    left, right, top, bottom = (
-        (pl.col(corner) * pl.col(side)).round(DECIMALS)
-        for corner, side in (('x1', 'width'), ('x2', 'width'), ('y1', 'height'), ('y2', 'height'))
-    )
-    return [
-        left.alias('x'),
-        top.alias('y'),
-        (right - left).round(DECIMALS).alias('w'),
-        (bottom - top).round(DECIMALS).alias('h'),
-    ]
-
-
-def _write(
-    boxes: pl.DataFrame, out_file: Path, info: dict[str, Any], taxonomy: Taxonomy, *, progress: bool
-) -> int:
-    """Write boxes that are sorted by image; the number of images."""
-    is_crowd = pl.col('is_group_of') == 1 if 'is_group_of' in boxes.columns else pl.lit(False)
-    annotation = pl.struct(
-        (pl.col('label') + 1).alias('category_id'),
-        pl.concat_list('x', 'y', 'w', 'h').alias('bbox'),
-        (pl.col('w') * pl.col('h')).round(DECIMALS).alias('area'),
-        is_crowd.cast(pl.Int8).alias('iscrowd'),
-        *(
-            new
-            for new in (*FLAGS.values(), *TEXTS.values(), *CONFIDENCE.values())
-            if new in boxes.columns
-        ),
-    )
-    image = pl.struct((pl.col('ImageID') + IMAGE_SUFFIX).alias('file_name'), 'width', 'height')
-    images = boxes.group_by('ImageID', maintain_order=True).agg(
-        pl.len().alias('count'), pl.col('width', 'height').first()
-    )
-    first = 0
-    with (
-        open_coco(out_file, info, taxonomy) as coco,
-        progress_bar(total=len(images), desc='writing', unit='image', show=progress) as bar,
-    ):
-        for part in images.iter_slices(WRITTEN_IMAGES):
-            count = part['count'].sum()
-            coco.add_all(
-                _encode(part, image),
-                _encode(boxes[first : first + count], annotation),
-                part['count'],
-            )
-            first += count
-            bar.update(len(part))
-    return len(images)
-
-
-def _encode(rows: pl.DataFrame, value: pl.Expr) -> list[bytes]:
-    return rows.select(value.struct.json_encode().cast(pl.Binary)).to_series().to_list()

@@ -4,11 +4,13 @@ The names are the release's own, perhaps with a prefix (`oidv6-train-annotations
 
     ROOT/train-annotations-bbox.csv, ROOT/validation-annotations-bbox.csv, ...
     ROOT/class-descriptions-boxable.csv, ROOT/bbox_labels_600_hierarchy.json    (optional)
+    ROOT/train-annotations-human-imagelabels-boxable.csv, ...                   (optional)
     ROOT/train/*.jpg, ROOT/validation/*.jpg, ...
 """
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -18,6 +20,7 @@ SPLITS = ('train', 'validation', 'test')
 BOXES = 'annotations-bbox.csv'
 DESCRIPTIONS = 'class-descriptions-boxable.csv'
 HIERARCHY = 'hierarchy.json'
+LABELS = ('annotations-human-imagelabels-boxable.csv', 'annotations-human-imagelabels.csv')
 LAYOUT = 'ROOT/train-annotations-bbox.csv, ROOT/train/*.jpg, the same for validation'
 
 
@@ -72,6 +75,19 @@ def find_one(root: Path, ending: str) -> Path | None:
     return found[0] if found else None
 
 
+def find_labels(root: Path, split: str) -> Path:
+    """The file of a split's verified image labels in a folder.
+
+    Raises:
+        ConverterError: There is none, or several.
+    """
+    found = [path for end in LABELS for path in _ending(root, end) if split_of(path) == split]
+    if len(found) != 1:
+        which = f'{found[0].name} and {found[1].name}' if found else f'no file {split}-{LABELS[0]}'
+        raise ConverterError(f'{root}: {which} in it; name the file (--image-labels CSV)')
+    return found[0]
+
+
 def find_images(root: Path, split: str, images: Path | None = None) -> Path:
     """The folder of a split's images: `root/split`, else `images/split` or `images`.
 
@@ -88,6 +104,14 @@ def find_images(root: Path, split: str, images: Path | None = None) -> Path:
     if not images.is_dir():
         raise ConverterError(f'{images}: no such folder of images; check --images')
     return images / split if (images / split).is_dir() else images
+
+
+def name_and_size(path: Path, suffix: str) -> str:
+    """What distinguishes a file from an older one with the same name."""
+    if path.is_dir():
+        count = sum(name.endswith(suffix) for name in os.listdir(path))
+        return f'{path.name}, {count} images'
+    return f'{path.name}, {path.stat().st_size if path.exists() else 0} bytes'
 
 
 def _ending(root: Path, ending: str) -> list[Path]:

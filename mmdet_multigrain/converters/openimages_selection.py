@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mmdet_multigrain.taxonomy import Taxonomy
-from mmdet_multigrain.utils.errors import ConverterError
+from mmdet_multigrain.utils.errors import ConverterError, TaxonomyError
 from mmdet_multigrain.utils.files import dump_json
 from mmdet_multigrain.utils.messages import did_you_mean, show
 
@@ -26,6 +27,10 @@ class Selection:
     # names of nodes of the hierarchy all of whose leaves are classes of the taxonomy, by
     # LabelName: their boxes have a superclass, but no class
     inner: Mapping[str, str] = field(default_factory=dict)
+    # labels of such boxes, which are above K (`Taxonomy.labels`), by LabelName
+    coarse: Mapping[str, int] = field(default_factory=dict)
+    # the classes of each LabelName: one of a class, all below a node of the hierarchy
+    below: Mapping[str, frozenset[int]] = field(default_factory=dict)
 
     def digest(self) -> str:
         """A short text that differs when something else is selected."""
@@ -116,9 +121,30 @@ def select(
                 f'{source}: no class {show(name)} of taxonomy {show(taxonomy.name)}'
                 + did_you_mean(name, names.values(), 'give its label name (/m/...) as an alias')
             )
-    inner = {}
-    if hierarchy is not None:
-        for node in hierarchy.children:
-            if node not in labels and hierarchy.leaves(node) <= labels.keys():
+    inner, below = {}, {name: frozenset([label]) for name, label in labels.items()}
+    for node in hierarchy.children if hierarchy is not None else ():
+        leaves = hierarchy.leaves(node)
+        classes = frozenset(labels[leaf] for leaf in leaves if leaf in labels)
+        if node not in labels and classes:
+            below[node] = classes
+            if leaves <= labels.keys():
                 inner[node] = hierarchy.names.get(node, node)
-    return Selection(taxonomy, labels, inner)
+    coarse = {node: _smallest_label(taxonomy, below[node]) for node in inner}
+    coarse = {node: label for node, label in coarse.items() if label is not None}
+    return Selection(taxonomy, labels, inner, coarse, below)
+
+
+def _smallest_label(taxonomy: Taxonomy, classes: frozenset[int]) -> int | None:
+    """The smallest label above K that allows all these classes, if its name is not a class's.
+
+    A node with a single class has the label of a group, too: its boxes are of other objects than
+    that class, such as of trousers that are not jeans.
+    """
+    table = taxonomy.labels
+    labels = range(taxonomy.num_classes + 1, len(table))
+    wide = [label for label in labels if table.sets[label, list(classes)].all()]
+    for label in sorted(wide, key=lambda label: table.sets[label].sum()):
+        with contextlib.suppress(TaxonomyError):  # several groups have the name
+            if taxonomy.find(table.names[label], coarse=True) == label:
+                return label
+    return None

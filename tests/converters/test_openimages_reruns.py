@@ -5,7 +5,7 @@ import os
 import pytest
 from PIL import Image
 
-from mmdet_multigrain.converters import openimages as module
+from mmdet_multigrain.converters import openimages_writer as module
 from mmdet_multigrain.converters.openimages import convert
 from mmdet_multigrain.converters.openimages_selection import select
 from mmdet_multigrain.utils import files

@@ -108,6 +108,28 @@ def test_a_release_folder(release):
     assert again.out.count('is up to date') == 2
 
 
+def test_superclasses_and_what_images_annotate(release):
+    for split in ('train', 'validation'):
+        (release / f'{split}-annotations-human-imagelabels-boxable.csv').write_text(
+            f'ImageID,Source,LabelName,Confidence\n000,verification,{UMBRELLA},0\n'
+        )
+    result = run(release, '--coarse', 'keep', '--image-labels')
+    assert result.status == 0, result.err
+    train = read(release / 'annotations' / 'train.json')
+    assert train['categories'][-1]['name'] == 'object'
+    assert [a['category_id'] for a in train['annotations']][2] == train['categories'][-1]['id']
+    umbrella = Taxonomy.load('openimages_v4_clothing').label_of('Umbrella') + 1
+    assert train['images'][0]['neg_category_ids'] == [umbrella]
+    assert all(image['not_exhaustive_category_ids'] == [] for image in train['images'])
+    assert '(superclass only)' in result.out and 'verified to be absent: 1, ' in result.out
+    path = release / 'train-annotations-human-imagelabels-boxable.csv'
+    assert 'one file for 2 splits' in fails(release, '--image-labels', path)
+    path.unlink()
+    assert 'no file train-annotations-human-imagelabels-boxable.csv in it' in fails(
+        release, '--split', 'train', '--image-labels'
+    )
+
+
 def test_other_classes_and_places(release, tmp_path):
     out = tmp_path / 'new' / 'dogs.json'
     (tmp_path / 't.yaml').write_text('{groups: {animal: [Dog]}, ungrouped: [umbrella]}')
@@ -153,12 +175,13 @@ def test_images_are_looked_for_before_anything_is_read(release, tmp_path):
 
 
 @pytest.mark.parametrize(
-    'function', ['openimages_rows._sieve', 'openimages_sizes.image_headers', 'openimages._encode']
+    'function',
+    ['openimages_rows._sieve', 'openimages_sizes.image_headers', 'openimages_writer._encode'],
 )
 def test_interrupt_is_one_line_and_leaves_nothing(release, function):
     code = f"""
 import os, runpy, signal, sys, time
-from mmdet_multigrain.converters import openimages, openimages_rows, openimages_sizes
+from mmdet_multigrain.converters import openimages_rows, openimages_sizes, openimages_writer
 def interrupt(*_, **__):
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(0.1)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 try:
     from mmdet_multigrain.converters import openimages_files as files
-    from mmdet_multigrain.converters.openimages import GROUP_OF, convert
+    from mmdet_multigrain.converters.openimages import COARSE, GROUP_OF, convert
     from mmdet_multigrain.converters.openimages_selection import load_selection
     from mmdet_multigrain.launch import run_tool
     from mmdet_multigrain.utils.errors import ConverterError
@@ -82,6 +82,22 @@ def parse_args() -> argparse.Namespace:
         '(default: %(default)s)',
     )
     parser.add_argument(
+        '--coarse',
+        choices=COARSE,
+        default=COARSE[0],
+        help='boxes of a superclass in the hierarchy (Footwear, Hat, Clothing): leave them out, or keep '
+        'them as boxes of which only the superclass is known (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--image-labels',
+        type=Path,
+        nargs='?',
+        const=Path(),
+        metavar='CSV',
+        help='human-verified image labels: images then tell which classes they annotate, as in LVIS '
+        '(without CSV: SPLIT-annotations-human-imagelabels-boxable.csv next to the box file)',
+    )
+    parser.add_argument(
         '--workers', type=int, help='processes that read image sizes (default: all cores)'
     )
     parser.add_argument(
@@ -131,8 +147,21 @@ def main() -> None:
         None if args.image_sizes else files.find_images(root, split, args.images)
         for split, _, _ in jobs
     ]  # before the first split takes its time
+    if args.image_labels and args.image_labels.name and len(jobs) > 1:
+        raise ConverterError(
+            f'--image-labels {args.image_labels}: one file for {len(jobs)} splits; add --split, or name '
+            'no file to take those next to the box files'
+        )
+    labels = [
+        files.find_labels(root, split)
+        if args.image_labels and not args.image_labels.name
+        else args.image_labels
+        for split, _, _ in jobs
+    ]
     try:
-        for (split, boxes, out), images in zip(jobs, image_folders, strict=True):
+        for (split, boxes, out), images, image_labels in zip(
+            jobs, image_folders, labels, strict=True
+        ):
             print(
                 convert(
                     boxes,
@@ -142,6 +171,8 @@ def main() -> None:
                     image_sizes=args.image_sizes,
                     selection=selection,
                     group_of=args.group_of,
+                    coarse=args.coarse,
+                    image_labels=image_labels,
                     workers=args.workers,
                     force=args.force,
                 )

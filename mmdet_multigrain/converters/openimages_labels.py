@@ -1,0 +1,110 @@
+"""What the verified image labels of Open Images tell: the classes that each image annotates.
+
+Annotators drew boxes only of classes that were verified to be on an image. Of the others, a place
+without a box says nothing, unless the class was verified to be absent. LVIS has fields for that:
+`neg_category_ids` are absent, `not_exhaustive_category_ids` have boxes, but not of all objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import polars as pl
+
+from mmdet_multigrain.utils.errors import ConverterError
+from mmdet_multigrain.utils.problems import Problems
+
+from .openimages_rows import add_rows, read_rows
+from .openimages_selection import Selection
+
+COLUMNS = ('ImageID', 'LabelName', 'Confidence')
+NEGATIVE, INCOMPLETE = FIELDS = ('neg_category_ids', 'not_exhaustive_category_ids')
+_PAIR = ['ImageID', 'label']
+_NO_PAIRS = {'ImageID': pl.String, 'label': pl.Int32}
+
+
+def read_absent(
+    path: str | Path, selection: Selection, *, problems: Problems, progress: bool = False
+) -> pl.DataFrame:
+    """The classes that were verified to be absent; those of an absent superclass are, too.
+
+    Args:
+        path: E.g. `train-annotations-human-imagelabels-boxable.csv`, with Confidence 1 (present) or
+            0 (absent).
+        selection: The classes.
+        problems: Where unusable rows are counted.
+        progress: Show a progress bar.
+
+    Returns:
+        A frame of `ImageID` and `label`.
+
+    Raises:
+        ConverterError: The file cannot be read, a column is missing, or its labels are not verified.
+    """
+    path, found, wrong = Path(path), [pl.DataFrame(schema=_NO_PAIRS)], 0
+    classes = _table(selection.below)
+    for rows in read_rows(
+        path, COLUMNS, problems=problems, progress=progress, containing=selection.below
+    ):
+        confidence = pl.col('Confidence').cast(pl.Float64, strict=False)
+        is_verified = confidence.is_in([0.0, 1.0]).fill_null(False)
+        wrong += len(rows.filter(~is_verified))
+        add_rows(
+            problems,
+            'image label with a Confidence other than 0 and 1',
+            rows.filter(~is_verified),
+            lambda row: f'{path.name} line {row["line"]} {row["Confidence"]}',
+        )
+        found.append(rows.filter(is_verified & (confidence == 0)).join(classes, 'LabelName')[_PAIR])
+    absent = pl.concat(found).unique()
+    if wrong and not len(absent):
+        raise ConverterError(
+            f'{path}: no class with Confidence 0, and {wrong:,} with fractions; these labels are of a '
+            'machine: name the file of human-verified ones'
+        )
+    return absent
+
+
+def image_fields(
+    boxes: pl.DataFrame, left_out: pl.DataFrame, absent: pl.DataFrame, selection: Selection
+) -> pl.DataFrame:
+    """LVIS's fields for each image with boxes; ids are those of the COCO file, label + 1.
+
+    A reader takes the classes that an image has boxes of, those of a superclass included, as
+    annotated. `not_exhaustive_category_ids` takes back what is wrong with that: a box whose
+    superclass has no label of its own has a wider one, and boxes that were left out are missing.
+
+    Args:
+        boxes: `ImageID`, `LabelName` and `label` of the boxes in the file.
+        left_out: `ImageID` and `LabelName` of boxes of the classes that were left out.
+        absent: What `read_absent` returns.
+        selection: The classes.
+
+    Returns:
+        A frame of `ImageID` and `FIELDS`.
+    """
+    own, sets = _table(selection.below), selection.taxonomy.labels.sets[:, :-1]
+    shown_by = pl.DataFrame(
+        [(label, int(k)) for label in range(len(sets)) for k in sets[label].nonzero()[0]],
+        schema={'given': pl.Int32, 'label': pl.Int32},
+        orient='row',
+    )
+    boxed = boxes[_PAIR].unique()
+    absent = absent.join(boxed, on=_PAIR, how='anti')
+    known = boxes['ImageID', 'LabelName'].unique().join(own, 'LabelName')[_PAIR]
+    shown = boxed.rename({'label': 'given'}).join(shown_by, 'given')[_PAIR].unique()
+    missing = left_out.unique().join(own, 'LabelName')[_PAIR].join(shown, on=_PAIR, how='semi')
+    wider = shown.join(known, on=_PAIR, how='anti')
+    partly = pl.concat([missing, wider]).join(absent, on=_PAIR, how='anti')
+    images = boxes.select(pl.col('ImageID').unique())
+    for name, pairs in zip(FIELDS, (absent, partly), strict=True):
+        ids = pairs.unique().group_by('ImageID').agg((pl.col('label') + 1).sort().alias(name))
+        images = images.join(ids, 'ImageID', 'left')
+    return images.with_columns(pl.col(FIELDS).fill_null([]))
+
+
+def _table(classes: Mapping[str, Iterable[int]]) -> pl.DataFrame:
+    """A row for each LabelName and each of its classes."""
+    rows = [(name, label) for name, labels in classes.items() for label in sorted(labels)]
+    return pl.DataFrame(rows, schema={'LabelName': pl.String, 'label': pl.Int32}, orient='row')
