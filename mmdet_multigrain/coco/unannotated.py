@@ -91,7 +91,7 @@ def all_but(
     for name in annotated:
         classes = _classes_of(name, taxonomy)
         if not classes:
-            known = [*taxonomy.classes, *_groups(taxonomy)]
+            known = taxonomy.labels.names
             raise TaxonomyError(
                 f'{file.path}: annotated names {show(name)}, which taxonomy {show(taxonomy.name)} '
                 f'lacks{did_you_mean(name, known, "correct it")}'
@@ -113,15 +113,5 @@ def _classes_of(name: object, taxonomy: Taxonomy) -> set[int]:
     label = taxonomy.find(name, coarse=True)
     if label is not None:
         return set(np.flatnonzero(taxonomy.labels.sets[label, :-1]).tolist())
-    # A group of one class has no label of its own.
-    key = normalize(name) if isinstance(name, str) else None
-    return {only for group, only in _groups(taxonomy).items() if normalize(group) == key}
-
-
-def _groups(taxonomy: Taxonomy) -> dict[str, int]:
-    """The groups of all levels, each with one of its classes."""
-    return {
-        taxonomy.superclass_of(label, level): label
-        for level in range(taxonomy.num_levels - 1)
-        for label in range(taxonomy.num_classes)
-    }
+    only = taxonomy.labels.only_class.get(normalize(name)) if isinstance(name, str) else None
+    return set() if only is None else {taxonomy.label_of(only)}

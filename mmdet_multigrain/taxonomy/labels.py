@@ -39,19 +39,25 @@ class LabelTable:
         sets (np.ndarray): Classes that each label allows, and background; bool, (N, K + 1).
         levels (tuple[int | None, ...]): The finest level at which each label is one group; None
             for background and for the object, of which no level knows anything.
+        only_class (dict[str, str]): The class of each group that has no other, by the group's
+            normalized name; it has no label of its own.
     """
 
     def __init__(self, taxonomy: Taxonomy) -> None:
         groups: dict[tuple[int, ...], list[str]] = defaultdict(list)
         levels: dict[tuple[int, ...], int] = {}
+        self.only_class: dict[str, str] = {}
         for level in range(taxonomy.num_levels - 1):
             members = defaultdict(list)
             for label, group in enumerate(taxonomy.group_index(level)):
                 members[group].append(label)
             for group, classes in members.items():
+                name = taxonomy.group_names(level)[group]
                 if len(classes) > 1:
-                    groups[tuple(classes)].append(taxonomy.group_names(level)[group])
+                    groups[tuple(classes)].append(name)
                     levels[tuple(classes)] = level
+                elif name != taxonomy.classes[classes[0]]:
+                    self.only_class[normalize(name)] = taxonomy.classes[classes[0]]
         classes, finest = taxonomy.num_classes, taxonomy.num_levels - 1
         self.names = (
             *taxonomy.classes,
@@ -89,6 +95,13 @@ class LabelTable:
                 'rename all but one of them in the taxonomy'
             )
         return next(iter(labels), None)
+
+    def instead_of(self, names: Sequence[object]) -> str | None:
+        """What to do about names of groups of one class: use the class; None for other names."""
+        for name in names:
+            if isinstance(name, str) and (only := self.only_class.get(normalize(name))):
+                return f'{show(name)} is a group of one class: name the class, {show(only)}'
+        return None
 
     def outputs(self, index: Sequence[int], width: int) -> np.ndarray:
         """The outputs of a level that each label allows; only one if the level knows the label.

@@ -243,7 +243,9 @@ class Taxonomy:
             missing = [name for label, name in enumerate(self.classes) if label not in first]
             unknown = [name for name, label in zip(names, labels, strict=True) if label is None]
             if unknown and not allow_unknown:
-                fix = 'add a class or an alias to the taxonomy, or take another taxonomy'
+                fix = self.labels.instead_of(unknown) or (
+                    'add a class or an alias to the taxonomy, or take another taxonomy'
+                )
                 raise TaxonomyError(
                     f'{len(unknown)} of {len(names)} categories not in taxonomy '
                     f'{show(self.name)}: {show_list(unknown)}'

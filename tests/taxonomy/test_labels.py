@@ -140,3 +140,13 @@ def test_categories_may_be_groups(uneven):
     # A group does not stand in for its classes.
     with pytest.raises(TaxonomyError, match="^x.json: 1 of 7 classes .*'plaice'"):
         uneven.match_categories([*uneven.classes[:-1], 'fish'], 'x.json', coarse=True)
+
+
+def test_groups_of_one_class_have_no_label(three_levels):
+    assert three_levels.labels.only_class == {'head': 'hat'}
+    assert three_levels.find('Head', coarse=True) is None
+    with pytest.raises(
+        TaxonomyError, match="'Head'; 'Head' is a group of one class: name the class, "
+    ):
+        three_levels.match_categories([*three_levels.classes, 'Head'], 'x.json', coarse=True)
+    assert three_levels.labels.instead_of([3, 'body', 'hat', 'whale']) is None
