@@ -259,6 +259,7 @@ def test_the_pretrained_preset_feeds_the_backbone_what_it_knows(custom_data):
     assert cfg.model.backbone.init_cfg.type == 'PackagedEfficientNetLite0'
     for pipeline in (cfg.train_pipeline, cfg.train_dataloader.dataset.pipeline):
         assert pipeline[2].type == 'RandomResize' and pipeline[2].ratio_range == (0.75, 1.0)
+        assert pipeline[2].scale == cfg.test_pipeline[1].scale
         assert pipeline[3] == dict(type='RandomFlip', prob=0.5)
 
 
