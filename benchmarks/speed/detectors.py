@@ -48,6 +48,8 @@ def parse_args() -> argparse.Namespace:
     add('--precision', type=list_of(PRECISIONS), default=('config',), help=', '.join(PRECISIONS))
     add('--speed', type=lambda text: text.split(','), default=(), metavar='A,B+C',
         help='each config also with these options for faster training (docs/speed.md)')  # fmt: skip
+    add('--coarse-labels', action='store_true',
+        help='multi-grained heads also with the superclass only of half of the boxes')  # fmt: skip
     add_cfg_options(parser)
     add('--out', type=Path, metavar='FILE', help='JSON file for everything measured')
     return parser.parse_args()
@@ -62,6 +64,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         against=args.against,
         precisions=args.precision,
         speed=args.speed,
+        coarse_labels=args.coarse_labels,
         cfg_options=args.cfg_options,
     )
     data = contenders.has_data(shared)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from mmengine.dataset import pseudo_collate
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 from torch.utils.data import DataLoader
+
+from mmdet_multigrain.taxonomy.labels import LabelTable
 
 BOXES_PER_IMAGE = 1.65  # as in DeepFashion2's training set
 
@@ -82,6 +84,23 @@ def draw_batches(
         pseudo_collate([_draw_sample(rng, *size, num_classes) for _ in range(batch)])
         for _ in range(number)
     ]
+
+
+def coarsen(batches: Sequence[dict], labels: LabelTable, *, seed: int) -> None:
+    """Give half of the boxes, in place, any label of a superclass (or of any object) that holds.
+
+    Args:
+        batches: As a loader gives them.
+        labels: Of the taxonomy.
+        seed: Of the choice.
+    """
+    rng = np.random.default_rng(seed)
+    num_classes = labels.sets.shape[1] - 1
+    for sample in itertools.chain.from_iterable(batch['data_samples'] for batch in batches):
+        found = sample.gt_instances.labels
+        for place in np.nonzero(rng.random(len(found)) < 0.5)[0]:
+            allowing = np.nonzero(labels.sets[num_classes + 1 :, found[place]])[0]
+            found[place] = num_classes + 1 + int(rng.choice(allowing))
 
 
 def _draw_sample(rng: np.random.Generator, width: int, height: int, num_classes: int) -> dict:

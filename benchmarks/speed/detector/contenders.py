@@ -6,6 +6,7 @@ Everything that happens to a config before a process builds it is here.
 from __future__ import annotations
 
 import copy
+import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -45,6 +46,7 @@ class Contender:
         source: File, or name in the installed mmdet.
         precision: One of `PRECISIONS`.
         speed: Options for faster training, joined by '+'.
+        coarse_labels: Whether only the superclass of half of its training boxes is known.
         reference: Name of the contender that it is compared with.
         cfg: The complete config.
     """
@@ -53,13 +55,14 @@ class Contender:
     source: str
     precision: str
     speed: str
+    coarse_labels: bool
     reference: str
     cfg: Any
 
-    def describe(self) -> dict[str, str]:
+    def describe(self) -> dict[str, Any]:
         """All but the config, of which the SHA-256 of the content."""
         content = json.dumps(self.cfg.to_dict(), sort_keys=True, default=str)
-        keys = ('source', 'precision', 'speed', 'reference')
+        keys = ('source', 'precision', 'speed', 'coarse_labels', 'reference')
         digest = hashlib.sha256(content.encode()).hexdigest()
         return {key: getattr(self, key) for key in keys} | {'sha256': digest}
 
@@ -70,6 +73,7 @@ def load(
     against: str = STOCK,
     precisions: Sequence[str] = ('config',),
     speed: Sequence[str] = (),
+    coarse_labels: bool = False,
     cfg_options: Mapping[str, Any] | None = None,
 ) -> tuple[list[Contender], Any]:
     """The contenders, each reference first, and the config whose data and classes all share.
@@ -83,6 +87,8 @@ def load(
         precisions: Of `PRECISIONS`; each config is compared with the reference in the same one.
         speed: Options for faster training, several joined by '+'; each makes one more contender
             of every config but the reference.
+        coarse_labels: Each contender with a multi-grained head makes one more, compared with it, of
+            whose training boxes half have a superclass only.
         cfg_options: Overrides for all configs that are not from the installed mmdet.
 
     Raises:
@@ -119,10 +125,17 @@ def load(
                     source=source,
                     precision=precision,
                     speed=option,
+                    coarse_labels=False,
                     reference=stems[against] + suffix,
                     cfg=_with_options(configs[source], names),
                 )
                 contenders.append(contender)
+                if coarse_labels and bbox_head(contender.cfg)['type'] == 'MultiGrainedBBoxHead':
+                    name, reference = f'{contender.name} coarse labels', contender.name
+                    changes = dict(name=name, reference=reference, coarse_labels=True)
+                    contenders.append(dataclasses.replace(contender, **changes))
+    if coarse_labels and not any(contender.coarse_labels for contender in contenders):
+        raise ConfigError('--coarse-labels: none of the configs has a MultiGrainedBBoxHead')
     return contenders, shared
 
 
@@ -145,15 +158,16 @@ def has_data(cfg: Any) -> bool:
 
 def num_classes(cfg: Any) -> int:
     """Number of fine classes of a config's box head."""
-    head = _bbox_head(cfg)
+    head = bbox_head(cfg)
     if head.get('num_classes') is not None:
         return head['num_classes']
     return Taxonomy.load(head['taxonomy']).num_classes
 
 
-def _bbox_head(cfg: Any) -> Mapping[str, Any]:
+def bbox_head(cfg: Any) -> Mapping[str, Any]:
+    """The box head of a config, the last one of a cascade."""
     head = cfg.model['roi_head']['bbox_head']
-    return head[-1] if isinstance(head, list | tuple) else head  # of Cascade R-CNN
+    return head[-1] if isinstance(head, list | tuple) else head
 
 
 def _inner(dataset: Any) -> Any:
@@ -201,11 +215,11 @@ def _stock_of(shared: Any, configs: Iterable[Any]) -> tuple[str, Any]:
     if backbone['type'] == 'ResNet' and backbone['depth'] in STOCK_CONFIGS:
         name = STOCK_CONFIGS[backbone['depth']]
         return name, _from_mmdet(name, shared)
-    cfg, own = copy.deepcopy(shared), _bbox_head(shared)
+    cfg, own = copy.deepcopy(shared), bbox_head(shared)
     cfg.model['roi_head']['bbox_head'] = dict(
         type='Shared2FCBBoxHead',
         num_classes=num_classes(shared),
-        fc_out_channels=min(_bbox_head(other).get('fc_out_channels', 1024) for other in configs),
+        fc_out_channels=min(bbox_head(other).get('fc_out_channels', 1024) for other in configs),
         loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
         **{key: own[key] for key in HEAD_ARGUMENTS if key in own},
     )

@@ -33,9 +33,10 @@ from torch.utils.data import DataLoader
 
 from benchmarks.common.processes import peak_mb
 from benchmarks.speed.detector import batches, stages
-from benchmarks.speed.detector.contenders import Contender, num_classes
+from benchmarks.speed.detector.contenders import Contender, bbox_head, num_classes
 from benchmarks.speed.detector.evaluation import Evaluation
 from mmdet_multigrain.engine.optimizers.autocast_optim_wrapper import AutocastOptimWrapper
+from mmdet_multigrain.taxonomy import Taxonomy
 
 BATCHES = 4  # different ones, which steps take in turn
 LOADER_BATCHES = 16  # in one timing of the data loader
@@ -84,7 +85,7 @@ def build(contender: Contender, shared: Any, plan: Plan, folder: str) -> dict[st
         folder: For temporary files.
     """
     runner = BenchmarkRunner.of(contender, folder, plan.seed)
-    runner.steps = Steps(runner, contender.cfg, shared, plan, Path(folder))
+    runner.steps = Steps(runner, contender, shared, plan, Path(folder))
     runner.train()
     built.append(runner.steps)
     return runner.steps.describe()
@@ -148,9 +149,12 @@ class Steps(BaseLoop):
     # What hooks ask a loop for.
     iter, max_iters, epoch, max_epochs = 0, 1, 0, 1
 
-    def __init__(self, runner: Runner, cfg: Any, shared: Any, plan: Plan, folder: Path) -> None:
+    def __init__(
+        self, runner: Runner, contender: Contender, shared: Any, plan: Plan, folder: Path
+    ) -> None:
         super().__init__(runner, SimpleNamespace(dataset=None))
-        self.cfg, self.shared, self.plan, self.folder = cfg, shared, plan, folder
+        self.cfg, self.coarse_labels = contender.cfg, contender.coarse_labels
+        self.shared, self.plan, self.folder = shared, plan, folder
 
     def run(self) -> None:
         """Prepare for steps."""
@@ -286,6 +290,11 @@ class Steps(BaseLoop):
             part = 'train' if what == 'training' else 'test'
             loader = self.shared[f'{part}_dataloader']
             loader = batches.build_loader(loader, workers=0, **options)
-            return batches.load_batches(loader, BATCHES)
-        classes = num_classes(self.shared)
-        return batches.draw_batches(BATCHES, size=self.plan.scale, num_classes=classes, **options)
+            found = batches.load_batches(loader, BATCHES)
+        else:
+            options |= dict(size=self.plan.scale, num_classes=num_classes(self.shared))
+            found = batches.draw_batches(BATCHES, **options)
+        if self.coarse_labels and what == 'training':
+            labels = Taxonomy.load(bbox_head(self.cfg)['taxonomy']).labels
+            batches.coarsen(found, labels, seed=self.plan.seed)
+        return found

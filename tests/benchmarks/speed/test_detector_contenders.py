@@ -63,6 +63,17 @@ def test_each_precision_has_its_reference():
     ]
 
 
+def test_coarse_labels_are_compared_with_the_same_config_without():
+    names = ('wgroup_r18_fpn_synthetic', 'merged_r18_fpn_synthetic')
+    contenders, _ = load(*names, speed=('channels-last',), coarse_labels=True)
+    coarse = [(one.name, one.reference) for one in contenders if one.coarse_labels]
+    names = ('wgroup_r18_fpn_synthetic', 'wgroup_r18_fpn_synthetic channels-last')
+    assert coarse == [(f'{name} coarse labels', name) for name in names]
+    assert len(contenders) == 7 and contenders[0].describe()['coarse_labels'] is False
+    with pytest.raises(ConfigError, match='none of the configs has a MultiGrainedBBoxHead'):
+        load('merged_r18_fpn_synthetic', coarse_labels=True)
+
+
 def test_options_make_contenders_of_their_own():
     contenders, _ = load(
         'wgroup_r18_fpn_synthetic', speed=('channels-last', 'amp-bf16+fused-optimizer')

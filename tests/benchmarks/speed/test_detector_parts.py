@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
-from benchmarks.speed.detector import batches, stages, tables
+from benchmarks.speed.detector import batches, stages, tables, worker
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device here')
 
@@ -167,6 +168,26 @@ def test_matmul_peak_on_a_gpu(dtype):
 
 
 # Inputs
+
+
+def test_training_batches_with_coarse_labels(three_levels):
+    head = dict(taxonomy=three_levels.to_dict())
+    cfg = SimpleNamespace(model=dict(roi_head=dict(bbox_head=head)))
+    plan = worker.Plan(images='synthetic', scale=(32, 16), batch=25)
+
+    def labels(coarse_labels, what='training'):
+        steps = SimpleNamespace(cfg=cfg, shared=cfg, plan=plan, coarse_labels=coarse_labels)
+        found = worker.Steps._batches.__wrapped__(steps, what)
+        samples = itertools.chain.from_iterable(batch['data_samples'] for batch in found)
+        return torch.cat([sample.gt_instances.labels for sample in samples]).tolist()
+
+    fine, coarse = labels(False), labels(True)
+    assert max(fine) == max(labels(True, 'inference')) == 4
+    changed = [pair for pair in zip(fine, coarse, strict=True) if pair[0] != pair[1]]
+    assert abs(len(changed) / len(fine) - 0.5) < 0.1
+    assert all(three_levels.labels.sets[label, own] for own, label in changed)
+    assert {label for _, label in changed} == {6, 7, 8, 9}  # body, upper, lower, object
+    assert labels(True) == coarse
 
 
 def test_drawn_batches():

@@ -18,8 +18,8 @@ from tests.tools.conftest import REPOSITORY, SMALL
 
 MODULE = 'speed.detectors'
 CONFIGS = REPOSITORY / 'configs' / 'multigrain'
-WGROUP, BASELINE = (CONFIGS / f'{name}_r18_fpn_synthetic.py' for name in ('wgroup', 'baseline'))
-NAMES = ['stock', 'wgroup_r18_fpn_synthetic', 'baseline_r18_fpn_synthetic']
+WGROUP = CONFIGS / 'wgroup_r18_fpn_synthetic.py'
+NAMES = ['stock', 'wgroup_r18_fpn_synthetic', 'wgroup_r18_fpn_synthetic coarse labels']
 # What makes the detector small; the rest of SMALL concerns runs.
 BODY = [option for option in SMALL if option.startswith(('model.', 'train_dataloader.'))]
 
@@ -29,9 +29,9 @@ def measured(tmp_path_factory, garment_data):
     """One run on the images of a data set: its record, its screen, its arguments."""
     out = tmp_path_factory.mktemp('benchmark') / 'speed.json'
     options = '--repeats 2 --warmup 1 --profiled 1 --eval-images 20 --device cpu'.split()
-    what = ('--what', 'training,inference,data,evaluation')
+    what = ('--coarse-labels', '--what', 'training,inference,data,evaluation')
     overrides = ('--cfg-options', *BODY, f'data_root={garment_data}')
-    screen = start(MODULE, WGROUP, BASELINE, *what, *options, '--out', out, *overrides)
+    screen = start(MODULE, WGROUP, *what, *options, '--out', out, *overrides)
     assert screen.status == 0, screen.err
     return json.loads(out.read_bytes()), screen, out
 
@@ -56,10 +56,12 @@ def test_the_file_says_what_was_measured_on_what(measured):
     assert {'python', 'torch', 'mmdet'} <= set(run['versions']) and run['cores'] >= 1
     assert run['processor'] and run['memory_gib'] > 0
     assert record['plan']['images'] == 'dataset' and record['plan']['batch'] == 2
-    stock, wgroup, baseline = (record['configs'][name] for name in NAMES)
+    stock, wgroup, coarse = (record['configs'][name] for name in NAMES)
     assert (stock['source'], wgroup['source']) == ('stock', str(WGROUP))
-    assert {config['reference'] for config in (stock, wgroup, baseline)} == {'stock'}
-    assert all(len(config['sha256']) == 64 for config in (stock, wgroup, baseline))
+    references = [config['reference'] for config in (stock, wgroup, coarse)]
+    assert references == ['stock', 'stock', NAMES[1]]
+    assert [config['coarse_labels'] for config in (stock, wgroup, coarse)] == [False, False, True]
+    assert len(wgroup['sha256']) == 64 and wgroup['sha256'] == coarse['sha256']
     assert stock['parameters'] < wgroup['parameters'] and wgroup['device'] == 'cpu'
     assert wgroup['threads'] == 1 and wgroup['matmul_flops'] > 1e8
 
@@ -105,7 +107,8 @@ def test_screen(measured):
     _, screen, _ = measured
     lines = screen.out.splitlines()
     for start_of_line in (
-        'Training step, batch of 2, images of the data set: 2 rounds, ratios to stock; ',
+        'Training step, batch of 2, images of the data set: 2 rounds, ratios to stock, '
+        'wgroup_r18_fpn_synthetic; ',
         'Inference, one image, ',
         'Data loading, 32 images: ',
         'Evaluation of 20 images with 100 detections each: ',
