@@ -221,8 +221,8 @@ class MultiBranchBBoxHead(BBoxHead):
 
     def loss(
         self,
-        cls_score: Tensor,
-        bbox_pred: Tensor,
+        cls_score: Tensor | None,
+        bbox_pred: Tensor | None,
         rois: Tensor,
         labels: Tensor,
         label_weights: Tensor,
@@ -234,27 +234,20 @@ class MultiBranchBBoxHead(BBoxHead):
         Without it the classifiers would have no gradient in that step and distributed training
         would wait for it for ever; here their loss is a zero that can be back-propagated.
         """
-        scores = cls_score
-        if self.unannotated is not None:
+        if cls_score is not None and self.unannotated is not None:
             # Any object of these classes may be in a RoI that matches no box.
             is_background = labels == self.num_classes
             hidden = self.unannotated[rois[:, 0].long()] & is_background[:, None]
-            scores = self._without(cls_score, hidden)
-        losses = super().loss(scores, None, rois, labels, label_weights, *args, **kwargs)
-        if cls_score.shape[0] == 0:
-            loss_cls = self.loss_cls(scores, labels, label_weights, avg_factor=1.0)
+            cls_score = self._without(cls_score, hidden)
+        losses = super().loss(cls_score, bbox_pred, rois, labels, label_weights, *args, **kwargs)
+        if cls_score is not None and cls_score.shape[0] == 0:
+            loss_cls = self.loss_cls(cls_score, labels, label_weights, avg_factor=1.0)
             losses.update(loss_cls if isinstance(loss_cls, dict) else dict(loss_cls=loss_cls))
-        labels = self._box_labels(cls_score, labels)
-        losses |= super().loss(None, bbox_pred, rois, labels, label_weights, *args, **kwargs)
         return losses
 
     def _without(self, cls_score: Tensor, hidden: Tensor) -> Tensor:
         """Scores in which the hidden classes, bool (N, K), take no part in the softmax."""
         raise NotImplementedError
-
-    def _box_labels(self, cls_score: Tensor, labels: Tensor) -> Tensor:
-        """Labels 0..K, (N, ): whose box deltas each RoI learns."""
-        return labels
 
 
 def _check_reg_per(reg_per: str | None, agnostic: bool | None, groups: Taxonomy) -> str:

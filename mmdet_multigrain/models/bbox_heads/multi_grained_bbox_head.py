@@ -122,15 +122,13 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
             for channels in coarse_channels
         )
         # Keyed by level: only levels with a weight regress.
-        self.coarse_fc_reg = nn.ModuleDict(
-            {
-                str(level): self._predictor(
-                    self.reg_predictor_cfg, in_features, self._coarse_reg_channels(channels)
-                )
-                for level, channels in enumerate(coarse_channels)
-                if self.reg_weights[level] > 0
-            }
-        )
+        self.coarse_fc_reg = nn.ModuleDict()
+        for level, channels in enumerate(coarse_channels):
+            if self.reg_weights[level] > 0:
+                boxes = 1 if self.reg_class_agnostic else channels - 1
+                channels = self.bbox_coder.encode_size * boxes
+                regressor = self._predictor(self.reg_predictor_cfg, in_features, channels)
+                self.coarse_fc_reg[str(level)] = regressor
         if init_cfg is None:
             self.init_cfg += [
                 dict(type='Normal', std=0.01, override=dict(name='coarse_fc_cls')),
@@ -149,10 +147,6 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
             taxonomy=self.taxonomy.to_dict(),
             **super().training_facts(),
         )
-
-    def _coarse_reg_channels(self, cls_channels: int) -> int:
-        size = self.bbox_coder.encode_size
-        return size if self.reg_class_agnostic else size * (cls_channels - 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Predict from RoI features.
@@ -205,18 +199,11 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
             dict[str, Tensor]: Keys of HierarchicalCrossEntropyLoss (losses and accuracies),
             `loss_bbox`, and `loss_bbox_coarse` (L > 2: `loss_bbox_level*`) where w_r > 0.
         """
-        losses = super().loss(
-            cls_score,
-            self._fine_deltas(bbox_pred),
-            rois,
-            labels,
-            label_weights,
-            bbox_targets,
-            bbox_weights,
-            reduction_override=reduction_override,
-        )
+        others = label_weights, bbox_targets, bbox_weights, reduction_override
+        losses = super().loss(cls_score, None, rois, labels, *others)
+        labels = self.loss_cls.likeliest_class(cls_score, labels)
+        losses |= super().loss(None, self._fine_deltas(bbox_pred), rois, labels, *others)
         losses['loss_bbox'] = self.reg_weights[-1] * losses['loss_bbox']
-        labels = self._box_labels(cls_score, labels)
         # In evaluation mode there are no deltas but the fine ones.
         levels = self.coarse_fc_reg if bbox_pred.size(1) > self._reg_channels else {}
         widths = [fc.out_features for fc in levels.values()]
@@ -234,10 +221,6 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
 
     def _without(self, cls_score: Tensor, hidden: Tensor) -> Tensor:
         return self.loss_cls.without(cls_score, hidden)
-
-    def _box_labels(self, cls_score: Tensor, labels: Tensor) -> Tensor:
-        """Labels 0..K, (N, ): of a coarse label, its likeliest class."""
-        return self.loss_cls.likeliest_class(cls_score, labels)
 
     def _deltas_of_true_group(
         self, level: int, deltas: Tensor, rois: Tensor, labels: Tensor
@@ -270,7 +253,7 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
     ) -> list[InstanceData] | None:
         """Boxes for the next stage of a cascade; coarse labels by their likeliest class."""
         labels, *others = bbox_results['bbox_targets']
-        labels = self._box_labels(bbox_results['cls_score'], labels)
+        labels = self.loss_cls.likeliest_class(bbox_results['cls_score'], labels)
         bbox_results = {**bbox_results, 'bbox_targets': (labels, *others)}
         return super().refine_bboxes(sampling_results, bbox_results, batch_img_metas)
 
