@@ -38,7 +38,7 @@ FIFTY = ('models', 'engine', 'evaluation', 'datasets', 'checks', 'export')
 OTHERS = (
     '.', 'taxonomy', 'coco', 'converters', 'report', 'visualization', 'launch', 'apis', 'utils',
 )  # fmt: skip
-_ASSUMED = 5.0  # seconds of a test file that has not been run yet
+_ASSUMED, _ASSUMED_OF_TOOLS = 5.0, 30.0  # seconds of a test file that has not been run yet
 # What tests import and this project does not change. Not polars: its threads do not survive a fork.
 _PRELOADED = (
     'pytest', 'hypothesis', 'cv2', 'matplotlib.pyplot', 'PIL.Image', 'scipy.stats', 'torch',
@@ -135,6 +135,9 @@ def _run_tests(tests: list[str], folder: Path, mutant: Mutant | None, stop: bool
     costs: dict[str, float] = defaultdict(float)
 
     class Watch:
+        def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+            items.sort(key=_is_slow)
+
         @pytest.hookimpl(hookwrapper=True)
         def pytest_runtest_protocol(self, item: Any) -> Any:
             began = sum(os.times()[:4])
@@ -149,6 +152,12 @@ def _run_tests(tests: list[str], folder: Path, mutant: Mutant | None, stop: bool
     status = pytest.main([*options, *['-x'] * stop, *tests], plugins=[Watch()])
     (folder / 'said').write_text(json.dumps([failed, costs]))
     return 0 if status == 5 else int(status)  # 5: all tests of a file are deselected
+
+
+def _is_slow(item: Any) -> bool:
+    """Whether a test draws many examples or reads real photos; the others come first."""
+    function = getattr(item, 'function', None)
+    return getattr(function, 'is_hypothesis_test', False) or 'ccp' in item.fixturenames
 
 
 class Folder:
@@ -219,7 +228,7 @@ class Folder:
         result, by = 'survived', ''
         seconds = self.content['seconds']
         for tests in tests_of(ROOT, mutant.file):
-            chosen = within(tests, lambda test: seconds.get(test, _ASSUMED), budget)
+            chosen = within(tests, self._cost, budget)
             outcome = self._outcome(chosen, mutant)
             if outcome.result == 'killed' and '::' not in outcome.failed[0]:
                 # Is that true without the mutant, too?
@@ -239,8 +248,13 @@ class Folder:
         self.write()
         print(f'{time.monotonic() - began:5.0f} s {_line(row)}  {row["by"]}', flush=True)
 
+    def _cost(self, test: str) -> float | None:
+        """Seconds of a test file, or a guess; None if it fails without a mutant."""
+        guess = _ASSUMED_OF_TOOLS if '/tools/' in test else _ASSUMED
+        return self.content['seconds'].get(test, guess)
+
     def _outcome(self, tests: list[str], mutant: Mutant) -> Outcome:
-        cost = sum(self.content['seconds'].get(test, _ASSUMED) for test in tests)
+        cost = sum(map(self._cost, tests))
         return in_fork(tests, 30 + 4 * cost, mutant) if tests else Outcome('survived', [], {})
 
 
