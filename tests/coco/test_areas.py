@@ -140,3 +140,57 @@ def test_statistics_and_evaluation_take_the_right_area(tmp_path):
         f"{path}: 'area' of 5 annotations is not that of their object; took that of the mask, or of "
         'the box'
     ]
+
+
+@pytest.mark.parametrize(
+    ('box', 'mask', 'area', 'is_wrong'),
+    [
+        # Of 800 in the box alone.
+        ((10, 10, 40, 20), None, 1201, False),
+        ((10, 10, 40, 20), None, 1201.5, True),
+        ((10, 10, 40, 20), None, 16, False),
+        ((10, 10, 40, 20), None, 15.9, True),
+        # Of 800 in box and mask; of 400 in the mask.
+        ((10, 10, 40, 20), rectangle, 1201, False),
+        ((10, 10, 40, 20), rectangle, 1201.5, True),
+        ((10, 10, 40, 20), rectangle, 398, False),
+        ((10, 10, 40, 20), rectangle, 397.9, True),
+        ((10, 10, 40, 20), diamond, 1201, False),
+        ((10, 10, 40, 20), diamond, 198, False),
+        ((10, 10, 40, 20), diamond, 197.9, True),
+        # That of the image, of an object of nine tenths of it.
+        ((0, 0, 90, 80), None, 8000, False),
+        ((0, 0, 89, 80), None, 8000, True),
+        ((0, 0, 89, 80), None, 8000.007, True),
+        ((0, 0, 89, 80), None, 8000.009, False),
+        ((0, 0, 89, 80), None, 7999.993, True),
+    ],
+)
+def test_how_far_an_area_may_be_off(box, mask, area, is_wrong):
+    judged = judge_areas(CocoColumns(content(lambda _: area, mask, [box])))
+    assert judged.are_wrong.tolist() == [is_wrong]
+    width, height = box[2:]
+    own = width * height / (2 if mask is diamond else 1)
+    assert judged.areas.tolist() == [own if is_wrong else area]
+
+
+@pytest.mark.parametrize(
+    ('share', 'is_wrong'),
+    [(1.09, False), (1.11, True), (0.91, False), (0.89, True), (0.77, False), (0.75, True),
+     (0.804, False), (0.82, True)],
+)  # fmt: skip
+def test_scales_that_all_areas_share(share, is_wrong):
+    """Nearly 1 is rounding, and pi / 4 that of ellipses."""
+    judged = judge_areas(CocoColumns(content(lambda area: share * area)))
+    assert judged.are_wrong.tolist() == [is_wrong] * 5
+
+
+@pytest.mark.parametrize(('odd', 'found'), [(1, 19), (2, 0)])
+def test_nineteen_of_twenty_share_a_scale(odd, found):
+    boxes = [(5, 5, 20 + n, 30) for n in range(20)]
+    data = content(lambda area: 0.5 * area, boxes=boxes)
+    for item in data['annotations'][:odd]:
+        item['area'] *= 1.05
+    for item in data['annotations'][odd:]:
+        item['area'] *= 1.01  # within 2%
+    assert judge_areas(CocoColumns(data)).are_wrong.sum() == found

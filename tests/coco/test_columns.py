@@ -33,6 +33,11 @@ BOXES = [
     ({'bbox': [-8, 5, 8, 9]}, False, False),
     ({'bbox': [-7, 5, 8, 9]}, True, True),
     ({'image_id': 2}, False, True),  # an image below 32 pixels
+    ({'image_id': 3}, True, True),
+    ({'bbox': [5, 5, 1, 1]}, True, True),
+    ({'bbox': [5, 48, 8, 9]}, False, False),
+    ({'bbox': [63.5, 47.5, 8, 9]}, True, True),
+    ({'bbox': [5, -9, 8, 9]}, False, False),
 ]
 
 
@@ -41,6 +46,7 @@ def content(boxes):
         'images': [
             {'id': 1, 'file_name': 'a.png', 'width': 64, 'height': 48},
             {'id': 2, 'file_name': 'b.png', 'width': 64, 'height': 31},
+            {'id': 3, 'file_name': 'c.png', 'width': 32, 'height': 32},
         ],
         'categories': [{'id': n, 'name': name} for n, name in enumerate(TAXONOMY.classes)],
         'annotations': [

@@ -1,6 +1,8 @@
 """Arguments as users type them."""
 
 import argparse
+import os
+from pathlib import Path
 
 import pytest
 
@@ -70,3 +72,61 @@ def test_whole_numbers_without_an_end():
     assert launch.whole_number(0)('9999999') == 9999999
     with pytest.raises(argparse.ArgumentTypeError, match="'0' is not a whole number from 1 on"):
         launch.whole_number(1)('0')
+
+
+def test_quotes_are_taken_off_in_pairs():
+    options = ("a='x y'", 'b="x, y"', "c='", 'd=\'x"', 'e=""', "f='None'")
+    given = parse('--cfg-options', *options).cfg_options
+    assert given['a'] == 'x y' and given['c'] == "'" and given['d'] == '\'x"' and given['e'] == ''
+    assert given['f'] is None
+
+
+def test_other_arguments_of_all_tools():
+    args = parse()
+    assert args.trust_checkpoint is False and parse('--trust-checkpoint').trust_checkpoint is True
+    assert parse('--local_rank', '2').local_rank == 2
+    assert parse('--work-dir', 'w').work_dir == 'w'
+
+
+def test_speed_names_its_options(capsys):
+    parser = argparse.ArgumentParser()
+    launch.add_speed(parser)
+    assert parser.parse_args([]).speed == ()
+    assert parser.parse_args(['--speed', 'tf32', 'compile']).speed == ['tf32', 'compile']
+    with pytest.raises(SystemExit):
+        parser.parse_args(['--help'])
+    assert 'channels-last' in capsys.readouterr().out
+
+
+def test_runs():
+    parser = argparse.ArgumentParser()
+    launch.add_runs(parser, nargs='+')
+    args = parser.parse_args(['a', 'b=c', '--out', 'o'])
+    assert vars(args) == dict(
+        runs=['a', 'b=c'], ann_file=None, taxonomy=None, out=Path('o'), force=False
+    )
+    args = parser.parse_args(['a', '--ann-file', 'g', '--taxonomy', 't', '--out', 'o', '--force'])
+    assert (args.ann_file, args.taxonomy, args.force) == (Path('g'), 't', True)
+    for arguments in (['a'], ['--out', 'o']):
+        with pytest.raises(SystemExit):
+            parser.parse_args(arguments)
+
+
+@pytest.mark.parametrize('text', ['0', '1', '0.25', '1e-3'])
+def test_scores(text):
+    assert launch.score(text) == float(text)
+
+
+@pytest.mark.parametrize('text', ['-0.1', '1.1', 'nan', 'inf', 'x', ''])
+def test_scores_that_are_none(text):
+    with pytest.raises(argparse.ArgumentTypeError, match=f'{text!r} is not a score from 0 to 1'):
+        launch.score(text)
+
+
+def test_the_rank_of_torchrun_stays(monkeypatch):
+    monkeypatch.setenv('LOCAL_RANK', '5')
+    launch.set_local_rank(2)
+    assert os.environ['LOCAL_RANK'] == '5'
+    monkeypatch.delenv('LOCAL_RANK')
+    launch.set_local_rank(2)
+    assert os.environ['LOCAL_RANK'] == '2'

@@ -7,6 +7,7 @@ import pytest
 from mmengine.config import Config
 
 from mmdet_multigrain import launch
+from mmdet_multigrain.launch import configs as module
 from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError
 
 HINT = 'MULTIGRAIN_TRACEBACK=1 shows where'
@@ -189,3 +190,41 @@ def test_work_dir():
         cfg = Config({} if in_config is None else dict(work_dir=in_config))
         launch.set_work_dir(cfg, config_path='configs/x/wgroup.py', work_dir=given)
         assert cfg.work_dir == expected
+
+
+def test_what_overrides_a_config(configs, monkeypatch):
+    """Speed options, the launcher, and the record of a checkpoint, each where it is needed."""
+    asked = []
+    monkeypatch.setattr(module, '_checkpoint_meta', lambda path: asked.append(path) or {})
+    path = configs / 'wgroup_r18_fpn_synthetic.py'
+    cfg = launch.load_config(path, launcher='slurm', speed=['tf32'], checkpoint='a.pth')
+    assert cfg.launcher == 'slurm' and asked == []  # its taxonomy is built in
+    assert 'MatmulPrecisionHook' in [hook.type for hook in cfg.custom_hooks]
+    assert launch.load_config(path).get('launcher') != 'slurm'
+
+
+@pytest.mark.parametrize(('meta', 'found'), [({'meta': {'a': 1}}, {'a': 1}), ({'meta': None}, {})])
+def test_the_record_of_a_checkpoint(monkeypatch, meta, found):
+    name = 'mmdet_multigrain.engine.checkpoint.read.read_checkpoint'
+    monkeypatch.setattr(name, lambda path: meta if path == 'a.pth' else None)
+    assert module._checkpoint_meta('a.pth') == found
+
+
+@pytest.mark.parametrize(
+    ('options', 'lengths'),
+    [({'epochs': 2}, (2, None)), ({'max_iters': 40}, (None, 40))],
+)
+def test_one_length_replaces_the_other(configs, tmp_path, monkeypatch, options, lengths):
+    path = tmp_path / 'mine.py'
+    base = str(configs / 'wgroup_r18_fpn_synthetic.py')
+    path.write_text(f'_base_ = {base!r}\nepochs = 5\nmax_iters = None\n')
+    seen = []
+
+    def resolve(cfg, checkpoint_meta):
+        seen.append((cfg.epochs, cfg.max_iters))
+        raise KeyError('seen enough')
+
+    monkeypatch.setattr('mmdet_multigrain.engine.runner.resolver.resolve', resolve)
+    with pytest.raises(KeyError, match='seen enough'):
+        launch.load_config(path, options)
+    assert seen == [lengths]

@@ -1,5 +1,6 @@
 """What goes wrong is one line and an exit status."""
 
+import io
 import os
 import socket
 import subprocess
@@ -235,3 +236,29 @@ def test_a_process_of_several_ends_at_once(ending, status, says):
         [sys.executable, '-c', code], env={**os.environ, **meeting}, capture_output=True, text=True
     )
     assert (done.returncode, done.stdout, done.stderr) == (status, 'at exit\n', says)
+
+
+def test_only_the_first_process_says_that_it_was_interrupted(capsys, monkeypatch):
+    monkeypatch.setenv('RANK', '1')
+    with pytest.raises(SystemExit) as caught:
+        launch.run_tool(fail_with(KeyboardInterrupt()))
+    assert caught.value.code == 130 and capsys.readouterr().err == ''
+    monkeypatch.setenv('RANK', '0')
+    with pytest.raises(SystemExit):
+        launch.run_tool(fail_with(KeyboardInterrupt()))
+    assert capsys.readouterr().err == '\ninterrupted\n'
+
+
+def test_letters_that_the_terminal_lacks_are_escaped(monkeypatch):
+    content = io.BytesIO()
+    monkeypatch.setattr(sys, 'stdout', io.TextIOWrapper(content, 'ascii', write_through=True))
+    launch.escape_unknown_letters()
+    print('юбка', end='')
+    assert content.getvalue() == b'\\u044e\\u0431\\u043a\\u0430'
+    monkeypatch.setattr(sys, 'stdout', io.StringIO())
+    launch.escape_unknown_letters()  # of something else: nothing to do
+
+
+def test_an_error_of_the_system_needs_no_name():
+    assert launch.one_line(OSError('no such thing')) == 'no such thing'
+    assert launch.one_line(OSError()) == f'OSError; {HINT}'

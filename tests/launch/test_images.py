@@ -83,3 +83,24 @@ def test_the_advice_for_a_video_works(photos):
     assert (python, option) == ('python', '-c')
     exec(code)
     assert len(found('b/my clip_frames')[1]) == 3
+
+
+def test_links_and_folders_are_searched_once(photos):
+    Path('a/deep/up').symlink_to(photos / 'a', target_is_directory=True)
+    Path('other').symlink_to(photos / 'a', target_is_directory=True)
+    assert found('a')[1] == ['1.jpg', 'deep/2.png']
+    assert found('other')[1] == ['1.jpg', 'deep/2.png']
+    Path('a/.secret').mkdir()
+    Path('a/.secret/9.jpg').touch()
+    assert found('a') == (
+        Path('a'),
+        ['1.jpg', 'deep/2.png'],
+        {'.hidden': 'hidden', '.secret': 'hidden'},
+    )
+
+
+def test_a_folder_without_an_image_is_named(photos):
+    Path('empty').mkdir()
+    Path('empty/note.txt').touch()
+    with pytest.raises(ConfigError, match='^empty: no image in this folder that OpenCV reads$'):
+        found('a', 'empty')

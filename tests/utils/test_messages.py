@@ -36,6 +36,16 @@ def test_show_is_short_and_one_line():
     assert show('T-shirt') == "'T-shirt'"
 
 
+def test_how_much_of_a_value_is_shown():
+    assert show([1, 2, 3, 4]) == '[1, 2, 3, 4]' and show([1] * 5) == '[1, 1, 1, 1, ...]'
+    assert show((1, 2, 3, 4, 5)) == '(1, 2, 3, 4, ...)'
+    assert show(dict.fromkeys('abcde', 1)) == "{'a': 1, 'b': 1, 'c': 1, 'd': 1, ...}"
+    assert show([[1], [[2]]]) == '[[1], [[...]]]'
+    assert len(show('x' * 58)) == 60 == len(show('x' * 99)) == len(show(10**70))
+    assert len(show(type('Long', (), {'__repr__': lambda self: 'y' * 99})())) == 60
+    assert show(10**5000) == 'a very long int'
+
+
 def test_show_list_counts_the_rest():
     assert show_list('abc') == "'a', 'b', 'c'"
     assert show_list('abcdefg') == "'a', 'b', 'c', 'd', 'e' and 2 more"
@@ -55,6 +65,14 @@ def test_did_you_mean():
     assert did_you_mean('zebra', ['hat']) == ''
     assert did_you_mean(['zebra', 'hatt'], ['hat']) == "; did you mean 'hat' by 'hatt'?"
     assert did_you_mean(['hatt'], ['hat']) == "; did you mean 'hat'?"
+
+
+def test_only_the_first_names_are_compared():
+    others = ['zebra'] * 4
+    assert did_you_mean([*others, 'hatt'], ['hat'], 'x') == "; did you mean 'hat' by 'hatt'?"
+    assert did_you_mean([*others, 'zebra', 'hatt'], ['hat'], 'x') == '; x'
+    assert closest('a' * 200 + 'b' * 100, ['a' * 200]) == 'a' * 200
+    assert closest('a' * 100 + 'b' * 300, ['a' * 200, 'a' * 100 + 'b' * 100])[-1] == 'b'
 
 
 @given(st.text(st.characters()))

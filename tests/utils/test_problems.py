@@ -32,3 +32,20 @@ def test_examples_are_printable():
     problems = Problems()
     problems.add('file', 'zwei Kleider, groß\n\udcff.jpg')
     assert problems.examples['file'] == ['zwei Kleider, groß\\n\\udcff.jpg']
+
+
+def test_the_number_of_examples_is_kept():
+    first, second = Problems(max_examples=2), Problems()
+    for number in range(3):
+        first.add('x', f'a{number}')
+        second.add('x', f'b{number}')
+        second.add('y', f'c{number}')
+    first.update(second)
+    assert first.counts == {'x': 6, 'y': 3}
+    assert first.examples == {'x': ['a0', 'a1'], 'y': ['c0', 'c1']}
+    assert str(first) == '  6 x x: a0; a1; ...\n  3 x y: c0; c1; ...'
+    assert Problems().max_examples == 3
+    exact = Problems()
+    for number in range(3):
+        exact.add('x', str(number))
+    assert str(exact) == '  3 x x: 0; 1; 2'

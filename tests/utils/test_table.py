@@ -170,3 +170,18 @@ def test_latex_has_no_bare_command(text):
     for own in ('{[}', '{]}', r'$\pm$', '$-$', r'$^{\circ}$'):
         bare = bare.replace(own, '')
     assert not set(bare) & set('\\&%$#_{}~^<>|[]')
+
+
+def test_cells_and_columns_by_default():
+    assert Cell(1) == Cell(1, None, False) and Table((), ()).rules == ()
+    column = Column('a')
+    assert column == Column('a', 'a', '', False, '')
+    shown = [column.show(value) for value in (None, True, False, 1.5, Cell(None), Cell(2, 'two'))]
+    assert shown == ['-', '*', '', '1.5', '-', 'two']
+    assert TABLE.groups == ()
+
+
+def test_shortened_by_columns():
+    assert shorten('短袖上衣', 8) == '短袖上衣'
+    assert shorten('短袖上衣', 7) == '短袖上…' and shorten('短袖上衣', 5) == '短袖…'
+    assert shorten('ab', 1) == '…'

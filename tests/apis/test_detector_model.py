@@ -1,0 +1,150 @@
+"""A detector from a config and a checkpoint: what it finds, and what it refuses."""
+
+from __future__ import annotations
+
+import copy
+import io
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmdet.apis import inference_detector
+
+from mmdet_multigrain.apis import detector as module
+from mmdet_multigrain.apis.detector import Detector, Prediction, save_picture
+from mmdet_multigrain.datasets import taxonomy_metainfo
+from mmdet_multigrain.engine.checkpoint.training_record import NO_RECORD
+from mmdet_multigrain.launch import load_config
+from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import CheckpointError, ConfigError, ImageError
+
+from ..export.conftest import SMALL, build
+
+TAXONOMY = Taxonomy.load('deepfashion2')
+
+
+@pytest.fixture(scope='module')
+def trained(repository, tmp_path_factory):
+    """A config, a model built from it, and two photos."""
+    torch.set_num_threads(1)
+    path = repository / 'configs' / 'multigrain' / 'wgroup_r18_fpn_synthetic.py'
+    cfg = load_config(path, {**SMALL, 'model.test_cfg.rcnn.score_thr': 0.05})
+    folder = tmp_path_factory.mktemp('photos')
+    random, photos = np.random.default_rng(0), []
+    for number, shape in enumerate(((100, 75, 3), (64, 96, 3))):
+        pixels = cv2.GaussianBlur(random.integers(0, 256, shape, dtype=np.uint8), (0, 0), 4) * 3
+        photos.append(folder / f'{number}.png')
+        cv2.imwrite(str(photos[-1]), pixels)
+    return cfg, build(cfg.model), photos
+
+
+@pytest.fixture
+def save(trained, tmp_path):
+    """Write the model's checkpoint, with other content if given; the path."""
+
+    def write(*, prefix='', state=None, **meta):
+        meta = {'dataset_meta': taxonomy_metainfo(TAXONOMY), **meta}
+        state = trained[1].state_dict() if state is None else state
+        content = dict(meta=meta, state_dict={prefix + key: value for key, value in state.items()})
+        torch.save(content, tmp_path / 'a.pth')
+        return str(tmp_path / 'a.pth')
+
+    return write
+
+
+@pytest.mark.parametrize('prefix', ['', 'module.'])
+def test_it_finds_what_its_model_finds(trained, save, capsys, prefix):
+    cfg, model, photos = trained
+    before = copy.deepcopy(cfg.to_dict())
+    detector = Detector(cfg, save(prefix=prefix), device='cpu')
+    assert cfg.to_dict() == before and detector.cfg is not cfg
+    assert detector.taxonomy == TAXONOMY and not detector.model.training
+    found = detector.predict([detector.read(path) for path in photos])
+    model.cfg = cfg
+    for prediction, path in zip(found, photos, strict=True):
+        expected = inference_detector(model, str(path)).pred_instances.numpy()
+        assert len(expected.labels) > 5 and (np.diff(prediction.scores) <= 0).all()
+        assert np.array_equal(prediction.image, cv2.imread(str(path)))
+        for ours, theirs in (
+            (prediction.labels, expected.labels),
+            (prediction.scores, expected.scores),
+            (prediction.boxes, expected.bboxes),
+        ):
+            np.testing.assert_allclose(ours, theirs, atol=1e-3)
+    assert NO_RECORD in capsys.readouterr().err
+
+
+def test_what_a_checkpoint_must_tell(trained, save):
+    cfg, model, _ = trained
+    with pytest.raises(CheckpointError, match='a.pth: does not say which classes it was trained'):
+        Detector(cfg, save(dataset_meta={}), device='cpu')
+    state = {key: value for key, value in model.state_dict().items() if 'fc_reg' not in key}
+    with pytest.raises(CheckpointError, match='a.pth'):
+        Detector(cfg, save(state=state), device='cpu')
+    other = taxonomy_metainfo(Taxonomy.load('openimages_v4_clothing'))
+    with pytest.raises(ValueError, match='a.pth'):
+        Detector(cfg, save(dataset_meta=other), device='cpu')
+
+
+def test_a_stock_checkpoint_has_classes_without_groups(repository, tmp_path):
+    path = repository / 'configs' / 'multigrain' / 'baseline_r18_fpn_synthetic.py'
+    cfg = load_config(path, SMALL)
+    meta = dict(dataset_meta=dict(classes=TAXONOMY.classes))
+    torch.save(dict(meta=meta, state_dict=build(cfg.model).state_dict()), tmp_path / 'a.pth')
+    found = Detector(cfg, str(tmp_path / 'a.pth'), device='cpu').taxonomy
+    assert (found.name, found.classes, found.num_levels) == ('checkpoint', TAXONOMY.classes, 1)
+
+
+def test_devices(trained, monkeypatch):
+    cfg, *_ = trained
+    with pytest.raises(ConfigError, match="^device 'no such' cannot be used here") as caught:
+        Detector(cfg, 'a.pth', device='no such')
+    assert '\n' not in str(caught.value)
+    monkeypatch.setattr(module, 'get_device', lambda: 'the best')
+    with pytest.raises(ConfigError, match="^device 'the best' cannot be used here"):
+        Detector(cfg, 'a.pth')
+
+
+def test_photos_that_cannot_be_read(trained, save, tmp_path):
+    cfg, _, photos = trained
+    detector = Detector(cfg, save(), device='cpu')
+    (tmp_path / 'text.jpg').write_text('text')
+    (tmp_path / 'cut.png').write_bytes(photos[0].read_bytes()[:-20])
+    for name, problem in (
+        ('none.jpg', 'no such image'),
+        ('text.jpg', 'not a readable image'),
+        ('cut.png', 'cut off before its end'),
+    ):
+        with pytest.raises(ImageError, match=f'^{tmp_path}/{name}: {problem}$'):
+            detector.read(tmp_path / name)
+
+
+def test_pictures_keep_most_of_their_quality(tmp_path):
+    picture = module.draw(
+        Prediction(np.full((20, 30, 3), 90, np.uint8), *[np.zeros(0, int)] * 2, np.zeros((0, 4))),
+        TAXONOMY,
+    )
+    save_picture(picture, tmp_path / 'a.jpg')
+    content = io.BytesIO()
+    picture.save(content, format='JPEG', quality=92)
+    assert (tmp_path / 'a.jpg').read_bytes() == content.getvalue()
+    assert picture.size == (600, 400)
+
+
+def test_large_pictures_are_not_enlarged():
+    none = [np.zeros(0, int)] * 2, np.zeros((0, 4))
+    for height, zoom in ((267, 1), (266, 2), (400, 1), (900, 1)):
+        image = np.zeros((height, 999, 3), np.uint8)
+        picture = module.draw(Prediction(image, *none[0], none[1]), TAXONOMY)
+        assert picture.size == (999 * zoom, height * zoom)
+
+
+def test_numbers_are_rounded():
+    taxonomy = Taxonomy('one', ['a'])
+    prediction = Prediction(
+        np.zeros((5, 6, 3), np.uint8), np.array([0]), np.array([0.123456]),
+        np.array([[1.23456, 2.0, 3.5, 4.987654]]),
+    )  # fmt: skip
+    (row,) = module.describe(prediction, taxonomy)['detections']
+    assert (row['score'], row['box']) == (0.1235, [1.23, 2.0, 2.27, 2.99])
