@@ -60,9 +60,11 @@ def test_it_finds_what_its_model_finds(trained, save, capsys, prefix):
     detector = Detector(cfg, save(prefix=prefix), device='cpu')
     assert cfg.to_dict() == before and detector.cfg is not cfg
     assert detector.taxonomy == TAXONOMY and not detector.model.training
-    found = detector.predict([detector.read(path) for path in photos])
+    both = detector.predict([detector.read(path) for path in photos])
+    assert [one.image.shape for one in both] == [(100, 75, 3), (64, 96, 3)]
     model.cfg = cfg
-    for prediction, path in zip(found, photos, strict=True):
+    for path in photos:
+        (prediction,) = detector.predict([detector.read(path)])
         expected = inference_detector(model, str(path)).pred_instances.numpy()
         assert len(expected.labels) > 5 and (np.diff(prediction.scores) <= 0).all()
         assert np.array_equal(prediction.image, cv2.imread(str(path)))
