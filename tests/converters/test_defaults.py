@@ -19,8 +19,8 @@ from ..signatures import defaults
 
 DEFAULTS = {
     deepfashion2.convert: dict(with_segmentation=False, force=False, progress=True),
-    openimages.convert: dict(group_of='crowd', force=False, progress=True),
-    openimages.read_boxes: dict(group_of='crowd', progress=False),
+    openimages.convert: dict(group_of='crowd', coarse='drop', force=False, progress=True),
+    openimages.read_boxes: dict(group_of='crowd', coarse='drop', progress=False),
     openimages_rows.read_rows: dict(progress=False),
     openimages_selection.select: dict(source='class descriptions'),
     openimages_sizes.sizes_of_files: dict(progress=False),
