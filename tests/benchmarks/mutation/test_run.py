@@ -34,6 +34,10 @@ def test_in_another_process():
 """
 
 
+# Fails without a mutant, too: what it says of mutants does not count.
+BROKEN = 'from made.room import size\n\ndef test_broken(): assert False\n'
+
+
 @pytest.fixture
 def made(tmp_path, monkeypatch):
     """A package of one module with its tests; the runner's own folder is theirs."""
@@ -42,8 +46,9 @@ def made(tmp_path, monkeypatch):
         'made/room/__init__.py': '',
         'made/room/size.py': MODULE,
         'tests/room/test_size.py': TESTS,
+        'setup.cfg': '[tool:pytest]\n',
         'tests/room/test_other.py': 'def test_other(): pass\n',
-        'tests/room/test_near.py': 'from made.room import size\n',
+        'tests/room/test_near.py': BROKEN,
     }.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -117,6 +122,33 @@ def test_mutants_are_run_and_continued(made, repository):
     (made / 'out/room.json').write_text(json.dumps(content))
     content, said = run_made(made, repository, count=20, survivors=True)
     assert '(equivalent: equal values are the same)' in said
+
+
+def test_costs_of_test_files_that_are_known_or_assumed(tmp_path):
+    folder = run.Folder('room', tmp_path)
+    folder.content['seconds'] = {'tests/a.py': 3.0, 'tests/tools/b.py': None}
+    tests = ('tests/a.py', 'tests/tools/b.py', 'tests/c.py', 'tests/tools/d.py')
+    assert [folder._cost(test) for test in tests] == [3.0, None, 5.0, 30.0]
+
+
+def test_quick_tests_come_first():
+    drawn, plain = (lambda: None), (lambda: None)
+    drawn.is_hypothesis_test = True
+    items = [
+        SimpleNamespace(function=function, fixturenames=names, name=name)
+        for name, function, names in (
+            ('many', drawn, []),
+            ('photos', plain, ['ccp']),
+            ('quick', plain, ['tmp_path']),
+        )
+    ]
+    items.append(SimpleNamespace(fixturenames=[], name='no function'))
+    assert [item.name for item in sorted(items, key=run._is_slow)] == [
+        'quick',
+        'no function',
+        'many',
+        'photos',
+    ]
 
 
 def test_a_mutant_without_its_source_is_not_found():
