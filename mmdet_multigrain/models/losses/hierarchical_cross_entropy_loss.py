@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
-from mmdet.models.losses import CrossEntropyLoss, SeesawLoss, accuracy, cross_entropy
+from mmdet.models.losses import CrossEntropyLoss, SeesawLoss, accuracy
 from mmdet.models.losses.utils import weight_reduce_loss
 from mmdet.registry import MODELS
 from torch import Tensor, nn
@@ -106,8 +106,8 @@ class HierarchicalCrossEntropyLoss(nn.Module):
         self.level_weights = tuple(float(weight) for weight in level_weights)
         self.coarse_width = coarse_width
         self.fine_loss = _build_fine_loss(fine_loss, self.num_classes)
+        self.coarse_loss = CrossEntropyLoss()
 
-        coarse_levels = range(self.num_levels - 1)
         fine_channels = (
             self.fine_loss.get_cls_channels(self.num_classes)
             if getattr(self.fine_loss, 'custom_cls_channels', False)
@@ -115,7 +115,7 @@ class HierarchicalCrossEntropyLoss(nn.Module):
         )
         coarse_channels = [
             1 + (self.num_classes if coarse_width == 'classes' else taxonomy.num_groups(level))
-            for level in coarse_levels
+            for level in range(self.num_levels - 1)
         ]
         self.level_channels = (*coarse_channels, fine_channels)
         if coarse_labels not in COARSE_LABELS:
@@ -127,18 +127,17 @@ class HierarchicalCrossEntropyLoss(nn.Module):
         if fusion is not None and fusion.get('gamma') != 0:  # 0: the fine level alone, bit by bit
             self.fusion = MODELS.build(dict(fusion, taxonomy=taxonomy))
             _check_fusion(self.fine_loss, self.level_weights)
-        # What each label allows at each level; the last output is background. Not persistent: the
-        # taxonomy is part of the config; a checkpoint must not overrule it.
         labels = (label_taxonomy or taxonomy).labels
-        widths = (*coarse_channels, self.num_classes + 1)
-        self._set_names = tuple(f'label_sets_{level}' for level in coarse_levels) + ('label_sets',)
-        known = []
-        for level, (name, width) in enumerate(zip(self._set_names, widths, strict=True)):
-            sets = torch.from_numpy(labels.outputs(taxonomy.group_index(level), width))
-            self.register_buffer(name, sets, persistent=False)
-            known.append(torch.where(sets.sum(1) == 1, sets.int().argmax(1), UNKNOWN))
-        # One row per level: label -> group, UNKNOWN if it is coarser than the level.
-        self.register_buffer('group_of_label', torch.stack(known), persistent=False)
+        self._widths = (*coarse_channels, self.num_classes + 1)
+        sets = torch.zeros(self.num_levels, len(labels), self.num_classes + 1, dtype=torch.bool)
+        for level, width in enumerate(self._widths):
+            allowed = labels.outputs(taxonomy.group_index(level), width)
+            sets[level, :, :width] = torch.from_numpy(allowed)
+        known = torch.where(sets.sum(2) == 1, sets.int().argmax(2), UNKNOWN)
+        # By level and label: the outputs that it allows, and the only one, UNKNOWN if there are more.
+        # Not persistent: the taxonomy is part of the config; a checkpoint must not overrule it.
+        self.register_buffer('label_sets', sets, persistent=False)
+        self.register_buffer('group_of_label', known, persistent=False)
 
     def level_name(self, level: int) -> str:
         """Name of a level in log keys: 'coarse' and 'fine', or 'level0', ... and 'fine'."""
@@ -193,11 +192,11 @@ class HierarchicalCrossEntropyLoss(nn.Module):
 
         RoIs whose label is coarser than a level have no truth there and do not count.
         """
-        *coarse, fine = self.split(cls_score)
-        if getattr(self.fine_loss, 'custom_activation', False):  # else softmax keeps the order
-            fine = self.fine_loss.get_activation(fine)
+        custom = getattr(self.fine_loss, 'custom_activation', False)  # else softmax keeps the order
         accuracies = {}
-        for level, scores in self._fine_first(coarse, fine):
+        for level, scores in self._fine_first(cls_score):
+            if custom and level == self.num_levels - 1:
+                scores = self.fine_loss.get_activation(scores)
             targets = self.group_of_label[level][labels]
             known = (targets != UNKNOWN).sum().clamp(min=1)
             share = max(len(labels), 1) / known  # exactly 1 without coarse labels
@@ -212,7 +211,7 @@ class HierarchicalCrossEntropyLoss(nn.Module):
             labels (Tensor): Labels of any granularity, (N, ).
         """
         scores = cls_score.detach()[:, : self.num_classes].float()
-        children = scores.masked_fill(~self.label_sets[labels][:, :-1], float('-inf')).argmax(1)
+        children = scores.masked_fill(~self.label_sets[-1][labels, :-1], float('-inf')).argmax(1)
         return torch.where(labels > self.num_classes, children, labels)
 
     @property
@@ -230,9 +229,8 @@ class HierarchicalCrossEntropyLoss(nn.Module):
             cls_score (Tensor): Scores of all levels, (N, C), or of the fine one.
             hidden (Tensor): The classes, bool, (N, K).
         """
-        *coarse, fine = self.split(cls_score)
         parts = []
-        for level, scores in self._fine_first(coarse, fine):
+        for level, scores in self._fine_first(cls_score):
             outputs = hidden.float() @ self._sets(level)[: self.num_classes].float()
             parts.append(scores.masked_fill(outputs > 0, float('-inf')))
         return torch.cat(parts, dim=1)
@@ -260,18 +258,18 @@ class HierarchicalCrossEntropyLoss(nn.Module):
             dict[str, Tensor]: `loss_cls_fine`, and `loss_cls_coarse` (L > 2: `loss_cls_level0`,
             ...). mmengine sums them.
         """
-        # Half precision is enough for the layers, not for the logarithm of a sum.
-        *coarse, fine = self.split(cls_score.float())
         losses = {}
-        for level, scores in self._fine_first(coarse, fine):
+        # Half precision is enough for the layers, not for the logarithm of a sum.
+        for level, scores in self._fine_first(cls_score.float()):
             loss = self._level_loss(
                 level, scores, labels, label_weights, avg_factor, reduction_override
             )
             losses[f'loss_cls_{self.level_name(level)}'] = self.level_weights[level] * loss
         return losses
 
-    def _fine_first(self, coarse: Sequence[Tensor], fine: Tensor) -> Iterator[tuple[int, Tensor]]:
+    def _fine_first(self, cls_score: Tensor) -> Iterator[tuple[int, Tensor]]:
         """Level and scores of each level, the fine one before the others."""
+        *coarse, fine = self.split(cls_score)
         yield self.num_levels - 1, fine
         yield from enumerate(coarse)
 
@@ -289,30 +287,21 @@ class HierarchicalCrossEntropyLoss(nn.Module):
         Coarse labels cost no wait for the device. Without any, they add a term of exactly 0 or a
         factor of exactly 1, so that the loss is bit by bit the one of the known labels.
         """
-        is_fine = level == self.num_levels - 1
+        criterion = self.fine_loss if level == self.num_levels - 1 else self.coarse_loss
         targets = self.group_of_label[level][labels]
         known = targets != UNKNOWN
-        background = self._sets(level).size(1) - 1
         # What the level does not know is background of weight 0.
-        targets = targets.where(known, background)
+        targets = targets.where(known, self._widths[level] - 1)
         own = known.float() if weights is None else weights.float() * known
-        if is_fine:
-            loss = self.fine_loss(
-                scores, targets, own, avg_factor=avg_factor, reduction_override=reduction
-            )
-            if isinstance(loss, dict):  # SeesawLoss returns its two terms
-                loss = sum(loss.values())
-            reduction = reduction or getattr(self.fine_loss, 'reduction', None)
-        else:
-            loss = cross_entropy(
-                scores, targets, own, reduction=reduction or 'mean', avg_factor=avg_factor
-            )
-        reduction = reduction or 'mean'
+        loss = criterion(scores, targets, own, avg_factor=avg_factor, reduction_override=reduction)
+        if isinstance(loss, dict):  # SeesawLoss returns its two terms
+            loss = sum(loss.values())
+        reduction = reduction or getattr(criterion, 'reduction', 'mean')
         if self.coarse_labels == 'marginal':
             others = ~known if weights is None else weights.float() * ~known
             sets = set_cross_entropy(scores, self._sets(level)[labels])
             sets = weight_reduce_loss(sets, others, reduction, avg_factor)
-            return loss + (self.fine_loss.loss_weight if is_fine else 1.0) * sets
+            return loss + criterion.loss_weight * sets
         if reduction != 'mean':
             return loss
         total = len(labels) if avg_factor is None else avg_factor
@@ -321,7 +310,7 @@ class HierarchicalCrossEntropyLoss(nn.Module):
 
     def _sets(self, level: int) -> Tensor:
         """The outputs that each label allows at a level, bool (labels, outputs)."""
-        return getattr(self, self._set_names[level])
+        return self.label_sets[level, :, : self._widths[level]]
 
 
 def check_groups(taxonomy: Taxonomy) -> None:
