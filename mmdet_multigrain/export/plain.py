@@ -20,6 +20,7 @@ from mmdet.models.roi_heads import SingleRoIExtractor, StandardRoIHead
 from mmdet.models.task_modules import AnchorGenerator, DeltaXYWHBBoxCoder
 from torch import Tensor, nn
 
+from mmdet_multigrain.models import FederatedStandardRoIHead, Float32RPNHead
 from mmdet_multigrain.utils.errors import ExportError
 
 _MAX_LOG_RATIO = abs(math.log(16 / 1000))  # of DeltaXYWHBBoxCoder: wh_ratio_clip
@@ -225,6 +226,10 @@ class _RoIAlign(torch.autograd.Function):
         )  # fmt: skip
 
 
+# Subclasses that differ in training only, and in mixed precision.
+_PLAIN_IN_EVALUATION = Float32RPNHead, FederatedStandardRoIHead
+
+
 def _check(model: nn.Module) -> None:
     """Refuse what is not restated here."""
     for name, kind, fits in (
@@ -242,7 +247,8 @@ def _check(model: nn.Module) -> None:
         except AttributeError:
             part = None
         # Detectors are thin subclasses; another part's subclass computes something else.
-        is_kind = type(part) is kind if name else isinstance(part, kind)
+        is_plain = not name or type(part) is kind or type(part) in _PLAIN_IN_EVALUATION
+        is_kind = isinstance(part, kind) and is_plain
         if not (is_kind and fits(part)):
             place = f'model.{name}' if name else 'the model'
             raise ExportError(

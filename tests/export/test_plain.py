@@ -47,6 +47,20 @@ def restated(plain, batch, score_thr):
     ]
 
 
+def test_parts_that_differ_in_training_only(small_config, pictures):
+    config = small_config()
+    stock = PlainDetector(build(config.model))
+    config.model.rpn_head.update(type='Float32RPNHead', unannotated_thr=0.5)
+    config.model.roi_head.type = 'FederatedStandardRoIHead'
+    batch = samples(config, pictures[:1])
+    ((mine,), (theirs,)) = (
+        restated(plain, batch, 0.05) for plain in (PlainDetector(build(config.model)), stock)
+    )
+    assert len(mine.scores)
+    for name in ('boxes', 'scores', 'labels'):
+        assert np.array_equal(getattr(mine, name), getattr(theirs, name))
+
+
 @pytest.mark.parametrize('score_thr', [0.0, 0.05, 0.3, 1.0])
 @pytest.mark.parametrize('variant', ['wgroup', 'merged', 'baseline'])
 def test_detections_are_those_of_mmdetection(variant, score_thr, small_config, pictures):
