@@ -49,6 +49,7 @@ def parse_args() -> argparse.Namespace:
         '--batch-size', type=launch.whole_number(1), default=1, help='images at once (1)'
     )
     parser.add_argument('--device', default='auto', help='like cpu; default: the GPU if any')
+    launch.add_level(parser)
     parser.add_argument('--no-pictures', action='store_true', help='write the JSON file only')
     launch.add_cfg_options(parser)
     launch.add_trust_checkpoint(parser)
@@ -74,8 +75,10 @@ def is_same(content: Mapping[str, Any], args: argparse.Namespace) -> bool:
     before = [*(source if isinstance(source, list) else [source])]
     before += content['config'], content['checkpoint']
     now = [*args.images, args.config, args.checkpoint]
-    return len(before) == len(now) and all(
-        launch.same_path(str(old), new) for old, new in zip(before, now, strict=True)
+    return (
+        len(before) == len(now)
+        and content.get('level') == args.level
+        and all(launch.same_path(str(old), new) for old, new in zip(before, now, strict=True))
     )
 
 
@@ -113,7 +116,10 @@ def main() -> None:
     with trust_checkpoints(args.trust_checkpoint):
         cfg = launch.load_config(args.config, args.cfg_options, checkpoint=args.checkpoint)
         detector = inference.Detector(
-            cfg, args.checkpoint, device=None if args.device == 'auto' else args.device
+            cfg,
+            args.checkpoint,
+            device=None if args.device == 'auto' else args.device,
+            level=args.level,
         )
     images, unreadable, best = [], [], 0.0
     todo = list(names)
@@ -145,6 +151,7 @@ def main() -> None:
             'source': args.images if len(args.images) > 1 else args.images[0],
             'config': args.config,
             'checkpoint': args.checkpoint,
+            **({} if args.level is None else {'level': args.level}),
             'score_thr': args.score_thr,
             'images': images,
             'unreadable': unreadable,

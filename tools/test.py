@@ -1,4 +1,4 @@
-"""Test a detector: python tools/test.py CONFIG CKPT [--out FILE] [--show-dir DIR] [--tta] ..."""
+"""Test a detector: python tools/test.py CONFIG CKPT [--out FILE] [--tta] [--level LEVEL] ..."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--out',
         help='JSON file for all numbers (default: result.json in the work folder, with --tta '
-        'result_tta.json); the detections go next to it',
+        'and --level result_tta_coarse.json); the detections go next to it',
     )
     parser.add_argument(
         '--show-dir', help='folder for pictures of detections next to the ground truth'
@@ -41,6 +41,7 @@ def parse_args() -> argparse.Namespace:
         metavar='N',
         help="limit on detections per image and class (default: the config's, else COCO's 100)",
     )
+    launch.add_level(parser)
     launch.add_common_arguments(parser)
     launch.add_force(parser)
     return parser.parse_args()
@@ -59,6 +60,8 @@ def set_out(cfg, out: Path) -> None:
 def options_of(args: argparse.Namespace) -> str | None:
     """The options that change the numbers, in a fixed order; None without any."""
     options = ['--tta'] if args.tta else []
+    if args.level is not None:
+        options.append(f'--level {args.level}')
     if args.max_dets is not None:
         options.append(f'--max-dets {args.max_dets}')
     overrides = (args.cfg_options or {}).items()
@@ -77,7 +80,7 @@ def is_result_of(out: Path, cfg, args: argparse.Namespace) -> bool:
     taxonomy = next((d['taxonomy'] for d in dicts(cfg.test_dataloader) if 'taxonomy' in d), None)
     return (
         result.run.options == options_of(args)
-        and (taxonomy is None or Taxonomy.load(taxonomy) == result.taxonomy)
+        and (taxonomy is None or Taxonomy.load(taxonomy) == result.leaves)
         and all(
             launch.same_path(before or '', now or '')
             for before, now in (
@@ -102,6 +105,11 @@ def check_outputs(cfg, out: Path, args: argparse.Namespace) -> None:
     replace = args.force or is_result_of(out, cfg, args)
     launch.check_outputs(outputs, inputs=[Path(file) for file in files if file], replace=replace)
     folder = args.show_dir and Path(args.show_dir)
+    if folder and args.level is not None:
+        raise ConfigError(
+            '--show-dir draws the ground truth by class, and --level detects groups; leave one out '
+            '(tools/predict.py --level draws groups)'
+        )
     if not folder or not folder.is_dir():
         return
     for part in dicts(cfg.test_dataloader):
@@ -140,8 +148,9 @@ def load_config(args: argparse.Namespace):
     )
     launch.set_work_dir(cfg, config_path=args.config, work_dir=args.work_dir)
     cfg.load_from, cfg.resume = args.checkpoint, False
-    name = 'result_tta.json' if args.tta else 'result.json'
-    out = Path(args.out or Path(cfg.work_dir, name))
+    parts = ['result', *(['tta'] if args.tta else []), *filter(None, [args.level])]
+    out = Path(args.out or Path(cfg.work_dir, f'{"_".join(parts)}.json'))
+    cfg.test_level = args.level
     set_out(cfg, out)
     check_outputs(cfg, out, args)
     cfg.custom_hooks = [

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,10 @@ from mmdet_multigrain.engine.checkpoint.training_record import (
 )
 from mmdet_multigrain.engine.hooks.preflight_hook import check_heads
 from mmdet_multigrain.engine.runner.resolver import resolve
+from mmdet_multigrain.engine.runner.test_level import set_groups
+from mmdet_multigrain.evaluation.functional.matching import image_groups
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.taxonomy.levels import at_level
 from mmdet_multigrain.utils.errors import CheckpointError, ConfigError, ImageError
 from mmdet_multigrain.utils.files import write_whole
 from mmdet_multigrain.utils.images import file_problem
@@ -83,18 +86,27 @@ class Detector:
         cfg: The config that it was trained with, resolved or not; its data files need not exist.
         checkpoint: File or URL. Gives classes and taxonomy too.
         device: Where to run, like `cpu`. Default: the accelerator if there is one.
+        level: Detect the groups of a level instead of classes, one answer for each object:
+            'coarse', 'object' or a number (`taxonomy.levels.at_level`). Default: the classes.
 
     Attributes:
         cfg: A copy of the config, resolved with what the checkpoint records.
         model: The model in evaluation mode.
-        taxonomy: Its classes; without groups if the checkpoint knows none.
+        taxonomy: Its classes; without groups if the checkpoint knows none. With a level, its groups.
 
     Raises:
         ValueError: One line, if the checkpoint cannot be read or does not fit the config, or the
             device cannot be used.
     """
 
-    def __init__(self, cfg: Config, checkpoint: str, *, device: str | None = None) -> None:
+    def __init__(
+        self,
+        cfg: Config,
+        checkpoint: str,
+        *,
+        device: str | None = None,
+        level: int | str | None = None,
+    ) -> None:
         device = device or get_device()
         try:
             torch.empty(0, device=device)
@@ -105,6 +117,12 @@ class Detector:
         content = read_checkpoint(checkpoint)
         self.cfg = copy.deepcopy(cfg)
         resolve(self.cfg, checkpoint_meta=content.get('meta') or {})
+        self._groups: Sequence[int] | None = None
+        metainfo = trained_on(content)
+        if level is not None and 'classes' in metainfo:
+            vocabulary = at_level(_taxonomy_of(metainfo), level)
+            if set_groups(self.cfg.model, vocabulary.index) is None:
+                self._groups = vocabulary.index
         # Building a model changes its config.
         self.model: nn.Module = revert_sync_batchnorm(MODELS.build(copy.deepcopy(self.cfg.model)))
         record = recorded(content)
@@ -113,14 +131,10 @@ class Detector:
             raise misfit(checkpoint, 'predict', problem)
         if is_missed(self.model, record):
             print(f'{checkpoint}: {NO_RECORD}', file=sys.stderr)
-        metainfo = trained_on(content)
         if 'classes' not in metainfo:
             raise CheckpointError(f'{checkpoint}: does not say which classes it was trained on')
         check_heads(self.model, metainfo, source=str(checkpoint))
-        if 'taxonomy' in metainfo:
-            self.taxonomy = Taxonomy.load(metainfo['taxonomy'])
-        else:
-            self.taxonomy = Taxonomy('checkpoint', metainfo['classes'])
+        self.taxonomy = _taxonomy_of(metainfo) if level is None else vocabulary.taxonomy
         self.model.load_state_dict(
             {key.removeprefix('module.'): value for key, value in state_dict_of(content).items()}
         )
@@ -148,10 +162,19 @@ class Detector:
         images = [sample['img'] for sample in samples]
         batch = pseudo_collate([self._transform(dict(sample)) for sample in samples])
         results = [result.pred_instances.cpu().numpy() for result in self.model.test_step(batch)]
+        if self._groups is not None:
+            results = [image_groups(found, self._groups) for found in results]
         return [
-            Prediction(image, found.labels, found.scores, found.bboxes)
+            Prediction(image, found['labels'], found['scores'], found['bboxes'])
             for image, found in zip(images, results, strict=True)
         ]
+
+
+def _taxonomy_of(metainfo: Mapping[str, Any]) -> Taxonomy:
+    """The taxonomy that a checkpoint records, or its classes without groups."""
+    if 'taxonomy' in metainfo:
+        return Taxonomy.load(metainfo['taxonomy'])
+    return Taxonomy('checkpoint', metainfo['classes'])
 
 
 def describe(prediction: Prediction, taxonomy: Taxonomy) -> dict[str, Any]:

@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.taxonomy.levels import Level, at_level
 from mmdet_multigrain.utils.errors import EvaluationError
 from mmdet_multigrain.utils.files import load_json, write_whole
 from mmdet_multigrain.utils.messages import show
 
+from .functional.matching import group_limit
+from .functional.protocols import LEAF
 from .functional.summary import Bucket, ClassScore, EvaluationSummary, LevelScore
 from .training_record import TrainingRecord
 
@@ -64,6 +67,8 @@ class Result:
     Attributes:
         summary: The numbers.
         taxonomy: Classes and groups that they belong to.
+        level: The level that was tested, if it was not that of the classes; the groups there are
+            the classes of `taxonomy`.
         ann_file: COCO file of the ground truth, as the test was given it; None if none was.
         train_ann_file: COCO file that training boxes were counted in.
         detections_file: Detections in COCO's results format, relative to the result.json.
@@ -76,6 +81,18 @@ class Result:
     train_ann_file: str | None = None
     detections_file: str | None = None
     run: RunRecord = RunRecord()
+    level: Level | None = None
+
+    @property
+    def leaves(self) -> Taxonomy:
+        """The taxonomy of the classes that the ground truth has."""
+        return self.taxonomy if self.level is None else self.level.leaves
+
+    @property
+    def max_dets(self) -> int:
+        """Limit on detections per image and class, or group if a level was tested."""
+        limit = self.summary.max_dets
+        return limit if self.level is None else group_limit(self.level.index, limit)
 
 
 def write_result(path: str | os.PathLike[str], result: Result) -> None:
@@ -169,7 +186,13 @@ def to_dict(result: Result) -> dict[str, Any]:
         'class_sets': [_bucket_to_dict(bucket) for bucket in summary.class_sets],
         'coarse_levels': [_level_to_dict(level) for level in summary.levels[:-1]],
         'taxonomy': result.taxonomy.to_dict(),
+        **({} if result.level is None else _tested_level(result)),
     }
+
+
+def _tested_level(result: Result) -> dict[str, Any]:
+    name, leaves = result.level.name.removeprefix('level '), result.level.leaves.to_dict()
+    return {'protocol': result.summary.protocol, 'level': {'name': name, 'taxonomy': leaves}}
 
 
 def from_dict(content: Mapping[str, Any]) -> Result:
@@ -186,6 +209,12 @@ def from_dict(content: Mapping[str, Any]) -> Result:
         [*taxonomy.group_names(level)] for level in range(taxonomy.num_levels)
     ]:
         raise EvaluationError('its classes are not those of its taxonomy')
+    level = _get({'level': None, **content}, 'level', dict, or_none=True)
+    if level is not None:
+        leaves = Taxonomy.from_mapping(_get(level, 'taxonomy', dict), source='level')
+        level = at_level(leaves, _get(level, 'name', str))
+        if level.taxonomy != taxonomy:
+            raise EvaluationError('its groups are not those of its level')
     return Result(
         summary=EvaluationSummary(
             levels=levels,
@@ -196,7 +225,9 @@ def from_dict(content: Mapping[str, Any]) -> Result:
             max_dets=_get(content, 'max_dets', int),
             engine=_get(content, 'engine', str),
             class_sets=tuple(map(_bucket_from_dict, _list(content, 'class_sets', dict))),
+            protocol=_get({'protocol': LEAF, **content}, 'protocol', str),
         ),
+        level=level,
         taxonomy=taxonomy,
         ann_file=_get(dataset, 'ann_file', str, or_none=True),
         train_ann_file=_get(dataset, 'train_ann_file', str, or_none=True),

@@ -7,6 +7,7 @@ from .anchors import anchors_with
 from .arguments import (
     add_cfg_options,
     add_common_arguments,
+    add_level,
     add_runs,
     add_speed,
     add_trust_checkpoint,
@@ -27,6 +28,7 @@ __all__ = [
     'add_cfg_options',
     'add_common_arguments',
     'add_force',
+    'add_level',
     'add_runs',
     'add_speed',
     'add_trust_checkpoint',

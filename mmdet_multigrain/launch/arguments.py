@@ -110,6 +110,16 @@ def add_trust_checkpoint(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_level(parser: argparse.ArgumentParser) -> None:
+    """The argument --level coarse|NUMBER|object."""
+    parser.add_argument(
+        '--level',
+        metavar='coarse|NUMBER|object',
+        help='detect groups of classes, one answer for each object: those of the coarsest level, of '
+        'level NUMBER (from 0, the coarsest), or any object (default: classes)',
+    )
+
+
 def add_speed(parser: argparse.ArgumentParser) -> None:
     """The argument --speed NAME ..., options for faster training."""
     parser.add_argument(

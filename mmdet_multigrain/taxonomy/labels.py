@@ -9,7 +9,7 @@ N-1          some object: any class
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -102,6 +102,11 @@ class LabelTable:
             if isinstance(name, str) and (only := self.only_class.get(normalize(name))):
                 return f'{show(name)} is a group of one class: name the class, {show(only)}'
         return None
+
+    def covered(self, labels: Collection[int]) -> set[int]:
+        """The classes among some labels, and those of groups of which no class is among them."""
+        sets = [{*np.flatnonzero(self.sets[label, :-1]).tolist()} for label in labels]
+        return set().union(*(one for one in sets if len(one) == 1 or one.isdisjoint(labels)))
 
     def outputs(self, index: Sequence[int], width: int) -> np.ndarray:
         """The outputs of a level that each label allows; only one if the level knows the label.

@@ -220,7 +220,8 @@ class Taxonomy:
             source: The file, for messages.
             allow_missing: Accept classes that are not in the file.
             allow_unknown: Accept categories that are not in the taxonomy; their label is None.
-            coarse: Whether a category may be a group; a name that is both means the class.
+            coarse: Whether a category may be a group, for all of its classes if the file has none of
+                them; a name that is both means the class.
 
         Returns:
             A label or None for each name.
@@ -240,7 +241,8 @@ class Taxonomy:
                     )
                 if label is not None:
                     first[label] = name
-            missing = [name for label, name in enumerate(self.classes) if label not in first]
+            covered = self.labels.covered(first) if coarse else first
+            missing = [name for label, name in enumerate(self.classes) if label not in covered]
             unknown = [name for name, label in zip(names, labels, strict=True) if label is None]
             if unknown and not allow_unknown:
                 fix = self.labels.instead_of(unknown) or (

@@ -21,6 +21,7 @@ from mmdet_multigrain.evaluation import (
     write_result,
 )
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.taxonomy.levels import at_level
 from mmdet_multigrain.utils.errors import FileError
 
 TAXONOMY = Taxonomy.load({'top': ['vest', 'sling'], 'bottom': ['shorts', 'skirt']})
@@ -67,6 +68,26 @@ def test_round_trip(result, tmp_path):
     assert read.run == result.run and read.taxonomy == TAXONOMY
     write_result(path.with_name('again.json'), read)
     assert path.with_name('again.json').read_bytes() == path.read_bytes()
+
+
+def test_round_trip_of_a_level(result, tmp_path):
+    level = at_level(TAXONOMY, 'coarse')
+    classes = tuple(replace(row, superclasses=()) for row in result.summary.levels[0].classes)
+    groups = replace(result.summary.levels[0], classes=classes)
+    summary = replace(
+        result.summary, levels=(groups,), class_sets=(), protocol='group (coarse, sum)'
+    )
+    of_level = replace(result, summary=summary, taxonomy=level.taxonomy, level=level)
+    path = tmp_path / 'result.json'
+    write_result(path, of_level)
+    read = read_result(path)
+    assert repr(read) == repr(of_level) and read.leaves == TAXONOMY
+    assert (result.max_dets, read.max_dets) == (100, 200)
+    content = json.loads(path.read_text())
+    content['level']['name'] = 'object'
+    path.write_text(json.dumps(content))
+    with pytest.raises(EvaluationError, match='its groups are not those of its level'):
+        read_result(path)
 
 
 def test_content(result, tmp_path, monkeypatch):

@@ -137,7 +137,10 @@ def test_categories_may_be_groups(uneven):
         uneven.match_categories([*uneven.classes, 'shells', 'bivalves'], 'x.json', coarse=True)
     with pytest.raises(TaxonomyError, match="^x.json: 1 of 8 categories not in .*'whale'"):
         uneven.match_categories([*uneven.classes, 'whale'], 'x.json', coarse=True)
-    # A group does not stand in for its classes.
+    # A group stands in for all of its classes, not for one that is missing.
+    without = [name for name in uneven.classes if not uneven.labels.sets[8][uneven.label_of(name)]]
+    assert len(uneven.match_categories([*without, 'fish'], 'x.json', coarse=True)) < 7
+    assert uneven.match_categories(['object'], 'x.json', coarse=True) == [11]
     with pytest.raises(TaxonomyError, match="^x.json: 1 of 7 classes .*'plaice'"):
         uneven.match_categories([*uneven.classes[:-1], 'fish'], 'x.json', coarse=True)
 

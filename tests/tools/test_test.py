@@ -28,10 +28,10 @@ def test_numbers_are_on_the_screen_and_in_the_file(tested):
     out, numbers = tested.screen.out, json.loads(tested.result.read_bytes())
     assert tested.screen.err == ''
     for key in ('AP', 'AP50', 'AP75', 'APs', 'APm'):
-        shown = re.search(rf'^13 classes .*\b{key} +([\d.]+)', out, re.MULTILINE)
+        shown = re.search(rf'^leaf +13 classes .*\b{key} +([\d.]+)', out, re.MULTILINE)
         assert float(shown.group(1)) == round(100 * numbers['coco'][key], 2)
-    assert re.search(r'^3 superclasses +AP', out, re.MULTILINE)
-    assert re.search(r'^rarest 30% of classes +AP', out, re.MULTILINE)
+    assert re.search(r'^superclass +3 superclasses +AP', out, re.MULTILINE)
+    assert re.search(r'^leaf +rarest 30% of classes +AP', out, re.MULTILINE)
     assert numbers['num_images'] == NUM_VAL
     assert [row['name'] for row in numbers['coarse_levels'][0]['classes']] == [
         'top',
@@ -41,7 +41,7 @@ def test_numbers_are_on_the_screen_and_in_the_file(tested):
     assert numbers['tail']['counted_on'] == 'training'
     lines = out.splitlines()
     assert lines[-1].endswith(f'All numbers: {tested.result}')
-    assert next(n for n, line in enumerate(lines) if line.startswith('class ')) < 8 + NUM_VAL
+    assert next(n for n, line in enumerate(lines) if line.startswith('leaf: ')) < 8 + NUM_VAL
     assert 'coco/bbox_mAP' not in out
 
 
@@ -93,6 +93,21 @@ def test_augmentation_changes_the_detections(tested, trained, garment_data, conf
     )
     assert best.keys() == plain_best.keys()
     assert all(best[image] >= plain_best[image] - 1e-4 for image in best)
+
+
+def test_the_groups_of_a_level(tested, trained, garment_data, config, tmp_path):
+    result = run_test(
+        config, trained.checkpoint, tmp_path / 'run', garment_data, '--level', 'coarse'
+    )
+    assert result.status == 0, result.err
+    assert re.search(r'^group \(coarse, sum\) +3 classes +AP', result.out, re.MULTILINE)
+    found = read_result(tmp_path / 'run' / 'result_coarse.json')
+    assert found.run.options.split()[:2] == ['--level', 'coarse']
+    assert found.taxonomy.classes == ('top', 'bottom', 'one-piece dress')
+    assert found.leaves == read_result(tested.result).taxonomy
+    pictures = ['--level', 'coarse', '--show-dir', tmp_path / 'pictures']
+    result = run_test(config, trained.checkpoint, tmp_path / 'run', garment_data, *pictures)
+    assert result.status == 1 and 'draws the ground truth by class' in result.err
 
 
 def test_the_config_of_the_training_stays(trained, garment_data, config, tmp_path):

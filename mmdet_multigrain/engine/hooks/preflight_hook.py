@@ -83,9 +83,7 @@ def check_data(model: nn.Module, dataset: Any, *, with_groups: bool = True) -> N
 
 def check_boxes(dataset: Any, purpose: str) -> None:
     """Raise a one-line AnnotationError if no box counts in a data set and all that it wraps."""
-    counts = box_counts(dataset)
-    coarse = any(sum(getattr(part, 'coarse_counts', ())) for part in inner_datasets(dataset))
-    if counts is not None and not sum(counts) and not coarse:
+    if not has_boxes(dataset):
         raise AnnotationError(
             f'{_sources(dataset)}: no box to {purpose}: all are crowds, outside their image, '
             'smaller than a pixel, or marked ignore, or there are none; tools/check_dataset.py '
@@ -113,8 +111,7 @@ def check_scored(loop: Any, dataset: Any) -> None:
     metrics = getattr(getattr(loop, 'evaluator', None), 'metrics', ())
     if all(getattr(metric, 'format_only', False) for metric in metrics):
         return
-    counts = box_counts(dataset)
-    if counts is not None and not sum(counts):
+    if not has_boxes(dataset):
         raise ConfigError(
             f'{_sources(dataset)}: no boxes to score detections against; take annotated data, or '
             'only write the detections, as for a test set: --cfg-options test_evaluator.format_only=True'
@@ -233,6 +230,13 @@ def box_counts(dataset: Any) -> list[int] | None:
     """Boxes of each class in a data set and whatever it wraps; None if one of them is unknown."""
     counts = [getattr(part, 'box_counts', None) for part in inner_datasets(dataset)]
     return None if None in counts else [sum(column) for column in zip(*counts, strict=True)]
+
+
+def has_boxes(dataset: Any) -> bool:
+    """Whether a box of any granularity counts in a data set; True if unknown."""
+    counts = box_counts(dataset)
+    coarse = (sum(getattr(part, 'coarse_counts', ())) for part in inner_datasets(dataset))
+    return counts is None or any(counts) or any(coarse)
 
 
 def empty_line(dataset: Any) -> list[str]:

@@ -28,6 +28,7 @@ from mmdet_multigrain.utils.errors import ConfigError, MultigrainError, Taxonomy
 from mmdet_multigrain.utils.nested import dicts
 
 from .run_length import LENGTH_KEYS, reset_schedule, resolve_length, schedule_of
+from .test_level import set_level
 
 AUTO = 'auto'
 # Environment variable and default of each key that is None; the default None is another key's.
@@ -66,7 +67,7 @@ TABLE = {
     'train_pipeline': (('train_dataloader', 'pipeline'),),
     'test_pipeline': (('val_dataloader', 'pipeline'), ('test_dataloader', 'pipeline')),
 }
-KEYS = (*TABLE, *LENGTH_KEYS)
+KEYS = (*TABLE, *LENGTH_KEYS, 'test_level')
 
 
 class _Target(NamedTuple):
@@ -110,6 +111,10 @@ def resolve(cfg: Config, *, checkpoint_meta: Mapping[str, Any] | None = None) ->
             target.owner[target.entry] = copy.deepcopy(target.value)
         if target.owner.get(target.entry) == target.value:
             used.add(target.key)
+    if cfg.get('test_level') is not None:
+        set_level(
+            cfg, cfg.test_level, leaf_datasets((cfg.get('test_dataloader') or {}).get('dataset'))
+        )
     if checkpoint_meta is None:
         _check_groups(cfg)
     use_fast_loading(cfg)

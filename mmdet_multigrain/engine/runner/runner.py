@@ -195,6 +195,11 @@ class MultigrainRunner(Runner):
 
     def train(self) -> nn.Module:
         """Train as MMEngine does."""
+        if self.cfg.get('test_level') is not None:
+            raise ConfigError(
+                f'test_level={self.cfg.test_level!r} is for tests, and would choose the best '
+                'checkpoint by another level; leave it out'
+            )
         with self._guarded(), StopRequest() as self.stop_request:
             self._is_training = True
             self._log_speed()

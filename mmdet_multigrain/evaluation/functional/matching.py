@@ -6,7 +6,7 @@ Needs neither torch nor mmdet.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -117,40 +117,53 @@ def group_limit(index: Sequence[int], max_dets: int) -> int:
 def suppress(detections: Detections, index: Sequence[int], *, iou_thr: float = 0.5) -> Detections:
     """One answer for each group and object, with the maximum of the scores.
 
-    Detections are relabeled by group; then non-maximum suppression runs over those of each image
-    and group.
-
     Args:
         detections: Detections, with classes as labels.
         index: Group of each class.
-        iou_thr: A detection that overlaps a better one by more is left out.
+        iou_thr: See `unsuppressed`.
     """
     found = detections.relabel(index)
+    return found[unsuppressed(found, iou_thr=iou_thr)]
+
+
+def image_groups(found: Mapping[str, np.ndarray], index: Sequence[int]) -> dict[str, np.ndarray]:
+    """Like `suppress`, for `labels`, `bboxes` (x1, y1, x2, y2) and `scores` of one image."""
+    columns = {key: found[key] for key in ('labels', 'bboxes', 'scores')}
+    columns['labels'] = np.asarray(index)[columns['labels']]
+    kept = unsuppressed(Detections.from_images((0,), [(0, *columns.values())]))
+    return {key: column[kept] for key, column in columns.items()}
+
+
+def unsuppressed(found: Detections, *, iou_thr: float = 0.5) -> np.ndarray:
+    """(N,) bool: non-maximum suppression over the detections of each image and label.
+
+    Args:
+        found: Detections.
+        iou_thr: A detection that overlaps a better one by more is left out.
+    """
     keys = np.stack([found.images, found.labels], axis=1)
-    _, sets = np.unique(keys, axis=0, return_inverse=True)
-    sets = sets.reshape(-1)
-    everything = np.ones(len(sets), dtype=bool)
+    sets = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
+    kept = np.ones(len(sets), dtype=bool)
     others = GroundTruth(
         image_ids=tuple(range(sets.max(initial=-1) + 1)),
         images=sets,
         labels=np.zeros_like(sets),
         boxes=found.boxes,
         areas=found.boxes[:, 2:].prod(axis=1),
-        crowd=~everything,
+        crowd=~kept,
     )
-    pairs = find_pairs(others, replace(found, images=sets), counted=everything, min_iou=iou_thr)
+    pairs = find_pairs(others, replace(found, images=sets), counted=kept, min_iou=iou_thr)
     ranks = _ranks(found, np.arange(len(sets)))
     better = ranks[pairs.truths] < ranks[pairs.detections]
     pairs = pairs[better & (pairs.ious > iou_thr)]
     pairs = pairs[np.argsort(ranks[pairs.detections], kind='stable')]
     rounds = ranks[pairs.detections]
-    kept = everything
-    # Detections of one rank have different images or groups: they are judged independently.
+    # Detections of one rank have different images or labels: they are judged independently.
     bounds = [*np.flatnonzero(np.diff(rounds, prepend=-1)).tolist(), len(rounds)]
     for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
         part = pairs[slice(start, stop)]
         kept[part.detections[kept[part.truths]]] = False
-    return found[kept]
+    return kept
 
 
 def match_greedily(pairs: Pairs, detections: Detections, *, num_truths: int) -> np.ndarray:

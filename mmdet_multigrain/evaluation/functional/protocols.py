@@ -18,3 +18,15 @@ MEANING = {
 def meaning(protocol: str) -> str:
     """What a protocol does, for a name like `group (coarse, sum)`."""
     return MEANING[protocol.partition(' ')[0]]
+
+
+def group_protocol(level: str, score: str | None) -> str:
+    """Name of the protocol *group* at a level.
+
+    Args:
+        level: Name of the level.
+        score: How the detector made the score of a group from those of its classes: 'sum' or 'max'.
+            None: it detects classes, and the maximum of its detections is taken.
+    """
+    scores = {'sum': 'sum', 'max': 'maximum', None: 'maximum of detections'}
+    return f'{GROUP} ({level}, {scores[score]})'

@@ -21,11 +21,14 @@ from mmengine.logging import MMLogger
 from mmdet_multigrain.coco.unannotated import UNANNOTATED, unannotated_classes
 from mmdet_multigrain.datasets import TaxonomyCOCO
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.taxonomy.levels import Level, at_level
 from mmdet_multigrain.utils.errors import EvaluationError
 
 from ..functional.boxes import Detections, GroundTruth
-from ..functional.coco_eval import evaluate_levels, limits_up_to
+from ..functional.coco_eval import evaluate_groups, evaluate_levels, limits_up_to
 from ..functional.common import MAX_DETS
+from ..functional.matching import image_groups
+from ..functional.protocols import group_protocol
 from ..functional.summary import EvaluationSummary, find_class_sets, render_text, summarize
 from ..result_file import Result, RunRecord, write_result
 
@@ -79,6 +82,11 @@ class MultiGrainedCocoMetric(CocoMetric):
         max_dets (int): Limit on detections per image and class. Defaults to 100.
         class_sets (dict[str, list[str]], optional): Classes by the name of a set, of which AP and
             AP50 are given, such as `dict(tail=['sling', 'vest'])`. Default: none.
+        level (int | str, optional): Evaluate the groups of a level, by the protocol *group*:
+            'coarse', 'object' or a number (`taxonomy.levels.at_level`). Keys begin with
+            `bbox_group` instead of `bbox`, and there are no class sets. Default: the classes.
+        group_score (str, optional): How the detector made the scores of these groups: 'sum' or
+            'max' (GroupPrediction). Default: it detects classes; the maximum is taken here.
         result_file (str, optional): Where to write the result as JSON. Default: nowhere.
         allow_missing (bool): Accept annotation files that lack classes of the taxonomy.
             Defaults to False.
@@ -104,6 +112,8 @@ class MultiGrainedCocoMetric(CocoMetric):
         engine: str = 'auto',
         max_dets: int = MAX_DETS,
         class_sets: Mapping[str, Sequence[str]] | None = None,
+        level: int | str | None = None,
+        group_score: str | None = None,
         result_file: str | None = None,
         allow_missing: bool = False,
         allow_unknown: bool = False,
@@ -114,6 +124,8 @@ class MultiGrainedCocoMetric(CocoMetric):
         super().__init__(classwise=classwise, metric_items=metric_items, **kwargs)
         if not isinstance(max_dets, int) or max_dets < 1:
             raise EvaluationError(f'max_dets={max_dets!r}: must be a whole number from 1 on')
+        if level is not None and self.metrics != ['bbox']:
+            raise EvaluationError(f'level={level!r}: evaluates boxes only; set metric to bbox')
         self._items = bbox_items(max_dets)
         unknown = [item for item in metric_items or () if item not in self._items]
         if unknown and self.metrics == ['bbox']:
@@ -124,7 +136,8 @@ class MultiGrainedCocoMetric(CocoMetric):
         self.train_ann_file = train_ann_file
         self.engine = engine
         self.max_dets = max_dets
-        self.class_sets = dict(class_sets or {})
+        self.class_sets = dict(class_sets or {}) if level is None else {}
+        self.level, self.group_score = level, group_score
         self.result_file = result_file
         self.allow_missing = allow_missing
         self.allow_unknown = allow_unknown
@@ -143,6 +156,7 @@ class MultiGrainedCocoMetric(CocoMetric):
         """
         taxonomy = self._taxonomy()
         find_class_sets(self.class_sets, taxonomy)
+        self._level(taxonomy)
         if self.ann_file is None:
             return
         self._load_annotations(taxonomy)
@@ -184,6 +198,17 @@ class MultiGrainedCocoMetric(CocoMetric):
             raise EvaluationError('no image was evaluated; the validation data set is empty')
         taxonomy = self._taxonomy()
         self._load_annotations(taxonomy)
+        if level := self._level(taxonomy):
+            ids = (
+                range(len(taxonomy.labels))
+                if self.ann_file is None
+                else self._coco_api.category_ids
+            )
+            self.cat_ids = [ids[label] for label in level.labels]
+            if self.group_score is None:
+                results = [
+                    (gt, {**found, **image_groups(found, level.index)}) for gt, found in results
+                ]
         if self.format_only:
             return super().compute_metrics(results)
 
@@ -196,10 +221,10 @@ class MultiGrainedCocoMetric(CocoMetric):
         elif self.outfile_prefix is not None:
             self.results2json([prediction for _, prediction in results], self.outfile_prefix)
         if 'bbox' in self.metrics:
-            summary = self._evaluate(results, taxonomy, logger)
+            summary = self._evaluate(results, taxonomy, level, logger)
             logger.info('\n' + render_text(summary))
             if self.result_file is not None:
-                write_result(self.result_file, self._result(summary, taxonomy))
+                write_result(self.result_file, self._result(summary, taxonomy, level))
                 logger.info(f'All numbers: {self.result_file}')
             values.update(self._values(summary))
         return values
@@ -231,6 +256,9 @@ class MultiGrainedCocoMetric(CocoMetric):
                 'leave `classes` out of metainfo, the taxonomy gives them'
             )
         return taxonomy
+
+    def _level(self, taxonomy: Taxonomy) -> Level | None:
+        return None if self.level is None else at_level(taxonomy, self.level)
 
     def _load_annotations(self, taxonomy: Taxonomy) -> None:
         if self.ann_file is not None and self._coco_api is None:
@@ -274,7 +302,11 @@ class MultiGrainedCocoMetric(CocoMetric):
         )
 
     def _evaluate(
-        self, results: list[tuple[dict, dict]], taxonomy: Taxonomy, logger: MMLogger
+        self,
+        results: list[tuple[dict, dict]],
+        taxonomy: Taxonomy,
+        level: Level | None,
+        logger: MMLogger,
     ) -> EvaluationSummary:
         ground_truth = self._ground_truth([gt for gt, _ in results], taxonomy)
         detections = Detections.from_images(
@@ -290,15 +322,18 @@ class MultiGrainedCocoMetric(CocoMetric):
                 f'{absent} of the {len(ground_truth.image_ids)} images of {self.ann_file} were '
                 'not run through the detector; their boxes count as missed'
             )
-        levels = evaluate_levels(
-            ground_truth,
-            detections,
-            [taxonomy.group_index(level) for level in range(taxonomy.num_levels)],
-            engine=self.engine,
-            iou_thrs=self.iou_thrs,
-            max_dets=self.max_dets,
-        )
         counts = self._count_training_boxes(taxonomy, logger)
+        options = dict(engine=self.engine, iou_thrs=self.iou_thrs, max_dets=self.max_dets)
+        if level is not None:
+            if counts is not None:
+                counts = np.bincount(level.index, weights=counts).astype(int).tolist()
+            groups = evaluate_groups(ground_truth, detections, level.index, **options)
+            protocol = group_protocol(level.name, self.group_score)
+            return summarize(
+                [groups], level.taxonomy, counts, protocol=protocol, max_dets=self.max_dets
+            )
+        indices = [taxonomy.group_index(number) for number in range(taxonomy.num_levels)]
+        levels = evaluate_levels(ground_truth, detections, indices, **options)
         return summarize(levels, taxonomy, counts, class_sets=self.class_sets)
 
     def _count_training_boxes(self, taxonomy: Taxonomy, logger: MMLogger) -> list[int] | None:
@@ -314,14 +349,17 @@ class MultiGrainedCocoMetric(CocoMetric):
             self._train_counts = coco.file.training_counts()
         return self._train_counts
 
-    def _result(self, summary: EvaluationSummary, taxonomy: Taxonomy) -> Result:
+    def _result(
+        self, summary: EvaluationSummary, taxonomy: Taxonomy, level: Level | None
+    ) -> Result:
         detections = None
         if self.outfile_prefix is not None:
             folder = Path(self.result_file).resolve().parent
             detections = os.path.relpath(f'{Path(self.outfile_prefix).resolve()}.bbox.json', folder)
         return Result(
             summary=summary,
-            taxonomy=taxonomy,
+            taxonomy=taxonomy if level is None else level.taxonomy,
+            level=level,
             ann_file=self.ann_file,
             train_ann_file=self.train_ann_file,
             detections_file=detections,
@@ -331,8 +369,11 @@ class MultiGrainedCocoMetric(CocoMetric):
     def _values(self, summary: EvaluationSummary) -> dict[str, float]:
         coco = summary.fine.coco
         items = DEFAULT_ITEMS if self.metric_items is None else self.metric_items
-        values = {f'bbox_{item}': coco[self._items[item]] for item in items if item in self._items}
-        values['bbox_mAP_tail30'] = summary.tail.ap
+        name = 'bbox' if self.level is None else 'bbox_group'
+        values = {
+            f'{name}_{item}': coco[self._items[item]] for item in items if item in self._items
+        }
+        values[f'{name}_mAP_tail30'] = summary.tail.ap
         for chosen in summary.class_sets:
             values[f'bbox_set_{chosen.name}_mAP'] = chosen.ap
             values[f'bbox_set_{chosen.name}_mAP_50'] = chosen.ap50

@@ -19,10 +19,12 @@ from torch.func import functional_call
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError
 
+from .group_prediction import GroupPrediction
+
 REG_PER = ('class', 'group', 'agnostic')
 
 
-class MultiBranchBBoxHead(BBoxHead):
+class MultiBranchBBoxHead(GroupPrediction, BBoxHead):
     """Box head whose RoI feature feeds one fully connected branch per taxonomy level.
 
     .. code-block:: none

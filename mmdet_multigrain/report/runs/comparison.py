@@ -235,7 +235,7 @@ def _resample(
         runs[0].boxes,
         [run.detections for run in runs],
         [taxonomy.group_index(level) for level in range(taxonomy.num_levels)],
-        max_dets=runs[0].result.summary.max_dets,
+        max_dets=runs[0].result.max_dets,
         **options,
     )
     for run, values in zip(runs, found, strict=True):

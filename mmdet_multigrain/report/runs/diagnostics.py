@@ -74,7 +74,7 @@ def _diagnose(variant: str, runs: Sequence[Run], bar: tqdm) -> VariantDiagnostic
     errors, confusions, calibrations, remarks = [], [], [], []
     for run in runs:
         truth, detections = run.ground_truth, run.detections
-        max_dets = run.result.summary.max_dets
+        max_dets = run.result.max_dets
         found = analyze_errors(truth, detections, taxonomy, max_dets=max_dets)
         _check_ap50(run, found.ap)
         errors.append(found)

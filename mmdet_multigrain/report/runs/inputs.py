@@ -19,6 +19,7 @@ from mmdet_multigrain.coco.annotations import AnnotationFile
 from mmdet_multigrain.coco.unannotated import unannotated_classes
 from mmdet_multigrain.evaluation import Detections, GroundTruth
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.taxonomy.levels import Level
 from mmdet_multigrain.utils.errors import EvaluationError, ReportError
 from mmdet_multigrain.utils.files import load_json
 from mmdet_multigrain.utils.messages import show
@@ -37,6 +38,7 @@ class TestSet:
         taxonomy: Its classes.
         lenient: Accept classes that only one side has: a result says how many boxes of each class
             it was made on, and these are compared instead.
+        level: The level whose groups are the classes, if not that of the file.
     """
 
     __test__ = False  # keeps pytest from collecting it
@@ -44,13 +46,14 @@ class TestSet:
     path: Path
     taxonomy: Taxonomy
     lenient: bool
+    level: Level | None = None
 
     @functools.cached_property
     def annotations(self) -> AnnotationFile:
         """The checked file."""
         return AnnotationFile(
             self.path,
-            taxonomy=self.taxonomy,
+            taxonomy=self.taxonomy if self.level is None else self.level.leaves,
             allow_missing=self.lenient,
             allow_unknown=self.lenient,
             coarse=True,
@@ -59,19 +62,23 @@ class TestSet:
     @property
     def category_ids(self) -> list[int]:
         """Category id of each class."""
-        return self.annotations.category_ids[: self.taxonomy.num_classes]
+        ids = self.annotations.category_ids
+        if self.level is not None:
+            return [ids[label] for label in self.level.labels]
+        return ids[: self.taxonomy.num_classes]
 
     @functools.cached_property
     def boxes(self) -> GroundTruth:
         """Its boxes, with labels of any granularity."""
         dataset = self.annotations.dataset
-        return GroundTruth.from_annotations(
+        truth = GroundTruth.from_annotations(
             (image['id'] for image in dataset['images']),
             dataset['annotations'],
             self.annotations.category_ids,
-            sets=self.taxonomy.labels.sets,
+            sets=self.annotations.taxonomy.labels.sets,
             unannotated=unannotated_classes(self.annotations),
         )
+        return truth if self.level is None else truth.in_groups(self.level.index)
 
     @functools.cached_property
     def ground_truth(self) -> GroundTruth:
@@ -91,6 +98,7 @@ class TestSet:
         columns = columns.astype(np.float64)[np.lexsort(columns.T)]
         content = hashlib.sha256(repr((truth.image_ids, self.taxonomy.classes)).encode())
         content.update(columns.tobytes())
+        content.update(b'' if truth.unannotated is None else truth.unannotated.tobytes())
         return content.hexdigest()
 
 

@@ -74,13 +74,13 @@ def load_runs(
         )
     if results:
         first = next(iter(results.values()))
-        taxonomy = first.taxonomy if taxonomy is None else taxonomy
+        taxonomy = first.leaves if taxonomy is None else taxonomy
         max_dets = max_dets or first.summary.max_dets
     test_sets: dict[tuple, TestSet] = {}
 
-    def test_set(path: Path, of: Taxonomy, lenient: bool) -> TestSet:
+    def test_set(path: Path, *of: Any) -> TestSet:
         # Runs on the same file share it, so that it is read once.
-        return test_sets.setdefault((path.resolve(), of, lenient), TestSet(path, of, lenient))
+        return test_sets.setdefault((path.resolve(), *of), TestSet(path, *of))
 
     runs = []
     for source in sources:
@@ -94,7 +94,7 @@ def load_runs(
         else:
             result, folder = results[source.path], source.path.parent
             truth = source.truth or _first_file(result.ann_file, '.', folder)
-            tested_on = truth and test_set(truth, result.taxonomy, True)
+            tested_on = truth and test_set(truth, result.taxonomy, True, result.level)
             detections = _first_file(result.detections_file, folder)
             file = tested_on and detections and DetectionsFile(detections, tested_on)
             runs.append(_run(source, result, tested_on, file))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from mmdet_multigrain.evaluation.functional.protocols import SUPERCLASS
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.visualization.palette import superclass_colors
 
 from . import claims, diagnostic_sections, sections, tables
 from .comparison import Comparison, compare_paper
 from .diagnostics import VariantDiagnostics
-from .document import Document, Points, Section, TableBlock
+from .document import Document, FigureBlock, Points, Section, TableBlock
 from .measures import class_key
 from .paper import Paper
 from .run import Run
@@ -59,7 +60,7 @@ def runs_document(
         diagnostic_sections.confusion_section(comparison, diagnostics),
         diagnostic_sections.calibration_section(diagnostics),
         paper and sections.paper_section(paper),
-        sections.reading_section(comparison, data),
+        sections.reading_section(comparison, data, protocol=summary.protocol),
     ]
     names = [variant.name for variant in variants]
     boxes = sum(row.val_boxes for row in summary.fine.classes)
@@ -67,9 +68,21 @@ def runs_document(
         title=f'Report: {", ".join(names) if len(names) < 6 else f"{len(names)} variants"}',
         detail=f'{len(runs)} runs on {summary.num_images:,} images with {boxes:,} boxes of '
         f'{taxonomy.num_classes} classes; AP in percent, gains over {comparison.baseline}.',
-        sections=[part for part in parts if part is not None],
+        sections=[_with_protocol(part, summary.protocol) for part in parts if part is not None],
         data=data,
     )
+
+
+def _with_protocol(part: Section, protocol: str) -> Section:
+    """The section, with the protocol of each table and figure in its note."""
+    blocks = []
+    for block in part.blocks:
+        if isinstance(block, TableBlock | FigureBlock) and block.name != 'runs':
+            of = SUPERCLASS if block.name.startswith('superclasses') else protocol
+            note = f'{text("protocol", protocol=of)} {block.note}'.strip()
+            block = dataclasses.replace(block, note=note)
+        blocks.append(block)
+    return dataclasses.replace(part, blocks=blocks)
 
 
 def paper_document(paper: Paper) -> Document:

@@ -123,6 +123,12 @@ def check_comparable(runs: Sequence[Run]) -> None:
                 )
     for run in runs[1:]:
         first = runs[0]
+        protocols = run.result.summary.protocol, first.result.summary.protocol
+        if protocols[0] != protocols[1]:
+            raise ReportError(
+                f'{run.source}: by the protocol {protocols[0]}, {first.source} by {protocols[1]}; '
+                'test both with one --level'
+            )
         if run.result.taxonomy.classes != first.result.taxonomy.classes:
             raise ReportError(
                 f'{run.source}: {_class_difference(first, run)}; compare runs on the same classes'

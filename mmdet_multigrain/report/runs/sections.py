@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mmdet_multigrain.evaluation.functional.intervals import MIN_RUNS
+from mmdet_multigrain.evaluation.functional.protocols import SUPERCLASS, meaning
 from mmdet_multigrain.evaluation.training_record import record_text
 from mmdet_multigrain.utils.table import Column, Table
 
@@ -187,9 +188,17 @@ def paper_section(paper: Paper) -> Section:
     return section('paper', [sentences, Points(items('variants'))])
 
 
-def reading_section(comparison: Comparison, data: Iterable[str]) -> Section:
-    """Definitions of the terms in the report; `data` are the names of the tables of all numbers."""
+def reading_section(
+    comparison: Comparison, data: Iterable[str], *, protocol: str | None = None
+) -> Section:
+    """Definitions of the terms in the report; `data` are the names of the tables of all numbers.
+
+    `protocol` is that of the classes, and None for the paper's.
+    """
     points = items('terms')
+    protocols = [protocol] if protocol else []
+    protocols += [SUPERCLASS] if protocol and comparison.superclasses else []
+    points += [(f'Protocol {name}', f'{meaning(name)}.') for name in protocols]
     if comparison.resamples:
         values = {'resamples': comparison.resamples, 'least': MIN_RUNS}
         values |= {'interval': INTERVAL, 'noise': NOISE}

@@ -290,7 +290,7 @@ def test_notes_say_only_what_is_so(document, runs):
     assert 'Summed' not in notes['confusions'] and notes['errors_by_class'].endswith('in bold.')
     last = document.sections[-1].blocks[0].items[-1][1]
     assert 'all numbers in scores.csv, errors_all.csv;' in last
-    assert named(document, 'summary').note == 'In percent.'
+    assert named(document, 'summary').note == 'Protocol: leaf. In percent.'
 
 
 def test_options_of_a_test_are_shown(tmp_path):
@@ -310,3 +310,22 @@ def test_options_of_a_test_are_shown(tmp_path):
     assert [row[-3] for row in table.rows] == ['', '--tta model.test_cfg.rcnn.score_thr=0.1']
     plain = runs_document(runs[:1], compare(runs[:1]), [])
     assert 'options' not in [column.key for column in named(plain, 'runs').table.columns]
+
+
+def test_every_table_and_figure_has_its_protocol(document, runs):
+    blocks = [block for part in document.sections for block in part.blocks]
+    blocks = [block for block in blocks if isinstance(block, (TableBlock, FigureBlock))]
+    found = {block.name: block.note.partition('. ')[0].rstrip('.') for block in blocks}
+    assert found.pop('runs') != 'Protocol: leaf'
+    assert found.pop('superclasses') == 'Protocol: superclass'
+    assert len(found) > 5 and {*found.values()} == {'Protocol: leaf'}
+    terms = dict(document.sections[-1].blocks[0].items)
+    assert 'nothing suppressed' in terms['Protocol superclass'] and 'Protocol leaf' in terms
+
+    def at_a_level(run):
+        summary = dataclasses.replace(run.result.summary, protocol='group (coarse, sum)')
+        return dataclasses.replace(run, result=dataclasses.replace(run.result, summary=summary))
+
+    alone = [at_a_level(run) for run in runs if run.variant == 'wgroup'][:1]
+    text = named(runs_document(alone, compare(alone, resamples=9), []), 'overall').note
+    assert text.startswith('Protocol: group (coarse, sum). ')

@@ -1,0 +1,81 @@
+"""Test another level of the taxonomy: the key `test_level`, for model and metric."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from typing import Any
+
+from mmdet.registry import DATASETS, MODELS
+
+from mmdet_multigrain.models.bbox_heads.group_prediction import GROUP_SCORES, GroupPrediction
+from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.taxonomy.levels import at_level
+from mmdet_multigrain.utils.errors import ConfigError
+from mmdet_multigrain.utils.nested import dicts
+
+
+def set_level(
+    cfg: MutableMapping[str, Any], level: int | str, datasets: Iterator[Mapping[str, Any]]
+) -> None:
+    """Let the model of a config detect the groups of a level, and its metrics evaluate them.
+
+    Args:
+        cfg: The config, with its taxonomy.
+        level: As in `at_level`.
+        datasets: The configs of the data sets to evaluate on.
+
+    Raises:
+        ConfigError: The data set has no taxonomy, or the model predicts masks of classes.
+        TaxonomyError: There is no such level.
+    """
+    dataset = next(datasets, {})
+    kind = dataset.get('type')
+    kind = DATASETS.get(kind) if isinstance(kind, str) else kind
+    own = dataset.get('taxonomy') or getattr(kind, 'METAINFO', {}).get('taxonomy')
+    if own is None:
+        raise ConfigError(
+            f'level {level!r}: the test data set has no taxonomy; use SuperclassCocoDataset'
+        )
+    own = own.to_dict() if hasattr(own, 'to_dict') else own
+    score = set_groups(cfg['model'], at_level(Taxonomy.load(own), level).index)
+    for place in ('val_evaluator', 'test_evaluator'):
+        for metric in dicts(cfg.get(place)):
+            if metric.get('type') == 'MultiGrainedCocoMetric':
+                metric.update(level=level, group_score=score)
+
+
+def set_groups(model: Mapping[str, Any], groups: Sequence[int]) -> str | None:
+    """Let the RoI head in the config of a model detect groups.
+
+    Args:
+        model: The config.
+        groups: Group of each class.
+
+    Returns:
+        How the score of a group comes from those of its classes ('sum' or 'max'); None if the model
+        cannot do it, and goes on detecting classes.
+
+    Raises:
+        ConfigError: It predicts a mask for each class.
+    """
+    for part in dicts(model):
+        roi_head, test_cfg = part.get('roi_head'), (part.get('test_cfg') or {}).get('rcnn')
+        if not roi_head or not test_cfg:
+            continue
+        for mask in dicts(roi_head.get('mask_head')):
+            if 'num_classes' in mask and not mask.get('class_agnostic'):
+                raise ConfigError(
+                    'model.roi_head.mask_head predicts a mask for each class, not for groups; '
+                    'test the classes (without a level)'
+                )
+        heads = roi_head['bbox_head']
+        if all(map(_detects_groups, heads if isinstance(heads, list | tuple) else [heads])):
+            test_cfg['groups'] = list(groups)
+            return test_cfg.setdefault('group_score', GROUP_SCORES[0])
+    return None
+
+
+def _detects_groups(head: Mapping[str, Any]) -> bool:
+    kind = head.get('type')
+    kind = MODELS.get(kind) if isinstance(kind, str) else kind
+    return isinstance(kind, type) and issubclass(kind, GroupPrediction)

@@ -1,0 +1,101 @@
+"""Detections of groups instead of classes, for testing at another level of the taxonomy.
+
+The groups come with the test configuration, so that a head can be tested with any grouping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from mmdet.models.layers import multiclass_nms
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from mmdet_multigrain.utils.errors import ConfigError
+
+GROUP_SCORES = ('sum', 'max')
+
+
+class GroupPrediction:
+    """Mixin of box heads: `test_cfg.rcnn.groups` makes them detect groups.
+
+    Before suppression, the scores of a group's classes become one: their sum (`group_score='sum'`,
+    the default), with the mean of their boxes, weighted by score; or the highest (`'max'`), with the
+    box of that class. Suppression then runs inside the group, so that two classes on one object are
+    one answer. `groups` has the group of each class, `range(K)` changes nothing.
+    """
+
+    def _predict_by_feat_single(
+        self,
+        roi: Tensor,
+        cls_score: Tensor,
+        bbox_pred: Tensor,
+        img_meta: dict,
+        rescale: bool = False,
+        rcnn_test_cfg: dict | None = None,
+    ) -> InstanceData:
+        """Detections of one image; see BBoxHead."""
+        predict = super()._predict_by_feat_single
+        groups = None if rcnn_test_cfg is None else rcnn_test_cfg.get('groups')
+        if groups is None or not len(roi):
+            return predict(roi, cls_score, bbox_pred, img_meta, rescale, rcnn_test_cfg)
+        raw = predict(roi, cls_score, bbox_pred, img_meta, rescale)
+        how = rcnn_test_cfg.get('group_score', GROUP_SCORES[0])
+        boxes, scores = merge_classes(
+            raw.bboxes.unflatten(1, (-1, self.bbox_coder.encode_size)), raw.scores, groups, how
+        )
+        found, labels = multiclass_nms(
+            boxes.flatten(1),
+            scores,
+            rcnn_test_cfg.score_thr,
+            rcnn_test_cfg.nms,
+            rcnn_test_cfg.max_per_img,
+            box_dim=boxes.size(-1),
+        )
+        return InstanceData(bboxes=found[:, :-1], scores=found[:, -1], labels=labels)
+
+
+def merge_classes(
+    boxes: Tensor, scores: Tensor, groups: Sequence[int], how: str = GROUP_SCORES[0]
+) -> tuple[Tensor, Tensor]:
+    """Boxes and scores of groups from those of classes.
+
+    Args:
+        boxes (Tensor): Boxes of each class, (N, K, 4), or one for all, (N, 1, 4).
+        scores (Tensor): Scores of each class and of background, (N, K + 1).
+        groups (Sequence[int]): Group of each class.
+        how (str): 'sum' or 'max'; see GroupPrediction.
+
+    Returns:
+        tuple[Tensor, Tensor]: Boxes (N, G, 4), or as they were, and scores (N, G + 1).
+
+    Raises:
+        ConfigError: `groups` or `how` cannot be used.
+    """
+    if how not in GROUP_SCORES:
+        raise ConfigError(f'group_score={how!r}: must be one of {GROUP_SCORES}')
+    of_classes, num_groups = scores[:, :-1], max(groups) + 1
+    if len(groups) != of_classes.size(1):
+        raise ConfigError(
+            f'test_cfg.rcnn.groups has {len(groups)} entries, the head {of_classes.size(1)} '
+            'classes; give the group of each class'
+        )
+    index = torch.as_tensor(groups, device=scores.device)
+
+    def total(values: Tensor) -> Tensor:
+        shape = (len(values), num_groups, *values.shape[2:])
+        return values.new_zeros(shape).index_add_(1, index, values)
+
+    if how == 'sum':
+        merged, shares = total(of_classes), of_classes
+    else:
+        every = index.expand_as(of_classes)
+        merged = total(of_classes.new_zeros(of_classes.shape)).scatter_reduce(
+            1, every, of_classes, 'amax'
+        )
+        shares = (of_classes == merged[:, index]).to(of_classes)
+    if boxes.size(1) > 1:
+        shares = shares / total(shares)[:, index].clamp(min=torch.finfo(shares.dtype).tiny)
+        boxes = total(boxes * shares[..., None].to(boxes))
+    return boxes, torch.cat([merged.clamp(max=1), scores[:, -1:]], dim=1)

@@ -1,0 +1,73 @@
+"""A taxonomy at one of its levels: what is detected are groups, or any object, instead of classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmdet_multigrain.utils.errors import TaxonomyError
+from mmdet_multigrain.utils.messages import show
+
+from .labels import OBJECT
+from .taxonomy import Taxonomy
+
+COARSE = 'coarse'
+
+
+@dataclass(frozen=True)
+class Level:
+    """The vocabulary of a level.
+
+    Attributes:
+        name: `coarse`, `object` or `level 1`, ...
+        leaves: The taxonomy of the classes.
+        taxonomy: A flat one, with the level's groups as classes.
+        index: The group of each class.
+        labels: Of each group, its label in `leaves.labels`.
+    """
+
+    name: str
+    leaves: Taxonomy
+    taxonomy: Taxonomy
+    index: tuple[int, ...]
+    labels: tuple[int, ...]
+
+
+def at_level(taxonomy: Taxonomy, level: int | str) -> Level:
+    """The vocabulary of a level.
+
+    Args:
+        taxonomy: The taxonomy of the classes.
+        level: `coarse` (the coarsest level), `object` (any class is one), or the number of a level
+            from 0, the coarsest, to that of the classes.
+
+    Raises:
+        TaxonomyError: There is no such level.
+    """
+    text, last = str(level), taxonomy.num_levels - 1
+    if text == OBJECT:
+        names, index = (OBJECT,), (0,) * taxonomy.num_classes
+    elif text == COARSE and last or text.isdecimal() and int(text) <= last:
+        number = 0 if text == COARSE else int(text)
+        names, index = taxonomy.group_names(number), taxonomy.group_index(number)
+        text = f'level {number}' if number or not last else COARSE
+    else:
+        known = f'{COARSE} (0), ' if last else ''
+        raise TaxonomyError(
+            f'level {show(level)} is not in taxonomy {show(taxonomy.name)}; use {known}'
+            f'{"a number up to " if last > 1 else ""}{last} (the classes) or {OBJECT}'
+        )
+    members = np.equal.outer(range(len(names)), index)
+    sets = taxonomy.labels.sets[:, :-1]
+    return Level(
+        name=text,
+        leaves=taxonomy,
+        taxonomy=Taxonomy(
+            f'{taxonomy.name} ({text})',
+            names,
+            aliases={name: taxonomy.aliases.get(name, ()) for name in names},
+        ),
+        index=index,
+        labels=tuple(int((sets == group).all(axis=1).argmax()) for group in members),
+    )
