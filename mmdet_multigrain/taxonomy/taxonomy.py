@@ -1,7 +1,6 @@
 """The `Taxonomy` value: fine classes in label order, and the group of each at every level.
 
-Its forms are read and written by `schema` (mapping), `yaml_file`, `coco.hierarchy` and
-`converters.openimages_hierarchy`.
+Its forms: `schema` (mapping), `yaml_file`, `coco.hierarchy`, `converters.openimages_hierarchy`.
 """
 
 from __future__ import annotations
@@ -220,8 +219,7 @@ class Taxonomy:
             source: The file, for messages.
             allow_missing: Accept classes that are not in the file.
             allow_unknown: Accept categories that are not in the taxonomy; their label is None.
-            coarse: Whether a category may be a group, for all of its classes if the file has none of
-                them; a name that is both means the class.
+            coarse: Whether a category may be a group (a name that is both: the class; see `covered`).
 
         Returns:
             A label or None for each name.

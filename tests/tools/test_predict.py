@@ -46,6 +46,27 @@ def folder(garment_data, tmp_path) -> Path:
     return folder
 
 
+def test_groups_of_a_level(folder, config, trained, tmp_path):
+    out, common = tmp_path / 'out', ['--no-pictures', '--score-thr', 0, '--cfg-options', *MODEL]
+    seen = {}
+    for level in ('coarse', '1', None, 'object'):
+        arguments = [] if level is None else ['--level', level]
+        result = predict(folder / 'a.jpg', config, trained.checkpoint, out, *arguments, *common)
+        assert result.status == (0 if level == 'coarse' else 1)
+        if level == 'coarse':  # another level is another call
+            assert json.loads((out / 'predictions.json').read_bytes())['level'] == 'coarse'
+        else:
+            assert '--force' in result.err
+            force = [*arguments, '--force', *common]
+            assert predict(folder / 'a.jpg', config, trained.checkpoint, out, *force).status == 0
+        content = json.loads((out / 'predictions.json').read_bytes())
+        seen[level] = content['images'][0]['detections']
+    assert {found['class'] for found in seen['coarse']} <= {'top', 'bottom', 'one-piece dress'}
+    assert {found['class'] for found in seen['object']} == {'object'}
+    without = [{**found, 'superclass': None} for found in seen[None]]
+    assert [{**found, 'superclass': None} for found in seen['1']] == without
+
+
 def test_a_folder_with_images_that_cannot_be_read(folder, config, trained, tmp_path):
     out = tmp_path / 'out'
     result = predict(

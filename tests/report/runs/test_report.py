@@ -8,6 +8,7 @@ import pytest
 
 from mmdet_multigrain.report.runs.comparison import compare
 from mmdet_multigrain.report.runs.diagnostics import diagnose_variants
+from mmdet_multigrain.report.runs.document import FigureBlock, TableBlock
 from mmdet_multigrain.report.runs.load import load_runs
 from mmdet_multigrain.report.runs.names import shorten_variants
 from mmdet_multigrain.report.runs.paper import load_paper
