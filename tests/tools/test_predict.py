@@ -52,7 +52,7 @@ def test_groups_of_a_level(folder, config, trained, tmp_path):
     for level in ('coarse', '1', None, 'object'):
         arguments = [] if level is None else ['--level', level]
         result = predict(folder / 'a.jpg', config, trained.checkpoint, out, *arguments, *common)
-        assert result.status == (0 if level == 'coarse' else 1)
+        assert result.status == (0 if level == 'coarse' else 2)
         if level == 'coarse':  # another level is another call
             assert json.loads((out / 'predictions.json').read_bytes())['level'] == 'coarse'
         else:

@@ -107,7 +107,7 @@ def test_the_groups_of_a_level(tested, trained, garment_data, config, tmp_path):
     assert found.leaves == read_result(tested.result).taxonomy
     pictures = ['--level', 'coarse', '--show-dir', tmp_path / 'pictures']
     result = run_test(config, trained.checkpoint, tmp_path / 'run', garment_data, *pictures)
-    assert result.status == 1 and 'draws the ground truth by class' in result.err
+    assert result.status == 2 and 'draws the ground truth by class' in result.err
 
 
 def test_the_config_of_the_training_stays(trained, garment_data, config, tmp_path):
