@@ -134,7 +134,8 @@ def read_coco(paths: list[Path], coarse: list[str] | None) -> tuple[Taxonomy, li
         if missing := [c for label, c in enumerate(taxonomy.classes) if label not in listed]:
             lines.append(
                 f'{path}: lacks {len(missing)} of {taxonomy.num_classes} classes: '
-                f'{show_list(missing)}; objects of these in its photos are background'
+                f'{show_list(missing)}; objects of these in its photos are background, unless its data '
+                'set says annotated=[...] (docs/labels.md)'
             )
     return taxonomy, lines
 

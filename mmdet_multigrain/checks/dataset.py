@@ -15,7 +15,7 @@ from mmdet_multigrain.utils.errors import CheckError
 from mmdet_multigrain.utils.files import leaves_folder
 from mmdet_multigrain.utils.messages import printable
 
-from . import boxes, classes, copies, granularity, ids, images, repeated, structure
+from . import annotated, boxes, classes, copies, granularity, ids, images, repeated, structure
 from .data import CocoData, load
 from .finding import SEVERITIES, Finding
 from .names import find_files
@@ -132,7 +132,7 @@ def check_files(
     findings += granularity.check_depths(files[0], known)
     findings += granularity.check_lists(files, known)
     for data in files:
-        for subject in (structure, ids, boxes, images):
+        for subject in (structure, ids, boxes, images, annotated):
             findings += subject.check(data)
         # Each of several training files may annotate classes of its own.
         findings += classes.check(data, known, allow_missing=data in train and len(train) > 1)

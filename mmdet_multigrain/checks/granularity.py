@@ -45,7 +45,8 @@ LISTS_DIFFER = Check(
     'class-lists-differ',
     WARNING,
     'classes that one file lists and another does not',
-    'list them in all files; objects of a class that a file does not annotate are its background',
+    'list them in all files; objects of classes that a file does not annotate are its background, '
+    'unless its data set says annotated=[...] (docs/labels.md)',
 )
 
 

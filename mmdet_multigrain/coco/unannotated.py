@@ -23,7 +23,7 @@ from .annotations import AnnotationFile
 UNANNOTATED = 'unannotated'
 # The value of a data set's `annotated` that follows these fields.
 PER_IMAGE = 'per_image'
-_NEGATIVE, _PARTIAL = 'neg_category_ids', 'not_exhaustive_category_ids'
+NEGATIVE, PARTIAL = 'neg_category_ids', 'not_exhaustive_category_ids'
 
 
 def unannotated_classes(file: AnnotationFile) -> dict[Hashable, frozenset[int]]:
@@ -35,7 +35,7 @@ def unannotated_classes(file: AnnotationFile) -> dict[Hashable, frozenset[int]]:
     Raises:
         AnnotationError: A field is not a list of ids.
     """
-    if not any(key in image for image in file.dataset['images'] for key in (_NEGATIVE, _PARTIAL)):
+    if not any(key in image for image in file.dataset['images'] for key in (NEGATIVE, PARTIAL)):
         return {}
     num_classes, sets = file.taxonomy.num_classes, file.taxonomy.labels.sets[:, :-1]
     classes_of = {
@@ -49,9 +49,9 @@ def unannotated_classes(file: AnnotationFile) -> dict[Hashable, frozenset[int]]:
     found = {}
     for number, image in enumerate(file.dataset['images']):
         where = f'{file.path}: images[{number}]'
-        classes = _classes(image, _PARTIAL, classes_of, where)
-        if image.get(_NEGATIVE) is not None:
-            searched = positive[image['id']] | _classes(image, _NEGATIVE, classes_of, where)
+        classes = _classes(image, PARTIAL, classes_of, where)
+        if image.get(NEGATIVE) is not None:
+            searched = positive[image['id']] | _classes(image, NEGATIVE, classes_of, where)
             classes |= set(range(num_classes)) - searched
         if classes:
             found[image['id']] = frozenset(classes)

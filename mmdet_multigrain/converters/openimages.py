@@ -235,7 +235,7 @@ def read_boxes(
         progress: Show a progress bar.
 
     Returns:
-        A frame of `ImageID`, `LabelName`, `line`, `label`, `x1`, `x2`, `y1`, `y2` (0 to 1), and what
+        A frame of `ImageID`, `line`, `label`, `x1`, `x2`, `y1`, `y2` (0 to 1), and what
         the file has of `FLAGS`, `CONFIDENCE` and `TEXTS`, under their COCO names.
 
     Raises:
@@ -341,7 +341,6 @@ def _usable(
         leave_out('box of a group (--group-of drop)', pl.col('is_group_of') == 1, COORDINATES)
     return rows.select(
         'ImageID',
-        'LabelName',
         'line',
         'label',
         pl.col(list(COORDINATES.values())).clip(0, 1),

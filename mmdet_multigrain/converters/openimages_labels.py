@@ -12,6 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
+from mmdet_multigrain.coco.unannotated import NEGATIVE, PARTIAL
 from mmdet_multigrain.utils.errors import ConverterError
 from mmdet_multigrain.utils.problems import Problems
 
@@ -19,7 +20,7 @@ from .openimages_rows import add_rows, read_rows
 from .openimages_selection import Selection
 
 COLUMNS = ('ImageID', 'LabelName', 'Confidence')
-NEGATIVE, INCOMPLETE = FIELDS = ('neg_category_ids', 'not_exhaustive_category_ids')
+FIELDS = (NEGATIVE, PARTIAL)
 _PAIR = ['ImageID', 'label']
 _NO_PAIRS = {'ImageID': pl.String, 'label': pl.Int32}
 
@@ -71,35 +72,23 @@ def image_fields(
 ) -> pl.DataFrame:
     """LVIS's fields for each image with boxes; ids are those of the COCO file, label + 1.
 
-    A reader takes the classes that an image has boxes of, those of a superclass included, as
-    annotated. `not_exhaustive_category_ids` takes back what is wrong with that: a box whose
-    superclass has no label of its own has a wider one, and boxes that were left out are missing.
-
     Args:
-        boxes: `ImageID`, `LabelName` and `label` of the boxes in the file.
-        left_out: `ImageID` and `LabelName` of boxes of the classes that were left out.
+        boxes: `ImageID` and `label` of the boxes in the file.
+        left_out: `ImageID` and `LabelName` of boxes of the classes that were left out: other boxes of
+            these classes are not all there are.
         absent: What `read_absent` returns.
         selection: The classes.
 
     Returns:
         A frame of `ImageID` and `FIELDS`.
     """
-    own, sets = _table(selection.below), selection.taxonomy.labels.sets[:, :-1]
-    shown_by = pl.DataFrame(
-        [(label, int(k)) for label in range(len(sets)) for k in sets[label].nonzero()[0]],
-        schema={'given': pl.Int32, 'label': pl.Int32},
-        orient='row',
-    )
     boxed = boxes[_PAIR].unique()
     absent = absent.join(boxed, on=_PAIR, how='anti')
-    known = boxes['ImageID', 'LabelName'].unique().join(own, 'LabelName')[_PAIR]
-    shown = boxed.rename({'label': 'given'}).join(shown_by, 'given')[_PAIR].unique()
-    missing = left_out.unique().join(own, 'LabelName')[_PAIR].join(shown, on=_PAIR, how='semi')
-    wider = shown.join(known, on=_PAIR, how='anti')
-    partly = pl.concat([missing, wider]).join(absent, on=_PAIR, how='anti')
+    missing = left_out.unique().join(_table(selection.below), 'LabelName')[_PAIR].unique()
+    partly = missing.join(boxed, on=_PAIR, how='semi')
     images = boxes.select(pl.col('ImageID').unique())
     for name, pairs in zip(FIELDS, (absent, partly), strict=True):
-        ids = pairs.unique().group_by('ImageID').agg((pl.col('label') + 1).sort().alias(name))
+        ids = pairs.group_by('ImageID').agg((pl.col('label') + 1).sort().alias(name))
         images = images.join(ids, 'ImageID', 'left')
     return images.with_columns(pl.col(FIELDS).fill_null([]))
 

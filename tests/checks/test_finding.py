@@ -14,6 +14,8 @@ from mmdet_multigrain.checks.finding import ERROR, NOTE, SEVERITIES, WARNING, Ch
 
 # By module: code, then `e` for an error, `w` for a warning, `n` for a note; + is fixable.
 ALL = {
+    'annotated': 'annotated-per-image n, annotated-not-a-list e, annotated-unknown-id w, '
+    'absent-class-with-boxes w',
     'boxes': 'bbox-corners e, bbox-corners-told e+, bbox-normalized e, bbox-unclear e, '
     'bbox-not-four-numbers e+, bbox-not-finite e+, bbox-empty e+, bbox-outside e+, '
     'bbox-partly-outside w+, bbox-below-one-pixel w, bbox-duplicate w+, area-missing w+, '

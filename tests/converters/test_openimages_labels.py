@@ -3,6 +3,8 @@
 import pytest
 
 from mmdet_multigrain.checks.dataset import check_files, load_files
+from mmdet_multigrain.coco.annotations import AnnotationFile
+from mmdet_multigrain.coco.unannotated import unannotated_classes
 from mmdet_multigrain.converters.openimages_hierarchy import Hierarchy
 from mmdet_multigrain.converters.openimages_labels import FIELDS, read_absent
 from mmdet_multigrain.converters.openimages_selection import select
@@ -110,10 +112,7 @@ def test_absent_classes_are_negative_unless_they_have_a_box(tmp_path):
 @pytest.mark.parametrize(
     ('options', 'rows', 'expected'),
     [
-        # A box of shirts and coats says that both are annotated; of "warm", not that shirts are.
-        (dict(coarse='keep'), [row('a', '/m/top')], []),
-        (dict(coarse='keep'), [row('a', '/m/warm')], [SHIRT]),
-        (dict(coarse='keep'), [row('a', '/m/warm'), row('a')], []),
+        (dict(coarse='keep'), [row('a'), row('a', '/m/top')], []),
         # What is left out may be of a class that has other boxes.
         ({}, [row('a'), row('a', '/m/top')], [SHIRT]),
         ({}, [row('a', '/m/hat'), row('a', '/m/top')], []),
@@ -128,11 +127,14 @@ def test_classes_that_are_annotated_in_part(tmp_path, options, rows, expected):
     assert fields(coco) == {'a': ([], expected)}
 
 
-def test_what_was_verified_to_be_absent_stays_so(tmp_path):
-    path = labels(tmp_path, ('a', '/m/shirt', 0))
-    rows = [row('a', '/m/warm'), row('a', '/m/top')]
-    _, coco = run(tmp_path, *rows, selection=CHOSEN, image_labels=path, coarse='keep')
-    assert fields(coco) == {'a': ([SHIRT], [])}
+def test_what_images_leave_out(tmp_path):
+    path = labels(tmp_path, ('a', '/m/shirt', 0), ('b', '/m/hat', 0))
+    rows = [row('a', '/m/warm'), row('a', '/m/coat'), row('b')]
+    summary, coco = run(tmp_path, *rows, selection=CHOSEN, image_labels=path, coarse='keep')
+    assert fields(coco) == {'a': ([SHIRT], []), 'b': ([HAT], [])}
+    # As training and evaluation read it.
+    file = AnnotationFile(summary.out_file, taxonomy=CHOSEN.taxonomy, coarse=True)
+    assert unannotated_classes(file) == {1: {2}, 2: {1}}
 
 
 def test_labels_of_a_machine_are_refused(tmp_path):

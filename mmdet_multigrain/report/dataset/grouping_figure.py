@@ -102,7 +102,7 @@ def _draw_class(
     x, middle = left + _BLOCK, top + _ROW / 2 - 0.01
     whole, filled = _NAMES + _COUNT * len(stats.splits), _NAMES * _filled(stats, label)
     _fill(axes, x, top, (whole, _ROW - 0.02), style.tint(color, 0.13))
-    cell = {'facecolor': style.tint(color, 0.42)} | hatching(stats, label, style.tint(color, 0.42))
+    cell = {'facecolor': style.tint(color, 0.42)} | hatching(stats, label, style.tint(color, 0.65))
     _fill(axes, x, top, (filled, _ROW - 0.02), **cell)
     look = {'fontsize': 8.5, 'va': 'center_baseline'}
     name, room = label_name(stats, label), _NAMES - _PADDING
