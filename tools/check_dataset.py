@@ -54,7 +54,7 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         default=[],
         metavar='FILE',
-        help='more COCO files to train on with TRAIN, which may list other classes',
+        help='more COCO files to train on with TRAIN, which may list other classes (put it last)',
     )
     parser.add_argument(
         '--images',

@@ -25,6 +25,10 @@ PARENT_ANNOTATED = Check(
     'superclass known": take the taxonomy of make_taxonomy.py --from coco {paths} --coarse, which '
     'leaves the class out (docs/labels.md)',
 )
+ONE_CLASS_BELOW = (
+    'keep the class if its objects are not of the finer one; to boxes that may be, give the finer class: '
+    'a group of one class has no label of its own'
+)
 SUPERCLASS_ONLY = Check(
     'superclass-only',
     NOTE,
@@ -72,6 +76,8 @@ def check(data: CocoData, taxonomy: Taxonomy | str, train: Sequence[CocoData]) -
             parents |= {row: below} if below else {}
     paths = ' '.join(quote(str(file.path)) for file in train)
     fix = PARENT_ANNOTATED.fix.format(paths=paths)
+    if all(len(below) == 1 for below in parents.values()):
+        fix = ONE_CLASS_BELOW
     yield from found(
         dataclasses.replace(PARENT_ANNOTATED, fix=fix),
         data,
@@ -93,7 +99,7 @@ def check(data: CocoData, taxonomy: Taxonomy | str, train: Sequence[CocoData]) -
 def _describe_parent(data: CocoData, row: int, below: list[int]) -> str:
     boxes = data.boxes_per_category
     others = show_list(data.categories[other].get('name') for other in below)
-    alone = ' alone; there is no label for a group of one class' if len(below) == 1 else ''
+    alone = ' alone' if len(below) == 1 else ''
     return (
         f'{data.name_category(row)}, {boxes[row]:,} boxes; the superclass of {others} '
         f'({boxes[below].sum():,} boxes){alone}'

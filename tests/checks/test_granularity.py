@@ -12,7 +12,7 @@ SEA = {'cod': 'fish', 'tuna': 'fish', 'crab': 'shell', 'shrimp': 'shell'}
 BOXES = {'fish': 1200, 'cod': 2, 'tuna': 3, 'crab': 4, 'shrimp': 5}
 
 
-ALONE = ' alone; there is no label for a group of one class'
+ALONE = ' alone'
 
 
 def sea(boxes=BOXES, split='', **groups):
@@ -56,6 +56,12 @@ def test_parents_of_any_kind(boxes, groups, below):
     (example,) = found(file)['parent-annotated']
     assert example.endswith(f'the superclass of {below}')
     assert found(file, 'no taxonomy') == found(file)
+
+
+def test_a_parent_of_one_class_has_no_label_to_go_to():
+    file = data({'bag': 3, 'purse': 1}, groups={'purse': 'bag'})
+    (finding,) = granularity.check(file, 'no taxonomy', [file])
+    assert 'give the finer class' in finding.check.fix and '--coarse' not in finding.check.fix
 
 
 def test_what_is_no_parent():
