@@ -110,13 +110,15 @@ def add_trust_checkpoint(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_level(parser: argparse.ArgumentParser) -> None:
+def add_level(
+    parser: argparse.ArgumentParser, help: str = 'detect groups instead of classes'
+) -> None:
     """The argument --level coarse|NUMBER|object."""
     parser.add_argument(
         '--level',
         metavar='coarse|NUMBER|object',
-        help='detect groups of classes, one answer for each object: those of the coarsest level, of '
-        'level NUMBER (from 0, the coarsest), or any object (default: classes)',
+        help=f'{help}, one answer for each object: those of the coarsest level, of level NUMBER (from '
+        '0, the coarsest), or any object',
     )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 try:
     from mmdet_multigrain.launch import (
+        add_level,
         add_runs,
         check_outputs,
         quiet_imports,
@@ -54,6 +55,7 @@ def parse_args() -> argparse.Namespace:
         help='limit on detections per image and class, for runs that are only detections; '
         "default: that of the first result, else COCO's 100",
     )
+    add_level(parser, help='compare runs that are only detections by groups instead of classes')
     parser.add_argument(
         '--resamples',
         type=whole_number(0),
@@ -93,7 +95,8 @@ def make_document(args: argparse.Namespace) -> Document:
     if not args.runs:
         return paper_document(paper)
     files = {'ann_file': args.ann_file, 'train_ann_file': args.train_ann_file}
-    loaded = load_runs(args.runs, taxonomy=args.taxonomy, max_dets=args.max_dets, **files)
+    options = {'taxonomy': args.taxonomy, 'max_dets': args.max_dets, 'level': args.level}
+    loaded = load_runs(args.runs, **options, **files)
     runs = shorten_variants(loaded)
     baseline = args.baseline and find_variant(args.baseline, loaded, runs)
     taxonomy = runs[0].result.taxonomy

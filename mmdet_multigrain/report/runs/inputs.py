@@ -18,6 +18,7 @@ import numpy as np
 from mmdet_multigrain.coco.annotations import AnnotationFile
 from mmdet_multigrain.coco.unannotated import unannotated_classes
 from mmdet_multigrain.evaluation import Detections, GroundTruth
+from mmdet_multigrain.evaluation.functional.matching import suppress
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.taxonomy.levels import Level
 from mmdet_multigrain.utils.errors import EvaluationError, ReportError
@@ -109,14 +110,19 @@ class DetectionsFile:
     Attributes:
         path: The file.
         test_set: What they are of.
+        of_classes: The same with classes as labels, where the test set has groups and the file
+            classes.
     """
 
     path: Path
     test_set: TestSet
+    of_classes: DetectionsFile | None = None
 
     @functools.cached_property
     def detections(self) -> Detections:
-        """The boxes; see `read_detections`."""
+        """The boxes; see `read_detections`, and `suppress` for groups made of classes."""
+        if self.of_classes is not None:
+            return suppress(self.of_classes.detections, self.test_set.level.index)
         return read_detections(self.path, self.test_set)
 
 

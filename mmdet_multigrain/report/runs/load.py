@@ -15,9 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mmdet_multigrain.evaluation import Result, evaluate_levels, read_result, summarize
 from mmdet_multigrain.evaluation.functional.common import MAX_DETS
+from mmdet_multigrain.evaluation.functional.matching import group_limit
+from mmdet_multigrain.evaluation.functional.protocols import LEAF, group_protocol
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.taxonomy.levels import at_level
 from mmdet_multigrain.utils.errors import ReportError
 
 from .doubts import find_doubt
@@ -39,6 +44,7 @@ def load_runs(
     taxonomy: Taxonomy | str | os.PathLike[str] | Mapping[str, Any] | None = None,
     train_ann_file: str | os.PathLike[str] | None = None,
     max_dets: int | None = None,
+    level: int | str | None = None,
 ) -> tuple[Run, ...]:
     """Load runs and check that they can be compared.
 
@@ -54,6 +60,8 @@ def load_runs(
             unknown.
         max_dets: For such runs, the limit on detections per image and class. Default: that of
             the first result.json, else COCO's 100.
+        level: Compare such runs by the groups of a level (`at_level`): one answer for each object,
+            the maximum of their detections. There may be no other runs.
 
     Raises:
         MultigrainError: One line, if a run cannot be read or does not compare with the first.
@@ -62,6 +70,11 @@ def load_runs(
     results = {
         source.path: read_result(source.path) for source in sources if not source.is_detections
     }
+    if level is not None and results:
+        raise ReportError(
+            f'{next(iter(results))}: holds its own numbers, so --level {level} cannot change them; '
+            'test the run again with it'
+        )
     if max_dets is not None and len(results) == len(sources):
         raise ReportError(
             f'--max-dets {max_dets}: not used, as each result was made with a limit of its own; '
@@ -87,9 +100,13 @@ def load_runs(
         if source.is_detections:
             of = Taxonomy.load(source.truth if taxonomy is None else taxonomy)
             file = DetectionsFile(source.path, test_set(source.truth, of, False))
+            doubt = find_doubt(file.detections, file.test_set)
+            if level is not None:
+                groups = at_level(of, level)
+                tested_on = test_set(source.truth, groups.taxonomy, False, groups)
+                file = DetectionsFile(source.path, tested_on, file)
             result = _evaluate(file, train_ann_file, max_dets or MAX_DETS)
             run = _run(source, result, file.test_set, file)
-            doubt = find_doubt(file.detections, file.test_set)
             runs.append(dataclasses.replace(run, doubt=doubt))
         else:
             result, folder = results[source.path], source.path.parent
@@ -181,21 +198,28 @@ def _evaluate(
 ) -> Result:
     """Evaluate detections; their result has no record of a run."""
     test_set, taxonomy, counts = file.test_set, file.test_set.taxonomy, None
+    level, limit, protocol = test_set.level, max_dets, LEAF
+    if level is not None:
+        limit = group_limit(level.index, max_dets)
+        protocol = group_protocol(level.name, None)
     if train_ann_file is not None:
-        train = TestSet(Path(train_ann_file), taxonomy, False)
+        train = TestSet(Path(train_ann_file), taxonomy, False, level)
         counts = train.annotations.training_counts()
+        if level is not None:
+            counts = np.bincount(level.index, weights=counts).astype(int).tolist()
     levels = evaluate_levels(
         test_set.boxes,
         file.detections,
-        [taxonomy.group_index(level) for level in range(taxonomy.num_levels)],
-        max_dets=max_dets,
+        [taxonomy.group_index(number) for number in range(taxonomy.num_levels)],
+        max_dets=limit,
     )
     return Result(
-        summary=summarize(levels, taxonomy, counts),
+        summary=summarize(levels, taxonomy, counts, protocol=protocol, max_dets=max_dets),
         taxonomy=taxonomy,
         ann_file=str(test_set.path),
         train_ann_file=None if counts is None else str(train_ann_file),
         detections_file=file.path.name,
+        level=level,
     )
 
 

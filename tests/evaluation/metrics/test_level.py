@@ -10,7 +10,7 @@ from mmdet_multigrain.evaluation import EvaluationError, read_result
 from mmdet_multigrain.report.runs.load import load_runs
 from mmdet_multigrain.utils.errors import ReportError, TaxonomyError
 
-from .metric_cases import BOXES, coco_content, perfect, run, sample, write
+from .metric_cases import BOXES, TAXONOMY, coco_content, perfect, run, sample, write
 
 TOP, BOTTOM = 0, 1
 GROUP_OF = (TOP, TOP, BOTTOM, BOTTOM, BOTTOM)
@@ -114,6 +114,21 @@ def test_runs_by_different_protocols_do_not_compare(tmp_path, ann_file):
     for names in (('leaf', 'sum'), ('sum', 'max')):
         with pytest.raises(ReportError, match='protocol .*; test both with one --level'):
             load_runs([tmp_path / name for name in names])
+
+
+def test_files_of_detections_by_groups(tmp_path, ann_file):
+    out = dict(outfile_prefix=str(tmp_path / 'dets'), result_file=str(tmp_path / 'leaf.json'))
+    run(doubled(), ann_file, **out)
+    run(doubled(), ann_file, level='coarse', result_file=str(tmp_path / 'coarse.json'))
+    options = dict(ann_file=ann_file, train_ann_file=ann_file, level='coarse')
+    (loaded,) = load_runs([tmp_path / 'dets.bbox.json'], taxonomy=TAXONOMY, **options)
+    expected, found = read_result(tmp_path / 'coarse.json').summary, loaded.result.summary
+    assert found.protocol == 'group (coarse, maximum of detections)' == expected.protocol
+    assert (found.fine.coco, found.num_detections) == (expected.fine.coco, 6)
+    assert [row.train_boxes for row in found.fine.classes] == [3, 3]
+    assert loaded.detections.labels.tolist().count(TOP) == 3 and not loaded.doubt
+    with pytest.raises(ReportError, match='holds its own numbers, so --level coarse cannot'):
+        load_runs([tmp_path / 'leaf.json'], level='coarse')
 
 
 def test_what_a_level_refuses(ann_file):
