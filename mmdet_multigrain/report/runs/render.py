@@ -89,11 +89,11 @@ def render_markdown(document: Document) -> str:
 
 
 def render_text(section: Section) -> str:
-    """The tables and lists of a section for a terminal."""
+    """The tables, below their notes, and the lists of a section for a terminal."""
     parts = []
     for block in section.blocks:
         if isinstance(block, TableBlock):
-            parts.append(block.table.text())
+            parts.append('\n'.join(filter(None, [block.note, block.table.text()])))
         elif isinstance(block, Points):
             parts.append('\n'.join(f'{lead}: {text}' for lead, text in block.items))
     return '\n\n'.join(parts)

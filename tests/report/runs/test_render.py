@@ -243,3 +243,7 @@ def test_text_for_a_terminal(document):
     text = render_text(document.sections[0])
     assert f'{SCRIPT}: {AND}' in text  # the list
     assert re.search(rf'(?m)^{re.escape(SCRIPT)} +1\.50$', text)  # the table
+    tables = [block for block in document.sections[0].blocks if isinstance(block, TableBlock)]
+    for block in tables:
+        assert '\n'.join(filter(None, [block.note, block.table.text()])) in text
+    assert any(block.note for block in tables)
