@@ -1,0 +1,1 @@
+"""What labels of any granularity, and parts of them, bring."""

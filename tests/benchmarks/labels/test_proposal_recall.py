@@ -1,0 +1,61 @@
+"""The cut into two files, and which boxes count as found."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.config import ConfigDict
+
+from benchmarks.labels.proposal_recall import hits, two_files
+
+
+def test_two_files_have_every_class_and_photo_once():
+    content = dict(
+        images=[{'id': n} for n in range(5)],
+        categories=[{'id': n, 'name': 'abcd'[n]} for n in range(4)],
+        annotations=[
+            {'image_id': image, 'category_id': category}
+            for image in range(5)
+            for category in range(4)
+            for _ in range(category + 1)
+        ],
+    )
+    (first, of_first), (second, of_second) = two_files(content)
+    assert (of_first, of_second) == (['d', 'b'], ['c', 'a'])  # by number of boxes, in turns
+    assert [image['id'] for image in first['images']] == [0, 1]
+    assert [image['id'] for image in second['images']] == [2, 3, 4]
+    for part, ids, images in ((first, {3, 1}, {0, 1}), (second, {2, 0}, {2, 3, 4})):
+        assert {category['id'] for category in part['categories']} == ids
+        pairs = {(item['image_id'], item['category_id']) for item in part['annotations']}
+        assert pairs == {(image, category) for image in images for category in ids}
+
+
+class Photos:
+    """Two photos with a box, one of which is a crowd."""
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return dict(inputs=torch.zeros(1), data_samples=index)
+
+    def get_data_info(self, index):
+        box = dict(bbox=[0, 0, 10, 10], bbox_label=3, ignore_flag=index)
+        return dict(img_id=f'photo {index}', instances=[box])
+
+
+@pytest.mark.parametrize(('side', 'found'), [(10, True), (7.1, True), (7, False)])
+def test_hits(side, found):
+    proposals = SimpleNamespace(bboxes=torch.tensor([[20.0, 0, 30, 9], [0, 0, side, side]]))
+    rpn_head = SimpleNamespace(
+        test_cfg=ConfigDict(max_per_img=7), predict=lambda *_, rescale: [proposals]
+    )
+    model = SimpleNamespace(
+        data_preprocessor=lambda batch, training: batch,
+        extract_feat=lambda inputs: inputs,
+        rpn_head=rpn_head,
+    )
+    assert list(hits(model, Photos(), 9)) == [('photo 0', 3, found)]
+    assert rpn_head.test_cfg.max_per_img == 100
