@@ -117,6 +117,38 @@ def test_the_host_waits_no_more_often_than_with_a_stock_head(name, coarse_labels
     assert all(found[key] <= expected[key] for key in found), (found, expected)
 
 
+class RecordOperations(TorchDispatchMode):
+    """Names and shapes of all operations, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        shape = tuple(result.shape) if isinstance(result, torch.Tensor) else None
+        self.seen.append((function.name(), shape))
+        return result
+
+
+@pytest.mark.parametrize('reg_per', ['class', 'group'])
+@pytest.mark.parametrize('mode', ['mask', 'marginal'])
+def test_coarse_labels_take_the_same_operations(mode, reg_per):
+    """So a training step takes as long with them as without."""
+    loss = dict(type='HierarchicalCrossEntropyLoss', coarse_labels=mode)
+    head = MultiGrainedBBoxHead(taxonomy='deepfashion2', loss_cls=loss, reg_per=reg_per, **SMALL)
+    seen = []
+    for coarse_labels in (False, True):
+        features, targets = batch()
+        if coarse_labels:
+            targets['labels'][:4] = torch.arange(14, 18)
+        head.zero_grad()
+        with RecordOperations() as operations:
+            step(head, features, targets)
+        seen.append(operations.seen)
+    assert seen[0] == seen[1] and len(seen[0]) > 50
+
+
 def waits_of_regression() -> int:
     loss = stock().loss_bbox
     with CountWaiting() as mode:
