@@ -105,10 +105,10 @@ def check_outputs(cfg, out: Path, args: argparse.Namespace) -> None:
     replace = args.force or is_result_of(out, cfg, args)
     launch.check_outputs(outputs, inputs=[Path(file) for file in files if file], replace=replace)
     folder = args.show_dir and Path(args.show_dir)
-    if folder and args.level is not None:
+    if folder and cfg.get('test_level') is not None:
         raise ConfigError(
-            '--show-dir draws the ground truth by class, and --level detects groups; leave one out '
-            '(tools/predict.py --level draws groups)'
+            '--show-dir draws the ground truth by class, and --level (test_level) detects groups; '
+            'leave one out (tools/predict.py --level draws groups)'
         )
     if not folder or not folder.is_dir():
         return
@@ -150,7 +150,8 @@ def load_config(args: argparse.Namespace):
     cfg.load_from, cfg.resume = args.checkpoint, False
     parts = ['result', *(['tta'] if args.tta else []), *filter(None, [args.level])]
     out = Path(args.out or Path(cfg.work_dir, f'{"_".join(parts)}.json'))
-    cfg.test_level = args.level
+    if args.level is not None:
+        cfg.test_level = args.level
     set_out(cfg, out)
     check_outputs(cfg, out, args)
     cfg.custom_hooks = [

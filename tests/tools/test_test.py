@@ -105,9 +105,11 @@ def test_the_groups_of_a_level(tested, trained, garment_data, config, tmp_path):
     assert found.run.options.split()[:2] == ['--level', 'coarse']
     assert found.taxonomy.classes == ('top', 'bottom', 'one-piece dress')
     assert found.leaves == read_result(tested.result).taxonomy
-    pictures = ['--level', 'coarse', '--show-dir', tmp_path / 'pictures']
-    result = run_test(config, trained.checkpoint, tmp_path / 'run', garment_data, *pictures)
-    assert result.status == 2 and 'draws the ground truth by class' in result.err
+    for arguments, more in ((['--level', 'coarse'], []), ([], ['test_level=object'])):
+        arguments = [*arguments, '--show-dir', tmp_path / 'pictures']
+        work_dir = tmp_path / 'pictures_of_groups'
+        result = run_test(config, trained.checkpoint, work_dir, garment_data, *arguments, more=more)
+        assert result.status == 2 and 'draws the ground truth by class' in result.err
 
 
 def test_the_config_of_the_training_stays(trained, garment_data, config, tmp_path):
