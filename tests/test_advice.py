@@ -100,6 +100,7 @@ EFFECTS = {
     '--image-labels': (f'{TOOLS}/test_openimages_v4.py', "'--image-labels'"),
     '--image-sizes': (f'{TOOLS}/test_openimages_v4.py', "'--image-sizes'"),
     '--images': ('tests/cases/test_04_05_13.py', "'--images'"),
+    '--level': (f'{TOOLS}/test_test.py', "'--level', 'coarse'"),
     '--max-dets': (f'{TOOLS}/test_test.py', "'--max-dets'"),
     '--node': (f'{TOOLS}/test_openimages_v4.py', "'--node'"),
     '--overwrite': ('tests/converters/test_synthetic_deepfashion2.py', 'overwrite=True) == 5'),
