@@ -333,7 +333,9 @@ class SuperclassCocoDataset(CocoDataset):
                 problem = _why_turned(_size(data), stated)
         if problem is None:
             if UNANNOTATED in info and 'data_samples' in (data or ()):
-                data['data_samples'].set_metainfo({UNANNOTATED: info[UNANNOTATED]})
+                samples = data['data_samples']  # test-time augmentation makes several
+                for sample in samples if isinstance(samples, list) else [samples]:
+                    sample.set_metainfo({UNANNOTATED: info[UNANNOTATED]})
             return data
         if self.on_bad_image == 'skip' and not self.test_mode:
             self._skipped[path] = problem

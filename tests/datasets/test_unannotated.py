@@ -31,6 +31,14 @@ def test_samples_carry_what_is_left_out(content, build):
     assert UNANNOTATED not in plain[0]['data_samples'].metainfo
 
 
+def test_each_view_of_test_time_augmentation_carries_it(content, build):
+    flips = [dict(type='RandomFlip', prob=1.0), dict(type='RandomFlip', prob=0.0)]
+    views = dict(type='TestTimeAug', transforms=[flips, [dict(type='PackDetInputs')]])
+    dataset = build(content, annotated=['top', 'hat'], pipeline=[PIPELINE[0], views])
+    samples = dataset[0]['data_samples']
+    assert [[*sample.metainfo[UNANNOTATED]] for sample in samples] == [[1, 4]] * 2
+
+
 def test_two_files_in_one_data_set(content, build):
     """Each lacks the categories of the other."""
     parts = []
