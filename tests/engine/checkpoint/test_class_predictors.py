@@ -230,6 +230,13 @@ def test_a_number_of_classes_of_the_whole_detector_makes_no_predictor():
     assert carry_predictors(model, dict(state_dict=dict(state)), OLD, NEW) == []
 
 
+def test_an_rpn_is_not_a_predictor_of_the_only_class():
+    """It has one class, too: that something is there. Its tensors are taken as they are."""
+    head, lines = carry(MASK, classes=('coat',), taxonomy=Taxonomy('one', ('hat',)))
+    assert head['conv_logits.bias'] == [-1]
+    assert lines == ['roi_head.mask_head.conv_logits, by the names of classes: 0 of 1 classes']
+
+
 def test_unknown_classes():
     head, lines = carry(MASK, classes=None)
     assert set(head['conv_logits.weight']) == set(head['conv_logits.bias']) == {-1}
