@@ -180,6 +180,8 @@ def test_a_group_that_repeats_the_name_of_its_one_class_is_none():
     assert Taxonomy.from_coco(data).paths == ((), (), ('bottom',), ())
     data = coco(('Shirt', 'shirt'), ('vest', 'shirt'), ('jeans', 'bottom'))
     assert Taxonomy.from_coco(data).paths == (('shirt',), ('shirt',), ('bottom',))
+    data = coco(('Shirt', 'shirt'), ('t', 'short'), ('short', 'shirt'), ('jeans', 'bottom'))
+    assert Taxonomy.from_coco(data).paths == (('shirt',), ('shirt', 'short'), ('bottom',))
 
 
 def test_a_single_class_may_have_a_group():

@@ -143,6 +143,19 @@ def test_numbers_of_base_60_are_no_names(refused):
     assert refused('top: [shirt]\nbottom: [1:30]').startswith("a class in group 'bottom' is 90")
 
 
+def test_limits():
+    assert yaml_file.MAX_BYTES == 4 * 1024 * 1024
+    assert yaml_file.MAX_MERGED == 100_000
+    assert yaml_file.parse(b'a: ' + b'9' * 100) == {'a': 10**100 - 1}
+    with pytest.raises(TaxonomyError, match='is too long; quote it if it is a name'):
+        yaml_file.parse(b'a: ' + b'9' * 101)
+
+
+def test_lists_of_sixty_letters_are_on_one_line():
+    assert f'\na: [{"b" * 30}, {"c" * 30}]\n' in yaml_file.dump({'a': ['b' * 30, 'c' * 30]})
+    assert f'\na:\n- {"b" * 30}\n- {"c" * 31}\n' in yaml_file.dump({'a': ['b' * 30, 'c' * 31]})
+
+
 def test_a_file_too_large_to_be_one(tmp_path):
     path = tmp_path / 'x.yaml'
     path.write_bytes(b'a: [b]\n' + b'#' * yaml_file.MAX_BYTES)
