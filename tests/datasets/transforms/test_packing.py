@@ -4,6 +4,7 @@ import io
 import pickle
 import warnings
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -60,6 +61,19 @@ def test_packs_as_stock(view, image):
     assert left.metainfo == right.metainfo
     assert left.gt_instances.bboxes.tensor.equal(right.gt_instances.bboxes.tensor)
     assert left.ignored_instances.labels.equal(right.ignored_instances.labels)
+
+
+@pytest.mark.parametrize(
+    ('view', 'codes'), [('as it is', []), ('flipped', [1]), ('upside down', [0]), ('both', [-1])]
+)
+def test_flips_by_opencv_what_numpy_copies_slowly(view, codes, monkeypatch):
+    called, flip = [], cv2.flip
+    monkeypatch.setattr(cv2, 'flip', lambda image, code: called.append(code) or flip(image, code))
+    image = np.arange(36, dtype=np.uint8).reshape(3, 4, 3)
+    assert (
+        packing.planar(VIEWS[view](image)).permute(1, 2, 0).tolist() == VIEWS[view](image).tolist()
+    )
+    assert called == codes
 
 
 def test_packs_without_an_image():
