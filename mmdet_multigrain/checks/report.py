@@ -96,6 +96,8 @@ def _finding(finding: Finding) -> Iterator[str]:
         WIDTH,
         initial_indent=INDENT,
         subsequent_indent=f'{INDENT}   ',
+        break_long_words=False,  # a command in it can be copied
+        break_on_hyphens=False,
     )
 
 

@@ -58,6 +58,13 @@ def test_text():
     ]
 
 
+def test_paths_in_advice_stay_whole():
+    path = f'/data/my-photos/{"very-long-name-" * 8}/train-set.json'
+    advice = Check('parent', 'warning', 'annotated parents', f'make_taxonomy.py {path} --coarse')
+    lines = report.as_text(checked(Finding(advice, '', 1, ('top',)))).splitlines()
+    assert sum(path in line for line in lines) == 1
+
+
 def test_verdicts():
     error, warning, note = (Finding(check, '', 1, ()) for check in (LEAK, CASE, ALONE))
     for findings, word, line in (

@@ -30,7 +30,7 @@ def test_a_run_prints_what_it_does_and_saves(trained, garment_data):
     assert re.search(rf'12 +sling dress +one-piece dress +{boxes}\n', screen.out)
     assert 'Learning rate 0.0005 after warm-up, for batches of 2 images' in screen.out
     assert 'the schedule is for 8' in screen.out and 'auto_scale_lr gives' in screen.out
-    assert screen.out.count('\n13 classes ') == 1 and 'coco/bbox_mAP:' not in screen.out
+    assert screen.out.count('\nleaf        13 classes ') == 1 and 'coco/bbox_mAP:' not in screen.out
     lines = screen.out.splitlines()
     assert next(n for n, line in enumerate(lines) if 'Classes of' in line) < 10
     assert not re.search('Hooks will|System environment|auto_scale_lr =', screen.out)

@@ -324,7 +324,7 @@ def _names(names: Sequence[str]) -> str:
 
 
 def _wrap(text: str) -> str:
-    return textwrap.fill(text, _TEXT_WIDTH)
+    return textwrap.fill(text, _TEXT_WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def _code(lines: Sequence[str]) -> str:

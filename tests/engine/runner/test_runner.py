@@ -23,7 +23,7 @@ from mmdet_multigrain.utils.errors import CheckpointError, ConfigError, LostProc
 def unbuilt(**attributes):
     """A runner of which nothing but some attributes is there."""
     runner = object.__new__(MultigrainRunner)
-    vars(runner).update(attributes)
+    vars(runner).update(dict(cfg=Config()) | attributes)
     return runner
 
 
