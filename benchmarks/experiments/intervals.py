@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mmdet_multigrain.evaluation import GroundTruth
+from mmdet_multigrain.evaluation import Detections, GroundTruth
 from mmdet_multigrain.evaluation.functional.bootstrap import (
     RESAMPLES,
     image_weights,
@@ -25,12 +25,13 @@ from mmdet_multigrain.evaluation.functional.intervals import (
 )
 from mmdet_multigrain.evaluation.functional.matching import group_limit, suppress
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.taxonomy.levels import Level, at_level
 
 from .comparable import ComparisonError
 from .data import prepare
 from .folds import parts_of
 from .packing import unpack
-from .plan import GROUP, SUPERCLASS, Experiment, Pair, Results, Run, paired
+from .plan import GROUP, OBJECT, SUPERCLASS, Experiment, Pair, Results, Run, paired
 from .results import read_truth
 
 TARGET = 2.5  # points of AP that the primary comparison is to show
@@ -83,42 +84,96 @@ def differences(
         measure: Default: the primary one.
         resamples: Number of resamples of the images.
     """
-    chosen, _, metric = (measure or experiment.primary['measure']).rpartition(' ')
-    index = taxonomy.group_index(-2 if chosen in (SUPERCLASS, GROUP) else -1)
-    if chosen in ('', SUPERCLASS, GROUP):
+    shared = {pair: paired(results, *pair) for pair in experiment.comparisons()}
+    keys = sorted({(name, n) for pair, numbers in shared.items() for n in numbers for name in pair})
+    draws, images = draw_scores(
+        experiment,
+        {key: results[key] for key in keys},
+        truths,
+        taxonomy,
+        measure=measure or experiment.primary['measure'],
+        resamples=resamples,
+    )
+    return {
+        pair: difference_of_pair(draws, pair, numbers, num_images=images)
+        for pair, numbers in shared.items()
+        if numbers
+    }
+
+
+def draw_scores(
+    experiment: Experiment,
+    results: Results,
+    truths: Sequence[GroundTruth],
+    taxonomy: Taxonomy,
+    *,
+    measure: str,
+    resamples: int = RESAMPLES,
+) -> tuple[dict[tuple[str, int], np.ndarray], int]:
+    """(1 + B,) scores of each result, in points, and how many images they are of.
+
+    Args:
+        experiment: The experiment.
+        results: The results. Those of flat detectors, of groups or objects, can only be scored in
+            a measure of these: `group AP` or `object AP`.
+        truths: Boxes of the evaluation set, or of each fold.
+        taxonomy: Their classes.
+        measure: The measure; `object AP` is the protocol *group* with all classes in one group.
+        resamples: Number B of resamples of the images; the first score is on all images once.
+
+    Raises:
+        ComparisonError: A result is of other labels than the measure.
+    """
+    chosen, _, metric = measure.rpartition(' ')
+    if level := level_of(chosen, taxonomy):
+        index, groups = level.index, level.taxonomy.classes
+    else:
+        index, groups = taxonomy.group_index(-2 if chosen == SUPERCLASS else -1), None
+    if chosen in ('', SUPERCLASS, GROUP, OBJECT):
         labels = sorted(set(index))
     else:
         labels = [taxonomy.label_of(name) for name in experiment.class_sets[chosen]]
-    shared = {pair: paired(results, *pair) for pair in experiment.comparisons()}
-    keys = sorted({(name, n) for pair, numbers in shared.items() for n in numbers for name in pair})
-    draws = dict(
-        zip(
-            keys,
-            _resample(
-                [results[key] for key in keys],
-                truths,
-                index,
-                labels,
-                resamples=resamples,
-                suppressed=chosen == GROUP,
-                **dict(iou_thrs=[0.5]) if metric == 'AP50' else {},
-            ),
-            strict=True,
-        )
+    drawn = _resample(
+        list(results.values()),
+        truths,
+        index,
+        labels,
+        resamples=resamples,
+        groups=groups,
+        **dict(iou_thrs=[0.5]) if metric == 'AP50' else {},
     )
     images = sum(
         len(np.unique(truth.images[np.isin(truth.labels, labels) & ~truth.crowd]))
         for truth in (truth.relabel(index) for truth in truths)
     )
-    return {
-        (variant, reference): difference_of_draws(
-            *([draws[name, n] for n in numbers] for name in (reference, variant)),
-            num_images=images,
-            paired=True,
-        )
-        for (variant, reference), numbers in shared.items()
-        if numbers
-    }
+    return dict(zip(results, drawn, strict=True)), images
+
+
+def level_of(protocol: str, taxonomy: Taxonomy) -> Level | None:
+    """The level with one answer for each group and object of a measure; None in another one."""
+    if protocol not in (GROUP, OBJECT):
+        return None
+    return at_level(taxonomy, OBJECT if protocol == OBJECT else taxonomy.num_levels - 2)
+
+
+def difference_of_pair(
+    draws: Mapping[tuple[str, int], np.ndarray],
+    pair: Pair,
+    numbers: Sequence[int],
+    *,
+    num_images: int,
+) -> Difference:
+    """A variant minus what it is compared with, paired by replicate.
+
+    Args:
+        draws: Scores by `draw_scores`.
+        pair: The variant, and what it is compared with.
+        numbers: The replicates.
+        num_images: By `draw_scores`.
+    """
+    variant, reference = pair
+    arms = ([draws[name, number] for number in numbers] for name in (reference, variant))
+    return difference_of_draws(*arms, num_images=num_images, paired=True)
 
 
 def _resample(
@@ -128,24 +183,24 @@ def _resample(
     labels: Sequence[int],
     *,
     resamples: int,
-    suppressed: bool,
+    groups: Sequence[str] | None,
     **options: Any,
 ) -> list[np.ndarray]:
     """(1 + B,) mean AP of some classes, in points, for each result: on all images, on resamples.
 
     Images are resampled within each fold. AP of a class is the mean over the folds, weighted with
-    the boxes that the resample has of it. `index` has the class, or superclass, of each label;
-    detections may be suppressed within it.
+    the boxes that the resample has of it. `index` has the class, or superclass, of each label; with
+    names of groups, there is one answer for each group and object.
     """
     sums = np.zeros((len(results), 1 + resamples, len(labels)))
     boxes = np.zeros((1 + resamples, len(labels)))
     for fold, truth in enumerate(truths):
-        found = [unpack(parts_of(result)[fold]['detections']) for result in results]
+        parts = [parts_of(result)[fold] for result in results]
         counts = _resampled_boxes(truth.relabel(index), max(index) + 1, resamples, seed=fold)
         counts = counts[:, labels]
-        level = index
-        if suppressed:
-            truth, found = truth.in_groups(index), [suppress(one, index) for one in found]
+        level, found = index, [_detections(part, index, groups) for part in parts]
+        if groups:
+            truth = truth.in_groups(index)
             level, options['max_dets'] = range(max(index) + 1), group_limit(index, MAX_DETS)
         drawn = resample_ap(truth, found, [level], resamples=resamples, seed=fold, **options)
         boxes += counts
@@ -153,6 +208,20 @@ def _resample(
             total += np.nan_to_num(one.classes()[:, labels]) * counts
     with np.errstate(invalid='ignore'):
         return [100 * mean_of_known(total / boxes, axis=1) for total in sums]
+
+
+def _detections(
+    part: Mapping[str, Any], index: Sequence[int], groups: Sequence[str] | None
+) -> Detections:
+    """Detections of classes or, with names of groups, of groups: suppressed, if not flat."""
+    found = unpack(part['detections'])
+    if part['labels'] == 'classes':
+        return suppress(found, index) if groups else found
+    if set(part['classes']) - set(groups or ()):
+        raise ComparisonError(
+            f'{part["variant"]} detects {", ".join(part["classes"])}, which this measure is not of'
+        )
+    return found.relabel([groups.index(name) for name in part['classes']])
 
 
 def _resampled_boxes(

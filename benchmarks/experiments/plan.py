@@ -24,7 +24,7 @@ PILOT = 6  # replicates that decide on the number of them
 LABELS = ('classes', 'superclasses', 'object')
 GROUPS = ('given', 'random', 'one')
 # Protocols with measures of their own; without one, a measure is of the classes.
-SUPERCLASS, GROUP = 'superclass', 'group'
+SUPERCLASS, GROUP, OBJECT = 'superclass', 'group', 'object'
 
 
 @dataclass(frozen=True)
@@ -149,9 +149,14 @@ class Experiment:
     caveat: str = ''
 
     def __post_init__(self) -> None:
-        gates = filter(None, [self.gate.get('variant')])
-        for name in chain(self.pair, *self.compare, gates):
-            self.variant(name)
+        for name in chain(self.pair, *self.compare):
+            if self.variant(name).labels != 'classes':
+                raise ConfigError(
+                    f'{self.name}: {name} detects no classes, so it cannot be compared in a measure '
+                    'of classes; the report shows it as a flat control'
+                )
+        if self.gate:
+            self.variant(self.gate['variant'])
         for measure in (self.primary['measure'], *self.measures):
             chosen = measure.rpartition(' ')[0]
             if chosen not in ('', SUPERCLASS, GROUP, *self.class_sets):
@@ -181,7 +186,7 @@ class Experiment:
         """What is compared, the primary pair first.
 
         Unless the file names them: other groups of the same classes are controls of the primary
-        variant, so it is compared with them, too. Variants with other labels cannot be compared.
+        variant, so it is compared with them, too. Those with other labels are flat controls (`flat`).
         """
         if self.compare:
             return [self.pair, *((one, other) for one, other in self.compare)]

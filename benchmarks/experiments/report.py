@@ -3,8 +3,9 @@
 Prints Markdown: the primary question replicate by replicate, and the means of all variants.
 Results that may not be compared are refused (`comparable`), and so is a look at the differences
 before all replicates are there. After the pilot it says how many these are, and nothing else. With
---data come intervals. With --write the section of a Markdown file between `<!-- begin NAME -->` and
-`<!-- end NAME -->` is replaced; before all replicates are there it tells how far the runs are.
+--data come intervals, and flat controls (`flat`). With --write the section of a Markdown file
+between `<!-- begin NAME -->` and `<!-- end NAME -->` is replaced; before all replicates are there it
+tells how far the runs are.
 """
 
 from __future__ import annotations
@@ -22,11 +23,15 @@ from mmdet_multigrain.launch import run_tool
 from mmdet_multigrain.utils.files import load_json, write_whole
 
 from .comparable import ComparisonError, check_comparable, write_equality
+from .flat import compare_flat
 from .folds import by_replicate, parts_of
 from .intervals import differences, interval_table, load_truth, plan_replicates, plan_text
 from .plan import (
+    GROUP,
+    OBJECT,
     RESULTS,
     RUNS,
+    SUPERCLASS,
     Experiment,
     Results,
     Run,
@@ -37,6 +42,8 @@ from .plan import (
 )
 
 FEWEST = 4  # classes with the fewest fine boxes that a table names
+# What the labels of a flat detector are to others.
+PROTOCOLS = dict(superclasses=(SUPERCLASS, GROUP), object=(OBJECT,))
 
 
 def replicate_table(experiment: Experiment, results: Results) -> str:
@@ -92,9 +99,10 @@ def coarse_table(results: Results) -> str:
 
 
 def _score(result: Mapping[str, Any], column: str) -> float | None:
-    """A score; the classes of a flat detector of superclasses are superclasses."""
-    if result['labels'] == 'superclasses':
-        column = column.removeprefix('superclass ') if 'superclass' in column else ''
+    """A score; the classes of a flat detector are superclasses, or objects."""
+    if result['labels'] != 'classes':
+        protocol, _, metric = column.rpartition(' ')
+        column = metric if protocol in PROTOCOLS[result['labels']] else ''
     return result['scores'].get(column)
 
 
@@ -119,7 +127,7 @@ def render(
     """
     check_comparable([part for one in results.values() for part in parts_of(one)], folder)
     _check_complete(experiment, results)
-    intervals = []
+    intervals, flat = [], ''
     if source is not None:
         evaluation = load_truth(experiment, results, source)
         if experiment.pilot:
@@ -131,6 +139,8 @@ def render(
         for measure in experiment.measures:
             others = differences(experiment, results, *evaluation, measure=measure)
             found |= {(*pair, measure): one for pair, one in others.items()}
+        flat, others = compare_flat(experiment, results, *evaluation)
+        found |= others
         counts = {key: len(paired(results, *key[:2])) for key in found}
         intervals.append(interval_table(found, experiment.pair, counts))
     elif experiment.pilot:
@@ -146,7 +156,7 @@ def render(
         [
             replicate_table(experiment, results),
             variant_table(experiment, results),
-            *filter(None, [coarse_table(results)]),
+            *filter(None, [coarse_table(results), flat]),
             *intervals,
             f'Commit {first["commit"][:12]}, {first["device"]}: {first["hardware"]}, one thread. '
             f'Scores are those of the packed detections (at most {dropped} dropped in a run).',

@@ -39,6 +39,7 @@ def test_primary_pair_comes_first_by_replicate_then_the_others(experiment_of):
         (dict(pilot=6), 'small has 2 replicates, fewer than its pilot of 6'),
         (dict(gate=dict(variant='none')), "no variant 'none'"),
         (dict(compare=[['wgroup', 'none']]), "no variant 'none'"),
+        (dict(compare=[['wgroup', 'super']]), 'super detects no classes, so it cannot be compared'),
         (dict(measures=['rare AP']), "measure 'rare AP': no such set of classes"),
         (dict(measures=['group AP'], data=dict(images='a', folds=2)), 'is not there with folds'),
         (dict(variants=[dict(name='a', config='a.py', coarse=1.0)]), 'coarse is a share'),

@@ -31,6 +31,21 @@ def test_tables(experiment_of, results, tmp_path):
     assert '| super | 1 | - | - | - | 77.00 |' in text
 
 
+def test_scores_of_flat_detectors_are_not_those_of_classes(experiment_of, results, tmp_path):
+    variants = [dict(name=name, config='a.py') for name in ('wgroup', 'wogroup')]
+    variants += [dict(name='super', config='a.py', labels='superclasses')]
+    variants += [dict(name='object', config='a.py', labels='object')]
+    one = results['super', 1]
+    results['object', 1] = one | dict(variant='object', labels='object')
+    experiment = experiment_of(variants=variants, measures=['group AP', 'group AP50'])
+    text = render(experiment, results, tmp_path)
+    assert (
+        '| variant | replicates | tail AP50 | group AP | group AP50 | AP50 | AP | superclass AP50 |'
+    ) in text
+    assert '| super | 1 | - | 44.00 | 77.00 | - | - | 77.00 |' in text
+    assert '| object | 1 | - | - | - | - | - | - |' in text
+
+
 def test_refuses_what_may_not_be_compared(experiment_of, results, tmp_path):
     results['stock', 1]['digest'] = 'other'
     with pytest.raises(ComparisonError):
