@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError
 
+from .score_fusion import ScoreFusion
 from .set_cross_entropy import set_cross_entropy
 
 COARSE_WIDTHS = ('classes', 'groups')
@@ -124,7 +125,8 @@ class HierarchicalCrossEntropyLoss(nn.Module):
         if coarse_labels == 'marginal':
             _check_marginal(self.fine_loss)
         self.fusion = None
-        if fusion is not None and fusion.get('gamma') != 0:  # 0: the fine level alone, bit by bit
+        if fusion is not None and _checked_fusion(fusion).get('gamma') != 0:
+            # With gamma 0 it is the fine level alone, bit by bit.
             self.fusion = MODELS.build(dict(fusion, taxonomy=taxonomy))
             _check_fusion(self.fine_loss, self.level_weights)
         labels = (label_taxonomy or taxonomy).labels
@@ -347,6 +349,18 @@ def _check_marginal(fine_loss: nn.Module) -> None:
             f'CrossEntropyLoss without class_weight only, not for this {type(fine_loss).__name__}; '
             "use coarse_labels='mask'"
         )
+
+
+def _checked_fusion(fusion: object) -> dict:
+    """The config of a ScoreFusion, or a one-line ConfigError."""
+    kind = fusion.get('type') if isinstance(fusion, dict) else None
+    kind = MODELS.get(kind) if isinstance(kind, str) else kind
+    if not (isinstance(kind, type) and issubclass(kind, ScoreFusion)):
+        raise ConfigError(
+            f'fusion={fusion!r}: must have the type ConditionalFusion or ProductFusion, such as '
+            "dict(type='ConditionalFusion', gamma=1)"
+        )
+    return fusion
 
 
 def _check_fusion(fine_loss: nn.Module, level_weights: Sequence[float]) -> None:

@@ -131,3 +131,15 @@ def test_refusals(garments, arguments, message):
     with pytest.raises(ConfigError, match=message) as error:
         make_loss(garments, **arguments)
     assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    'fusion',
+    [3, 'ProductFusion', dict(gamma=1), dict(type='NoFusion'), dict(type='ResNet', gamma=0)],
+)
+def test_what_is_no_fusion_is_refused(garments, fusion):
+    with pytest.raises(
+        ConfigError, match='must have the type ConditionalFusion or Product'
+    ) as error:
+        HierarchicalCrossEntropyLoss(garments, fusion=fusion)
+    assert '\n' not in str(error.value)
