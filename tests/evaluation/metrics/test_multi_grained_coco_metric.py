@@ -1,9 +1,6 @@
 """The registered metric: stock's numbers, scrambled files, one and two processes."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +14,8 @@ from mmdet_multigrain.evaluation import EvaluationError
 from mmdet_multigrain.evaluation.metrics.multi_grained_coco_metric import MultiGrainedCocoMetric
 from mmdet_multigrain.taxonomy import Taxonomy
 
+from ...two_processes import run_two
 from .metric_cases import BOXES, SIX, TAXONOMY, coco_content, perfect, run, sample, write
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope='module')
@@ -162,26 +158,7 @@ def test_two_processes_equal_one(random_case, tmp_path):
     samples = samples[:29]
     write(tmp_path / 'val.json', coco_content([box for box in boxes if box[0] < 30], 29))
     torch.save((samples, TAXONOMY.to_dict()), tmp_path / 'samples.pt')
-    script = tmp_path / 'worker.py'
-    script.write_text(WORKER)
-    workers = [
-        subprocess.Popen(
-            [sys.executable, script, ROOT, tmp_path, str(rank)],
-            cwd=tmp_path,
-            env={**os.environ, 'OMP_NUM_THREADS': '1'},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    try:
-        for worker in workers:
-            output, _ = worker.communicate(timeout=120)
-            assert worker.returncode == 0, output
-    finally:
-        for worker in workers:
-            worker.kill()
+    run_two(WORKER, tmp_path)
     values = [torch.load(tmp_path / f'values{rank}.pt') for rank in range(2)]
     assert values[0] == values[1] == run(samples, str(tmp_path / 'val.json'))
     assert json.loads((tmp_path / 'result.json').read_text())['num_images'] == 29

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +11,7 @@ from mmdet.registry import MODELS
 
 from mmdet_multigrain.coco.unannotated import UNANNOTATED
 
+from ...two_processes import run_two
 from ..bbox_heads.made_heads import SMALL, total
 from ..bbox_heads.test_multi_grained_in_roi_heads import one_image, roi_head_config
 
@@ -192,23 +189,4 @@ def test_two_processes_train_on_coarse_boxes_and_parts_of_the_classes(garments, 
         [step([0, 1], None), step([top, some_object], VEST_AND_HAT), step([], VEST_AND_HAT, boxes=False)],
     ]  # fmt: skip
     torch.save((configs, steps), tmp_path / 'case.pt')
-    (tmp_path / 'worker.py').write_text(WORKER)
-    root = Path(__file__).resolve().parents[3]
-    workers = [
-        subprocess.Popen(
-            [sys.executable, tmp_path / 'worker.py', root, tmp_path, str(rank)],
-            cwd=tmp_path,
-            env={**os.environ, 'OMP_NUM_THREADS': '1'},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    try:
-        for worker in workers:
-            output, _ = worker.communicate(timeout=120)
-            assert worker.returncode == 0, output
-    finally:
-        for worker in workers:
-            worker.kill()
+    run_two(WORKER, tmp_path)
