@@ -128,7 +128,7 @@ ADVICE = re.compile(
 ECHOES = {
     'branch_fcs', 'coarse_labels', 'coarse_width', 'device', 'dtype', 'frozen_stages',
     'level_weights', 'max_dets', 'model.roi_head.bbox_head', 'norm_eval', 'out_indices',
-    'reg_weights', 'use_sigmoid', 'with_avg_pool', 'default_hooks.exact_resume',
+    'reg_weights', 'type', 'use_sigmoid', 'with_avg_pool', 'default_hooks.exact_resume',
     '--force-reinstall', '--no-deps', '--strict',
 }  # fmt: skip
 
