@@ -5,7 +5,12 @@ from .bbox_heads import MergedBBoxHead, MultiBranchBBoxHead, MultiGrainedBBoxHea
 from .dense_heads import Float32RPNHead
 from .losses import ConditionalFusion, HierarchicalCrossEntropyLoss, ProductFusion
 from .roi_extractors import PlainRoIExtractor
-from .roi_heads import FederatedCascadeRoIHead, FederatedStandardRoIHead
+from .roi_heads import (
+    FederatedCascadeRoIHead,
+    FederatedStandardRoIHead,
+    LineageCascadeRoIHead,
+    LineageStandardRoIHead,
+)
 from .task_modules import IgnoreRegionAssigner
 
 __all__ = [
@@ -16,6 +21,8 @@ __all__ = [
     'Float32RPNHead',
     'HierarchicalCrossEntropyLoss',
     'IgnoreRegionAssigner',
+    'LineageCascadeRoIHead',
+    'LineageStandardRoIHead',
     'MergedBBoxHead',
     'MultiBranchBBoxHead',
     'MultiGrainedBBoxHead',
