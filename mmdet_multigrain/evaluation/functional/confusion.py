@@ -16,7 +16,7 @@ from mmdet_multigrain.taxonomy import Taxonomy
 from .boxes import Detections, GroundTruth, check_labels
 from .engines import choose_engine, hotcoco_evaluator
 from .error_analysis import shared_levels
-from .matching import find_pairs
+from .matching import unjudged
 
 
 @dataclass(frozen=True)
@@ -163,12 +163,7 @@ def measure_confusion(
     check_labels(ground_truth, detections, taxonomy.num_classes)
     if min_score is None:
         min_score = balanced_score(ground_truth, detections)
-    if ground_truth.unannotated is not None:
-        left_out = ground_truth.unannotated[detections.images, detections.labels]
-        pairs = find_pairs(ground_truth, detections, counted=left_out, min_iou=iou_thr)
-        hits = ground_truth.labels[pairs.truths] == detections.labels[pairs.detections]
-        left_out[pairs.detections[hits]] = False
-        detections = detections[~left_out]
+    detections = detections[~unjudged(ground_truth, detections, iou_thr=iou_thr)]
     no_limit = max(1, len(detections.scores))
     evaluator = hotcoco_evaluator(
         ground_truth,

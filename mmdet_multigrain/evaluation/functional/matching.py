@@ -195,6 +195,25 @@ def match_greedily(pairs: Pairs, detections: Detections, *, num_truths: int) -> 
     return matched
 
 
+def unjudged(ground_truth: GroundTruth, detections: Detections, *, iou_thr: float) -> np.ndarray:
+    """(N,) bool: detections of classes unannotated in their image that overlap no box of theirs.
+
+    Args:
+        ground_truth: Boxes with labels of any granularity.
+        detections: Detections of classes.
+        iou_thr: Lowest overlap.
+    """
+    if ground_truth.unannotated is None:
+        return np.zeros(len(detections.scores), dtype=bool)
+    left_out = ground_truth.unannotated[detections.images, detections.labels]
+    pairs = find_pairs(ground_truth, detections, counted=left_out, min_iou=iou_thr)
+    truths, labels = ground_truth.labels[pairs.truths], detections.labels[pairs.detections]
+    sets = ground_truth.sets
+    own = truths == labels if sets is None else sets[truths, labels]
+    left_out[pairs.detections[own]] = False
+    return left_out
+
+
 def rank_by_class(detections: Detections, counted: np.ndarray) -> np.ndarray:
     """Indices of the counted detections, sorted by class, then by falling score.
 
