@@ -94,6 +94,7 @@ EFFECTS = {
     '--cfg-options': ('tests/launch/test_options.py', 'check_options'),
     '--fix': (f'{TOOLS}/test_check_dataset.py', "'--fix'"),
     '--force': (f'{TOOLS}/test_make_taxonomy.py', "'--force').status == 0"),
+    '--lineages': (f'{TOOLS}/test_test.py', 'test_lineages_change_nothing_else'),
     '--group-of': ('tests/converters/test_openimages.py', "group_of='drop'"),
     '--group-by': (f'{TOOLS}/test_split_dataset.py', "'--group-by', 'folder'"),
     '--hierarchy': ('tests/converters/test_openimages_selection.py', 'hierarchy'),

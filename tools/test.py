@@ -36,6 +36,12 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
     parser.add_argument(
+        '--lineages',
+        action='store_true',
+        help='write the probabilities of class and superclasses of each detection, given an '
+        'object, to the detections; the numbers stay the same',
+    )
+    parser.add_argument(
         '--max-dets',
         type=int,
         metavar='N',
@@ -123,6 +129,14 @@ def check_outputs(cfg, out: Path, args: argparse.Namespace) -> None:
         )
 
 
+def set_lineages(cfg) -> None:
+    """Let the detector tell the lineage of each detection, along the taxonomy of the test data."""
+    from mmdet_multigrain.engine.runner.resolver import leaf_datasets
+    from mmdet_multigrain.engine.runner.test_level import set_lineages
+
+    set_lineages(cfg, leaf_datasets(cfg.test_dataloader.dataset))
+
+
 def set_tta(cfg) -> None:
     """Wrap the model and its test pipeline for test-time augmentation."""
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
@@ -152,6 +166,12 @@ def load_config(args: argparse.Namespace):
     out = Path(args.out or Path(cfg.work_dir, f'{"_".join(parts)}.json'))
     if args.level is not None:
         cfg.test_level = args.level
+    if args.lineages:
+        if args.tta:
+            raise ConfigError(
+                '--lineages are of one view of a photo, --tta merges several; leave one out'
+            )
+        set_lineages(cfg)
     set_out(cfg, out)
     check_outputs(cfg, out, args)
     cfg.custom_hooks = [

@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.taxonomy.levels import Level, at_level
@@ -71,7 +73,8 @@ class Result:
             the classes of `taxonomy`.
         ann_file: COCO file of the ground truth, as the test was given it; None if none was.
         train_ann_file: COCO file that training boxes were counted in.
-        detections_file: Detections in COCO's results format, relative to the result.json.
+        detections_file: Detections in COCO's results format, relative to the result.json. With
+            `lineage` in each (`Detections.lineages`) if the detector tells it.
         run: What was tested.
     """
 
@@ -165,6 +168,20 @@ def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None
     """Write an indented JSON file atomically; missing folders are created."""
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + '\n'
     write_whole(path, text.encode())
+
+
+def add_lineages(path: str | os.PathLike[str], lineages: Iterable[np.ndarray]) -> None:
+    """Add `lineage` to each detection of a file in COCO's results format, in place.
+
+    Args:
+        path: The file.
+        lineages: (n, L) float32 of each image, in the order of the file.
+    """
+    content = json.loads(Path(path).read_bytes())
+    rows = (row for image in lineages for row in image)
+    for item, row in zip(content, rows, strict=True):
+        item['lineage'] = [float(str(value)) for value in row]  # no more digits than float32 needs
+    Path(path).write_text(json.dumps(content))
 
 
 def to_dict(result: Result) -> dict[str, Any]:

@@ -112,6 +112,22 @@ def test_the_groups_of_a_level(tested, trained, garment_data, config, tmp_path):
         assert result.status == 2 and 'draws the ground truth by class' in result.err
 
 
+def test_lineages_change_nothing_else(tested, trained, garment_data, config, tmp_path):
+    arguments = config, trained.checkpoint, tmp_path / 'run', garment_data, '--lineages'
+    result = run_test(*arguments)
+    assert result.status == 0, result.err
+    results = [read_result(path) for path in (tmp_path / 'run' / 'result.json', tested.result)]
+    assert results[0].summary == results[1].summary
+    told, plain = (
+        json.loads((path.parent / result.detections_file).read_bytes())
+        for path, result in zip((tmp_path / 'run' / 'x', tested.result), results, strict=True)
+    )
+    assert all(0 <= box['lineage'][0] <= box['lineage'][1] <= 1 for box in told)
+    assert plain == [{k: v for k, v in box.items() if k != 'lineage'} for box in told]
+    for option in (['--tta'], ['--level', 'coarse']):
+        assert run_test(*arguments, *option).error().endswith('; leave one out')
+
+
 def test_the_config_of_the_training_stays(trained, garment_data, config, tmp_path):
     work_dir = shutil.copytree(trained.work_dir, tmp_path / 'run')
     before = (work_dir / config.name).read_bytes()

@@ -1,4 +1,4 @@
-"""Test another level of the taxonomy: the key `test_level`, for model and metric."""
+"""What a test does along the taxonomy of its data: the key `test_level`, and lineages."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from mmdet.registry import DATASETS, MODELS
 
 from mmdet_multigrain.models.bbox_heads.group_prediction import GROUP_SCORES, GroupPrediction
+from mmdet_multigrain.models.roi_heads.lineage import add_lineage
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.taxonomy.levels import at_level
 from mmdet_multigrain.utils.errors import ConfigError
@@ -28,20 +29,40 @@ def set_level(
         ConfigError: The data set has no taxonomy, or the model predicts masks of classes.
         TaxonomyError: There is no such level.
     """
+    taxonomy = _taxonomy_of(datasets, f'level {level!r}')
+    score = set_groups(cfg['model'], at_level(taxonomy, level).index)
+    for place in ('val_evaluator', 'test_evaluator'):
+        for metric in dicts(cfg.get(place)):
+            if metric.get('type') == 'MultiGrainedCocoMetric':
+                metric.update(level=level, group_score=score)
+
+
+def set_lineages(cfg: MutableMapping[str, Any], datasets: Iterator[Mapping[str, Any]]) -> None:
+    """Let the model of a config tell the lineage of each detection (`LineageRoIHeadMixin`).
+
+    Args:
+        cfg: The config, with its taxonomy.
+        datasets: The configs of the data sets to test on.
+
+    Raises:
+        ConfigError: It detects groups, the data set has no taxonomy, or the model has no RoI head
+            that can do it.
+    """
+    if cfg.get('test_level') is not None:
+        raise ConfigError(
+            'lineages start from classes, and --level (test_level) detects groups; leave one out'
+        )
+    add_lineage(cfg['model'], _taxonomy_of(datasets, 'lineages'))
+
+
+def _taxonomy_of(datasets: Iterator[Mapping[str, Any]], what: str) -> Taxonomy:
     dataset = next(datasets, {})
     kind = dataset.get('type')
     kind = DATASETS.get(kind) if isinstance(kind, str) else kind
     own = dataset.get('taxonomy') or getattr(kind, 'METAINFO', {}).get('taxonomy')
     if own is None:
-        raise ConfigError(
-            f'level {level!r}: the test data set has no taxonomy; use SuperclassCocoDataset'
-        )
-    own = own.to_dict() if hasattr(own, 'to_dict') else own
-    score = set_groups(cfg['model'], at_level(Taxonomy.load(own), level).index)
-    for place in ('val_evaluator', 'test_evaluator'):
-        for metric in dicts(cfg.get(place)):
-            if metric.get('type') == 'MultiGrainedCocoMetric':
-                metric.update(level=level, group_score=score)
+        raise ConfigError(f'{what}: the test data set has no taxonomy; use SuperclassCocoDataset')
+    return Taxonomy.load(own.to_dict() if hasattr(own, 'to_dict') else own)
 
 
 def set_groups(model: Mapping[str, Any], groups: Sequence[int]) -> str | None:

@@ -7,7 +7,7 @@ each. Needs neither torch nor mmdet.
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -151,6 +151,8 @@ class Detections:
         labels: (N,) class of each box.
         boxes: (N, 4) x, y, width, height in pixels.
         scores: (N,) confidence, of any range.
+        lineages: (N, L) probability given foreground of each class, then of its groups, the
+            coarsest last; they never fall on the way up. None where that is not known.
 
     Raises:
         EvaluationError: A score or a box is not finite.
@@ -160,6 +162,7 @@ class Detections:
     labels: np.ndarray
     boxes: np.ndarray
     scores: np.ndarray
+    lineages: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         bad = ~(np.isfinite(self.scores) & np.isfinite(self.boxes).all(axis=1))
@@ -212,13 +215,13 @@ class Detections:
 
     def __getitem__(self, chosen: np.ndarray) -> Detections:
         """The detections that a mask or index selects."""
-        return Detections(
-            self.images[chosen], self.labels[chosen], self.boxes[chosen], self.scores[chosen]
-        )
+        columns = (getattr(self, column.name) for column in fields(self))
+        return Detections(*(None if column is None else column[chosen] for column in columns))
 
     def relabel(self, index: Sequence[int]) -> Detections:
-        """The same boxes with label `index[label]`."""
-        return replace(self, labels=np.asarray(index, dtype=np.int64)[self.labels])
+        """The same boxes with label `index[label]`, without the lineages of the old labels."""
+        labels = np.asarray(index, dtype=np.int64)[self.labels]
+        return replace(self, labels=labels, lineages=None)
 
 
 def check_labels(ground_truth: GroundTruth, detections: Detections, num_classes: int) -> None:

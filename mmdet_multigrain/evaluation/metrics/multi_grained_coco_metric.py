@@ -30,7 +30,7 @@ from ..functional.common import MAX_DETS
 from ..functional.matching import image_groups
 from ..functional.protocols import group_protocol
 from ..functional.summary import EvaluationSummary, find_class_sets, render_text, summarize
-from ..result_file import Result, RunRecord, write_result
+from ..result_file import Result, RunRecord, add_lineages, write_result
 
 DEFAULT_ITEMS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
 
@@ -179,8 +179,10 @@ class MultiGrainedCocoMetric(CocoMetric):
             data_samples = [{**sample, 'instances': ()} for sample in data_samples]
         before = len(self.results)
         super().process(data_batch, data_samples)
-        for (gt, _), sample in zip(self.results[before:], data_samples, strict=True):
+        for (gt, found), sample in zip(self.results[before:], data_samples, strict=True):
             gt[UNANNOTATED] = sample.get(UNANNOTATED)
+            if 'lineage' in sample['pred_instances']:
+                found['lineage'] = sample['pred_instances']['lineage'].cpu().numpy()
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Evaluate all images; runs on the main process.
@@ -230,13 +232,15 @@ class MultiGrainedCocoMetric(CocoMetric):
         return values
 
     def results2json(self, results: Sequence[dict], outfile_prefix: str) -> dict[str, str]:
-        """Write detections as stock does, but each file atomically."""
+        """Write detections as stock does, but each file atomically, and lineages if there are any."""
         prefix = Path(outfile_prefix)
         prefix.parent.mkdir(parents=True, exist_ok=True)
         if self.cat_ids is None:  # ground truth that comes with the samples has labels
             self.cat_ids = list(range(len(self.dataset_meta['classes'])))
         with tempfile.TemporaryDirectory(dir=prefix.parent, prefix='.') as folder:
             written = super().results2json(results, str(Path(folder, prefix.name)))
+            if any('lineage' in found for found in results):
+                add_lineages(written['bbox'], [found['lineage'] for found in results])
             final = {key: str(prefix.parent / Path(path).name) for key, path in written.items()}
             for path in set(written.values()):
                 os.replace(path, prefix.parent / Path(path).name)

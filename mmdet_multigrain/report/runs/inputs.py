@@ -10,6 +10,7 @@ import hashlib
 import os
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -130,7 +131,8 @@ def read_detections(path: str | os.PathLike[str], test_set: TestSet) -> Detectio
     """Read detections in COCO's results format, except those of classes without a label.
 
     Args:
-        path: A JSON list of objects with image_id, category_id, bbox (x, y, width, height), score.
+        path: A JSON list of objects with image_id, category_id, bbox (x, y, width, height), score,
+            and perhaps lineage (`Detections.lineages`).
         test_set: The images and categories that they are of.
 
     Raises:
@@ -149,6 +151,7 @@ def read_detections(path: str | os.PathLike[str], test_set: TestSet) -> Detectio
         scores = np.array([item['score'] for item in content], dtype=np.float64)
         if len(content) and (boxes.shape != (len(content), 4) or scores.ndim != 1):
             raise ValueError
+        with_lineage = any('lineage' in item for item in content)
     except (KeyError, TypeError, ValueError):
         raise ReportError(f'{path}: {_first_damage(content)}') from None
     for what, reading in (('image', image_reading), ('category', class_reading)):
@@ -174,11 +177,29 @@ def read_detections(path: str | os.PathLike[str], test_set: TestSet) -> Detectio
             f'{path}: entry {first} has bbox {show(content[first]["bbox"])}, with a '
             'width or height below 0; write x, y, width, height'
         )
-    labeled = labels >= 0
+    lineages = _lineages(path, content, test_set.taxonomy) if with_lineage else None
     try:
-        return Detections(images[labeled], labels[labeled], boxes[labeled], scores[labeled])
+        return Detections(images, labels, boxes, scores, lineages)[labels >= 0]
     except EvaluationError as error:
         raise ReportError(f'{path}: {error}') from None
+
+
+def _lineages(path: str | os.PathLike[str], content: list[dict], taxonomy: Taxonomy) -> np.ndarray:
+    levels = taxonomy.num_levels
+    for number, item in enumerate(content):
+        row = item.get('lineage')
+        if not (
+            isinstance(row, list)
+            and len(row) == levels
+            and all(isinstance(value, (int, float)) for value in row)
+            and all(low <= high for low, high in pairwise([0, *row, 1]))
+        ):
+            raise ReportError(
+                f'{path}: entry {number} has lineage {show(row)}; each needs {levels} '
+                'probabilities that never fall, of the class and its groups; test it again with '
+                'tools/test.py --lineages'
+            )
+    return np.array([item['lineage'] for item in content], dtype=np.float64)
 
 
 def _image_numbers(ids: list[Hashable], test_set: TestSet) -> tuple[np.ndarray, str]:

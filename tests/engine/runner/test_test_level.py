@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 
 from mmdet_multigrain.engine.runner.resolver import resolve
-from mmdet_multigrain.engine.runner.test_level import set_groups, set_level
+from mmdet_multigrain.engine.runner.test_level import set_groups, set_level, set_lineages
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError, TaxonomyError
 
@@ -88,3 +88,26 @@ def test_levels_that_cannot_be_tested(repository):
     cfg = {'model': {}, 'test_evaluator': [dict(type='MultiGrainedCocoMetric')]}
     set_level(cfg, 'object', iter([synthetic]))
     assert cfg['test_evaluator'][0]['level'] == 'object'
+
+
+@pytest.mark.parametrize('name', ['wgroup', 'faster-rcnn'])
+def test_lineages_along_the_taxonomy_of_the_test_data(repository, name):
+    other = {'groups': {'a': ['vest'], 'b': ['sling', 'shorts']}}
+    path = repository / 'configs' / 'multigrain' / f'{name}_r18_fpn_custom.py'
+    cfg = Config.fromfile(path)
+    cfg.taxonomy, cfg.eval_taxonomy = TAXONOMY, other
+    resolve(cfg, checkpoint_meta={})
+    set_lineages(cfg, iter([cfg.test_dataloader.dataset]))
+    roi_head = cfg.model.roi_head
+    assert roi_head.type == 'LineageStandardRoIHead'
+    assert Taxonomy.load(roi_head.taxonomy.to_dict()) == Taxonomy.load(other)
+    resolve(cfg, checkpoint_meta={})  # as when the runner is built
+    assert Taxonomy.load(cfg.model.roi_head.taxonomy.to_dict()) == Taxonomy.load(other)
+    cfg.test_level = 'coarse'
+    with pytest.raises(ConfigError, match=r'^lineages start from classes, .*; leave one out$'):
+        set_lineages(cfg, iter([cfg.test_dataloader.dataset]))
+
+
+def test_lineages_need_a_taxonomy():
+    with pytest.raises(ConfigError, match='^lineages: the test data set has no taxonomy; use Sup'):
+        set_lineages({'model': {}}, iter([{'type': 'CocoDataset'}]))

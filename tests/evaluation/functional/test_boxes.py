@@ -142,3 +142,12 @@ def test_unannotated_classes_are_crowds_around_their_detections():
     assert truth.leave_out(none) is truth
     plain = GroundTruth.from_annotations(['a'], [], range(3), unannotated={'a': ()})
     assert plain.unannotated is None and plain.leave_out(found) is plain
+
+
+def test_lineages_follow_their_detections():
+    columns = np.array([0, 0, 1]), np.array([2, 0, 1]), np.ones((3, 4)), np.array([0.5, 0.4, 0.3])
+    lineages = np.array([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]])
+    found = Detections(*columns, lineages)
+    assert found[np.array([2, 0])].lineages.tolist() == [[0.5, 0.6], [0.1, 0.2]]
+    assert found.relabel((0, 0, 1)).lineages is None  # they start from the classes
+    assert Detections(*columns)[np.array([True, False, True])].lineages is None

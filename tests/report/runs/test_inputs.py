@@ -166,3 +166,31 @@ def test_boxes_of_a_superclass_are_crowds_of_its_classes(tmp_path):
     assert read_detections(path, test_set).labels.tolist() == [0, 0, 2]
     (run,) = load_runs([path], ann_file=test_set.path, taxonomy=GARMENTS)
     assert [row.val_boxes for row in run.result.summary.fine.classes] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    'lineage',
+    [
+        None,
+        0.5,
+        [0.5],
+        [0.1, 0.2, 0.3],
+        [0.6, 0.5],
+        [0.5, 1.1],
+        [-0.1, 1],
+        ['a', 'b'],
+        [0.5, None],
+        [0.5, math.nan],
+    ],
+)
+def test_damaged_lineages(make, tmp_path, lineage):
+    whole = [item | {'lineage': [0.25, 0.75]} for item in DETECTIONS]
+    truth = TestSet(make.truth, GARMENTS, True)
+    path = write(tmp_path / 'dets.json', whole)
+    assert read_detections(path, truth).lineages.tolist() == [[0.25, 0.75]] * 3
+    write(path, [*whole, DETECTIONS[0] | {'lineage': lineage}])
+    with pytest.raises(ReportError, match='dets.json: entry 3 has lineage .*; each needs 2 prob'):
+        read_detections(path, truth)
+    write(path, [DETECTIONS[0], *whole])
+    with pytest.raises(ReportError, match='entry 0 has lineage None'):
+        read_detections(path, truth)
