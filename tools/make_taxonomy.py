@@ -5,9 +5,10 @@ python tools/make_taxonomy.py --from openimages bbox_labels_600_hierarchy.json \
     --descriptions class-descriptions-boxable.csv --node Clothing --out clothing.yaml
 python tools/make_taxonomy.py --from yaml groups.yaml --out wardrobe.yaml
 
-With --coarse, boxes of superclasses in a COCO file become "only the superclass known".
-A YAML file may also hold nothing but nested groups, or a list of classes; it is checked and
-written in full. Without --out the file goes to the screen.
+With --controls DIR, the same classes in other groups are written, too: three random draws of the same
+sizes, each class by itself, all in one. With --coarse, boxes of superclasses in a COCO file become
+"only the superclass known". A YAML file may also hold nothing but nested groups, or a list of
+classes; it is checked and written in full. Without --out the file goes to the screen.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ try:
     from mmdet_multigrain.converters import openimages_hierarchy as openimages
     from mmdet_multigrain.launch import add_force, check_outputs, run_tool
     from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError, yaml_file
+    from mmdet_multigrain.taxonomy.controls import CONTROLS, controls
     from mmdet_multigrain.taxonomy.files import read_bytes
     from mmdet_multigrain.utils.errors import error_source
     from mmdet_multigrain.utils.files import write_whole
@@ -63,6 +65,13 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--node', help='openimages: take the classes below this one (default: all)')
     parser.add_argument('--out', type=Path, help='the YAML file to write (default: the screen)')
+    parser.add_argument(
+        '--controls',
+        type=Path,
+        metavar='DIR',
+        help='folder for the same classes in other groups, to train and compare with (docs/groups.md): '
+        f'{", ".join(CONTROLS)}',
+    )
     add_force(parser)
     args = parser.parse_args()
     if args.source != 'openimages' and (args.node or args.descriptions):
@@ -166,9 +175,10 @@ def summarize(taxonomy: Taxonomy) -> str:
 def main() -> None:
     args = parse_args()
     path = args.input[0]
-    if args.out:
-        read = [path for path in (*args.input, args.descriptions) if path]
-        check_outputs([args.out], inputs=read, replace=args.force)
+    outputs = [args.out] if args.out else []
+    outputs += [args.controls / f'{name}.yaml' for name in CONTROLS] if args.controls else []
+    read = [path for path in (*args.input, args.descriptions) if path]
+    check_outputs(outputs, inputs=read, replace=args.force)
     comments, notes = [], []
     if args.source == 'coco':
         taxonomy, notes = read_coco(args.input, args.coarse)
@@ -178,15 +188,20 @@ def main() -> None:
         comments = describe_openimages(path, args.descriptions, args.node)
     else:
         taxonomy = read_yaml(path)
+    others = controls(taxonomy) if args.controls else {}
     head = ''.join(f'# {printable(" ".join(line.split()))}\n' for line in comments)
     text = (f'{head}#\n' if head else '') + taxonomy.to_yaml()
     if args.out:
         write_whole(args.out, text.encode())
     else:
         sys.stdout.write(text)
+    for name, other in others.items():
+        write_whole(args.controls / f'{name}.yaml', other.to_yaml().encode())
     for note in notes:
         print(note, file=sys.stderr)
     print(summarize(taxonomy) + (f' -> {args.out}' if args.out else ''), file=sys.stderr)
+    if others:
+        print(f'controls: {args.controls}/{{{",".join(others)}}}.yaml', file=sys.stderr)
 
 
 if __name__ == '__main__':

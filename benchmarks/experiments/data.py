@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import random
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -11,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.taxonomy.controls import one_group, random_groups
 from mmdet_multigrain.utils.errors import ConfigError
 from mmdet_multigrain.utils.files import dump_json, load_json, write_whole
 
 from .coarse import coarsen, regroup_coarse
 from .folds import deal
 from .plan import Experiment, Run
-
-ONE_GROUP = 'everything'
 
 
 @dataclass(frozen=True)
@@ -88,11 +86,10 @@ def prepare(experiment: Experiment, run: Run, *, source: Path, folder: Path) -> 
         )
         taxonomy = regroup_coarse(given)
     elif variant.groups == 'random':
-        groups = regroup(given, 'random', seed=run.replicate)
-        content = dict(name='random', groups=groups, classes=list(given.classes))
-        taxonomy = Taxonomy.load(content)
+        taxonomy = random_groups(given, seed=run.replicate)
+        groups = taxonomy.to_dict()['groups']
     elif variant.groups == 'one':  # only a head accepts it
-        groups = regroup(given, 'one', seed=run.replicate)
+        groups = one_group(given).to_dict()['groups']
         head = 'model.roi_head.bbox_head'
         options[f'{head}.allow_one_group'] = True
         options |= {f'{head}.taxonomy.groups.{name}': names for name, names in groups.items()}
@@ -122,21 +119,3 @@ def relabel(coco: dict[str, Any], labels: str) -> dict[str, Any]:
             for item in coco['annotations']
         ],
     )
-
-
-def regroup(taxonomy: Taxonomy, how: str, *, seed: int) -> dict[str, list[str]]:
-    """Other groups of the same classes.
-
-    Args:
-        taxonomy: Classes and their groups.
-        how: `random`: groups of the same sizes; `one`: a single group.
-        seed: Of the draw.
-    """
-    if how == 'one':
-        return {ONE_GROUP: list(taxonomy.classes)}
-    index = taxonomy.group_index(0)
-    classes = random.Random(seed).sample(taxonomy.classes, taxonomy.num_classes)
-    groups: dict[str, list[str]] = {}
-    for group, name in zip(sorted(index), classes, strict=True):
-        groups.setdefault(f'random {group + 1}', []).append(name)
-    return groups

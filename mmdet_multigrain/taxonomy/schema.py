@@ -16,7 +16,16 @@ from .names import check_name
 if TYPE_CHECKING:
     from .taxonomy import Taxonomy
 
-KEYS = ('name', 'description', 'groups', 'ungrouped', 'classes', 'aliases', 'levels')
+KEYS = (
+    'name',
+    'description',
+    'groups',
+    'ungrouped',
+    'classes',
+    'aliases',
+    'levels',
+    'allow_one_group',
+)
 # Nobody groups more deeply; a YAML file that refers to itself never ends.
 MAX_DEPTH = 20
 
@@ -65,6 +74,7 @@ def parse(mapping: Mapping[str, Any], default_name: str) -> dict[str, Any]:
         'aliases': _aliases(given.get('aliases', {})),
         'num_levels': None if levels is None else _typed(levels, int, 'levels', integer),
         'description': _typed(given.get('description', ''), str, 'description', 'quote it'),
+        'allow_one_group': _flag(given.get('allow_one_group', False), 'allow_one_group'),
     }
 
 
@@ -95,6 +105,8 @@ def dump(taxonomy: Taxonomy) -> dict[str, Any]:
     mapping = {key: value for key, value in mapping.items() if value}
     if 1 + max(map(len, taxonomy.paths)) != taxonomy.num_levels:
         mapping['levels'] = taxonomy.num_levels
+    if taxonomy.has_one_group:
+        mapping['allow_one_group'] = True
     return mapping
 
 
@@ -165,6 +177,12 @@ def _typed(value: Any, kind: type | tuple[type, ...], key: str, fix: str) -> Any
     """The value of a key, if it is of that type."""
     if isinstance(value, bool) or not isinstance(value, kind):
         raise TaxonomyError(f'{key} is {show(value)}; {fix}')
+    return value
+
+
+def _flag(value: object, key: str) -> bool:
+    if not isinstance(value, bool):
+        raise TaxonomyError(f'{key} is {show(value)}; write true, or leave it out')
     return value
 
 

@@ -99,8 +99,7 @@ class Taxonomy:
         }
         for key, value in values.items():
             object.__setattr__(self, key, value)
-        one_group = num_levels > 1 and len(classes) > 1 and self.num_groups(0) == 1
-        if one_group and not allow_one_group:
+        if self.has_one_group and not allow_one_group:
             raise TaxonomyError(
                 f'one group, {show(self.group_names(0)[0])}, holds all {len(classes)} classes: one '
                 'group teaches nothing, since every object has the same superclass; split it, or '
@@ -119,6 +118,11 @@ class Taxonomy:
         """Whether every coarse level is the identity: each class is its own superclass."""
         identity = tuple(range(self.num_classes))
         return all(index == identity for _, index in self._levels)
+
+    @property
+    def has_one_group(self) -> bool:
+        """Whether one group holds all of several classes: a control that teaches nothing."""
+        return self.num_levels > 1 and self.num_classes > 1 and self.num_groups(0) == 1
 
     def group_names(self, level: int) -> tuple[str, ...]:
         """Names of the groups of a level; those of the last level are the classes."""
@@ -147,10 +151,7 @@ class Taxonomy:
         return names[index[label]]
 
     def ungrouped(self) -> Taxonomy:
-        """The same classes with the identity grouping, on at least two levels.
-
-        On it, the grouped head is the paper's "W/O Group" variant.
-        """
+        """The same classes on two levels or more, each a group: the paper's "W/O Group"."""
         return Taxonomy(
             self.name,
             self.classes,
@@ -315,7 +316,8 @@ class Taxonomy:
         """
         with error_source(source):
             parsed = schema.parse(mapping, default_name='custom')
-            return cls(**parsed, allow_one_group=allow_one_group)
+            parsed['allow_one_group'] |= allow_one_group
+            return cls(**parsed)
 
     @classmethod
     def from_yaml(cls, path: str | os.PathLike[str]) -> Taxonomy:
@@ -381,8 +383,6 @@ class Taxonomy:
         """The text of its YAML file, which starts with a comment that explains the keys."""
         return yaml_file.dump(self.to_dict())
 
-    # ------------------------------------------------------------------ a value
-
     def _key(self) -> tuple:
         return self.name, self._levels, tuple(sorted(self.aliases.items()))
 
@@ -393,7 +393,7 @@ class Taxonomy:
         return hash(self._key())
 
     def __reduce__(self) -> tuple:
-        return Taxonomy.from_mapping, (self.to_dict(), 'mapping', True)
+        return Taxonomy.from_mapping, (self.to_dict(),)
 
     def __repr__(self) -> str:
         sizes = ' > '.join(str(self.num_groups(level)) for level in range(self.num_levels))

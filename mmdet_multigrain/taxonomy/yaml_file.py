@@ -22,6 +22,7 @@ _EXPLANATION = """\
 #   aliases:    other names of a class, a group or `object` (any class) in data files. Case, '_',
 #               '-' and blanks never count.
 #   levels:     number of levels, where more are wanted than the groups need (classes included).
+#   allow_one_group: true where one group may hold all classes, which only a control needs.
 # Quote names that YAML reads otherwise, such as "no", "on" and "3".
 """
 

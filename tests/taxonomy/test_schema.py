@@ -303,3 +303,15 @@ def test_nesting_is_bounded():
 def test_parse_gives_the_arguments_of_taxonomy():
     arguments = parse({'ungrouped': ['a'], 'aliases': {'a': ['b']}}, default_name='x')
     assert Taxonomy(**arguments) == Taxonomy('x', ['a'], aliases={'a': ['b']})
+
+
+def test_one_group_where_the_file_allows_it():
+    content = {'groups': {'all': ['a', 'b']}}
+    with pytest.raises(TaxonomyError, match="one group, 'all', holds all 2 classes"):
+        Taxonomy.load(content)
+    allowed = Taxonomy.load({**content, 'allow_one_group': True})
+    assert allowed.has_one_group and allowed.to_dict()['allow_one_group'] is True
+    two = Taxonomy.load({'groups': {'x': ['a'], 'y': ['b']}, 'allow_one_group': True})
+    assert 'allow_one_group' not in two.to_dict() and not two.has_one_group
+    with pytest.raises(TaxonomyError, match='allow_one_group is 1; write true, or leave it out'):
+        Taxonomy.load({**content, 'allow_one_group': 1})

@@ -1,9 +1,12 @@
 """tools/make_taxonomy.py: the file it writes, what it prints, and what it refuses."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
+from mmdet_multigrain.engine.hooks.preflight_hook import check_heads
+from mmdet_multigrain.models.bbox_heads import MultiGrainedBBoxHead
 from mmdet_multigrain.taxonomy import Taxonomy
 
 from .conftest import call
@@ -246,3 +249,31 @@ def test_options_that_do_not_go_together(files):
     line = fails('--from', 'coco', files / 'coco.json', '--node', 'x')
     assert 'go with --from openimages' in line
     assert 'no such file' in fails('--from', 'yaml', files / 'none.yaml')
+
+
+def test_controls_next_to_a_taxonomy(files):
+    """Files that a grouped head takes, each."""
+    path, folder = files / 'mine.yaml', files / 'groups'
+    path.write_text('{top: [shirt, coat], bottom: [jeans, skirt], foot: [boot, sandal]}')
+    out = folder / 'given.yaml'
+    result = run('--from', 'yaml', path, '--out', out, '--controls', folder)
+    names = ['random_1', 'random_2', 'random_3', 'identity', 'one_group']
+    assert result.err.endswith(f'\ncontrols: {folder}/{{{",".join(names)}}}.yaml\n')
+    assert {file.stem for file in folder.iterdir()} == {'given', *names}
+    size = dict(in_channels=1, roi_feat_size=1, fc_out_channels=2)
+    for name in ('given', *names):
+        taxonomy = Taxonomy.load(folder / f'{name}.yaml')
+        head = MultiGrainedBBoxHead(taxonomy=str(folder / f'{name}.yaml'), **size)
+        assert head.taxonomy.classes == ('shirt', 'coat', 'jeans', 'skirt', 'boot', 'sandal')
+        check_heads(
+            SimpleNamespace(named_modules=lambda head=head: [('roi_head.bbox_head', head)]),
+            dict(classes=taxonomy.classes, taxonomy=taxonomy),
+            source='a.json',
+        )
+    arguments = '--from', 'yaml', path, '--controls', folder
+    line = fails(*arguments)
+    assert line.startswith(f'error: {folder}/random_1.yaml: already exists')
+    assert run(*arguments, '--force').status == 0
+    (files / 'flat.yaml').write_text('[a, b]')
+    line = fails('--from', 'yaml', files / 'flat.yaml', '--controls', files / 'none')
+    assert "taxonomy 'flat' has no groups that controls" in line and not (files / 'none').exists()

@@ -154,8 +154,7 @@ def check_heads(
                     f'label {label} is {of_head!r} in model.{name} but {of_data!r} in {source}; '
                     'give both the same taxonomy'
                 )
-        one_group = own.num_levels > 1 and own.num_groups(0) == 1  # by allow_one_group, a control
-        if taxonomy is None or own.is_ungrouped or one_group or not with_groups:
+        if taxonomy is None or own.is_ungrouped or own.has_one_group or not with_groups:
             continue
         if own.num_levels != taxonomy.num_levels:
             raise ConfigError(

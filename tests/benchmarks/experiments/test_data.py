@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from benchmarks.experiments.data import prepare, regroup, relabel
+from benchmarks.experiments.data import prepare, relabel
 from benchmarks.experiments.plan import Run
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError
@@ -59,12 +59,6 @@ def test_random_groups_of_the_same_sizes_and_label_order(prepared):
         assert sizes == [[1, 2, 2]]
     assert len({json.dumps(data.groups) for data in drawn}) > 2
     assert prepared('random', 2).groups == drawn[1].groups
-
-
-def test_one_group():
-    taxonomy = Taxonomy.load(dict(top=['shirt', 'vest'], bottom=['skirt', 'shorts']))
-    groups = regroup(taxonomy, 'one', seed=1)
-    assert list(groups.values()) == [['shirt', 'vest', 'skirt', 'shorts']]
 
 
 @pytest.mark.parametrize(
