@@ -54,6 +54,10 @@ EFFECTS = {
     ),
     'default_hooks.logger.interval': (f'{TOOLS}/test_compare_losses.py', 'iterations in common'),
     'epochs': (HERE, 'test_one_length'),
+    'find_unused_parameters': (
+        f'{HOOKS}/test_added_classes_hook.py',
+        'find_unused_parameters=True',
+    ),
     'grouped': ('tests/cases/test_03.py', 'wogroup'),
     'launcher': ('tests/engine/runner/test_runner.py', "('cpu', 'pytorch', [dict"),
     'load_box_head': ('tests/engine/checkpoint/test_box_heads.py', 'load_box_head=True'),

@@ -21,7 +21,7 @@ from unittest import mock
 import pytest
 import torch
 import yaml
-from mmdet.registry import DATASETS, METRICS, MODELS, TASK_UTILS, VISBACKENDS
+from mmdet.registry import DATASETS, HOOKS, METRICS, MODELS, TASK_UTILS, VISBACKENDS
 from mmengine.config import Config
 
 from mmdet_multigrain.configs import config_folder
@@ -372,3 +372,19 @@ def test_other_places_for_the_log(tmp_path):
             option = {f'visualizer.vis_backends.{number}.{key}': 'x'}
             cfg.visualizer.vis_backends[number].pop(key)
             check_options(cfg, option, path=ROOT, **READ)
+
+
+def test_training_an_added_class(my_data, monkeypatch):
+    monkeypatch.chdir(my_data.parent)
+    path = written(my_data.parent, block('docs/adding_classes.md', 'AddedClassesHook'))
+    (my_data.parent / 'B.yaml').write_text('top: [shirt, vest]\nbottom: [skirt, kimono]\n')
+    content = json.loads((my_data / 'train.json').read_text())
+    content['categories'] = [{'id': 3, 'name': 'kimono'}]
+    content['annotations'] = [a for a in content['annotations'] if a['category_id'] == 3]
+    (my_data / 'kimonos.json').write_text(json.dumps(content))
+    cfg = load_config(path, {'data_root': 'my_data'})
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    assert dataset[0]['data_samples'].metainfo['unannotated'] == (0, 1, 2)
+    check_unannotated(MODELS.build(cfg.model), dataset)
+    assert HOOKS.build(cfg.default_hooks.added_classes).freeze == 'all_but_new'
+    assert cfg.load_from == 'B.pth' and 'exact_resume' in cfg.default_hooks

@@ -6,6 +6,7 @@ from mmdet_multigrain.visualization.visualizer import MultiGrainedVisualizer
 from .checkpoint.pretrained_init import PretrainedInit
 from .checkpoint.weights_only import trust_checkpoints
 from .hooks import (
+    AddedClassesHook,
     ChannelsLastHook,
     CheckpointReportHook,
     CompileHook,
@@ -25,6 +26,7 @@ from .runner.loops import ExactEpochBasedTrainLoop, ExactIterBasedTrainLoop
 from .runner.runner import MultigrainRunner
 
 __all__ = [
+    'AddedClassesHook',
     'AutocastOptimWrapper',
     'ChannelsLastHook',
     'CheckpointReportHook',

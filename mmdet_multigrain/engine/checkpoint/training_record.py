@@ -12,7 +12,7 @@ from torch import nn
 from mmdet_multigrain.evaluation.training_record import TrainingRecord, record_difference
 from mmdet_multigrain.models import MultiBranchBBoxHead
 
-_KEY = 'trained_as'  # in the meta of a checkpoint
+KEY = 'trained_as'  # in the meta of a checkpoint
 
 
 def record_of(model: nn.Module) -> dict[str, dict[str, Any]]:
@@ -53,12 +53,12 @@ def record_of(model: nn.Module) -> dict[str, dict[str, Any]]:
 
 def keep_record(model: nn.Module, checkpoint: dict[str, Any]) -> None:
     """Write the record of a model into a checkpoint that is about to be saved."""
-    checkpoint.setdefault('meta', {})[_KEY] = record_of(model)
+    checkpoint.setdefault('meta', {})[KEY] = record_of(model)
 
 
 def recorded(checkpoint: Mapping[str, Any]) -> TrainingRecord | None:
     """The record in a checkpoint; None if it was made without, as before version 0.3."""
-    return (checkpoint.get('meta') or {}).get(_KEY)
+    return (checkpoint.get('meta') or {}).get(KEY)
 
 
 def is_missed(model: nn.Module, record: TrainingRecord | None) -> bool:

@@ -1,5 +1,6 @@
 """Hooks, registered in mmdet's `HOOKS`."""
 
+from .added_classes_hook import AddedClassesHook
 from .bad_image_hook import BadImageHook
 from .channels_last_hook import ChannelsLastHook
 from .checkpoint_report_hook import CheckpointReportHook
@@ -17,6 +18,7 @@ from .safe_checkpoint_hook import SafeCheckpointHook
 from .same_buffers_hook import SameBuffersHook
 
 __all__ = [
+    'AddedClassesHook',
     'BadImageHook',
     'ChannelsLastHook',
     'CheckpointReportHook',

@@ -235,6 +235,10 @@ def test_fewer_groups_than_outputs():
 def test_groups_that_the_head_was_trained_with():
     old = Taxonomy('new', NEW.classes, [('HEAD',), ('Top',), ('Top',)])
     head, _ = carry(OURS, checkpoint_of(OURS, old))
+    # The groups are the same, so that the output behind them is, too.
+    assert head['coarse_fc_cls.0.weight'] == [1, 2, 3, 4]
+    more = Taxonomy('new', ('hat', 'shirt', 'sock'), [('head',), ('top',), ('foot',)])
+    head, _ = carry(OURS, checkpoint_of(OURS, old), more)
     assert head['coarse_fc_cls.0.weight'] == [1, 2, -1, 4]
     # The data names groups, but this head learned classes on its coarse branch.
     head, _ = carry(OURS, checkpoint_of(dict(OURS, grouped=False), NEW))
