@@ -118,6 +118,7 @@ EFFECTS = {
         f'{TOOLS}/test_check_dataset.py',
         "'--taxonomy', tmp_path / 'mine.yaml')[0] == 0",
     ),
+    '--to': (f'{TOOLS}/test_export.py', "'--to', 'onnx'"),
     '--train-ann-file': ('tests/report/runs/test_load.py', 'not used, as each result holds'),
     '--trust-checkpoint': (f'{TOOLS}/test_trust.py', "'--trust-checkpoint'"),
 }

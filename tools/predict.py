@@ -1,7 +1,8 @@
 """Detect on images: python tools/predict.py IMAGE_OR_FOLDER ... CONFIG CKPT [--out DIR] ...
 
 Writes DIR/predictions.json (class, superclass, score and box of each detection) and a picture of
-each image to DIR/pictures. Needs no data set, only the config and the checkpoint.
+each image to DIR/pictures. Needs no data set, only the config and the checkpoint. With --hedge, each
+detection is answered as specifically as it can be trusted (docs/answers.md).
 """
 
 from __future__ import annotations
@@ -41,15 +42,16 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--score-thr',
         type=launch.score,
-        default=SCORE_THR,
         metavar='S',
-        help=f'lowest score ({SCORE_THR}); the config gives none below its test_cfg.rcnn.score_thr',
+        help=f'lowest score ({SCORE_THR}, or what the file of --hedge is for); the config gives none '
+        'below its test_cfg.rcnn.score_thr',
     )
     parser.add_argument(
         '--batch-size', type=launch.whole_number(1), default=1, help='images at once (1)'
     )
     parser.add_argument('--device', default='auto', help='like cpu; default: the GPU if any')
     launch.add_level(parser)
+    launch.add_hedge(parser)
     parser.add_argument('--no-pictures', action='store_true', help='write the JSON file only')
     launch.add_cfg_options(parser)
     launch.add_trust_checkpoint(parser)
@@ -78,6 +80,7 @@ def is_same(content: Mapping[str, Any], args: argparse.Namespace) -> bool:
     return (
         len(before) == len(now)
         and content.get('level') == args.level
+        and content.get('hedge', {}).get('rule') == args.hedge
         and all(launch.same_path(str(old), new) for old, new in zip(before, now, strict=True))
     )
 
@@ -87,6 +90,33 @@ def pictures_of(content: Mapping[str, Any]) -> set[str]:
     images = (image for image in content.get('images', ()) if isinstance(image, dict))
     names = {str(image['picture']) for image in images if 'picture' in image}
     return {name for name in names if name.startswith('pictures/') and '..' not in name}
+
+
+def what_is_promised(rule: Any) -> dict[str, Any]:
+    """What a rule for answers says of itself, for JSON."""
+    return {
+        key: getattr(rule, key) for key in ('theta', 'reason', 'accuracy', 'score_thr', 'promise')
+    }
+
+
+def tell_answers(rule: Any, images: list[dict[str, Any]], score_thr: float) -> None:
+    """Print how specific the answers are, and what is promised of them."""
+    levels = Counter(found['answer_level'] for image in images for found in image['detections'])
+    names = {0: 'class', rule.taxonomy.num_levels: 'object'}
+    counts = ', '.join(
+        f'{levels[level]} {names.get(level, "group" if len(names) < 3 else f"level {level}")}'
+        for level in range(rule.taxonomy.num_levels + 1)
+    )
+    theta = 'always object' if rule.theta is None else f'theta {rule.theta:.4g}'
+    print(f'answers: {counts}; {theta}')
+    for line in filter(None, (rule.reason, rule.promise)):
+        print(line)
+    if not (rule.promise or rule.reason):
+        print('nothing is promised of them: tools/calibrate.py finds a threshold with a guarantee')
+    elif rule.score_thr not in (None, score_thr):
+        print(
+            f'this holds for all detections that score {rule.score_thr:g} or more, not for those shown'
+        )
 
 
 def main() -> None:
@@ -120,7 +150,11 @@ def main() -> None:
             args.checkpoint,
             device=None if args.device == 'auto' else args.device,
             level=args.level,
+            answers=args.hedge and launch.hedge(args.hedge),
         )
+    rule, score_thr = detector.answers, args.score_thr
+    if score_thr is None:
+        score_thr = SCORE_THR if rule is None or rule.score_thr is None else rule.score_thr
     images, unreadable, best = [], [], 0.0
     todo = list(names)
     with StopRequest() as stop, tqdm(total=len(names), unit='image') as progress:
@@ -137,7 +171,7 @@ def main() -> None:
             found = detector.predict([*samples.values()]) if samples else []
             for name, prediction in zip(samples, found, strict=True):
                 best = max(best, *prediction.scores[:1])
-                prediction = prediction.above(args.score_thr)
+                prediction = prediction.above(score_thr)
                 entry = {'file_name': name.as_posix()}
                 if not args.no_pictures:
                     entry['picture'] = picture_of[name].relative_to(args.out).as_posix()
@@ -152,7 +186,8 @@ def main() -> None:
             'config': args.config,
             'checkpoint': args.checkpoint,
             **({} if args.level is None else {'level': args.level}),
-            'score_thr': args.score_thr,
+            **({} if rule is None else {'hedge': {'rule': args.hedge} | what_is_promised(rule)}),
+            'score_thr': score_thr,
             'images': images,
             'unreadable': unreadable,
             'left_out': left_out,
@@ -164,10 +199,12 @@ def main() -> None:
     count = sum(len(image['detections']) for image in images)
     if images and not count:
         print(
-            f'no box scores {args.score_thr:g} or more; '
+            f'no box scores {score_thr:g} or more; '
             + (f'the best has {best:.3f} (--score-thr)' if best else 'the detector gives none')
         )
     print(f'{len(images)} images, {count} detections -> {out_file}')
+    if rule is not None and count:
+        tell_answers(rule, images, score_thr)
     if not args.no_pictures:
         print(f'pictures -> {pictures}')
         labels = (*detector.taxonomy.classes, *detector.taxonomy.group_names(0))

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import copy
 import io
+import os
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from mmengine.model.utils import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
-from PIL import Image
+from PIL import Image, ImageColor
 from torch import nn
 
 from mmdet_multigrain.engine.checkpoint.read import (
@@ -35,6 +36,7 @@ from mmdet_multigrain.engine.checkpoint.read import (
     state_dict_of,
     trained_on,
 )
+from mmdet_multigrain.engine.checkpoint.scoring import scoring_of
 from mmdet_multigrain.engine.checkpoint.training_record import (
     NO_RECORD,
     is_missed,
@@ -44,15 +46,25 @@ from mmdet_multigrain.engine.checkpoint.training_record import (
 from mmdet_multigrain.engine.hooks.preflight_hook import check_heads
 from mmdet_multigrain.engine.runner.resolver import resolve
 from mmdet_multigrain.engine.runner.test_level import set_groups
+from mmdet_multigrain.evaluation.answers import AnswerRule
 from mmdet_multigrain.evaluation.functional.matching import image_groups
+from mmdet_multigrain.models.roi_heads.lineage import add_lineage
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.taxonomy.levels import at_level
+from mmdet_multigrain.taxonomy.nodes import Nodes
 from mmdet_multigrain.utils.errors import CheckpointError, ConfigError, ImageError
 from mmdet_multigrain.utils.files import write_whole
 from mmdet_multigrain.utils.images import file_problem
-from mmdet_multigrain.visualization.palette import class_palette
+from mmdet_multigrain.visualization.palette import (
+    NO_SUPERCLASS,
+    Color,
+    class_palette,
+    superclass_colors,
+)
 from mmdet_multigrain.visualization.pictures import Mark, draw_marks
 from mmdet_multigrain.visualization.style import readable
+
+from .answers import answers_of, describe_answers
 
 _READABLE_SIDE = 400  # pixels; about four labels fit side by side
 
@@ -66,17 +78,43 @@ class Prediction:
         labels: (N,) labels, by falling score.
         scores: (N,) from 0 to 1.
         boxes: (N, 4) as x1, y1, x2, y2 in pixels of `image`.
+        lineage: (N, L) probability of the class, then of its groups, the coarsest last, given that
+            there is an object. This and all below are None without a rule for answers.
+        calibrated: (N, L) the same, calibrated by the rule; never falls on the way up.
+        answer_levels: (N,) which of the nodes is the answer, L for "object".
+        rois: (N,) number of the region of interest that the detection comes from.
+        iou_thr: Detections with the same answer that overlap by more are one object.
     """
 
     image: np.ndarray
     labels: np.ndarray
     scores: np.ndarray
     boxes: np.ndarray
+    lineage: np.ndarray | None = None
+    calibrated: np.ndarray | None = None
+    answer_levels: np.ndarray | None = None
+    rois: np.ndarray | None = None
+    iou_thr: float | None = None
+
+    @property
+    def objectness(self) -> np.ndarray:
+        """(N,) probability that there is an object: the sum over all classes of the region."""
+        return np.minimum(self.scores / self.lineage[:, 0], 1)
+
+    @property
+    def answer_scores(self) -> np.ndarray:
+        """(N,) calibrated probability of each answer given that there is an object."""
+        nodes = np.pad(self.calibrated, ((0, 0), (0, 1)), constant_values=1)
+        return np.take_along_axis(nodes, self.answer_levels[:, None], axis=1)[:, 0]
 
     def above(self, score_thr: float) -> Prediction:
         """The detections with at least this score."""
         keep = self.scores >= score_thr
-        return Prediction(self.image, self.labels[keep], self.scores[keep], self.boxes[keep])
+        columns = [entry.name for entry in fields(self) if entry.name not in ('image', 'iou_thr')]
+        parts = {name: getattr(self, name) for name in columns}
+        return replace(
+            self, **{name: part[keep] for name, part in parts.items() if part is not None}
+        )
 
 
 class Detector:
@@ -88,15 +126,19 @@ class Detector:
         device: Where to run, like `cpu`. Default: the accelerator if there is one.
         level: Detect the groups of a level instead of classes, one answer for each object:
             'coarse', 'object' or a number (`taxonomy.levels.at_level`). Default: the classes.
+        answers: Also answer each detection with its class or the finest group that can be trusted:
+            a rule, the file that tools/calibrate.py wrote, or a number as threshold, which promises
+            nothing. The detections stay the same. Default: no answers.
 
     Attributes:
         cfg: A copy of the config, resolved with what the checkpoint records.
         model: The model in evaluation mode.
         taxonomy: Its classes; without groups if the checkpoint knows none. With a level, its groups.
+        answers: The rule for answers, or None.
 
     Raises:
-        ValueError: One line, if the checkpoint cannot be read or does not fit the config, or the
-            device cannot be used.
+        ValueError: One line, if the checkpoint cannot be read or does not fit the config, the
+            device cannot be used, or the model or the rule gives no answers.
     """
 
     def __init__(
@@ -106,7 +148,12 @@ class Detector:
         *,
         device: str | None = None,
         level: int | str | None = None,
+        answers: AnswerRule | str | os.PathLike[str] | float | None = None,
     ) -> None:
+        if level is not None and answers is not None:
+            raise ConfigError(f'level {level!r}: answers start from classes; give one of the two')
+        if isinstance(answers, str | os.PathLike):
+            answers = AnswerRule.load(answers)
         device = device or get_device()
         try:
             torch.empty(0, device=device)
@@ -123,8 +170,18 @@ class Detector:
             vocabulary = at_level(_taxonomy_of(metainfo), level)
             if set_groups(self.cfg.model, vocabulary.index) is None:
                 self._groups = vocabulary.index
-        # Building a model changes its config.
-        self.model: nn.Module = revert_sync_batchnorm(MODELS.build(copy.deepcopy(self.cfg.model)))
+        model_cfg = copy.deepcopy(self.cfg.model)  # building a model changes its config
+        self.answers: AnswerRule | None = None
+        if answers is not None and 'classes' in metainfo:
+            scoring = scoring_of(str(checkpoint), content, model_cfg)
+            self.answers = _rule_for(answers, metainfo, scoring)
+            if 'module' in model_cfg:
+                raise ConfigError(
+                    'test-time augmentation merges the detections of several views, so that none '
+                    'has the scores of one region; leave it or the answers out'
+                )
+            add_lineage(model_cfg, self.answers.taxonomy)
+        self.model: nn.Module = revert_sync_batchnorm(MODELS.build(model_cfg))
         record = recorded(content)
         problem = keep_what_fits(self.model, content).problem or other_training(record, self.model)
         if problem is not None:
@@ -135,6 +192,8 @@ class Detector:
             raise CheckpointError(f'{checkpoint}: does not say which classes it was trained on')
         check_heads(self.model, metainfo, source=str(checkpoint))
         self.taxonomy = _taxonomy_of(metainfo) if level is None else vocabulary.taxonomy
+        if self.answers is not None:
+            self.taxonomy = self.answers.taxonomy
         self.model.load_state_dict(
             {key.removeprefix('module.'): value for key, value in state_dict_of(content).items()}
         )
@@ -165,9 +224,41 @@ class Detector:
         if self._groups is not None:
             results = [image_groups(found, self._groups) for found in results]
         return [
-            Prediction(image, found['labels'], found['scores'], found['bboxes'])
+            Prediction(
+                image, found['labels'], found['scores'], found['bboxes'], **self._answer(found)
+            )
             for image, found in zip(images, results, strict=True)
         ]
+
+    def _answer(self, found: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """The fields of a `Prediction` that only a rule for answers gives."""
+        if self.answers is None:
+            return {}
+        lineage, nms = found['lineage'], self.model.roi_head.test_cfg.get('nms') or {}
+        return dict(
+            lineage=lineage,
+            calibrated=self.answers.probabilities(lineage),
+            answer_levels=self.answers.levels(lineage),
+            rois=found['rois'],
+            iou_thr=nms.get('iou_threshold', 0.5),
+        )
+
+
+def _rule_for(
+    answers: AnswerRule | float, metainfo: Mapping[str, Any], scoring: Mapping[str, Any]
+) -> AnswerRule:
+    """The rule for a checkpoint that records this and scores like that.
+
+    Raises:
+        EvaluationError: It was calibrated for another one, or the number is not a threshold.
+    """
+    taxonomy = _taxonomy_of(metainfo)
+    if not isinstance(answers, AnswerRule):
+        return AnswerRule(float(answers), taxonomy)
+    if 'taxonomy' not in metainfo and taxonomy.classes == answers.taxonomy.classes:
+        taxonomy = answers.taxonomy  # the checkpoint knows no groups
+    answers.check(taxonomy, scoring)
+    return answers
 
 
 def _taxonomy_of(metainfo: Mapping[str, Any]) -> Taxonomy:
@@ -183,7 +274,9 @@ def describe(prediction: Prediction, taxonomy: Taxonomy) -> dict[str, Any]:
     Returns:
         `width`, `height` and `detections`: `class`, `superclass` (the coarsest group; the class
         itself if it has none), with more than two levels also `superclasses` (all groups,
-        coarsest first), `score`, and `box` as [x, y, width, height] in pixels.
+        coarsest first), `score`, and `box` as [x, y, width, height] in pixels. With answers, also
+        what `describe_answers` says of each, and `answers`: the merged ones (`answers_of`), with
+        `name`, `level`, `score`, `box`, and `members` as indices of `detections`.
     """
     height, width = prediction.image.shape[:2]
     detections = []
@@ -197,32 +290,75 @@ def describe(prediction: Prediction, taxonomy: Taxonomy) -> dict[str, Any]:
                 'superclass': taxonomy.superclass_of(label),
                 **({'superclasses': groups} if len(groups) > 1 else {}),
                 'score': round(score, 4),
-                'box': [round(value, 2) for value in (x1, y1, x2 - x1, y2 - y1)],
+                'box': _sides((x1, y1, x2, y2)),
             }
         )
-    return {'width': width, 'height': height, 'detections': detections}
+    content = {'width': width, 'height': height, 'detections': detections}
+    if prediction.answer_levels is None:
+        return content
+    for detection, answer in zip(detections, describe_answers(prediction, taxonomy), strict=True):
+        detection |= answer
+    return content | {
+        'answers': [
+            {
+                'name': answer.name,
+                'level': answer.level,
+                'score': round(answer.score, 4),
+                'box': _sides(answer.box),
+                'members': [*answer.members],
+            }
+            for answer in answers_of(prediction, taxonomy)
+        ]
+    }
+
+
+def _sides(box: Sequence[float]) -> list[float]:
+    x1, y1, x2, y2 = box
+    return [round(value, 2) for value in (x1, y1, x2 - x1, y2 - y1)]
 
 
 def draw(prediction: Prediction, taxonomy: Taxonomy) -> Image.Image:
     """The image with boxes in the colors of their superclasses, small ones on top.
 
     Labels read `class (superclass) 0.87`, with an index instead of a name that no font here can
-    show. Small images are enlarged, so that labels can be read.
+    show. With answers, each has one box, and one that is a group or any object reads `superclass?
+    0.93`. Small images are enlarged, so that labels can be read.
     """
     picture = Image.fromarray(prediction.image[..., ::-1])
     zoom = max(1, round(_READABLE_SIDE / min(picture.size)))
-    palette = class_palette(taxonomy)
-    names = readable(taxonomy.classes)
-    groups, index = readable(taxonomy.group_names(0), 'group'), taxonomy.group_index(0)
-    marks = []
-    for label, score, (x1, y1, x2, y2) in zip(
-        prediction.labels.tolist(), prediction.scores, prediction.boxes.tolist(), strict=True
-    ):
-        alone = taxonomy.superclass_of(label) == taxonomy.classes[label]
-        group = '' if alone else f' ({groups[index[label]]})'
-        text = f'{names[label]}{group} {score:.2f}'
-        marks.append(Mark((x1, y1, x2 - x1, y2 - y1), text, palette[label]))
+    marks = [
+        Mark((x1, y1, x2 - x1, y2 - y1), text, color)
+        for (x1, y1, x2, y2), text, color in _labels(prediction, taxonomy)
+    ]
     return draw_marks(picture, marks, size=(zoom * picture.width, zoom * picture.height))
+
+
+def _labels(
+    prediction: Prediction, taxonomy: Taxonomy
+) -> Iterator[tuple[Sequence[float], str, Color]]:
+    """Box, text and color of what is drawn."""
+    palette, colors = class_palette(taxonomy), superclass_colors(taxonomy)
+    nodes, rows = Nodes.of(taxonomy), []
+    if prediction.answer_levels is None:
+        columns = prediction.labels, prediction.scores, prediction.boxes
+        rows = [(*row, 0) for row in zip(*(column.tolist() for column in columns), strict=True)]
+    else:
+        rows = [
+            (answer.label, answer.score, answer.box, answer.level)
+            for answer in answers_of(prediction, taxonomy)
+        ]
+    names = [
+        readable(level, 'group' if number else 'class') for number, level in enumerate(nodes.names)
+    ]
+    for label, score, box, level in rows:
+        name, top = names[level][nodes.index[level, label]], taxonomy.superclass_of(label)
+        if nodes.is_class(label, level):
+            alone = top == taxonomy.classes[label]
+            group = '' if alone else f' ({names[-2][nodes.index[-2, label]]})'
+            yield box, f'{name}{group} {score:.2f}', palette[label]
+        else:
+            color = colors[top] if level < taxonomy.num_levels else NO_SUPERCLASS
+            yield box, f'{name}? {score:.2f}', ImageColor.getrgb(color)
 
 
 def save_picture(picture: Image.Image, path: Path) -> None:

@@ -122,6 +122,25 @@ def add_level(
     )
 
 
+def add_hedge(parser: argparse.ArgumentParser) -> None:
+    """The argument --hedge theta.json|NUMBER."""
+    parser.add_argument(
+        '--hedge',
+        metavar='theta.json|NUMBER',
+        help='answer each detection with its class, or with the finest group that can be trusted: by '
+        'the file of tools/calibrate.py, or where the probability is above NUMBER, which promises '
+        'nothing',
+    )
+
+
+def hedge(text: str) -> str | float:
+    """The value of --hedge: a number from 0 to 1, or a file."""
+    try:
+        return score(text)
+    except argparse.ArgumentTypeError:
+        return text
+
+
 def add_speed(parser: argparse.ArgumentParser) -> None:
     """The argument --speed NAME ..., options for faster training."""
     parser.add_argument(

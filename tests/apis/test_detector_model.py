@@ -14,10 +14,13 @@ from mmdet.apis import inference_detector
 from mmdet_multigrain.apis import detector as module
 from mmdet_multigrain.apis.detector import Detector, Prediction, save_picture
 from mmdet_multigrain.datasets import taxonomy_metainfo
+from mmdet_multigrain.engine.checkpoint.scoring import scoring_of
 from mmdet_multigrain.engine.checkpoint.training_record import NO_RECORD
+from mmdet_multigrain.evaluation.answers import AnswerRule
+from mmdet_multigrain.evaluation.functional.calibrators import Platt
 from mmdet_multigrain.launch import load_config
 from mmdet_multigrain.taxonomy import Taxonomy
-from mmdet_multigrain.utils.errors import CheckpointError, ConfigError, ImageError
+from mmdet_multigrain.utils.errors import CheckpointError, ConfigError, ImageError, MultigrainError
 
 from ..export.conftest import SMALL, build
 
@@ -96,6 +99,80 @@ def test_a_stock_checkpoint_has_classes_without_groups(repository, tmp_path):
     torch.save(dict(meta=meta, state_dict=build(cfg.model).state_dict()), tmp_path / 'a.pth')
     found = Detector(cfg, str(tmp_path / 'a.pth'), device='cpu').taxonomy
     assert (found.name, found.classes, found.num_levels) == ('checkpoint', TAXONOMY.classes, 1)
+
+
+def same_detections(ours, theirs):
+    return all(
+        np.array_equal(getattr(ours, name), getattr(theirs, name))
+        for name in ('image', 'labels', 'scores', 'boxes')
+    )
+
+
+def test_answers_leave_the_detections_as_they_are(trained, save, tmp_path):
+    cfg, model, photos = trained
+    checkpoint = save()
+    stock = Detector(cfg, checkpoint, device='cpu')
+    samples = [stock.read(path) for path in photos]
+    expected = stock.predict(samples)
+    assert stock.answers is None and expected[0].lineage is expected[0].answer_levels is None
+    curves = (Platt(0.5, 0.4), Platt(0.7, 0.9))
+    scoring = scoring_of('b.pth', {'state_dict': model.state_dict()}, cfg.model)
+    AnswerRule(0.75, TAXONOMY, curves, checkpoint=scoring).save(tmp_path / 'theta.json')
+    counts = {}
+    for answers in (0.4, AnswerRule(-1, TAXONOMY), 1, tmp_path / 'theta.json'):
+        detector = Detector(cfg, checkpoint, device='cpu', answers=answers)
+        assert detector.taxonomy == TAXONOMY
+        assert detector.cfg.to_dict() == stock.cfg.to_dict()
+        levels = []
+        for found, plain in zip(detector.predict(samples), expected, strict=True):
+            assert same_detections(found, plain)
+            assert found.lineage.shape == found.calibrated.shape == (len(found.labels), 2)
+            assert found.iou_thr == 0.5 and found.rois.dtype == np.int64
+            np.testing.assert_allclose(found.objectness * found.lineage[:, 0], found.scores, 1e-5)
+            nodes = np.hstack([found.calibrated, np.ones((len(found.labels), 1))])
+            for row, level, score in zip(
+                nodes, found.answer_levels, found.answer_scores, strict=True
+            ):
+                assert (np.diff(row) >= 0).all() and score == row[level]
+                assert level == 2 or score > detector.answers.theta
+                assert level == 0 or row[level - 1] <= detector.answers.theta
+            levels += found.answer_levels.tolist()
+        counts[str(answers)] = [levels.count(level) for level in range(3)]
+    above, leaf, always, ruled = counts.values()
+    assert min(above) > 0 and leaf[1:] == [0, 0] and always[:2] == [0, 0]
+    assert min(ruled) > 0 and ruled != above
+
+
+def test_answers_that_cannot_be_given(trained, save, tmp_path):
+    cfg, model, _ = trained
+    other = Taxonomy.load('openimages_v4_clothing')
+    scoring = scoring_of('b.pth', {'state_dict': {'a': torch.ones(1)}}, cfg.model)
+    tta = copy.deepcopy(cfg)
+    tta.model = dict(type='DetTTAModel', module=cfg.model)
+    for config, options, message in (
+        (cfg, dict(answers=0.5, level='coarse'), "level 'coarse': answers start from classes"),
+        (cfg, dict(answers=1.5), 'theta is 1.5, not from -1 to 1'),
+        (cfg, dict(answers=AnswerRule(0.5, other)), 'has other classes or groups'),
+        (cfg, dict(answers=AnswerRule(0.5, TAXONOMY, checkpoint=scoring)), 'of other weights'),
+        (cfg, dict(answers=tmp_path / 'none.json'), 'none.json: cannot be read'),
+        (tta, dict(answers=0.5), 'test-time augmentation merges the detections'),
+    ):
+        with pytest.raises(MultigrainError, match=message) as caught:
+            Detector(config, save(), device='cpu', **options)
+        assert '\n' not in str(caught.value)
+
+
+def test_a_checkpoint_without_groups_takes_those_of_the_rule(repository, trained, tmp_path):
+    path = repository / 'configs' / 'multigrain' / 'baseline_r18_fpn_synthetic.py'
+    cfg = load_config(path, {**SMALL, 'model.test_cfg.rcnn.score_thr': 0.05})
+    meta = dict(dataset_meta=dict(classes=TAXONOMY.classes))
+    torch.save(dict(meta=meta, state_dict=build(cfg.model).state_dict()), tmp_path / 'a.pth')
+    groups = {}
+    for answers in (0.4, AnswerRule(0.4, TAXONOMY)):
+        detector = Detector(cfg, str(tmp_path / 'a.pth'), device='cpu', answers=answers)
+        (found,) = detector.predict([detector.read(trained[2][0])])
+        groups[detector.taxonomy.num_levels] = {*found.answer_levels.tolist()}
+    assert groups == {1: {0, 1}, 2: {0, 1, 2}}
 
 
 def test_devices(trained, monkeypatch):

@@ -1,15 +1,21 @@
-"""The example of `Detector` in docs/training.md, on a trained detector."""
+"""The examples of `Detector` in docs/training.md and docs/answers.md, on a trained detector."""
 
 from __future__ import annotations
 
 import shutil
 
+import pytest
 from PIL import Image
+
+from mmdet_multigrain.evaluation.answers import AnswerRule
+from mmdet_multigrain.taxonomy import Taxonomy
 
 from ..doc_blocks import block
 
 
-def test_detections_in_python(trained, garment_data, tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def folder(trained, garment_data, tmp_path, monkeypatch):
+    """The current one, with a run and a photo."""
     run = tmp_path / 'work_dirs' / 'wgroup_lite0_fpn_custom'
     run.mkdir(parents=True)
     shutil.copy(trained.work_dir / 'wgroup_r18_fpn_synthetic.py', f'{run}/{run.name}.py')
@@ -17,6 +23,9 @@ def test_detections_in_python(trained, garment_data, tmp_path, monkeypatch, caps
     photo = next((garment_data / 'validation' / 'image').iterdir())
     shutil.copy(photo, tmp_path / 'photo.jpg')
     monkeypatch.chdir(tmp_path)
+
+
+def test_detections_in_python(folder, capsys):
     text = block('docs/training.md', 'Detector')
     assert 'above(0.3)' in text
     exec(text.replace('above(0.3)', 'above(0.05)'), shown := {})  # it was hardly trained
@@ -27,3 +36,12 @@ def test_detections_in_python(trained, garment_data, tmp_path, monkeypatch, caps
     assert lines[0].startswith(f'{first} ') and lines[0].endswith(']')
     with Image.open('drawn.jpg') as drawn:
         assert min(drawn.size) > 300  # enlarged from 64 x 80
+
+
+def test_answers_in_python(folder, capsys):
+    AnswerRule(0.3, Taxonomy.load('deepfashion2')).save('theta.json')
+    exec(block('docs/answers.md', 'answers_of'), shown := {})
+    assert len(capsys.readouterr().out.splitlines()) > 0
+    confident = shown['confident']
+    for name in ('lineage', 'calibrated', 'answer_levels', 'answer_scores', 'rois'):
+        assert len(getattr(confident, name)) == len(confident.scores) > 0

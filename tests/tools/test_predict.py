@@ -18,6 +18,7 @@ from mmdet.apis import inference_detector, init_detector
 from PIL import Image
 
 from mmdet_multigrain.apis import detector
+from mmdet_multigrain.evaluation.answers import AnswerRule
 from mmdet_multigrain.launch import add_cfg_options, load_config, quiet_imports
 from mmdet_multigrain.taxonomy import Taxonomy
 
@@ -65,6 +66,48 @@ def test_groups_of_a_level(folder, config, trained, tmp_path):
     assert {found['class'] for found in seen['object']} == {'object'}
     without = [{**found, 'superclass': None} for found in seen[None]]
     assert [{**found, 'superclass': None} for found in seen['1']] == without
+
+
+def test_hedged_answers(folder, config, trained, tmp_path):
+    image, out, theta = folder / 'a.jpg', tmp_path / 'out', tmp_path / 'theta.json'
+    taxonomy, promise = Taxonomy.load('deepfashion2'), 'At most a tenth is wrong.'
+
+    def hedge(rule, *more):
+        model = ['--no-pictures', '--cfg-options', *MODEL]
+        arguments = '--hedge', rule, *more, *model
+        return predict(image, config, trained.checkpoint, out, *arguments)
+
+    def content():
+        return json.loads((out / 'predictions.json').read_bytes())
+
+    # After two iterations all classes are about equally likely; six of them are tops.
+    result = hedge('0.3', '--score-thr', 0)
+    assert result.status == 0 and 'nothing is promised of them' in result.out
+    none = dict(theta=0.3, reason=None, accuracy=None, score_thr=None, promise=None)
+    assert content()['hedge'] == {'rule': '0.3', **none}
+    (found,) = content()['images']
+    assert {row['answer_level'] for row in found['detections']} == {1, 2}
+    for answer in found['answers']:
+        best = found['detections'][answer['members'][0]]
+        assert (answer['name'], answer['box']) == (best['answer'], best['box'])
+    # Another rule is another command. A file says of which scores it speaks.
+    AnswerRule(-1, taxonomy, accuracy=0.9, score_thr=0.02, promise=promise).save(theta)
+    assert 'already exists, from another command' in hedge(theta).error()
+    result = hedge(theta, '--force', '--score-thr', 0)
+    assert promise in result.out and 'that score 0.02 or more, not for those shown' in result.out
+    assert content()['hedge'] == dict(
+        rule=str(theta), theta=-1, reason=None, accuracy=0.9, score_thr=0.02, promise=promise
+    )
+    (leaf,) = content()['images']
+    assert all(row['answer'] == row['class'] for row in leaf['detections'])
+    AnswerRule(None, taxonomy, reason='Too few photos.', score_thr=0).save(theta)
+    result = hedge(theta)
+    assert content()['score_thr'] == 0
+    assert {row['answer'] for row in content()['images'][0]['detections']} == {'object'}
+    assert 'always object\nToo few photos.\n' in result.out
+    assert 'nothing is promised' not in result.out
+    line = hedge('0.3', '--force', '--level', 'coarse').error()
+    assert "level 'coarse': answers start from classes" in line
 
 
 def test_a_folder_with_images_that_cannot_be_read(folder, config, trained, tmp_path):
