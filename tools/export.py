@@ -1,4 +1,4 @@
-"""Export a detector: python tools/export.py CONFIG CKPT --to mmdet|onnx --out DIR [--images FOLDER]
+"""Export a detector: python tools/export.py CONFIG CKPT --to mmdet|onnx --out DIR [--hedge theta.json]
 
 Writes files that load without this package, and compares their detections with the original's.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 
 try:
     from mmdet_multigrain import launch
+    from mmdet_multigrain.utils.errors import ConfigError
 except ImportError as error:
     raise SystemExit(f'error: {error}; fix: bash tools/setup.sh; . .venv/bin/activate') from None
 
@@ -27,6 +28,7 @@ def parse_args() -> argparse.Namespace:
         type=Path,
         help='picture, or folder with pictures, to compare detections on (default: made ones)',
     )
+    launch.add_hedge(parser)
     launch.add_cfg_options(parser)
     launch.add_trust_checkpoint(parser)
     return parser.parse_args()
@@ -34,6 +36,11 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    if args.hedge and args.to == 'mmdet':
+        raise ConfigError(
+            f'--hedge {args.hedge}: stock MMDetection keeps one score of each detection, not those '
+            'of other classes, which answers need; export with --to onnx'
+        )
     launch.check_checkpoint(args.checkpoint)
 
     with launch.quiet_imports():
@@ -50,7 +57,8 @@ def main() -> None:
     pictures = made_pictures() if args.images is None else read_pictures(args.images)
     with trust_checkpoints(args.trust_checkpoint):
         cfg = launch.load_config(args.config, args.cfg_options, checkpoint=args.checkpoint)
-        detector = Detector(cfg, args.checkpoint, device='cpu')
+        answers = args.hedge and launch.hedge(args.hedge)
+        detector = Detector(cfg, args.checkpoint, device='cpu', answers=answers)
     export = export_mmdet if args.to == 'mmdet' else export_onnx
     with whole_folder(args.out) as folder:
         for line in export(detector.cfg, detector, pictures, folder):

@@ -27,11 +27,13 @@ class Found:
         boxes: (N, 4) float32, x1, y1, x2, y2 in pixels of the picture.
         scores: (N,) float32.
         labels: (N,) whole numbers.
+        lineage: (N, L) probabilities, if the detector tells them.
     """
 
     boxes: np.ndarray
     scores: np.ndarray
     labels: np.ndarray
+    lineage: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Difference:
         pictures: How many were looked at.
         detections: How many were compared.
         box: Largest difference of a coordinate, in pixels.
-        score: Largest difference of a score.
+        score: Largest difference of a score, or of a probability in a lineage.
         alone: How many have no counterpart.
     """
 
@@ -100,7 +102,9 @@ def nearest_difference(
         alone += _num_alone(right, columns, slack=slack, at_most=at_most)
         count += len(rows)
         box = max(box, float(np.abs(left.boxes[rows] - right.boxes[columns]).max(initial=0)))
-        score = max(score, float(np.abs(left.scores[rows] - right.scores[columns]).max(initial=0)))
+        for mine, other in ((left.scores, right.scores), (left.lineage, right.lineage)):
+            if mine is not None:
+                score = max(score, float(np.abs(mine[rows] - other[columns]).max(initial=0)))
     return Difference(len(ours), count, box, score, alone)
 
 

@@ -20,7 +20,12 @@ from mmdet.models.roi_heads import SingleRoIExtractor, StandardRoIHead
 from mmdet.models.task_modules import AnchorGenerator, DeltaXYWHBBoxCoder
 from torch import Tensor, nn
 
-from mmdet_multigrain.models import FederatedStandardRoIHead, Float32RPNHead
+from mmdet_multigrain.models import (
+    FederatedStandardRoIHead,
+    Float32RPNHead,
+    LineageStandardRoIHead,
+)
+from mmdet_multigrain.models.roi_heads.lineage import lineages
 from mmdet_multigrain.utils.errors import ExportError
 
 _MAX_LOG_RATIO = abs(math.log(16 / 1000))  # of DeltaXYWHBBoxCoder: wh_ratio_clip
@@ -30,7 +35,8 @@ class PlainDetector(nn.Module):
     """A two-stage detector of MMDetection, restated.
 
     Args:
-        model: A Faster R-CNN: any backbone, neck and box head; RPNHead and StandardRoIHead.
+        model: A Faster R-CNN: any backbone, neck and box head; RPNHead and StandardRoIHead, or
+            LineageStandardRoIHead.
 
     Raises:
         ExportError: Some part of it is of a kind that is not restated here.
@@ -41,9 +47,7 @@ class PlainDetector(nn.Module):
         _check(model)
         self.model = model
 
-    def forward(
-        self, image: Tensor, scale_factor: Tensor, score_thr: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, image: Tensor, scale_factor: Tensor, score_thr: Tensor) -> tuple[Tensor, ...]:
         """Detect in one image.
 
         Args:
@@ -53,7 +57,7 @@ class PlainDetector(nn.Module):
 
         Returns:
             Boxes (N, 4) as x1, y1, x2, y2 in pixels of the original, scores (N,) by falling
-            score, and labels (N,).
+            score, and labels (N,); of a model that tells it also the lineages (N, L).
         """
         size = torch.stack([_length(image, 2), _length(image, 1)]).float()  # width, height
         features = self.model.neck(self.model.backbone(self._preprocess(image)))
@@ -114,29 +118,34 @@ class PlainDetector(nn.Module):
         size: Tensor,
         scale_factor: Tensor,
         score_thr: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Boxes, scores and labels of the proposals, in pixels of the original."""
-        head, cfg = self.model.roi_head.bbox_head, self.model.roi_head.test_cfg
+    ) -> tuple[Tensor, ...]:
+        """Boxes (in pixels of the original), scores, labels, maybe lineages of the proposals."""
+        roi_head = self.model.roi_head
+        head, cfg = roi_head.bbox_head, roi_head.test_cfg
         logits, deltas = head(self._roi_features(features, proposals))
         if head.custom_cls_channels:
             scores = head.loss_cls.get_activation(logits)
         else:
             scores = logits.softmax(-1)
-        scores = scores[:, :-1]
+        of_classes = scores[:, :-1]
         num_classes = head.num_classes
         repeats = 1 if head.reg_class_agnostic else num_classes
         rois = proposals[:, None].expand(-1, repeats, 4).reshape(-1, 4)
         boxes = _decode(head.bbox_coder, rois, deltas.reshape(-1, 4), size)
         boxes = (boxes.reshape(-1, 2, 2) / scale_factor).reshape(-1, repeats, 4)
         boxes = boxes.expand(-1, num_classes, 4).reshape(-1, 4)
-        labels = torch.arange(num_classes, device=scores.device).expand_as(scores).reshape(-1)
-        scores = scores.reshape(-1)
+        labels = torch.arange(num_classes, device=scores.device).expand_as(of_classes).reshape(-1)
+        scores = of_classes.reshape(-1)
         chosen = (scores > score_thr).nonzero().flatten()
         boxes, scores, labels = boxes[chosen], scores[chosen], labels[chosen]
         kept = _nms_by_group(boxes, scores, labels.float(), cfg.nms.iou_threshold)
         if cfg.max_per_img > 0:
             kept = kept[: cfg.max_per_img]
-        return boxes[kept], scores[kept], labels[kept]
+        found = boxes[kept], scores[kept], labels[kept]
+        if isinstance(roi_head, LineageStandardRoIHead):
+            rois = chosen[kept].div(num_classes, rounding_mode='floor')
+            found += (lineages(of_classes[rois], found[-1], roi_head.taxonomy),)
+        return found
 
     def _roi_features(self, features: tuple[Tensor, ...], boxes: Tensor) -> Tensor:
         """RoI features (N, C, h, w), each from the level of its box's scale."""
@@ -226,8 +235,8 @@ class _RoIAlign(torch.autograd.Function):
         )  # fmt: skip
 
 
-# Subclasses that differ in training only, and in mixed precision.
-_PLAIN_IN_EVALUATION = Float32RPNHead, FederatedStandardRoIHead
+# Subclasses with the same detections: they differ in training, in mixed precision or in lineages.
+_PLAIN_IN_EVALUATION = Float32RPNHead, FederatedStandardRoIHead, LineageStandardRoIHead
 
 
 def _check(model: nn.Module) -> None:

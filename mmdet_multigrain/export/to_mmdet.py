@@ -99,7 +99,8 @@ def detect(model: nn.Module, samples: list[dict]) -> list[Found]:
             # A copy, because detectors write into what they are given.
             result = model.test_step(pseudo_collate([copy.deepcopy(sample)]))[0]
             instances = result.pred_instances.numpy()
-            found.append(Found(instances.bboxes, instances.scores, instances.labels))
+            columns = instances.bboxes, instances.scores, instances.labels
+            found.append(Found(*columns, instances.get('lineage')))
     finally:
         config.score_thr = score_thr
     return found

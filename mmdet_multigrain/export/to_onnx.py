@@ -15,6 +15,8 @@ from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
 
 from mmdet_multigrain.apis.detector import Detector
+from mmdet_multigrain.models import LineageStandardRoIHead
+from mmdet_multigrain.taxonomy.nodes import Nodes
 from mmdet_multigrain.utils.errors import ExportError
 from mmdet_multigrain.utils.files import write_whole
 
@@ -22,7 +24,7 @@ from .compare import Difference, Found, nearest_difference
 from .plain import PlainDetector
 from .to_mmdet import detect, read_arrays
 
-MODEL, DESCRIPTION = 'detector.onnx', 'detector.json'
+MODEL, DESCRIPTION, RULE = 'detector.onnx', 'detector.json', 'theta.json'
 TOLERANCE = 1e-3  # pixels, and scores
 MOST_ALONE = 0.05  # share of detections that ties of scores may change; see nearest_difference
 _OPSET = 17  # RoiAlign is aligned from 16 on
@@ -46,6 +48,9 @@ def check_packages() -> None:
 def export_onnx(cfg: Config, detector: Detector, pictures: list, folder: Path) -> list[str]:
     """Write `detector.onnx` and `detector.json`, and check that they detect the same.
 
+    With a rule for answers the model also gives `lineage`, `theta.json` has the rule, and
+    `detector.json` has the `nodes` of each answer level: names, and the node of each class.
+
     Arguments and result as of `export_mmdet`.
 
     Raises:
@@ -61,6 +66,13 @@ def export_onnx(cfg: Config, detector: Detector, pictures: list, folder: Path) -
         resize={key: value for key, value in resize.items() if key != 'type'},
         score_thr=detector.model.roi_head.test_cfg.score_thr,
     )
+    if detector.answers is not None:
+        nodes = Nodes.of(taxonomy)
+        description['nodes'] = [
+            dict(names=names, index=index)
+            for names, index in zip(nodes.names, nodes.index.tolist(), strict=True)
+        ]
+        detector.answers.save(folder / RULE)
     write_whole(folder / DESCRIPTION, json.dumps(description, indent=2).encode())
     return [f'checked: {check_onnx(cfg, detector, folder, pictures)}']
 
@@ -70,6 +82,8 @@ def onnx_bytes(plain: PlainDetector) -> bytes:
     # No side is a multiple of the padding, so that the trace holds every step.
     image = torch.rand(3, 150, 203) * 255
     outputs = ['boxes', 'scores', 'labels']
+    if isinstance(plain.model.roi_head, LineageStandardRoIHead):
+        outputs.append('lineage')
     content = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter('ignore')  # of the tracer, on shapes that do not vary

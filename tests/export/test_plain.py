@@ -11,6 +11,8 @@ from mmengine.dataset import pseudo_collate
 
 from mmdet_multigrain.export.compare import Found, difference, nearest_difference
 from mmdet_multigrain.export.plain import PlainDetector
+from mmdet_multigrain.models.roi_heads.lineage import add_lineage
+from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ExportError
 
 from .conftest import build
@@ -32,7 +34,7 @@ def detections(model, batch):
     found = [
         model.test_step(pseudo_collate([sample]))[0].pred_instances.numpy() for sample in batch
     ]
-    return [Found(item.bboxes, item.scores, item.labels) for item in found]
+    return [Found(item.bboxes, item.scores, item.labels, item.get('lineage')) for item in found]
 
 
 def inputs(sample, score_thr):
@@ -74,6 +76,18 @@ def test_detections_are_those_of_mmdetection(variant, score_thr, small_config, p
     assert len({label for found in expected for label in found.labels.tolist()}) >= (
         5 if score_thr < 0.3 else 0
     )
+
+
+@pytest.mark.parametrize('variant', ['wgroup', 'baseline'])
+def test_lineages_are_those_of_the_model(variant, small_config, pictures):
+    config = small_config(variant, **{'model.test_cfg.rcnn.score_thr': 0.0})
+    add_lineage(config.model, Taxonomy.load('deepfashion2'))
+    model = build(config.model)
+    batch = samples(config, pictures)
+    ours, theirs = detections(model, batch), restated(PlainDetector(model), batch, 0.0)
+    assert difference(ours, theirs).detections >= 350
+    for mine, other in zip(ours, theirs, strict=True):
+        assert np.array_equal(mine.lineage, other.lineage) and mine.lineage.shape[1] == 2
 
 
 @pytest.mark.parametrize(
@@ -243,6 +257,10 @@ def test_pairs_may_change_places_but_not_vanish():
     assert '(2 more have no counterpart)' in str(
         nearest_difference([left], [other], slack=1e-3, at_most=100)
     )
+    nodes = [np.array([[0.1, 0.9]] * 3), np.array([[0.1, 0.8]] * 3)]
+    mine, other = (Found(left.boxes, left.scores, left.labels, lineage) for lineage in nodes)
+    seen = nearest_difference([mine], [other], slack=1e-3, at_most=100)
+    assert seen.alone == 0 and seen.score == pytest.approx(0.1)
     with pytest.raises(ExportError, match='sees other objects in picture 0'):
         difference([left], [fewer])
 

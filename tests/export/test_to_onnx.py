@@ -10,24 +10,28 @@ import torch
 from mmdet_multigrain.export.compare import Found, nearest_difference
 from mmdet_multigrain.export.plain import PlainDetector
 from mmdet_multigrain.export.to_onnx import TOLERANCE, onnx_bytes, open_session
+from mmdet_multigrain.models.roi_heads.lineage import add_lineage
+from mmdet_multigrain.taxonomy import Taxonomy
 
 from .conftest import build
 from .test_plain import detections, inputs, samples
 
 
 @pytest.mark.parametrize(
-    ('variant', 'options'),
+    ('variant', 'options', 'tells_lineages'),
     [
-        ('wgroup', {}),
-        ('wgroup', {'model.roi_head.bbox_head.fusion': dict(type='ConditionalFusion')}),
-        ('merged', {'model.roi_head.bbox_head.reg_per': 'group'}),
-        ('baseline', {}),
+        ('wgroup', {}, False),
+        ('wgroup', {'model.roi_head.bbox_head.fusion': dict(type='ConditionalFusion')}, True),
+        ('merged', {'model.roi_head.bbox_head.reg_per': 'group'}, False),
+        ('baseline', {}, True),
     ],
 )
 def test_any_size_gives_the_detections_of_mmdetection(
-    variant, options, small_config, pictures, tmp_path
+    variant, options, tells_lineages, small_config, pictures, tmp_path
 ):
     config = small_config(variant, **{'model.test_cfg.rcnn.score_thr': 0.0}, **options)
+    if tells_lineages:
+        add_lineage(config.model, Taxonomy.load('deepfashion2'))
     model = build(config.model)
     path = tmp_path / 'detector.onnx'
     path.write_bytes(onnx_bytes(PlainDetector(model)))
@@ -39,6 +43,7 @@ def test_any_size_gives_the_detections_of_mmdetection(
         for one in (*graph.graph.input, *graph.graph.output)
     }
     assert axes.pop('boxes')[0] == 'detections'
+    assert axes.pop('lineage', None) == (['detections', 2] if tells_lineages else None)
     assert axes == dict(
         image=[3, 'height', 'width'],
         scale_factor=[2],

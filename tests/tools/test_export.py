@@ -6,18 +6,24 @@ import json
 import shutil
 import sys
 
+import numpy as np
 import pytest
 import torch
 from mmdet.apis import inference_detector, init_detector
 from PIL import Image
 
+from mmdet_multigrain.evaluation.answers import AnswerRule
+from mmdet_multigrain.evaluation.functional.calibrators import Isotonic, Platt
 from mmdet_multigrain.export.compare import Found, made_pictures, nearest_difference
 from mmdet_multigrain.launch import load_config, quiet_imports
+from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.taxonomy.nodes import Nodes
 
 from ..doc_blocks import block
 from .conftest import SMALL, call, options, start
 
 MODEL = [option for option in SMALL if option.startswith('model.')]
+HEDGED = block('docs/export.md', 'calibrator')
 # Everything that MMDetection's own interface says of pictures, with this package out of reach.
 ALONE = """
 import sys
@@ -150,23 +156,38 @@ def test_onnx_detects_the_same(garment_data, config, trained, pictures, tmp_path
     """By the code in the docs, which resizes as `detector.json` says."""
     checkpoint, out = sharpened(trained.checkpoint, tmp_path), tmp_path / 'exported_onnx'
     resized = [f'{key}={str(value).replace(" ", "")}' for key, value in RESIZED.items()]
-    result = export(config, checkpoint, 'onnx', out, garment_data, *resized)
+    rule = AnswerRule(0.3, Taxonomy.load('deepfashion2'), promise='A promise.')
+    rule.save(tmp_path / 'theta.json')
+    result = call(
+        'export', config, checkpoint, '--to', 'onnx', '--out', out, '--hedge', tmp_path / 'theta.json',
+        *options(garment_data, *resized),
+    )  # fmt: skip
     assert result.status == 0, result.err
     assert 'checked: ' in result.out and 'detections in 2 pictures: boxes within' in result.out
     description = json.loads((out / 'detector.json').read_text())
     assert description['classes'][0] == 'short sleeve top'
     assert description['superclasses'][0] == 'top'
+    assert (out / 'theta.json').read_text() == (tmp_path / 'theta.json').read_text()
     assert description['resize'] == dict(scale_factor=None, scale=[150, 110], keep_ratio=True)
 
     cfg = loaded(config, garment_data, 0.05, **RESIZED)
     with quiet_imports():
         model = init_detector(cfg, str(checkpoint), device='cpu')
     monkeypatch.chdir(tmp_path)
-    count = 0
+    count, answers = 0, set()
     for path in pictures:
         expected = inference_detector(model, str(path)).pred_instances.numpy()
         shutil.copy(path, 'photo.jpg')
         exec(block('docs/export.md', 'onnxruntime'), shown := {})
+        (lineage,) = shown['more']
+        assert lineage.shape == (len(shown['scores']), 2)
+        exec(HEDGED, shown)
+        names = [
+            rule.name(label, level)
+            for label, level in zip(shown['labels'], rule.levels(lineage), strict=True)
+        ]
+        assert shown['answers'] == names
+        answers |= {*names}
         seen = nearest_difference(
             [Found(expected.bboxes, expected.scores, expected.labels)],
             [Found(shown['boxes'], shown['scores'], shown['labels'])],
@@ -175,7 +196,40 @@ def test_onnx_detects_the_same(garment_data, config, trained, pictures, tmp_path
         )
         assert max(seen.box, seen.score) < 1e-3 and seen.alone == 0
         count += seen.detections
-    assert count >= 50
+    assert count >= 50 and len(answers) > 2, answers
+    line = call(
+        'export', config, checkpoint, '--to', 'mmdet', '--out', out, '--hedge', '0.5'
+    ).error()  # fmt: skip
+    assert '--hedge 0.5: stock MMDetection keeps one score of each detection' in line
+
+
+def test_the_answers_of_the_docs_are_those_of_the_rule(tmp_path, monkeypatch):
+    """The code in the docs, on random lineages, for each kind of calibrator."""
+    monkeypatch.chdir(tmp_path)
+    taxonomy, random = Taxonomy.load('deepfashion2'), np.random.default_rng(0)
+    nodes = Nodes.of(taxonomy)
+    rows = zip(nodes.names, nodes.index.tolist(), strict=True)
+    detector = dict(nodes=[dict(names=names, index=index) for names, index in rows])
+    (tmp_path / 'exported_onnx').mkdir()
+    curves = Isotonic((0.2, 0.5, 0.9), (0.1, 0.7, 0.75)), Isotonic((0.3, 0.8), (0.2, 1.0))
+    for rule in (
+        AnswerRule(0.6, taxonomy),
+        AnswerRule(0.6, taxonomy, (Platt(0.8, -0.3), Platt(1.5, 0.1))),
+        AnswerRule(0.6, taxonomy, curves),
+        AnswerRule(-1, taxonomy, curves),
+        AnswerRule(None, taxonomy, reason='Too few.'),
+    ):
+        rule.save('exported_onnx/theta.json')
+        labels = random.integers(0, 13, 500)
+        lineage = np.sort(random.random((500, 2)), axis=1).astype(np.float32)
+        lineage[:3] = [[0], [1], [0.5]]
+        given = dict(labels=labels, more=[lineage], detector=detector, json=json, np=np)
+        exec(HEDGED, given)
+        levels = rule.levels(lineage)
+        assert given['answers'] == [
+            rule.name(label, level) for label, level in zip(labels, levels, strict=True)
+        ]
+        assert len({*levels}) == (3 if rule.theta == 0.6 else 1)
 
 
 def test_wrong_input_is_answered_in_one_line(garment_data, config, trained, tmp_path):

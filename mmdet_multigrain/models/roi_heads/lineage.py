@@ -98,11 +98,12 @@ def lineages(scores: Tensor, labels: Tensor, taxonomy: Taxonomy) -> Tensor:
     nodes = []
     for level in reversed(range(taxonomy.num_levels)):
         index = torch.tensor(taxonomy.group_index(level), device=scores.device)
-        sums = scores.new_zeros(len(scores), taxonomy.num_groups(level))
-        sums.index_add_(1, index, scores)
-        nodes.append(sums.gather(1, index[labels][:, None]))
-    # Sums in different orders differ in their last bits.
-    return torch.cat(nodes, dim=1).clamp(max=1).cummax(dim=1).values
+        sums = scores.new_zeros(scores.shape[0], taxonomy.num_groups(level))
+        sums = sums.scatter_add(1, index.expand_as(scores), scores)
+        node = sums.gather(1, index[labels][:, None]).clamp(max=1)
+        # Sums in different orders differ in their last bits.
+        nodes.append(torch.maximum(node, nodes[-1]) if nodes else node)
+    return torch.cat(nodes, dim=1)
 
 
 @MODELS.register_module()
