@@ -101,6 +101,7 @@ EFFECTS = {
     '--lineages': (f'{TOOLS}/test_test.py', 'test_lineages_change_nothing_else'),
     '--group-of': ('tests/converters/test_openimages.py', "group_of='drop'"),
     '--group-by': (f'{TOOLS}/test_split_dataset.py', "'--group-by', 'folder'"),
+    '--hedge': (f'{TOOLS}/test_browse.py', "'--hedge', '0.5')"),
     '--hierarchy': ('tests/converters/test_openimages_selection.py', 'hierarchy'),
     '--image-labels': (f'{TOOLS}/test_openimages_v4.py', "'--image-labels'"),
     '--image-sizes': (f'{TOOLS}/test_openimages_v4.py', "'--image-sizes'"),

@@ -8,14 +8,19 @@ import urllib.parse
 import pytest
 from PIL import Image
 
+from mmdet_multigrain.evaluation.answers import AnswerRule
+from mmdet_multigrain.taxonomy import Taxonomy
+
 from .browse_cases import (
     TRUTH,
     WRONG,
     browse,
+    detections,
     make_photos,
     options,
     pictures_of,
     rows_of,
+    write,
 )
 
 
@@ -194,6 +199,26 @@ def test_an_index_cannot_make_it_remove_other_files(data, tmp_path):
     assert browse(*options(data, out, 'bad'), '--num', 0, '--per-kind', 0).status == 0
     assert other.exists() and (out / 'notes.txt').exists()
     assert rows_of(out) == []
+
+
+def test_answers(data, tmp_path):
+    """Of a run with lineages; a number needs no calibration, a calibrated rule fits one run."""
+    rows = detections(WRONG)
+    for row, lineage in zip(rows, [[0.4, 0.9], [0.3, 0.4]] + [[0.8, 0.9]] * 4, strict=True):
+        row['lineage'] = lineage
+    run, out = write(tmp_path / 'told.json', rows), tmp_path / 'out'
+    result = browse(run, *options(data, out), '--hedge', '0.5')
+    assert result.status == 0, result.err
+    found = {(row['predicted'], row['answer']) for row in rows_of(out) if row['answer']}
+    assert found == {('vest', 'top'), ('shirt', 'object')}
+    taxonomy = Taxonomy.load(str(data / 'truth.json'))
+    theta = tmp_path / 'theta.json'
+    AnswerRule(0.5, taxonomy, checkpoint={'name': 'a.pth'}).save(theta)
+    line = browse(run, *options(data, out, 'good'), '--hedge', theta).error()
+    assert 'theta.json: is for one detector; name its run only, or give a number' in line
+    line = browse(*options(data, tmp_path / 'none', 'good'), '--hedge', theta).error()
+    assert 'good.json: says only the class of each detection' in line
+    assert browse(run, *options(data, out), '--hedge', theta).status == 0
 
 
 def test_caps(data, tmp_path):

@@ -2,7 +2,8 @@
 
 Draws the photos on which the runs differ most, side by side with the ground truth, and for each
 run and kind of error the highest-scoring detections or the largest missed boxes. DIR/index.html
-shows them all and opens offline; DIR/index.csv lists every box that is drawn. A RUN is a work dir,
+shows them all and opens offline; DIR/index.csv lists every box that is drawn. With --hedge, of runs
+that were tested with --lineages, they show what detections are answered with. A RUN is a work dir,
 a result.json, or detections in COCO's results format (DETECTIONS.json:GROUND_TRUTH.json).
 """
 
@@ -15,8 +16,10 @@ from pathlib import Path
 
 try:
     from mmdet_multigrain.launch import (
+        add_hedge,
         add_runs,
         check_outputs,
+        hedge,
         quiet_imports,
         run_tool,
         whole_number,
@@ -70,8 +73,9 @@ def parse_args() -> argparse.Namespace:
         '--classes',
         nargs='+',
         metavar='CLASS',
-        help='show only what is predicted as, or truly is, one of these',
+        help='show only what is predicted as, or truly is, one of these classes or superclasses',
     )
+    add_hedge(parser)
     parser.add_argument(
         '--width',
         type=whole_number(120, 2000),
@@ -93,11 +97,13 @@ def main() -> None:
 
     # Here, because they take seconds to load; MMDetection, where it is installed, is not silent.
     with quiet_imports():
+        from mmdet_multigrain.evaluation.answers import AnswerRule
         from mmdet_multigrain.report.gallery.browse import Choice, browse
         from mmdet_multigrain.report.gallery.folder import INDEX, PAGE
         from mmdet_multigrain.report.gallery.photos import Photos, find_photos
         from mmdet_multigrain.report.runs.load import load_runs
         from mmdet_multigrain.report.runs.names import shorten_variants
+        from mmdet_multigrain.utils.errors import ConfigError
         from mmdet_multigrain.visualization.style import warn_of_missing_letters
 
     main_files = [args.out / PAGE, args.out / INDEX]
@@ -110,7 +116,15 @@ def main() -> None:
     names = [*runs[0].result.taxonomy.classes, *(run.name for run in runs)]
     warn_of_missing_letters(names, what='pictures')
     photos = Photos(find_photos(runs, args.images), blur=args.blur_faces)
-    choice = Choice(args.score_thr, args.num, args.per_kind, args.classes)
+    rule = None
+    if args.hedge is not None:
+        value, taxonomy = hedge(args.hedge), runs[0].result.taxonomy
+        rule = AnswerRule.load(value) if isinstance(value, str) else AnswerRule(value, taxonomy)
+        if rule.checkpoint and len(runs) > 1:
+            raise ConfigError(
+                f'--hedge {args.hedge}: is for one detector; name its run only, or give a number'
+            )
+    choice = Choice(args.score_thr, args.num, args.per_kind, args.classes, rule)
     folder = browse(runs, args.out, photos=photos, choice=choice, width=args.width, progress=True)
     if photos.problems.counts:
         print(photos.problems, file=sys.stderr)

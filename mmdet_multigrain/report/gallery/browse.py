@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
+from mmdet_multigrain.evaluation.answers import AnswerRule
 from mmdet_multigrain.evaluation.functional.confusion import balanced_score
 from mmdet_multigrain.evaluation.functional.error_analysis import ERRORS
 from mmdet_multigrain.taxonomy import Taxonomy
@@ -31,18 +33,26 @@ class Choice:
         score_thr: Lowest score that counts. Default: the `balanced_score` of each run.
         num: Photos side by side, at most.
         per_kind: Pictures of each kind of error of a run, at most.
-        classes: Names of the classes to show. Default: all.
+        classes: Names of the classes to show, or of groups of them. Default: all.
+        rule: Also say what the detections are answered with.
     """
 
     score_thr: float | None = None
     num: int = 24
     per_kind: int = 12
     classes: Sequence[str] | None = None
+    rule: AnswerRule | None = None
 
     def labels(self, taxonomy: Taxonomy) -> frozenset[int]:
         """Labels of the classes to show."""
-        names = taxonomy.classes if self.classes is None else self.classes
-        return frozenset(taxonomy.label_of(name, '--classes') for name in names)
+        if self.classes is None:
+            return frozenset(range(taxonomy.num_classes))
+        found: set[int] = set()
+        for name in self.classes:
+            label = taxonomy.find(name, coarse=True)
+            label = taxonomy.label_of(name, '--classes') if label is None else label
+            found |= {*np.flatnonzero(taxonomy.labels.sets[label]).tolist()}
+        return frozenset(found)
 
 
 def browse(
@@ -73,7 +83,9 @@ def browse(
     labels = choice.labels(taxonomy)
     scores = {run.name: _lowest_score(run, choice.score_thr) for run in runs}
     cases = {
-        run.name: [case for case in _cases_of(run, scores[run.name]) if case.is_about(labels)]
+        run.name: [
+            case for case in _cases_of(run, scores[run.name], choice.rule) if case.is_about(labels)
+        ]
         for run in runs
     }
     images = choose_photos([*cases.values()], file_names=names, count=choice.num)
@@ -112,7 +124,8 @@ def browse(
             'browse.html.j2',
             score_thr=choice.score_thr,
             scores=scores,
-            classes={label: taxonomy.classes[label] for label in found},
+            classes=_by_group(taxonomy, found),
+            hedged=choice.rule is not None,
             only=choice.classes and [taxonomy.classes[label] for label in sorted(labels)],
             blurred=photos.blur,
             legend=superclass_colors(taxonomy),
@@ -156,5 +169,21 @@ def _lowest_score(run: Run, wanted: float | None) -> float:
     return wanted
 
 
-def _cases_of(run: Run, score_thr: float) -> list[Case]:
-    return find_cases(run.ground_truth, run.detections, run.result.taxonomy, score_thr=score_thr)
+def _cases_of(run: Run, score_thr: float, rule: AnswerRule | None) -> list[Case]:
+    if rule is not None:
+        rule.check(run.result.taxonomy)
+        if run.detections.lineages is None:
+            raise ReportError(
+                f'{run.detections_file.path}: says only the class of each detection, not what its '
+                'groups score; test again with --lineages, or leave --hedge out'
+            )
+    found = run.ground_truth, run.detections, run.result.taxonomy
+    return find_cases(*found, score_thr=score_thr, rule=rule)
+
+
+def _by_group(taxonomy: Taxonomy, labels: Iterable[int]) -> dict[str, dict[int, str]]:
+    """Names of classes by label, in the groups of the coarsest level."""
+    groups: dict[str, dict[int, str]] = {}
+    for label in sorted(labels, key=lambda label: taxonomy.superclass_of(label).casefold()):
+        groups.setdefault(taxonomy.superclass_of(label), {})[label] = taxonomy.classes[label]
+    return groups

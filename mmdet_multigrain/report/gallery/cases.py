@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmdet_multigrain.evaluation import Detections, GroundTruth
+from mmdet_multigrain.evaluation.answers import AnswerRule
 from mmdet_multigrain.evaluation.functional.error_analysis import BOTH, CLASS, Kind, analyze_errors
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.taxonomy.nodes import Nodes
 
 Box = tuple[float, float, float, float]
 
@@ -28,6 +30,8 @@ class Case:
         iou: Of the detection with that ground truth; None without one.
         box: x, y, width, height in pixels of the detection, or of the missed box.
         true_box: The ground truth it is about; None without one.
+        answer: The group, or "object", that a rule answers the detection with; None for the class
+            or without a rule.
     """
 
     kind: Kind
@@ -38,6 +42,7 @@ class Case:
     iou: float | None
     box: Box
     true_box: Box | None
+    answer: str | None = None
 
     @property
     def is_confused(self) -> bool:
@@ -55,12 +60,17 @@ class Case:
 
 
 def find_cases(
-    ground_truth: GroundTruth, detections: Detections, taxonomy: Taxonomy, *, score_thr: float
+    ground_truth: GroundTruth,
+    detections: Detections,
+    taxonomy: Taxonomy,
+    *,
+    score_thr: float,
+    rule: AnswerRule | None = None,
 ) -> list[Case]:
     """All detections from a score on, and what is missed without the others.
 
     A detection is right from IoU 0.5 on. Detections on crowd boxes, and those beyond COCO's limit,
-    do not count and are left out.
+    do not count and are left out. With a rule, detections need lineages.
 
     Returns:
         By photo; its detections by falling score, then its missed boxes.
@@ -70,21 +80,24 @@ def find_cases(
     table = analyze_errors(ground_truth, detections, taxonomy).detections
     true_labels = ground_truth.labels.tolist()
     true_boxes = list(map(tuple, ground_truth.boxes.tolist()))
+    nodes = Nodes.of(taxonomy)
+    levels = np.zeros(len(kept)) if rule is None else rule.levels(detections.lineages)
     order = np.lexsort((-detections.scores, detections.images))
     cases = []
     for number in order[table.kinds[order] < Kind.MISSED].tolist():
         truth = int(table.truths[number])
-        matched = truth >= 0
+        matched, label, level = truth >= 0, int(detections.labels[number]), int(levels[number])
         cases.append(
             Case(
                 kind=Kind(table.kinds[number]),
                 image=int(detections.images[number]),
-                predicted=int(detections.labels[number]),
+                predicted=label,
                 true=true_labels[truth] if matched else None,
                 score=float(detections.scores[number]),
                 iou=float(table.ious[number]) if matched else None,
                 box=tuple(detections.boxes[number].tolist()),
                 true_box=true_boxes[truth] if matched else None,
+                answer=None if nodes.is_class(label, level) else nodes.name(label, level),
             )
         )
     for truth in table.missed.tolist():

@@ -18,7 +18,7 @@ from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.visualization import pictures
 from mmdet_multigrain.visualization.palette import class_palette
 from mmdet_multigrain.visualization.pictures import MISSED, Mark, captioned, draw_marks
-from mmdet_multigrain.visualization.style import readable
+from mmdet_multigrain.visualization.style import escaped, readable
 
 from .cases import Case
 
@@ -40,14 +40,15 @@ class ClassStyle:
 def case_label(case: Case, classes: ClassStyle, *, cross: bool = False) -> str:
     """Class and score of a case, and the true class in parentheses if it is another.
 
-    With `cross`, wrong detections begin with a cross.
+    An answer above the class follows an arrow. With `cross`, wrong detections begin with a cross.
     """
     names = classes.names
     if case.kind == Kind.MISSED:
         return f'missed: {names[case.true]}'
     wrong = '× ' if cross and case.kind != Kind.HIT else ''
     true = f' ({names[case.true]})' if case.is_confused else ''
-    return f'{wrong}{names[case.predicted]}{true} {case.score:.2f}'
+    answer = f' → {escaped(case.answer)}?' if case.answer else ''
+    return f'{wrong}{names[case.predicted]}{true} {case.score:.2f}{answer}'
 
 
 def case_mark(case: Case, classes: ClassStyle, *, cross: bool = False) -> Mark:

@@ -25,7 +25,9 @@ from .cases import Case
 from .photos import Photos
 
 INDEX, PAGE = 'index.csv', 'index.html'
-_INDEX_COLUMNS = 'file kind run image_id predicted true score iou picture x y width height'.split()
+_INDEX_COLUMNS = (
+    'file kind run image_id predicted true answer score iou picture x y width height'.split()
+)
 SHEET, SIDE_BY_SIDE = 'sheet.jpg', 'side_by_side'
 _OURS = re.compile(r'(\w[\w.-]*/){1,2}\w[\w.-]*\.jpg', re.ASCII)
 _LONGEST = 60  # letters of a photo's name in that of a picture
@@ -198,6 +200,7 @@ class PictureFolder:
             run,
             self.truth.image_ids[case.image],
             *(None if label is None else self.classes.names[label] for label in labels),
+            case.answer,
             *(None if value is None else round(value, 4) for value in scores),
             str(picture),
             *(round(value, 2) for value in case.box),

@@ -6,7 +6,9 @@ const [picture, caption] = [large.querySelector('img'), large.querySelector('p')
 let current = null;
 
 function filter() {
-  const has = (link) => !choice.value || link.dataset.classes.split(' ').includes(choice.value);
+  const labels = choice.value.split(' '); // of a class, or of all classes of a group
+  const shown = (link) => link.dataset.classes.split(' ').some((label) => labels.includes(label));
+  const has = (link) => !choice.value || shown(link);
   for (const link of links) link.classList.toggle('off', !has(link));
   for (const group of document.querySelectorAll('.group')) {
     group.hidden = !group.querySelector('a:not(.off)');

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import PurePosixPath
 from types import SimpleNamespace
 
@@ -10,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmdet_multigrain.evaluation.answers import AnswerRule
 from mmdet_multigrain.evaluation.functional.error_analysis import ERRORS, Kind
 from mmdet_multigrain.report.gallery import browse as module
-from mmdet_multigrain.report.gallery.browse import Choice, browse, choose_galleries
+from mmdet_multigrain.report.gallery.browse import Choice, _by_group, browse, choose_galleries
 from mmdet_multigrain.report.gallery.cases import Case
 from mmdet_multigrain.report.gallery.folder import (
     INDEX,
@@ -26,7 +28,8 @@ from mmdet_multigrain.report.gallery.folder import (
 )
 from mmdet_multigrain.report.gallery.photos import Photos
 from mmdet_multigrain.report.runs.load import load_runs
-from mmdet_multigrain.utils.errors import ReportError, TaxonomyError
+from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import EvaluationError, ReportError, TaxonomyError
 
 from ..runs.made_runs import NUM_IMAGES, TAXONOMY, write_ground_truth, write_run
 
@@ -83,6 +86,45 @@ def test_what_is_written_is_listed(runs, tmp_path, capfd):
         *(row['picture'] for row in rows_of(out)),
     }
     assert not (out / 'bad').exists()
+
+
+def test_answers(runs, tmp_path):
+    """Of a run whose result says nothing of groups, then of one that does."""
+    (run, _), photos = runs
+    choice = Choice(num=4, per_kind=1, rule=AnswerRule(0.5, TAXONOMY))
+    with pytest.raises(ReportError, match='test again with --lineages, or leave --hedge out'):
+        browse([run], tmp_path, photos=Photos(photos), choice=choice)
+    found = run.detections
+    levels = np.arange(len(found.scores)) % (TAXONOMY.num_levels + 1)
+    nodes = np.arange(TAXONOMY.num_levels)
+    told = replace(found, lineages=np.where(nodes < levels[:, None], 0.4, 0.6))
+    run = SimpleNamespace(
+        name='r', result=run.result, ground_truth=run.ground_truth, detections=told,
+        test_set=run.test_set, detections_file=run.detections_file,
+    )  # fmt: skip
+    browse([run], tmp_path, photos=Photos(photos), choice=choice, width=60)
+    rows = rows_of(tmp_path)
+    assert {row['answer'] for row in rows} >= {'object', ''} and len(rows) > 5
+    for row in rows:
+        if row['answer'] not in ('object', ''):
+            assert row['answer'] == TAXONOMY.superclass_of(row['predicted']) != row['predicted']
+    assert 'An arrow leads to the answer' in (tmp_path / PAGE).read_text()
+    with pytest.raises(EvaluationError, match='other classes or groups'):
+        other = Choice(rule=AnswerRule(0.5, Taxonomy('other', TAXONOMY.classes)))
+        browse([run], tmp_path, photos=Photos(photos), choice=other)
+
+
+def test_groups_of_classes():
+    taxonomy = Taxonomy.load({'groups': {'b': ['x', 'z'], 'c': {'d': ['y', 'v'], 'e': ['w']}}})
+    for names, expected in (
+        (None, 'xzyvw'), (['x'], 'x'), (['B'], 'xz'), (['c', 'x'], 'xyvw'), (['d'], 'yv'),
+        (['object'], 'xzyvw'),
+    ):  # fmt: skip
+        labels = Choice(classes=names).labels(taxonomy)
+        assert labels == {taxonomy.label_of(name) for name in expected}
+    with pytest.raises(TaxonomyError, match="--classes: class 'f' is not in taxonomy"):
+        Choice(classes=['f']).labels(taxonomy)
+    assert _by_group(taxonomy, [3, 0, 1]) == {'b': {0: 'x', 1: 'z'}, 'c': {3: 'v'}}
 
 
 def test_progress_and_photos_that_are_missing(runs, tmp_path, capfd):
@@ -186,7 +228,7 @@ def test_rows_of_the_index(tmp_path):
         width=10,
         labels=(),
     )
-    wrong = Case(Kind.CLASS_WITHIN, 1, 0, 1, 0.123456, 0.98765, (1.234, 2, 3, 4.567), BOX)
+    wrong = Case(Kind.CLASS_WITHIN, 1, 0, 1, 0.123456, 0.98765, (1.234, 2, 3, 4.567), BOX, 'top')
     folder._list(wrong, 'r', PurePosixPath('a/001_y.jpg'))
     folder._list(case(Kind.MISSED), 'r', PurePosixPath('a/002_x.jpg'))
     folder.finish('page')
@@ -194,8 +236,8 @@ def test_rows_of_the_index(tmp_path):
     first, second = rows_of(tmp_path)
     assert first == dict(
         file='y.jpg', kind=Kind.CLASS_WITHIN.label, run='r', image_id='b', predicted='shirt',
-        true='vest', score='0.1235', iou='0.9877', picture='a/001_y.jpg', x='1.23', y='2',
+        true='vest', answer='top', score='0.1235', iou='0.9877', picture='a/001_y.jpg', x='1.23', y='2',
         width='3', height='4.57',
     )  # fmt: skip
-    assert (second['predicted'], second['score'], second['iou']) == ('', '', '')
+    assert (second['predicted'], second['score'], second['iou'], second['answer']) == ('',) * 4
     assert (second['image_id'], second['true']) == ('70', 'vest')

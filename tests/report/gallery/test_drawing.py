@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -48,6 +50,7 @@ def test_labels(classes):
         'missed: vest',
         'vest 1.00',
     ]
+    assert case_label(replace(CONFUSED, answer='bottom'), classes) == 'skirt (shirt) 0.88 → bottom?'
 
 
 def test_marks(classes, taxonomy):

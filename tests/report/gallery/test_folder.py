@@ -49,7 +49,8 @@ def page_of(name: str) -> str:
         'browse.html.j2',
         score_thr=None,
         scores={name: 0.25},
-        classes={3: name},
+        classes={name: {3: name, 11: 'b'}},
+        hedged=True,
         only=[name],
         blurred=False,
         legend={name: '#aabbcc'},
@@ -87,7 +88,8 @@ def test_pictures_can_be_filtered_and_opened_in_large():
     links = [attributes for tag, attributes in page.found if 'data-classes' in attributes]
     assert [one['data-classes'] for one in links] == ['3 11', '3 11']  # side by side, on a sheet
     assert all(one['title'] and one['href'].endswith('.jpg') for one in links)
-    assert [attributes['value'] for tag, attributes in page.found if tag == 'option'] == ['', '3']
+    options = [attributes['value'] for tag, attributes in page.found if tag == 'option']
+    assert options == ['', '3 11', '3', '11'] and 'a name: b' in page.text
     tags = [tag for tag, _ in page.found]
     assert tags.count('dialog') == 1 and tags.count('button') == 3
     groups = [attributes for _, attributes in page.found if attributes.get('class') == 'group']
