@@ -386,5 +386,6 @@ def test_training_an_added_class(my_data, monkeypatch):
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     assert dataset[0]['data_samples'].metainfo['unannotated'] == (0, 1, 2)
     check_unannotated(MODELS.build(cfg.model), dataset)
+    assert METRICS.build(cfg.val_evaluator).allow_missing
     assert HOOKS.build(cfg.default_hooks.added_classes).freeze == 'all_but_new'
     assert cfg.load_from == 'B.pth' and 'exact_resume' in cfg.default_hooks

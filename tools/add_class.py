@@ -127,7 +127,9 @@ def main() -> None:
             }
             counts = {label: boxes[label] for label in new}
         if args.counts is not None:
-            trained = AnnotationFile(args.counts, taxonomy=old, allow_missing=True, coarse=True)
+            # It may have the new classes already: their boxes are counted in the shots alone.
+            others = dict(allow_missing=True, allow_unknown=True, coarse=True)
+            trained = AnnotationFile(args.counts, taxonomy=old, **others)
             counts |= dict(enumerate(trained.training_counts()))
         if args.init == 'imprint':
             with launch.quiet_imports():

@@ -11,9 +11,8 @@ import torch
 from mmdet_multigrain.launch import load_config, quiet_imports
 from mmdet_multigrain.taxonomy import Taxonomy
 
-from .conftest import SMALL, call
+from .conftest import call, options
 
-MODEL = [option for option in SMALL if option.startswith('model.')]
 HEAD = 'roi_head.bbox_head'
 
 
@@ -31,7 +30,7 @@ def shots(tmp_path_factory, garment_data):
     return path
 
 
-def test_a_class_is_added_and_detected(trained, garment_data, shots, tmp_path):
+def test_a_class_is_added_and_tested(trained, tested, garment_data, shots, tmp_path):
     out, train = tmp_path / 'b.pth', next(garment_data.glob('**/*train*.json'))
     result = call(
         'add_class', '--ckpt', trained.checkpoint, '--add', 'kimono: one-piece dress',
@@ -48,13 +47,21 @@ def test_a_class_is_added_and_detected(trained, garment_data, shots, tmp_path):
     assert taxonomy.superclass_of('kimono') == 'one-piece dress'
     assert Taxonomy.load(content['meta']['dataset_meta']['taxonomy']) == taxonomy
 
-    photo = next((garment_data / 'validation' / 'image').iterdir())
-    config = next(trained.work_dir.glob('*.py'))
-    found = call(
-        'predict', photo, config, out, '--out', tmp_path / 'predicted', '--no-pictures',
-        '--cfg-options', f'taxonomy={tmp_path / "b.yaml"}',
-    )  # fmt: skip
-    assert found.status == 0, found.err
+    # Of a test without photos of the new class.
+    config, after = next(trained.work_dir.glob('*.py')), tmp_path / 'after.json'
+    missing = [f'test_{part}.allow_missing=True' for part in ('dataloader.dataset', 'evaluator')]
+    more = [f'taxonomy={tmp_path / "b.yaml"}', *missing]
+    test = call(
+        'test', config, out, '--work-dir', tmp_path, '--out', after, *options(garment_data, *more)
+    )
+    assert test.status == 0, test.err
+    table = tmp_path / 'table.csv'
+    compared = call('analysis_tools/compare_added', tested.result, after, '--out', table)
+    assert compared.status == 0, compared.err
+    assert f'kimono: {added["boxes"][0]} boxes, not trained' in compared.out
+    assert table.read_text().splitlines()[-1].startswith('kimono,0,,')
+    other = call('analysis_tools/compare_added', after, tested.result)
+    assert "lacks 'kimono'" in other.error()
     again = call('add_class', '--ckpt', out, '--add', 'kimono', '--out', tmp_path / 'c.pth')
     assert "b.pth: class 'kimono' exists already in taxonomy" in again.error()
 

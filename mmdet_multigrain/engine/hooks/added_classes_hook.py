@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -56,6 +57,7 @@ class AddedClassesHook(Hook):
             raise ConfigError(f'freeze={freeze!r}: must be one of {FREEZE}')
         self.freeze = freeze
         self._added: list[dict[str, Any]] = []
+        self._started = 0.0
         self._kept: list[tuple[Tensor, Tensor, Tensor]] = []
         self._norms: list[_BatchNorm] = []
 
@@ -64,8 +66,9 @@ class AddedClassesHook(Hook):
         self._added = added_by(checkpoint)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Keep the record."""
-        checkpoint['meta'][ADDED] = self._added
+        """Keep the record, with the seconds of training so far."""
+        seconds = self._added[-1].get('seconds', 0) + time.monotonic() - self._started
+        checkpoint['meta'][ADDED] = [*self._added[:-1], self._added[-1] | {'seconds': seconds}]
 
     def before_train(self, runner: Runner) -> None:
         """Freeze."""
@@ -74,6 +77,7 @@ class AddedClassesHook(Hook):
                 f'{runner._load_from}: no class was added to it; start from what tools/add_class.py '
                 'wrote (load_from), or leave AddedClassesHook out'
             )
+        self._started = time.monotonic()
         if self.freeze == 'none':
             return
         if getattr(runner.model, 'find_unused_parameters', True) is False:
