@@ -25,7 +25,7 @@ from .result_file import write_json
 
 VERSION = 1
 MAX_BYTES = 64 << 20
-_AGAIN = 'calibrate the detector again'
+_AGAIN = 'write it again with tools/calibrate.py'
 _KINDS = {
     'accuracy': (int, float),
     'theta': (int, float),
@@ -123,7 +123,7 @@ class AnswerRule:
             raise EvaluationError(
                 f'{self.source}: has other classes or groups (taxonomy '
                 f'{show(self.taxonomy.name)}) than the detector ({show(taxonomy.name)}); '
-                'calibrate this detector'
+                'calibrate this detector with tools/calibrate.py'
             )
         if not checkpoint or not self.checkpoint:
             return
@@ -135,7 +135,7 @@ class AnswerRule:
                 )
                 raise EvaluationError(
                     f'{self.source}: calibrated {what} ({key} differs: {there} there, {here} '
-                    'here); calibrate this detector'
+                    'here); calibrate this detector with tools/calibrate.py'
                 )
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -163,7 +163,7 @@ class AnswerRule:
         except ValueError as error:
             raise EvaluationError(f'{path}: not valid JSON ({error}); {_AGAIN}') from None
         if not isinstance(content, dict) or not {'version', 'theta', 'taxonomy'} <= content.keys():
-            raise EvaluationError(f'{path}: not a calibration of answers')
+            raise EvaluationError(f'{path}: not a file that tools/calibrate.py writes')
         if content['version'] != VERSION:
             raise EvaluationError(
                 f'{path}: of version {show(content["version"])}, this is {VERSION}; {_AGAIN}'

@@ -117,7 +117,7 @@ def test_broken_files_are_named_in_one_line(rule, tmp_path, change, problem):
     with pytest.raises(EvaluationError) as caught:
         AnswerRule.load(path)
     message = str(caught.value)
-    assert message.startswith(f'{path}: {problem}') and 'calibrate' in message
+    assert message.startswith(f'{path}: {problem}') and 'tools/calibrate.py' in message
     assert '\n' not in message
 
 
@@ -125,8 +125,8 @@ def test_broken_files_are_named_in_one_line(rule, tmp_path, change, problem):
     ('text', 'problem'),
     [
         ('{"theta": NaN', 'not valid JSON'),
-        ('[]', 'not a calibration of answers'),
-        ('{"images": [], "theta": 0.5}', 'not a calibration of answers'),
+        ('[]', 'not a file that tools/calibrate.py writes'),
+        ('{"images": [], "theta": 0.5}', 'not a file that tools/calibrate.py writes'),
         (None, 'cannot be read'),
     ],
 )

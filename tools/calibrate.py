@@ -1,0 +1,249 @@
+"""How specific may a detector's answers be? python tools/calibrate.py CONFIG CKPT --out theta.json
+
+Detects on annotated photos and chooses the threshold with which at most 1 - ACCURACY of the answers
+on a new photo are expected to be wrong; docs/answers.md says what that means. The file is for
+tools/predict.py --hedge.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+try:
+    import numpy as np
+
+    from mmdet_multigrain import launch
+    from mmdet_multigrain.coco.columns import CocoColumns
+    from mmdet_multigrain.coco.files import load_coco
+    from mmdet_multigrain.coco.split import GROUPINGS, group_images
+    from mmdet_multigrain.evaluation.answer_calibration import (
+        AnswerCalibration,
+        Seen,
+        promise,
+    )
+    from mmdet_multigrain.evaluation.functional.risk_control import ALWAYS_LEAF
+    from mmdet_multigrain.utils.errors import AnnotationError, ConfigError
+    from mmdet_multigrain.utils.nested import dicts
+    from mmdet_multigrain.utils.table import Column, Table
+    from mmdet_multigrain.visualization.palette import SCORE_THR
+except ImportError as error:
+    raise SystemExit(f'error: {error}; fix: bash tools/setup.sh; . .venv/bin/activate') from None
+
+ACCURACIES = (0.8, 0.9, 0.95)  # for comparison
+
+
+def share(text: str) -> float:
+    value = launch.score(text)
+    if value in (0, 1):
+        raise argparse.ArgumentTypeError(f'{text!r} is not between 0 and 1')
+    return value
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Choose how specific answers may be')
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        '--accuracy', type=share, default=0.9, metavar='A', help='share of right answers (0.9)'
+    )
+    parser.add_argument('--out', type=Path, required=True, metavar='FILE', help='file to write')
+    parser.add_argument(
+        '--split',
+        choices=['val', 'test'],
+        default='val',
+        help='photos to calibrate on: validation (default) or test data of the config',
+    )
+    parser.add_argument(
+        '--group-by',
+        metavar='HOW',
+        help=f'photos of one site or sequence, which are alike: {GROUPINGS} (what REGEX, or its first '
+        'group, matches in the file name)',
+    )
+    parser.add_argument(
+        '--calibrator',
+        choices=['platt', 'isotonic', 'none'],
+        default='platt',
+        help='what makes probabilities of classes and groups comparable (platt)',
+    )
+    parser.add_argument(
+        '--score-thr',
+        type=launch.score,
+        default=SCORE_THR,
+        metavar='S',
+        help=f'lowest score of detections that get an answer ({SCORE_THR}, as in predict.py)',
+    )
+    parser.add_argument('--seed', type=int, default=0, help='of the parts of the photos (0)')
+    launch.add_common_arguments(parser)
+    launch.add_force(parser)
+    return parser.parse_args()
+
+
+def load_config(args: argparse.Namespace):
+    """The config of the test whose detections are matched."""
+    cfg = launch.load_config(
+        args.config, args.cfg_options, launcher=args.launcher, checkpoint=args.checkpoint
+    )
+    launch.set_work_dir(cfg, config_path=args.config, work_dir=args.work_dir)
+    cfg.load_from, cfg.resume = args.checkpoint, False
+    if 'module' in cfg.model:
+        raise ConfigError(
+            'test-time augmentation merges the detections of several views, so that none has the '
+            'scores of one region; leave it out'
+        )
+    if cfg.get('eval_taxonomy') != cfg.get('taxonomy'):
+        raise ConfigError('eval_taxonomy: answers are groups of the training; leave it out')
+    if args.split == 'val':
+        cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, cfg.val_evaluator
+    given = next(dicts(cfg.test_evaluator))
+    known = ('ann_file', 'backend_args', 'allow_missing', 'allow_unknown')
+    cfg.test_evaluator = dict(
+        type='MatchMetric',
+        score_thr=args.score_thr,
+        **{key: given[key] for key in known if key in given},
+    )
+    if given.get('ann_file') and launch.same_path(
+        given.ann_file, given.get('train_ann_file') or ''
+    ):
+        raise ConfigError(
+            f'{given.ann_file}: what the detector was trained on promises nothing for new photos; '
+            'calibrate on photos that were held back (val_ann)'
+        )
+    return cfg
+
+
+def clusters_of(ann_file: str | None, grouping: str) -> dict[Any, int]:
+    """The cluster of each photo, by id."""
+    if ann_file is None:
+        raise ConfigError('--group-by needs an annotation file; give the evaluator its ann_file')
+    try:
+        coco = CocoColumns(load_coco(ann_file).content)
+        numbers = group_images(coco, grouping)
+    except AnnotationError as error:
+        text = str(error)
+        named = text if text.startswith(ann_file) else f'{ann_file}: {text}'
+        raise AnnotationError(named) from None
+    return {image.get('id'): number for image, number in zip(coco.images, numbers, strict=True)}
+
+
+def chosen_on(cfg, scoring: Mapping[str, Any]) -> list[str]:
+    """What is known of the photos that checkpoint and fusion were chosen on."""
+    name, val_ann = Path(scoring['name']).name, next(dicts(cfg.val_evaluator)).get('ann_file')
+    if not name.startswith('best_'):
+        lines = [f'{name}: its name does not say that a validation chose it']
+    elif val_ann and launch.same_path(val_ann, cfg.test_evaluator.ann_file or ''):
+        lines = [f'{name}: chosen as the best on these photos, so new ones may be a little worse']
+    else:
+        lines = [f'{name}: chosen as the best on {val_ann}, not on these photos']
+    if scoring['fusion']:
+        lines.append(
+            f'fusion {dict(scoring["fusion"])}: nothing tells on which photos it was chosen; if on '
+            'these, new ones may be a little worse'
+        )
+    return lines
+
+
+def size_table(calibration: AnswerCalibration) -> Table:
+    """How much each part of the photos has."""
+    sizes = calibration.sizes
+    columns = [Column('part', left=True), *map(Column, sizes['check'])]
+    titled = [replace(column, title=column.key.replace('_', ' ')) for column in columns]
+    return Table(titled, [[name, *size.values()] for name, size in sizes.items()])
+
+
+def answer_table(calibration: AnswerCalibration, accuracies: Sequence[float]) -> Table:
+    """Promised, seen and how specific, for several shares of right answers."""
+    levels = calibration.rule.taxonomy.num_levels
+    groups = ['group'] if levels == 2 else [f'level {n}' for n in reversed(range(levels - 1))]
+    columns = [
+        Column('accuracy', left=True),
+        Column('theta', form='.4f'),
+        Column('wrong at most', form='.1%'),
+        Column('seen', form='.1%'),
+        Column('95% interval'),
+        *(Column(name, form='.1%') for name in ('class', *groups, 'object')),
+    ]
+    rows = [('always the class', None, None, Seen.on(calibration.parts['check'], ALWAYS_LEAF))]
+    for accuracy in accuracies:
+        rule, seen = calibration.at(accuracy)
+        rows.append((f'{accuracy:.4g}', rule.theta, 1 - accuracy, seen))
+    return Table(columns, [[*first, *_cells(seen)] for *first, seen in rows])
+
+
+def _cells(seen: Seen) -> list[Any]:
+    if math.isnan(seen.wrong):
+        return [None] * (2 + len(seen.shares))
+    return [seen.wrong, f'{seen.low:.1%} - {seen.high:.1%}', *seen.shares]
+
+
+def main() -> None:
+    args = parse_args()
+    launch.escape_unknown_letters()
+    launch.set_local_rank(args.local_rank)
+    launch.check_checkpoint(args.checkpoint)
+    with launch.quiet_imports():
+        from mmdet_multigrain.engine import MultigrainRunner, trust_checkpoints
+        from mmdet_multigrain.engine.checkpoint.read import read_checkpoint
+        from mmdet_multigrain.engine.checkpoint.scoring import scoring_of
+        from mmdet_multigrain.engine.runner.resolver import leaf_datasets
+        from mmdet_multigrain.engine.runner.test_level import set_lineages
+
+    with trust_checkpoints(args.trust_checkpoint):
+        cfg = load_config(args)
+        ann_file = cfg.test_evaluator.get('ann_file')
+        inputs = [args.config, args.checkpoint, *([ann_file] if ann_file else [])]
+        launch.check_outputs([args.out], inputs=map(Path, inputs), replace=args.force)
+        cluster_of = args.group_by and clusters_of(ann_file, args.group_by)
+        scoring = scoring_of(args.checkpoint, read_checkpoint(args.checkpoint), cfg.model)
+        set_lineages(cfg, leaf_datasets(cfg.test_dataloader.dataset))
+        runner = MultigrainRunner.from_cfg(cfg)
+        runner.test()
+    metric = runner.test_evaluator.metrics[0]
+    if metric.matches is None:  # another process has them
+        return
+    calibration = AnswerCalibration(
+        metric.matches,
+        metric.taxonomy,
+        num_photos=len(metric.image_ids),
+        clusters=cluster_of and np.array([cluster_of[one] for one in metric.image_ids]),
+        calibrator=args.calibrator,
+        seed=args.seed,
+    )
+    chosen = chosen_on(cfg, scoring)
+    text = promise(args.accuracy, score_thr=args.score_thr, grouping=args.group_by)
+    rule, seen = calibration.at(
+        args.accuracy,
+        checkpoint=scoring,
+        score_thr=args.score_thr,
+        photos={
+            'ann_file': ann_file and Path(ann_file).name,
+            'grouping': args.group_by,
+            'seed': args.seed,
+            'parts': calibration.sizes,
+            'chosen': chosen,
+        },
+        promise=text,
+    )
+    print(size_table(calibration).text())
+    print(f'\n{answer_table(calibration, sorted({*ACCURACIES, args.accuracy})).text()}\n')
+    print(rule.reason or text)
+    print(
+        'Matches to boxes of which only the superclass is known, or of classes that are not '
+        'annotated, are left out at every threshold.'
+    )
+    print(*chosen, sep='\n')
+    if seen.low > 1 - args.accuracy:
+        print(
+            'the check shows more than promised: if photos of one site or sequence are alike, keep '
+            'them together (--group-by)'
+        )
+    rule.save(args.out)
+    print(f'{args.accuracy:.4g} -> {args.out}')
+
+
+if __name__ == '__main__':
+    launch.run_tool(main)
