@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mmdet_multigrain.evaluation.functional import (
+    answer_matching,
+    answer_metrics,
     bootstrap,
     calibration,
     coco_eval,
@@ -17,6 +19,8 @@ from mmdet_multigrain.evaluation.metrics import multi_grained_coco_metric
 from ..signatures import defaults
 
 DEFAULTS = {
+    answer_matching.match_objects: dict(iou_thr=0.5),
+    answer_metrics.resample_matches: dict(seed=0, progress=False),
     bootstrap.resample_ap: dict(resamples=2000, seed=0, max_dets=100, progress=False),
     calibration.measure_calibration: dict(num_bins=10),
     coco_eval.CocoResult.class_ap: dict(area='all'),

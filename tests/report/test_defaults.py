@@ -6,7 +6,7 @@ import pytest
 
 from mmdet_multigrain.report.dataset import tables
 from mmdet_multigrain.report.gallery import browse, drawing
-from mmdet_multigrain.report.runs import claims, comparison, diagnostics, measures
+from mmdet_multigrain.report.runs import answers, claims, comparison, diagnostics, measures
 
 from ..signatures import defaults
 
@@ -15,6 +15,7 @@ DEFAULTS = {
     browse.browse: dict(width=480, progress=False),
     drawing.case_label: dict(cross=False),
     drawing.case_mark: dict(cross=False),
+    answers.compare_answers: dict(seed=0, progress=False),
     claims.chance: dict(over_seeds='chance'),
     comparison.compare: dict(resamples=2000, seed=0, progress=False),
     comparison.compare_paper: dict(baseline='baseline'),

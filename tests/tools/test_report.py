@@ -51,6 +51,8 @@ def test_all_files_are_there(written):
     out, result = written
     files = read(out)
     tables = [
+        'answer_gains',
+        'answers',
         'calibration',
         'class_gains',
         'classes',
@@ -66,13 +68,15 @@ def test_all_files_are_there(written):
         'summary',
         'superclasses',
     ]
-    figures = ['calibration', 'confusion_baseline', 'confusion_best', 'errors', 'gain_per_class']
+    figures = ['answers', 'calibration', 'confusion_baseline', 'confusion_best', 'errors']
+    figures.append('gain_per_class')
     assert sorted(files) == sorted(
         [
             'report.html',
             'report.md',
             *(f'tables/{name}.{kind}' for name in tables for kind in ('csv', 'tex')),
             *(f'tables/{name}.csv' for name in ('scores', 'gains_all', 'errors_all')),
+            'tables/answer_gains_all.csv',
             *(f'figures/{name}.{kind}' for name in figures for kind in ('png', 'svg')),
         ]
     )

@@ -84,6 +84,7 @@ def make_document(args: argparse.Namespace) -> Document:
     # Here, because matplotlib and the evaluation take seconds to load; the evaluation loads mmdet,
     # where it is installed, which prints lines that concern nobody.
     with quiet_imports():
+        from mmdet_multigrain.report.runs.answers import compare_answers
         from mmdet_multigrain.report.runs.comparison import compare
         from mmdet_multigrain.report.runs.diagnostics import diagnose_variants
         from mmdet_multigrain.report.runs.load import load_runs
@@ -107,7 +108,9 @@ def make_document(args: argparse.Namespace) -> Document:
     resamples = 0 if args.no_bootstrap else args.resamples
     options = {'resamples': resamples, 'seed': args.seed, 'progress': True}
     comparison = compare(runs, baseline=baseline, **options)
-    return runs_document(runs, comparison, diagnose_variants(runs, progress=True), paper=paper)
+    diagnostics = diagnose_variants(runs, progress=True)
+    answers = compare_answers(runs, comparison, seed=args.seed, progress=True)
+    return runs_document(runs, comparison, diagnostics, answers, paper=paper)
 
 
 def main() -> None:

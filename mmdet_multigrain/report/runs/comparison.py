@@ -196,7 +196,7 @@ def compare(
         options = {'resamples': resamples, 'seed': seed, 'workers': workers, 'progress': progress}
         resampled = [run for run in runs if run.variant in complete]
         taxonomy, truth = runs[0].result.taxonomy, resampled[0].boxes
-        draws = _Draws(
+        draws = Draws(
             _resample(resampled, what, **options),
             {run.name: run.seed for run in runs},
             measures.images_with_boxes(truth, what, taxonomy),
@@ -205,14 +205,14 @@ def compare(
         name: {run.name: measures.scores_of_run(run) for run in own}
         for name, own in members.items()
     }
-    return _compare(scores, what, baseline, draws, resamples=resamples if draws else 0)
+    return compare_scores(scores, what, baseline, draws, resamples=resamples if draws else 0)
 
 
 def compare_paper(paper: Paper, *, baseline: str = 'baseline') -> Comparison:
     """Compare the paper's variants by what it prints."""
     scores = {name: {name: scores} for name, scores in measures.scores_of_paper(paper).items()}
     baseline = _choose_baseline(list(scores), baseline)
-    return _compare(scores, measures.measures_of_paper(paper), baseline, None)
+    return compare_scores(scores, measures.measures_of_paper(paper), baseline, None)
 
 
 def _choose_baseline(names: Sequence[str], wanted: str | None) -> str:
@@ -252,7 +252,7 @@ def _resample(
 
 
 @dataclass(frozen=True, eq=False)
-class _Draws:
+class Draws:
     """Resampled scores of runs.
 
     Attributes:
@@ -280,11 +280,11 @@ class _Draws:
         return difference_of_draws(*arms, num_images=self.num_images[key], paired=paired)
 
 
-def _compare(
+def compare_scores(
     scores: Mapping[str, Mapping[str, Mapping[str, float]]],
     what: Measures,
     baseline: str,
-    draws: _Draws | None,
+    draws: Draws | None,
     *,
     resamples: int = 0,
 ) -> Comparison:

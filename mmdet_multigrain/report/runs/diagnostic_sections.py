@@ -1,4 +1,4 @@
-"""Sections of a report that need detections: errors, confusions, calibration.
+"""Sections of a report that need detections: errors, answers, confusions, calibration.
 
 Where detections are missing, they say which ones and give the command that writes them.
 """
@@ -8,11 +8,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from . import figures, tables
+from . import claims, figures, tables
+from .answers import AnswerComparison, answer_table
 from .comparison import Comparison
 from .diagnostics import VariantDiagnostics
 from .document import Block, Command, Paragraph, Points, Section
 from .formats import share
+from .measures import DIFFERENCE
 from .run import Run
 from .summary import best_of
 from .texts import figure_block, section, table_block, text
@@ -58,6 +60,40 @@ def _missing_detections(runs: Sequence[Run]) -> list[Block]:
         points.append((run.name, missing))
     blocks = [Paragraph(text('missing')), Points(points)] if points else []
     return blocks + [Command('\n'.join(commands))] * bool(commands)
+
+
+def answer_section(runs: Sequence[Run], answers: AnswerComparison | None) -> Section | None:
+    """Errors along the taxonomy, and accuracy against specificity where lineages are known."""
+    if answers is None:
+        return None
+    what, baseline = answers.comparison, answers.comparison.baseline
+    keys = [metric.key for metric in what.metrics]
+    curves = text('answer_curves') if answers.with_lineages else ''
+    note = {'min_score': f'{answers.min_score:.3g}', 'curves': curves}
+    blocks = [
+        figure_block('answers', figures.answers, answers, **note),
+        table_block('answers', answer_table(what), spread=text('spread') * what.has_seeds),
+    ]
+    if what.others:
+        legend = ' '.join(filter(None, (claims.legend(what, keys), claims.chance(what, keys))))
+        table = tables.gain_table(what, DIFFERENCE)
+        blocks.append(table_block('answer_gains', table, baseline=baseline, legend=legend))
+    return section('answers', [*blocks, *_missing_lineages(runs, answers)])
+
+
+def _missing_lineages(runs: Sequence[Run], answers: AnswerComparison) -> list[Block]:
+    """Which variants lack lineages, and the commands that write them, as far as they are known."""
+    missing = [name for name in answers.matched if name not in answers.with_lineages]
+    if not missing:
+        return []
+    runs = [run for run in runs if run.variant in missing and run.detections.lineages is None]
+    commands = [
+        f'python {command} --lineages'
+        for command in (run.result.run.command for run in runs)
+        if command and '--tta' not in command
+    ]
+    sentence = text('missing_lineages', variants=', '.join(missing))
+    return [Paragraph(sentence), *[Command('\n'.join(commands))] * bool(commands)]
 
 
 def confusion_section(

@@ -1,4 +1,4 @@
-"""Figures of a report on runs: gain per class, errors by kind, confusion matrix, calibration.
+"""Figures of a report on runs: gains, errors, answers along the taxonomy, confusions, calibration.
 
 Each function draws on an empty figure; see `style.render`.
 """
@@ -11,7 +11,7 @@ from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -22,6 +22,7 @@ from mmdet_multigrain.visualization.palette import HUES
 from mmdet_multigrain.visualization.style import INK, MUTED
 
 from ..axes import axes_in_inches, color_legend, label
+from .answers import AnswerComparison, pooled_curve
 from .comparison import Comparison, Gain, Variant
 from .diagnostics import VariantDiagnostics
 from .formats import TOO_FEW
@@ -33,6 +34,7 @@ _NAME, _GROUP = 34, 24  # letters
 # Names, all panels together, the least of one panel, between panels, in inches.
 _LEFT, _PANELS, _PANEL, _GAP = 2.75, 7.2, 1.6, 0.3
 _KIND_COLORS = '#56b4e9 #0072b2 #e69f00 #f5d9a8 #b5c563 #cc79a7 #8a8a8a #333333'.split()
+_RIGHT = '#e3e3e3'
 _SHADES = LinearSegmentedColormap.from_list('shades', ['#ffffff', '#9ecae1', '#2171b5', '#08306b'])
 _MARKERS = 'osD^vPX*'
 _NUMBERS_UP_TO = 24  # classes; with more, numbers do not fit in the cells of a confusion matrix
@@ -165,6 +167,62 @@ def calibration(figure: Figure, diagnostics: Sequence[VariantDiagnostics]) -> No
         axes.plot(*points, label=shorten(style.escaped(one.variant), _GROUP), **line)
     axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.set(xlabel='score of the detection', ylabel='share of hits (IoU 0.5)')
+    axes.grid()
+    axes.legend(loc='upper left', bbox_to_anchor=(1.02, 1), fontsize=8, borderaxespad=0)
+
+
+def answers(figure: Figure, answers: AnswerComparison) -> None:
+    """Matched detections by the finest node that is right; accuracy over specificity below."""
+    height, left, width = 0.46 * len(answers.matched), 1.7, 7.2
+    below = 4.1 if answers.with_lineages else 0
+    size = (left + width + 0.2, below + height + 1.25)
+    axes = axes_in_inches(figure, size, (left, below + 0.5), (width, height))
+    names = list(answers.levels.values())
+    texts = ['right class', *(f'only the right {name}' for name in names[1:])]
+    texts.append(f'wrong {names[-1]}')
+    within, across = _KIND_COLORS[:2]  # as for errors
+    shades = [to_hex(style.tint(within, 1 / number)) for number in range(1, len(names))]
+    colors = [_RIGHT, *shades, across]
+    for row, runs in enumerate(answers.matched.values()):
+        wrong = np.concatenate([run.wrong for run in runs])[:, list(answers.levels)]
+        shares = np.bincount(wrong.sum(axis=1), minlength=len(colors)) / max(len(wrong), 1)
+        for start, length, color in zip(np.cumsum(shares) - shares, shares, colors, strict=True):
+            bar = {'color': color, 'edgecolor': style.PAPER, 'linewidth': 0.8}
+            axes.barh(row, 100 * length, left=100 * start, height=0.66, **bar)
+            if length >= 0.05:
+                middle = 100 * (start + length / 2)
+                _centered(axes, f'{100 * length:.0f}', (middle, row), style.ink_on(color))
+    axes.set(xlim=(0, 100), ylim=(len(answers.matched) - 0.5, -0.5))
+    axes.set_yticks(
+        range(len(answers.matched)),
+        [shorten(style.escaped(name), _GROUP) for name in answers.matched],
+    )
+    axes.tick_params(axis='y', length=0)
+    axes.set_xlabel('% of the detections that show an object')
+    room = {'ncols': 4, 'borderaxespad': 0.4, 'handlelength': 1.3}
+    color_legend(axes, list(zip(colors, texts, strict=True)), 'lower left', (0, 1), **room)
+    if answers.with_lineages:
+        corner = (left, 0.5)
+        _answer_curves(axes_in_inches(figure, size, corner, (4.6, below - 0.9)), answers)
+
+
+def _answer_curves(axes: Axes, answers: AnswerComparison) -> None:
+    """Accuracy over specificity, of all runs of a variant together."""
+    for (name, runs), color, marker in zip(
+        answers.with_lineages.items(), cycle(HUES), cycle(_MARKERS), strict=False
+    ):
+        if not any(len(run.photos) for run in runs):
+            continue
+        accuracy, specificity = pooled_curve(runs)
+        mark = {'color': color, 'marker': marker, 'markersize': 8, 'markerfacecolor': 'none'}
+        line = {'label': shorten(style.escaped(name), _GROUP), 'linewidth': 1.4, 'markevery': []}
+        axes.plot(specificity, accuracy, **line, **mark)
+        for level in answers.levels:
+            right = np.mean(np.concatenate([~run.wrong[:, level] for run in runs]))
+            told = np.mean(np.concatenate([run.information[:, level] for run in runs]))
+            axes.plot([told], [right], linewidth=0, markeredgewidth=1.8, **mark)
+    axes.set(xlim=(0, 1.02), ylim=(None, 1))
+    axes.set(xlabel='specificity of the answers', ylabel='share of answers that are right')
     axes.grid()
     axes.legend(loc='upper left', bbox_to_anchor=(1.02, 1), fontsize=8, borderaxespad=0)
 

@@ -122,7 +122,7 @@ def measures_of_runs(runs: Sequence[Run]) -> Measures:
     order = np.argsort([entry.boxes for entry in classes], kind='stable')
     classes = tuple(classes[label] for label in order)
     with_boxes = [entry.name for entry in classes if entry.boxes]
-    coarse = _coarse_levels(taxonomy)
+    coarse = coarse_levels(taxonomy)
     level_keys = [_level_key(level, coarse) for level in coarse]
     dataset = dataset_of({row.name: row.train_boxes for row in levels[-1].classes})
     return Measures(
@@ -207,7 +207,7 @@ def scores_of_paper(paper: Paper) -> dict[str, dict[str, float]]:
 
 def scores_of_run(run: Run) -> dict[str, float]:
     """All scores of a run by key, except means over classes."""
-    summary, coarse = run.result.summary, _coarse_levels(run.result.taxonomy)
+    summary, coarse = run.result.summary, coarse_levels(run.result.taxonomy)
     scores = {**summary.fine.coco, **{class_key(row.name): row.ap for row in summary.fine.classes}}
     scores |= {class_key(row.name, at_50=True): row.ap50 for row in summary.fine.classes}
     for level in coarse:
@@ -225,7 +225,7 @@ def scores_of_resampled(
         if metric.classes:
             labels = sorted(map(taxonomy.classes.index, metric.classes))
             scores[metric.key] = run.mean(labels, iou=0.5 if metric.at_50 else None)
-    coarse = _coarse_levels(taxonomy)
+    coarse = coarse_levels(taxonomy)
     scores |= {_level_key(level, coarse): run.mean(level=level) for level in coarse}
     levels = (taxonomy.num_levels - 1, *coarse)
     for level, entries in zip(levels, (measures.classes, *measures.superclasses), strict=True):
@@ -247,7 +247,7 @@ def images_with_boxes(truth: GroundTruth, measures: Measures, taxonomy: Taxonomy
     for metric in measures.metrics:
         labels = [taxonomy.classes.index(name) for name in metric.classes]
         counts[metric.key] = int((present[:, labels] if labels else present).any(axis=1).sum())
-    levels = (taxonomy.num_levels - 1, *_coarse_levels(taxonomy))
+    levels = (taxonomy.num_levels - 1, *coarse_levels(taxonomy))
     for level, entries in zip(levels, (measures.classes, *measures.superclasses), strict=True):
         names = taxonomy.group_names(level)
         images = dict(zip(names, presence(level).sum(axis=0).tolist(), strict=True))
@@ -255,7 +255,7 @@ def images_with_boxes(truth: GroundTruth, measures: Measures, taxonomy: Taxonomy
     return counts
 
 
-def _coarse_levels(taxonomy: Taxonomy) -> list[int]:
+def coarse_levels(taxonomy: Taxonomy) -> list[int]:
     """The coarse levels that do not just repeat the classes."""
     levels = range(taxonomy.num_levels - 1)
     return [level for level in levels if taxonomy.group_names(level) != taxonomy.classes]

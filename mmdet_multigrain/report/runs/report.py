@@ -10,6 +10,7 @@ from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.visualization.palette import superclass_colors
 
 from . import claims, diagnostic_sections, sections, tables
+from .answers import AnswerComparison
 from .comparison import Comparison, compare_paper
 from .diagnostics import VariantDiagnostics
 from .document import Document, FigureBlock, Points, Section, TableBlock
@@ -25,12 +26,13 @@ def runs_document(
     runs: Sequence[Run],
     comparison: Comparison,
     diagnostics: Sequence[VariantDiagnostics],
+    answers: AnswerComparison | None = None,
     *,
     paper: Paper | None = None,
 ) -> Document:
     """The report on runs, compared with the paper's numbers if given.
 
-    `diagnostics` are those of the variants that have detections.
+    `diagnostics` and `answers` are those of the variants that have detections.
 
     Raises:
         ReportError: Runs and paper have no class in common.
@@ -49,6 +51,8 @@ def runs_document(
     data = _data(comparison)
     if diagnostics:
         data['errors_all'] = tables.errors_data(diagnostics, taxonomy.classes)
+    if answers is not None and answers.comparison.others:
+        data['answer_gains_all'] = tables.gains_data(answers.comparison)
     shown = diagnostic_sections.shown_variants(comparison, diagnostics)
     parts = [
         _summary_section(comparison, error_points(shown), reference, doubt_points(runs)),
@@ -57,6 +61,7 @@ def runs_document(
         sections.gain_section(comparison, reference),
         sections.class_section(comparison, superclass_colors(taxonomy), reference),
         diagnostic_sections.error_section(runs, comparison, diagnostics),
+        diagnostic_sections.answer_section(runs, answers),
         diagnostic_sections.confusion_section(comparison, diagnostics),
         diagnostic_sections.calibration_section(diagnostics),
         paper and sections.paper_section(paper),

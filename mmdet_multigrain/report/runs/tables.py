@@ -68,7 +68,7 @@ def overall_table(comparison: Comparison, paper: PaperReference | None = None) -
 def frequency_table(comparison: Comparison) -> Table:
     """Means over rare and frequent classes, and superclass AP; variants as columns."""
     return Table(
-        [words('what', 'mean AP of'), *_variant_columns(comparison.variants)],
+        [words('what', 'mean AP of'), *variant_columns(comparison.variants)],
         [
             (capital(metric.title), *score_cells(comparison.variants, metric.key))
             for metric in comparison.metrics
@@ -114,7 +114,7 @@ def superclass_table(comparison: Comparison, level: int) -> Table:
     classes = sorted(comparison.superclasses[level], key=lambda row: row.boxes)
     columns, box_cells = _box_columns(classes)
     return Table(
-        [words('superclass'), *columns, *_variant_columns(comparison.variants)],
+        [words('superclass'), *columns, *variant_columns(comparison.variants)],
         [
             (row.name, *boxes, *score_cells(comparison.variants, row.key))
             for row, boxes in zip(classes, box_cells, strict=True)
@@ -143,7 +143,7 @@ def class_gain_table(comparison: Comparison) -> Table:
     """Gain of each class over the baseline, from rare to frequent."""
     columns, box_cells = _box_columns(comparison.classes)
     return Table(
-        [words('class'), *columns, *_variant_columns(comparison.others)],
+        [words('class'), *columns, *variant_columns(comparison.others)],
         [
             (row.name, *boxes, *gain_cells(comparison.others, row.key))
             for row, boxes in zip(comparison.classes, box_cells, strict=True)
@@ -310,7 +310,7 @@ def _box_columns(classes: Sequence[ClassEntry]) -> tuple[list[Column], list[tupl
     return columns, [tuple(getattr(row, key) for key in known) for row in classes]
 
 
-def _variant_columns(
+def variant_columns(
     variants: Sequence[Variant], group: str = '', *, prefix: str = ''
 ) -> list[Column]:
     return [Column(prefix + one.name, one.name, '.2f', group=group) for one in variants]
@@ -319,9 +319,9 @@ def _variant_columns(
 def _columns_with_paper(ours: Sequence[Variant], papers: Sequence[Variant]) -> list[Column]:
     """A column for each variant, under a heading for each side where there are two."""
     if not papers:
-        return _variant_columns(ours)
-    columns = _variant_columns(ours, 'these runs')
-    return columns + _variant_columns(papers, 'the paper', prefix='paper_')
+        return variant_columns(ours)
+    columns = variant_columns(ours, 'these runs')
+    return columns + variant_columns(papers, 'the paper', prefix='paper_')
 
 
 def _data_table(keys: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> Table:
