@@ -31,10 +31,15 @@ _TALLEST = 2  # highest ratio of a picture's height to its width
 
 
 class ClassStyle:
-    """Names (as fonts can show them) and colors of classes by label, shades of the superclass's."""
+    """Names (as fonts can show them) and colors of classes by label, shades of the superclass's.
+
+    `groups` has the names of their superclasses.
+    """
 
     def __init__(self, taxonomy: Taxonomy) -> None:
         self.names, self.colors = readable(taxonomy.classes), class_palette(taxonomy)
+        groups = readable(taxonomy.group_names(0), 'group')
+        self.groups = [groups[index] for index in taxonomy.group_index(0)]
 
 
 def case_label(case: Case, classes: ClassStyle, *, cross: bool = False) -> str:
@@ -49,6 +54,14 @@ def case_label(case: Case, classes: ClassStyle, *, cross: bool = False) -> str:
     true = f' ({names[case.true]})' if case.is_confused else ''
     answer = f' → {escaped(case.answer)}?' if case.answer else ''
     return f'{wrong}{names[case.predicted]}{true} {case.score:.2f}{answer}'
+
+
+def superclass_label(case: Case, classes: ClassStyle) -> str:
+    """Superclass of a case, and the true one in parentheses if it is another."""
+    labels = case.predicted, case.true
+    names = dict.fromkeys(classes.groups[label] for label in labels if label is not None)
+    first, *true = names
+    return f'{first} ({true[0]})' if true else first
 
 
 def case_mark(case: Case, classes: ClassStyle, *, cross: bool = False) -> Mark:

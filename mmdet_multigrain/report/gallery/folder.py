@@ -159,13 +159,14 @@ class PictureFolder:
             if photo is not None:
                 path = folder / f'{number:03}_{slug(name)}.jpg'
                 detail = _detail(case)
-                caption = [name, f'{run}: {kind}. {detail}']
+                more = f'{drawing.superclass_label(case, self.classes)}. {detail}'
+                caption = [name, f'{run}: {kind}. {more}']
                 look = {'width': self.width, 'caption': caption}
                 self._write(path, drawing.draw_case(photo, case, self.classes, **look))
                 self._list(case, run, path)
                 caption = [f'{number}: {name}', detail]
                 cells.append(drawing.draw_cell(photo, case, self.classes, caption=caption))
-                text = f'{number}: {drawing.case_label(case, self.classes)}. {detail}. {name}'
+                text = f'{number}: {drawing.case_label(case, self.classes)}. {more}. {name}'
                 pictures.append(Picture(path, text, tuple(sorted(case.labels))))
             done()
         if not cells:

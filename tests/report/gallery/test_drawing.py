@@ -20,6 +20,7 @@ from mmdet_multigrain.report.gallery.drawing import (
     draw_cell,
     marks_of,
     side_by_side,
+    superclass_label,
     tally,
     truth_marks,
 )
@@ -49,6 +50,12 @@ def test_labels(classes):
         'hat 0.50',
         'missed: vest',
         'vest 1.00',
+    ]
+    assert [superclass_label(case, classes) for case in (CONFUSED, BACKGROUND, LOST, HIT)] == [
+        'bottom (top)',
+        'hat',
+        'top',
+        'top',
     ]
     assert case_label(replace(CONFUSED, answer='bottom'), classes) == 'skirt (shirt) 0.88 → bottom?'
 
