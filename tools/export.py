@@ -36,7 +36,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    if args.hedge and args.to == 'mmdet':
+    if args.hedge is not None and args.to == 'mmdet':
         raise ConfigError(
             f'--hedge {args.hedge}: stock MMDetection keeps one score of each detection, not those '
             'of other classes, which answers need; export with --to onnx'
@@ -57,8 +57,7 @@ def main() -> None:
     pictures = made_pictures() if args.images is None else read_pictures(args.images)
     with trust_checkpoints(args.trust_checkpoint):
         cfg = launch.load_config(args.config, args.cfg_options, checkpoint=args.checkpoint)
-        answers = args.hedge and launch.hedge(args.hedge)
-        detector = Detector(cfg, args.checkpoint, device='cpu', answers=answers)
+        detector = Detector(cfg, args.checkpoint, device='cpu', answers=args.hedge)
     export = export_mmdet if args.to == 'mmdet' else export_onnx
     with whole_folder(args.out) as folder:
         for line in export(detector.cfg, detector, pictures, folder):

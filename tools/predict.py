@@ -150,7 +150,7 @@ def main() -> None:
             args.checkpoint,
             device=None if args.device == 'auto' else args.device,
             level=args.level,
-            answers=args.hedge and launch.hedge(args.hedge),
+            answers=args.hedge,
         )
     rule, score_thr = detector.answers, args.score_thr
     if score_thr is None:

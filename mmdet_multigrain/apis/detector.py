@@ -55,6 +55,7 @@ from mmdet_multigrain.taxonomy.nodes import Nodes
 from mmdet_multigrain.utils.errors import CheckpointError, ConfigError, ImageError
 from mmdet_multigrain.utils.files import write_whole
 from mmdet_multigrain.utils.images import file_problem
+from mmdet_multigrain.utils.nested import dicts
 from mmdet_multigrain.visualization.palette import (
     NO_SUPERCLASS,
     Color,
@@ -181,6 +182,8 @@ class Detector:
                     'has the scores of one region; leave it or the answers out'
                 )
             add_lineage(model_cfg, self.answers.taxonomy)
+            rcnn = next(part['test_cfg'].rcnn for part in dicts(model_cfg) if part.get('roi_head'))
+            self._iou_thr = (rcnn.get('nms') or {}).get('iou_threshold', 0.5)
         self.model: nn.Module = revert_sync_batchnorm(MODELS.build(model_cfg))
         record = recorded(content)
         problem = keep_what_fits(self.model, content).problem or other_training(record, self.model)
@@ -234,13 +237,13 @@ class Detector:
         """The fields of a `Prediction` that only a rule for answers gives."""
         if self.answers is None:
             return {}
-        lineage, nms = found['lineage'], self.model.roi_head.test_cfg.get('nms') or {}
+        lineage = found['lineage']
         return dict(
             lineage=lineage,
             calibrated=self.answers.probabilities(lineage),
             answer_levels=self.answers.levels(lineage),
             rois=found['rois'],
-            iou_thr=nms.get('iou_threshold', 0.5),
+            iou_thr=self._iou_thr,
         )
 
 

@@ -94,6 +94,15 @@ def score(text: str) -> float:
     return value
 
 
+def _hedge(text: str) -> str | float:
+    """A number from 0 to 1, or a file."""
+    try:
+        float(text)
+    except ValueError:
+        return text
+    return score(text)
+
+
 def _key_value(text: str) -> str:
     if not text.partition('=')[1]:
         raise argparse.ArgumentTypeError(f'{text!r} is not KEY=VALUE')
@@ -126,19 +135,12 @@ def add_hedge(parser: argparse.ArgumentParser) -> None:
     """The argument --hedge theta.json|NUMBER."""
     parser.add_argument(
         '--hedge',
+        type=_hedge,
         metavar='theta.json|NUMBER',
         help='answer each detection with its class, or with the finest group that can be trusted: by '
         'the file of tools/calibrate.py, or where the probability is above NUMBER, which promises '
         'nothing',
     )
-
-
-def hedge(text: str) -> str | float:
-    """The value of --hedge: a number from 0 to 1, or a file."""
-    try:
-        return score(text)
-    except argparse.ArgumentTypeError:
-        return text
 
 
 def add_speed(parser: argparse.ArgumentParser) -> None:

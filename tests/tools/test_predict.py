@@ -84,7 +84,7 @@ def test_hedged_answers(folder, config, trained, tmp_path):
     result = hedge('0.3', '--score-thr', 0)
     assert result.status == 0 and 'nothing is promised of them' in result.out
     none = dict(theta=0.3, reason=None, accuracy=None, score_thr=None, promise=None)
-    assert content()['hedge'] == {'rule': '0.3', **none}
+    assert content()['hedge'] == {'rule': 0.3, **none}
     (found,) = content()['images']
     assert {row['answer_level'] for row in found['detections']} == {1, 2}
     for answer in found['answers']:
@@ -106,6 +106,8 @@ def test_hedged_answers(folder, config, trained, tmp_path):
     assert {row['answer'] for row in content()['images'][0]['detections']} == {'object'}
     assert 'always object\nToo few photos.\n' in result.out
     assert 'nothing is promised' not in result.out
+    for number in ('1.01', 'nan'):
+        assert f"--hedge: '{number}' is not a score from 0 to 1" in hedge(number).err
     line = hedge('0.3', '--force', '--level', 'coarse').error()
     assert "level 'coarse': answers start from classes" in line
 

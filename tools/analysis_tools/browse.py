@@ -19,7 +19,6 @@ try:
         add_hedge,
         add_runs,
         check_outputs,
-        hedge,
         quiet_imports,
         run_tool,
         whole_number,
@@ -118,8 +117,10 @@ def main() -> None:
     photos = Photos(find_photos(runs, args.images), blur=args.blur_faces)
     rule = None
     if args.hedge is not None:
-        value, taxonomy = hedge(args.hedge), runs[0].result.taxonomy
-        rule = AnswerRule.load(value) if isinstance(value, str) else AnswerRule(value, taxonomy)
+        if isinstance(args.hedge, str):
+            rule = AnswerRule.load(args.hedge)
+        else:
+            rule = AnswerRule(args.hedge, runs[0].result.taxonomy)
         if rule.checkpoint and len(runs) > 1:
             raise ConfigError(
                 f'--hedge {args.hedge}: is for one detector; name its run only, or give a number'
