@@ -4,6 +4,7 @@ python tools/make_taxonomy.py --from coco annotations/train.json [MORE.json ...]
 python tools/make_taxonomy.py --from openimages bbox_labels_600_hierarchy.json \\
     --descriptions class-descriptions-boxable.csv --node Clothing --out clothing.yaml
 python tools/make_taxonomy.py --from yaml groups.yaml --out wardrobe.yaml
+python tools/make_taxonomy.py --from confusion|weights|embeddings INPUT --out suggested.yaml
 
 With --controls DIR, the same classes in other groups are written, too: three random draws of the same
 sizes, each class by itself, all in one. With --coarse, boxes of superclasses in a COCO file become
@@ -16,25 +17,42 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 try:
     from mmdet_multigrain.coco import hierarchy
     from mmdet_multigrain.coco.files import load_coco
+    from mmdet_multigrain.coco.split import GROUPINGS
     from mmdet_multigrain.converters import openimages_hierarchy as openimages
-    from mmdet_multigrain.launch import add_force, check_outputs, run_tool
+    from mmdet_multigrain.launch import (
+        add_force,
+        check_outputs,
+        quiet_imports,
+        run_tool,
+        whole_number,
+    )
     from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError, yaml_file
     from mmdet_multigrain.taxonomy.controls import CONTROLS, controls
     from mmdet_multigrain.taxonomy.files import read_bytes
-    from mmdet_multigrain.utils.errors import error_source
+    from mmdet_multigrain.utils.errors import ReportError, error_source
     from mmdet_multigrain.utils.files import write_whole
     from mmdet_multigrain.utils.messages import printable, show, show_list
 except ImportError as error:
     raise SystemExit(f'error: {error}; fix: bash tools/setup.sh; . .venv/bin/activate') from None
 
-SOURCES = ('coco', 'openimages', 'yaml')
+if TYPE_CHECKING:
+    from mmdet_multigrain.report.groups.suggestion import Suggestion
+
+SUGGESTED = ('confusion', 'weights', 'embeddings')
+AUTO = 'auto'
+OF_SUGGESTIONS = (
+    *('groups', 'judge', 'config', 'evaluated_on', 'group_by', 'taxonomy', 'train_ann_file'),
+    'figure',
+)
+SOURCES = ('coco', 'openimages', 'yaml', *SUGGESTED)
 
 
 def parse_args() -> argparse.Namespace:
@@ -45,10 +63,16 @@ def parse_args() -> argparse.Namespace:
         choices=SOURCES,
         required=True,
         help='coco: the supercategories of a COCO file; openimages: the class '
-        'hierarchy of Open Images; yaml: a taxonomy, groups or a list',
+        'hierarchy of Open Images; yaml: a taxonomy, groups or a list; what the data suggests '
+        '(docs/groups.md), confusion: the mistakes of a tested run; weights: the classifier of a '
+        'checkpoint; embeddings: a vector of each class',
     )
     parser.add_argument(
-        'input', type=Path, nargs='+', help='the JSON or YAML file; of COCO files, one or several'
+        'input',
+        type=Path,
+        nargs='+',
+        help='the JSON or YAML file; of COCO files, one or several; confusion: a work dir or '
+        'result.json; weights: a checkpoint; embeddings: JSON, or .npy and a text file of names',
     )
     parser.add_argument(
         '--coarse',
@@ -72,13 +96,60 @@ def parse_args() -> argparse.Namespace:
         help='folder for the same classes in other groups, to train and compare with (docs/groups.md): '
         f'{", ".join(CONTROLS)}',
     )
+    add_suggestion(parser)
     add_force(parser)
     args = parser.parse_args()
+    is_suggested = args.source in SUGGESTED
+    if not is_suggested and (given := [key for key in OF_SUGGESTIONS if getattr(args, key)]):
+        parser.error(f'--{given[0].replace("_", "-")} goes with --from {", ".join(SUGGESTED)}')
+    if args.source == 'confusion' and args.judge:
+        parser.error('--judge goes with --from weights, embeddings')
+    needs_run = [key for key in ('config', 'evaluated_on', 'group_by') if getattr(args, key)]
+    if needs_run and args.source != 'confusion' and not args.judge:
+        parser.error('--config, --evaluated-on and --group-by go with --from confusion or --judge')
+    if args.figure and args.figure.suffix not in ('.png', '.svg'):
+        parser.error(f'--figure {args.figure}: name a .png or .svg file')
     if args.source != 'openimages' and (args.node or args.descriptions):
         parser.error('--node and --descriptions go with --from openimages')
-    if args.source != 'coco' and (len(args.input) > 1 or args.coarse is not None):
+    most = {'coco': len(args.input), 'embeddings': 2}.get(args.source, 1)
+    if len(args.input) > most or (args.source != 'coco' and args.coarse is not None):
         parser.error('several files and --coarse go with --from coco')
     return args
+
+
+def add_suggestion(parser: argparse.ArgumentParser) -> None:
+    """Arguments of groups that the data suggests."""
+    add = parser.add_argument_group('groups that the data suggests (docs/groups.md)').add_argument
+    add(
+        '--groups',
+        type=lambda text: text if text == AUTO else whole_number(2)(text),
+        metavar='N|auto',
+        help='how many groups of several classes; default: auto, the number that is farthest above '
+        'random groups on other photos',
+    )
+    add('--judge', metavar='RUN', help='a tested run whose confusions judge the groups')
+    add(
+        '--config',
+        type=Path,
+        metavar='CONFIG.py',
+        help='the run must not be tested on the photos of its validation or test; default: its own',
+    )
+    add(
+        '--evaluated-on',
+        type=Path,
+        nargs='+',
+        metavar='FILE',
+        help='instead of a config, its annotation files of validation and test',
+    )
+    add('--group-by', metavar='HOW', help=f'photos that stay in one half: {GROUPINGS}')
+    add('--taxonomy', metavar='NAME|YAML|COCO', help='your own groups, to compare with')
+    add(
+        '--train-ann-file',
+        type=Path,
+        metavar='TRAIN.json',
+        help="whose boxes say which classes are rare; default: what the run's result says",
+    )
+    add('--figure', type=Path, metavar='FILE', help='draw tree and confusions: .png or .svg')
 
 
 def read_yaml(path: Path) -> Taxonomy:
@@ -149,6 +220,73 @@ def read_coco(paths: list[Path], coarse: list[str] | None) -> tuple[Taxonomy, li
     return taxonomy, lines
 
 
+def read_suggestion(args: argparse.Namespace) -> tuple[Suggestion, list[str]]:
+    """Groups that the data suggests, and what to know about the photos, as lines."""
+    from mmdet_multigrain.coco.annotations import AnnotationFile
+    from mmdet_multigrain.report.groups import sources
+    from mmdet_multigrain.report.groups.suggestion import suggest
+    from mmdet_multigrain.report.runs.load import load_runs
+
+    path, found, vectors, notes = args.input[0], None, None, []
+    if args.source == 'confusion' or args.judge:
+        (run,) = load_runs([args.judge or path])
+        files = args.evaluated_on or evaluated_on(args.config or run.result.run.config, run.source)
+        found = sources.from_run(run, files, group_by=args.group_by)
+        notes = [f'validation and test: {", ".join(map(str, files))}', *found.notes]
+    if args.source == 'weights':
+        with quiet_imports():
+            import mmdet_multigrain.engine.checkpoint.read  # noqa: F401
+        vectors = sources.from_checkpoint(path)
+    elif args.source == 'embeddings':
+        vectors = sources.from_files(*args.input)
+    own = Taxonomy.load(args.taxonomy) if args.taxonomy else None
+    number = None if args.groups == AUTO else args.groups
+    suggestion = suggest(found, vectors, own=own, num_groups=number)
+    if args.train_ann_file:
+        file = AnnotationFile(
+            args.train_ann_file,
+            taxonomy=suggestion.own,
+            allow_missing=True,
+            allow_unknown=True,
+            coarse=True,
+        )
+        suggestion = replace(suggestion, train_boxes=file.training_counts())
+    return suggestion, notes
+
+
+def evaluated_on(config: str | Path | None, source: Path) -> list[Path]:
+    """The annotation files of validation and test of a config."""
+    if config is None or not Path(config).is_file():
+        raise ReportError(
+            f'{source}: nothing tells which photos are for validation and test; name the config that '
+            'you are going to train (--config), or their annotation files (--evaluated-on)'
+        )
+    from mmdet_multigrain.launch import load_config
+
+    cfg = load_config(config)
+    from mmdet_multigrain.engine.runner.same_run import (
+        annotation_files,
+    )  # prints when imported first
+
+    parts = 'val_dataloader', 'test_dataloader', 'val_evaluator', 'test_evaluator'
+    files = annotation_files({part: cfg.get(part) for part in parts})
+    if not files:
+        raise ReportError(
+            f'{config}: its annotation files of validation and test are not here; say where '
+            '(MULTIGRAIN_DATA), or name them (--evaluated-on)'
+        )
+    return [Path(file) for file in files]
+
+
+def draw(suggestion: Suggestion, path: Path) -> None:
+    """Write the figure of suggested groups."""
+    from mmdet_multigrain.report.groups.figure import suggested_groups
+    from mmdet_multigrain.visualization.style import render, warn_of_missing_letters
+
+    warn_of_missing_letters(suggestion.taxonomy.classes)
+    write_whole(path, render(suggested_groups, suggestion)[path.suffix[1:]])
+
+
 def describe_openimages(path: Path, descriptions: Path | None, node: str | None) -> list[str]:
     """How the hierarchy was read, as comments for the file's head."""
     hierarchy = openimages.read(path, descriptions)
@@ -176,8 +314,9 @@ def main() -> None:
     args = parse_args()
     path = args.input[0]
     outputs = [args.out] if args.out else []
+    outputs += [args.figure] if args.figure else []
     outputs += [args.controls / f'{name}.yaml' for name in CONTROLS] if args.controls else []
-    read = [path for path in (*args.input, args.descriptions) if path]
+    read = [path for path in (*args.input, args.descriptions, args.train_ann_file) if path]
     check_outputs(outputs, inputs=read, replace=args.force)
     comments, notes = [], []
     if args.source == 'coco':
@@ -186,15 +325,23 @@ def main() -> None:
     elif args.source == 'openimages':
         taxonomy = Taxonomy.from_openimages(path, args.descriptions, args.node)
         comments = describe_openimages(path, args.descriptions, args.node)
-    else:
+    elif args.source == 'yaml':
         taxonomy = read_yaml(path)
+    else:
+        suggestion, notes = read_suggestion(args)
+        taxonomy = suggestion.taxonomy
+        notes += suggestion.lines()
+        name = Path(str(path).rsplit(':', 1)[0]).name  # of DETECTIONS.json:GROUND_TRUTH.json
+        comments = [f'From {name}, by {args.source}.', *notes]
     others = controls(taxonomy) if args.controls else {}
-    head = ''.join(f'# {printable(" ".join(line.split()))}\n' for line in comments)
+    head = ''.join(f'# {printable(line)}\n' for line in comments)
     text = (f'{head}#\n' if head else '') + taxonomy.to_yaml()
     if args.out:
         write_whole(args.out, text.encode())
     else:
         sys.stdout.write(text)
+    if args.figure:
+        draw(suggestion, args.figure)
     for name, other in others.items():
         write_whole(args.controls / f'{name}.yaml', other.to_yaml().encode())
     for note in notes:
