@@ -113,6 +113,7 @@ EFFECTS = {
     '--level': (f'{TOOLS}/test_test.py', "'--level', 'coarse'"),
     '--max-dets': (f'{TOOLS}/test_test.py', "'--max-dets'"),
     '--node': (f'{TOOLS}/test_openimages_v4.py', "'--node'"),
+    '--out-checkpoint': (f'{TOOLS}/test_sweep_scores.py', "'--out-checkpoint'"),
     '--overwrite': ('tests/converters/test_synthetic_deepfashion2.py', 'overwrite=True) == 5'),
     '--paper': (f'{TOOLS}/test_report.py', "report('--paper', dataset"),
     '--resume': (f'{TOOLS}/test_train.py', "'--resume'"),

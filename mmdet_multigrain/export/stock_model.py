@@ -60,8 +60,9 @@ def stock_model(config: Mapping[str, Any], model: nn.Module) -> tuple[dict, dict
             )
         if head.loss_cls.fusion is not None:
             raise ExportError(
-                'model.roi_head.bbox_head corrects its scores with the coarse branch (fusion), which '
-                'no stock head does; leave fusion out, or export to ONNX'
+                'model.roi_head.bbox_head corrects its scores '
+                f'(fusion: {type(head.loss_cls.fusion).__name__}), which no stock head does; leave '
+                'fusion out, or export to ONNX'
             )
         head_config = _fine_head(config['roi_head']['bbox_head'], head)
         config['roi_head'] = {**config['roi_head'], 'bbox_head': head_config}

@@ -3,7 +3,7 @@
 from .backbones import EfficientNetLite, PackagedEfficientNetLite0
 from .bbox_heads import MergedBBoxHead, MultiBranchBBoxHead, MultiGrainedBBoxHead
 from .dense_heads import Float32RPNHead
-from .losses import ConditionalFusion, HierarchicalCrossEntropyLoss, ProductFusion
+from .losses import ConditionalFusion, HierarchicalCrossEntropyLoss, NorCal, ProductFusion
 from .roi_extractors import PlainRoIExtractor
 from .roi_heads import (
     FederatedCascadeRoIHead,
@@ -26,6 +26,7 @@ __all__ = [
     'MergedBBoxHead',
     'MultiBranchBBoxHead',
     'MultiGrainedBBoxHead',
+    'NorCal',
     'PackagedEfficientNetLite0',
     'PlainRoIExtractor',
     'ProductFusion',

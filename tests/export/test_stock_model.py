@@ -56,7 +56,9 @@ def test_the_fine_branch_becomes_shared2fc(variant, small_config):
 def test_fusion_has_no_stock_equal(small_config):
     config = small_config().model
     config.roi_head.bbox_head.fusion = dict(type='ProductFusion', gamma=0.5)
-    with pytest.raises(ExportError, match='with the coarse branch .fusion., which no stock head'):
+    with pytest.raises(
+        ExportError, match='scores .fusion: ProductFusion., which no stock head does; leave'
+    ):
         exported(config)
     config.roi_head.bbox_head.fusion.gamma = 0
     assert 'fusion' not in exported(config)[2]['roi_head']['bbox_head']

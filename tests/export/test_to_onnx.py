@@ -7,6 +7,7 @@ import onnx
 import pytest
 import torch
 
+from mmdet_multigrain.engine.hooks.preflight_hook import give_counts
 from mmdet_multigrain.export.compare import Found, nearest_difference
 from mmdet_multigrain.export.plain import PlainDetector
 from mmdet_multigrain.export.to_onnx import TOLERANCE, onnx_bytes, open_session
@@ -22,6 +23,15 @@ from .test_plain import detections, inputs, samples
     [
         ('wgroup', {}, False),
         ('wgroup', {'model.roi_head.bbox_head.fusion': dict(type='ConditionalFusion')}, True),
+        (
+            'wgroup',
+            {
+                'model.roi_head.bbox_head.fusion': dict(
+                    type='NorCal', within_groups=True, fusion=dict(type='ProductFusion')
+                )
+            },
+            False,
+        ),
         ('merged', {'model.roi_head.bbox_head.reg_per': 'group'}, False),
         ('baseline', {}, True),
     ],
@@ -33,6 +43,7 @@ def test_any_size_gives_the_detections_of_mmdetection(
     if tells_lineages:
         add_lineage(config.model, Taxonomy.load('deepfashion2'))
     model = build(config.model)
+    give_counts(model, range(1, 14))
     path = tmp_path / 'detector.onnx'
     path.write_bytes(onnx_bytes(PlainDetector(model)))
     onnx.checker.check_model(path)

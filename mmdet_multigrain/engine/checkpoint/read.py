@@ -161,10 +161,10 @@ def other_groups(trained_on: Mapping[str, Any], metainfo: Mapping[str, Any]) -> 
 
 def misfit(path: object, purpose: str, problem: str) -> CheckpointError:
     """The error of a checkpoint that must fit and does not; `purpose` is a verb."""
-    return CheckpointError(
-        f'{path}: cannot {purpose} with this config: {problem}; '
-        'use the config that the checkpoint was trained with'
-    )
+    fix = 'use the config that the checkpoint was trained with'
+    if '.class_counts is not' in problem:  # of NorCal
+        fix = 'add them with tools/analysis_tools/sweep_scores.py --out-checkpoint'
+    return CheckpointError(f'{path}: cannot {purpose} with this config: {problem}; {fix}')
 
 
 def _abridged(classes: Any) -> str:

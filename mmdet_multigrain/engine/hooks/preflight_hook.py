@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from mmdet.models.roi_heads.mask_heads import FusedSemanticHead
 from mmdet.registry import HOOKS
 from mmengine.hooks import CheckpointHook, Hook
@@ -11,6 +13,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
+from mmdet_multigrain.models import NorCal
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import AnnotationError, ConfigError
 from mmdet_multigrain.utils.messages import show_list
@@ -48,6 +51,7 @@ class PreflightHook(Hook):
         check_boxes(dataset, 'train on')
         check_coarse_boxes(runner.model, dataset)
         check_unannotated(runner.model, dataset)
+        give_counts(runner.model, box_counts(dataset))
         if runner.val_loop is not None:
             check_data(runner.model, runner.val_dataloader.dataset, with_groups=False)
             check_boxes(runner.val_dataloader.dataset, 'evaluate on')
@@ -229,6 +233,13 @@ def box_counts(dataset: Any) -> list[int] | None:
     """Boxes of each class in a data set and whatever it wraps; None if one of them is unknown."""
     counts = [getattr(part, 'box_counts', None) for part in inner_datasets(dataset)]
     return None if None in counts else [sum(column) for column in zip(*counts, strict=True)]
+
+
+def give_counts(model: nn.Module, counts: Sequence[int] | None) -> None:
+    """Give NorCal the boxes of each class, if they are known; checkpoints keep them."""
+    for part in model.modules():
+        if isinstance(part, NorCal) and counts is not None:
+            part.class_counts.copy_(torch.tensor([*counts]))
 
 
 def has_boxes(dataset: Any) -> bool:

@@ -193,15 +193,7 @@ class MultiBranchBBoxHead(GroupPrediction, BBoxHead):
         Returns:
             tuple[Tensor]: One (N, fc_out_channels) tensor per level, coarse to fine.
         """
-        first = self.relu(self.branch_in(self._flat(x)))
-        features = []
-        for feature, layers in zip(
-            first.split(self.fc_out_channels, dim=1), self.branch_fcs, strict=True
-        ):
-            for layer in layers:
-                feature = self.relu(layer(feature))
-            features.append(feature)
-        return tuple(features)
+        return self._deepen(self.branch_in(self._flat(x)), self.branch_fcs)
 
     def fine_feature(self, x: Tensor) -> Tensor:
         """The feature of the last branch alone, (N, fc_out_channels), from RoI features.
@@ -210,11 +202,27 @@ class MultiBranchBBoxHead(GroupPrediction, BBoxHead):
         product over all branches may be rounded differently.
         """
         rows = slice(-self.fc_out_channels, None)
-        first = F.linear(self._flat(x), self.branch_in.weight[rows], self.branch_in.bias[rows])
-        feature = self.relu(first)
-        for layer in self.branch_fcs[-1]:
-            feature = self.relu(layer(feature))
-        return feature
+        return self._deepen(self._first(x, rows), self.branch_fcs[-1:])[0]
+
+    def coarse_features(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Features of the other branches alone, as in `branch_features`."""
+        rows = slice(None, -self.fc_out_channels)
+        return self._deepen(self._first(x, rows), self.branch_fcs[:-1])
+
+    def _first(self, x: Tensor, rows: slice) -> Tensor:
+        """The first layer of the branches whose rows of `branch_in` these are."""
+        return F.linear(self._flat(x), self.branch_in.weight[rows], self.branch_in.bias[rows])
+
+    def _deepen(self, first: Tensor, branches: nn.ModuleList) -> tuple[Tensor, ...]:
+        """Features of branches from what their first layers give."""
+        features = []
+        for feature, layers in zip(
+            self.relu(first).split(self.fc_out_channels, dim=1), branches, strict=True
+        ):
+            for layer in layers:
+                feature = self.relu(layer(feature))
+            features.append(feature)
+        return tuple(features)
 
     def _flat(self, x: Tensor) -> Tensor:
         if self.with_avg_pool:

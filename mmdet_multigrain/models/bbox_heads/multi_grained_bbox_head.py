@@ -53,8 +53,8 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
         reg_weights (Sequence[float], optional): :math:`w_r` of the box regression loss per level
             (paper, eq. 2), coarse to fine. A coarser level of weight 0 has no regressor; the fine
             weight must be positive. Default: 1 for the finest level, else 0, as in the paper.
-        fusion (dict, optional): How the coarser levels correct the class probabilities at test
-            time: a ConditionalFusion or a ProductFusion with its `gamma`. Default: not at all.
+        fusion (dict, optional): What corrects the class probabilities at test time: a
+            ConditionalFusion or ProductFusion of all levels, or NorCal. Default: nothing.
         loss_cls (dict): A HierarchicalCrossEntropyLoss; the head hands it its taxonomy,
             `coarse_width` and `fusion`. Defaults to one with weight 1 for every level.
         **kwargs: See MultiBranchBBoxHead.
@@ -151,20 +151,24 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Predict from RoI features.
 
-        In evaluation mode only the fine branch is computed, as detections come from it alone; with
-        `fusion` they also come from the scores of the others.
+        In evaluation mode only the fine branch is computed, as detections come from it alone. If a
+        `fusion` reads the scores of the others, too, those of the fine one and the deltas are bit by
+        bit the same.
 
         Args:
             x (Tensor): RoI features, shape (N, in_channels, H, W).
 
         Returns:
             tuple[Tensor, Tensor]: Scores of all levels and box deltas, the fine part first; in
-            evaluation mode nothing else, except the scores of all levels with `fusion`.
+            evaluation mode nothing else, except the scores of all levels for a `fusion` of them.
         """
-        if not self.training and self.loss_cls.fusion is None:
+        if not self.training and not self.loss_cls.fuses_levels:
             fine = self.fine_feature(x)
             return self.fc_cls(fine), self._regress(fine)
-        *coarse, fine = self.branch_features(x)
+        if self.training:
+            *coarse, fine = self.branch_features(x)
+        else:
+            coarse, fine = self.coarse_features(x), self.fine_feature(x)
         scores = [self.fc_cls(fine)]
         scores += [fc(feature) for fc, feature in zip(self.coarse_fc_cls, coarse, strict=True)]
         deltas = self._regress(fine)

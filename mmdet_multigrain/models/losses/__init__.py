@@ -1,6 +1,12 @@
 """Classification losses over the levels of a taxonomy, and how levels become probabilities."""
 
 from .hierarchical_cross_entropy_loss import HierarchicalCrossEntropyLoss
-from .score_fusion import ConditionalFusion, ProductFusion, ScoreFusion
+from .score_fusion import ConditionalFusion, NorCal, ProductFusion, ScoreFusion
 
-__all__ = ['ConditionalFusion', 'HierarchicalCrossEntropyLoss', 'ProductFusion', 'ScoreFusion']
+__all__ = [
+    'ConditionalFusion',
+    'HierarchicalCrossEntropyLoss',
+    'NorCal',
+    'ProductFusion',
+    'ScoreFusion',
+]

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError
 
-from .score_fusion import ScoreFusion
+from .score_fusion import build_fusion
 from .set_cross_entropy import set_cross_entropy
 
 COARSE_WIDTHS = ('classes', 'groups')
@@ -65,8 +65,8 @@ class HierarchicalCrossEntropyLoss(nn.Module):
             'marginal': raise the total probability of the classes (groups) that the label allows,
             which needs a CrossEntropyLoss as `fine_loss`. Defaults to 'mask'.
         label_taxonomy (Taxonomy, optional): Whose groups labels above K mean. Default: `taxonomy`.
-        fusion (dict, optional): A ScoreFusion of the coarser levels into the probabilities of the
-            classes, at test time; with `gamma` 0 as without. Default: the fine level alone.
+        fusion (dict, optional): A ScoreFusion that corrects the probabilities of the classes at
+            test time; with `gamma` 0 as without. Default: the fine level alone.
 
     Raises:
         ValueError: If the taxonomy has fewer than two levels, if `level_weights` does not have
@@ -124,11 +124,9 @@ class HierarchicalCrossEntropyLoss(nn.Module):
         self.coarse_labels = coarse_labels
         if coarse_labels == 'marginal':
             _check_marginal(self.fine_loss)
-        self.fusion = None
-        if fusion is not None and _checked_fusion(fusion).get('gamma') != 0:
-            # With gamma 0 it is the fine level alone, bit by bit.
-            self.fusion = MODELS.build(dict(fusion, taxonomy=taxonomy))
-            _check_fusion(self.fine_loss, self.level_weights)
+        self.fusion = build_fusion(fusion, taxonomy)
+        if self.fusion is not None:
+            _check_fusion(self.fine_loss, self.level_weights if self.fuses_levels else ())
         labels = (label_taxonomy or taxonomy).labels
         self._widths = (*coarse_channels, self.num_classes + 1)
         sets = torch.zeros(self.num_levels, len(labels), self.num_classes + 1, dtype=torch.bool)
@@ -166,15 +164,20 @@ class HierarchicalCrossEntropyLoss(nn.Module):
         fine, *coarse = cls_score.split((self.level_channels[-1], *self.level_channels[:-1]), dim=1)
         return (*coarse, fine)
 
+    @property
+    def fuses_levels(self) -> bool:
+        """Whether probabilities come from the scores of all levels, not of the fine one alone."""
+        return self.fusion is not None and self.fusion.reads_coarse
+
     def get_activation(self, cls_score: Tensor) -> Tensor:
         """Probabilities (N, K + 1) of the fine classes and background.
 
         Scores are those of all levels, shape (N, C), or those of the fine level alone, which are
-        enough without `fusion`.
+        enough unless it `fuses_levels`.
         """
         if self.fusion is not None:
             *coarse, fine = self.split(cls_score.float())
-            return self.fusion(self._log_probabilities(fine), coarse)
+            return self.fusion(self._log_probabilities(fine), coarse).exp()
         fine = cls_score[:, : self.level_channels[-1]]
         if getattr(self.fine_loss, 'custom_activation', False):
             return self.fine_loss.get_activation(fine)
@@ -349,18 +352,6 @@ def _check_marginal(fine_loss: nn.Module) -> None:
             f'CrossEntropyLoss without class_weight only, not for this {type(fine_loss).__name__}; '
             "use coarse_labels='mask'"
         )
-
-
-def _checked_fusion(fusion: object) -> dict:
-    """The config of a ScoreFusion, or a one-line ConfigError."""
-    kind = fusion.get('type') if isinstance(fusion, dict) else None
-    kind = MODELS.get(kind) if isinstance(kind, str) else kind
-    if not (isinstance(kind, type) and issubclass(kind, ScoreFusion)):
-        raise ConfigError(
-            f'fusion={fusion!r}: must have the type ConditionalFusion or ProductFusion, such as '
-            "dict(type='ConditionalFusion', gamma=1)"
-        )
-    return fusion
 
 
 def _check_fusion(fine_loss: nn.Module, level_weights: Sequence[float]) -> None:

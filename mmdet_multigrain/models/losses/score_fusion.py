@@ -1,12 +1,13 @@
-"""Class probabilities from all levels of a multi-grained head at test time, not from the fine one alone.
+"""Class probabilities corrected at test time: by the coarser levels of a head, by class counts.
 
-Both fusions work on logarithms in single precision: a probability that is 0 in a float would make a
+All pieces work on logarithms in single precision: a probability that is 0 in a float would make a
 quotient NaN.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 
 import torch
 from mmdet.registry import MODELS
@@ -15,26 +16,23 @@ from torch import Tensor, nn
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError
 
+CENTERS = ('geometric', 'total', 'none')
+
 
 class ScoreFusion(nn.Module, ABC):
-    """Corrects class probabilities by what the coarser levels say of their groups.
-
-    The levels act one after the other, from the finest to the coarsest, and background is a group
-    of its own on each.
+    """Corrects class probabilities at test time.
 
     Args:
         taxonomy (Taxonomy): Of the head; it hands it over.
-        gamma (float): How much the coarser levels count; 0 is the fine level alone.
 
-    Raises:
-        ConfigError: `gamma` is negative.
+    Attributes:
+        reads_coarse (bool): Whether it needs the logits of the coarser levels.
     """
 
-    def __init__(self, taxonomy: Taxonomy, gamma: float = 1.0) -> None:
+    reads_coarse = True
+
+    def __init__(self, taxonomy: Taxonomy) -> None:
         super().__init__()
-        if gamma < 0:
-            raise ConfigError(f'fusion: gamma={gamma}: must be 0 or above')
-        self.gamma = float(gamma)
         self.num_groups = [taxonomy.num_groups(level) for level in range(taxonomy.num_levels - 1)]
         for level, count in enumerate(self.num_groups):
             index = torch.tensor((*taxonomy.group_index(level), count))
@@ -47,21 +45,59 @@ class ScoreFusion(nn.Module, ABC):
             self.register_buffer(f'members_{level}', order, persistent=False)
             self.register_buffer(f'given_{level}', given, persistent=False)
 
+    @abstractmethod
     def forward(self, fine: Tensor, coarse: list[Tensor]) -> Tensor:
-        """Probabilities of the classes and background, (N, K + 1), float32.
+        """Logarithms of the corrected probabilities of classes and background, (N, K + 1).
 
         Args:
             fine (Tensor): Logarithms of the fine level's probabilities, (N, K + 1), float32.
             coarse (list[Tensor]): Logits of the coarser levels, coarse to fine, the last output
                 background; outputs between the groups and background are not used.
         """
+
+    def marginals(self, fine: Tensor, level: int) -> Tensor:
+        """Logarithms of the summed probabilities of each group and background, (N, G + 1)."""
+        members = fine[:, getattr(self, f'members_{level}')]
+        members = members.masked_fill(~getattr(self, f'given_{level}'), float('-inf'))
+        # Finite where all members have probability 0, so that differences are not NaN.
+        return members.logsumexp(dim=2).clamp(min=-1e30)
+
+
+class LevelFusion(ScoreFusion):
+    """Corrects class probabilities by what the coarser levels say of their groups.
+
+    The levels act one after the other, from the finest to the coarsest, and background is a group
+    of its own on each.
+
+    Args:
+        taxonomy (Taxonomy): Of the head; it hands it over.
+        gamma (float | Sequence[float]): How much the coarser levels count, or each of them, coarse
+            to fine; 0 is the fine level alone.
+
+    Raises:
+        ConfigError: `gamma` is negative, or does not have one number for each level.
+    """
+
+    def __init__(self, taxonomy: Taxonomy, gamma: float | Sequence[float] = 1.0) -> None:
+        super().__init__(taxonomy)
+        levels = len(self.num_groups)
+        gammas = [gamma] * levels if isinstance(gamma, int | float) else list(gamma)
+        if len(gammas) != levels:
+            raise ConfigError(
+                f'fusion: gamma={gamma}: taxonomy {taxonomy.name!r} has {levels} coarser levels and '
+                'needs one number for all, or one for each, coarse to fine'
+            )
+        self.gammas = [_not_negative(value) for value in gammas]
+
+    def forward(self, fine: Tensor, coarse: list[Tensor]) -> Tensor:
+        """See ScoreFusion."""
         for level in reversed(range(len(coarse))):
             logits = coarse[level].float()
             used = torch.cat([logits[:, : self.num_groups[level]], logits[:, -1:]], dim=1)
             gain = self.gain(fine, used.log_softmax(dim=1), level)
             index = getattr(self, f'index_{level}')
-            fine = (fine + self.gamma * gain.index_select(1, index)).log_softmax(dim=1)
-        return fine.exp()
+            fine = (fine + self.gammas[level] * gain.index_select(1, index)).log_softmax(dim=1)
+        return fine
 
     @abstractmethod
     def gain(self, fine: Tensor, groups: Tensor, level: int) -> Tensor:
@@ -73,15 +109,9 @@ class ScoreFusion(nn.Module, ABC):
             level (int): The level.
         """
 
-    def marginals(self, fine: Tensor, level: int) -> Tensor:
-        """Logarithms of the summed probabilities of each group and background, (N, G + 1)."""
-        members = fine[:, getattr(self, f'members_{level}')]
-        members = members.masked_fill(~getattr(self, f'given_{level}'), float('-inf'))
-        return members.logsumexp(dim=2)
-
 
 @MODELS.register_module()
-class ConditionalFusion(ScoreFusion):
+class ConditionalFusion(LevelFusion):
     r"""Moves each group's probability toward that of the coarser level.
 
     :math:`\log s_c = \log p_c + \gamma (\log q_g - \log \sum_{c' \in g} p_{c'})`, normalized. With
@@ -90,15 +120,120 @@ class ConditionalFusion(ScoreFusion):
     """
 
     def gain(self, fine: Tensor, groups: Tensor, level: int) -> Tensor:
-        """See ScoreFusion."""
-        # Finite where all members have probability 0: their scores stay 0.
-        return groups - self.marginals(fine, level).clamp(min=-1e30)
+        """See LevelFusion."""
+        return groups - self.marginals(fine, level)
 
 
 @MODELS.register_module()
-class ProductFusion(ScoreFusion):
+class ProductFusion(LevelFusion):
     r"""Multiplies class and group: :math:`\log s_c = \log p_c + \gamma \log q_g`, normalized."""
 
     def gain(self, fine: Tensor, groups: Tensor, level: int) -> Tensor:
-        """See ScoreFusion."""
+        """See LevelFusion."""
         return groups
+
+
+@MODELS.register_module()
+class NorCal(ScoreFusion):
+    r"""Lowers the probabilities of classes with many training boxes (arXiv 2107.02170).
+
+    :math:`\log s_c = \log p_c - \gamma (\log N_c - \log N)`, normalized, with background as it is.
+    Post-hoc logit adjustment (arXiv 2007.07314) is the same with another :math:`N`. The counts
+    :math:`N_c` are in the checkpoint; training with NorCal in the config fills them in, and
+    tools/analysis_tools/sweep_scores.py adds them to any other.
+
+    Args:
+        taxonomy (Taxonomy): Of the head; it hands it over.
+        gamma (float): How much counts matter; 0 changes nothing. Defaults to 1.
+        center (str): :math:`N`, which only decides between classes and background: the 'geometric'
+            mean of the counts, their 'total' (logit adjustment), or 'none', which is 1 (NorCal).
+            Defaults to 'geometric'.
+        within_groups (bool): Only move probability between the classes of each group of the level
+            above them; the group keeps its own. Then `center` does not matter. Defaults to False.
+        fusion (dict, optional): A ScoreFusion that corrects the probabilities before. Default: none.
+
+    Attributes:
+        class_counts (Tensor): Training boxes of each class, (K, ); a class without any counts as
+            one with a box.
+
+    Raises:
+        ConfigError: `gamma` is negative or `center` unknown; in `forward`, there are no counts.
+    """
+
+    def __init__(
+        self,
+        taxonomy: Taxonomy,
+        gamma: float = 1.0,
+        center: str = 'geometric',
+        within_groups: bool = False,
+        fusion: dict | None = None,
+    ) -> None:
+        super().__init__(taxonomy)
+        if center not in CENTERS:
+            raise ConfigError(f'fusion: center={center!r}: must be one of {CENTERS}')
+        self.gamma = _not_negative(gamma)
+        self.center = center
+        self.within_groups = within_groups
+        self.fusion = build_fusion(fusion, taxonomy)
+        if isinstance(self.fusion, NorCal):
+            raise ConfigError('fusion: NorCal on NorCal; leave one out')
+        counts = torch.zeros(taxonomy.num_classes, dtype=torch.int64)
+        self.register_buffer('class_counts', counts)
+
+    @property
+    def reads_coarse(self) -> bool:
+        """Whether the fusion below it needs the coarser levels."""
+        return self.fusion is not None
+
+    def forward(self, fine: Tensor, coarse: list[Tensor]) -> Tensor:
+        """See ScoreFusion."""
+        if not (torch.jit.is_tracing() or self.class_counts.any()):
+            raise ConfigError(
+                'fusion: NorCal needs the training boxes of each class, which this checkpoint lacks; '
+                'add them with tools/analysis_tools/sweep_scores.py --out-checkpoint'
+            )
+        if self.fusion is not None:
+            fine = self.fusion(fine, coarse)
+        logs = self.class_counts.clamp(min=1).float().log()
+        if self.center == 'geometric':
+            logs = logs - logs.mean()
+        elif self.center == 'total':
+            logs = logs.log_softmax(dim=0)
+        adjusted = fine - self.gamma * torch.cat([logs, logs.new_zeros(1)])
+        if not self.within_groups:
+            return adjusted.log_softmax(dim=1)
+        level = len(self.num_groups) - 1
+        lost = self.marginals(fine, level) - self.marginals(adjusted, level)
+        return adjusted + lost.index_select(1, getattr(self, f'index_{level}'))
+
+
+def build_fusion(config: dict | None, taxonomy: Taxonomy) -> ScoreFusion | None:
+    """Build a fusion; None if it leaves the fine level's probabilities as they are.
+
+    Args:
+        config (dict, optional): The config of a ScoreFusion; of `gamma` 0, bit by bit what it
+            corrects.
+        taxonomy (Taxonomy): Of the head.
+
+    Raises:
+        ConfigError: `config` is not one of a ScoreFusion.
+    """
+    if config is None:
+        return None
+    kind = config.get('type') if isinstance(config, Mapping) else None
+    kind = MODELS.get(kind) if isinstance(kind, str) else kind
+    if not (isinstance(kind, type) and issubclass(kind, ScoreFusion)):
+        raise ConfigError(
+            f'fusion={config!r}: must have the type ConditionalFusion, ProductFusion or NorCal, such '
+            "as dict(type='ConditionalFusion', gamma=1)"
+        )
+    gamma = config.get('gamma', 1)
+    if gamma == 0 or (isinstance(gamma, list | tuple) and not any(gamma)):
+        return build_fusion(config.get('fusion'), taxonomy)
+    return MODELS.build(dict(config, taxonomy=taxonomy))
+
+
+def _not_negative(gamma: object) -> float:
+    if isinstance(gamma, bool) or not isinstance(gamma, int | float) or not gamma >= 0:
+        raise ConfigError(f'fusion: gamma={gamma!r}: must be a number from 0 on')
+    return float(gamma)

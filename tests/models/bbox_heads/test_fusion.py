@@ -17,12 +17,12 @@ FUSION = dict(type='ConditionalFusion', gamma=1.0)
 @pytest.mark.parametrize('reg_weights', [(0, 1), (1, 1)])
 def test_all_scores_and_the_fine_deltas(garments, reg_weights):
     head = make_head(garments, reg_weights=reg_weights, fusion=FUSION).eval()
-    plain = make_head(garments, reg_weights=reg_weights)
+    plain = make_head(garments, reg_weights=reg_weights).eval()
     x = make_batch(5)[0]
     scores, deltas = head(x)
-    trained = plain.train()(x)
-    assert torch.equal(scores, trained[0])
-    assert torch.equal(deltas, trained[1][:, :20])
+    fine = plain(x)
+    assert torch.equal(scores[:, :6], fine[0]) and torch.equal(deltas, fine[1])
+    torch.testing.assert_close(scores, plain.train()(x)[0])
     assert deltas.shape == (12, 20)
 
 
@@ -31,6 +31,20 @@ def test_training_does_not_know_of_it(garments):
     heads = make_head(garments), make_head(garments, fusion=FUSION)
     ours, theirs = (head.loss(*head(x), **batch) for head in heads)
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_of_more_levels(three_levels):
+    head, plain = make_head(three_levels, fusion=FUSION).eval(), make_head(three_levels)
+    x = make_batch(5)[0]
+    torch.testing.assert_close(head(x)[0], plain(x)[0])
+
+
+def test_counts_alone_need_no_coarse_branch(garments):
+    x = make_batch(5)[0]
+    plain = make_head(garments).eval()
+    head = make_head(garments, fusion=dict(type='NorCal')).eval()
+    for ours, theirs in zip(head(x), plain(x), strict=True):
+        assert torch.equal(ours, theirs)
 
 
 def test_gamma_0_is_the_fine_branch_bit_by_bit(garments):

@@ -47,13 +47,15 @@ def test_by_hand():
     # a, b in one group, c in another; background. p = 0.4, 0.2, 0.3, 0.1; q = 0.3, 0.6, 0.1.
     taxonomy = Taxonomy.load({'name': 'abc', 'groups': {'ab': ['a', 'b']}, 'ungrouped': ['c']})
     p, q = torch.tensor([[0.4, 0.2, 0.3, 0.1]]).log(), torch.tensor([[0.3, 0.6, 0.1]]).log()
-    conditional = ConditionalFusion(taxonomy, gamma=1)(p, [q])
+    conditional = ConditionalFusion(taxonomy, gamma=1)(p, [q]).exp()
     torch.testing.assert_close(conditional, torch.tensor([[0.2, 0.1, 0.6, 0.1]]))
     product = torch.tensor([[0.12, 0.06, 0.18, 0.01]])
-    torch.testing.assert_close(ProductFusion(taxonomy, gamma=1)(p, [q]), product / product.sum())
+    torch.testing.assert_close(
+        ProductFusion(taxonomy, gamma=1)(p, [q]).exp(), product / product.sum()
+    )
     # gamma 2 of the quotients 1/2, 2 and 1.
     squares = torch.tensor([[0.4 / 4, 0.2 / 4, 0.3 * 4, 0.1]])
-    found = ConditionalFusion(taxonomy, gamma=2)(p, [q])
+    found = ConditionalFusion(taxonomy, gamma=2)(p, [q]).exp()
     torch.testing.assert_close(found, squares / squares.sum())
 
 
@@ -77,6 +79,26 @@ def test_equals_a_naive_loop(three_levels, kind, width, fine_loss):
     found = loss.get_activation(scores)
     assert found.dtype == torch.float32
     torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_gamma_for_each_level(three_levels, kind):
+    def activation(gamma):
+        loss = make_loss(three_levels, kind, gamma)
+        return loss.get_activation(scores_of(loss))
+
+    assert torch.equal(activation([0.7, 0.7]), activation(0.7))
+    assert torch.equal(activation((0, 0)), activation(0))
+    # Only the coarsest level: as in a taxonomy without the middle one.
+    loss = make_loss(three_levels, kind, [0.7, 0])
+    top, middle, fine = loss.split(scores_of(loss))
+    groups = {name: [] for name in three_levels.group_names(0)}
+    for label, name in enumerate(three_levels.classes):
+        groups[three_levels.superclass_of(label, 0)].append(name)
+    flat = dict(name='flat', groups=groups, classes=list(three_levels.classes))
+    two = make_loss(Taxonomy.load(flat), kind, 0.7)
+    expected = two.get_activation(torch.cat([fine, top], dim=1))
+    torch.testing.assert_close(activation([0.7, 0]), expected)
 
 
 @pytest.mark.parametrize('width', WIDTHS)
@@ -122,7 +144,9 @@ def test_the_state_dict_stays_as_it_is(garments):
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (dict(gamma=-1), 'fusion: gamma=-1: must be 0 or above'),
+        (dict(gamma=-1), 'fusion: gamma=-1: must be a number from 0 on'),
+        (dict(gamma=True), 'gamma=True: must be a number'),
+        (dict(gamma=[1, 1]), 'has 1 coarser levels and needs one number for all, or one for each'),
         (dict(level_weights=(0, 1)), 'leaves one untrained; leave fusion out'),
         (dict(fine_loss=dict(type='EQLV2Loss')), 'EQLV2Loss'),
     ],
@@ -138,8 +162,6 @@ def test_refusals(garments, arguments, message):
     [3, 'ProductFusion', dict(gamma=1), dict(type='NoFusion'), dict(type='ResNet', gamma=0)],
 )
 def test_what_is_no_fusion_is_refused(garments, fusion):
-    with pytest.raises(
-        ConfigError, match='must have the type ConditionalFusion or Product'
-    ) as error:
+    with pytest.raises(ConfigError, match='must have the type ConditionalFusion, Pro') as error:
         HierarchicalCrossEntropyLoss(garments, fusion=fusion)
     assert '\n' not in str(error.value)
