@@ -65,7 +65,7 @@ class RoIOutputs:
 
 
 def head_configs(model: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Dotted key and config of each box head, of all stages of a cascade.
+    """Dotted key and config of each box head; a cascade may have one for all its stages.
 
     Raises:
         ConfigError: The model has other box heads, predicts masks, or refines boxes by class.
@@ -81,7 +81,7 @@ def head_configs(model: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
             f'{", ".join(sorted(kinds)) or "none"}; only the scores of a detector with '
             'MultiGrainedBBoxHead and without masks can be tuned'
         )
-    if len(found) > 1 and not all(
+    if 'num_stages' in roi_head and not all(
         head.get('reg_class_agnostic') or head.get('reg_per') == 'agnostic' for _, head in found
     ):
         raise ConfigError(
@@ -89,6 +89,14 @@ def head_configs(model: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
             'cannot be tuned alone then'
         )
     return found
+
+
+def head_names(model: Mapping[str, Any]) -> list[str]:
+    """Names of the box heads in the model that is built, of all stages of a cascade."""
+    roi_head, name = model['roi_head'], 'roi_head.bbox_head'
+    if 'num_stages' not in roi_head:
+        return [name]
+    return [f'{name}.{stage}' for stage in range(roi_head['num_stages'])]
 
 
 def with_fusion(model: Mapping[str, Any], fusion: Mapping[str, Any] | None) -> dict[str, Any]:

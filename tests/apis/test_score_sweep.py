@@ -208,13 +208,18 @@ def test_heads_that_cannot_be_tuned():
     head = dict(type='MultiGrainedBBoxHead')
     assert head_configs(dict(roi_head=dict(bbox_head=head))) == [('model.roi_head.bbox_head', head)]
     agnostic = dict(head, reg_class_agnostic=True)
-    keys = [key for key, _ in head_configs(dict(roi_head=dict(bbox_head=[agnostic] * 2)))]
+    cascade = dict(num_stages=2, bbox_head=[agnostic] * 2)
+    keys = [key for key, _ in head_configs(dict(roi_head=cascade))]
     assert keys == ['model.roi_head.bbox_head.0', 'model.roi_head.bbox_head.1']
     for model, message in (
+        (dict(type='F', roi_head=dict(cascade, bbox_head=head)), 'moves boxes by scores'),
         (dict(type='RetinaNet'), 'model of type RetinaNet has box heads of type none'),
         (dict(type='F', roi_head=dict(bbox_head=dict(type='BBoxHead'))), 'of type BBoxHead'),
         (dict(type='F', roi_head=dict(bbox_head=head, mask_head=head)), 'without masks'),
-        (dict(type='F', roi_head=dict(bbox_head=[agnostic, head])), 'moves boxes by scores'),
+        (
+            dict(type='F', roi_head=dict(cascade, bbox_head=[agnostic, head])),
+            'moves boxes by scores',
+        ),
     ):
         with pytest.raises(ConfigError, match=message) as error:
             head_configs(model)

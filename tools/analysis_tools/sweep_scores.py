@@ -91,10 +91,9 @@ def load(args: argparse.Namespace) -> tuple[Any, Any]:
     return cfg, evaluator
 
 
-def read_counts(
-    args: argparse.Namespace, cfg: Any, heads: Sequence[str]
-) -> Mapping[str, Any] | None:
+def read_counts(args: argparse.Namespace, cfg: Any) -> Mapping[str, Any] | None:
     """Training boxes of each class and where they are from, None if unknown; writes --out-checkpoint."""
+    from mmdet_multigrain.apis.roi_outputs import head_names
     from mmdet_multigrain.engine.checkpoint.class_counts import find_counts, write_counts
     from mmdet_multigrain.engine.checkpoint.read import read_checkpoint
     from mmdet_multigrain.engine.fingerprints import file_digest
@@ -112,8 +111,7 @@ def read_counts(
     record = dict(counts=counts, source=source, checkpoint=args.checkpoint)
     record['checkpoint_digest'] = file_digest(args.checkpoint)
     if args.out_checkpoint:
-        names = [head.removeprefix('model.') for head in heads]
-        write_counts(content, args.out_checkpoint, names, record)
+        write_counts(content, args.out_checkpoint, head_names(cfg.model), record)
         print(f'the checkpoint with them -> {args.out_checkpoint}')
     return record
 
@@ -253,7 +251,7 @@ def main() -> None:
         launch.check_outputs([result], inputs=inputs, replace=args.force or again)
         if args.out_checkpoint:
             launch.check_outputs([args.out_checkpoint], inputs=inputs, replace=args.force)
-        counts = read_counts(args, cfg, heads)
+        counts = read_counts(args, cfg)
         sweep = make_sweep(args, cfg, evaluator, counts, rois)
 
     count_gammas = args.count_gammas if counts else ()
