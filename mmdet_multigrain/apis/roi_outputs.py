@@ -31,6 +31,7 @@ from mmdet_multigrain.engine.hooks.preflight_hook import check_data
 from mmdet_multigrain.engine.runner.runner import MultigrainRunner
 from mmdet_multigrain.engine.runner.stop_request import StopRequest
 from mmdet_multigrain.models import MultiGrainedBBoxHead
+from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError, FileError
 from mmdet_multigrain.utils.files import load_json, write_whole
 from mmdet_multigrain.utils.nested import dicts
@@ -51,12 +52,14 @@ class RoIOutputs:
         counts: (I,) number of RoIs of each image, int32.
         logits: (I, P, C) scores of all levels, as the head gives them: fine, then coarse to fine.
         boxes: (I, P, 4 K) x1, y1, x2, y2 for each class, or (I, P, 4) for all, in pixels.
+        taxonomy: Of the data set.
     """
 
     image_ids: tuple[Hashable, ...]
     counts: np.ndarray
     logits: np.ndarray
     boxes: np.ndarray
+    taxonomy: Taxonomy
 
     def image(self, number: int) -> tuple[Tensor, Tensor]:
         """Logits and boxes of an image; both share the memory of the file."""
@@ -107,6 +110,11 @@ def with_fusion(model: Mapping[str, Any], fusion: Mapping[str, Any] | None) -> d
     return model
 
 
+def build_head(model: Mapping[str, Any]) -> MultiGrainedBBoxHead:
+    """The last box head of a model's config, without a fusion, with random weights."""
+    return MODELS.build(head_configs(with_fusion(model, None))[-1][1])
+
+
 def read_roi_outputs(
     cfg: Config, checkpoint: str, folder: Path, *, split: str = 'test', redo: bool = False
 ) -> RoIOutputs:
@@ -126,6 +134,9 @@ def read_roi_outputs(
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     loader = cfg[f'{split}_dataloader']
     dataset = DATASETS.build(copy.deepcopy(loader['dataset']))
+    if 'taxonomy' not in dataset.metainfo:
+        raise ConfigError(f'{split}_dataloader has no taxonomy; use SuperclassCocoDataset')
+    taxonomy = Taxonomy.load(dataset.metainfo['taxonomy'])
     made_from = _made_from(cfg, checkpoint, dataset, loader)
     known = _description(folder)
     if known and known['made_from'] != made_from and not redo:
@@ -136,7 +147,7 @@ def read_roi_outputs(
         )
     if not known or known['made_from'] != made_from:
         _create(cfg, folder, made_from, _image_ids(dataset))
-    outputs = _open(folder)
+    outputs = _open(folder, taxonomy)
     undone = np.flatnonzero(outputs.counts == _NOT_DONE)
     if len(undone):
         size = loader.get('batch_size', 1)
@@ -149,7 +160,7 @@ def read_roi_outputs(
         check_data(model, dataset, with_groups=False)
         batches = MultigrainRunner.build_dataloader({**loader, 'dataset': rest}, seed=0)
         _fill(outputs, model, batches, start)
-        outputs = _open(folder)
+        outputs = _open(folder, taxonomy)
     return outputs
 
 
@@ -187,7 +198,7 @@ def _description(folder: Path) -> dict[str, Any]:
 
 def _create(cfg: Config, folder: Path, made_from: Mapping, image_ids: Sequence[Hashable]) -> None:
     """Make files without content, the description last."""
-    head = MODELS.build(copy.deepcopy(head_configs(cfg.model)[-1][1]))
+    head = build_head(cfg.model)
     rois = next(part for part in dicts(cfg.model) if 'rpn' in (part.get('test_cfg') or {}))
     rois = rois['test_cfg']['rpn']['max_per_img']
     boxes = 1 if head.reg_class_agnostic else head.num_classes
@@ -214,10 +225,10 @@ def _file(folder: Path, name: str) -> Path:
     return folder / f'{name}.npy'
 
 
-def _open(folder: Path) -> RoIOutputs:
+def _open(folder: Path, taxonomy: Taxonomy) -> RoIOutputs:
     names = ('counts', 'logits', 'boxes')
     arrays = {name: np.load(_file(folder, name), mmap_mode='r+') for name in names}
-    return RoIOutputs(tuple(_description(folder)['image_ids']), **arrays)
+    return RoIOutputs(tuple(_description(folder)['image_ids']), **arrays, taxonomy=taxonomy)
 
 
 @torch.no_grad()

@@ -96,7 +96,6 @@ class ScoreSweep:
         loss: The classification loss of the head, without a fusion; it makes the probabilities.
         rcnn: `test_cfg.rcnn` of the model.
         truth: Boxes of these images, with labels of any granularity.
-        taxonomy: Classes and groups to evaluate by.
         caps: Limits to evaluate at; the choice is made at the first.
         class_counts: Training boxes of each class, for NorCal.
         train_counts: The same, to say which classes are rare. Default: boxes of `truth` say it.
@@ -109,7 +108,6 @@ class ScoreSweep:
         loss: HierarchicalCrossEntropyLoss,
         rcnn: Mapping[str, Any],
         truth: GroundTruth,
-        taxonomy: Taxonomy,
         *,
         caps: Sequence[Cap],
         class_counts: Sequence[int] | None = None,
@@ -117,10 +115,10 @@ class ScoreSweep:
         evaluation: Mapping[str, Any] | None = None,
     ) -> None:
         self.outputs, self.loss, self.rcnn, self.truth = outputs, loss, rcnn, truth
-        self.taxonomy, self.caps = taxonomy, tuple(caps)
+        self.taxonomy, self.caps = outputs.taxonomy, tuple(caps)
         self.class_counts, self.train_counts = class_counts, train_counts
         self.evaluation = dict(evaluation or {})
-        self.fine = [taxonomy.group_index(taxonomy.num_levels - 1)]
+        self.fine = [self.taxonomy.group_index(-1)]
 
     @torch.no_grad()
     def detect(self, fusion: Mapping[str, Any] | None) -> list[tuple[Any, ...]]:

@@ -61,7 +61,7 @@ def test_scores_of_kept_outputs_are_those_of_a_test(garments, kind, agnostic):
     samples, features, proposals = inputs()
     shapes = (2, 5, 12), (2, 5, 4 if agnostic else 20)
     arrays = [np.full(shape, np.nan, np.float32) for shape in shapes]
-    outputs = RoIOutputs((0, 1), np.full(2, -1, np.int32), *arrays)
+    outputs = RoIOutputs((0, 1), np.full(2, -1, np.int32), *arrays, garments)
     roi_head, model = make_roi_head(garments, kind, FUSIONS[1], agnostic=agnostic)
     images = iter(range(2))
     detector = SimpleNamespace(
@@ -75,7 +75,7 @@ def test_scores_of_kept_outputs_are_those_of_a_test(garments, kind, agnostic):
     truth = GroundTruth.from_annotations(range(2), [], range(5), sets=garments.labels.sets)
     rcnn, loss = model['roi_head'].test_cfg, HierarchicalCrossEntropyLoss(garments)
     options = dict(caps=[Cap(12, 100)], class_counts=COUNTS)
-    sweep = ScoreSweep(outputs, loss, rcnn, truth, garments, **options)
+    sweep = ScoreSweep(outputs, loss, rcnn, truth, **options)
     for fusion in FUSIONS:
         found = sweep.detect(fusion)
         tested = make_roi_head(garments, kind, fusion, agnostic=agnostic)[0]

@@ -62,14 +62,13 @@ def sweep(garments):
         range(IMAGES), annotations, range(5), sets=garments.labels.sets
     )
     outputs = RoIOutputs(
-        tuple(reversed(range(IMAGES))), counts, logits, boxes.reshape(IMAGES, 20, 20)
+        tuple(reversed(range(IMAGES))), counts, logits, boxes.reshape(IMAGES, 20, 20), garments
     )
     return ScoreSweep(
         outputs,
         loss,
         RCNN,
         truth,
-        garments,
         caps=[Cap(10, 100), Cap(0, 3)],
         class_counts=[9, 1, 4, 2, 0],
     )

@@ -91,17 +91,16 @@ def load(args: argparse.Namespace) -> tuple[Any, Any]:
     return cfg, evaluator
 
 
-def read_counts(args: argparse.Namespace, cfg: Any) -> Mapping[str, Any] | None:
+def read_counts(args: argparse.Namespace, cfg: Any, head: Any) -> Mapping[str, Any] | None:
     """Training boxes of each class and where they are from, None if unknown; writes --out-checkpoint."""
     from mmdet_multigrain.apis.roi_outputs import head_names
     from mmdet_multigrain.engine.checkpoint.class_counts import find_counts, write_counts
     from mmdet_multigrain.engine.checkpoint.read import read_checkpoint
     from mmdet_multigrain.engine.fingerprints import file_digest
-    from mmdet_multigrain.taxonomy import Taxonomy
 
-    content, taxonomy = read_checkpoint(args.checkpoint), Taxonomy.load(cfg.taxonomy)
+    content = read_checkpoint(args.checkpoint)
     try:
-        counts, source = find_counts(cfg, taxonomy, content, name=args.checkpoint)
+        counts, source = find_counts(cfg, head.taxonomy, content, name=args.checkpoint)
     except CheckpointError as error:
         if args.out_checkpoint:
             raise
@@ -117,23 +116,15 @@ def read_counts(args: argparse.Namespace, cfg: Any) -> Mapping[str, Any] | None:
 
 
 def make_sweep(
-    args: argparse.Namespace, cfg: Any, evaluator: Any, counts: Any, folder: Path
+    args: argparse.Namespace, cfg: Any, evaluator: Any, head: Any, counts: Any, folder: Path
 ) -> Any:
     """What evaluates a fusion; the detector runs here."""
-    from mmdet.registry import MODELS
-    from mmengine.config import ConfigDict
-
     from mmdet_multigrain.apis import roi_outputs, score_sweep
-    from mmdet_multigrain.engine.runner.resolver import leaf_datasets
     from mmdet_multigrain.report.runs.inputs import TestSet
-    from mmdet_multigrain.taxonomy import Taxonomy
 
     outputs = roi_outputs.read_roi_outputs(
         cfg, args.checkpoint, folder, split=args.split, redo=args.force
     )
-    head = MODELS.build(ConfigDict({**roi_outputs.head_configs(cfg.model)[-1][1], 'fusion': None}))
-    own = next(leaf_datasets(cfg[f'{args.split}_dataloader']['dataset'])).get('taxonomy')
-    taxonomy = head.taxonomy if own is None else Taxonomy.load(own)
     lenient = evaluator.get('allow_missing', False) or evaluator.get('allow_unknown', False)
     train = evaluator.get('train_ann_file')
     train = Path(train) if train and Path(train).is_file() else None
@@ -143,11 +134,11 @@ def make_sweep(
         outputs,
         head.loss_cls,
         rcnn,
-        TestSet(Path(evaluator.ann_file), taxonomy, lenient).boxes,
-        taxonomy,
+        TestSet(Path(evaluator.ann_file), outputs.taxonomy, lenient).boxes,
         caps=[score_sweep.Cap(*cap) for cap in dict.fromkeys((own_cap, *CAPS))],
         class_counts=counts and counts['counts'],
-        train_counts=train and TestSet(train, taxonomy, lenient).annotations.training_counts(),
+        train_counts=train
+        and TestSet(train, outputs.taxonomy, lenient).annotations.training_counts(),
         evaluation={'engine': evaluator.get('engine', 'auto')},
     )
 
@@ -251,8 +242,9 @@ def main() -> None:
         launch.check_outputs([result], inputs=inputs, replace=args.force or again)
         if args.out_checkpoint:
             launch.check_outputs([args.out_checkpoint], inputs=inputs, replace=args.force)
-        counts = read_counts(args, cfg)
-        sweep = make_sweep(args, cfg, evaluator, counts, rois)
+        head = roi_outputs.build_head(cfg.model)
+        counts = read_counts(args, cfg, head)
+        sweep = make_sweep(args, cfg, evaluator, head, counts, rois)
 
     count_gammas = args.count_gammas if counts else ()
     fusions = [
