@@ -26,6 +26,7 @@ try:
         Seen,
         promise,
     )
+    from mmdet_multigrain.evaluation.answers import AnswerRule
     from mmdet_multigrain.evaluation.functional.risk_control import ALWAYS_LEAF
     from mmdet_multigrain.utils.errors import AnnotationError, ConfigError
     from mmdet_multigrain.utils.nested import dicts
@@ -180,6 +181,24 @@ def _cells(seen: Seen) -> list[Any]:
     return [seen.wrong, f'{seen.low:.1%} - {seen.high:.1%}', *seen.shares]
 
 
+def summary(calibration: AnswerCalibration, rule: AnswerRule, chosen: Sequence[str]) -> str:
+    """All that a user has to know of a rule."""
+    lines = [
+        f'{size_table(calibration).text()}\n',
+        f'{answer_table(calibration, sorted({*ACCURACIES, rule.accuracy})).text()}\n',
+        rule.reason or rule.promise,
+        'Matches to boxes of which only the superclass is known, or of classes that are not '
+        'annotated, are left out at every threshold.',
+        *chosen,
+    ]
+    if rule.seen and rule.seen['low'] > 1 - rule.accuracy:
+        lines.append(
+            'the check shows more wrong answers than promised: if photos of one site or sequence are '
+            'alike, keep them together (--group-by)'
+        )
+    return '\n'.join(lines)
+
+
 def main() -> None:
     args = parse_args()
     launch.escape_unknown_letters()
@@ -215,7 +234,7 @@ def main() -> None:
     )
     chosen = chosen_on(cfg, scoring)
     text = promise(args.accuracy, score_thr=args.score_thr, grouping=args.group_by)
-    rule, seen = calibration.at(
+    rule, _ = calibration.at(
         args.accuracy,
         checkpoint=scoring,
         score_thr=args.score_thr,
@@ -228,19 +247,7 @@ def main() -> None:
         },
         promise=text,
     )
-    print(size_table(calibration).text())
-    print(f'\n{answer_table(calibration, sorted({*ACCURACIES, args.accuracy})).text()}\n')
-    print(rule.reason or text)
-    print(
-        'Matches to boxes of which only the superclass is known, or of classes that are not '
-        'annotated, are left out at every threshold.'
-    )
-    print(*chosen, sep='\n')
-    if seen.low > 1 - args.accuracy:
-        print(
-            'the check shows more than promised: if photos of one site or sequence are alike, keep '
-            'them together (--group-by)'
-        )
+    print(summary(calibration, rule, chosen))
     rule.save(args.out)
     print(f'{args.accuracy:.4g} -> {args.out}')
 

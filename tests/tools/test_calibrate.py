@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 from functools import partial
 from unittest import mock
 
+import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 
 from mmdet_multigrain.engine.checkpoint.scoring import scoring_of
+from mmdet_multigrain.evaluation.answer_calibration import (
+    PARTS,
+    WITHOUT_CALIBRATORS,
+    AnswerCalibration,
+    deal,
+)
 from mmdet_multigrain.evaluation.answers import AnswerRule
 from mmdet_multigrain.evaluation.functional.answer_matching import match_objects
+from mmdet_multigrain.evaluation.functional.risk_control import Lineages
 from mmdet_multigrain.evaluation.metrics import match_metric
 from mmdet_multigrain.taxonomy import Taxonomy
 
-from .conftest import NUM_VAL, call, options
+from .conftest import NUM_VAL, REPOSITORY, call, options
 
 ALL = 'model.test_cfg.rcnn.score_thr=0'
 
@@ -89,6 +99,50 @@ def test_groups_and_fusion_are_in_the_file(trained, garment_data, config, tmp_pa
     assert 'chosen as the best on these photos' in best_line and best_line in screen.out
     assert 'ConditionalFusion' in fusion_line and fusion_line in screen.out
     assert sum(part['photos'] for part in rule.photos['parts'].values()) == NUM_VAL
+
+
+@pytest.fixture(scope='module')
+def tool():
+    """The functions of the tool."""
+    return runpy.run_path(str(REPOSITORY / 'tools' / 'calibrate.py'))
+
+
+@pytest.mark.parametrize(
+    ('checkpoint', 'fusion', 'lines'),
+    [
+        ('runs/iter_9.pth', None, ['iter_9.pth: its name does not say']),
+        ('runs/best_x.pth', None, ['best_x.pth: chosen as the best on a/val.json, not on these']),
+        ('best_x.pth', {'type': 'NorCal'}, ['best_x.pth: chosen', "fusion {'type': 'NorCal'}: "]),
+    ],
+)
+def test_what_was_chosen_on_other_photos(tool, checkpoint, fusion, lines):
+    ann_files = dict(val_evaluator='a/val.json', test_evaluator='a/test.json')
+    cfg = Config({key: dict(ann_file=ann_file) for key, ann_file in ann_files.items()})
+    found = tool['chosen_on'](cfg, dict(name=checkpoint, fusion=fusion))
+    assert len(found) == len(lines)
+    assert all(line.startswith(start) for line, start in zip(found, lines, strict=True))
+
+
+@pytest.mark.parametrize('errs', [False, True])
+def test_a_broken_promise_is_named(tool, errs, three_levels):
+    """Photos whose check part errs, as that of another site may."""
+    photos = np.arange(300)
+    bad = (deal(photos, WITHOUT_CALIBRATORS, seed=0) == PARTS.index('check')) & errs
+    wrong = np.repeat(bad[:, None], 3, axis=1)
+    calibration = AnswerCalibration(
+        Lineages(np.full((300, 3), 0.5), wrong, photos),
+        three_levels,
+        num_photos=300,
+        calibrator='none',
+    )
+    rule, _ = calibration.at(0.9, promise='what is promised')
+    text = tool['summary'](calibration, rule, ['what was chosen'])
+    assert ('the check shows more wrong answers than promised' in text) == errs
+    assert 'what is promised\n' in text and 'what was chosen' in text
+    header = next(line for line in text.splitlines() if line.startswith('accuracy'))
+    assert header.endswith('class  level 1  level 0  object')
+    row = next(line for line in text.splitlines() if line.startswith('0.9 '))
+    assert row.split()[-4:] == ['100.0%', '0.0%', '0.0%', '0.0%']
 
 
 def refused(*arguments, config, trained, data, more=()) -> str:
