@@ -102,11 +102,10 @@ def what_is_promised(rule: Any) -> dict[str, Any]:
 def tell_answers(rule: Any, images: list[dict[str, Any]], score_thr: float) -> None:
     """Print how specific the answers are, and what is promised of them."""
     levels = Counter(found['answer_level'] for image in images for found in image['detections'])
-    names = {0: 'class', rule.taxonomy.num_levels: 'object'}
-    counts = ', '.join(
-        f'{levels[level]} {names.get(level, "group" if len(names) < 3 else f"level {level}")}'
-        for level in range(rule.taxonomy.num_levels + 1)
-    )
+    last = rule.taxonomy.num_levels
+    groups = ['group'] if last == 2 else [f'level {level}' for level in range(1, last)]
+    names = enumerate(['class', *groups, 'object'])
+    counts = ', '.join(f'{levels[level]} {name}' for level, name in names)
     theta = 'always object' if rule.theta is None else f'theta {rule.theta:.4g}'
     print(f'answers: {counts}; {theta}')
     for line in filter(None, (rule.reason, rule.promise)):

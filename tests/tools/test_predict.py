@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import re
+import runpy
 import shutil
 import signal
 from pathlib import Path
@@ -23,7 +24,7 @@ from mmdet_multigrain.launch import add_cfg_options, load_config, quiet_imports
 from mmdet_multigrain.taxonomy import Taxonomy
 
 from ..conftest import READS_GIF
-from .conftest import SMALL, call, options
+from .conftest import REPOSITORY, SMALL, call, options
 
 MODEL = [option for option in SMALL if option.startswith('model.')]
 
@@ -86,7 +87,10 @@ def test_hedged_answers(folder, config, trained, tmp_path):
     none = dict(theta=0.3, reason=None, accuracy=None, score_thr=None, promise=None)
     assert content()['hedge'] == {'rule': 0.3, **none}
     (found,) = content()['images']
-    assert {row['answer_level'] for row in found['detections']} == {1, 2}
+    levels = [row['answer_level'] for row in found['detections']]
+    assert {*levels} == {1, 2}
+    counts = f'0 class, {levels.count(1)} group, {levels.count(2)} object'
+    assert f'answers: {counts}; theta 0.3\n' in result.out
     for answer in found['answers']:
         best = found['detections'][answer['members'][0]]
         assert (answer['name'], answer['box']) == (best['answer'], best['box'])
@@ -110,6 +114,18 @@ def test_hedged_answers(folder, config, trained, tmp_path):
         assert f"--hedge: '{number}' is not a score from 0 to 1" in hedge(number).err
     line = hedge('0.3', '--force', '--level', 'coarse').error()
     assert "level 'coarse': answers start from classes" in line
+
+
+def test_how_specific_answers_are(three_levels, capsys):
+    tell = runpy.run_path(str(REPOSITORY / 'tools' / 'predict.py'))['tell_answers']
+    levels = [0, 1, 2, 2, 3, 2]
+    images = [{'detections': [{'answer_level': level} for level in part]} for part in (levels, [0])]
+    for taxonomy, counts in (
+        (three_levels, '2 class, 1 level 1, 3 level 2, 1 object'),
+        (Taxonomy('flat', ['a', 'b']), '2 class, 1 object'),
+    ):
+        tell(AnswerRule(0.25, taxonomy, promise='A promise.', score_thr=0.3), images, 0.3)
+        assert capsys.readouterr().out == f'answers: {counts}; theta 0.25\nA promise.\n'
 
 
 def test_a_folder_with_images_that_cannot_be_read(folder, config, trained, tmp_path):
