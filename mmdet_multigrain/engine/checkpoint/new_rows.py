@@ -10,9 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-INITS = ('siblings', 'imprint', 'random')
-# Standard deviation of random rows, as in MMDetection's heads.
-_STD = {'cls': 0.01, 'reg': 0.001}
+# Standard deviation of random weights for one row and for a box, as in MMDetection's heads.
+_STD = {1: 0.01, 4: 0.001}
 # The bias of an output that never becomes a target: its weight is 0, its share of a softmax nothing.
 _UNUSED = -20.0
 _TOLD = {'siblings': "siblings' mean", 'imprint': 'imprinted', 'random': 'random'}
@@ -26,7 +25,7 @@ class NewRows:
 
     Args:
         count: Number of old classes.
-        init: One of `INITS`.
+        init: 'siblings', 'imprint' or 'random'.
         counts: Training boxes by label; empty if unknown.
         features: Mean input of each classifier on boxes of each new class.
         seed: Of random rows.
@@ -48,6 +47,11 @@ class NewRows:
         self._generator = torch.Generator().manual_seed(seed)
         self.made: list[tuple[str, int, int, str]] = []
 
+    def boxes(self, labels: Sequence[int]) -> int | None:
+        """Training boxes of some classes; None if unknown."""
+        known = self._counts.keys() >= {*labels}
+        return sum(self._counts[label] for label in labels) if known else None
+
     def classifier(
         self,
         state: Mapping[str, Any],
@@ -57,7 +61,7 @@ class NewRows:
         boxes: Sequence[int | None],
         unused: int = 0,
     ) -> Tensors:
-        """Weight and bias with a row for each new class or group at a place, and unused ones.
+        """Weight and bias with a row for each new class or group at a place.
 
         Args:
             state: All tensors.
@@ -65,36 +69,70 @@ class NewRows:
             siblings: Rows of the siblings of each new row.
             at: The place.
             boxes: Training boxes of each old row; None where unknown.
-            unused: Number of outputs to add that mean nothing.
+            unused: Outputs to add in front of the background that mean nothing.
         """
         key, weight = f'{layer}.weight', state[f'{layer}.weight']
-        rows = [weight.new_empty((0, *weight.shape[1:]))]
-        rows += [self._direction(layer, weight, *item)[None] for item in siblings.items()]
-        grown = {key: self.insert(key, weight, at, torch.cat(rows), _TOLD[self._init], unused)}
-        key = f'{layer}.bias'
-        if key in state:
-            bias = state[key]
-            rows = [self._bias(bias, *item, boxes) for item in siblings.items()]
-            told = f'{_TOLD["siblings"]}, by boxes' if self._counts else _TOLD['siblings']
-            rows = bias.new_tensor(rows)
-            grown[key] = self.insert(key, bias, at, rows, told, unused, fill=_UNUSED)
+        rows = [self._weight(layer, weight, *item) for item in siblings.items()]
+        grown = {key: self.insert(key, weight, at, rows, _TOLD[self._init], unused)}
+        if (key := f'{layer}.bias') in state:
+            rows = [self._bias(state[key], *item, boxes) for item in siblings.items()]
+            told = _TOLD['siblings'] + ', by boxes' * bool(self._counts)
+            grown[key] = self.insert(key, state[key], at, rows, told, unused, fill=_UNUSED)
         return grown
 
-    def _direction(
+    def regressor(
+        self, state: Mapping[str, Any], layer: str, siblings: Siblings, at: int, unused: int = 0
+    ) -> Tensors:
+        """The same of a regressor, which has four rows for each class or group."""
+        grown, is_random = {}, self._init == 'random'
+        for key, scale in ((f'{layer}.weight', 1), (f'{layer}.bias', 0)):
+            blocks = state[key].unflatten(0, (-1, 4))
+            rows = [
+                scale * self._random(blocks[0]) if is_random else blocks[others].mean(0)
+                for others in siblings.values()
+            ]
+            told = _TOLD['random' if is_random else 'siblings']
+            grown[key] = self.insert(key, blocks, at, rows, told, unused, behind=0).flatten(0, 1)
+        return grown
+
+    def insert(
+        self,
+        key: str,
+        value: Tensor,
+        at: int,
+        rows: Sequence[Tensor],
+        told: str,
+        unused: int = 0,
+        *,
+        fill: float = 0.0,
+        behind: int = 1,
+    ) -> Tensor:
+        """A tensor with rows at a place, and unused ones in front of the last (`behind`) rows."""
+        if not rows and not unused:
+            return value
+        parts = [told] * bool(rows) + [f'{unused} unused'] * bool(unused)
+        size = value[0].shape[0] if value.dim() > 1 and not behind else 1  # of a regressor
+        self.made.append((key, size * len(value), size * (len(rows) + unused), ', '.join(parts)))
+        end = len(value) - behind if unused else at
+        filler = value.new_full((unused, *value.shape[1:]), fill)
+        rows = [row[None].to(value) for row in rows]
+        return torch.cat([value[:at], *rows, value[at:end], filler, value[end:]])
+
+    def _random(self, like: Tensor) -> Tensor:
+        return _STD[len(like) if like.dim() > 1 else 1] * torch.randn(
+            like.shape, generator=self._generator
+        )
+
+    def _weight(
         self, layer: str, weight: Tensor, node: tuple[int, ...], siblings: list[int]
     ) -> Tensor:
         if self._init == 'siblings':
             return weight[siblings].mean(0)
         if self._init == 'random':
-            return self._random(weight, weight.shape[1:], 'cls')
+            return self._random(weight[0])
         features = self._features[layer.removeprefix('module.')]
         unit = F.normalize(features[[label - self._count for label in node]].mean(0), dim=0)
         return weight[siblings].norm(dim=1).mean() * unit.to(weight)
-
-    def boxes(self, labels: Sequence[int]) -> int | None:
-        """Training boxes of some classes; None if unknown."""
-        known = self._counts.keys() >= {*labels}
-        return sum(self._counts[label] for label in labels) if known else None
 
     def _bias(
         self,
@@ -102,60 +140,10 @@ class NewRows:
         node: tuple[int, ...],
         siblings: list[int],
         boxes: Sequence[int | None],
-    ) -> float:
-        values = bias[siblings]
-        mean, own, others = float(values.mean()), self.boxes(node), [boxes[s] for s in siblings]
-        if not own or None in others or not sum(others):
-            return mean
-        by_boxes = mean + math.log(own * len(others) / sum(others))
-        return min(max(by_boxes, float(values.min())), float(values.max()))
-
-    def blocks(
-        self,
-        state: Mapping[str, Any],
-        layer: str,
-        siblings: Siblings,
-        at: int,
-        unused: int = 0,
-    ) -> Tensors:
-        """A regressor with four rows for each new class or group at a place, and unused ones."""
-        grown = {}
-        for part in ('weight', 'bias'):
-            key = f'{layer}.{part}'
-            value = state[key]
-            blocks = value.unflatten(0, (-1, 4))
-            rows = [value.new_empty((0, *value.shape[1:]))]
-            for others in siblings.values():
-                mean = blocks[others].mean(0)
-                is_random = self._init == 'random'
-                rows.append(self._random(value, mean.shape, 'reg') if is_random else mean)
-                if is_random and part == 'bias':
-                    rows[-1].zero_()
-            told = _TOLD['random' if self._init == 'random' else 'siblings']
-            grown[key] = self.insert(key, value, 4 * at, torch.cat(rows), told, 4 * unused)
-        return grown
-
-    def _random(self, like: Tensor, shape: Sequence[int], kind: str) -> Tensor:
-        return _STD[kind] * torch.randn(shape, generator=self._generator).to(like)
-
-    def insert(
-        self,
-        key: str,
-        value: Tensor,
-        at: int,
-        rows: Tensor,
-        told: str,
-        unused: int = 0,
-        fill: float = 0.0,
     ) -> Tensor:
-        """A tensor with rows at a place, and unused ones before the background or at the end."""
-        if not len(rows) and not unused:
-            return value
-        filler = value.new_full((unused, *value.shape[1:]), fill)
-        # What is behind the groups stays in front of the background, its last row.
-        tail = len(value) if 'fc_reg' in key else len(value) - 1
-        if not unused:
-            tail = at
-        parts = [told] * bool(len(rows)) + [f'{unused} unused'] * bool(unused)
-        self.made.append((key, len(value), len(rows) + unused, ', '.join(parts)))
-        return torch.cat([value[:at], rows.to(value), value[at:tail], filler, value[tail:]])
+        values = bias[siblings]
+        own, others = self.boxes(node), [boxes[sibling] for sibling in siblings]
+        if not own or None in others or not sum(others):
+            return values.mean()
+        by_boxes = values.mean() + math.log(own * len(others) / sum(others))
+        return by_boxes.clamp(values.min(), values.max())

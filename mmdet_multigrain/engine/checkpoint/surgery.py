@@ -7,12 +7,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from mmdet_multigrain.datasets import taxonomy_metainfo
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import CheckpointError
+from mmdet_multigrain.utils.messages import show_list
 from mmdet_multigrain.utils.table import Column, Table
 
 from .added_classes import ADDED, added_by, grown_head, siblings_of
@@ -149,8 +149,8 @@ class _Surgery:
         for key, value in state.items():
             if _MASK.fullmatch(key) and len(value) == self._count:
                 self._check_one_class(key)
-                rows = torch.stack([value[s].mean(0) for s in self._siblings.values()])
-                grown[key] = self._new_rows.insert(key, value, self._count, rows, 'siblings')
+                rows = [value[siblings].mean(0) for siblings in self._siblings.values()]
+                grown[key] = self._new_rows.insert(key, value, self._count, rows, "siblings' mean")
         state.update(grown)
         return state
 
@@ -180,23 +180,14 @@ class _Surgery:
             Column('class', left=True),
             Column('group', left=True),
             Column('boxes'),
-            Column('siblings (boxes)', left=True),
+            Column('siblings', left=True),
         )
         rows = []
         for label in self._new:
-            siblings = [
-                f'{self._old.classes[s]} ({counts.get(s, "?")})' for s in self._siblings[(label,)]
-            ]
-            more = [f'and {len(siblings) - 6} more'] if len(siblings) > 6 else []
-            rows.append(
-                (
-                    label,
-                    self._grown.classes[label],
-                    ' / '.join(self._grown.paths[label]) or '-',
-                    counts.get(label),
-                    ', '.join(siblings[:6] + more),
-                )
-            )
+            names = [self._old.classes[sibling] for sibling in self._siblings[(label,)]]
+            group = ' / '.join(self._grown.paths[label]) or '-'
+            name = self._grown.classes[label]
+            rows.append((label, name, group, counts.get(label), show_list(names)))
         return f'{text}\n{Table(columns, rows).text()}'
 
     # ------------------------------------------------------------------ one head
@@ -220,7 +211,7 @@ class _Surgery:
                 grown |= self._coarse(state, f'{head}{layer}', facts, int(coarse['level']))
         for key, value in state.items():
             if key.startswith(head) and key.endswith('cum_samples'):  # SeesawLoss
-                none = value.new_zeros(len(self._new))
+                none = [value.new_zeros(())] * len(self._new)
                 grown[key] = self._new_rows.insert(key, value, self._count, none, '0')
         return grown
 
@@ -234,8 +225,8 @@ class _Surgery:
             self._check_one_class(layer)
         if per == 'group':
             new, at = self._new_groups(*self._head_taxonomies(facts, 'reg_taxonomy'), -2)
-            return self._new_rows.blocks(state, layer, new, at)
-        return self._new_rows.blocks(state, layer, self._siblings, self._count)
+            return self._new_rows.regressor(state, layer, new, at)
+        return self._new_rows.regressor(state, layer, self._siblings, self._count)
 
     def _coarse(
         self, state: Mapping[str, Any], layer: str, facts: Mapping[str, Any], level: int
@@ -251,7 +242,7 @@ class _Surgery:
         unused = len(self._new) - len(new) if facts['coarse_width'] == 'classes' else 0
         if '.coarse_fc_reg.' in f'.{layer}':
             agnostic = len(state[f'{layer}.weight']) == 4 < 4 * self._count
-            return {} if agnostic else self._new_rows.blocks(state, layer, new, at, unused)
+            return {} if agnostic else self._new_rows.regressor(state, layer, new, at, unused)
         members = [[] for _ in range(at)]
         for label, group in enumerate(own.group_index(level)):
             members[group].append(label)
