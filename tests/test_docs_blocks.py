@@ -389,3 +389,10 @@ def test_training_an_added_class(my_data, monkeypatch):
     assert METRICS.build(cfg.val_evaluator).allow_missing
     assert HOOKS.build(cfg.default_hooks.added_classes).freeze == 'all_but_new'
     assert cfg.load_from == 'B.pth' and 'exact_resume' in cfg.default_hooks
+
+
+def test_added_classes_apart_in_a_config(tmp_path):
+    base = f'_base_ = {str(config_folder() / "multigrain" / "wgroup_r18_fpn_synthetic.py")!r}\n'
+    path = written(tmp_path, base + block('docs/adding_classes.md', 'added=dict'))
+    head = MODELS.build(load_config(path).model.roi_head.bbox_head)
+    assert head.added == dict(classes=1, tau=0.5, max_per_img=100)

@@ -31,8 +31,18 @@ _SAME_AS = {
 # Arguments of MultiGrainedBBoxHead that its fine branch alone has no use for.
 _OURS = (
     'taxonomy', 'grouped', 'allow_one_group', 'branch_fcs', 'coarse_width', 'reg_weights',
-    'reg_per', 'reg_class_agnostic', 'fusion', 'init_cfg',
+    'reg_per', 'reg_class_agnostic', 'fusion', 'added', 'init_cfg',
 )  # fmt: skip
+
+
+def check_added(model: nn.Module) -> None:
+    """Refuse a head that keeps the old classes apart from added ones (`ExactAddition`)."""
+    head = getattr(getattr(model, 'roi_head', None), 'bbox_head', None)
+    if getattr(head, 'added', None) is not None:
+        raise ExportError(
+            'model.roi_head.bbox_head detects added classes apart from the old ones (added), which '
+            'no exported head does; leave added out'
+        )
 
 
 def stock_model(config: Mapping[str, Any], model: nn.Module) -> tuple[dict, dict[str, Tensor]]:
@@ -49,6 +59,7 @@ def stock_model(config: Mapping[str, Any], model: nn.Module) -> tuple[dict, dict
     Raises:
         ExportError: Stock MMDetection has no model that detects the same.
     """
+    check_added(model)
     config, tensors = _without_speed(config), dict(model.state_dict())
     roi_head = getattr(model, 'roi_head', None)
     head = getattr(roi_head, 'bbox_head', None)

@@ -22,6 +22,7 @@ from mmdet_multigrain.utils.files import write_whole
 
 from .compare import Difference, Found, nearest_difference
 from .plain import PlainDetector
+from .stock_model import check_added
 from .to_mmdet import detect, read_arrays
 
 MODEL, DESCRIPTION, RULE = 'detector.onnx', 'detector.json', 'theta.json'
@@ -56,6 +57,7 @@ def export_onnx(cfg: Config, detector: Detector, pictures: list, folder: Path) -
     Raises:
         ExportError: The model has parts that cannot be exported, or the detections differ.
     """
+    check_added(detector.model)
     write_whole(folder / MODEL, onnx_bytes(PlainDetector(detector.model)))
     taxonomy = detector.taxonomy
     pipeline = get_test_pipeline_cfg(cfg)

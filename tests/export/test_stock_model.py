@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from mmdet.models.roi_heads.bbox_heads import ConvFCBBoxHead, Shared2FCBBoxHead
 from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
 
-from mmdet_multigrain.export.stock_model import stock_model
+from mmdet_multigrain.export.stock_model import check_added, stock_model
 from mmdet_multigrain.utils.errors import ExportError
 
 from .conftest import build
@@ -62,6 +63,15 @@ def test_fusion_has_no_stock_equal(small_config):
         exported(config)
     config.roi_head.bbox_head.fusion.gamma = 0
     assert 'fusion' not in exported(config)[2]['roi_head']['bbox_head']
+
+
+def test_added_classes_apart_cannot_be_exported(small_config):
+    config = small_config().model
+    config.roi_head.bbox_head.added = dict(classes=1)
+    model = build(config)
+    for export in (partial(stock_model, config.to_dict()), check_added):
+        with pytest.raises(ExportError, match='added classes apart from the old ones .added., whi'):
+            export(model)
 
 
 def test_the_model_given_stays_as_it_is(small_config):

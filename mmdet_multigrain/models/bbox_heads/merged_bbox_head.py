@@ -68,4 +68,4 @@ class MergedBBoxHead(MultiBranchBBoxHead):
             (N, 4).
         """
         merged = torch.cat(self.branch_features(x), dim=1)
-        return self.fc_cls(merged), self._regress(merged)
+        return self._classify(merged), self._regress(merged)

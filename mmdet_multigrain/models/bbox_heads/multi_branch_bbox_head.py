@@ -19,12 +19,13 @@ from torch.func import functional_call
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError
 
+from .exact_addition import ExactAddition
 from .group_prediction import GroupPrediction
 
 REG_PER = ('class', 'group', 'agnostic')
 
 
-class MultiBranchBBoxHead(GroupPrediction, BBoxHead):
+class MultiBranchBBoxHead(GroupPrediction, ExactAddition, BBoxHead):
     """Box head whose RoI feature feeds one fully connected branch per taxonomy level.
 
     .. code-block:: none
@@ -55,6 +56,8 @@ class MultiBranchBBoxHead(GroupPrediction, BBoxHead):
         reg_class_agnostic (bool, optional): mmdet's argument: True is 'agnostic', False is 'class'.
             Defaults to False.
         loss_cls (dict): Classification loss.
+        added (dict, optional): Classes that were added to a trained detector, see `ExactAddition`.
+            Default: none.
         init_cfg (dict | list[dict], optional): Replaces the default initialization: Xavier for
             the branches as in Shared2FCBBoxHead, normal for the predictors.
         **kwargs: Arguments of mmdet's BBoxHead (`in_channels`, `roi_feat_size`, `bbox_coder`,
@@ -77,6 +80,7 @@ class MultiBranchBBoxHead(GroupPrediction, BBoxHead):
         num_classes: int | None = None,
         reg_per: str | None = None,
         reg_class_agnostic: bool | None = None,
+        added: dict | None = None,
         init_cfg: dict | list[dict] | None = None,
         **kwargs,
     ) -> None:
@@ -112,6 +116,7 @@ class MultiBranchBBoxHead(GroupPrediction, BBoxHead):
         self.grouped = grouped
         self.reg_per = reg_per
         self.reg_taxonomy = groups
+        self._set_added(added, groups)
         self.branch_depths = tuple(branch_fcs)
         self.fc_out_channels = fc_out_channels
 
@@ -177,9 +182,14 @@ class MultiBranchBBoxHead(GroupPrediction, BBoxHead):
         product of another shape may be rounded differently. Other programs, for which a trace is
         made, round in their own way.
         """
+        is_plain = self.training or torch.jit.is_tracing()
+        if self.added is not None and not (is_plain or self.reg_class_agnostic):
+            rows = range(self._reg_channels) if self.reg_rows is None else self.reg_rows.tolist()
+            cut = self.bbox_coder.encode_size * self._num_old
+            return self._apart(self.fc_reg, feature, [rows[:cut], rows[cut:]])
         if self.reg_rows is None:
             return self.fc_reg(feature)
-        if self.training or torch.jit.is_tracing():
+        if is_plain:
             return self.fc_reg(feature).index_select(1, self.reg_rows)
         copies = {name: value[self.reg_rows] for name, value in self.fc_reg.named_parameters()}
         return functional_call(self.fc_reg, copies, feature)

@@ -164,7 +164,7 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
         """
         if not self.training and not self.loss_cls.fuses_levels:
             fine = self.fine_feature(x)
-            return self.fc_cls(fine), self._regress(fine)
+            return self._classify(fine), self._regress(fine)
         if self.training:
             *coarse, fine = self.branch_features(x)
         else:

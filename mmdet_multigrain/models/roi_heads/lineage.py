@@ -40,6 +40,10 @@ class LineageRoIHeadMixin:
         super().__init__(*args, **kwargs)
         self.taxonomy = Taxonomy.load(taxonomy)
         heads = self.bbox_head if isinstance(self.bbox_head, nn.ModuleList) else [self.bbox_head]
+        if getattr(heads[-1], 'added', None) is not None:
+            raise ConfigError(
+                'lineages start from one softmax over all classes; leave added of the box head out'
+            )
         classes = heads[-1].num_classes
         if classes != self.taxonomy.num_classes:
             raise ConfigError(

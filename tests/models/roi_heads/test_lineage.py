@@ -124,6 +124,10 @@ def test_refusals(garments):
         MODELS.build(with_lineage(config_of('StandardRoIHead', 'stock', garments), six))
     with pytest.raises(ConfigError, match='has 6 classes, the box head 5'):
         MODELS.build(with_lineage(config_of('CascadeRoIHead', 'stock', garments), six))
+    apart = config_of('StandardRoIHead', 'wgroup', garments)
+    apart['bbox_head']['added'] = dict(classes=1)
+    with pytest.raises(ConfigError, match='^lineages start from one softmax .* leave added of the'):
+        MODELS.build(with_lineage(apart, garments))
     grouped = ConfigDict(groups=[0, 0, 1, 1, 1], score_thr=0.0, nms=None, max_per_img=5)
     config = with_lineage(config_of('StandardRoIHead', 'wgroup', garments), garments)
     with pytest.raises(ConfigError, match='without a level'):

@@ -1,0 +1,138 @@
+"""Classes that were added to a detector, without a change of its old detections.
+
+`tools/add_class.py` puts new classes behind the old ones, in the same softmax: where a new class
+scores high, old scores fall. Here old classes keep a softmax of their own, and new ones get their
+share of it only where they are likely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from mmdet.models.layers import multiclass_nms
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import ConfigError
+
+_DEFAULTS = {'tau': 0.5, 'max_per_img': 100}
+
+
+class ExactAddition:
+    """Mixin of box heads: `added=dict(classes=n)` keeps the detections of all but the last n classes.
+
+    A new class divides the probability of its finest group and background between "as before" and
+    itself, in the ratio of their exponentiated scores. In RoIs where that gives it `tau` (0.5) or
+    more, the old classes of its group have what is left; in all others their scores and boxes are
+    those of the old detector, bit by bit. Old detections keep their places in an image, as many as
+    `test_cfg.rcnn.max_per_img`; new ones have places of their own, `added.max_per_img` (100).
+
+    In training, and where groups are detected (`test_cfg.rcnn.groups`), it does nothing.
+    """
+
+    added: dict[str, Any] | None = None
+
+    def _set_added(self, added: Mapping[str, Any] | None, taxonomy: Taxonomy) -> None:
+        """Check the argument of a head.
+
+        Args:
+            added: `classes`, and perhaps `tau` and `max_per_img`; None for no such classes.
+            taxonomy: The classes and their groups.
+
+        Raises:
+            ConfigError: It cannot be used.
+        """
+        if added is None:
+            return
+        number = added.get('classes')
+        if added.keys() - {'classes', *_DEFAULTS} or number not in range(1, taxonomy.num_classes):
+            raise ConfigError(
+                f'added={dict(added)}: needs classes, the number of the last ones that are new, and '
+                'takes tau and max_per_img'
+            )
+        if not self.takes_unannotated or getattr(self.loss_cls, 'fusion', None) is not None:
+            raise ConfigError(
+                'added needs the softmax of one CrossEntropyLoss; leave added out, or the fusion or '
+                'loss that is not'
+            )
+        self.added = {**_DEFAULTS, **added}
+        self._num_old = taxonomy.num_classes - number
+        level = max(taxonomy.num_levels - 2, 0)
+        index = taxonomy.group_index(level) if taxonomy.num_levels > 1 else (0,) * self.num_classes
+        # The old classes, and background, that each group of new classes divides the share of.
+        groups = sorted(set(index[self._num_old :]))
+        self._shares = [
+            (
+                [new for new in range(self._num_old, len(index)) if index[new] == group],
+                [*(old for old in range(self._num_old) if index[old] == group), self._num_old],
+            )
+            for group in groups
+        ]
+
+    def _apart(self, layer: nn.Module, feature: Tensor, rows: Sequence[Sequence[int]]) -> Tensor:
+        """Outputs of rows of a layer, by a product for each part: of another shape, it may round
+        differently."""
+        parts = [
+            functional_call(layer, {k: v[list(part)] for k, v in layer.named_parameters()}, feature)
+            for part in rows
+        ]
+        return torch.cat(parts, dim=1)
+
+    def _classify(self, feature: Tensor) -> Tensor:
+        """The scores of the fine level, (N, K + 1)."""
+        if self.added is None or self.training or torch.jit.is_tracing():
+            return self.fc_cls(feature)
+        old, last = self._num_old, self.num_classes
+        scores = self._apart(self.fc_cls, feature, [[*range(old), last], range(old, last)])
+        return torch.cat([scores[:, :old], scores[:, old + 1 :], scores[:, old : old + 1]], dim=1)
+
+    def _predict_by_feat_single(
+        self,
+        roi: Tensor,
+        cls_score: Tensor,
+        bbox_pred: Tensor,
+        img_meta: dict,
+        rescale: bool = False,
+        rcnn_test_cfg: dict | None = None,
+    ) -> InstanceData:
+        """Detections of one image; see BBoxHead."""
+        predict = super()._predict_by_feat_single
+        if self.added is None or rcnn_test_cfg is None or not len(roi):
+            return predict(roi, cls_score, bbox_pred, img_meta, rescale, rcnn_test_cfg)
+        boxes = predict(roi, cls_score, bbox_pred, img_meta, rescale).bboxes
+        scores, new_scores = self._divide(cls_score)
+        one_box = boxes.size(1) == self.bbox_coder.encode_size
+        cut = boxes.size(1) if one_box else self.bbox_coder.encode_size * self._num_old
+        parts = []
+        for part, values, limit in (
+            (boxes[:, :cut], scores, rcnn_test_cfg.max_per_img),
+            (boxes if one_box else boxes[:, cut:], new_scores, self.added['max_per_img']),
+        ):
+            found, labels = multiclass_nms(
+                part, values, rcnn_test_cfg.score_thr, rcnn_test_cfg.nms, limit
+            )
+            labels = labels + self._num_old * (values is new_scores)
+            parts.append(InstanceData(bboxes=found[:, :-1], scores=found[:, -1], labels=labels))
+        return InstanceData.cat(parts)
+
+    def _divide(self, cls_score: Tensor) -> tuple[Tensor, Tensor]:
+        """Probabilities of old classes and background, (N, K' + 1), and of the n new classes and
+        anything else, (N, n + 1)."""
+        old = torch.cat([cls_score[:, : self._num_old], cls_score[:, self.num_classes :]], dim=1)
+        before = old.softmax(dim=-1)
+        scores, news = before, before.new_zeros(len(before), self.num_classes - self._num_old + 1)
+        for new, others in self._shares:
+            as_before = old[:, others].logsumexp(dim=1, keepdim=True)
+            ratio = torch.cat([as_before, cls_score[:, new]], dim=1).softmax(dim=1)
+            mass = before[:, others].sum(dim=1, keepdim=True)
+            own = mass * ratio[:, 1:]
+            news[:, [label - self._num_old for label in new]] = own
+            left = scores.clone()
+            left[:, others] = scores[:, others] * ratio[:, :1]
+            scores = torch.where((own >= self.added['tau']).any(dim=1, keepdim=True), left, scores)
+        news[:, -1] = 1 - news[:, :-1].sum(dim=1)
+        return scores, news
