@@ -210,9 +210,11 @@ class _Surgery:
             elif coarse:
                 grown |= self._coarse(state, f'{head}{layer}', facts, int(coarse['level']))
         for key, value in state.items():
-            if key.startswith(head) and key.endswith('cum_samples'):  # SeesawLoss
-                none = [value.new_zeros(())] * len(self._new)
-                grown[key] = self._new_rows.insert(key, value, self._count, none, '0')
+            # What SeesawLoss has counted, and training boxes for NorCal.
+            if key.startswith(head) and key.endswith(('.cum_samples', '.class_counts')):
+                known = self._new_rows.boxes if key.endswith('class_counts') else lambda node: 0
+                rows = [value.new_tensor(known(node) or 0) for node in self._siblings]
+                grown[key] = self._new_rows.insert(key, value, self._count, rows, 'counts')
         return grown
 
     def _regressor(self, state: Mapping[str, Any], head: str, facts: Mapping[str, Any]) -> Tensors:

@@ -232,6 +232,17 @@ def test_the_moving_average_and_other_heads_grow(garments):
     assert torch.allclose(masks[5], masks[[0, 2]].mean(0))
 
 
+def test_counts_of_norcal_grow(garments):
+    model = Detector(MODELS.build(dict(OURS, taxonomy=garments, fusion=dict(type='NorCal'))))
+    before = checkpoint_of(model, garments)
+    name = f'{HEAD}loss_cls.fusion.class_counts'
+    before['state_dict'][name] = torch.arange(1, 6)
+    added = {'kimono': 'top', 'sock': None}
+    for counts, new in (({5: 9}, [9, 0]), ({}, [0, 0])):
+        _, _, after = grow(added, before, garments, counts=counts)
+        assert after['state_dict'][name].tolist() == [1, 2, 3, 4, 5, *new]
+
+
 def test_each_stage_of_a_cascade(garments):
     model = build(OURS, garments)
     stages = [build(OURS, garments, seed).roi_head.bbox_head for seed in (1, 2)]
