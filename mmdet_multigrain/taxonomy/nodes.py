@@ -34,8 +34,11 @@ class Nodes:
         index = np.array(
             [*(taxonomy.group_index(level) for level in levels), (0,) * taxonomy.num_classes]
         )
-        members = (index[:, :, None] == index[:, None]).reshape(-1, taxonomy.num_classes)
-        sets = np.unique(members, axis=0, return_inverse=True)[1].reshape(index.shape)
+        sets, known = np.empty_like(index), {}
+        for groups, own in zip(index, sets, strict=True):
+            for group in range(groups.max() + 1):
+                members = np.flatnonzero(groups == group)
+                own[members] = known.setdefault(tuple(members.tolist()), len(known))
         return cls(names, index, sets)
 
     def name(self, label: int, level: int) -> str:

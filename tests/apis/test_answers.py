@@ -83,6 +83,13 @@ def test_the_threshold_of_scores_keeps_all_columns(hedged):
     assert hedged.above(1.0).answer_scores.shape == hedged.above(1.0).objectness.shape == (0,)
 
 
+def test_that_there_is_an_object_is_at_most_sure(garments):
+    """Single precision may make the sum over the classes of a region a bit more."""
+    found = prediction(garments, [0, 1], [0.50001, 0.3], [[0.5, 0.9], [0.5, 0.9]], theta=0.7)
+    np.testing.assert_allclose(found.objectness, [1, 0.6], rtol=1e-6)
+    assert found.objectness.max() == 1
+
+
 def test_answers_are_ancestors_and_scores_never_fall_on_the_way_up(three_levels):
     random, seen = np.random.default_rng(0), set()
     for _ in range(100):

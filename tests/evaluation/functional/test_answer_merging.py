@@ -57,6 +57,9 @@ def test_of_equal_scores_the_first_detection_stays():
     assert answer.tolist() == [1, 2, 0]
     apart = merge_answers(boxes, scores, np.array([1, 1, 0]), iou_thr=0.5)
     assert [members.tolist() for members in apart] == [[1, 0], [2]]
+    many = np.tile(boxes[0], (60, 1)), np.arange(60) % 3 / 2, np.zeros(60)
+    (answer,) = merge_answers(*many, iou_thr=0.5)
+    assert answer.tolist() == [*range(2, 60, 3), *range(1, 60, 3), *range(0, 60, 3)]
 
 
 def test_an_overlap_of_just_the_threshold_is_not_enough():
