@@ -11,6 +11,7 @@ import argparse
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,12 @@ def parse_args() -> argparse.Namespace:
         help=f'lowest score of detections that get an answer ({SCORE_THR}, as in predict.py)',
     )
     parser.add_argument('--seed', type=int, default=0, help='of the parts of the photos (0)')
+    parser.add_argument(
+        '--deals',
+        type=launch.whole_number(2),
+        metavar='N',
+        help='also show the means over N deals of the photos, from --seed on: one deal has luck',
+    )
     launch.add_common_arguments(parser)
     launch.add_force(parser)
     return parser.parse_args()
@@ -158,21 +165,48 @@ def size_table(calibration: AnswerCalibration) -> Table:
 
 def answer_table(calibration: AnswerCalibration, accuracies: Sequence[float]) -> Table:
     """Promised, seen and how specific, for several shares of right answers."""
-    levels = calibration.rule.taxonomy.num_levels
-    groups = ['group'] if levels == 2 else [f'level {n}' for n in reversed(range(levels - 1))]
+    rows = [('always the class', None, None, Seen.on(calibration.parts['check'], ALWAYS_LEAF))]
+    for accuracy in accuracies:
+        rule, seen = calibration.at(accuracy)
+        rows.append((f'{accuracy:.4g}', rule.theta, 1 - accuracy, seen))
     columns = [
         Column('accuracy', left=True),
         Column('theta', form='.4f'),
         Column('wrong at most', form='.1%'),
         Column('seen', form='.1%'),
         Column('95% interval'),
-        *(Column(name, form='.1%') for name in ('class', *groups, 'object')),
+        *_level_columns(calibration),
     ]
-    rows = [('always the class', None, None, Seen.on(calibration.parts['check'], ALWAYS_LEAF))]
-    for accuracy in accuracies:
-        rule, seen = calibration.at(accuracy)
-        rows.append((f'{accuracy:.4g}', rule.theta, 1 - accuracy, seen))
     return Table(columns, [[*first, *_cells(seen)] for *first, seen in rows])
+
+
+def deals_table(deals: Sequence[AnswerCalibration], accuracies: Sequence[float]) -> Table:
+    """The means of what several deals of the same photos show."""
+    checks = [deal.parts['check'] for deal in deals]
+    rows = [('always the class', None, [Seen.on(check, ALWAYS_LEAF) for check in checks])]
+    rows += [(f'{one:.4g}', 1 - one, [deal.at(one)[1] for deal in deals]) for one in accuracies]
+    columns = [
+        Column('accuracy', left=True),
+        Column('wrong at most', form='.1%'),
+        Column('seen', form='.1%'),
+        Column('sd', form='.1%', title='SD of deals'),
+        *_level_columns(deals[0]),
+    ]
+    return Table(columns, [[*first, *_means(seen)] for *first, seen in rows])
+
+
+def _level_columns(calibration: AnswerCalibration) -> list[Column]:
+    levels = calibration.rule.taxonomy.num_levels
+    groups = ['group'] if levels == 2 else [f'level {n}' for n in reversed(range(levels - 1))]
+    return [Column(name, form='.1%') for name in ('class', *groups, 'object')]
+
+
+def _means(seen: Sequence[Seen]) -> list[Any]:
+    matched = [one for one in seen if not math.isnan(one.wrong)]
+    if not matched:
+        return [None] * (2 + len(seen[0].shares))
+    wrong = [one.wrong for one in matched]
+    return [np.mean(wrong), np.std(wrong), *np.mean([one.shares for one in matched], axis=0)]
 
 
 def _cells(seen: Seen) -> list[Any]:
@@ -224,14 +258,15 @@ def main() -> None:
     metric = runner.test_evaluator.metrics[0]
     if metric.matches is None:  # another process has them
         return
-    calibration = AnswerCalibration(
+    calibrate = partial(
+        AnswerCalibration,
         metric.matches,
         metric.taxonomy,
         num_photos=len(metric.image_ids),
         clusters=cluster_of and np.array([cluster_of[one] for one in metric.image_ids]),
         calibrator=args.calibrator,
-        seed=args.seed,
     )
+    calibration = calibrate(seed=args.seed)
     chosen = chosen_on(cfg, scoring)
     text = promise(args.accuracy, score_thr=args.score_thr, grouping=args.group_by)
     rule, _ = calibration.at(
@@ -248,6 +283,10 @@ def main() -> None:
         promise=text,
     )
     print(summary(calibration, rule, chosen))
+    if args.deals:
+        deals = [calibrate(seed=args.seed + number) for number in range(args.deals)]
+        table = deals_table(deals, sorted({*ACCURACIES, args.accuracy}))
+        print(f'\nmeans over {args.deals} deals of these photos:\n{table.text()}')
     rule.save(args.out)
     print(f'{args.accuracy:.4g} -> {args.out}')
 

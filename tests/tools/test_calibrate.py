@@ -49,7 +49,7 @@ def calibrated(tmp_path_factory, trained, garment_data, config):
     out = folder / 'new' / 'theta.json'
     screen = calibrate(
         config, trained.checkpoint, '--out', out, '--work-dir', folder / 'work',
-        '--accuracy', 0.6, '--score-thr', 0, '--calibrator', 'none',
+        '--accuracy', 0.6, '--score-thr', 0, '--calibrator', 'none', '--deals', 3,
         *options(garment_data, ALL),
     )  # fmt: skip
     return out, screen
@@ -73,7 +73,8 @@ def test_the_screen(calibrated):
     assert rule.promise in screen.out and 'at most 0.4' in rule.promise
     assert re.search(r'^theta +4 ', screen.out, re.MULTILINE)
     rows = re.findall(r'^(always the class|0\.\d+) .*%$', screen.out, re.MULTILINE)
-    assert rows == ['always the class', '0.6', '0.8', '0.9', '0.95']
+    assert rows == ['always the class', '0.6', '0.8', '0.9', '0.95'] * 2
+    assert 'means over 3 deals of these photos:' in screen.out
     assert re.search(rf'^0\.6 +{rule.theta:.4f} +40\.0%', screen.out, re.MULTILINE)
     assert re.search(r'^0\.95 +- +5\.0% +0\.0% .* 100\.0%$', screen.out, re.MULTILINE)
     assert 'iter_2.pth: its name does not say' in screen.out
@@ -143,6 +144,31 @@ def test_a_broken_promise_is_named(tool, errs, three_levels):
     assert header.endswith('class  level 1  level 0  object')
     row = next(line for line in text.splitlines() if line.startswith('0.9 '))
     assert row.split()[-4:] == ['100.0%', '0.0%', '0.0%', '0.0%']
+
+
+def test_means_over_deals_by_hand(tool, three_levels):
+    """Deals without a match in the check part count for nothing."""
+
+    def deal_of(wrong, probability):
+        photos = np.arange(30)
+        lineages = Lineages(
+            np.full((30, 3), probability), np.repeat(np.array(wrong)[:, None], 3, axis=1), photos
+        )
+        made = AnswerCalibration(lineages, three_levels, num_photos=30, calibrator='none')
+        made.parts['check'] = lineages
+        return made
+
+    nothing = deal_of([False] * 30, 0.5)
+    nothing.parts['check'] = Lineages(np.zeros((0, 3)), np.zeros((0, 3), bool), np.zeros(0, int))
+    deals = [deal_of([False] * 30, 0.5), deal_of([True] * 12 + [False] * 18, 0.5), nothing]
+    table = tool['deals_table'](deals, [0.5])
+    always, half = (line.split() for line in table.text().splitlines()[1:])
+    assert always[:3] == ['always', 'the', 'class'] and always[-6:] == [
+        '20.0%', '20.0%', '100.0%', '0.0%', '0.0%', '0.0%'
+    ]  # fmt: skip
+    assert half == ['0.5', '50.0%', '20.0%', '20.0%', '100.0%', '0.0%', '0.0%', '0.0%']
+    (row,) = tool['deals_table']([nothing], []).rows
+    assert list(row[2:]) == [None] * 6
 
 
 def refused(*arguments, config, trained, data, more=()) -> str:
