@@ -20,12 +20,10 @@ from mmdet_multigrain.evaluation import (
     GroundTruth,
     Kind,
     analyze_errors,
-    evaluate_detections,
     evaluate_levels,
     summarize,
 )
 from mmdet_multigrain.evaluation.functional.bootstrap import resample_ap
-from mmdet_multigrain.evaluation.functional.coco_eval import limits_up_to
 from mmdet_multigrain.evaluation.functional.intervals import Difference, difference_of_draws
 from mmdet_multigrain.evaluation.functional.matching import within_limit
 from mmdet_multigrain.models import HierarchicalCrossEntropyLoss
@@ -180,18 +178,26 @@ class ScoreSweep:
 
     def ap_of(self, found: Sequence[tuple[Any, ...]], images: np.ndarray) -> float:
         """AP over some images, (I,) bool, at the first limit."""
-        detections = self.detections(found)
-        truth = self.truth.relabel(self.fine[0]).leave_out(detections)
-        chosen = images[truth.images]
-        columns = ('images', 'labels', 'boxes', 'areas', 'crowd')
-        truth = replace(truth, **{name: getattr(truth, name)[chosen] for name in columns})
-        return evaluate_detections(
+        truth, detections = self._part(found, images)
+        options = dict(max_dets=self.caps[0].per_class, **self.evaluation)
+        return evaluate_levels(truth, detections, self.fine, **options)[0].mean_ap()
+
+    def _part(
+        self, found: Sequence[tuple[Any, ...]], images: np.ndarray
+    ) -> tuple[GroundTruth, Detections]:
+        """Boxes and detections of some images alone."""
+        truth, detections, places = self.truth, self.detections(found), np.cumsum(images) - 1
+        rows = images[truth.images]
+        columns = {k: getattr(truth, k)[rows] for k in ('labels', 'boxes', 'areas', 'crowd')}
+        part = replace(
             truth,
-            detections[images[detections.images]],
-            num_classes=self.taxonomy.num_classes,
-            max_dets=limits_up_to(self.caps[0].per_class),
-            **self.evaluation,
-        ).mean_ap()
+            image_ids=tuple(itertools.compress(truth.image_ids, images)),
+            images=places[truth.images[rows]],
+            unannotated=None if truth.unannotated is None else truth.unannotated[images],
+            **columns,
+        )
+        own = detections[images[detections.images]]
+        return part, replace(own, images=places[own.images])
 
     def halves(self, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Two random halves of the images, (I,) bool each; the first may have one less.
@@ -208,41 +214,44 @@ class ScoreSweep:
             raise EvaluationError('a half of the images has no box to choose by; take more images')
         return first, ~first
 
-    def pool(
+    def gains(
         self,
         found: Mapping[int, Sequence[tuple[Any, ...]]],
-        chosen: tuple[int, int],
-        first: np.ndarray,
-    ) -> Detections:
-        """The detections of each image by the fusion that was chosen on the half without it.
+        choices: Sequence[tuple[int, int]],
+        halves: tuple[np.ndarray, np.ndarray],
+        *,
+        resamples: int,
+        seed: int,
+    ) -> list[tuple[float, Difference]]:
+        """AP of choices where they were not made, and its gain over no fusion with the variance.
+
+        Scores of two fusions do not compare, so AP is the mean over the halves.
 
         Args:
-            found: What `detect` gives, by number of the fusion.
-            chosen: Number of the fusion chosen on each half.
-            first: (I,) the images of the first half.
+            found: What `detect` gives, by number of the fusion; 0 is without.
+            choices: Number of the fusion chosen on each half.
+            halves: (I,) the images of each half.
+            resamples: Of the images of each half.
+            seed: Of the resamples.
         """
-        is_first = dict(zip(self.truth.image_ids, first.tolist(), strict=True))
-        pairs = zip(found[chosen[0]], found[chosen[1]], strict=True)
-        return self.detections([pair[is_first[pair[0][0]]] for pair in pairs])
-
-    def gains(
-        self, off: Detections, others: Sequence[Detections], *, resamples: int, seed: int
-    ) -> list[tuple[float, Difference]]:
-        """AP of each, and its gain over `off` with the variance over images, at the first limit."""
-        runs = resample_ap(
-            self.truth,
-            [off, *others],
-            self.fine,
-            resamples=resamples,
-            seed=seed,
-            max_dets=self.caps[0].per_class,
-            progress=True,
-        )
+        draws = []
+        for half, images in enumerate(halves):
+            wanted = [0, *(chosen[1 - half] for chosen in choices)]
+            parts = [self._part(found[number], images) for number in wanted]
+            runs = resample_ap(
+                parts[0][0],
+                [detections for _, detections in parts],
+                self.fine,
+                resamples=resamples,
+                seed=2 * seed + half,  # of their own: the halves are independent
+                max_dets=self.caps[0].per_class,
+                progress=True,
+            )
+            draws.append([run.mean() for run in runs])
         boxes = self.truth.relabel(self.fine[0])
-        num_images = len(np.unique(boxes.images[~boxes.crowd]))
-        before, *after = (run.mean()[None] for run in runs)
-        pair = dict(num_images=num_images, paired=True)
-        return [(float(draws[0, 0]), difference_of_draws(before, draws, **pair)) for draws in after]
+        pair = dict(num_images=len(np.unique(boxes.images[~boxes.crowd])), paired=True)
+        off, *others = np.mean(draws, axis=0)[:, None]
+        return [(float(one[0, 0]), difference_of_draws(off, one, **pair)) for one in others]
 
 
 def cross_fit(aps: np.ndarray, candidates: Sequence[int]) -> list[dict[str, Any]]:

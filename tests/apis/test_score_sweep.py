@@ -129,24 +129,19 @@ def test_a_half_is_an_evaluation_of_its_images(sweep):
     assert sweep.ap_of(found, half) == expected.mean_ap()
 
 
-def test_each_image_comes_from_the_choice_without_it(sweep):
-    found = {0: sweep.detect(None), 1: sweep.detect(NORCAL)}
-    first = sweep.halves()[0]
-    pooled = sweep.pool(found, (0, 1), first)
-    for number, one in found.items():
-        own = sweep.detections(one)
-        images = first == bool(number)  # chosen on the other half
-        for name in ('scores', 'labels', 'boxes'):
-            parts = [getattr(x, name)[images[x.images]] for x in (pooled, own)]
-            assert np.array_equal(np.sort(parts[0], axis=0), np.sort(parts[1], axis=0))
-
-
-def test_a_gain_has_an_interval(sweep):
-    off, other = (sweep.detections(sweep.detect(fusion)) for fusion in (None, NORCAL))
-    same, gain = sweep.gains(off, [off, other], resamples=50, seed=0)
+def test_a_gain_is_that_of_each_choice_on_the_other_half(sweep):
+    found, halves = {0: sweep.detect(None), 1: sweep.detect(NORCAL)}, sweep.halves()
+    choices = [(0, 0), (1, 1), (1, 0)]
+    same, both, one = sweep.gains(found, choices, halves, resamples=50, seed=0)
     assert same[1].value == same[1].low == same[1].high == 0
-    assert gain[0] == pytest.approx(sweep.numbers(sweep.detect(NORCAL))['10/100']['AP'])
-    assert gain[1].low < gain[1].value < gain[1].high and gain[1].num_images == IMAGES - 1
+    aps = [[sweep.ap_of(found[number], half) for half in halves] for number in (0, 1)]
+    assert both[0] == pytest.approx(np.mean(aps[1]))
+    assert both[1].value == pytest.approx(np.mean(aps[1]) - np.mean(aps[0]))
+    # Chosen on the first half, so scored on the second.
+    assert one[0] == pytest.approx((aps[1][1] + aps[0][0]) / 2) != both[0]
+    assert one[1].value == pytest.approx((aps[1][1] - aps[0][1]) / 2)
+    for _, gain in (both, one):
+        assert gain.low < gain.value < gain.high and gain.num_images == IMAGES - 1
 
 
 def test_a_half_without_boxes(sweep):

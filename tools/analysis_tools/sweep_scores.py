@@ -182,18 +182,14 @@ def choose(
     fits = {name: cross_fit(aps, numbers) for name, numbers in families(fusions).items()}
     wanted = {0, *(one['chosen'] for fit in fits.values() for one in fit)}
     found = {number: sweep.detect(fusions[number]) for number in wanted}
-    pooled = [
-        sweep.pool(found, tuple(one['chosen'] for one in fit), halves[0]) for fit in fits.values()
-    ]
-    gains = sweep.gains(
-        sweep.detections(found[0]), pooled, resamples=args.resamples, seed=args.seed
-    )
+    choices = [tuple(one['chosen'] for one in fit) for fit in fits.values()]
+    gains = sweep.gains(found, choices, halves, resamples=args.resamples, seed=args.seed)
     content, lines = {}, []
     for (name, fit), (ap, gain) in zip(fits.items(), gains, strict=True):
         ends = [None if math.isnan(end) else float(end) for end in (gain.low, gain.high)]
         fit = [{**one, 'chosen': rows[one['chosen']]['name']} for one in fit]
-        pooled_numbers = dict(pooled_AP=ap, gain=float(gain.value), interval=ends)
-        content[name] = {'halves': fit, **pooled_numbers}
+        numbers = dict(mean_AP=ap, gain=float(gain.value), interval=ends)
+        content[name] = {'halves': fit, **numbers}
         interval = ' to '.join(percent(end, '+.2f') for end in ends)
         for one, half, label, last in zip(
             fit,
@@ -205,7 +201,7 @@ def choose(
             numbers = map(percent, (one['AP'], one['other'], one['off_other']))
             lines.append([label, half, one['chosen'], *numbers, *last])
     titles = 'among', 'on half', 'chosen', 'AP there', 'AP on other', 'off on other'
-    titles = *titles, 'pooled AP', 'gain over off', '95% interval'
+    titles = *titles, 'mean on other', 'gain over off', '95% interval'
     columns = [Column(title, left=title in ('among', 'chosen')) for title in titles]
     return content, Table(columns, lines).text()
 
