@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmdet_multigrain.models import MultiGrainedBBoxHead
+from mmdet_multigrain.models import MultiGrainedBBoxHead, NorCal
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import CheckpointError, ConfigError
 
@@ -90,6 +90,11 @@ class AddedClassesHook(Hook):
         labels = _labels(metainfo, self._added[-1]['classes'])
         learning = learning_rows(model, labels, self.freeze)
         values = sum(self._set(name, value, learning) for name, value in model.named_parameters())
+        old = [label for label in range(len(metainfo['classes'])) if label not in labels]
+        for part in model.modules():
+            if isinstance(part, NorCal):  # new photos tell the boxes of new classes only
+                counts = part.class_counts[old].clone()
+                self._kept.append((part.class_counts, torch.tensor(old), counts))
         self._norms = [
             part
             for name, part in model.named_modules()

@@ -19,6 +19,7 @@ from mmdet_multigrain.engine.checkpoint.added_classes import with_classes
 from mmdet_multigrain.engine.checkpoint.surgery import add_classes
 from mmdet_multigrain.engine.checkpoint.training_record import keep_record
 from mmdet_multigrain.engine.hooks.added_classes_hook import learning_rows
+from mmdet_multigrain.engine.hooks.preflight_hook import give_counts
 from mmdet_multigrain.utils.errors import CheckpointError, ConfigError
 
 SMALL = dict(in_channels=2, roi_feat_size=2, fc_out_channels=3)
@@ -186,6 +187,29 @@ def test_a_start_without_added_classes(train, start, tmp_path):
         AddedClassesHook('all')
 
 
+def test_old_boxes_of_norcal_stay(start):
+    """The run would count them in photos that do not annotate old classes."""
+    taxonomy, path = start
+    model = Small(taxonomy, dict(OURS, fusion=dict(type='NorCal')))
+    counts = model.roi_head.bbox_head.loss_cls.fusion.class_counts
+    counts.copy_(torch.arange(1, 8))
+    hook, runner = AddedClassesHook(), runner_of(model, taxonomy)
+    hook.after_load_checkpoint(runner, torch.load(path, weights_only=True))
+    hook.before_train(runner)
+    give_counts(model, [0, 0, 0, 0, 0, 9, 8])
+    hook.after_train_iter(runner, 0)
+    assert counts.tolist() == [1, 2, 3, 4, 5, 9, 8]
+
+
+def runner_of(model, taxonomy):
+    """What the hook asks of a runner."""
+    return SimpleNamespace(
+        model=model,
+        train_dataloader=SimpleNamespace(dataset=Data(taxonomy)),
+        logger=SimpleNamespace(info=str),
+    )
+
+
 @pytest.mark.parametrize('finds', [True, False])
 def test_several_processes_do_not_wait_for_what_is_frozen(start, finds):
     """They would, unless they find out what has no gradient."""
@@ -195,12 +219,9 @@ def test_several_processes_do_not_wait_for_what_is_frozen(start, finds):
         find_unused_parameters=finds,
         named_parameters=model.named_parameters,
         named_modules=model.named_modules,
+        modules=model.modules,
     )
-    runner = SimpleNamespace(
-        model=wrapper,
-        train_dataloader=SimpleNamespace(dataset=Data(taxonomy)),
-        logger=SimpleNamespace(info=str),
-    )
+    runner = runner_of(wrapper, taxonomy)
     hook.after_load_checkpoint(runner, torch.load(path, weights_only=True))
     if finds:
         return hook.before_train(runner)
