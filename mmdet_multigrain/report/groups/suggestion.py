@@ -201,9 +201,9 @@ def _number(
     possible = tree.groupings
     if not possible:
         raise ReportError(
-            f'{classes.name}: its {classes.num_classes} classes make no two groups of at least '
-            f'{MIN_SIZE}, the larger with at most {MAX_SHARE:.0%} of them (of '
-            f'{len(tree.known)} something tells what they are like); write groups by hand'
+            f'{classes.name}: its {classes.num_classes} classes, {len(tree.known)} of which are like '
+            f'others, make no two groups of at least {MIN_SIZE} and at most {MAX_SHARE:.0%} of them; '
+            'write groups by hand'
         )
     if num_groups is None and not trials:
         raise ReportError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -96,6 +97,23 @@ def test_photos_of_evaluation_are_refused(tested, write):
         f'4 of 10 photos are in {write("val.json", moved(4))}, which is for validation or test: '
         'these groups flatter it'
     )
+
+
+def test_photos_that_the_detector_was_trained_on_are_named(tested, write):
+    train, run = write('train.json', moved(7)), tested()
+    result = dataclasses.replace(run.result, train_ann_file=str(train))
+    found = from_run(dataclasses.replace(run, result=result), [write('val.json', moved(0))])
+    assert found.notes == (
+        f'{run.source}: 7 of 10 photos are in {train}, which the detector was trained on: on others '
+        'it errs otherwise',
+    )
+
+
+def test_runs_of_groups_are_refused(tested, write):
+    run = tested()
+    (run,) = load_runs([f'{run.source}:{run.test_set.path}'], level='coarse')
+    with pytest.raises(ReportError, match='dets.json: tested by groups; test it again by classes'):
+        from_run(run, [write('val.json', moved(0))])
 
 
 def test_runs_that_tell_nothing_are_refused(tested, write):
