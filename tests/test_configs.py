@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,13 @@ FAMILIES = (
 )
 STOCK = 'faster-rcnn'
 COMPOSED = ('wgroup_seesaw_r101_fpn_df2', 'wgroup_rfs_r101_fpn_df2')
+
+
+@pytest.mark.filterwarnings('ignore::RuntimeWarning')  # it is imported already
+@pytest.mark.parametrize('name', ['__main__', 'mmdet_multigrain.configs'])
+def test_the_folder_is_printed_when_the_module_is_run(name, capsys):
+    runpy.run_module('mmdet_multigrain.configs', run_name=name)
+    assert capsys.readouterr().out == (f'{CONFIGS.parent}\n' if name == '__main__' else '')
 
 
 @pytest.fixture

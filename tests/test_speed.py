@@ -76,6 +76,8 @@ def test_an_option_that_is_overridden_is_not_active():
         SMALL, {'optim_wrapper.optimizer.fused': False}, speed=['fused-optimizer', 'tf32']
     )
     assert describe_options(cfg.to_dict(), device='cuda', norm_eval=True) == ['tf32']
+    other = dict(efficient_conv_bn_eval='backbone')  # a list in the option
+    assert describe_options(other, device='cuda', norm_eval=True) == []
 
 
 def test_overrides_come_after_options():

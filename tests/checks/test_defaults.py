@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from mmdet_multigrain.checks import anchors, copies, data, dataset, photos
+from mmdet_multigrain.checks import anchors, classes, copies, data, dataset, photos
 
 from ..signatures import defaults
 
 DEFAULTS = {
     anchors.anchor_coverage: dict(max_images=1000, seed=0, progress=False),
+    classes.check: dict(allow_missing=False),
     copies.check: dict(progress=False),
     data.CocoData: dict(max_examples=3),
     dataset.load_files: dict(max_examples=3),

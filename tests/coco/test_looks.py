@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmdet_multigrain.coco.looks import look_alikes, look_at
+from mmdet_multigrain.coco.looks import Look, look_alikes, look_at
 
 
 def scene(seed, size=(160, 120)):
@@ -73,6 +73,21 @@ def test_photos_of_one_color(saved, value, is_black, is_blank):
     look = saved(np.full((40, 50, 3), value, np.uint8))
     assert (look.is_black, look.is_blank) == (is_black, is_blank)
     assert pairs(look, look) == []
+
+
+@pytest.mark.parametrize(
+    ('low', 'high', 'peak', 'is_black', 'is_blank'),
+    [
+        (0, 16, 255, True, False),
+        (0, 17, 64, True, False),
+        (0, 17, 65, False, False),
+        (100, 108, 255, False, True),
+        (100, 109, 255, False, False),
+    ],
+)
+def test_limits_of_black_and_of_one_color(low, high, peak, is_black, is_blank):
+    look = Look(np.zeros((32, 32), np.uint8), np.zeros(64, bool), low, high, peak)
+    assert (look.is_black, look.is_blank) == (is_black, is_blank)
 
 
 def test_dark_photos_are_not_black(saved):

@@ -63,3 +63,5 @@ def test_in_words():
     )
     stages = {f'roi_head.bbox_head.{n}': dict(type='A') for n in range(3)}
     assert record_text(stages) == 'A()'
+    others = {'roi_head.bbox_head.3': dict(type='B', loss=1), 'rpn_head': {'a': 1}}
+    assert record_text(stages | others) == 'A(); B(loss=1)'

@@ -125,6 +125,18 @@ def test_other_settings(options, small_config, pictures):
     assert seen.detections >= 28
 
 
+@torch.no_grad()
+@pytest.mark.parametrize(('smallest', 'some'), [(0, False), (-1, True)])
+def test_proposals_without_a_width_are_left_out(smallest, some, small_config):
+    """Moved by many widths, all boxes end up on the right border."""
+    config = small_config(**{'model.test_cfg.rpn.min_bbox_size': smallest})
+    plain = PlainDetector(build(config.model))
+    plain.model.rpn_head.rpn_reg.bias[::4] = 1e4
+    features = plain.model.neck(plain.model.backbone(plain._preprocess(torch.zeros(3, 64, 96))))
+    boxes = plain._propose(features, torch.tensor([96.0, 64.0]))
+    assert (boxes[:, ::2] == 96).all() and bool(len(boxes)) == some
+
+
 @pytest.mark.parametrize(
     'options',
     [{}, dict(mean=None, std=None), dict(bgr_to_rgb=False), dict(pad_size_divisor=7, pad_value=9)],

@@ -48,11 +48,18 @@ class LogHook(Hook):
 
     def __init__(self, steps: list, kill: object) -> None:
         self.steps, self.kill = steps, kill
+        self.calls: list[str] = []
 
     def _note(self, step: object) -> None:
         self.steps.append(step)
         if step == self.kill:
             raise RuntimeError('killed')
+
+    def before_train(self, runner):
+        self.calls.append('before_train')
+
+    def after_train(self, runner):
+        self.calls.append('after_train')
 
     def before_train_epoch(self, runner):
         self.steps.append('begin')
@@ -95,7 +102,7 @@ def train(folder, loop, *, by_epoch, kill=None, resume=False, interval=1, seed=5
             logger=None,
             sampler_seed=None,
         ),
-        custom_hooks=[ExactResumeHook(), LogHook(steps, kill)],
+        custom_hooks=[ExactResumeHook(), log := LogHook(steps, kill)],
         randomness=dict(seed=seed),
         experiment_name=f'{folder}_{next(_count)}',
         default_scope='mmdet',
@@ -107,6 +114,7 @@ def train(folder, loop, *, by_epoch, kill=None, resume=False, interval=1, seed=5
             runner.train()
         return steps, None
     assert runner.train() is runner.model
+    assert log.calls == ['before_train', 'after_train']
     return steps, runner.model.layer.weight.detach().clone()
 
 

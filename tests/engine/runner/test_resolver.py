@@ -240,6 +240,22 @@ def test_a_foreign_config_stays_as_it_is():
     assert cfg.to_dict() == before
 
 
+def test_a_key_on_its_own_is_followed_when_it_changes():
+    loop = dict(type='IterBasedTrainLoop', max_iters=None, val_interval=0.5)
+    cfg = Config(dict(max_iters=100, model=dict(), train_cfg=loop))
+    for length in (100, 40):
+        cfg.max_iters = length
+        resolve(cfg)
+        assert (cfg.train_cfg.max_iters, cfg.train_cfg.val_interval) == (length, length // 2)
+    dataset = dict(type='CocoDataset', filter_cfg=dict(filter_empty_gt=None))
+    cfg = Config(dict(model=dict(), train_dataloader=dict(dataset=dataset)))
+    for empty_photos in ('keep', 'drop'):
+        cfg.empty_photos = empty_photos
+        resolve(cfg)
+        drops = cfg.train_dataloader.dataset.filter_cfg.filter_empty_gt
+        assert drops is (empty_photos == 'drop')
+
+
 @pytest.mark.parametrize(('empty_photos', 'images'), [('keep', 6), ('drop', 4)])
 def test_photos_without_objects(configs, tmp_path, empty_photos, images):
     make_data(tmp_path / 'data' / 'custom', empty=2)
