@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmdet_multigrain.coco import annotations, boxes, columns, split
+from mmdet_multigrain.coco import annotations, boxes, columns, split, unannotated
 
 from ..signatures import defaults
 
@@ -21,6 +21,7 @@ DEFAULTS = {
     columns.CocoColumns.why_not_counted: dict(min_size=0),
     split.split: dict(seed=0),
     split.join_near_duplicates: dict(progress=False),
+    unannotated.all_but: dict(allow_missing=False),
 }
 
 

@@ -7,6 +7,7 @@ import pytest
 from mmdet_multigrain.converters import (
     deepfashion2,
     openimages,
+    openimages_labels,
     openimages_rows,
     openimages_selection,
     openimages_sizes,
@@ -21,6 +22,7 @@ DEFAULTS = {
     deepfashion2.convert: dict(with_segmentation=False, force=False, progress=True),
     openimages.convert: dict(group_of='crowd', coarse='drop', force=False, progress=True),
     openimages.read_boxes: dict(group_of='crowd', coarse='drop', progress=False),
+    openimages_labels.read_absent: dict(progress=False),
     openimages_rows.read_rows: dict(progress=False),
     openimages_selection.select: dict(source='class descriptions'),
     openimages_sizes.sizes_of_files: dict(progress=False),

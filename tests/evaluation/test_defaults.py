@@ -13,6 +13,7 @@ from mmdet_multigrain.evaluation.functional import (
     confusion,
     error_analysis,
     intervals,
+    matching,
 )
 from mmdet_multigrain.evaluation.metrics import multi_grained_coco_metric
 
@@ -31,6 +32,8 @@ DEFAULTS = {
     confusion.measure_confusion: dict(iou_thr=0.5),
     error_analysis.analyze_errors: dict(pos_thr=0.5, bg_thr=0.1, max_dets=100),
     intervals.plan_runs: dict(least=6, most=20),
+    matching.suppress: dict(iou_thr=0.5),
+    matching.unsuppressed: dict(iou_thr=0.5),
     multi_grained_coco_metric.MultiGrainedCocoMetric: dict(
         engine='auto', max_dets=100, allow_missing=False, allow_unknown=False, classwise=True
     ),

@@ -208,6 +208,8 @@ def test_what_only_the_limit_hides_is_not_missed():
     assert result.cost(Kind.MISSED).count == 1
     unlimited = analyze_errors(gt, dt, CLOTHES).detections
     assert (unlimited.cut.tolist(), unlimited.missed.tolist()) == ([], [2])
+    first = analyze_errors(ground_truth([far, SHIRT, farther]), dt, CLOTHES, max_dets=1).detections
+    assert (first.cut.tolist(), first.missed.tolist()) == ([0], [2])
 
 
 def test_deepest_level_on_which_the_classes_agree():
