@@ -105,6 +105,13 @@ def test_groups_of_vectors(files, run, source):
     assert 'agreement with the groups of val.json: adjusted Rand index 1.00' in result.err
 
 
+def test_checkpoints_that_could_run_code_are_refused(files, run):
+    """Without the option that other tools have."""
+    torch.save({'state_dict': {}, 'meta': {'where': files}}, files / 'a.pth')
+    line = run('weights').error()
+    assert 'holds more than weights' in line and line.endswith('; use another file')
+
+
 def test_photos_of_evaluation_are_refused(files, run, monkeypatch):
     (files / 'same.json').write_text(json.dumps(photos(range(36))))
     line = run('confusion', '--evaluated-on', files / 'val.json', files / 'same.json').error()

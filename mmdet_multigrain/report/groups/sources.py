@@ -15,7 +15,7 @@ from mmdet_multigrain.coco.columns import CocoColumns
 from mmdet_multigrain.coco.split import group_images
 from mmdet_multigrain.evaluation.functional.grouping import confusions
 from mmdet_multigrain.taxonomy import Taxonomy
-from mmdet_multigrain.utils.errors import CheckpointError, ReportError
+from mmdet_multigrain.utils.errors import CheckpointError, ReportError, UntrustedCheckpointError
 from mmdet_multigrain.utils.files import load_json, read_bytes
 from mmdet_multigrain.utils.messages import show_list
 
@@ -127,7 +127,10 @@ def from_checkpoint(path: str | os.PathLike[str]) -> Vectors:
     """
     from mmdet_multigrain.engine.checkpoint.read import read_checkpoint, state_dict_of, trained_on
 
-    checkpoint = read_checkpoint(str(path))
+    try:
+        checkpoint = read_checkpoint(str(path))
+    except UntrustedCheckpointError as error:  # make_taxonomy has no option to trust it
+        raise CheckpointError(str(error)) from None
     data, state = trained_on(checkpoint), state_dict_of(checkpoint)
     classes = data.get('classes')
     if not classes:
