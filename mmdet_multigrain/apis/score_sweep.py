@@ -16,7 +16,6 @@ from mmdet.models.layers import multiclass_nms
 
 from mmdet_multigrain.evaluation import (
     Detections,
-    EvaluationSummary,
     GroundTruth,
     Kind,
     analyze_errors,
@@ -148,24 +147,23 @@ class ScoreSweep:
         chosen = [(one[0], *(column[:stop] for column in one[1:])) for one in found]
         return Detections.from_images(self.truth.image_ids, chosen)
 
-    def summary(self, detections: Detections, max_dets: int) -> EvaluationSummary:
-        """All numbers, as MultiGrainedCocoMetric gives them."""
-        indices = [self.taxonomy.group_index(level) for level in range(self.taxonomy.num_levels)]
-        levels = evaluate_levels(
-            self.truth, detections, indices, max_dets=max_dets, **self.evaluation
-        )
-        return summarize(levels, self.taxonomy, self.train_counts)
-
     def numbers(self, found: Sequence[tuple[Any, ...]]) -> dict[str, dict[str, float | None]]:
-        """AP, AP50, AP of the rarest classes and of the coarsest groups at each limit."""
-        numbers, known = {}, {}
+        """AP, AP50, AP of the rarest classes and of the coarsest groups at each limit.
+
+        They are those of MultiGrainedCocoMetric.
+        """
+        taxonomy, numbers, known = self.taxonomy, {}, {}
+        indices = [taxonomy.group_index(level) for level in range(taxonomy.num_levels)]
         for cap in self.caps:
-            detections = self.detections(found, cap)
+            detections, options = self.detections(found, cap), dict(max_dets=cap.per_class)
             # Limits that nothing reaches give the same numbers.
             cut = np.count_nonzero(~within_limit(detections, cap.per_class))
             key = len(detections.scores), cut
             if key not in known:
-                summary = self.summary(detections, cap.per_class)
+                levels = evaluate_levels(
+                    self.truth, detections, indices, **options, **self.evaluation
+                )
+                summary = summarize(levels, taxonomy, self.train_counts)
                 values = {
                     'AP': summary.fine.coco['AP'],
                     'AP50': summary.fine.coco['AP50'],
