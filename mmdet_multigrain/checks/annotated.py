@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from mmdet_multigrain.coco.columns import id_key
@@ -11,7 +10,7 @@ from mmdet_multigrain.coco.unannotated import NEGATIVE, PARTIAL
 from mmdet_multigrain.utils.messages import show
 
 from .data import CocoData
-from .finding import ERROR, NOTE, WARNING, Check, Finding, found, rows_where, run
+from .finding import Checks, rows_where
 
 Entry = tuple[int, str, Any]  # row of an image, field, category id
 
@@ -19,62 +18,6 @@ Entry = tuple[int, str, Any]  # row of an image, field, category id
 def _describe(data: CocoData, entry: Entry) -> str:
     row, field, id = entry
     return f'{data.name_image(row)}: {field} has {show(id)}'
-
-
-PER_IMAGE = Check(
-    'annotated-per-image',
-    NOTE,
-    'images that tell which classes they annotate, as in LVIS',
-    "set train_dataloader.dataset.annotated='per_image'; else objects of all other classes are "
-    'background (docs/labels.md)',
-    describe=CocoData.name_image,
-    find=rows_where(
-        'images', lambda image: bool(image.get(PARTIAL)) or image.get(NEGATIVE) is not None
-    ),
-)
-NO_LIST = Check(
-    'annotated-not-a-list',
-    ERROR,
-    f'images whose {NEGATIVE} or {PARTIAL} are not lists',
-    'write lists of category ids',
-    describe=CocoData.name_image,
-    find=rows_where(
-        'images',
-        lambda image: (
-            not all(isinstance(image.get(key) or [], list) for key in (NEGATIVE, PARTIAL))
-        ),
-    ),
-)
-UNKNOWN_ID = Check(
-    'annotated-unknown-id',
-    WARNING,
-    f'ids in {NEGATIVE} and {PARTIAL} that no category has',
-    'correct them, or add the categories; they are passed over',
-    describe=_describe,
-)
-ABSENT = Check(
-    'absent-class-with-boxes',
-    WARNING,
-    f'ids in {NEGATIVE}, absent from the image, of categories that it has boxes of',
-    'remove the ids, or the boxes',
-    describe=_describe,
-)
-
-
-def check(data: CocoData) -> Iterator[Finding]:
-    """Findings about these fields of images."""
-    kind = PER_IMAGE
-    if data.split == 'val':
-        kind = dataclasses.replace(kind, fix='nothing: evaluation leaves the other classes out')
-    yield from found(kind, data, kind.find(data))
-    yield from run((NO_LIST,), data)
-    known = {id_key(category.get('id')) for category in data.categories} - {None}
-    unknown = _entries(data, (NEGATIVE, PARTIAL), lambda row, id: id not in known)
-    yield from found(UNKNOWN_ID, data, unknown)
-    ids = (id_key(item.get('category_id')) for item in data.annotations)
-    boxed = set(zip(data.image_of.tolist(), ids, strict=True))
-    absent = _entries(data, (NEGATIVE,), lambda row, id: id in known and (row, id) in boxed)
-    yield from found(ABSENT, data, absent)
 
 
 def _entries(
@@ -88,3 +31,56 @@ def _entries(
         for id in (image.get(field) if isinstance(image.get(field), list) else ())
         if test(row, id_key(id))
     ]
+
+
+def _known(data: CocoData) -> set[object]:
+    return {id_key(category.get('id')) for category in data.categories} - {None}
+
+
+def _unknown_ids(data: CocoData) -> list[Entry]:
+    known = _known(data)
+    return _entries(data, (NEGATIVE, PARTIAL), lambda row, id: id not in known)
+
+
+def _absent_with_boxes(data: CocoData) -> list[Entry]:
+    ids, known = (id_key(item.get('category_id')) for item in data.annotations), _known(data)
+    boxed = set(zip(data.image_of.tolist(), ids, strict=True))
+    return _entries(data, (NEGATIVE,), lambda row, id: id in known and (row, id) in boxed)
+
+
+CHECKS = Checks(describe=_describe)
+CHECKS.note(
+    'annotated-per-image',
+    'images that tell which classes they annotate, as in LVIS',
+    "set train_dataloader.dataset.annotated='per_image'; else objects of all other classes are "
+    'background (docs/labels.md)',
+    rows_where('images', lambda image: bool(image.get(PARTIAL)) or image.get(NEGATIVE) is not None),
+    describe=CocoData.name_image,
+    here=lambda data: (
+        {'fix': 'nothing: evaluation leaves the other classes out'} if data.split == 'val' else {}
+    ),
+)
+CHECKS.error(
+    'annotated-not-a-list',
+    f'images whose {NEGATIVE} or {PARTIAL} are not lists',
+    'write lists of category ids',
+    rows_where(
+        'images',
+        lambda image: any(
+            not isinstance(image.get(key) or [], list) for key in (NEGATIVE, PARTIAL)
+        ),
+    ),
+    describe=CocoData.name_image,
+)
+CHECKS.warning(
+    'annotated-unknown-id',
+    f'ids in {NEGATIVE} and {PARTIAL} that no category has',
+    'correct them, or add the categories; they are passed over',
+    _unknown_ids,
+)
+CHECKS.warning(
+    'absent-class-with-boxes',
+    f'ids in {NEGATIVE}, absent from the image, of categories that it has boxes of',
+    'remove the ids, or the boxes',
+    _absent_with_boxes,
+)

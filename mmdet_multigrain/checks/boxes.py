@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from mmdet_multigrain.coco.columns import MAX_COORDINATE, is_absent, is_number
 from mmdet_multigrain.utils.messages import show
 
 from .data import CocoData
-from .finding import ERROR, WARNING, Check, Finding, rows_where, run
+from .finding import Checks, rows_where
 from .layout import CORNERS, DOUBTFUL, FRACTIONS, SLACK, XYWH
 from .recover import as_number, is_unclear
 
@@ -20,13 +19,8 @@ MIN_TURN = 0.5  # degrees; less moves no side by a pixel, as a rule
 ROTATIONS = ('rotation', 'rotate', 'rotation_angle', 'angle', 'theta')  # degrees
 
 
-def check(data: CocoData) -> Iterator[Finding]:
-    """Findings about boxes; of a doubtful layout only that, since all else would follow from it."""
-    yield from run(CHECKS, data)
-
-
 def _box(data: CocoData, row: int) -> str:
-    return f'{data.name_annotation(row)}: {show(data.annotations[row].get("bbox"))}'
+    return data.name_annotation(row, 'bbox')
 
 
 def _box_in_image(data: CocoData, row: int) -> str:
@@ -34,133 +28,21 @@ def _box_in_image(data: CocoData, row: int) -> str:
     return f'{_box(data, row)} in {width:.0f} x {height:.0f}'
 
 
-@Check(
-    'bbox-corners',
-    ERROR,
-    'boxes that look like corners (x1, y1, x2, y2)',
-    'write x, y, width, height: as they are, boxes leave their image, and all fit as corners',
-    describe=_box_in_image,
-)
-def corners(data: CocoData) -> np.ndarray:
-    return np.flatnonzero(data.layouts == DOUBTFUL)
+def _area(data: CocoData, row: int) -> str:
+    return f'{_box(data, row)}, area {show(data.annotations[row].get("area"))}'
 
 
-@Check(
-    'bbox-corners-told',
-    ERROR,
-    "boxes that are corners (x1, y1, x2, y2), as 'area' or mask tells",
-    'write x, y, width, height',
-    fixable=True,
-    describe=lambda data, row: f'{_box(data, row)}, area {show(data.annotations[row].get("area"))}',
-)
-def told_corners(data: CocoData) -> np.ndarray:
-    return np.flatnonzero(data.layouts == CORNERS)
+def _mask(data: CocoData, row: int) -> str:
+    x1, y1, x2, y2 = data.outlines[row].tolist()
+    return f'{_box(data, row)}, mask in [{x1:g}, {y1:g}, {x2 - x1:g}, {y2 - y1:g}]'
 
 
-@Check(
-    'bbox-normalized',
-    ERROR,
-    'boxes that look like fractions of the image: none exceeds 1',
-    "multiply them by the image's width and height",
-    describe=_box,
-)
-def normalized(data: CocoData) -> np.ndarray:
-    return np.flatnonzero(data.layouts == FRACTIONS)
-
-
-@Check(
-    'bbox-unclear',
-    ERROR,
-    'boxes of other than four numbers',
-    'write x, y, width, height; nothing tells which of the numbers these are',
-    describe=_box,
-)
-def unclear(data: CocoData) -> list[int]:
+def _unclear(data: CocoData) -> list[int]:
     rows = np.flatnonzero(~data.has_numbers & np.isnan(data.outlines).any(1)).tolist()
     return [row for row in rows if is_unclear(data.annotations[row].get('bbox'))]
 
 
-@Check(
-    'bbox-not-four-numbers',
-    ERROR,
-    'boxes that are not four numbers',
-    'write x, y, width, height: --fix takes them from text or mask, and removes the others',
-    fixable=True,
-    describe=_box,
-)
-def not_numbers(data: CocoData) -> np.ndarray:
-    return np.setdiff1d(np.flatnonzero(~data.has_numbers), unclear.find(data))
-
-
-@Check(
-    'bbox-not-finite',
-    ERROR,
-    'boxes with NaN, infinity or enormous numbers',
-    'remove them',
-    fixable=True,
-    describe=_box,
-)
-def not_finite(data: CocoData) -> np.ndarray:
-    return np.flatnonzero(data.has_numbers & ~data.is_finite)
-
-
-@Check(
-    'bbox-empty',
-    ERROR,
-    'boxes without width or height',
-    'remove them',
-    fixable=True,
-    describe=_box,
-)
-def empty(data: CocoData) -> np.ndarray:
-    return np.flatnonzero(data.is_finite & (data.boxes[:, 2:] <= 0).any(1))
-
-
-@Check(
-    'bbox-outside',
-    ERROR,
-    'boxes wholly outside their image',
-    'remove them; no detector can find them',
-    fixable=True,
-    describe=_box_in_image,
-)
-def outside(data: CocoData) -> np.ndarray:
-    return np.flatnonzero(data.is_outside(data.sizes) & data.is_placed)
-
-
-@Check(
-    'bbox-partly-outside',
-    WARNING,
-    'boxes partly outside their image',
-    'clip them',
-    fixable=True,
-    describe=_box_in_image,
-)
-def partly_outside(data: CocoData) -> np.ndarray:
-    leaving = data.leaving(data.sizes) & ~data.is_outside(data.sizes)
-    return np.flatnonzero(leaving & data.is_placed)
-
-
-@Check(
-    'bbox-below-one-pixel',
-    WARNING,
-    'boxes thinner than a pixel',
-    'remove them: neither training nor evaluation counts them',
-    describe=_box,
-)
-def tiny(data: CocoData) -> np.ndarray:
-    return np.flatnonzero(data.usable & data.is_thin & (data.layouts == XYWH))
-
-
-@Check(
-    'bbox-duplicate',
-    WARNING,
-    'duplicate boxes: same image, class and box',
-    'remove the second',
-    fixable=True,
-    describe=_box,
-)
-def duplicates(data: CocoData) -> np.ndarray:
+def _duplicates(data: CocoData) -> np.ndarray:
     """All but the first of equal boxes, in the order of the file."""
     rows = np.flatnonzero(data.usable & (data.image_of >= 0) & (data.category_of >= 0))
     keys = [*data.boxes[rows].T, data.category_of[rows], data.image_of[rows]]
@@ -171,30 +53,7 @@ def duplicates(data: CocoData) -> np.ndarray:
     return np.sort(rows[order[1:][equal]])
 
 
-area_missing = Check(
-    'area-missing',
-    WARNING,
-    "boxes without 'area'",
-    'write width x height; this project fills it in, other tools fail',
-    fixable=True,
-    describe=CocoData.name_annotation,
-    find=rows_where('annotations', lambda item: is_absent(item.get('area'))),
-)
-
-
-def _area(data: CocoData, row: int) -> str:
-    return f'{_box(data, row)}, area {show(data.annotations[row].get("area"))}'
-
-
-@Check(
-    'area-not-positive',
-    WARNING,
-    "boxes whose 'area' is not a positive number",
-    'write width x height',
-    fixable=True,
-    describe=_area,
-)
-def area_unusable(data: CocoData) -> list[int]:
+def _area_unusable(data: CocoData) -> list[int]:
     of_box = data.boxes[:, 2:].prod(1)
     positive = (data.areas > 0) & (data.areas <= MAX_COORDINATE**2) | (data.areas == of_box)
     return [
@@ -202,34 +61,6 @@ def area_unusable(data: CocoData) -> list[int]:
         for row in np.flatnonzero(data.usable & (data.layouts == XYWH) & ~positive).tolist()
         if not is_absent(data.annotations[row].get('area'))
     ]
-
-
-@Check(
-    'area-contradicts-box',
-    WARNING,
-    "boxes whose 'area' cannot be theirs",
-    'look which of the two is wrong; if it is the area, write width x height (statistics and AP by '
-    'size take that)',
-    describe=_area,
-)
-def area_wrong(data: CocoData) -> np.ndarray:
-    wrong = data.judged_areas.are_wrong & (data.layouts == XYWH)
-    return np.setdiff1d(np.flatnonzero(wrong), area_of_another.find(data))
-
-
-@Check(
-    'area-of-another',
-    WARNING,
-    "boxes whose 'area' is that of the image, or not that of their mask",
-    'write the area of the mask, else of the box (statistics and AP by size take that)',
-    fixable=True,
-    describe=lambda data, row: (
-        f'{_area(data, row)}; of the object: {data.judged_areas.areas[row]:g}'
-    ),
-)
-def area_of_another(data: CocoData) -> np.ndarray:
-    told = data.judged_areas.are_told & (data.layouts == XYWH)
-    return np.setdiff1d(np.flatnonzero(told), apart_from_mask.find(data))
 
 
 def ious(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -240,26 +71,16 @@ def ious(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     return both / (sum(areas) - both)
 
 
-def _mask(data: CocoData, row: int) -> str:
-    x1, y1, x2, y2 = data.outlines[row].tolist()
-    return f'{_box(data, row)}, mask in [{x1:g}, {y1:g}, {x2 - x1:g}, {y2 - y1:g}]'
-
-
-@Check(
-    'bbox-apart-from-mask',
-    WARNING,
-    'boxes and masks that do not cover each other',
-    'look which of the two is wrong, e.g. in size; if it is the box, draw it around the mask',
-    describe=_mask,
-)
-def apart_from_mask(data: CocoData) -> np.ndarray:
-    """Rows whose box and the one around the mask overlap too little, a few pixels aside."""
+def _apart_from_mask(data: CocoData) -> np.ndarray:
+    """(N,) whether a box and the one around its mask overlap too little, a few pixels aside."""
     boxes, masks = data.corners, data.outlines
-    near = np.abs(boxes - masks) <= SLACK
-    masks = np.where(near, boxes, masks)
+    masks = np.where(np.abs(boxes - masks) <= SLACK, boxes, masks)
     with np.errstate(invalid='ignore', over='ignore', divide='ignore'):
-        is_apart = ious(boxes, masks) < MIN_OVERLAP
-    return np.flatnonzero(is_apart & (data.layouts == XYWH))
+        return (ious(boxes, masks) < MIN_OVERLAP) & (data.layouts == XYWH)
+
+
+def _area_of_another(data: CocoData) -> np.ndarray:
+    return data.judged_areas.are_told & (data.layouts == XYWH) & ~_apart_from_mask(data)
 
 
 def _rotation(item: dict[str, Any]) -> float:
@@ -273,14 +94,7 @@ def _rotation(item: dict[str, Any]) -> float:
     return 0.0
 
 
-@Check(
-    'bbox-rotated',
-    WARNING,
-    'boxes of objects that are drawn turned: the box is the one before the turn',
-    'draw them around the turned shape (the hull of its polygon), or leave them out',
-    describe=lambda data, row: f'{_box(data, row)}, turned by {_rotation(data.annotations[row]):g}',
-)
-def rotated(data: CocoData) -> list[int]:
+def _rotated(data: CocoData) -> list[int]:
     """Rows with a rotation, unless the box is the one around the mask."""
     apart = ~(np.abs(data.corners - data.outlines) <= SLACK).all(1)
     return [
@@ -290,62 +104,156 @@ def rotated(data: CocoData) -> list[int]:
     ]
 
 
-crowd_missing = Check(
+# Of boxes in a doubtful layout only that is found, since all else would follow from it.
+CHECKS = Checks(describe=_box)
+corners = CHECKS.error(
+    'bbox-corners',
+    'boxes that look like corners (x1, y1, x2, y2)',
+    'write x, y, width, height: as they are, boxes leave their image, and all fit as corners',
+    lambda data: data.layouts == DOUBTFUL,
+    describe=_box_in_image,
+)
+normalized = CHECKS.error(
+    'bbox-normalized',
+    'boxes that look like fractions of the image: none exceeds 1',
+    "multiply them by the image's width and height",
+    lambda data: data.layouts == FRACTIONS,
+)
+unclear = CHECKS.error(
+    'bbox-unclear',
+    'boxes of other than four numbers',
+    'write x, y, width, height; nothing tells which of the numbers these are',
+    _unclear,
+)
+DOUBTS = (corners, normalized, unclear)  # no repair starts from these
+CHECKS.error(
+    'bbox-corners-told',
+    "boxes that are corners (x1, y1, x2, y2), as 'area' or mask tells",
+    'write x, y, width, height',
+    lambda data: data.layouts == CORNERS,
+    describe=_area,
+    fixable=True,
+)
+not_numbers = CHECKS.error(
+    'bbox-not-four-numbers',
+    'boxes that are not four numbers',
+    'write x, y, width, height: --fix takes them from text or mask, and removes the others',
+    lambda data: np.setdiff1d(np.flatnonzero(~data.has_numbers), _unclear(data)),
+    fixable=True,
+)
+not_finite = CHECKS.error(
+    'bbox-not-finite',
+    'boxes with NaN, infinity or enormous numbers',
+    'remove them',
+    lambda data: data.has_numbers & ~data.is_finite,
+    fixable=True,
+)
+empty = CHECKS.error(
+    'bbox-empty',
+    'boxes without width or height',
+    'remove them',
+    lambda data: data.is_finite & (data.boxes[:, 2:] <= 0).any(1),
+    fixable=True,
+)
+outside = CHECKS.error(
+    'bbox-outside',
+    'boxes wholly outside their image',
+    'remove them; no detector can find them',
+    lambda data: data.is_outside(data.sizes) & data.is_placed,
+    describe=_box_in_image,
+    fixable=True,
+)
+partly_outside = CHECKS.warning(
+    'bbox-partly-outside',
+    'boxes partly outside their image',
+    'clip them',
+    lambda data: data.leaving(data.sizes) & ~data.is_outside(data.sizes) & data.is_placed,
+    describe=_box_in_image,
+    fixable=True,
+)
+CHECKS.warning(
+    'bbox-below-one-pixel',
+    'boxes thinner than a pixel',
+    'remove them: neither training nor evaluation counts them',
+    lambda data: data.usable & data.is_thin & (data.layouts == XYWH),
+)
+area_unusable = CHECKS.warning(
+    'area-not-positive',
+    "boxes whose 'area' is not a positive number",
+    'write width x height',
+    _area_unusable,
+    describe=_area,
+    fixable=True,
+)
+CHECKS.warning(
+    'area-contradicts-box',
+    "boxes whose 'area' cannot be theirs",
+    'look which of the two is wrong; if it is the area, write width x height (statistics and AP by '
+    'size take that)',
+    lambda data: data.judged_areas.are_wrong & (data.layouts == XYWH) & ~_area_of_another(data),
+    describe=_area,
+)
+area_of_another = CHECKS.warning(
+    'area-of-another',
+    "boxes whose 'area' is that of the image, or not that of their mask",
+    'write the area of the mask, else of the box (statistics and AP by size take that)',
+    _area_of_another,
+    describe=lambda data, row: (
+        f'{_area(data, row)}; of the object: {data.judged_areas.areas[row]:g}'
+    ),
+    fixable=True,
+)
+CHECKS.warning(
+    'bbox-apart-from-mask',
+    'boxes and masks that do not cover each other',
+    'look which of the two is wrong, e.g. in size; if it is the box, draw it around the mask',
+    _apart_from_mask,
+    describe=_mask,
+)
+CHECKS.warning(
+    'bbox-rotated',
+    'boxes of objects that are drawn turned: the box is the one before the turn',
+    'draw them around the turned shape (the hull of its polygon), or leave them out',
+    _rotated,
+    describe=lambda data, row: f'{_box(data, row)}, turned by {_rotation(data.annotations[row]):g}',
+)
+duplicates = CHECKS.warning(
+    'bbox-duplicate',
+    'duplicate boxes: same image, class and box',
+    'remove the second',
+    _duplicates,
+    fixable=True,
+)
+area_missing = CHECKS.warning(
+    'area-missing',
+    "boxes without 'area'",
+    'write width x height; this project fills it in, other tools fail',
+    rows_where('annotations', lambda item: is_absent(item.get('area'))),
+    describe=CocoData.name_annotation,
+    fixable=True,
+)
+crowd_missing = CHECKS.warning(
     'iscrowd-missing',
-    WARNING,
     "boxes without 'iscrowd'",
     'write 0; this project fills it in, other tools fail',
-    fixable=True,
+    rows_where('annotations', lambda item: is_absent(item.get('iscrowd'))),
     describe=CocoData.name_annotation,
-    find=rows_where('annotations', lambda item: is_absent(item.get('iscrowd'))),
+    fixable=True,
 )
-
-
-crowd_wrong = Check(
+CHECKS.error(
     'iscrowd-not-0-or-1',
-    ERROR,
     "boxes whose 'iscrowd' is not 0 or 1",
     'write 1 for a group of objects, else 0',
-    describe=lambda data, row: (
-        f'{data.name_annotation(row)}: {show(data.annotations[row]["iscrowd"])}'
-    ),
-    find=rows_where(
+    rows_where(
         'annotations',
         lambda item: not is_absent(item.get('iscrowd')) and item['iscrowd'] not in (0, 1),
     ),
+    describe=lambda data, row: data.name_annotation(row, 'iscrowd'),
 )
-
-
-ignore_text = Check(
+CHECKS.warning(
     'ignore-is-text',
-    WARNING,
     "boxes whose 'ignore' is text",
     'write 1 or 0: this project reads "false", "no" and "0" as 0, MMDetection any text as 1',
-    describe=lambda data, row: (
-        f'{data.name_annotation(row)}: {show(data.annotations[row]["ignore"])}'
-    ),
-    find=rows_where('annotations', lambda item: isinstance(item.get('ignore'), str)),
-)
-
-
-DOUBTS = (corners, normalized, unclear)  # no repair starts from these
-CHECKS = (
-    *DOUBTS,
-    told_corners,
-    not_numbers,
-    not_finite,
-    empty,
-    outside,
-    partly_outside,
-    tiny,
-    area_unusable,
-    area_wrong,
-    area_of_another,
-    apart_from_mask,
-    rotated,
-    duplicates,
-    area_missing,
-    crowd_missing,
-    crowd_wrong,
-    ignore_text,
+    rows_where('annotations', lambda item: isinstance(item.get('ignore'), str)),
+    describe=lambda data, row: data.name_annotation(row, 'ignore'),
 )

@@ -19,100 +19,98 @@ from mmdet_multigrain.utils.errors import TaxonomyError
 from mmdet_multigrain.utils.messages import did_you_mean, show
 
 from .data import CocoData
-from .finding import ERROR, NOTE, WARNING, Check, Finding, found
+from .finding import NOTE, WARNING, Checks, Finding, found, rows_where
 
 IMBALANCE = 100  # boxes of the most frequent class for one of the rarest
 
-NAME_MISSING = Check(
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and bool(name.strip())
+
+
+def _both(data: CocoData, pair: tuple[int, int]) -> str:
+    return f'{data.name_category(pair[1])} and {data.name_category(pair[0])}'
+
+
+CHECKS = Checks()
+CHECKS.error(
     'category-name-missing',
-    ERROR,
     'categories without a name',
     'name them',
+    rows_where('categories', lambda category: not _is_name(category.get('name'))),
     describe=CocoData.name_category,
 )
-ONE_CLASS = Check(
+ONE_CLASS = CHECKS.error(
     'categories-one-class',
-    ERROR,
     'categories that are one class: of one name or alias',
     'merge them in the file, or correct the aliases',
+    describe=_both,
 )
-NAMESAKE = Check(
+NAMESAKE = CHECKS.note(
     'category-namesake-without-boxes',
-    NOTE,
     'categories without boxes that another one repeats, as the root of Roboflow exports may',
     'nothing: this project leaves them out; remove them for other tools',
+    describe=_both,
 )
-NO_TAXONOMY = Check(
+NO_TAXONOMY = CHECKS.error(
     'taxonomy-unusable',
-    ERROR,
     'supercategories that make no taxonomy',
     'edit them, or give a taxonomy with --taxonomy',
 )
-UNKNOWN = Check(
+UNKNOWN = CHECKS.error(
     'class-unknown',
-    ERROR,
     'categories with boxes that the taxonomy lacks',
     'add a class or an alias to the taxonomy, or take another one',
 )
-NOT_LISTED = Check(
+NOT_LISTED = CHECKS.error(
     'class-not-listed',
-    ERROR,
     'classes of the taxonomy that the file does not list',
     'add the categories, or take a taxonomy without these classes',
 )
-NONE_COUNTS = Check(
+NONE_COUNTS = CHECKS.error(
     'no-box-counts',
-    ERROR,
     'file of whose boxes none can be trained or evaluated on',
     'correct the boxes: crowds (iscrowd), boxes marked ignore and images below '
     f'{MIN_IMAGE_SIDE} pixels are left out of training',
 )
-SOME_LEFT_OUT = Check(
+SOME_LEFT_OUT = CHECKS.note(
     'boxes-not-counted',
-    NOTE,
     'boxes that are in no class count',
     'nothing, if meant so: training leaves them out, and evaluation does not count them as missed',
 )
-NO_BOXES = Check(
+NO_BOXES = CHECKS.error(
     'class-without-boxes',
-    ERROR,
     'classes without boxes to train on',
     'add boxes, or leave the class out; it is never learned',
 )
-ONLY_TRAIN = Check(
+ONLY_TRAIN = CHECKS.warning(
     'class-only-in-train',
-    WARNING,
     'classes with boxes only in the first file',
     'add boxes to the second: without them a class has no AP',
 )
-ONLY_VAL = Check(
+ONLY_VAL = CHECKS.error(
     'class-only-in-val',
-    ERROR,
     'classes with boxes only in the second file',
     'add boxes to the first: without them a class is never learned',
 )
-NO_GROUPS = Check(
+NO_GROUPS = CHECKS.warning(
     'taxonomy-without-groups',
-    WARNING,
     'taxonomy without groups: no superclass of several classes',
     'give a supercategory to several classes, or groups with --taxonomy; else train wogroup, '
     'merged, baseline or stock: wgroup needs groups',
 )
-SAYS_NONE = Check(
+SAYS_NONE = CHECKS.note(
     'supercategory-says-none',
-    NOTE,
     'supercategories that are read as "no group"',
     'nothing, if meant so; leave the field out to be clear',
 )
-ALONE = Check(
+ALONE = CHECKS.note(
     'single-class-group',
-    NOTE,
     'superclasses of one class',
     'nothing, if meant so; such a group shares nothing with other classes',
 )
-UNBALANCED = Check(
+UNBALANCED = CHECKS.note(
     'class-imbalance',
-    NOTE,
     'extreme ratio between the classes',
     'consider class-balanced sampling for the rare classes',
 )
@@ -157,34 +155,21 @@ def check(
     data: CocoData, taxonomy: Taxonomy | str, *, allow_missing: bool = False
 ) -> Iterator[Finding]:
     """Findings about the classes of one file, which may lack some if `allow_missing`."""
-    names = [category.get('name') for category in data.categories]
-    yield from found(
-        NAME_MISSING, data, [row for row, name in enumerate(names) if not _is_name(name)]
-    )
+    yield from CHECKS.run(data)
     first: dict[str | int, int] = {}
     keys = class_keys(data, taxonomy)
     pairs = [(first.setdefault(key, row), row) for row, key in enumerate(keys) if key is not None]
-    repeated = namesakes_without_boxes(
-        dict(enumerate(keys)), set(np.flatnonzero(data.boxes_per_category).tolist())
-    )
     same = [
         (row, other)
         for row, other in pairs
         if row != other and not _is_duplicate(data.categories[row], data.categories[other])
     ]
-    for check, is_repeated in ((ONE_CLASS, False), (NAMESAKE, True)):
-        yield from found(
-            check,
-            data,
-            [pair for pair in same if (not repeated.keys().isdisjoint(pair)) == is_repeated],
-            lambda data, pair: f'{data.name_category(pair[1])} and {data.name_category(pair[0])}',
-        )
+    annotated = {*np.flatnonzero(data.boxes_per_category).tolist()}
+    repeated = namesakes_without_boxes(dict(enumerate(keys)), annotated).keys()
+    yield from found(ONE_CLASS, data, [pair for pair in same if repeated.isdisjoint(pair)])
+    yield from found(NAMESAKE, data, [pair for pair in same if not repeated.isdisjoint(pair)])
     if isinstance(taxonomy, Taxonomy):
-        yield from _check_names(data, taxonomy, names, allow_missing)
-
-
-def _is_name(name: object) -> bool:
-    return isinstance(name, str) and bool(name.strip())
+        yield from _check_names(data, taxonomy, allow_missing)
 
 
 def _is_duplicate(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
@@ -192,13 +177,42 @@ def _is_duplicate(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
     return all(first.get(key) == second.get(key) for key in ('id', 'name'))
 
 
+def _check_names(data: CocoData, taxonomy: Taxonomy, allow_missing: bool) -> Iterator[Finding]:
+    names = [category.get('name') for category in data.categories]
+    boxes = data.boxes_per_category
+    results = [_find(taxonomy, *pair) for pair in zip(names, boxes, strict=True)]
+    labels = {label for label, _ in results}
+    missing = [name for label, name in enumerate(taxonomy.classes) if label not in labels]
+    unknown = [
+        row
+        for row, (label, _) in enumerate(results)
+        if label is None and boxes[row] and isinstance(names[row], str)
+    ]
+    known = [alias for name in missing for alias in (name, *taxonomy.aliases.get(name, ()))]
+    yield from found(
+        UNKNOWN,
+        data,
+        unknown,
+        describe=lambda data, row: (
+            f'{data.name_category(row)}, {boxes[row]:,} boxes'
+            + (results[row][1] or did_you_mean(names[row], known))
+        ),
+    )
+    # A name that the file uses for a known class is not a likely misspelling of another class.
+    others = [names[row] for row in unknown]
+    yield from found(
+        NOT_LISTED,
+        data,
+        [] if allow_missing else missing,
+        describe=lambda data, name: show(name) + did_you_mean(name, others),
+    )
+
+
 def check_boxes(splits: Sequence[CocoData], taxonomy: Taxonomy | str) -> Iterator[Finding]:
     """Findings about boxes that do not count, and classes without any in one or in both files."""
-    first = splits[0]
-    for data in splits:
-        yield from _not_counted(data)
-    boxes = [Counter()]
+    first, boxes = splits[0], [Counter()]
     for number, data in enumerate(splits):
+        yield from _not_counted(data)
         if number and data.split == 'val':
             boxes.append(Counter())
         boxes[-1].update(count_boxes(data, taxonomy, data.is_counted))
@@ -206,33 +220,27 @@ def check_boxes(splits: Sequence[CocoData], taxonomy: Taxonomy | str) -> Iterato
         return  # no class has any: the finding about the file says so
     total = sum(boxes, Counter())  # leaves out what has no box
     listed = count_boxes(first, taxonomy, first.category_of >= 0)
+
+    def describe(data: CocoData, name: str) -> str:
+        if total[name]:  # in the other file
+            return f'{show(name)} ({total[name]:,} boxes)'
+        useless = f' ({listed[name]:,} boxes, but none counts)' if listed[name] else ''
+        return f'{show(name)}{useless}'
+
     lacking = [[name for name, count in counts.items() if not count] for counts in boxes]
     never = [name for name in dict.fromkeys(itertools.chain(*lacking)) if not total[name]]
-    classes = [(NO_BOXES, never)]
-    if len(boxes) == 2:
-        for check, names in zip((ONLY_VAL, ONLY_TRAIN), lacking, strict=True):
-            classes.append((check, [name for name in names if total[name]]))
-    for check, names in classes:
-        yield from found(
-            check,
-            first,
-            names,
-            lambda _, name: show(name) + _boxes_elsewhere(total[name], listed[name]),
-            split='',
-        )
+    yield from found(NO_BOXES, first, never, split='', describe=describe)
+    for check, names in zip(
+        (ONLY_VAL, ONLY_TRAIN), lacking if len(boxes) == 2 else (), strict=False
+    ):
+        once = [name for name in names if total[name]]
+        yield from found(check, first, once, split='', describe=describe)
     learned = [(count, name) for name, count in boxes[0].items() if count]
     if learned and max(learned)[0] >= IMBALANCE * min(learned)[0]:
         ratio = ' and '.join(
             f'{count:,} boxes of {show(name)}' for count, name in (max(learned), min(learned))
         )
         yield Finding(UNBALANCED, first.split, 1, (ratio,))
-
-
-def _boxes_elsewhere(counted: int, listed: int) -> str:
-    """What a class without counted boxes has, in a message: boxes of the other file, or useless."""
-    if counted:
-        return f' ({counted:,} boxes)'
-    return f' ({listed:,} boxes, but none counts)' if listed else ''
 
 
 def _not_counted(data: CocoData) -> Iterator[Finding]:
@@ -274,49 +282,10 @@ def count_boxes(data: CocoData, taxonomy: Taxonomy | str, chosen: np.ndarray) ->
     Categories that the taxonomy lacks are not classes; without a taxonomy, all are.
     """
     counts: Counter[str] = Counter()
-    rows = data.category_of[chosen]
-    per_category = np.bincount(rows, minlength=len(data.categories)).tolist()
-    for category, key, boxes in zip(
-        data.categories, class_keys(data, taxonomy), per_category, strict=True
-    ):
-        if isinstance(key, int):
-            if key < taxonomy.num_classes:
-                counts[taxonomy.classes[key]] += boxes
-        elif key is not None and isinstance(taxonomy, str):
-            counts[category['name']] += boxes
+    boxes = np.bincount(data.category_of[chosen], minlength=len(data.categories)).tolist()
+    for row, key in enumerate(class_keys(data, taxonomy)):
+        if isinstance(key, int) and key < taxonomy.num_classes:
+            counts[taxonomy.classes[key]] += boxes[row]
+        elif isinstance(key, str) and isinstance(taxonomy, str):
+            counts[data.categories[row]['name']] += boxes[row]
     return counts
-
-
-def _check_names(
-    data: CocoData, taxonomy: Taxonomy, names: list[object], allow_missing: bool
-) -> Iterator[Finding]:
-    results = [
-        _find(taxonomy, name, boxes)
-        for name, boxes in zip(names, data.boxes_per_category, strict=True)
-    ]
-    labels = [label for label, _ in results]
-    missing = [name for label, name in enumerate(taxonomy.classes) if label not in labels]
-    unknown = [
-        row
-        for row, (label, boxes) in enumerate(zip(labels, data.boxes_per_category, strict=True))
-        if label is None and boxes and isinstance(names[row], str)
-    ]
-    known = [alias for name in missing for alias in (name, *taxonomy.aliases.get(name, ()))]
-    yield from found(
-        UNKNOWN,
-        data,
-        unknown,
-        lambda data, row: (
-            f'{data.name_category(row)}, {data.boxes_per_category[row]:,} boxes'
-            + (results[row][1] or did_you_mean(names[row], known))
-        ),
-    )
-    # A name that the file uses for a known class is not a likely misspelling of another class.
-    unknown_names = [names[row] for row in unknown]
-    if not allow_missing:
-        yield from found(
-            NOT_LISTED,
-            data,
-            missing,
-            lambda _, name: show(name) + did_you_mean(name, unknown_names),
-        )

@@ -4,36 +4,33 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from mmdet_multigrain.coco.looks import Look, look_alikes
 
 from .data import CocoData
-from .finding import ERROR, WARNING, Check, Finding, found
+from .finding import Checks, Describe, Finding, found
 from .images import plain_name
 from .photos import equal_files
 
-TWICE = Check(
+CHECKS = Checks()
+TWICE = CHECKS.warning(
     'photo-twice',
-    WARNING,
     'photos that a second image of the file has too, under another name',
     'merge the two images: in each, the boxes of the other count as background',
 )
-SAME_NAME = Check(
+SAME_NAME = CHECKS.warning(
     'file-name-in-both-splits',
-    WARNING,
     'file names that are in both files',
     'give --images, which tells whether they are the same photos; if so, remove them from one',
 )
-SAME_PHOTO = Check(
+SAME_PHOTO = CHECKS.error(
     'photo-in-both-splits',
-    ERROR,
     'photos that are in both files',
     'remove them from one: results on photos that were learned say nothing',
 )
-ALIKE = Check(
+ALIKE = CHECKS.warning(
     'photo-alike-in-both-splits',
-    WARNING,
     'photos that look like one of the other file: resized, saved again, or of one series',
     'remove them from one, or split by series (split_dataset.py --images keeps such photos together)',
 )
@@ -55,9 +52,8 @@ def check(files: Sequence[CocoData], *, progress: bool = False) -> Iterator[Find
         for group in groups
     ]
     for number, data in enumerate(files):
-        yield from found(
-            TWICE, data, _repeated(data, [members[number] for members in same]), _names(data, data)
-        )
+        pairs = _repeated(data, [members[number] for members in same])
+        yield from found(TWICE, data, pairs, describe=_names(data, data))
     *others, last = range(len(files))
     for number in others if files[last].split == 'val' else ():
         pairs = [(of[number], of[last][0]) for of in same if of[number] and of[last]]
@@ -90,27 +86,28 @@ def _repeated(data: CocoData, groups: Sequence[Sequence[int]]) -> list[Pair]:
 def _in_both(
     train: CocoData, val: CocoData, same: Sequence[tuple[Sequence[int], int]]
 ) -> Iterator[Finding]:
+    texts = {'split': '', 'describe': _names(train, val)}
     if train.photos is None or val.photos is None:
         first, second = ({name: row for row, name in data.file_names()} for data in (train, val))
         pairs = [(first[name], second[name]) for name in first if name in second]
-        yield from found(SAME_NAME, train, pairs, _names(train, val), split='')
+        yield from found(SAME_NAME, train, pairs, **texts)
         return
     pairs = [(row, other) for rows, other in same for row in rows]
-    yield from found(SAME_PHOTO, train, sorted(pairs), _names(train, val), split='')
-    (rows, looks), (others, other_looks) = map(_looks, (train, val))
+    yield from found(SAME_PHOTO, train, sorted(pairs), **texts)
+    looks, other_looks = map(_looks, (train, val))
+    rows, others = [*looks], [*other_looks]
     alike: dict[int, int] = {}
-    for place, other in look_alikes(looks, other_looks):
+    for place, other in look_alikes([*looks.values()], [*other_looks.values()]):
         alike.setdefault(rows[place], others[other])
     for row, _ in pairs:
         alike.pop(row, None)
-    yield from found(ALIKE, train, sorted(alike.items()), _names(train, val), split='')
+    yield from found(ALIKE, train, sorted(alike.items()), **texts)
 
 
-def _looks(data: CocoData) -> tuple[list[int], list[Look]]:
-    """Rows of the photos that were decoded, and their looks."""
-    known = [(row, photo.look) for row, photo in data.known_photos() if photo.look is not None]
-    return [row for row, _ in known], [look for _, look in known]
+def _looks(data: CocoData) -> dict[int, Look]:
+    """The looks of the photos that were decoded, by row."""
+    return {row: photo.look for row, photo in data.known_photos() if photo.look is not None}
 
 
-def _names(first: CocoData, second: CocoData) -> Callable[[CocoData, Pair], str]:
+def _names(first: CocoData, second: CocoData) -> Describe:
     return lambda _, pair: f'{first.name_image(pair[0])} and {second.name_image(pair[1])}'

@@ -133,7 +133,7 @@ def check_files(
     findings += granularity.check_lists(files, known)
     for data in files:
         for subject in (structure, ids, boxes, images, annotated):
-            findings += subject.check(data)
+            findings += subject.CHECKS.run(data)
         # Each of several training files may annotate classes of its own.
         findings += classes.check(data, known, allow_missing=data in train and len(train) > 1)
         findings += granularity.check(data, known, train)

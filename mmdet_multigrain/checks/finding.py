@@ -1,38 +1,69 @@
-"""A check (code, severity, fix, how to find it) and a finding: how often, and where."""
+"""Checks (code, severity, fix, how to find it) and findings: how often, and where."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
 
 if TYPE_CHECKING:
     from .data import CocoData
     from .photos import Photo
 
-Find: TypeAlias = 'Callable[[CocoData], Sequence[Any]]'
+# A mask of rows, or items in the order in which they are shown, as a rule rows of one table.
+Search: TypeAlias = 'Callable[[CocoData], np.ndarray | Sequence[Any]]'
+Describe: TypeAlias = 'Callable[[CocoData, Any], str]'
 ERROR, WARNING, NOTE = SEVERITIES = ('error', 'warning', 'note')
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that can be wrong; as a decorator, it takes the function that finds it."""
+    """One thing that can be wrong."""
 
-    code: str  # stable name for scripts
     severity: str  # `error`: training or evaluation fails or is wrong. `warning`: perhaps
+    code: str  # stable name for scripts
     title: str  # what is found, in the plural
     fix: str  # what to do, in one phrase
+    search: Search | None = None  # None: its subject's `check` finds the items
+    describe: Describe = lambda data, item: item  # one line about an item that was found
     fixable: bool = False  # a repaired copy is without it
-    # one line about an item that was found; default: the item is that line
-    describe: Callable[[CocoData, Any], str] = lambda data, item: item
-    # the items in the order in which they are shown, as a rule row numbers of one table; None
-    # if the subject's `check` finds them
-    find: Find | None = None
+    here: Callable[[CocoData], dict[str, Any]] = lambda data: {}  # fields that a file changes
 
-    def __call__(self, find: Find) -> Check:
-        """This check with the function that it decorates."""
-        return dataclasses.replace(self, find=find)
+    def find(self, data: CocoData) -> Sequence[Any]:
+        """What is wrong in a file: rows or other items."""
+        found = self.search(data)
+        is_mask = isinstance(found, np.ndarray) and found.dtype == bool
+        return np.flatnonzero(found) if is_mask else found
+
+
+class Checks(list[Check]):
+    """The checks of one subject, in the order in which they run; each is added where it is defined.
+
+    Args:
+        describe: How items are described, by default.
+    """
+
+    def __init__(self, describe: Describe = Check.describe) -> None:
+        super().__init__()
+        self._describe = describe
+
+    def _add(self, severity: str, *texts: Any, describe: Describe | None = None, **more) -> Check:
+        self.append(Check(severity, *texts, describe=describe or self._describe, **more))
+        return self[-1]
+
+    error = functools.partialmethod(_add, ERROR)
+    warning = functools.partialmethod(_add, WARNING)
+    note = functools.partialmethod(_add, NOTE)
+
+    def run(self, data: CocoData) -> Iterator[Finding]:
+        """The findings of the checks that search by themselves."""
+        for check in self:
+            if check.search is not None:
+                yield from found(check, data, check.find(data))
 
 
 @dataclass(frozen=True)
@@ -46,12 +77,7 @@ class Finding:
 
 
 def found(
-    check: Check,
-    data: CocoData,
-    items: Sequence[Any],
-    describe: Callable[[CocoData, Any], str] | None = None,
-    *,
-    split: str | None = None,
+    check: Check, data: CocoData, items: Sequence[Any], *, split: str | None = None, **changes: Any
 ) -> Iterator[Finding]:
     """One finding, or none if there are no items.
 
@@ -59,26 +85,21 @@ def found(
         check: What found them.
         data: The file they are in.
         items: What was found.
-        describe: One line about an item; default: as the check says.
         split: Default: that of the file.
+        changes: Fields of the check that are others here.
     """
     if len(items):
-        describe = describe or check.describe
-        examples = tuple(describe(data, item) for item in items[: data.max_examples])
+        changes |= check.here(data)
+        check = dataclasses.replace(check, **changes) if changes else check
+        examples = tuple(check.describe(data, item) for item in items[: data.max_examples])
         yield Finding(check, data.split if split is None else split, len(items), examples)
 
 
-def rows_where(table: str, test: Callable[[dict[str, Any]], bool]) -> Find:
-    """A check's `find`: rows of `images`, `annotations` or `categories` that pass a test."""
+def rows_where(table: str, test: Callable[[dict[str, Any]], bool]) -> Search:
+    """Rows of `images`, `annotations` or `categories` that pass a test."""
     return lambda data: [row for row, entry in enumerate(getattr(data, table)) if test(entry)]
 
 
-def photos_where(test: Callable[[Photo], bool]) -> Find:
-    """A check's `find`: rows of the images whose photo was looked for and passes a test."""
+def photos_where(test: Callable[[Photo], bool]) -> Search:
+    """Rows of the images whose photo was looked for and passes a test."""
     return lambda data: [row for row, photo in data.known_photos() if test(photo)]
-
-
-def run(checks: Iterable[Check], data: CocoData) -> Iterator[Finding]:
-    """The findings of checks, in their order."""
-    for check in checks:
-        yield from found(check, data, check.find(data))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from shlex import quote
@@ -15,11 +14,11 @@ from mmdet_multigrain.utils.messages import show, show_list
 
 from .classes import class_keys
 from .data import CocoData
-from .finding import NOTE, WARNING, Check, Finding, found
+from .finding import Checks, Finding, found
 
-PARENT_ANNOTATED = Check(
+CHECKS = Checks()
+PARENT_ANNOTATED = CHECKS.warning(
     'parent-annotated',
-    WARNING,
     'classes with boxes that are the superclass of other classes, which learn these as negatives',
     'keep the class if its objects belong to no finer one; if they may, train them as "only the '
     'superclass known": take the taxonomy of make_taxonomy.py --from coco {paths} --coarse, which '
@@ -29,25 +28,23 @@ ONE_CLASS_BELOW = (
     'keep the class if its objects are not of the finer one; to boxes that may be, give the finer class: '
     'a group of one class has no label of its own'
 )
-SUPERCLASS_ONLY = Check(
+SUPERCLASS_ONLY = CHECKS.note(
     'superclass-only',
-    NOTE,
     'categories of whose boxes only the superclass is known',
     'nothing, if meant so: wgroup and wogroup learn the superclass from them (docs/labels.md)',
+    here=lambda data: {'fix': NOT_EVALUATED} if data.split == 'val' else {},
 )
 NOT_EVALUATED = (
     'nothing, if meant so: evaluation does not count these boxes as missed, nor detections of their '
     'classes there as wrong'
 )
-UNEQUAL_DEPTH = Check(
+UNEQUAL_DEPTH = CHECKS.note(
     'leaves-of-unequal-depth',
-    NOTE,
     'classes with fewer levels of groups above them than others',
     'nothing, if meant so: on a level where a class has no group, it is a group by itself',
 )
-LISTS_DIFFER = Check(
+LISTS_DIFFER = CHECKS.warning(
     'class-lists-differ',
-    WARNING,
     'classes that one file lists and another does not',
     'list them in all files; objects of classes that a file does not annotate are its background, '
     'unless its data set says annotated=[...] (docs/labels.md)',
@@ -65,50 +62,36 @@ def check(data: CocoData, taxonomy: Taxonomy | str, train: Sequence[CocoData]) -
     keys, above = class_keys(data, taxonomy), names_above(data, taxonomy)
     names = [category.get('name') for category in data.categories]
     num_classes = taxonomy.num_classes if isinstance(taxonomy, Taxonomy) else math.inf
-    parents, coarse = {}, []
+    boxes, parents, coarse = data.boxes_per_category, {}, []
     for row, (name, key) in enumerate(zip(names, keys, strict=True)):
-        if not data.boxes_per_category[row] or key is None or names.count(name) > 1:
+        if not boxes[row] or key is None or names.count(name) > 1:
             continue
         if isinstance(key, int) and key > num_classes:
             coarse.append(row)
         elif isinstance(key, int) or isinstance(taxonomy, str):
             below = [other for other, groups in enumerate(above) if normalize(name) in groups]
             parents |= {row: below} if below else {}
-    paths = ' '.join(quote(str(file.path)) for file in train)
-    fix = PARENT_ANNOTATED.fix.format(paths=paths)
+
+    def parent(data: CocoData, row: int) -> str:
+        below = parents[row]
+        return (
+            f'{data.name_category(row)}, {boxes[row]:,} boxes; the superclass of '
+            f'{show_list(names[other] for other in below)} ({boxes[below].sum():,} boxes)'
+            + ' alone'
+            * (len(below) == 1)
+        )
+
+    def superclass(data: CocoData, row: int) -> str:
+        level, size = taxonomy.labels.levels[keys[row]], taxonomy.labels.sets[keys[row]].sum()
+        place = 'any class' if level is None else f'a group of {size} classes at level {level}'
+        return f'{data.name_category(row)}, {counted[row]:,} boxes: {place}'
+
+    fix = PARENT_ANNOTATED.fix.format(paths=' '.join(quote(str(file.path)) for file in train))
     if all(len(below) == 1 for below in parents.values()):
         fix = ONE_CLASS_BELOW
-    yield from found(
-        dataclasses.replace(PARENT_ANNOTATED, fix=fix),
-        data,
-        [*parents],
-        lambda data, row: _describe_parent(data, row, parents[row]),
-    )
-    fix = NOT_EVALUATED if data.split == 'val' else SUPERCLASS_ONLY.fix
+    yield from found(PARENT_ANNOTATED, data, [*parents], fix=fix, describe=parent)
     counted = np.bincount(data.category_of[data.is_counted], minlength=len(keys))
-    yield from found(
-        dataclasses.replace(SUPERCLASS_ONLY, fix=fix),
-        data,
-        coarse,
-        lambda data, row: (
-            f'{data.name_category(row)}, {counted[row]:,} boxes: {_place(taxonomy, keys[row])}'
-        ),
-    )
-
-
-def _describe_parent(data: CocoData, row: int, below: list[int]) -> str:
-    boxes = data.boxes_per_category
-    others = show_list(data.categories[other].get('name') for other in below)
-    alone = ' alone' if len(below) == 1 else ''
-    return (
-        f'{data.name_category(row)}, {boxes[row]:,} boxes; the superclass of {others} '
-        f'({boxes[below].sum():,} boxes){alone}'
-    )
-
-
-def _place(taxonomy: Taxonomy, label: int) -> str:
-    level, classes = taxonomy.labels.levels[label], taxonomy.labels.sets[label].sum()
-    return 'any class' if level is None else f'a group of {classes} classes at level {level}'
+    yield from found(SUPERCLASS_ONLY, data, coarse, describe=superclass)
 
 
 def check_depths(data: CocoData, taxonomy: Taxonomy | str) -> Iterator[Finding]:
@@ -126,26 +109,21 @@ def check_depths(data: CocoData, taxonomy: Taxonomy | str) -> Iterator[Finding]:
 def check_lists(files: Sequence[CocoData], taxonomy: Taxonomy | str) -> Iterator[Finding]:
     """A finding if files list different classes."""
     listed = [_listed(data, taxonomy) for data in files]
-    lacking = {
-        name: [data.path for data, names in zip(files, listed, strict=True) if name not in names]
-        for names in listed
-        for name in names
-    }
-    differing = [
-        f'{show(name)}: not in {", ".join(map(str, paths))}'
-        for name, paths in lacking.items()
-        if paths
-    ]
+    differing = []
+    for name in dict.fromkeys(name for names in listed for name in names):
+        pairs = zip(files, listed, strict=True)
+        if lacking := [str(data.path) for data, names in pairs if name not in names]:
+            differing.append(f'{show(name)}: not in {", ".join(lacking)}')
     yield from found(LISTS_DIFFER, files[0], differing, split='')
 
 
-def _listed(data: CocoData, taxonomy: Taxonomy | str) -> dict[str, None]:
+def _listed(data: CocoData, taxonomy: Taxonomy | str) -> list[str]:
     """The classes that a file lists; without a taxonomy, all its categories."""
     keys = class_keys(data, taxonomy)
     if isinstance(taxonomy, str):
-        return dict.fromkeys(key for key in keys if key is not None)
+        return [key for key in keys if key is not None]
     labels = (key for key in keys if isinstance(key, int) and key < taxonomy.num_classes)
-    return dict.fromkeys(taxonomy.classes[label] for label in labels)
+    return [taxonomy.classes[label] for label in labels]
 
 
 def names_above(data: CocoData, taxonomy: Taxonomy | str) -> list[set[str]]:

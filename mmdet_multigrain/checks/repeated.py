@@ -14,7 +14,7 @@ from mmdet_multigrain.utils.messages import show
 from .boxes import ious
 from .classes import class_keys
 from .data import CocoData
-from .finding import WARNING, Check, Finding, found
+from .finding import Checks, Finding, found
 from .granularity import names_above
 from .layout import XYWH
 
@@ -22,25 +22,6 @@ NEAR = 2.0  # pixels between the sides of two boxes, if these overlap enough:
 # IoU from which boxes are of one object, and the one that is enough for near sides. Layers of clothes
 # and parts that fill their whole are at one place, too, so classes that differ ask for more.
 ONE_CLASS, TWO_CLASSES = (0.85, 0.7), (0.95, 0.8)
-
-SAME_CLASS = Check(
-    'object-twice',
-    WARNING,
-    'boxes at the place of another one of their class, hardly moved',
-    'keep the better one of each two: a detector that finds the object once misses the other',
-)
-OTHER_CLASS = Check(
-    'object-in-two-classes',
-    WARNING,
-    'boxes at the place of one of another class',
-    'if both are of one object, keep the right class',
-)
-PARENT_AND_CHILD = Check(
-    'object-as-parent-and-child',
-    WARNING,
-    'boxes at the place of one of their superclass or subclass',
-    'keep the finer class: its superclass follows from the taxonomy',
-)
 
 
 class Place(NamedTuple):
@@ -50,10 +31,38 @@ class Place(NamedTuple):
     first: int
 
 
+def _describe(data: CocoData, place: Place) -> str:
+    boxes = [show(data.annotations[row]['bbox']) for row in place]
+    names = [data.categories[data.category_of[row]].get('name') for row in place]
+    if names[0] != names[1]:
+        boxes = [f'{box} of {show(name)}' for box, name in zip(boxes, names, strict=True)]
+    number = show(data.annotations[place.first].get('id'))
+    return f'{data.name_annotation(place.row)}: {boxes[0]}, and {number}: {boxes[1]}'
+
+
+CHECKS = Checks(describe=_describe)
+SAME_CLASS = CHECKS.warning(
+    'object-twice',
+    'boxes at the place of another one of their class, hardly moved',
+    'keep the better one of each two: a detector that finds the object once misses the other',
+)
+OTHER_CLASS = CHECKS.warning(
+    'object-in-two-classes',
+    'boxes at the place of one of another class',
+    'if both are of one object, keep the right class',
+)
+PARENT_AND_CHILD = CHECKS.warning(
+    'object-as-parent-and-child',
+    'boxes at the place of one of their superclass or subclass',
+    'keep the finer class: its superclass follows from the taxonomy',
+)
+
+
 def check(data: CocoData, taxonomy: Taxonomy | str) -> Iterator[Finding]:
     """Findings about boxes at one place; equal boxes of one class are `bbox-duplicate`."""
     keys, above = class_keys(data, taxonomy), names_above(data, taxonomy)
-    names = [_text(category.get('name')) for category in data.categories]
+    names = [category.get('name') for category in data.categories]
+    names = [normalize(name) if isinstance(name, str) else None for name in names]
     places: dict[str, list[Place]] = {check.code: [] for check in CHECKS}
     for row, first, iou, gap in _near_pairs(data):
         one, other = data.category_of[[first, row]]
@@ -69,25 +78,7 @@ def check(data: CocoData, taxonomy: Taxonomy | str) -> Iterator[Finding]:
             places[kind.code].append(Place(row, first))
     for kind in CHECKS:
         of_row = {place.row: place for place in sorted(places[kind.code], reverse=True)}
-        yield from found(kind, data, sorted(of_row.values()), _describe)
-
-
-CHECKS = (SAME_CLASS, OTHER_CLASS, PARENT_AND_CHILD)
-
-
-def _describe(data: CocoData, place: Place) -> str:
-    (box, name), (first, other) = (
-        (show(data.annotations[row]['bbox']), data.categories[data.category_of[row]].get('name'))
-        for row in place
-    )
-    number = show(data.annotations[place.first].get('id'))
-    names = '' if name == other else f' of {show(name)}'
-    others = '' if name == other else f' of {show(other)}'
-    return f'{data.name_annotation(place.row)}: {box}{names}, and {number}: {first}{others}'
-
-
-def _text(name: object) -> str | None:
-    return normalize(name) if isinstance(name, str) else None
+        yield from found(kind, data, sorted(of_row.values()))
 
 
 def _near_pairs(data: CocoData) -> Iterator[tuple[int, int, float, float]]:

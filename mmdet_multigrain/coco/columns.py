@@ -195,12 +195,13 @@ class CocoColumns:
         image = self.images[row]
         return f'image {show(image.get("id"))} ({show(image.get("file_name"))})'
 
-    def name_annotation(self, row: int) -> str:
-        """An annotation in a message."""
+    def name_annotation(self, row: int, field: str = '') -> str:
+        """An annotation in a message, with the value of a field."""
         item, image = self.annotations[row], self.image_of[row]
         known = f'image_id {show(item.get("image_id"))}'
         where = known if image < 0 else show(self.images[image].get('file_name'))
-        return f'annotation {show(item.get("id"))} ({where})'
+        value = f': {show(item.get(field))}' if field else ''
+        return f'annotation {show(item.get("id"))} ({where}){value}'
 
     def name_category(self, row: int) -> str:
         """A category in a message."""

@@ -9,7 +9,7 @@ from .small_files import box, data, image
 
 def found(*fields, boxes=()):
     images = [image(number, **field) for number, field in enumerate(fields, start=1)]
-    findings = annotated.check(data([*boxes], images))
+    findings = annotated.CHECKS.run(data([*boxes], images))
     return {finding.check.code: finding.examples for finding in findings}
 
 

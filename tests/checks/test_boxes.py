@@ -36,7 +36,7 @@ def found(*annotations, **size):
     checked.max_examples = 100
     return {
         finding.check.code: [int(example.split()[1]) for example in finding.examples]
-        for finding in boxes.check(checked)
+        for finding in boxes.CHECKS.run(checked)
     }
 
 
@@ -246,7 +246,7 @@ def test_fractions_of_the_image_are_named_as_one_fault():
 
 
 def test_examples_name_image_and_box():
-    [finding] = [f for f in boxes.check(data([box(90, 0, 20, 5, area=100)]))]
+    [finding] = [f for f in boxes.CHECKS.run(data([box(90, 0, 20, 5, area=100)]))]
     assert finding.examples == ("annotation 1 ('1.jpg'): [90, 0, 20, 5] in 100 x 80",)
 
 

@@ -6,21 +6,22 @@ import importlib
 import pkgutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mmdet_multigrain import checks
 from mmdet_multigrain.checks.data import CocoData
-from mmdet_multigrain.checks.finding import ERROR, NOTE, SEVERITIES, WARNING, Check, found, run
+from mmdet_multigrain.checks.finding import ERROR, NOTE, SEVERITIES, WARNING, Check, Checks, found
 
 # By module: code, then `e` for an error, `w` for a warning, `n` for a note; + is fixable.
 ALL = {
     'annotated': 'annotated-per-image n, annotated-not-a-list e, annotated-unknown-id w, '
     'absent-class-with-boxes w',
-    'boxes': 'bbox-corners e, bbox-corners-told e+, bbox-normalized e, bbox-unclear e, '
+    'boxes': 'bbox-corners e, bbox-normalized e, bbox-unclear e, bbox-corners-told e+, '
     'bbox-not-four-numbers e+, bbox-not-finite e+, bbox-empty e+, bbox-outside e+, '
-    'bbox-partly-outside w+, bbox-below-one-pixel w, bbox-duplicate w+, area-missing w+, '
-    'area-not-positive w+, area-contradicts-box w, area-of-another w+, bbox-apart-from-mask '
-    'w, bbox-rotated w, iscrowd-missing w+, iscrowd-not-0-or-1 e, ignore-is-text w',
+    'bbox-partly-outside w+, bbox-below-one-pixel w, area-not-positive w+, area-contradicts-box w, '
+    'area-of-another w+, bbox-apart-from-mask w, bbox-rotated w, bbox-duplicate w+, area-missing w+, '
+    'iscrowd-missing w+, iscrowd-not-0-or-1 e, ignore-is-text w',
     'classes': 'category-name-missing e, categories-one-class e, category-namesake-without-boxes n, '
     'taxonomy-unusable e, class-unknown e, class-not-listed e, no-box-counts e, '
     'boxes-not-counted n, class-without-boxes e, class-only-in-train w, class-only-in-val e, '
@@ -30,11 +31,13 @@ ALL = {
     'photo-alike-in-both-splits w',
     'granularity': 'parent-annotated w, superclass-only n, leaves-of-unequal-depth n, '
     'class-lists-differ w',
-    'ids': 'image-id-text w+, image-listed-twice e+, image-id-shared e, category-listed-twice e+, '
+    'ids': 'image-id-missing e+, image-id-not-integer e+, category-id-missing e+, '
+    'category-id-not-integer e+, annotation-id-missing e+, annotation-id-not-integer e+, '
+    'image-id-text w+, image-listed-twice e+, image-id-shared e, category-listed-twice e+, '
     'category-id-shared e, annotation-id-below-1 e+, annotation-id-twice e+, '
     'annotation-without-image e+, annotation-without-category e+, reference-not-integer e+',
-    'images': 'image-size-missing e+, file-name-missing e+, photo-absent e+, photo-named-otherwise e+, '
-    'photo-ambiguous e, photo-unreadable e+, photo-black w, image-size-wrong e+, '
+    'images': 'image-size-missing e+, file-name-missing e+, photo-named-otherwise e+, '
+    'photo-ambiguous e, photo-absent e+, photo-unreadable e+, photo-black w, image-size-wrong e+, '
     'photo-rescaled e, photo-turned-by-exif e, photo-perhaps-turned-by-exif w, '
     'image-size-swapped e, image-without-boxes n, file-name-twice w, file-name-case w, '
     'file-name-absolute e, file-name-above-folder e, file-name-doubtful w',
@@ -45,8 +48,8 @@ ALL = {
 
 
 def checks_of(module: str) -> dict[str, Check]:
-    content = vars(importlib.import_module(f'{checks.__name__}.{module}'))
-    return {one.code: one for one in content.values() if isinstance(one, Check)}
+    content = importlib.import_module(f'{checks.__name__}.{module}')
+    return {one.code: one for one in getattr(content, 'CHECKS', ())}
 
 
 @pytest.mark.parametrize('module', ALL)
@@ -74,24 +77,36 @@ def data():
 
 
 def test_a_finding_counts_all_and_shows_the_first(data):
-    check = Check('code', ERROR, 'things', 'fix them', describe=lambda data, item: f'item {item}')
+    check = Check('error', 'code', 'things', 'fix them', describe=lambda data, item: f'item {item}')
     (finding,) = found(check, data, [7, 8, 9])
     assert finding.check is check and finding.split == 'val' and finding.count == 3
     assert finding.examples == ('item 7', 'item 8')
-    (finding,) = found(check, data, [7], lambda data, item: f'{data.split} {item}', split='')
+    other = {'describe': lambda data, item: f'{data.split} {item}', 'severity': 'note'}
+    (finding,) = found(check, data, [7], split='', **other)
     assert (finding.split, finding.examples) == ('', ('val 7',))
+    assert (finding.check.severity, finding.check.code, check.severity) == ('note', 'code', 'error')
     assert list(found(check, data, [])) == []
 
 
-def test_a_check_decorates_what_finds_it(data):
-    @Check('code', WARNING, 'things', 'fix them')
-    def some(data):
-        return [data.split, 'b']
+def test_a_check_varies_with_the_file(data):
+    here = {'fixable': True, 'here': lambda data: {'fixable': data.split == 'train'}}
+    (finding,) = found(Check('error', 'code', 'things', 'fix them', **here), data, ['a'])
+    assert not finding.check.fixable
 
-    @Check('none', NOTE, 'things', 'fix them')
-    def nothing(data):
-        return []
 
-    assert isinstance(some, Check) and not some.fixable
-    (finding,) = run((nothing, some), data)
-    assert (finding.check.code, finding.examples) == ('code', ('val', 'b'))
+def test_checks_of_a_subject_are_run_in_order(data):
+    checks = Checks(describe=lambda data, item: f'item {item}')
+    some = checks.warning('some', 'things', 'fix', lambda data: [5, 7, 9], fixable=True)
+    own = checks.error('own', 'things', 'fix', lambda data: [1], describe=lambda data, item: 'own')
+    rows = checks.note('rows', 'things', 'fix', lambda data: np.array([False, True, True]))
+    checks.note('none', 'things', 'fix', lambda data: [])
+    checks.note('elsewhere', 'things', 'fix')
+    findings = list(checks.run(data))
+    assert [finding.check for finding in findings] == [some, own, rows] == checks[:3]
+    assert [check.severity for check in checks] == [WARNING, ERROR, NOTE, NOTE, NOTE]
+    assert [check.fixable for check in checks] == [True, False, False, False, False]
+    assert [finding.examples for finding in findings] == [
+        ('item 5', 'item 7'),
+        ('own',),
+        ('item 1', 'item 2'),
+    ]

@@ -22,7 +22,9 @@ def found(images=(1,), annotations=((1, 1, 1),), categories=(1,)):
         },
         path=Path('x.json'),
     )
-    return {finding.check.code: (finding.count, finding.examples) for finding in ids.check(data)}
+    return {
+        finding.check.code: (finding.count, finding.examples) for finding in ids.CHECKS.run(data)
+    }
 
 
 def test_nothing_to_find():
@@ -67,7 +69,7 @@ def test_one_id_of_several_files_or_names():
         },
         path=Path('x.json'),
     )
-    assert {finding.check.code: finding.examples for finding in ids.check(data)} == {
+    assert {finding.check.code: finding.examples for finding in ids.CHECKS.run(data)} == {
         'image-listed-twice': ("image 1 ('a')",),
         'image-id-shared': ("image 1 ('b')", "image 1 ('c')"),
         'category-id-shared': ("'y' (id 1)",),

@@ -14,10 +14,10 @@ from mmdet_multigrain.taxonomy import Taxonomy
 TAXONOMY = Taxonomy.load(
     {'name': 'garments', 'groups': {'top': ['vest', 'coat'], 'low': ['skirt']}}
 )
-EMPTY = Check('bbox-empty', 'error', 'boxes without width', 'remove them', fixable=True)
-LEAK = Check('leak', 'error', 'photos in both', 'remove them from one')
-CASE = Check('case', 'warning', 'names in two cases', 'rename one')
-ALONE = Check('alone', 'note', 'groups of one class', 'nothing')
+EMPTY = Check('error', 'bbox-empty', 'boxes without width', 'remove them', fixable=True)
+LEAK = Check('error', 'leak', 'photos in both', 'remove them from one')
+CASE = Check('warning', 'case', 'names in two cases', 'rename one')
+ALONE = Check('note', 'alone', 'groups of one class', 'nothing')
 
 
 def checked(*findings, splits=('train', 'val')):
@@ -60,7 +60,7 @@ def test_text():
 
 def test_paths_in_advice_stay_whole():
     path = f'/data/my-photos/{"very-long-name-" * 8}/train-set.json'
-    advice = Check('parent', 'warning', 'annotated parents', f'make_taxonomy.py {path} --coarse')
+    advice = Check('warning', 'parent', 'annotated parents', f'make_taxonomy.py {path} --coarse')
     lines = report.as_text(checked(Finding(advice, '', 1, ('top',)))).splitlines()
     assert sum(path in line for line in lines) == 1
 

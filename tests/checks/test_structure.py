@@ -12,7 +12,8 @@ from mmdet_multigrain.utils.errors import AnnotationError
 def found(content, **options):
     data = CocoData(content, path=Path('x.json'), **options)
     return {
-        finding.check.code: (finding.count, finding.examples) for finding in structure.check(data)
+        finding.check.code: (finding.count, finding.examples)
+        for finding in structure.CHECKS.run(data)
     }
 
 
@@ -71,7 +72,7 @@ def test_what_other_readers_refuse_is_found_with_its_place(tmp_path):
         b'{"images": [{"a": NaN}], "annotations": [{}], "categories": [{}]}'
     )
     data = load(tmp_path / 'a.json')
-    [finding] = structure.check(data)
+    [finding] = structure.CHECKS.run(data)
     assert (finding.check.code, finding.count) == ('json-not-strict', 1)
     assert 'line 1 column 19' in finding.examples[0]
 
@@ -81,14 +82,14 @@ def test_byte_order_mark_and_windows_line_ends_are_no_findings(tmp_path):
         b'\xef\xbb\xbf{"images": [{}],\r\n"annotations": [{}],\r\n"categories": [{}]}\r\n'
     )
     data = load(tmp_path / 'a.json')
-    assert not data.not_strict and list(structure.check(data)) == []
+    assert not data.not_strict and list(structure.CHECKS.run(data)) == []
 
 
 def test_fields_in_another_form():
     """Read and said; a file without annotations is named as what it is."""
     content = {'images': [{}], 'annotations': [{}], 'categories': [{}]}
     data = CocoData(content, path=Path('x.json'), recovered={'names that are numbers': 1200})
-    (finding,) = structure.check(data)
+    (finding,) = structure.CHECKS.run(data)
     assert finding.check.severity == 'warning'
     assert finding.examples == ('1,200 names that are numbers',)
     del content['annotations']
