@@ -15,7 +15,6 @@ from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
-from torch import Tensor
 
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError
@@ -30,19 +29,12 @@ _LOADER = 'LoadImageFromFile'
 
 @dataclass(frozen=True)
 class AnchorCoverage:
-    """Boxes as training sees them, and those without a positive anchor.
+    """Boxes as training sees them, and those without a positive anchor."""
 
-    Attributes:
-        classes: Names, in the order of the labels; then groups that boxes have instead of a class.
-        boxes: (len(classes),) boxes of each.
-        without: (len(classes),) of these, boxes without a positive anchor.
-        images: Images that were looked at, and how many there are.
-    """
-
-    classes: tuple[str, ...]
-    boxes: np.ndarray
-    without: np.ndarray
-    images: tuple[int, int]
+    classes: tuple[str, ...]  # in the order of labels; then groups that boxes have instead
+    boxes: np.ndarray  # (len(classes),) boxes of each
+    without: np.ndarray  # (len(classes),) of these, boxes without a positive anchor
+    images: tuple[int, int]  # that were looked at, and how many there are
 
     @property
     def share(self) -> float:
@@ -52,11 +44,8 @@ class AnchorCoverage:
     def table(self) -> Table:
         """The classes with such boxes, the largest share first."""
         shares = self.without / np.maximum(self.boxes, 1)
-        rows = [
-            [self.classes[label], int(self.boxes[label]), int(self.without[label]), shares[label]]
-            for label in np.argsort(-shares, kind='stable')
-            if self.without[label]
-        ]
+        counts = zip(self.classes, self.boxes.tolist(), self.without.tolist(), shares, strict=True)
+        rows = [list(row) for row in sorted(counts, key=lambda row: -row[3]) if row[2]]
         columns = [
             Column('class', left=True),
             Column('boxes', form=','),
@@ -135,17 +124,12 @@ def anchor_coverage(
 def _blank(results: dict[str, Any]) -> dict[str, Any]:
     """Stands in for the photo: an image of the stated size."""
     shape = results['height'], results['width']
-    return {
-        **results, 'img': np.zeros((*shape, 3), np.uint8), 'img_shape': shape, 'ori_shape': shape
-    }  # fmt: skip
+    image = np.zeros((*shape, 3), np.uint8)
+    return {**results, 'img': image, 'img_shape': shape, 'ori_shape': shape}
 
 
 class _Assignment:
-    """Tells which boxes of an image get a positive anchor.
-
-    Args:
-        model: The config of the detector.
-    """
+    """Tells which boxes of an image get a positive anchor, by the config of the detector."""
 
     def __init__(self, model: Mapping[str, Any]) -> None:
         try:
@@ -169,12 +153,9 @@ class _Assignment:
         anchors = torch.cat(self._generator.grid_priors(sizes, device='cpu'))
         valid = torch.cat(self._generator.valid_flags(sizes, padded, device='cpu'))
         anchors = anchors[anchor_inside_flags(anchors, valid, shape, self._border)]
-        targets = InstanceData(bboxes=_corners(instances.bboxes), labels=instances.labels)
+        boxes = getattr(instances.bboxes, 'tensor', instances.bboxes)
+        targets = InstanceData(bboxes=boxes, labels=instances.labels)
         assigned = self._assigner.assign(InstanceData(priors=anchors), targets).gt_inds
         has_anchor = np.zeros(len(instances), bool)
         has_anchor[assigned[assigned > 0].unique().numpy() - 1] = True
         return has_anchor
-
-
-def _corners(boxes: Any) -> Tensor:
-    return getattr(boxes, 'tensor', boxes)

@@ -30,8 +30,7 @@ class CocoData(CocoColumns):
         path: Where it is from.
         split: `train`, `val` or nothing, for findings.
         photos: By file name; None if photos are not read.
-        not_strict: Why a strict JSON parser refuses the file.
-        recovered: How often what was read that is in another form than COCO's.
+        not_strict, recovered: See `CocoFile`.
         max_examples: Of each kind of finding.
     """
 
@@ -53,13 +52,15 @@ class CocoData(CocoColumns):
 
     def replaced(self, content: Mapping[str, Any]) -> CocoData:
         """The same with another content; what is known of photos stays."""
-        return CocoData(
-            content,
-            path=self.path,
-            split=self.split,
-            photos=self.photos,
-            max_examples=self.max_examples,
-        )
+        kept = {name: getattr(self, name) for name in ('path', 'split', 'photos', 'max_examples')}
+        return CocoData(content, **kept)
+
+    def with_lists(self, **lists: list[dict[str, Any]]) -> dict[str, Any]:
+        """The content with other lists; no list is added."""
+        return {
+            key: lists[key] if key in lists and isinstance(value, list) else value
+            for key, value in self.content.items()
+        }
 
     # ------------------------------------------------------------------ boxes
 
@@ -101,9 +102,8 @@ class CocoData(CocoColumns):
 
     def with_any(self, mask: np.ndarray) -> np.ndarray:
         """(images,) whether the mask (N,) holds for a box of the image."""
-        return (
-            np.bincount(self.image_of[mask & (self.image_of >= 0)], minlength=len(self.images)) > 0
-        )
+        rows = self.image_of[mask & (self.image_of >= 0)]
+        return np.bincount(rows, minlength=len(self.images)) > 0
 
     def leaving(self, sizes: np.ndarray) -> np.ndarray:
         """(N,) whether a usable box reaches beyond its image.
@@ -165,8 +165,8 @@ class CocoData(CocoColumns):
     @cached_property
     def _is_silent(self) -> np.ndarray:
         """(images,) whether EXIF turns a photo with boxes and its stated size cannot tell."""
-        has_boxes = self.boxes_per_image > 0
-        return (self.orientations > 1) & ~self._swaps_sides & ~self.differs & has_boxes
+        can_tell = self._swaps_sides | self.differs | (self.boxes_per_image == 0)
+        return (self.orientations > 1) & ~can_tell
 
     @cached_property
     def _frame(self) -> str:

@@ -91,8 +91,7 @@ def load_photos(
         first = printable(next(iter(photos.values())).path)
         raise CheckError(
             f'{folder}: none of the {len(photos):,} photos of {data.path} is there, '
-            f'not even {first}; name the folder that '
-            "'file_name' is relative to"
+            f"not even {first}; name the folder that 'file_name' is relative to"
         )
     return photos
 
@@ -105,15 +104,13 @@ def _find_others(
     found = find_files(absent, folder, taken=photos.keys() - absent) if absent else {}
     sure = {name: paths[0] for name, paths in found.items() if len(paths) == 1}
     read = read_photos(folder, sure.values(), **options)
-    return (
-        read
-        | {name: dataclasses.replace(read[path], named=path) for name, path in sure.items()}
-        | {
-            name: Photo(os.path.join(folder, name), candidates=paths)
-            for name, paths in found.items()
-            if len(paths) > 1
-        }
-    )
+    renamed = {name: dataclasses.replace(read[path], named=path) for name, path in sure.items()}
+    guesses = {
+        name: Photo(os.path.join(folder, name), candidates=found[name])
+        for name in found
+        if name not in sure
+    }
+    return read | renamed | guesses
 
 
 def check_files(

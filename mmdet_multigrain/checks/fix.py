@@ -79,16 +79,7 @@ def repair(data: CocoData) -> Fixed:
     before = [len(data.images), len(data.annotations)]
     for _ in range(MAX_PASSES):
         new: Done = Counter()
-        for step in (
-            recover,
-            _drop_unknown,
-            _fix_images,
-            _fix_categories,
-            _refuse_doubts,
-            _fix_boxes,
-            _drop_duplicates,
-            _fill_fields,
-        ):
+        for step in STEPS:
             before_step = new.total()
             content = step(data, new)
             if new.total() > before_step:  # else what is known of the arrays stays
@@ -96,10 +87,8 @@ def repair(data: CocoData) -> Fixed:
         if not new:
             break
         done += new
-    if any(
-        count and not left
-        for count, left in zip(before, (len(data.images), len(data.annotations)), strict=True)
-    ):
+    left = (len(data.images), len(data.annotations))
+    if any(count and not rest for count, rest in zip(before, left, strict=True)):
         raise CheckError(
             f'{data.path}: not repaired, because no image with a box would be left; see the errors'
         )
@@ -109,14 +98,6 @@ def repair(data: CocoData) -> Fixed:
 def _count(done: Done, what: str, check: Check, rows: Collection[Any]) -> None:
     if len(rows):
         done[what, check.title] += len(rows)
-
-
-def _with(data: CocoData, **lists: list[dict[str, Any]]) -> dict[str, Any]:
-    """The content with other lists; no list is added."""
-    return {
-        key: lists[key] if key in lists and isinstance(value, list) else value
-        for key, value in data.content.items()
-    }
 
 
 def _without(entries: list[dict[str, Any]], rows: Collection[int]) -> list[dict[str, Any]]:
@@ -141,12 +122,8 @@ def _drop_unknown(data: CocoData, done: Done) -> dict[str, Any]:
     """
     _count(done, 'removed', structure.not_objects, structure.not_objects.find(data))
     gone = _remove(data, done, ids.unknown_images, ids.unknown_categories)
-    return _with(
-        data,
-        images=data.images,
-        categories=data.categories,
-        annotations=_without(data.annotations, gone),
-    )
+    left = _without(data.annotations, gone)
+    return data.with_lists(images=data.images, categories=data.categories, annotations=left)
 
 
 def _fix_images(data: CocoData, done: Done) -> dict[str, Any]:
@@ -171,7 +148,8 @@ def _fix_images(data: CocoData, done: Done) -> dict[str, Any]:
     if len(of_gone):
         done['removed', 'boxes of removed images'] += len(of_gone)
     annotations = _refer(data, 'image', new, gone, done)
-    return _with(data, images=_without(new, gone), annotations=_without(annotations, of_gone))
+    left = _without(annotations, of_gone)
+    return data.with_lists(images=_without(new, gone), annotations=left)
 
 
 def _fix_categories(data: CocoData, done: Done) -> dict[str, Any]:
@@ -179,22 +157,15 @@ def _fix_categories(data: CocoData, done: Done) -> dict[str, Any]:
     gone = _remove(data, done, ids.duplicate_categories)
     new = list(data.categories)
     annotations = _refer(data, 'category', new, gone, done)
-    return _with(data, categories=_without(new, gone), annotations=annotations)
+    return data.with_lists(categories=_without(new, gone), annotations=annotations)
 
 
 def _refer(
-    data: CocoData,
-    name: str,
-    entries: list[dict[str, Any]],
-    gone: Collection[int],
-    done: Done,
+    data: CocoData, name: str, entries: list[dict[str, Any]], gone: Collection[int], done: Done
 ) -> list[dict[str, Any]]:
     """Give ids to the entries without a usable one; the annotations that follow them."""
-    rows = [
-        row
-        for row, entry in enumerate(entries)
-        if row not in gone and not ids.is_good_id(entry.get('id'))
-    ]
+    bad = {row for row, entry in enumerate(entries) if not ids.is_good_id(entry.get('id'))}
+    rows = sorted(bad.difference(gone))
     _number(entries, rows, done, f'{name} ids that are missing or not whole numbers')
     key = f'{name}_id'
     refers_to = (data.image_of if name == 'image' else data.category_of).tolist()
@@ -236,18 +207,14 @@ def _fix_boxes(data: CocoData, done: Done) -> dict[str, Any]:
     _count(done, 'clipped', boxes.partly_outside, rows)
     annotations, sizes = list(data.annotations), data.of_boxes(data.sizes)
     for row in rows:
-        annotations[row] = _clipped(annotations[row], data.areas[row], *sizes[row].tolist())
-    return _with(data, annotations=_without(annotations, gone))
+        annotations[row] = _clipped(annotations[row], data.areas[row], sizes[row].tolist())
+    return data.with_lists(annotations=_without(annotations, gone))
 
 
-def _clipped(
-    item: dict[str, Any], area: float, image_width: float, image_height: float
-) -> dict[str, Any]:
+def _clipped(item: dict[str, Any], area: float, size: list[float]) -> dict[str, Any]:
     x, y, width, height = item['bbox']
     # Whole numbers stay whole: a side of an image is, as a rule.
-    right, bottom = (
-        int(side) if side.is_integer() else side for side in (image_width, image_height)
-    )
+    right, bottom = (int(side) if side.is_integer() else side for side in size)
     x1, y1, x2, y2 = max(x, 0), max(y, 0), min(x + width, right), min(y + height, bottom)
     new = item | {'bbox': [x1, y1, x2 - x1, y2 - y1]}
     if not item.get('segmentation') and math.isclose(area, width * height, rel_tol=AREA_OF_BOX):
@@ -258,7 +225,7 @@ def _clipped(
 def _drop_duplicates(data: CocoData, done: Done) -> dict[str, Any]:
     """Of equal boxes the first stays."""
     gone = _remove(data, done, boxes.duplicates)
-    return _with(data, annotations=_without(data.annotations, gone))
+    return data.with_lists(annotations=_without(data.annotations, gone))
 
 
 def _fill_fields(data: CocoData, done: Done) -> dict[str, Any]:
@@ -276,15 +243,12 @@ def _fill_fields(data: CocoData, done: Done) -> dict[str, Any]:
             annotations[row] = annotations[row] | (
                 {'iscrowd': 0} if check is boxes.crowd_missing else {'area': _area(data, row)}
             )
-    used = set(ids.duplicate_annotation_ids.find(data).tolist())
-    rows = [
-        row
-        for row, item in enumerate(annotations)
-        if row in used or not ids.is_good_id(item.get('id')) or item['id'] < 1
-    ]
+    numbers = [item.get('id') for item in annotations]
+    rows = {row for row, id in enumerate(numbers) if not ids.is_good_id(id) or id < 1}
+    rows = sorted(rows.union(ids.duplicate_annotation_ids.find(data).tolist()))
     title = 'annotation ids that are missing, below 1, in use or not whole numbers'
     _number(annotations, rows, done, title)
-    return _with(data, annotations=annotations)
+    return data.with_lists(annotations=annotations)
 
 
 def _area(data: CocoData, row: int) -> float:
@@ -293,6 +257,13 @@ def _area(data: CocoData, row: int) -> float:
     area = float(data.judged_areas.areas[row])
     told = data.judged_areas.are_told[row] and not math.isclose(area, width * height)
     return area if told else width * height
+
+
+# In this order.
+STEPS = (
+    *(recover, _drop_unknown, _fix_images, _fix_categories),
+    *(_refuse_doubts, _fix_boxes, _drop_duplicates, _fill_fields),
+)
 
 
 def _strict(value: Any, levels: int = MAX_NESTING) -> Any:

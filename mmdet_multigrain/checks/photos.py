@@ -8,9 +8,9 @@ import functools
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mmdet_multigrain.coco.looks import Look, look_at
 from mmdet_multigrain.utils.images import (
@@ -77,15 +77,11 @@ def read_photos(
     if full_decode:
         workers = default_workers() if workers is None else workers
         with map_ordered(_decoded_header, paths, workers=workers) as results:
-            bar = progress_bar(
-                results, total=len(paths), desc='decoding', unit='file', show=progress
-            )
-            headers = list(bar)
+            options = dict(total=len(paths), desc='decoding', unit='file', show=progress)
+            headers = list(progress_bar(results, **options))
     else:
         headers = image_headers(paths, workers=workers, progress=progress)
-    photos = {
-        name: _photo(path, header) for name, path, header in zip(names, paths, headers, strict=True)
-    }
+    photos = dict(zip(names, map(_photo, paths, headers), strict=True))
     return photos | _looked_at(photos, workers, all_=full_decode, progress=progress)
 
 
@@ -125,7 +121,9 @@ def _decoded_header(path: str) -> ImageHeader | str:
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         header = _other_format(path) if os.path.isfile(path) else None
         return header or ' '.join(str(error).replace(path, 'the file').split())
-    return header if _opencv_size(path) == header.size else 'OpenCV cannot decode it'
+    image = _by_opencv(path)
+    is_read = image is not None and image.shape[1::-1] == header.size
+    return header if is_read else 'OpenCV cannot decode it'
 
 
 def _other_format(path: str) -> ImageHeader | str | None:
@@ -139,20 +137,14 @@ def _other_format(path: str) -> ImageHeader | str | None:
         return None
     if problem := pixel_problem(path):
         return problem
-    image = _by_opencv(path)
+    image, orientation = _by_opencv(path), _exif_orientation(path)
     if image is None:
         return None
-    orientation = _exif_orientation(path)
     if orientation > 1:  # some formats are read without regard to EXIF
         stored = _by_opencv(path, turn=False)
         if stored.shape == image.shape and (stored == image).all():
             orientation = 1
     return ImageHeader(*image.shape[1::-1], orientation)
-
-
-def _opencv_size(path: str) -> tuple[int, int] | None:
-    image = _by_opencv(path)
-    return None if image is None else image.shape[1::-1]
 
 
 def _by_opencv(path: str, *, turn: bool = True) -> np.ndarray | None:
@@ -189,27 +181,16 @@ def equal_files(paths: Iterable[str], *, progress: bool = False) -> list[list[st
     that are still similar.
     """
     groups = [list(paths)]
-    for key, name in (
-        (os.path.getsize, 'file sizes'),
-        (_tail, 'file ends'),
-        (_content, 'file contents'),
-    ):
-        total = sum(map(len, groups))
-        with progress_bar(total=total, desc=name, unit='file', delay=1, show=progress) as bar:
-            groups = [part for group in groups for part in _parts(group, key, bar.update)]
+    keys = {'file sizes': os.path.getsize, 'file ends': _tail, 'file contents': _content}
+    for name, key in keys.items():
+        parts: dict[Hashable, list[str]] = defaultdict(list)
+        numbered = [(number, path) for number, group in enumerate(groups) for path in group]
+        options = dict(desc=name, unit='file', delay=1, show=progress)
+        for number, path in progress_bar(numbered, **options):
+            with contextlib.suppress(OSError):  # unreadable: a separate finding
+                parts[number, key(path)].append(path)
+        groups = [part for part in parts.values() if len(part) > 1]
     return groups
-
-
-def _parts(
-    group: list[str], key: Callable[[str], Hashable], update: Callable[[], Any]
-) -> list[list[str]]:
-    """Divide a list by a key; a part of one file drops out."""
-    parts: dict[Hashable, list[str]] = defaultdict(list)
-    for path in group:
-        update()
-        with contextlib.suppress(OSError):  # unreadable: a separate finding
-            parts[key(path)].append(path)
-    return [part for part in parts.values() if len(part) > 1]
 
 
 def _tail(path: str) -> bytes:

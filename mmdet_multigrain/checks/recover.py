@@ -57,12 +57,9 @@ def is_unclear(bbox: Any) -> bool:
 def recover(data: CocoData, done: Done) -> dict[str, Any]:
     """The content with numbers, references and boxes as COCO writes them, each change counted."""
     images = [_with_numbers(image, ('width', 'height'), done) for image in data.images]
-    annotations = []
-    references = {
-        'image_id': _references(data.images),
-        'category_id': _references(data.categories),
-    }
-    corners = data.layouts == CORNERS
+    annotations, corners = [], data.layouts == CORNERS
+    tables = {'image_id': data.images, 'category_id': data.categories}
+    references = {key: _references(entries) for key, entries in tables.items()}
     for row, item in enumerate(data.annotations):
         new = _with_numbers(item, ('area', 'iscrowd'), done)
         for key, ids in references.items():
@@ -72,12 +69,7 @@ def recover(data: CocoData, done: Done) -> dict[str, Any]:
             done[RECOMPUTED, reason] += 1
             new = new | {'bbox': box}
         annotations.append(new)
-    return {
-        key: {'images': images, 'annotations': annotations}.get(key, value)
-        if isinstance(value, list)
-        else value
-        for key, value in data.content.items()
-    }
+    return data.with_lists(images=images, annotations=annotations)
 
 
 def _box(data: CocoData, row: int, is_corners: bool) -> tuple[list[float] | None, str]:
@@ -155,7 +147,5 @@ def _referring(
 def _as_text(key: int | float | str) -> str:
     """Equal for 7, 7.0, '7' and '007'."""
     number = as_number(key)
-    number = int(number) if isinstance(number, float) and number.is_integer() else number
-    if isinstance(number, int):
-        return f'#{number:x}'  # in decimals, Python limits the length
-    return str(number)
+    is_whole = isinstance(number, int) or isinstance(number, float) and number.is_integer()
+    return f'#{int(number):x}' if is_whole else str(number)  # Python limits decimals in length

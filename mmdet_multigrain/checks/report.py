@@ -27,31 +27,24 @@ def verdict(checked: Checked) -> str:
 
 def as_text(checked: Checked) -> str:
     """The report for people: what was checked, the findings, the verdict in the last line."""
-    lines = [*_head(checked), '']
-    for finding in checked.findings:
-        lines += [*_finding(finding), '']
-    return '\n'.join([*lines, f'verdict: {verdict_line(checked)}'])
+    findings = [line for finding in checked.findings for line in (*_finding(finding), '')]
+    return '\n'.join([*_head(checked), '', *findings, f'verdict: {verdict_line(checked)}'])
 
 
 def verdict_line(checked: Checked) -> str:
     """The verdict in words, in one line."""
-    errors, warnings = (
-        [finding for finding in checked.findings if finding.check.severity == severity]
-        for severity in (ERROR, WARNING)
-    )
-    if not errors and not warnings:
+    counts = {severity: checked.count(severity) for severity in (ERROR, WARNING)}
+    if not any(counts.values()):
         return 'clean'
-    counts = ' and '.join(
-        f'{len(findings)} kind{"s"[len(findings) == 1 :]} of {name}'
-        for name, findings in (('error', errors), ('warning', warnings))
-        if findings
+    meaning = 'do not train on it yet' if counts[ERROR] else 'usable; look at the warnings'
+    kinds = ' and '.join(
+        f'{count} kind{"s"[count == 1 :]} of {name}' for name, count in counts.items() if count
     )
-    meaning = 'do not train on it yet' if errors else 'usable; look at the warnings'
-    checks = [finding.check for finding in errors + warnings]
+    checks = [finding.check for finding in checked.findings if finding.check.severity != NOTE]
     fixable = sum(check.fixable for check in checks)
     if not fixable or {*boxes.DOUBTS, *images.DOUBTS} & {*checks}:
-        return f'{counts}: {meaning}'
-    return f'{counts}: {meaning} (--fix OUT fixes {fixable} of them)'
+        return f'{kinds}: {meaning}'
+    return f'{kinds}: {meaning} (--fix OUT fixes {fixable} of them)'
 
 
 def _head(checked: Checked) -> Iterator[str]:
@@ -62,15 +55,13 @@ def _head(checked: Checked) -> Iterator[str]:
         split = f'{data.split}:'.ljust(width) if data.split else ''
         yield (
             f'{split}{data.path}: {counts["images"]:,} images, {counts["annotations"]:,} boxes'
-            f'{_of_which(data)}, '
+            f'{"" if data.is_counted.all() else f" ({data.is_counted.sum():,} of them count)"}, '
             f'{counts["categories"]:,} categories{photos}'
         )
     taxonomy = checked.taxonomy
     if isinstance(taxonomy, Taxonomy):
-        yield (
-            f'taxonomy: {taxonomy.name}, {taxonomy.num_classes} classes'
-            + ('' if taxonomy.is_ungrouped else f' in {taxonomy.num_groups(0)} superclasses')
-        )
+        groups = '' if taxonomy.is_ungrouped else f' in {taxonomy.num_groups(0)} superclasses'
+        yield f'taxonomy: {taxonomy.name}, {taxonomy.num_classes} classes{groups}'
     for data in checked.files:
         for what, count in data.recovered.items():
             yield f'{f"{data.split}: " if data.split else ""}read: {count:,} {what}'
@@ -102,23 +93,15 @@ def _finding(finding: Finding) -> Iterator[str]:
 
 
 def _counts(data: CocoData) -> dict[str, int]:
-    photos = (
-        {}
-        if data.photos is None
-        else {'photos': len({photo.path for photo in data.photos.values()})}
-    )
-    return {
+    counts = {
         'images': len(data.images),
         'annotations': len(data.annotations),
         'counted_annotations': int(data.is_counted.sum()),
         'categories': len(data.categories),
-        **photos,
     }
-
-
-def _of_which(data: CocoData) -> str:
-    counted = data.is_counted.sum()
-    return '' if counted == len(data.annotations) else f' ({counted:,} of them count)'
+    if data.photos is not None:
+        counts['photos'] = len({photo.path for photo in data.photos.values()})
+    return counts
 
 
 def _decoded(data: CocoData) -> str:
@@ -137,12 +120,8 @@ def fixed_text(path: object, fixed: Fixed) -> str:
     """What was fixed in a copy."""
     if not fixed.done:
         return f'{path}: written; there was nothing to fix'
-    return '\n'.join(
-        [
-            f'{path}: written',
-            *(f'  {what:<10}{count:>9,}  {title}' for (what, title), count in fixed.done.items()),
-        ]
-    )
+    lines = [f'  {what:<10}{count:>9,}  {title}' for (what, title), count in fixed.done.items()]
+    return '\n'.join([f'{path}: written', *lines])
 
 
 def left_text(checked: Checked, fixed: Sequence[Fixed] = ()) -> str:
@@ -152,12 +131,9 @@ def left_text(checked: Checked, fixed: Sequence[Fixed] = ()) -> str:
     """
     changes = filter(None, (copy.changes() for copy in fixed))
     left = [heading(finding) for finding in checked.findings if finding.check.severity != NOTE]
-    return '\n'.join(
-        [
-            *(['left in the repaired copy:', *left, ''] if left else []),
-            '; '.join([f'verdict on the repaired copy: {verdict_line(checked)}', *changes]),
-        ]
-    )
+    lines = ['left in the repaired copy:', *left, ''] if left else []
+    verdict = f'verdict on the repaired copy: {verdict_line(checked)}'
+    return '\n'.join([*lines, '; '.join([verdict, *changes])])
 
 
 def as_dict(checked: Checked) -> dict[str, Any]:
@@ -187,11 +163,5 @@ def as_dict(checked: Checked) -> dict[str, Any]:
 
 def fixed_dict(path: str | os.PathLike[str], fixed: Fixed) -> dict[str, Any]:
     """What was fixed in a copy, for scripts."""
-    return {
-        'file': _text(path),
-        'removed_boxes': fixed.removed,
-        'done': [
-            {'what': what, 'to': title, 'count': count}
-            for (what, title), count in fixed.done.items()
-        ],
-    }
+    done = [{'what': what, 'to': to, 'count': count} for (what, to), count in fixed.done.items()]
+    return {'file': _text(path), 'removed_boxes': fixed.removed, 'done': done}

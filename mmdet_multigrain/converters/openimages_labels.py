@@ -16,7 +16,7 @@ from mmdet_multigrain.coco.unannotated import NEGATIVE, PARTIAL
 from mmdet_multigrain.utils.errors import ConverterError
 from mmdet_multigrain.utils.problems import Problems
 
-from .openimages_rows import add_rows, read_rows
+from .openimages_rows import leave_out, read_rows
 from .openimages_selection import Selection
 
 COLUMNS = ('ImageID', 'LabelName', 'Confidence')
@@ -50,14 +50,15 @@ def read_absent(
     ):
         confidence = pl.col('Confidence').cast(pl.Float64, strict=False)
         is_verified = confidence.is_in([0.0, 1.0]).fill_null(False)
-        wrong += len(rows.filter(~is_verified))
-        add_rows(
+        verified = leave_out(
+            rows,
+            ~is_verified,
             problems,
             'image label with a Confidence other than 0 and 1',
-            rows.filter(~is_verified),
             lambda row: f'{path.name} line {row["line"]} {row["Confidence"]}',
         )
-        found.append(rows.filter(is_verified & (confidence == 0)).join(classes, 'LabelName')[_PAIR])
+        wrong += len(rows) - len(verified)
+        found.append(verified.filter(confidence == 0).join(classes, 'LabelName')[_PAIR])
     absent = pl.concat(found).unique()
     if wrong and not len(absent):
         raise ConverterError(

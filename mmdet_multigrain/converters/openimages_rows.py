@@ -61,20 +61,16 @@ def read_rows(
     """
     path = Path(path)
     options = dict(desc=path.name, unit='B', unit_scale=True, show=progress)
-    with (
-        _opened(path) as (raw, file),
-        progress_bar(total=path.stat().st_size, **options) as bar,
-    ):
+    with _opened(path) as (raw, file), progress_bar(total=path.stat().st_size, **options) as bar:
         with _naming(path):
             header = file.readline(BLOCK_BYTES)
         columns, width = _columns(header, required, optional, path)
-        wanted = pl.col('text').str.count_matches(',', literal=True) != width - 1
+        wanted = pl.lit(True)
         if containing is not None:
+            wanted = pl.col('text').str.count_matches(',', literal=True) != width - 1
             # Commas may be quoted; what is not wanted anyway is not worth a closer look then.
             wanted &= ~pl.col('text').str.contains('"', literal=True)
             wanted |= pl.col('text').str.contains_any(list(containing))
-        else:
-            wanted = pl.lit(True)
         kept, num_kept, num_bytes, line = [], 0, 0, 2
         for lines, count in _sieved(_blocks(file, path), wanted):
             kept.append(lines.with_columns(pl.col('line') + line))
@@ -120,6 +116,18 @@ def add_rows(
         problems.counts[kind] += len(rows) - len(examples)
 
 
+def leave_out(
+    rows: pl.DataFrame,
+    bad: pl.Expr,
+    problems: Problems,
+    kind: str,
+    describe: Callable[[dict[str, Any]], str],
+) -> pl.DataFrame:
+    """The rows without bad ones, which are counted as one kind of problem."""
+    add_rows(problems, kind, rows.filter(bad), describe)
+    return rows.filter(~bad)
+
+
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
     """The file, and what it holds decompressed."""
@@ -128,12 +136,13 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
         raise ConverterError(
             f'{path}: {folder if path.is_dir() else "no such file; check the path"}'
         )
-    with contextlib.ExitStack() as stack:
+    with _naming(path):
+        raw = open(path, 'rb')  # closed below
+    with raw:
         with _naming(path):
-            raw = stack.enter_context(open(path, 'rb'))
             compressed = raw.read(len(GZIP_MAGIC)) == GZIP_MAGIC
             raw.seek(0)
-        yield raw, stack.enter_context(gzip.GzipFile(fileobj=raw)) if compressed else raw
+        yield raw, gzip.GzipFile(fileobj=raw) if compressed else raw
 
 
 @contextlib.contextmanager
@@ -199,12 +208,6 @@ def _fields(line: str) -> list[str]:
         return []
 
 
-def _counted_fields(line: str, width: int) -> tuple[int, list[str] | None]:
-    """How many fields a line with quotes has, and these if they are as many as there should be."""
-    fields = _fields(line.rstrip('\r'))
-    return len(fields), fields if len(fields) == width else None
-
-
 def _split(
     lines: pl.DataFrame, columns: dict[str, int], width: int, path: Path, problems: Problems
 ) -> pl.DataFrame:
@@ -220,10 +223,11 @@ def _split(
     wrong = lines.filter(~quoted & ~whole)
     odd = lines.filter(quoted)
     if len(odd):
-        counts, fields = zip(*(_counted_fields(text, width) for text in odd['text']), strict=True)
+        fields = [_fields(text.rstrip('\r')) for text in odd['text']]
+        kept = [part if len(part) == width else None for part in fields]
         odd = odd.with_columns(
-            count=pl.Series(counts, dtype=pl.Int64),
-            fields=pl.Series(fields, dtype=pl.List(pl.String)),
+            count=pl.Series([*map(len, fields)], dtype=pl.Int64),
+            fields=pl.Series(kept, dtype=pl.List(pl.String)),
         )
         rows = pl.concat([rows, odd.filter(whole)]).sort('line')
         wrong = pl.concat([wrong, odd.filter(~whole).drop('fields')]).sort('line')
@@ -233,10 +237,6 @@ def _split(
         wrong,
         lambda row: f'{path.name} line {row["line"]} ({row["count"]}, not {width})',
     )
-    return rows.select(
-        'line',
-        *(
-            pl.col('fields').list.get(position).str.strip_chars().alias(name)
-            for name, position in columns.items()
-        ),
-    )
+    fields = pl.col('fields').list
+    texts = {name: fields.get(place).str.strip_chars() for name, place in columns.items()}
+    return rows.select('line', **texts)

@@ -14,7 +14,7 @@ from mmdet_multigrain.utils.errors import ConverterError
 from mmdet_multigrain.utils.images import TURNS, image_headers
 from mmdet_multigrain.utils.problems import Problems
 
-from .openimages_rows import add_rows, read_rows
+from .openimages_rows import add_rows, leave_out, read_rows
 
 IMAGE_SUFFIX = '.jpg'  # after the ImageID, in the release
 SIZE_COLUMNS = ('ImageID', 'Width', 'Height')
@@ -47,32 +47,28 @@ def sizes_of_files(
         ConverterError: There is no such folder.
     """
     try:
-        with os.scandir(folder) as entries:
-            there = {entry.name for entry in entries}
+        there = {*os.listdir(folder)}
     except OSError as error:
         raise ConverterError(
             f'{folder}: no folder of images ({error.strerror}); check --images'
         ) from None
-    found = []
-    for image_id in image_ids:
-        if image_id + IMAGE_SUFFIX in there:
-            found.append(image_id)
-        else:
-            problems.add('image that is not in the folder', image_id + IMAGE_SUFFIX)
-    paths = [os.path.join(folder, image_id + IMAGE_SUFFIX) for image_id in found]
-    sizes = []
-    for image_id, header in zip(
-        found, image_headers(paths, workers=workers, progress=progress), strict=True
-    ):
+    names = [image_id + IMAGE_SUFFIX for image_id in image_ids]
+    for name in names:
+        if name not in there:
+            problems.add('image that is not in the folder', name)
+    names = [name for name in names if name in there]
+    paths = [os.path.join(folder, name) for name in names]
+    headers, sizes = image_headers(paths, workers=workers, progress=progress), []
+    for name, header in zip(names, headers, strict=True):
         if isinstance(header, str):
-            problems.add('unreadable image', f'{image_id}{IMAGE_SUFFIX} ({header})')
+            problems.add('unreadable image', f'{name} ({header})')
             continue
-        sizes.append((image_id, *header.size))
+        sizes.append((name.removesuffix(IMAGE_SUFFIX), *header.size))
         if header.orientation > 1:  # the release's own copies have no such tag
             problems.add(
                 'image that EXIF turns: its boxes may be those of the stored pixels '
                 '(if so, remove its orientation tag)',
-                f'{image_id}{IMAGE_SUFFIX} ({TURNS[header.orientation]})',
+                f'{name} ({TURNS[header.orientation]})',
             )
     return pl.DataFrame(sizes, schema=_NO_SIZES, orient='row')
 
@@ -98,33 +94,26 @@ def sizes_of_csv(
     wanted = image_ids.to_frame('ImageID')
     found = [pl.DataFrame(schema={'line': pl.UInt32, **_NO_SIZES})]
     for rows in read_rows(path, SIZE_COLUMNS, problems=problems, progress=progress):
-        rows = rows.join(wanted, on='ImageID', how='semi').with_columns(
-            # By way of floats: a table with a gap in it writes 1024.0.
-            pl.col(column).cast(pl.Float64, strict=False).alias(column.lower())
-            for column in ('Width', 'Height')
-        )
-        usable = pl.all_horizontal(
-            pl.col(side).is_between(1, MAX_SIDE) & (pl.col(side) == pl.col(side).round())
-            for side in ('width', 'height')
-        ).fill_null(False)
-        add_rows(
+        # By way of floats: a table with a gap in it writes 1024.0.
+        sides = [pl.col(side).cast(pl.Float64, strict=False) for side in ('Width', 'Height')]
+        usable = [side.is_between(1, MAX_SIDE) & (side == side.round()) for side in sides]
+        rows = leave_out(
+            rows.join(wanted, on='ImageID', how='semi'),
+            ~pl.all_horizontal(usable).fill_null(False),
             problems,
             'size that is not a number of pixels',
-            rows.filter(~usable),
             lambda row: f'{path.name} line {row["line"]} {row["Width"]} x {row["Height"]}',
         )
-        found.append(
-            rows.filter(usable).select('line', 'ImageID', pl.col('width', 'height').cast(pl.Int64))
-        )
+        width, height = (side.cast(pl.Int64) for side in sides)
+        found.append(rows.select('line', 'ImageID', width=width, height=height))
     sizes = pl.concat(found).unique(['ImageID', 'width', 'height'], keep='first').sort('line')
-    again = ~pl.col('ImageID').is_first_distinct()
-    add_rows(
+    sizes = leave_out(
+        sizes,
+        ~pl.col('ImageID').is_first_distinct(),
         problems,
         'second size of an image',
-        sizes.filter(again),
         lambda row: f'{path.name} line {row["line"]} {row["ImageID"]}',
-    )
-    sizes = sizes.filter(~again).drop('line')
+    ).drop('line')
     add_rows(
         problems,
         f'image without a size in {path.name}',

@@ -7,6 +7,7 @@ what does not match, and counts of what is left out. Reading the file is `taxono
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,12 +19,7 @@ from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
-from mmdet_multigrain.coco.unannotated import (
-    PER_IMAGE,
-    UNANNOTATED,
-    all_but,
-    unannotated_classes,
-)
+from mmdet_multigrain.coco.unannotated import PER_IMAGE, UNANNOTATED, all_but, unannotated_classes
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import AnnotationError, ConfigError
 from mmdet_multigrain.utils.images import file_problem, image_size
@@ -34,15 +30,17 @@ from .taxonomy_coco import TaxonomyCOCO
 
 # In the metainfo of a sample: the images whose place it took, and what is wrong with each.
 SKIPPED = 'skipped_images'
+_CHOICES = {
+    'on_bad_image': ('stop', 'skip'),
+    'coarse': ('label', 'ignore'),
+    'unknown': ('raise', 'ignore'),
+}
 
 
 def taxonomy_metainfo(taxonomy: Taxonomy) -> dict[str, Any]:
     """The metainfo of a data set with this taxonomy: plain values, so checkpoints keep it."""
-    return dict(
-        classes=taxonomy.classes,
-        palette=class_palette(taxonomy),
-        taxonomy=taxonomy.to_dict(),
-    )
+    palette = class_palette(taxonomy)
+    return dict(classes=taxonomy.classes, palette=palette, taxonomy=taxonomy.to_dict())
 
 
 @DATASETS.register_module()
@@ -55,8 +53,8 @@ class SuperclassCocoDataset(CocoDataset):
 
     Args:
         ann_file (str): COCO JSON file, relative to `data_root`.
-        taxonomy (Taxonomy | str | Mapping, optional): The taxonomy, or what `Taxonomy.load`
-            takes. Defaults to the one in METAINFO.
+        taxonomy (Taxonomy | str | Mapping, optional): What `Taxonomy.load` takes. Defaults to the
+            one in METAINFO.
         metainfo (Mapping, optional): Further entries; `classes` may only repeat the taxonomy's.
         allow_missing (bool): Accept a file that lacks classes of the taxonomy.
             Defaults to False.
@@ -112,16 +110,10 @@ class SuperclassCocoDataset(CocoDataset):
         on_bad_image: Literal['stop', 'skip'] = 'stop',
         **kwargs,
     ) -> None:
-        for name, value, allowed in (
-            ('on_bad_image', on_bad_image, ('stop', 'skip')),
-            ('coarse', coarse, ('label', 'ignore')),
-            ('unknown', unknown, ('raise', 'ignore')),
-        ):
-            if value not in allowed:
-                raise ConfigError(
-                    f'{ann_file}: {name} is {value!r}, not {" or ".join(map(repr, allowed))}'
-                )
         self.on_bad_image, self.coarse, self.unknown = on_bad_image, coarse, unknown
+        for name, (one, other) in _CHOICES.items():
+            if (value := getattr(self, name)) not in (one, other):
+                raise ConfigError(f'{ann_file}: {name} is {value!r}, not {one!r} or {other!r}')
         self.annotated, self._allow_missing = annotated, allow_missing
         self.annotated_counts: list[int] | None = None
         self.tells_annotated = False
@@ -153,20 +145,15 @@ class SuperclassCocoDataset(CocoDataset):
             coarse=True,
             on_unknown='ignored' if unknown == 'ignore' else 'left out',
         )
-        super().__init__(
-            ann_file=ann_file,
-            metainfo={**taxonomy_metainfo(self.taxonomy), **metainfo},
-            **kwargs,
-        )
+        metainfo = {**taxonomy_metainfo(self.taxonomy), **metainfo}
+        super().__init__(ann_file=ann_file, metainfo=metainfo, **kwargs)
 
     def load_data_list(self) -> list[dict]:
         """Read the annotation file; the image folder has to be there."""
         images = self.data_prefix.get('img', '')
         if self.backend_args is None and not Path(images).is_dir():
-            raise AnnotationError(
-                f'{images}: no such image folder; check data_root, '
-                'and images or val_images (data_prefix)'
-            )
+            fix = 'check data_root, and images or val_images (data_prefix)'
+            raise AnnotationError(f'{images}: no such image folder; {fix}')
         data_list = super().load_data_list()
         vars(self).pop('_left_out', None)  # nothing that copies of the data set need
         return data_list
@@ -225,44 +212,37 @@ class SuperclassCocoDataset(CocoDataset):
                 'box, or is smaller than filter_cfg.min_size'
             )
         num_classes, counts = self.taxonomy.num_classes, [0] * len(self.taxonomy.labels)
-        for image in images:
-            for instance in image['instances']:
-                counts[instance['bbox_label']] += not instance['ignore_flag']
-                is_coarse = instance['bbox_label'] > num_classes
-                self.num_ignored += instance['ignore_flag'] and is_coarse
+        for instance in itertools.chain(*(image['instances'] for image in images)):
+            counts[instance['bbox_label']] += not instance['ignore_flag']
+            is_coarse = instance['bbox_label'] > num_classes
+            self.num_ignored += instance['ignore_flag'] and is_coarse
         self.box_counts, self.coarse_counts = counts[:num_classes], counts[num_classes + 1 :]
         if self.annotated is not None:
             self.annotated_counts = [len(images)] * num_classes
             for label in (label for image in images for label in image[UNANNOTATED]):
                 self.annotated_counts[label] -= 1
-        usable = sum(len(image['instances']) for image in self.data_list)
+        usable, crowds = (
+            sum(len(image['instances']) for image in part) for part in (self.data_list, images)
+        )
         if usable + self._num_left_out and not sum(counts) and not self.test_mode:
-            crowds = sum(len(image['instances']) for image in images)
             raise AnnotationError(
                 f'{self.ann_file}: none of its {usable + self._num_left_out:,} boxes can be '
                 f'trained on ({crowds:,} are crowds (iscrowd 1), {self._num_left_out:,} are outside '
                 f'the image, smaller than a pixel, or marked ignore, {usable - crowds:,} are in '
                 'images below filter_cfg.min_size); correct them (tools/check_dataset.py names them)'
             )
-        message = (
-            f'{self.ann_file}: {len(images)} images, {sum(self.box_counts)} boxes of '
-            f'{num_classes} classes'
+        why = '(without usable boxes, or smaller than filter_cfg.min_size)'
+        why_boxes = '(outside the image, smaller than a pixel, or marked ignore)'
+        left_out = len(self.data_list) - len(images)
+        boxes, coarse = sum(self.box_counts), sum(self.coarse_counts)
+        parts = (
+            f'{self.ann_file}: {len(images)} images, {boxes} boxes of {num_classes} classes',
+            f', {coarse} with a superclass only' if coarse else '',
+            f'; ignores {self.num_ignored} boxes without a class' if self.num_ignored else '',
+            f'; left out {left_out} images {why}' if left_out else '',
+            f'; left out {self._num_left_out} boxes {why_boxes}' if self._num_left_out else '',
         )
-        if sum(self.coarse_counts):
-            message += f', {sum(self.coarse_counts)} with a superclass only'
-        if self.num_ignored:
-            message += f'; ignores {self.num_ignored} boxes without a class'
-        if len(images) < len(self.data_list):
-            message += (
-                f'; left out {len(self.data_list) - len(images)} images (without usable boxes, or '
-                'smaller than filter_cfg.min_size)'
-            )
-        if self._num_left_out:
-            message += (
-                f'; left out {self._num_left_out} boxes (outside the image, smaller than a '
-                'pixel, or marked ignore)'
-            )
-        print_log(message, 'current')
+        print_log(''.join(parts), 'current')
         return images
 
     def check_images(self) -> None:

@@ -10,12 +10,12 @@ import contextlib
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mmdet.datasets.api_wrappers import COCO
 from mmengine.logging import print_log
 
 from mmdet_multigrain.coco.annotations import AnnotationFile
-from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import AnnotationError
 
 __all__ = ['AnnotationError', 'TaxonomyCOCO']
@@ -26,48 +26,20 @@ class TaxonomyCOCO(COCO):
 
     Args:
         annotation_file (str | Path): The COCO JSON file.
-        taxonomy (Taxonomy): Classes to match.
-        allow_missing (bool): Accept that the file lacks classes of the taxonomy.
-            Defaults to False.
-        allow_unknown (bool): Accept annotated categories that the taxonomy lacks; their boxes
-            are left out, counted and logged. Defaults to False.
-        coarse (bool): Accept categories that are groups of the taxonomy. Defaults to False.
-        on_unknown (str): What the log says is done with boxes of unknown classes.
-            Defaults to 'left out'.
+        **options: `taxonomy` and other arguments of `AnnotationFile`, which raises what is wrong.
 
     Attributes:
         category_ids (list[int]): Category id of each label; with `coarse`, of all granularities.
         file (AnnotationFile): The checked file.
-
-    Raises:
-        AnnotationError: If the file is missing, is not a COCO file, or is inconsistent.
-        TaxonomyError: If categories and taxonomy do not match.
     """
 
-    def __init__(
-        self,
-        annotation_file: str | Path,
-        *,
-        taxonomy: Taxonomy,
-        allow_missing: bool = False,
-        allow_unknown: bool = False,
-        coarse: bool = False,
-        on_unknown: str = 'left out',
-    ) -> None:
+    def __init__(self, annotation_file: str | Path, **options: Any) -> None:
         super().__init__()
-        file = AnnotationFile(
-            annotation_file,
-            taxonomy=taxonomy,
-            allow_missing=allow_missing,
-            allow_unknown=allow_unknown,
-            coarse=coarse,
-            on_unknown=on_unknown,
-        )
+        file = AnnotationFile(annotation_file, **options)
         for note in file.notes:
             print_log(note, 'current')
-        self.file, self.path, self.taxonomy = file, file.path, taxonomy
-        self.dataset = file.dataset
-        self.category_ids = file.category_ids
+        self.file, self.path, self.taxonomy = file, file.path, file.taxonomy
+        self.dataset, self.category_ids = file.dataset, file.category_ids
         with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
             self.createIndex()
         self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs

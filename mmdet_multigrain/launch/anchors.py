@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 
 
 def anchors_with(
-    config: str | os.PathLike[str],
-    ann_file: str | os.PathLike[str],
-    taxonomy: str | None = None,
+    config: str | os.PathLike[str], ann_file: str | os.PathLike[str], taxonomy: str | None = None
 ) -> AnchorCoverage:
     """Count the boxes of a file that get a positive anchor with a config.
 
@@ -32,7 +30,6 @@ def anchors_with(
 
     # Photos are not read, but their folder has to exist.
     path = os.path.abspath(ann_file)
-    options = {'train_ann': path, 'images': os.path.dirname(path)}
-    if taxonomy:
-        options['taxonomy'] = taxonomy
-    return anchor_coverage(load_config(config, options), progress=True)
+    options = {'train_ann': path, 'images': os.path.dirname(path), 'taxonomy': taxonomy}
+    given = {key: value for key, value in options.items() if value}
+    return anchor_coverage(load_config(config, given), progress=True)

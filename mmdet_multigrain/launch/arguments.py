@@ -111,12 +111,10 @@ def _key_value(text: str) -> str:
 
 def add_trust_checkpoint(parser: argparse.ArgumentParser) -> None:
     """The argument --trust-checkpoint; `engine.weights_only.trust_checkpoints` acts on it."""
-    parser.add_argument(
-        '--trust-checkpoint',
-        action='store_true',
-        help='load checkpoints and pretrained weights that hold more than weights: they can run '
-        'any code',
+    what = (
+        'load checkpoints and pretrained weights that hold more than weights: they can run any code'
     )
+    parser.add_argument('--trust-checkpoint', action='store_true', help=what)
 
 
 def add_level(

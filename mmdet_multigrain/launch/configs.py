@@ -29,14 +29,13 @@ def load_config(
     """Load a config with its overrides, and resolve it.
 
     Args:
-        path (str | Path): Config file.
-        cfg_options (Mapping, optional): Overrides by dotted key, as from --cfg-options, including
-            the resolver's keys (`data_root`, `taxonomy`, `epochs`, ...).
-        speed (Sequence[str]): Names of options for faster training, as from --speed.
-        launcher (str, optional): What starts the processes, among which `epochs` are divided.
-            Default: the config's.
-        checkpoint (str, optional): Checkpoint to test or predict with; it gives the taxonomy that
-            the config leaves open.
+        path: Config file.
+        cfg_options: Overrides by dotted key, as from --cfg-options, including the resolver's keys
+            (`data_root`, `taxonomy`, `epochs`, ...).
+        speed: Names of options for faster training, as from --speed.
+        launcher: What starts the processes, among which `epochs` are divided; default: the config's.
+        checkpoint: Checkpoint to test or predict with; it gives the taxonomy that the config
+            leaves open.
 
     Returns:
         mmengine.config.Config: The config; its modules are imported.

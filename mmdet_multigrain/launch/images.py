@@ -17,17 +17,11 @@ from .named_files import check_file
 
 
 class FoundImages(NamedTuple):
-    """Images that were found.
+    """Images that were found."""
 
-    Attributes:
-        root: The folder that names are relative to: of several sources, what they have in common.
-        names: The images, relative to it, in order.
-        left_out: Why other files and hidden folders are not among them, by name.
-    """
-
-    root: Path
-    names: list[Path]
-    left_out: dict[str, str]
+    root: Path  # what names are relative to: of several sources, the folder in common
+    names: list[Path]  # in order
+    left_out: dict[str, str]  # why other files and hidden folders are not among them, by name
 
 
 def find_images(sources: Sequence[str], *, leave_out: Path) -> FoundImages:
@@ -44,9 +38,9 @@ def find_images(sources: Sequence[str], *, leave_out: Path) -> FoundImages:
     """
     paths = list(dict.fromkeys(path for source in sources for path in _expand(source)))
     folders = [path if path.is_dir() else path.parent for path in paths]
-    root = (
-        folders[0] if len(paths) == 1 else Path(os.path.commonpath(map(os.path.abspath, folders)))
-    )
+    root = folders[0]
+    if len(paths) > 1:
+        root = Path(os.path.commonpath(map(os.path.abspath, folders)))
     names, left_out = set(), {}
     for path in paths:
         if not path.is_dir():
@@ -56,7 +50,7 @@ def find_images(sources: Sequence[str], *, leave_out: Path) -> FoundImages:
         found, others = _search(path, leave_out)
         if not found:
             raise ConfigError(f'{path}: no image in this folder that OpenCV reads')
-        names.update(_relative(image, root) for image in found)
+        names |= {_relative(image, root) for image in found}
         left_out |= {_relative(other, root).as_posix(): reason for other, reason in others.items()}
     return FoundImages(root, sorted(names), dict(sorted(left_out.items())))
 

@@ -15,26 +15,17 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from mmdet_multigrain.utils.errors import ConfigError
 from mmdet_multigrain.utils.messages import closest, did_you_mean, show, show_list
 from mmdet_multigrain.utils.nested import dicts
 
 # What a run reads from its config in addition to the arguments of a Runner and the resolver's keys.
-_OPTIONAL_KEYS = (
-    'activation_checkpointing',
-    'allow_random_frozen',
-    'allow_unmatched_checkpoint',
-    'compile',
-    'efficient_conv_bn_eval',
-    'fast_loading',
-    'find_unused_parameters',
-    'load_box_head',
-    'model_wrapper_cfg',
-    'sync_bn',
-    'tta_model',
-    'tta_pipeline',
+_OPTIONAL_KEYS = tuple(
+    'activation_checkpointing allow_random_frozen allow_unmatched_checkpoint compile '
+    'efficient_conv_bn_eval fast_loading find_unused_parameters load_box_head model_wrapper_cfg '
+    'sync_bn tta_model tta_pipeline'.split()
 )
 # What builders take out of an entry before its class gets the rest.
 _BUILDERS_KEYS = frozenset(
@@ -55,16 +46,12 @@ _READERS = (
     'torch.nn.utils.clip_grad',
 )
 _KINDS = ('type', 'constructor')
+Sources: TypeAlias = Mapping[str, Iterable[tuple[str, str]]]
 _REST = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def check_options(
-    cfg: Any,
-    options: Mapping[str, Any],
-    *,
-    path: Path,
-    keys: Iterable[str],
-    sources: Mapping[str, Iterable[tuple[str, str]]],
+    cfg: Any, options: Mapping[str, Any], *, path: Path, keys: Iterable[str], sources: Sources
 ) -> None:
     """Refuse overrides that no part of a run reads.
 
@@ -100,11 +87,7 @@ def check_options(
 
 
 def _problem_below(
-    cfg: Any,
-    option: str,
-    value: Any,
-    options: Mapping[str, Any],
-    sources: Mapping[str, Iterable[tuple[str, str]]],
+    cfg: Any, option: str, value: Any, options: Mapping[str, Any], sources: Sources
 ) -> str | None:
     """What is wrong with a key below a known one at the top level."""
     first, *steps = option.split('.')

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmdet_multigrain.datasets import superclass_coco, taxonomy_coco
+from mmdet_multigrain.datasets import superclass_coco
 from mmdet_multigrain.datasets.samplers import exact_aspect_ratio_batch_sampler, exact_sampler
 from mmdet_multigrain.datasets.transforms import fast_loading
 
@@ -19,9 +19,6 @@ DEFAULTS = {
         coarse='label',
         unknown='raise',
         on_bad_image='stop',
-    ),
-    taxonomy_coco.TaxonomyCOCO: dict(
-        allow_missing=False, allow_unknown=False, coarse=False, on_unknown='left out'
     ),
     fast_loading.FastLoading: dict(reduced_decode=True),
 }

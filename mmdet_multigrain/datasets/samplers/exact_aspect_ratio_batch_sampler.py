@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator
 
 import numpy as np
 from mmdet.datasets.samplers import AspectRatioBatchSampler
@@ -56,8 +56,10 @@ class ExactAspectRatioBatchSampler(AspectRatioBatchSampler):
 
     @functools.cached_property
     def upright(self) -> np.ndarray:
-        """Whether each image of the data set is higher than wide."""
-        return upright_images(self.sampler.dataset)
+        """Whether each image of the data set is higher than wide, from the annotations alone."""
+        dataset = self.sampler.dataset
+        sizes = map(dataset.get_data_info, range(len(dataset)))
+        return np.fromiter((info['width'] < info['height'] for info in sizes), bool, len(dataset))
 
     def __iter__(self) -> Iterator[list[SampleIndex]]:
         skip, self._skip = self._skip, 0
@@ -91,9 +93,3 @@ class ExactAspectRatioBatchSampler(AspectRatioBatchSampler):
             rest.append(places[full:])
         batches = np.concatenate(batches)
         return batches[np.argsort(batches[:, -1])], np.concatenate(rest)
-
-
-def upright_images(dataset: Sized) -> np.ndarray:
-    """Whether each image is higher than wide, from the annotations alone."""
-    sizes = map(dataset.get_data_info, range(len(dataset)))
-    return np.fromiter((info['width'] < info['height'] for info in sizes), bool, len(dataset))

@@ -23,16 +23,10 @@ from .sample_index import SampleIndex
 
 @dataclass(frozen=True)
 class Share:
-    """What one process takes of an epoch, in order.
+    """What one process takes of an epoch, in order."""
 
-    Attributes:
-        indices: Indices of the data set, int64.
-        positions: Where they stand in the order of the whole run, counted over all processes and
-            epochs, int64.
-    """
-
-    indices: np.ndarray
-    positions: np.ndarray
+    indices: np.ndarray  # of the data set, int64
+    positions: np.ndarray  # in the order of the whole run, over all processes and epochs, int64
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -42,10 +36,8 @@ class Share:
 
     def then(self, other: Share) -> Share:
         """This one and another one behind it."""
-        return Share(
-            np.concatenate([self.indices, other.indices]),
-            np.concatenate([self.positions, other.positions]),
-        )
+        both = (self.indices, other.indices), (self.positions, other.positions)
+        return Share(*map(np.concatenate, both))
 
 
 @DATA_SAMPLERS.register_module()
@@ -63,12 +55,10 @@ class ExactSampler(Sampler):
     infinite = False
 
     def __init__(self, dataset: Sized, shuffle: bool = True, seed: int | None = None) -> None:
-        self.dataset = dataset
-        self.shuffle = shuffle
+        self.dataset, self.shuffle = dataset, shuffle
         self.seed = sync_random_seed() if seed is None else seed
         self.rank, self.world_size = get_dist_info()
-        self.epoch = 0
-        self._skip = 0
+        self.epoch = self._skip = 0
 
     @property
     def epoch_size(self) -> int:
@@ -93,20 +83,14 @@ class ExactSampler(Sampler):
         first = epoch * self.epoch_size
         offset = (self.rank - first) % self.world_size
         places = np.arange(offset, self.epoch_size, self.world_size)
-        size = len(self.dataset)
-        order = np.arange(size)
-        if self.shuffle:
-            order = permutation(size, (self.seed, Stream.ORDER, epoch))
+        size, entropy = len(self.dataset), (self.seed, Stream.ORDER, epoch)
+        order = permutation(size, entropy) if self.shuffle else np.arange(size)
         return Share(order[places % size], first + places)
-
-    def sample(self, index: int, position: int) -> SampleIndex:
-        """What is yielded for an index at a position."""
-        return SampleIndex(index, (self.seed, Stream.SAMPLE, position))
 
     def samples(self, share: Share) -> list[SampleIndex]:
         """What is yielded for a share."""
         pairs = zip(share.indices.tolist(), share.positions.tolist(), strict=True)
-        return [self.sample(index, position) for index, position in pairs]
+        return [SampleIndex(index, (self.seed, Stream.SAMPLE, place)) for index, place in pairs]
 
     def take_skip(self) -> int:
         """What `begin_at` said to leave out, once."""

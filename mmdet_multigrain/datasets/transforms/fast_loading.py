@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mmcv.transforms import BaseTransform, RandomChoiceResize
@@ -14,6 +14,7 @@ from mmdet.registry import TRANSFORMS
 from mmengine.dataset import Compose
 
 from mmdet_multigrain.utils.errors import ConfigError
+from mmdet_multigrain.utils.nested import dicts
 
 from .load_resized import LoadResized
 from .packing import PlanarPackDetInputs
@@ -33,10 +34,9 @@ class FastLoading(BaseTransform):
     """
 
     def __init__(self, transforms: Sequence[dict | Callable], reduced_decode: bool = True) -> None:
-        steps = Compose(transforms).transforms
         steps = [
             PlanarPackDetInputs(meta_keys=step.meta_keys) if type(step) is PackDetInputs else step
-            for step in steps
+            for step in Compose(transforms).transforms
         ]
         self.compose = Compose(_load_resized(steps) if reduced_decode else steps)
 
@@ -50,10 +50,9 @@ class FastLoading(BaseTransform):
 
 def _load_resized(steps: list[Callable]) -> list[Callable]:
     """The steps up to the first resizing as one, if it is known what they do."""
-    resizes = [n for n, step in enumerate(steps) if isinstance(step, Resize | RandomChoiceResize)]
-    if not resizes:
+    resizes = (n for n, step in enumerate(steps) if isinstance(step, Resize | RandomChoiceResize))
+    if (end := next(resizes, None)) is None:
         return steps
-    end = resizes[0]
     parts = steps[0], steps[1:end], steps[end]
     return [LoadResized(*parts), *steps[end + 1 :]] if LoadResized.fits(*parts) else steps
 
@@ -65,34 +64,21 @@ def use_fast_loading(cfg: Any) -> None:
         cfg (mmengine.config.Config): `fast_loading` is True, or the arguments of FastLoading.
 
     Raises:
-        ValueError: If no training pipeline begins with LoadImageFromFile.
+        ConfigError: No training pipeline begins with LoadImageFromFile.
     """
     settings = cfg.pop('fast_loading', False)
     if settings is False or settings is None:
         return
     settings = {} if settings is True else dict(settings)
-    loader = cfg.get('train_dataloader') or {}
-    datasets = [
-        dataset
-        for dataset in _dicts(loader)
-        if isinstance(dataset.get('pipeline'), list)
-        and dataset['pipeline']
-        and dataset['pipeline'][0].get('type') == 'LoadImageFromFile'
-    ]
-    if not datasets:
+    loader, found = cfg.get('train_dataloader') or {}, False
+    for dataset in [*dicts(loader)]:
+        steps = dataset.get('pipeline')
+        if isinstance(steps, list) and steps and steps[0].get('type') == 'LoadImageFromFile':
+            dataset['pipeline'] = [dict(type='FastLoading', transforms=steps, **settings)]
+            found = True
+    if not found:
         raise ConfigError(
             'fast_loading: no pipeline of train_dataloader begins with LoadImageFromFile; '
             'leave fast_loading out'
         )
-    for dataset in datasets:
-        dataset['pipeline'] = [dict(type='FastLoading', transforms=dataset['pipeline'], **settings)]
     loader.setdefault('collate_fn', dict(type='collate_by_value'))
-
-
-def _dicts(value: Any) -> Iterator[dict]:
-    """All dicts in nested dicts and lists."""
-    if isinstance(value, dict):
-        yield value
-    for item in value.values() if isinstance(value, dict) else value:
-        if isinstance(item, dict | list | tuple):
-            yield from _dicts(item)

@@ -33,9 +33,8 @@ MARGIN = 4 / 3
 def reduction(size: tuple[int, int], target: tuple[int, int]) -> int:
     """The scale to decode at: 1/n of `size` for a `target`, both (width, height)."""
     for denominator in sorted(_FLAGS, reverse=True):
-        if all(
-            side >= MARGIN * denominator * goal > 0 for side, goal in zip(size, target, strict=True)
-        ):
+        goals = [MARGIN * denominator * side for side in target]
+        if all(side >= goal > 0 for side, goal in zip(size, goals, strict=True)):
             return denominator
     return 1
 
@@ -72,13 +71,8 @@ class ReducedResize(Resize):
         w_scale, h_scale = new_width / width, new_height / height
         # By its factors, not its size: the last row and column of the reduced image may stand for
         # fewer pixels than the others, and the size would shift all of the image for them.
-        image = cv2.resize(
-            results['img'],
-            None,
-            fx=denominator * w_scale,
-            fy=denominator * h_scale,
-            interpolation=cv2.INTER_LINEAR,
-        )
+        factors = dict(fx=denominator * w_scale, fy=denominator * h_scale)
+        image = cv2.resize(results['img'], None, **factors, interpolation=cv2.INTER_LINEAR)
         results['img'] = np.ascontiguousarray(image[:new_height, :new_width])
         results['img_shape'] = (new_height, new_width)
         results['scale_factor'] = (w_scale, h_scale)
@@ -92,9 +86,8 @@ class LoadResized(BaseTransform):
     are drawn as by RandomChoiceResize from the same generator in the same order.
 
     Args:
-        load: Its settings are used.
+        load, resize: Their settings are used.
         between: Transforms between the two that do not look at the image.
-        resize: Its settings are used.
 
     Raises:
         What the stock transforms raise: OSError, cv2.error or AssertionError.
@@ -108,13 +101,8 @@ class LoadResized(BaseTransform):
     ) -> None:
         self.load, self.between, self.stock_resize = load, list(between), resize
         one = resize.resize if isinstance(resize, RandomChoiceResize) else resize
-        self.resize = ReducedResize(
-            scale=one.scale,
-            keep_ratio=one.keep_ratio,
-            clip_object_border=one.clip_object_border,
-            backend=one.backend,
-            interpolation=one.interpolation,
-        )
+        names = ('scale', 'keep_ratio', 'clip_object_border', 'backend', 'interpolation')
+        self.resize = ReducedResize(**{name: getattr(one, name) for name in names})
 
     @staticmethod
     def fits(load: object, between: Sequence[object], resize: object) -> bool:
@@ -138,9 +126,8 @@ class LoadResized(BaseTransform):
         index = None
         if isinstance(self.stock_resize, RandomChoiceResize):
             self.resize.scale, index = self.stock_resize._random_select()
-        image, size, denominator = None, jpeg_size(content), 1
-        if size:
-            denominator = reduction(size, self.resize.target(size))
+        image, size = None, jpeg_size(content)
+        denominator = reduction(size, self.resize.target(size)) if size else 1
         if denominator > 1:
             image = decode_reduced(content, size, denominator)
         if image is None:
