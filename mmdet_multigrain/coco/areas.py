@@ -26,18 +26,13 @@ ELLIPSE = math.pi / 4  # of its box: no other scale
 
 @dataclass(frozen=True, eq=False)
 class JudgedAreas:
-    """Areas of annotations.
+    """Areas of annotations."""
 
-    Attributes:
-        areas: (N,) in square pixels: `area` where it can be that of the object, else that of the mask,
-            else that of the box; NaN where neither is usable.
-        are_wrong: (N,) bool; `area` is a positive number, and that of something else.
-        are_told: (N,) bool; of these, that of the image, or not that of a mask.
-    """
-
+    # (N,) in square pixels: `area` where it can be that of the object, else that of the mask, else
+    # that of the box; NaN where neither is usable
     areas: np.ndarray
-    are_wrong: np.ndarray
-    are_told: np.ndarray
+    are_wrong: np.ndarray  # (N,) bool; `area` is a positive number, and that of something else
+    are_told: np.ndarray  # (N,) bool; of these, that of the image, or not that of a mask
 
 
 def judge_areas(columns: CocoColumns) -> JudgedAreas:

@@ -25,28 +25,18 @@ from .files import LISTS, load_coco
 
 @dataclass(frozen=True, eq=False)
 class BoxColumns:
-    """All usable boxes of a COCO file.
-
-    Attributes:
-        taxonomy: The classes.
-        listed: (labels,) bool; whether a category of the file has the label. Labels above K are
-            those of groups (`Taxonomy.labels`), listed if they have boxes.
-        labels: (N,) label of each box: a class, or above K if only the superclass is known.
-        images: (N,) index of its image, 0 to I - 1.
-        areas: (N,) in square pixels: the annotation's area, else that of its mask or box.
-        crowd: (N,) bool; a box around several objects.
-        image_areas: (I,) in square pixels; NaN where the file does not state the size.
-        problems: What was left out, by kind.
-    """
+    """All usable boxes of a COCO file."""
 
     taxonomy: Taxonomy
+    # (labels,) bool; whether a category of the file has the label. Labels above K are those of
+    # groups (`Taxonomy.labels`), listed if they have boxes.
     listed: np.ndarray
-    labels: np.ndarray
-    images: np.ndarray
-    areas: np.ndarray
-    crowd: np.ndarray
-    image_areas: np.ndarray
-    problems: Problems
+    labels: np.ndarray  # (N,) a class, or above K if only the superclass is known
+    images: np.ndarray  # (N,) index of its image, 0 to I - 1
+    areas: np.ndarray  # (N,) in square pixels: the annotation's, else that of its mask or box
+    crowd: np.ndarray  # (N,) bool; a box around several objects
+    image_areas: np.ndarray  # (I,) in square pixels; NaN where the file does not state the size
+    problems: Problems  # what was left out
 
 
 def read_coco(path: str | os.PathLike[str]) -> dict[str, Any]:

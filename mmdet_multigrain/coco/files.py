@@ -17,17 +17,11 @@ LISTS = ('images', 'annotations', 'categories')
 
 @dataclass(frozen=True)
 class CocoFile:
-    """A loaded COCO file with unchecked entries.
+    """A loaded COCO file with unchecked entries."""
 
-    Attributes:
-        content: The top-level object.
-        not_strict: Why a strict JSON parser rejects the file (NaN, Infinity, ...), or empty.
-        recovered: How often what was read that is in another form than COCO's; see `recover`.
-    """
-
-    content: dict[str, Any]
-    not_strict: str
-    recovered: Counter[str]
+    content: dict[str, Any]  # the top-level object
+    not_strict: str  # why a strict JSON parser rejects the file (NaN, Infinity, ...), or empty
+    recovered: Counter[str]  # how often what was read in another form than COCO's; see `recover`
 
 
 def load_coco(

@@ -49,7 +49,7 @@ def parse(data: Mapping[str, Any], coarse: Collection[str] = ()) -> dict[str, An
         if category.id not in parents
     }
     whole = [*paths.values()]
-    stripped = _strip_roots(whole)
+    stripped = strip_roots(whole)
     roots = [
         name
         for path, rest in zip(whole[:1], stripped, strict=False)
@@ -107,20 +107,6 @@ def merge(files: Iterable[tuple[object, Mapping[str, Any]]]) -> dict[str, Any]:
                 ids[category.id] = entry['id']
         annotations += [{'category_id': ids[id]} for id in _category_ids(data) if id in ids]
     return {'categories': [entry for _, entry in merged.values()], 'annotations': annotations}
-
-
-def coco_parent_categories(coco: Mapping[str, Any], source: object = '') -> set[int]:
-    """Ids of the categories that only name a group: parents of others, without annotations.
-
-    `Taxonomy.from_coco` makes no classes of them. But a class may lack annotations in one split:
-    if there is a taxonomy, the names that it has are classes.
-
-    Args:
-        coco: A loaded COCO file.
-        source: Starts the message of an error.
-    """
-    with error_source(source):
-        return _parents(_categories(coco), coco)
 
 
 def namesakes_without_boxes(
@@ -226,16 +212,9 @@ def _parents(
 ) -> set[int]:
     named, annotated = _named_by_others(categories), {*_category_ids(data)}
     # A category that names itself is a class, although it may have no boxes.
-    return {
-        category.id
-        for category in categories
-        if category.name in named
-        and (
-            category.name in coarse
-            or category.id not in annotated
-            and category.parent != category.name
-        )
-    }
+    classes = annotated | {each.id for each in categories if each.parent == each.name}
+    parents = [each for each in categories if each.name in named]
+    return {each.id for each in parents if each.name in coarse or each.id not in classes}
 
 
 def _named_by_others(categories: Iterable[_Category]) -> set[str | None]:
@@ -263,8 +242,8 @@ def _paths(categories: list[_Category]) -> list[tuple[str, ...]]:
     return paths
 
 
-def _strip_roots(paths: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Remove the groups that hold all of several classes."""
+def strip_roots(paths: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Remove the groups that hold all of several classes; they would teach nothing."""
     while len(paths) > 1 and paths[0] and len({path[:1] for path in paths}) == 1:
         paths = [path[1:] for path in paths]
     return paths

@@ -23,19 +23,13 @@ CHUNK = 1024  # photos that are compared with all others at a time
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """A photo in gray.
+    """A photo in gray."""
 
-    Attributes:
-        thumbnail: (32, 32) uint8.
-        gradients: (64,) bool; the difference hash.
-        low, high, peak: Gray values below which 0.5%, 99.5% and all pixels are.
-    """
-
-    thumbnail: np.ndarray
-    gradients: np.ndarray
-    low: float
-    high: float
-    peak: float
+    thumbnail: np.ndarray  # (32, 32) uint8
+    gradients: np.ndarray  # (64,) bool; the difference hash
+    low: float  # the gray value below which 0.5% of the pixels are,
+    high: float  # 99.5%,
+    peak: float  # and all
 
     @property
     def is_black(self) -> bool:

@@ -6,6 +6,7 @@ dealt out first, each group to the part that it fills least.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -26,34 +27,19 @@ GROUPINGS = 'folder, name:REGEX or field:KEY'
 
 @dataclass(frozen=True)
 class Split:
-    """Which part each image belongs to.
-
-    Attributes:
-        coco: The columns of the file.
-        part_of: (images,) number of the part.
-        group_of: (images,) number of the group; a group is in one part.
-        counts: (parts, categories) boxes that training uses.
-    """
+    """Which part each image belongs to."""
 
     coco: CocoColumns
-    part_of: np.ndarray
-    group_of: np.ndarray
-    counts: np.ndarray
+    part_of: np.ndarray  # (images,) number of the part
+    group_of: np.ndarray  # (images,) number of the group; a group is in one part
+    counts: np.ndarray  # (parts, categories) boxes that training uses
 
     def content(self, parts: Iterable[int]) -> dict[str, Any]:
         """The COCO file of these parts, entries in the order of the original."""
-        chosen = np.isin(self.part_of, list(parts))
-        return {
-            **self.coco.content,
-            'images': [
-                image for image, is_in in zip(self.coco.images, chosen, strict=True) if is_in
-            ],
-            'annotations': [
-                item
-                for item, row in zip(self.coco.annotations, self.coco.image_of, strict=True)
-                if row >= 0 and chosen[row]
-            ],
-        }
+        chosen = np.append(np.isin(self.part_of, list(parts)), False)  # the last: of no image
+        images = itertools.compress(self.coco.images, chosen)
+        annotations = itertools.compress(self.coco.annotations, chosen[self.coco.image_of])
+        return {**self.coco.content, 'images': [*images], 'annotations': [*annotations]}
 
 
 def split(
@@ -77,14 +63,10 @@ def split(
     first = first_rows(coco.images)
     for row in np.flatnonzero(first != np.arange(len(first))):
         names = (coco.images[number].get('file_name') for number in (row, first[row]))
-        raise AnnotationError(
-            f'{coco.name_image(row)}: '
-            + (
-                'listed twice; remove one (tools/check_dataset.py --fix)'
-                if len({*names}) == 1
-                else 'its id is that of another image; number the images apart'
-            )
-        )
+        problem = 'its id is that of another image; number the images apart'
+        if len({*names}) == 1:
+            problem = 'listed twice; remove one (tools/check_dataset.py --fix)'
+        raise AnnotationError(f'{coco.name_image(row)}: {problem}')
     if group_of is None:
         group_of = np.arange(len(coco.images))
     num_groups = len(np.unique(group_of))
@@ -98,9 +80,8 @@ def split(
     np.add.at(boxes, (coco.image_of[used], coco.category_of[used]), 1)
     per_group = np.zeros((num_groups, len(coco.categories) + 1), np.int64)  # the last: images
     np.add.at(per_group, group_of, np.hstack([boxes, np.ones((len(boxes), 1), np.int64)]))
-    part_of = stratify(per_group, np.asarray(fractions, float), np.random.default_rng(seed))[
-        group_of
-    ]
+    part_of = stratify(per_group, np.asarray(fractions, float), np.random.default_rng(seed))
+    part_of = part_of[group_of]
     counts = np.stack([boxes[part_of == part].sum(0) for part in range(len(fractions))])
     return Split(coco, part_of, group_of, counts)
 
@@ -130,11 +111,8 @@ def stratify(counts: np.ndarray, fractions: np.ndarray, rng: np.random.Generator
             # The last groups go to the parts that would otherwise get none.
             candidates = np.flatnonzero(missing) if 0 < missing.sum() >= left else range(num_parts)
             full = (filled[:, label] + counts[group, label]) / wanted[:, label]
-            keys = [
-                (full[part], filled[part, -1] / wanted[part, -1], rng.random())
-                for part in candidates
-            ]
-            part = candidates[min(range(len(keys)), key=keys.__getitem__)]
+            share = filled[:, -1] / wanted[:, -1]
+            part = min(candidates, key=lambda part: (full[part], share[part], rng.random()))
             part_of[group] = part
             filled[part] += counts[group]
     return part_of
@@ -162,22 +140,13 @@ def group_images(coco: CocoColumns, grouping: str | None) -> np.ndarray:
     kind, _, rest = grouping.partition(':')
     if grouping != 'folder' and (kind not in ('name', 'field') or not rest):
         raise ConfigError(f'--group-by {grouping}: not {GROUPINGS}')
-    pattern = None
-    if kind == 'name':
-        try:
-            pattern = re.compile(rest)
-        except re.error as error:
-            raise ConfigError(
-                f'--group-by {grouping}: not a regular expression ({error})'
-            ) from None
+    try:
+        pattern = re.compile(rest) if kind == 'name' else None
+    except re.error as error:
+        raise ConfigError(f'--group-by {grouping}: not a regular expression ({error})') from None
     numbers: dict[Hashable, int] = {}
-    return np.array(
-        [
-            numbers.setdefault(_key(coco, row, kind, pattern, rest), len(numbers))
-            for row in range(len(coco.images))
-        ],
-        np.int64,
-    )
+    keys = (_key(coco, row, kind, pattern, rest) for row in range(len(coco.images)))
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
 
 
 def _key(

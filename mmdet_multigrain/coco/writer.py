@@ -32,16 +32,11 @@ def coco_categories(taxonomy: Taxonomy, coarse: Iterable[int] = ()) -> list[dict
         coarse: Labels above K to add, of which only the superclass is known; these have no
             supercategory.
     """
-    return [
-        *(
-            {'id': label + 1, 'name': name, 'supercategory': taxonomy.superclass_of(label)}
-            for label, name in enumerate(taxonomy.classes)
-        ),
-        *(
-            {'id': label + 1, 'name': taxonomy.labels.names[label], 'supercategory': 'none'}
-            for label in coarse
-        ),
+    names = [
+        (label, name, taxonomy.superclass_of(label)) for label, name in enumerate(taxonomy.classes)
     ]
+    names += [(label, taxonomy.labels.names[label], 'none') for label in coarse]
+    return [{'id': label + 1, 'name': name, 'supercategory': group} for label, name, group in names]
 
 
 class CocoWriter:
@@ -163,27 +158,16 @@ def _changes(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> It
 
 @dataclass
 class ConversionSummary:
-    """What a conversion wrote and left out.
+    """What a conversion wrote and left out."""
 
-    Attributes:
-        split: `train` or `validation`.
-        out_file: The COCO file.
-        taxonomy: Its classes and superclasses.
-        num_images: Images in the file.
-        boxes: Boxes per label.
-        images: Images with at least one box, per label.
-        problems: What was left out.
-        up_to_date: The file already existed, from the same data; nothing was written.
-    """
-
-    split: str
+    split: str  # `train` or `validation`
     out_file: Path
     taxonomy: Taxonomy
     num_images: int = 0
-    boxes: Counter[int] = field(default_factory=Counter)
-    images: Counter[int] = field(default_factory=Counter)
-    problems: Problems = field(default_factory=Problems)
-    up_to_date: bool = False
+    boxes: Counter[int] = field(default_factory=Counter)  # per label
+    images: Counter[int] = field(default_factory=Counter)  # with at least one box, per label
+    problems: Problems = field(default_factory=Problems)  # what was left out
+    up_to_date: bool = False  # the file existed, from the same data; nothing was written
 
     def __str__(self) -> str:
         if self.up_to_date:
@@ -194,16 +178,15 @@ class ConversionSummary:
             f'-> {self.out_file}',
             f'  {"class":<22}{"superclass":<{width}}{"boxes":>9}{"images":>9}',
         ]
-        lines += [
-            f'  {name:<22}{self.taxonomy.superclass_of(label):<{width}}'
-            f'{self.boxes[label]:>9,}{self.images[label]:>9,}'
-            for label, name in enumerate(self.taxonomy.classes)
+        names = dict(enumerate(self.taxonomy.classes))
+        rows = [(label, name, self.taxonomy.superclass_of(label)) for label, name in names.items()]
+        coarse = [label for label in sorted(self.boxes) if label > self.taxonomy.num_classes]
+        rows += [
+            (label, '(superclass only)', self.taxonomy.labels.names[label]) for label in coarse
         ]
         lines += [
-            f'  {"(superclass only)":<22}{self.taxonomy.labels.names[label]:<{width}}'
-            f'{self.boxes[label]:>9,}{self.images[label]:>9,}'
-            for label in sorted(self.boxes)
-            if label > self.taxonomy.num_classes
+            f'  {name:<22}{group:<{width}}{self.boxes[label]:>9,}{self.images[label]:>9,}'
+            for label, name, group in rows
         ]
         if self.problems.counts:
             lines += ['left out:', str(self.problems)]

@@ -16,7 +16,7 @@ import itertools
 import os
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mmdet_multigrain.coco.writer import ConversionSummary, is_up_to_date, open_coco
@@ -50,23 +50,19 @@ def find_folders(root: str | Path, split: str) -> tuple[Path, Path]:
 
 
 def _files_by_stem(
-    names: Iterable[str], suffixes: Collection[str], problems: Problems
+    names: Iterable[str], suffixes: tuple[str, ...], problems: Problems
 ) -> dict[str, str]:
     """Names of files by their stems; hidden files, as archivers leave, are left out."""
-    endings = tuple(suffixes)
-    names = [name for name in names if name.lower().endswith(endings) and name[0] != '.']
+    names = [name for name in names if name.lower().endswith(suffixes) and name[0] != '.']
     if not ''.join(names).isascii():
         for name in sorted(itertools.filterfalse(_is_utf8, names)):
             problems.add('file name that is not UTF-8', name)
         names = list(filter(_is_utf8, names))
     names.sort(reverse=True)
     files = {name.rpartition('.')[0]: name for name in names}  # of several, the first by name
-    if len(files) < len(names):
-        used = set(files.values())
-        for name in sorted(set(names) - used):
-            problems.add(
-                'second file of the same name', f'{name} ({files[name.rpartition(".")[0]]} is used)'
-            )
+    for name in sorted({*names} - {*files.values()} if len(files) < len(names) else ()):
+        used = files[name.rpartition('.')[0]]
+        problems.add('second file of the same name', f'{name} ({used} is used)')
     return files
 
 
@@ -75,7 +71,7 @@ def pair_files(
 ) -> Iterator[tuple[str, str]]:
     """The names of each annotation file and its image, in order; files without the other are counted."""
     images = _files_by_stem(image_names, IMAGE_SUFFIXES, problems)
-    annos = _files_by_stem(anno_names, {'.json'}, problems)
+    annos = _files_by_stem(anno_names, ('.json',), problems)
     for stem in sorted(images.keys() - annos.keys()):
         problems.add('image without annotation file', images[stem])
     for stem in sorted(annos.keys() - images.keys()):
@@ -149,8 +145,7 @@ def convert(
     )
     # A generator, first asked within the block: the processes start while this one sorts names.
     names = pair_files(image_names, anno_names, summary.problems)
-    boxes: Counter[int] = Counter()
-    with_box: Counter[int] = Counter()
+    boxes, with_box = Counter(), Counter()  # by category id
     with (
         map_ordered(work, chunked(names, CHUNK), workers=workers) as chunks,
         open_coco(out_file, info, taxonomy) as coco,

@@ -70,13 +70,8 @@ def convert_item(
 
     Args:
         item: The value under `item1`, `item2`, ...
-        width: Of the image, in pixels.
-        height: Of the image, in pixels.
+        width, height: Of the image, in pixels; the box is clipped to it.
         ids: See :class:`CategoryIds`.
-
-    Returns:
-        `category_id`, `bbox` (x, y, width, height, clipped to the image), its `area`, `iscrowd` 0,
-        and the release's own fields.
 
     Raises:
         BadItemError: Its class or its box cannot be used.
@@ -93,12 +88,8 @@ def convert_item(
             f'{_shown(item.get("category_id"))}, but {name!r} is {category_id}',
         )
     x1, y1, x2, y2 = clip(item.get('bounding_box'), width, height)
-    result = {
-        'category_id': category_id,
-        'bbox': (x1, y1, x2 - x1, y2 - y1),
-        'area': (x2 - x1) * (y2 - y1),
-        'iscrowd': 0,
-    }
+    box, area = (x1, y1, x2 - x1, y2 - y1), (x2 - x1) * (y2 - y1)
+    result = {'category_id': category_id, 'bbox': box, 'area': area, 'iscrowd': 0}
     for key in ITEM_FIELDS:
         if key in item:
             result[key] = item[key]
@@ -148,13 +139,8 @@ def split_polygons(segmentation: Any) -> tuple[list[list[float]], list[Any]]:
     parts = segmentation if type(segmentation) is list else [segmentation]
     polygons, others = [], []
     for part in parts:
-        good = (
-            type(part) is list
-            and len(part) >= 6
-            and len(part) % 2 == 0
-            and all(map(_is_coordinate, part))
-        )
-        (polygons if good else others).append(part)
+        is_list = type(part) is list and len(part) >= 6 and len(part) % 2 == 0
+        (polygons if is_list and all(map(_is_coordinate, part)) else others).append(part)
     return polygons, others
 
 
@@ -196,12 +182,10 @@ class Converted:
     """What some annotation files gave; ids are still missing."""
 
     images: list[bytes] = field(default_factory=list)  # COCO images as JSON
-    # COCO annotations as JSON, in the order of the images
-    annotations: list[bytes] = field(default_factory=list)
+    annotations: list[bytes] = field(default_factory=list)  # as JSON, in the order of the images
     counts: list[int] = field(default_factory=list)  # how many annotations each image has
-    boxes: Counter[int] = field(default_factory=Counter)  # boxes per category id
-    # images with at least one box, per category id
-    with_box: Counter[int] = field(default_factory=Counter)
+    boxes: Counter[int] = field(default_factory=Counter)  # per category id
+    with_box: Counter[int] = field(default_factory=Counter)  # images with one, per category id
     problems: Problems = field(default_factory=Problems)  # what was left out
 
 
@@ -216,16 +200,13 @@ def convert_files(
     """Convert annotation files.
 
     Args:
-        names: Each annotation file and its image.
-        anno_folder: Where the annotation files are.
-        image_folder: Where the images are.
+        names: Each annotation file in `anno_folder` and its image in `image_folder`.
         ids: See :class:`CategoryIds`.
         with_segmentation: Keep the polygons.
     """
     converted = Converted()
     problems, annotations = converted.problems, converted.annotations
-    boxes: list[int] = []
-    with_box: list[int] = []
+    boxes, with_box = [], []  # category ids
     with _open_folder(anno_folder) as annos, _open_folder(image_folder) as images:
         for anno_name, image_name in names:
             try:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -24,7 +25,7 @@ from mmdet_multigrain.utils.messages import show, show_list
 
 from .openimages_files import name_and_size
 from .openimages_labels import FIELDS, image_fields, read_absent
-from .openimages_rows import add_rows, read_rows
+from .openimages_rows import add_rows, leave_out, read_rows
 from .openimages_selection import CLOTHING, Selection, load_selection
 from .openimages_sizes import IMAGE_SUFFIX, sizes_of_csv, sizes_of_files
 from .openimages_writer import CONFIDENCE, DECIMALS, FLAGS, TEXTS, in_pixels, write_boxes
@@ -35,6 +36,12 @@ COORDINATES = {'XMin': 'x1', 'XMax': 'x2', 'YMin': 'y1', 'YMax': 'y2'}
 REQUIRED = ('ImageID', 'LabelName', *COORDINATES)
 OPTIONAL = (*FLAGS, *TEXTS, *CONFIDENCE)
 WRONG_COLUMNS = 1 / 3  # of the boxes reversed, or far outside, is no accident
+WRONG_NUMBERS = {
+    'reversed': 'have XMin > XMax or YMin > YMax; the columns look swapped: correct their names in '
+    'the first line',
+    'beyond': 'reach beyond 2; they look like pixels: divide the coordinates by the width and height '
+    'of the image',
+}
 #: Boxes of all classes and of the grouped ones: arXiv 2101.06770, section 3.1 and table 4.
 PAPER_BOXES = {'train': (490_777, 306_374), 'validation': (3_897, None)}
 
@@ -54,11 +61,8 @@ class OpenImagesSummary(ConversionSummary):
         if self.missing_file is not None:
             lines.append(f'  all images that were left out: {self.missing_file}')
         if self.partly is not None:
-            lines.append(
-                '  classes verified to be absent: {:,}, annotated in part: {:,} (of all images)'.format(
-                    *self.partly
-                )
-            )
+            text = '  classes verified to be absent: {:,}, annotated in part: {:,} (of all images)'
+            lines.append(text.format(*self.partly))
         if not self.up_to_date:
             lines += _compare_with_paper(self.split, self.taxonomy, self.rows)
         return '\n'.join(lines)
@@ -69,14 +73,11 @@ def _compare_with_paper(split: str, taxonomy: Taxonomy, rows: Counter[int]) -> l
     clothing = Taxonomy.load(CLOTHING)
     if split not in PAPER_BOXES or taxonomy.classes != clothing.classes:
         return []
-    grouped = [label for label, path in enumerate(clothing.paths) if path]
+    every = range(taxonomy.num_classes)
+    grouped = [label for label in every if clothing.paths[label]]
+    parts = {f'all {len(every)} classes': every, f'the {len(grouped)} grouped classes': grouped}
     lines = []
-    for what, labels, paper in zip(
-        (f'all {taxonomy.num_classes} classes', f'the {len(grouped)} grouped classes'),
-        (range(taxonomy.num_classes), grouped),
-        PAPER_BOXES[split],
-        strict=True,
-    ):
+    for (what, labels), paper in zip(parts.items(), PAPER_BOXES[split], strict=True):
         if paper is not None:
             count = sum(rows[label] for label in labels)
             verdict = 'they agree' if count == paper else f'they differ by {count - paper:+,}'
@@ -178,14 +179,13 @@ def convert(
     else:
         sizes = sizes_of_csv(image_ids, sizes_from, problems=problems, progress=progress)
     boxes = boxes.join(sizes, on='ImageID').sort('ImageID', 'line').with_columns(in_pixels())
-    is_box = (pl.col('w') > 0) & (pl.col('h') > 0)
-    add_rows(
+    boxes = leave_out(
+        boxes,
+        (pl.col('w') <= 0) | (pl.col('h') <= 0),
         problems,
         f'box narrower than {10**-DECIMALS} px',
-        boxes.filter(~is_box),
         lambda row: f'{boxes_csv.name} line {row["line"]}',
     )
-    boxes = boxes.filter(is_box)
     if not len(boxes):
         raise ConverterError(
             f'{sizes_from}: has the size of none of the {len(image_ids):,} '
@@ -227,12 +227,9 @@ def read_boxes(
 
     Args:
         path: The CSV file of boxes.
-        selection: Which rows are wanted.
+        selection, group_of, coarse, progress: See `convert`.
         summary: Its `rows` and `problems` are filled.
-        group_of: `crowd` keeps boxes of groups, `drop` leaves them out.
-        coarse: `keep` keeps boxes of superclasses, `drop` leaves them out.
-        left_out: Gets `ImageID` and `LabelName` of what these two leave out.
-        progress: Show a progress bar.
+        left_out: Gets `ImageID` and `LabelName` of what `group_of` and `coarse` leave out.
 
     Returns:
         A frame of `ImageID`, `line`, `label`, `x1`, `x2`, `y1`, `y2` (0 to 1), and what
@@ -267,16 +264,9 @@ def read_boxes(
         summary.rows.update(dict(rows.group_by('label').len().iter_rows()))
         found.append(_usable(rows, path, summary, seen, group_of))
         left_out.append(rows.join(found[-1], on='line', how='anti')['ImageID', 'LabelName'])
-    if seen['reversed'] > seen['boxes'] * WRONG_COLUMNS:
-        raise ConverterError(
-            f'{path}: {seen["reversed"]:,} of {seen["boxes"]:,} boxes have XMin > XMax or YMin > '
-            'YMax; the columns look swapped: correct their names in the first line'
-        )
-    if seen['beyond'] > seen['boxes'] * WRONG_COLUMNS:
-        raise ConverterError(
-            f'{path}: {seen["beyond"]:,} of {seen["boxes"]:,} boxes reach beyond 2; they look like '
-            'pixels: divide the coordinates by the width and height of the image'
-        )
+    for kind, problem in WRONG_NUMBERS.items():
+        if seen[kind] > seen['boxes'] * WRONG_COLUMNS:
+            raise ConverterError(f'{path}: {seen[kind]:,} of {seen["boxes"]:,} boxes {problem}')
     boxes = pl.concat(found) if found else pl.DataFrame()
     if not len(boxes):
         raise ConverterError(
@@ -298,47 +288,38 @@ def _usable(
         for name, new in {**COORDINATES, **flags, **confidence}.items()
     )
 
-    def leave_out(kind: str, bad: pl.Expr, shown: Iterable[str]) -> None:
+    def drop(kind: str, bad: pl.Expr, shown: Iterable[str]) -> None:
         nonlocal rows
-        add_rows(
-            summary.problems,
-            kind,
-            rows.filter(bad),
-            lambda row: (
-                f'{path.name} line {row["line"]} {show(",".join(row[name] for name in shown))}'
-            ),
-        )
-        rows = rows.filter(~bad)
+
+        def describe(row: dict[str, Any]) -> str:
+            return f'{path.name} line {row["line"]} {show(",".join(row[name] for name in shown))}'
+
+        rows = leave_out(rows, bad, summary.problems, kind, describe)
 
     def not_number(names: Iterable[str]) -> pl.Expr:
         return ~pl.all_horizontal(pl.col(name).is_finite().fill_null(False) for name in names)
 
     x1, x2, y1, y2 = map(pl.col, COORDINATES.values())
-    leave_out('row without an ImageID', pl.col('ImageID') == '', ['LabelName'])
-    leave_out(
-        'ImageID that is not a file name', pl.col('ImageID').str.contains(r'[/\\]'), ['ImageID']
-    )
-    leave_out('coordinate that is not a number', not_number(COORDINATES.values()), COORDINATES)
+    drop('row without an ImageID', pl.col('ImageID') == '', ['LabelName'])
+    drop('ImageID that is not a file name', pl.col('ImageID').str.contains(r'[/\\]'), ['ImageID'])
+    drop('coordinate that is not a number', not_number(COORDINATES.values()), COORDINATES)
     seen['boxes'] += len(rows)
     seen['reversed'] += len(rows.filter((x1 > x2) | (y1 > y2)))
     seen['beyond'] += len(rows.filter(pl.max_horizontal(x1, x2, y1, y2) > 2))
-    leave_out('empty or reversed box', (x1 >= x2) | (y1 >= y2), COORDINATES)
-    leave_out('box outside the image', (x1 >= 1) | (x2 <= 0) | (y1 >= 1) | (y2 <= 0), COORDINATES)
+    drop('empty or reversed box', (x1 >= x2) | (y1 >= y2), COORDINATES)
+    drop('box outside the image', (x1 >= 1) | (x2 <= 0) | (y1 >= 1) | (y2 <= 0), COORDINATES)
     for name, new in flags.items():
-        leave_out(
-            f'{name} that is not 1, 0 or -1',
-            ~pl.col(new).is_in([-1.0, 0.0, 1.0]).fill_null(False),
-            [name],
-        )
+        is_flag = pl.col(new).is_in([-1.0, 0.0, 1.0]).fill_null(False)
+        drop(f'{name} that is not 1, 0 or -1', ~is_flag, [name])
     for name, new in confidence.items():
-        leave_out(f'{name} that is not a number', not_number([new]), [name])
+        drop(f'{name} that is not a number', not_number([new]), [name])
     if group_of == 'drop':
         if 'IsGroupOf' not in flags:
             raise ConverterError(
                 f'{path}: no column IsGroupOf; without it no box is known to be '
                 'of a group: leave out --group-of drop'
             )
-        leave_out('box of a group (--group-of drop)', pl.col('is_group_of') == 1, COORDINATES)
+        drop('box of a group (--group-of drop)', pl.col('is_group_of') == 1, COORDINATES)
     return rows.select(
         'ImageID',
         'line',

@@ -25,14 +25,9 @@ LAYOUT = 'ROOT/train-annotations-bbox.csv, ROOT/train/*.jpg, the same for valida
 
 
 def split_of(path: Path) -> str:
-    """The split that is in the name of a file.
-
-    Raises:
-        ConverterError: It has none or several.
-    """
-    found = [
-        split for split in SPLITS if re.search(rf'(?<![a-z]){split}(?![a-z])', path.name.casefold())
-    ]
+    """The split that is in the name of a file; a ConverterError if there is none, or several."""
+    name = path.name.casefold()
+    found = [split for split in SPLITS if re.search(rf'(?<![a-z]){split}(?![a-z])', name)]
     if len(found) != 1:
         raise ConverterError(
             f'{path}: its name does not say which split it is; add --split '
@@ -42,11 +37,7 @@ def split_of(path: Path) -> str:
 
 
 def find_boxes(root: Path) -> dict[str, Path]:
-    """The box files in a folder, by split.
-
-    Raises:
-        ConverterError: There is none, or two of one split.
-    """
+    """The box files in a folder, by split; a ConverterError if there is none, or two of one."""
     found: dict[str, Path] = {}
     for path in _ending(root, BOXES):
         other = found.setdefault(split_of(path), path)
@@ -61,11 +52,7 @@ def find_boxes(root: Path) -> dict[str, Path]:
 
 
 def find_one(root: Path, ending: str) -> Path | None:
-    """The file in a folder whose name ends so, or None.
-
-    Raises:
-        ConverterError: There are several.
-    """
+    """The file in a folder whose name ends so, or None; a ConverterError if there are several."""
     found = _ending(root, ending)
     if len(found) > 1:
         raise ConverterError(
@@ -76,11 +63,7 @@ def find_one(root: Path, ending: str) -> Path | None:
 
 
 def find_labels(root: Path, split: str) -> Path:
-    """The file of a split's verified image labels in a folder.
-
-    Raises:
-        ConverterError: There is none, or several.
-    """
+    """The file of a split's verified image labels; a ConverterError if there is not just one."""
     found = [path for end in LABELS for path in _ending(root, end) if split_of(path) == split]
     if len(found) != 1:
         which = f'{found[0].name} and {found[1].name}' if found else f'no file {split}-{LABELS[0]}'

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mmdet_multigrain.coco.hierarchy import strip_roots
 from mmdet_multigrain.taxonomy.files import read_bytes
 from mmdet_multigrain.taxonomy.names import normalize
 from mmdet_multigrain.utils.errors import TaxonomyError, error_source
@@ -60,22 +61,12 @@ class Hierarchy:
             return self.root
         if node in self.children:
             return node
-        found = {
-            normalize(self.names.get(label_name, label_name)): label_name
-            for label_name in self.children
-        }
+        known = {self.names.get(label_name, label_name): label_name for label_name in self.children}
+        found = {normalize(name): label_name for name, label_name in known.items()}
         if normalize(node) not in found:
-            known = [self.names.get(label_name, label_name) for label_name in self.children]
-            raise TaxonomyError(
-                f'the hierarchy has no node {show(node)}'
-                + did_you_mean(
-                    node,
-                    known,
-                    'without class descriptions nodes are named as in the hierarchy'
-                    if not self.names
-                    else 'check the name',
-                )
-            )
+            fix = 'without class descriptions nodes are named as in the hierarchy'
+            hint = did_you_mean(node, known, 'check the name' if self.names else fix)
+            raise TaxonomyError(f'the hierarchy has no node {show(node)}{hint}')
         return found[normalize(node)]
 
     def is_leaf(self, label_name: str) -> bool:
@@ -129,7 +120,7 @@ class Hierarchy:
         return {
             'name': self.names.get(top, 'Open Images' if top == self.root else top),
             'classes': classes,
-            'paths': _without_roots([paths[name] for name in classes]),
+            'paths': strip_roots([paths[name] for name in classes]),
             'aliases': {name: [leaves[name]] for name in classes if leaves[name] != name},
         }
 
@@ -169,12 +160,11 @@ def read(
     """
     names = {} if descriptions is None else read_descriptions(descriptions)
     with error_source(hierarchy):
+        raw = read_bytes(hierarchy, MAX_BYTES)
         try:
-            content = json.loads(read_bytes(hierarchy, MAX_BYTES))
+            content = json.loads(raw)
         except RecursionError:
             raise TaxonomyError('nested too deeply to be a class hierarchy') from None
-        except TaxonomyError:
-            raise
         except ValueError as error:
             raise TaxonomyError(
                 f'not valid JSON ({str(error)[:120]}); fetch the file again'
@@ -234,18 +224,11 @@ def _edges(content: Any) -> Iterator[tuple[str, str | None]]:
         label_name = node['LabelName']
         yield label_name, parent
         below = []
-        for key in ('Subcategory', 'Part'):
-            entries = node.get(key, [])
+        for key, parent in (('Subcategory', label_name), ('Part', None)):
+            entries, place = node.get(key, []), f'{key} of {show(label_name)}'
             if not isinstance(entries, list):
-                raise TaxonomyError(f'{key} of {show(label_name)} is {show(entries)}, not a list')
-            below += [
-                (
-                    entry,
-                    label_name if key == 'Subcategory' else None,
-                    f'an entry of {key} of {show(label_name)}',
-                )
-                for entry in entries
-            ]
+                raise TaxonomyError(f'{place} is {show(entries)}, not a list')
+            below += [(entry, parent, f'an entry of {place}') for entry in entries]
         stack += reversed(below)
 
 
@@ -257,10 +240,3 @@ def _refuse_circles(children: Mapping[str, Iterable[str]]) -> None:
         circle = error.args[1][::-1]  # each node after the one that it is a child of
         shown = ' -> '.join(map(show, circle[:6])) + (' ...' if len(circle) > 6 else '')
         raise TaxonomyError(f'subcategories run in a circle: {shown}; break it') from None
-
-
-def _without_roots(paths: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Take off groups that hold all classes; they would teach nothing."""
-    while len(paths) > 1 and paths[0] and len({path[:1] for path in paths}) == 1:
-        paths = [path[1:] for path in paths]
-    return paths

@@ -28,7 +28,7 @@ _NO_PAIRS = {'ImageID': pl.String, 'label': pl.Int32}
 def read_absent(
     path: str | Path, selection: Selection, *, problems: Problems, progress: bool = False
 ) -> pl.DataFrame:
-    """The classes that were verified to be absent; those of an absent superclass are, too.
+    """A frame of `ImageID` and `label`: classes verified to be absent, or below an absent node.
 
     Args:
         path: E.g. `train-annotations-human-imagelabels-boxable.csv`, with Confidence 1 (present) or
@@ -36,9 +36,6 @@ def read_absent(
         selection: The classes.
         problems: Where unusable rows are counted.
         progress: Show a progress bar.
-
-    Returns:
-        A frame of `ImageID` and `label`.
 
     Raises:
         ConverterError: The file cannot be read, a column is missing, or its labels are not verified.
@@ -71,7 +68,7 @@ def read_absent(
 def image_fields(
     boxes: pl.DataFrame, left_out: pl.DataFrame, absent: pl.DataFrame, selection: Selection
 ) -> pl.DataFrame:
-    """LVIS's fields for each image with boxes; ids are those of the COCO file, label + 1.
+    """A frame of `ImageID` and LVIS's `FIELDS` of images with boxes; ids are label + 1, as in COCO.
 
     Args:
         boxes: `ImageID` and `label` of the boxes in the file.
@@ -79,9 +76,6 @@ def image_fields(
             these classes are not all there are.
         absent: What `read_absent` returns.
         selection: The classes.
-
-    Returns:
-        A frame of `ImageID` and `FIELDS`.
     """
     boxed = boxes[_PAIR].unique()
     absent = absent.join(boxed, on=_PAIR, how='anti')

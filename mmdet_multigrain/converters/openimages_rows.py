@@ -49,8 +49,7 @@ def read_rows(
         required: Columns that must be there.
         optional: Columns that are read where they are there; all others are ignored.
         problems: Where rows with a wrong number of fields are counted, wanted or not.
-        containing: Only rows that contain one of these texts are wanted. A coarse sieve for
-            speed: others may contain it elsewhere.
+        containing: Only rows that contain one of these texts are wanted, in whichever column.
         progress: Show a progress bar.
 
     Yields:

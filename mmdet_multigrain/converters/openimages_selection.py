@@ -34,9 +34,8 @@ class Selection:
 
     def digest(self) -> str:
         """A short text that differs when something else is selected."""
-        content = dump_json(
-            [self.taxonomy.to_dict(), list(self.labels.items()), list(self.inner.items())]
-        )
+        labels, inner = ([*names.items()] for names in (self.labels, self.inner))
+        content = dump_json([self.taxonomy.to_dict(), labels, inner])
         return hashlib.sha256(content).hexdigest()[:16]
 
 
@@ -71,12 +70,8 @@ def load_selection(
         taxonomy = Taxonomy.from_openimages(hierarchy, descriptions, node)
     tree = None if hierarchy is None else read(hierarchy, descriptions)
     names = {} if descriptions is None else read_descriptions(descriptions)
-    return select(
-        Taxonomy.load(CLOTHING if taxonomy is None else taxonomy),
-        names=names,
-        hierarchy=tree,
-        source=descriptions,
-    )
+    taxonomy = Taxonomy.load(CLOTHING if taxonomy is None else taxonomy)
+    return select(taxonomy, names=names, hierarchy=tree, source=descriptions)
 
 
 def select(
@@ -92,9 +87,9 @@ def select(
 
     Args:
         taxonomy: The classes.
-        names: Display names by label name.
+        names: Display names by label name, from `source`.
         hierarchy: Tells the inner nodes.
-        source: Where the display names are from, for messages.
+        source: For messages.
 
     Raises:
         ConverterError: A class is not among the display names.

@@ -30,18 +30,9 @@ def sizes_of_files(
     workers: int | None = None,
     progress: bool = False,
 ) -> pl.DataFrame:
-    """Read the sizes of images that are in a folder; the others are counted.
+    """A frame of `ImageID`, `width` and `height` of the images `{ImageID}.jpg` in a folder.
 
-    Args:
-        image_ids: The images.
-        folder: Where `{ImageID}.jpg` are.
-        problems: Where images are counted that are absent, unreadable or turned by EXIF; the last
-            keep their boxes.
-        workers: Processes; default: as many as there are cores.
-        progress: Show a progress bar.
-
-    Returns:
-        A frame of `ImageID`, `width` and `height`.
+    Images that are absent, unreadable or turned by EXIF are counted; the last keep their boxes.
 
     Raises:
         ConverterError: There is no such folder.
@@ -76,16 +67,9 @@ def sizes_of_files(
 def sizes_of_csv(
     image_ids: pl.Series, path: str | Path, *, problems: Problems, progress: bool = False
 ) -> pl.DataFrame:
-    """Look up the sizes of images in a CSV file; images that it lacks are counted.
+    """A frame of `ImageID`, `width` and `height` of images, from a CSV file with these columns.
 
-    Args:
-        image_ids: The images.
-        path: A file with the columns ImageID, Width and Height, in any order.
-        problems: Where unusable rows and missing images are counted.
-        progress: Show a progress bar.
-
-    Returns:
-        A frame of `ImageID`, `width` and `height`.
+    Unusable rows, and images that the file lacks, are counted.
 
     Raises:
         ConverterError: The file cannot be read, or a column is missing.

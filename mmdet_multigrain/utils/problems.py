@@ -12,17 +12,12 @@ EXAMPLES = 3  # of each kind of problem, by default
 
 @dataclass
 class Problems:
-    """A count and the first few examples for each kind of problem.
+    """A count and the first few examples for each kind of problem, by kind."""
 
-    Attributes:
-        counts: By kind, in the order in which the kinds were first met.
-        examples: By kind; each one line.
-        max_examples: How many examples of a kind are kept.
-    """
-
-    counts: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)  # in the order in which they were met
+    # each one line
     examples: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    max_examples: int = EXAMPLES
+    max_examples: int = EXAMPLES  # of a kind
 
     def add(self, kind: str, example: str, count: int = 1) -> None:
         """Count one more, or several that share an example; what cannot be printed is escaped."""

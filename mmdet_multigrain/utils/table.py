@@ -31,36 +31,22 @@ _LATEX = {letter: f'\\{letter}' for letter in '&%$#_{}'} | {
 
 @dataclass(frozen=True)
 class Cell:
-    """A value with its own text or weight; CSV holds the bare value.
+    """A value with its own text or weight; CSV holds the bare value."""
 
-    Attributes:
-        value: Number, text, bool or None.
-        text: Text to show. Default: what the column makes of the value.
-        bold: Whether to highlight it.
-    """
-
-    value: Any
-    text: str | None = None
+    value: Any  # number, text, bool or None
+    text: str | None = None  # to show; default: what the column makes of the value
     bold: bool = False
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column.
+    """A column."""
 
-    Attributes:
-        key: Name in CSV and for `Table.select`.
-        title: Heading in text, Markdown and LaTeX. Default: the key.
-        form: Format of the values, as in `format(value, form)`.
-        left: Align to the left, as for words.
-        group: Heading that neighboring columns share.
-    """
-
-    key: str
-    title: str | None = None
-    form: str = ''
-    left: bool = False
-    group: str = ''
+    key: str  # name in CSV and for `Table.select`
+    title: str | None = None  # heading in text, Markdown and LaTeX; default: the key
+    form: str = ''  # format of the values, as in `format(value, form)`
+    left: bool = False  # align to the left, as for words
+    group: str = ''  # heading that neighboring columns share
 
     def __post_init__(self) -> None:
         if self.title is None:
@@ -79,17 +65,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Columns and rows.
+    """Columns and rows."""
 
-    Attributes:
-        columns: From left to right.
-        rows: One value (text, number, bool, None or a `Cell`) for each column.
-        rules: Indices of the rows above which LaTeX and HTML draw a line.
-    """
-
-    columns: Sequence[Column]
-    rows: Sequence[Sequence[Any]]
-    rules: tuple[int, ...] = ()
+    columns: Sequence[Column]  # from left to right
+    rows: Sequence[Sequence[Any]]  # a value (text, number, bool, None or `Cell`) for each column
+    rules: tuple[int, ...] = ()  # indices of the rows above which LaTeX and HTML draw a line
 
     def select(self, keys: Sequence[str]) -> Table:
         """The columns with these keys, in this order."""

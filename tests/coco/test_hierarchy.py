@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmdet_multigrain.coco import hierarchy
-from mmdet_multigrain.coco.hierarchy import coco_parent_categories
 from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError
 
 CCP = Path(__file__).resolve().parents[2] / '..' / 'shared' / 'data' / 'ccp'
@@ -41,6 +40,11 @@ def refusal(data):
     assert message.startswith('train.json: ')
     assert len(message.splitlines()) == 1
     return message.removeprefix('train.json: ')
+
+
+def parents_of(data):
+    """Ids of the categories that only name a group."""
+    return hierarchy._parents(hierarchy._categories(data), data)
 
 
 def test_supercategories_are_groups():
@@ -83,7 +87,7 @@ def test_a_class_that_names_itself():
     )
     assert groups(taxonomy) == {'top': 'top', 'shirt': 'top', 'jeans': 'bottom', 'hat': 'hat'}
     assert taxonomy.paths[3] == ()  # nothing else is called a hat: no group
-    assert coco_parent_categories(coco(('top', 'top'), ('shirt', 'top'))) == set()
+    assert parents_of(coco(('top', 'top'), ('shirt', 'top'))) == set()
 
 
 def test_a_parent_without_annotations_is_no_class():
@@ -97,7 +101,7 @@ def test_a_parent_without_annotations_is_no_class():
     taxonomy = Taxonomy.from_coco(data)
     assert taxonomy.classes == ('shirt', 'coat', 'jeans')
     assert groups(taxonomy) == {'shirt': 'top', 'coat': 'top', 'jeans': 'jeans'}
-    assert coco_parent_categories(data) == {1}
+    assert parents_of(data) == {1}
 
 
 def test_a_parent_with_annotations_stays_a_class_in_its_own_group():
@@ -109,7 +113,7 @@ def test_a_parent_with_annotations_stays_a_class_in_its_own_group():
         annotated=['bag', 'purse'],
     )
     taxonomy = Taxonomy.from_coco(data)
-    assert coco_parent_categories(data) == set()
+    assert parents_of(data) == set()
     assert taxonomy.classes == ('bag', 'purse', 'belt', 'jeans')
     assert groups(taxonomy, 0) == {
         'bag': 'accessory',
@@ -134,7 +138,7 @@ def test_parents_of_parents_are_higher_levels():
         annotated=['ski helmet', 'hat', 'shirt', 'tie', 'clothing'],
     )
     taxonomy = Taxonomy.from_coco(data)
-    assert coco_parent_categories(data) == {2, 3, 4, 7}
+    assert parents_of(data) == {2, 3, 4, 7}
     assert taxonomy.num_levels == 4
     assert dict(zip(taxonomy.classes, taxonomy.paths, strict=True)) == {
         'clothing': (),
@@ -271,11 +275,6 @@ def test_a_file_equals_its_content(tmp_path):
     assert Taxonomy.from_coco(data).classes == taxonomy.classes
 
 
-def test_parent_categories_names_the_source():
-    with pytest.raises(TaxonomyError, match='^val.json: not a COCO file'):
-        coco_parent_categories({}, source='val.json')
-
-
 NAMES = st.sampled_from('abcdef')
 
 
@@ -292,7 +291,7 @@ def test_any_categories(rows, annotated, shuffler):
     except TaxonomyError as error:
         assert len(str(error).splitlines()) == 1
         return
-    parents = coco_parent_categories(data)
+    parents = parents_of(data)
     kept = [category for category in data['categories'] if category['id'] not in parents]
     assert taxonomy.classes == tuple(category['name'] for category in kept)
     named = {parent for name, parent in rows if parent != name}
@@ -315,7 +314,7 @@ def test_real_photos(split):
     assert taxonomy.num_classes == 44
     assert taxonomy.num_levels == 2
     assert taxonomy.num_groups(0) == 11
-    assert coco_parent_categories(data) == set()
+    assert parents_of(data) == set()
     for category in data['categories']:
         assert taxonomy.superclass_of(category['name']) == category['supercategory']
     assert Taxonomy.load(taxonomy.to_dict()) == taxonomy
