@@ -44,9 +44,7 @@ def choose_color(
 
 def tinted(color: Color, factor: float) -> Color:
     """Darker (below 1) or lighter (above 1)."""
-    if factor <= 1:
-        return tuple(c * factor for c in color)
-    return tuple(255 - (255 - c) / factor for c in color)
+    return tuple(c * factor if factor <= 1 else 255 - (255 - c) / factor for c in color)
 
 
 def fill(image: np.ndarray, polygons: list[np.ndarray], color: Any) -> None:
@@ -84,16 +82,9 @@ def draw_pattern(
     if pattern == 'dots':
         grid = np.stack(np.meshgrid(ticks[ticks < 1.3], ticks), -1)
         grid[::2, :, 0] += step / 2
-        for x, y in np.round(16 * to_pixels(grid.reshape(-1, 2), matrix)).astype(int):
-            cv2.circle(
-                cloth,
-                (int(x), int(y)),
-                round(16 * 0.24 * step * unit),
-                second,
-                -1,
-                cv2.LINE_AA,
-                shift=4,
-            )
+        radius = round(16 * 0.24 * step * unit)
+        for center in np.round(16 * to_pixels(grid.reshape(-1, 2), matrix)).astype(int).tolist():
+            cv2.circle(cloth, tuple(center), radius, second, -1, cv2.LINE_AA, shift=4)
 
 
 @dataclass
@@ -180,10 +171,9 @@ class Canvas:
         cloth = cv2.multiply(cloth, cv2.merge([shade] * 3), scale=1 / 255)
         dark = tinted(color, 0.45)
         stroke(cloth, pixels(garment.seams), dark, 0.012 * unit)
+        radius = max(1, round(0.022 * unit))
         for x, y in pixels([np.array(garment.buttons)])[0] if garment.buttons else ():
-            cv2.circle(
-                cloth, (round(x), round(y)), max(1, round(0.022 * unit)), dark, -1, cv2.LINE_AA
-            )
+            cv2.circle(cloth, (round(x), round(y)), radius, dark, -1, cv2.LINE_AA)
         contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(cloth, contours, -1, dark, max(1, round(0.012 * unit)))
         shown = mask > 0
@@ -236,16 +226,10 @@ def draw_background(
 
 
 def finish(
-    rng: np.random.Generator,
-    image: np.ndarray,
-    width: int,
-    height: int,
-    *,
-    light: float,
-    noise: int,
+    rng: np.random.Generator, image: np.ndarray, size: tuple[int, int], *, light: float, noise: int
 ) -> np.ndarray:
     """Average the drawing down to its final size; change brightness and add sensor noise."""
-    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     gain = 1 + rng.uniform(-light, light)
     grain = rng.integers(-noise, noise + 1, small.shape, dtype=np.int16)
     return np.clip(small * gain + grain, 0, 255).astype(np.uint8)

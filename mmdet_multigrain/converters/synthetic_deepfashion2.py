@@ -12,8 +12,6 @@ from __future__ import annotations
 import functools
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -48,13 +46,8 @@ class SyntheticSpec:
     seed: int = 0  # of all random numbers, not negative
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ('num_train', 0),
-            ('num_val', 0),
-            ('seed', 0),
-            ('width', MIN_SIDE),
-            ('height', MIN_SIDE),
-        ):
+        limits = dict(num_train=0, num_val=0, seed=0, width=MIN_SIDE, height=MIN_SIDE)
+        for name, least in limits.items():
             if getattr(self, name) < least:
                 raise ConverterError(f'{name} is {getattr(self, name)}; give at least {least}')
         if self.difficulty not in DIFFICULTIES:
@@ -95,34 +88,25 @@ def generate(
     """
     out = Path(out)
     manifest = {'drawing_version': DRAWING_VERSION, **asdict(spec)}
-    with _one_line_errors(out):
+    try:
         _claim_folder(out, manifest, overwrite=overwrite)
         missing = [
             (split, index)
             for split, count in spec.counts().items()
             for index in _missing(out / split, count)
         ]
-    if not missing:
-        return 0
-    write = functools.partial(_write_picture, out, spec, one_thread=workers > 1)
-    options = dict(total=len(missing), desc='drawing', unit='picture', show=progress)
-    with (
-        map_ordered(write, missing, workers=workers) as written,
-        progress_bar(written, **options) as bar,
-    ):
-        for _ in bar:
-            pass
-    return len(missing)
-
-
-@contextmanager
-def _one_line_errors(out: Path) -> Iterator[None]:
-    try:
-        yield
     except OSError as error:
         raise ConverterError(
             f'{error.filename or out}: {error.strerror}; name another folder'
         ) from None
+    if not missing:
+        return 0
+    write = functools.partial(_write_picture, out, spec, one_thread=workers > 1)
+    options = dict(total=len(missing), desc='drawing', unit='picture', show=progress)
+    with map_ordered(write, missing, workers=workers) as written:
+        for _ in progress_bar(written, **options):
+            pass
+    return len(missing)
 
 
 def _claim_folder(out: Path, manifest: dict[str, Any], *, overwrite: bool) -> None:
@@ -133,9 +117,8 @@ def _claim_folder(out: Path, manifest: dict[str, Any], *, overwrite: bool) -> No
         if overwrite:
             _remove_set(out)
         elif found != manifest:
-            changed = [
-                f'{key} {found.get(key)}' for key in manifest if found.get(key) != manifest[key]
-            ]
+            keys = [key for key, value in manifest.items() if found.get(key) != value]
+            changed = [f'{key} {found.get(key)}' for key in keys]
             raise ConverterError(
                 f'{out}: holds a set made with other arguments ({", ".join(changed)}); '
                 'replace it with --overwrite, or name another folder'
@@ -184,12 +167,9 @@ def _write_picture(
     if one_thread:
         cv2.setNumThreads(1)  # each worker has its core
     split, index = key
+    size, difficulty = (spec.width, spec.height), DIFFICULTIES[spec.difficulty]
     image, annotation = render_scene(
-        seed=spec.seed,
-        split=split,
-        index=index,
-        size=(spec.width, spec.height),
-        difficulty=DIFFICULTIES[spec.difficulty],
+        seed=spec.seed, split=split, index=index, size=size, difficulty=difficulty
     )
     _, encoded = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 92])
     write_whole(out / split / 'image' / f'{index:06d}.jpg', encoded.tobytes())

@@ -88,8 +88,7 @@ class Garment:
     fabric: list[Points]  # polygons whose union is the cloth
     # polygons of what shows through an open front
     inner: list[Points] = field(default_factory=list)
-    # polygons in the trim color: lapels, waistband, belt
-    trim: list[Points] = field(default_factory=list)
+    trim: list[Points] = field(default_factory=list)  # polygons: lapels, waistband, belt
     folds: list[Points] = field(default_factory=list)  # polylines along which the cloth is shaded
     seams: list[Points] = field(default_factory=list)  # polylines drawn as thin dark lines
     buttons: list[tuple[float, float]] = field(default_factory=list)  # points
@@ -189,19 +188,14 @@ def make_top(kind: GarmentType, pose: Pose, rng: np.random.Generator, hem: float
         hem = rng.uniform(0.95, 1.3) if kind.open_front else rng.uniform(0.85, 1.06)
     loose = 0.03 if kind.open_front else rng.uniform(-0.02, 0.03)
     hem_width = np.interp(hem, [0.6, 1.0, 1.4], [0.26, pose.hip - 0.02, pose.hip + 0.04]) + loose
-    outline = [
-        *upper_outline(kind.detail, pose, rng),
-        (0.265 + loose, 0.66),
-        (hem_width, hem - 0.04),
-        (hem_width, hem),
-        (0.0, hem),
-    ]
+    lower = [(0.265 + loose, 0.66), (hem_width, hem - 0.04), (hem_width, hem), (0.0, hem)]
+    outline = [*upper_outline(kind.detail, pose, rng), *lower]
     arms = sleeves(kind.detail, pose, rng, width=0.14 if kind.open_front else 0.125)
     garment = Garment([smooth(mirrored(outline)), *arms])
     garment.folds = fold_lines(rng, 0.5, hem, 0.28, 3)
     if kind.detail in ('short', 'long'):
         edge = pose.shoulder - 0.04
-        garment.seams = [np.array([[side * edge, 0.08], [side * 0.29, 0.42]]) for side in (-1, 1)]
+        garment.seams = [np.array([[edge, 0.08], [0.29, 0.42]]) * (side, 1) for side in (-1, 1)]
     if kind.open_front:
         open_coat(garment, rng, hem)
     elif rng.random() < 0.3:
@@ -213,16 +207,8 @@ def open_coat(garment: Garment, rng: np.random.Generator, hem: float) -> None:
     """Cut the front open: an inner layer between two edges, lapels, buttons."""
     upper, lower = rng.uniform(0.07, 0.10), rng.uniform(0.09, 0.16)
     garment.inner.append(mirrored([(0.0, 0.06), (0.11, -0.01), (upper, 0.45), (lower, hem)]))
-    lapel = np.array(
-        [
-            [0.11, -0.03],
-            [0.19, 0.02],
-            [0.25, 0.2],
-            [0.19, 0.22],
-            [upper, 0.55],
-            [upper - 0.02, 0.42],
-        ]
-    )
+    edge = [(0.11, -0.03), (0.19, 0.02), (0.25, 0.2), (0.19, 0.22)]
+    lapel = np.array([*edge, (upper, 0.55), (upper - 0.02, 0.42)])
     garment.trim += [lapel, lapel * (-1, 1)]
     for side in (-1, 1):
         garment.seams.append(np.array([[side * upper, 0.45], [side * lower, hem]]))
@@ -242,15 +228,13 @@ def make_bottom(kind: GarmentType, pose: Pose, rng: np.random.Generator) -> Garm
         cut = rng.uniform(0.2, 0.34) if short else rng.uniform(0.86, 0.98)
         end = rng.uniform(0.15, 0.175) if short else rng.uniform(0.09, 0.15)
         garment = Garment([pelvis])
+        garment.seams = [np.array([[0, WAIST], [0, CROTCH]])]
         for side in (-1, 1):
             path = along(pose.leg(side), cut)
-            widths = tuple(np.linspace(0.16, end, len(path)))
-            garment.fabric.append(limb(path, widths))
+            garment.fabric.append(limb(path, tuple(np.linspace(0.16, end, len(path)))))
             garment.folds.append(path + (0.02 * side, 0.1))
-        garment.seams = [np.array([[0, WAIST], [0, CROTCH]])]
-        garment.seams += [
-            np.array([[side * 0.14, WAIST + 0.04], [side * 0.29, WAIST + 0.16]]) for side in (-1, 1)
-        ]
+            pocket = np.array([[0.14, WAIST + 0.04], [0.29, WAIST + 0.16]])
+            garment.seams.append(pocket * (side, 1))
     garment.trim.append(mirrored([(waist, WAIST - 0.01), (waist + 0.015, WAIST + 0.06)]))
     return garment
 

@@ -6,6 +6,7 @@ What is shown, how often, where, and how hard that is to learn. Shapes are in
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,12 +146,8 @@ def choose_pose(rng: np.random.Generator, difficulty: Difficulty) -> Pose:
         raised = rng.uniform(0.25, difficulty.arm_raise)
         return raised, rng.uniform(-0.3, 0.25) * difficulty.arm_raise
 
-    return Pose(
-        arms=(arm(), arm()),
-        legs=tuple(rng.uniform(0.02, 0.16, 2)),
-        shoulder=rng.uniform(0.35, 0.40),
-        hip=rng.uniform(0.31, 0.35),
-    )
+    arms, legs = (arm(), arm()), tuple(rng.uniform(0.02, 0.16, 2))
+    return Pose(arms, legs, shoulder=rng.uniform(0.35, 0.40), hip=rng.uniform(0.31, 0.35))
 
 
 @dataclass
@@ -250,17 +247,8 @@ def paint_occluder(rng: np.random.Generator, canvas: Canvas) -> None:
         angle = rng.uniform(0, np.pi)
         ahead = np.array([np.cos(angle), np.sin(angle)])
         aside = ahead[::-1] * (-1, 1) * rng.uniform(0.02, 0.06) * size[0]
-        reach = ahead * size.sum()
-        shapes = [
-            np.stack(
-                [
-                    middle - reach - aside,
-                    middle + reach - aside,
-                    middle + reach + aside,
-                    middle - reach + aside,
-                ]
-            )
-        ]
+        start, end = middle - ahead * size.sum(), middle + ahead * size.sum()
+        shapes = [np.stack([start - aside, end - aside, end + aside, start + aside])]
     else:
         width, height = rng.uniform(0.06, 0.16, 2) * size[0]
         shapes = [ellipse(*middle, width, height)]
@@ -308,7 +296,7 @@ def render_scene(
         split: `train` or `validation`; their pictures differ.
         index: Number of the picture in its split, from 1.
         size: Width and height in pixels.
-        difficulty: See :class:`Difficulty`.
+        difficulty: How hard it is to learn.
 
     Returns:
         The picture, (height, width, 3) uint8 BGR, and its annotation in the release's format.
@@ -326,16 +314,14 @@ def render_scene(
         cropped = rng.random() < difficulty.crop
         for fill_range in ((1.1, 1.7) if cropped else difficulty.fill, difficulty.fill):
             matrix = place(rng, figure, room, fill_range=fill_range, spill=difficulty.spill)
-            if canvas.attempt(
-                lambda f=figure, m=matrix: paint_figure(
-                    rng, canvas, f, m, backdrop, difficulty.contrast
-                ),
-                min_visible=difficulty.min_visible,
-            ):
+            paint = functools.partial(
+                paint_figure, rng, canvas, figure, matrix, backdrop, difficulty.contrast
+            )
+            if canvas.attempt(paint, min_visible=difficulty.min_visible):
                 break
     for _ in range(rng.poisson(difficulty.occluders)):
         canvas.attempt(lambda: paint_occluder(rng, canvas), min_visible=difficulty.min_visible)
     items = {f'item{n + 1}': describe(canvas, n) for n in range(len(canvas.items))}
-    image = finish(rng, canvas.image, *size, light=difficulty.light, noise=difficulty.noise)
+    image = finish(rng, canvas.image, size, light=difficulty.light, noise=difficulty.noise)
     source = 'user' if any(item.worn for item in canvas.items) else 'shop'
     return image, {'source': source, 'pair_id': index, **items}

@@ -15,13 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import orjson
+
 from mmdet_multigrain.utils.errors import FileError
-
-try:
-    import orjson
-except ImportError:  # several times faster; the standard library gives the same results
-    orjson = None
-
 
 _TEMPORARY = re.compile(r'\.(?P<name>.+)\.(?P<process>\d+)\.tmp')
 
@@ -38,10 +34,6 @@ def leaves_folder(name: str) -> bool:
     return '..' in name and os.path.normpath(name.replace('\\', '/')).split('/')[0] == '..'
 
 
-def _reject_constant(name: str) -> None:
-    raise ValueError(f'{name} is not JSON')  # as orjson does; the standard library accepts NaN
-
-
 def load_json(
     path: str | os.PathLike[str], *, allow_nan: bool = False, max_bytes: int | None = None
 ) -> Any:
@@ -56,7 +48,16 @@ def load_json(
         OSError: The file cannot be read, or is too large.
         ValueError: It is not JSON.
     """
-    return _parse_json(read_bytes(path, max_bytes), allow_nan=allow_nan)
+    raw = read_bytes(path, max_bytes).removeprefix(codecs.BOM_UTF8)
+    try:
+        return orjson.loads(raw)
+    except ValueError:
+        if not allow_nan:
+            raise
+    try:
+        return json.loads(raw)
+    except RecursionError:
+        raise ValueError('nested too deeply') from None
 
 
 def read_bytes(path: str | os.PathLike[str], max_bytes: int | None = None) -> bytes:
@@ -77,25 +78,9 @@ def read_bytes(path: str | os.PathLike[str], max_bytes: int | None = None) -> by
     return content
 
 
-def _parse_json(raw: bytes, *, allow_nan: bool) -> Any:
-    raw = raw.removeprefix(codecs.BOM_UTF8)
-    if orjson is not None:
-        try:
-            return orjson.loads(raw)
-        except ValueError:
-            if not allow_nan:
-                raise
-    try:
-        return json.loads(raw, parse_constant=None if allow_nan else _reject_constant)
-    except RecursionError:
-        raise ValueError('nested too deeply') from None
-
-
 def dump_json(obj: Any) -> bytes:
-    """Compact JSON bytes; the same bytes with and without orjson for str, int, bool and lists."""
-    if orjson is not None:
-        return orjson.dumps(obj)
-    return json.dumps(obj, separators=(',', ':'), ensure_ascii=False, allow_nan=False).encode()
+    """Compact JSON bytes; NaN becomes null."""
+    return orjson.dumps(obj)
 
 
 class _Writer:

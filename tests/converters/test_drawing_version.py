@@ -137,7 +137,7 @@ def backgrounds():
         image, colors = draw_background(rng, 120, 160, (2, 5), 0.6)
         cloth = np.full((160, 120, 3), (180, 90, 60), np.uint8)
         draw_pattern(cloth, matrix, 40.0, (180, 90, 60), rng)
-        small = finish(rng, image, 60, 80, light=0.3, noise=12)
+        small = finish(rng, image, (60, 80), light=0.3, noise=12)
         found[str(seed)] = dict(
             wall=blocks(image),
             colors=[told(color) for color in colors],

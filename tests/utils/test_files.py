@@ -1,4 +1,4 @@
-"""Reading and writing: whole files or none, the same with and without orjson."""
+"""Reading and writing: whole files or none."""
 
 import os
 import subprocess
@@ -20,15 +20,7 @@ from mmdet_multigrain.utils.files import (
 )
 
 
-@pytest.fixture(params=['orjson', 'standard library'])
-def parser(request, monkeypatch):
-    if request.param == 'standard library':
-        monkeypatch.setattr(files, 'orjson', None)
-    elif files.orjson is None:
-        pytest.skip('orjson is not installed')
-
-
-def test_json_round_trip(tmp_path, parser):
+def test_json_round_trip(tmp_path):
     value = {'b': [1, 2.5, True, None], 'a': 'Kleid, groß'}
     content = dump_json(value)
     assert content == '{"b":[1,2.5,true,null],"a":"Kleid, groß"}'.encode()
@@ -36,7 +28,7 @@ def test_json_round_trip(tmp_path, parser):
     assert load_json(tmp_path / 'a.json') == value
 
 
-def test_byte_order_mark_is_accepted(tmp_path, parser):
+def test_byte_order_mark_is_accepted(tmp_path):
     (tmp_path / 'a.json').write_bytes(b'\xef\xbb\xbf{"a": 1}\r\n')
     assert load_json(tmp_path / 'a.json') == {'a': 1}
 
@@ -44,13 +36,13 @@ def test_byte_order_mark_is_accepted(tmp_path, parser):
 @pytest.mark.parametrize(
     'content', [b'', b'{', b'{"a": NaN}', b'[Infinity]', b'\xff\xfe', b'[' * 100_000]
 )
-def test_what_is_no_json_raises_value_error(tmp_path, parser, content):
+def test_what_is_no_json_raises_value_error(tmp_path, content):
     (tmp_path / 'a.json').write_bytes(content)
     with pytest.raises(ValueError):
         load_json(tmp_path / 'a.json')
 
 
-def test_nan_is_read_on_request(tmp_path, parser):
+def test_nan_is_read_on_request(tmp_path):
     (tmp_path / 'a.json').write_bytes(b'\xef\xbb\xbf[NaN, -Infinity, 1]')
     nan, *others = load_json(tmp_path / 'a.json', allow_nan=True)
     assert nan != nan and others == [-float('inf'), 1]
@@ -59,7 +51,7 @@ def test_nan_is_read_on_request(tmp_path, parser):
         load_json(tmp_path / 'a.json', allow_nan=True)
 
 
-def test_a_file_larger_than_those_of_its_kind_is_not_read(tmp_path, parser):
+def test_a_file_larger_than_those_of_its_kind_is_not_read(tmp_path):
     path = tmp_path / 'a.json'
     path.write_bytes(b'[1, 2]')
     assert load_json(path, max_bytes=6) == [1, 2]
