@@ -210,15 +210,7 @@ class CocoData(CocoColumns):
 
 
 def load(path: str | os.PathLike[str], **options: Any) -> CocoData:
-    """Load a COCO file to be checked.
-
-    Args:
-        path: The file.
-        options: For `CocoData`.
-
-    Raises:
-        AnnotationError: It cannot be read, is not JSON, or its top level is not an object.
-    """
+    """Load a COCO file to be checked, with options of `CocoData`; errors are those of `load_coco`."""
     file = load_coco(path)
     read = {'not_strict': file.not_strict, 'recovered': file.recovered}
     return CocoData(file.content, path=Path(path), **read, **options)

@@ -116,12 +116,9 @@ def _find_others(
 def check_files(
     files: Sequence[CocoData], taxonomy: Taxonomy | None = None, *, progress: bool = False
 ) -> Checked:
-    """Run all checks.
+    """Run all checks on what `load_files` returns.
 
-    Args:
-        files: What `load_files` returns: training files, then perhaps the validation file.
-        taxonomy: The classes; default: what the supercategories of the training files make.
-        progress: Show progress bars for photos.
+    By default, the classes are those that the supercategories of the training files make.
     """
     train = [data for data in files if data.split != SPLITS[1]]
     known = classes.load_taxonomy(train) if taxonomy is None else taxonomy

@@ -79,14 +79,9 @@ class Finding:
 def found(
     check: Check, data: CocoData, items: Sequence[Any], *, split: str | None = None, **changes: Any
 ) -> Iterator[Finding]:
-    """One finding, or none if there are no items.
+    """One finding about the items that were found in a file, or none without any.
 
-    Args:
-        check: What found them.
-        data: The file they are in.
-        items: What was found.
-        split: Default: that of the file.
-        changes: Fields of the check that are others here.
+    `split` is by default that of the file; `changes` are fields of the check that differ here.
     """
     if len(items):
         changes |= check.here(data)

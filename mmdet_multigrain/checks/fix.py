@@ -131,19 +131,17 @@ def _fix_images(data: CocoData, done: Done) -> dict[str, Any]:
     gone = _remove(
         data, done, images.unnamed, ids.duplicate_images, images.absent, images.unreadable
     )
-    new = list(data.images)
+    new, is_seen = list(data.images), np.isfinite(data.seen).all(1)
     rows = images.named_otherwise.find(data)
     _count(done, 'renamed', images.named_otherwise, rows)
     for row in rows:
         new[row] = new[row] | {'file_name': data.photo(row).named}
     for check in (images.size_missing, images.size_wrong):
-        rows = [
-            row for row in check.find(data) if row not in gone and np.isfinite(data.seen[row]).all()
-        ]
+        rows = [row for row in check.find(data) if row not in gone and is_seen[row]]
         _count(done, 'corrected', check, rows)
         for row in rows:
-            width, height = data.seen[row]
-            new[row] = new[row] | {'width': int(width), 'height': int(height)}
+            width, height = data.seen[row].astype(int).tolist()
+            new[row] = new[row] | {'width': width, 'height': height}
     of_gone = np.flatnonzero(np.isin(data.image_of, list(gone)))
     if len(of_gone):
         done['removed', 'boxes of removed images'] += len(of_gone)
@@ -240,9 +238,9 @@ def _fill_fields(data: CocoData, done: Done) -> dict[str, Any]:
         rows = check.find(data)
         _count(done, what, check, rows)
         for row in rows:
-            annotations[row] = annotations[row] | (
-                {'iscrowd': 0} if check is boxes.crowd_missing else {'area': _area(data, row)}
-            )
+            is_crowd = check is boxes.crowd_missing
+            value = {'iscrowd': 0} if is_crowd else {'area': _area(data, row)}
+            annotations[row] = annotations[row] | value
     numbers = [item.get('id') for item in annotations]
     rows = {row for row, id in enumerate(numbers) if not ids.is_good_id(id) or id < 1}
     rows = sorted(rows.union(ids.duplicate_annotation_ids.find(data).tolist()))

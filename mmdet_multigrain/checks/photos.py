@@ -68,9 +68,6 @@ def read_photos(
         full_decode: Decode all photos to their end, which finds truncated ones; else read their
             headers, and decode up to `MAX_LOOKED_AT` to see how they look.
         progress: Show a progress bar.
-
-    Returns:
-        By file name.
     """
     names = list(names)
     paths = [os.path.join(folder, name) for name in names]

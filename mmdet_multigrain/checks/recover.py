@@ -111,13 +111,12 @@ def _is_coordinate(value: Any) -> bool:
 
 def _with_numbers(entry: dict[str, Any], keys: tuple[str, ...], done: Done) -> dict[str, Any]:
     """The entry with numbers for texts."""
-    numbers = {key: as_number(entry[key]) for key in keys if isinstance(entry.get(key), str)}
-    for key, number in list(numbers.items()):
-        if isinstance(number, str) or key == 'iscrowd' and number not in (0, 1):
-            del numbers[key]
-        else:
+    for key in keys:
+        number = as_number(entry.get(key)) if isinstance(entry.get(key), str) else ''
+        if not isinstance(number, str) and (key != 'iscrowd' or number in (0, 1)):
             done['corrected', f"'{key}' written as text"] += 1
-    return entry | numbers if numbers else entry
+            entry = entry | {key: number}
+    return entry
 
 
 def _references(entries: list[dict[str, Any]]) -> tuple[set[Any], dict[str, list[Any]]]:

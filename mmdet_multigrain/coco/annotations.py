@@ -63,24 +63,14 @@ class AnnotationFile:
         coarse: bool = False,
         on_unknown: str = 'left out',
     ) -> None:
-        self.path = str(path)
-        self.taxonomy = taxonomy
-        self.notes: list[str] = []
-        file = load_coco(path)
+        self.path, self.taxonomy, file = str(path), taxonomy, load_coco(path)
         self.dataset = file.content
-        for what, count in file.recovered.items():
-            self.notes.append(f'{self.path}: {count} {what}')
+        self.notes = [f'{self.path}: {count} {what}' for what, count in file.recovered.items()]
         if self.dataset.get('annotations') is None:
             self.dataset['annotations'] = []
             self.notes.append(f"{self.path}: has no 'annotations'; a test set, only to predict on")
-        names = self._check()
-        self.category_ids = self._match_categories(
-            names,
-            allow_missing=allow_missing,
-            allow_unknown=allow_unknown,
-            coarse=coarse,
-            on_unknown=on_unknown,
-        )
+        options = dict(allow_missing=allow_missing, allow_unknown=allow_unknown, coarse=coarse)
+        self.category_ids = self._match_categories(self._check(), on_unknown, **options)
 
     def _check(self) -> dict[int, str]:
         """Check all entries and fill in missing fields; returns the name of each category id."""
@@ -155,9 +145,9 @@ class AnnotationFile:
             if not isinstance(name, str):
                 raise AnnotationError(f'{where}: file_name {show(name)} is not text')
             if leaves_folder(name):
-                fix = 'name files below it (a folder above all of them can be the image folder)'
                 raise AnnotationError(
-                    f'{where}: file_name {show(name)} leaves the image folder; {fix}'
+                    f'{where}: file_name {show(name)} leaves the image folder; name files below it (a '
+                    'folder above all of them can be the image folder)'
                 )
             for key in ('height', 'width'):
                 value = image[key]
@@ -166,10 +156,9 @@ class AnnotationFile:
         return ids
 
     def _number_annotations(self) -> None:
-        annotations = self.dataset['annotations']
-        ids = [item.get('id') for item in annotations]
+        ids = [item.get('id') for item in self.dataset['annotations']]
         if not all(isinstance(number, int) and number > 0 for number in ids):
-            for number, item in enumerate(annotations, start=1):
+            for number, item in enumerate(self.dataset['annotations'], start=1):
                 item['id'] = number
             reason = 'some ids missing, 0 or not whole'
             self.notes.append(f'{self.path}: numbered annotations from 1 ({reason})')
@@ -178,15 +167,14 @@ class AnnotationFile:
             raise AnnotationError(f'{where} is used twice; make ids unique')
 
     def _match_categories(
-        self, names: Mapping[int, str], *, coarse: bool, on_unknown: str, **allow: bool
+        self, names: Mapping[int, str], on_unknown: str, **options: bool
     ) -> list[int]:
         """Category id of each label."""
         boxes = Counter(item['category_id'] for item in self.dataset['annotations'])
-        options = dict(allow, coarse=coarse)
         label_of = match_categories(names, boxes, self.taxonomy, self.path, **options)
         # Ids below those of the file: a class without a category matches no annotation.
         unused = min([0, *names]) - 1
-        num_labels = len(self.taxonomy.labels) if coarse else self.taxonomy.num_classes
+        num_labels = len(self.taxonomy.labels) if options['coarse'] else self.taxonomy.num_classes
         ids = [unused - label for label in range(num_labels)]
         for id, label in label_of.items():
             if label is not None:
@@ -249,13 +237,8 @@ def match_categories(
     labels = {id: taxonomy.find(names[id], coarse=coarse and id in annotated) for id in names}
     repeated = namesakes_without_boxes(labels, annotated)
     used = [id for id in names if id in annotated or labels[id] is not None and id not in repeated]
-    labels = taxonomy.match_categories(
-        [names[id] for id in used],
-        source,
-        allow_missing=allow_missing,
-        allow_unknown=allow_unknown,
-        coarse=coarse,
-    )
+    options = dict(allow_missing=allow_missing, allow_unknown=allow_unknown, coarse=coarse)
+    labels = taxonomy.match_categories([names[id] for id in used], source, **options)
     return dict(zip(used, labels, strict=True))
 
 

@@ -137,20 +137,20 @@ def _categories(data: Mapping[str, Any]) -> list[_Category]:
     """The checked categories of a COCO file, by id; without namesakes that have no boxes."""
     entries = data.get('categories') if isinstance(data, Mapping) else None
     if not isinstance(entries, (list, tuple)):
-        fix = 'name an annotation file'
-        raise TaxonomyError(f"not a COCO file: it has no list of 'categories'; {fix}")
+        raise TaxonomyError(
+            "not a COCO file: it has no list of 'categories'; name an annotation file"
+        )
     if not entries:
         raise TaxonomyError("'categories' is empty; list the classes in it")
     categories: dict[int, _Category] = {}
     ids_by_name: dict[str, int] = {}
     for position, entry in enumerate(entries):
+        where = f'categories[{position}]'
         if not isinstance(entry, Mapping) or 'id' not in entry or 'name' not in entry:
-            where, fix = f'categories[{position}]', 'give it an id and a name'
-            raise TaxonomyError(f'{where} is {show(entry)}; {fix}')
+            raise TaxonomyError(f'{where} is {show(entry)}; give it an id and a name')
         id = entry['id']
         if isinstance(id, bool) or not isinstance(id, int):
-            where, fix = f'categories[{position}]', 'give it a whole number'
-            raise TaxonomyError(f'{where} has the id {show(id)}; {fix}')
+            raise TaxonomyError(f'{where} has the id {show(id)}; give it a whole number')
         name = check_name(entry['name'], f'the category with id {show(id)}')
         if id in categories:
             both = f'{show(categories[id].name)} and {show(name)}'

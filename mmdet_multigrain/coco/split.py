@@ -178,11 +178,7 @@ def join_near_duplicates(
 ) -> np.ndarray:
     """Join the groups of photos that look the same: copies, resized, re-encoded, burst shots.
 
-    Args:
-        coco: The columns of the file.
-        group_of: (images,) number of the group of each image.
-        folder: What file names are relative to.
-        progress: Show a progress bar.
+    Groups are (images,) numbers; file names are relative to the folder.
 
     Raises:
         AnnotationError: A photo cannot be read.

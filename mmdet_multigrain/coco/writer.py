@@ -27,10 +27,7 @@ MAX_INFO_BYTES = 1 << 16
 def coco_categories(taxonomy: Taxonomy, coarse: Iterable[int] = ()) -> list[dict[str, Any]]:
     """All classes as COCO categories: id = label + 1, the superclass as `supercategory`.
 
-    Args:
-        taxonomy: The classes.
-        coarse: Labels above K to add, of which only the superclass is known; these have no
-            supercategory.
+    Added are coarse labels (above K), of which only the superclass is known; they have none.
     """
     names = [
         (label, name, taxonomy.superclass_of(label)) for label, name in enumerate(taxonomy.classes)
@@ -55,12 +52,9 @@ class CocoWriter:
     def add_all(
         self, images: Sequence[bytes], annotations: Sequence[bytes], counts: Iterable[int]
     ) -> None:
-        """Add images with their annotations.
+        """Add images, each with as many annotations as `counts` tells.
 
-        Args:
-            images: JSON objects (`dump_json`) with everything but `id`.
-            annotations: JSON objects with everything but `id` and `image_id`, image by image.
-            counts: Number of annotations of each image.
+        Both are JSON objects (`dump_json`) without `id` and `image_id`.
         """
         image_ids = range(self.num_images + 1, self.num_images + len(images) + 1)
         self._images += [

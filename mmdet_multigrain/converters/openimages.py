@@ -162,15 +162,8 @@ def convert(
         summary.up_to_date = True
         return summary
     left_out: list[pl.DataFrame] = []
-    boxes = read_boxes(
-        boxes_csv,
-        selection,
-        group_of=group_of,
-        coarse=coarse,
-        left_out=left_out,
-        summary=summary,
-        progress=progress,
-    )
+    options = dict(group_of=group_of, coarse=coarse, left_out=left_out, progress=progress)
+    boxes = read_boxes(boxes_csv, selection, summary=summary, **options)
     image_ids = boxes['ImageID'].unique().sort()
     if image_sizes is None:
         sizes = sizes_of_files(
@@ -242,14 +235,9 @@ def read_boxes(
     path = Path(path)
     found, seen, left_out = [], Counter(), [] if left_out is None else left_out
     kept = {**selection.labels, **(selection.coarse if coarse == 'keep' else {})}
-    for rows in read_rows(
-        path,
-        REQUIRED,
-        OPTIONAL,
-        problems=summary.problems,
-        progress=progress,
-        containing={*selection.labels, *selection.inner},
-    ):
+    options = dict(problems=summary.problems, progress=progress)
+    names = {*selection.labels, *selection.inner}
+    for rows in read_rows(path, REQUIRED, OPTIONAL, containing=names, **options):
         of_superclass = rows.filter(pl.col('LabelName').is_in(list(selection.inner.keys() - kept)))
         left_out.append(of_superclass['ImageID', 'LabelName'])
         add_rows(

@@ -266,20 +266,15 @@ def make_dress(kind: GarmentType, pose: Pose, rng: np.random.Generator) -> Garme
 def make_garment(
     name: str, pose: Pose, rng: np.random.Generator, *, hem: float | None = None
 ) -> Garment:
-    """The shapes of one garment.
+    """The shapes of one garment, by its name in :data:`GARMENT_TYPES`.
 
-    Args:
-        name: A DeepFashion2 class name, a key of :data:`GARMENT_TYPES`.
-        pose: Where arms and legs are; sleeves and trouser legs follow.
-        rng: Decides length, neckline, width and the like.
-        hem: Where a top ends; by default anywhere about the hip.
+    Sleeves and trouser legs follow the pose. `hem` is where a top ends; by default anywhere about
+    the hip.
     """
     kind = GARMENT_TYPES[name]
     if kind.silhouette == 'top':
         return make_top(kind, pose, rng, hem)
-    if kind.silhouette == 'bottom':
-        return make_bottom(kind, pose, rng)
-    return make_dress(kind, pose, rng)
+    return (make_bottom if kind.silhouette == 'bottom' else make_dress)(kind, pose, rng)
 
 
 @dataclass

@@ -77,8 +77,8 @@ def check_options(
         elif key in cfg:
             rest = option.removeprefix(key)
             places = ', '.join(f'{place}{rest}' for place in _places(cfg, key))
-            problem = f'{key!r} is a variable of {path}, used only while it is read; '
-            problem += f'set {places or "the entries made of it"}'
+            places = places or 'the entries made of it'
+            problem = f'{key!r} is a variable of {path}, used only while it is read; set {places}'
         else:
             hint = did_you_mean(key, sorted(read)) or _mean(_places(cfg, key))
             problem = f'{path} has no {key!r}{hint or "; no part of a run reads it"}'

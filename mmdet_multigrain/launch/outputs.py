@@ -22,11 +22,8 @@ def check_outputs(
 ) -> None:
     """Refuse files that would replace others; to be called before the work.
 
-    Args:
-        outputs: Files that will be written.
-        inputs: Files that are read; nothing replaces them, also not by a link.
-        replace: Replace what exists: it was asked for, or the same command wrote it for the same
-            purpose.
+    Nothing replaces inputs, also not by a link. `replace` allows to replace other files: it was
+    asked for, or the same command wrote them for the same purpose.
 
     Raises:
         ConfigError: A file that will be written is an input, is named twice or already exists.

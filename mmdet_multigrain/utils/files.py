@@ -37,12 +37,9 @@ def leaves_folder(name: str) -> bool:
 def load_json(
     path: str | os.PathLike[str], *, allow_nan: bool = False, max_bytes: int | None = None
 ) -> Any:
-    """Parse a JSON file (UTF-8, with or without byte-order mark).
+    """Parse a JSON file (UTF-8, with or without byte-order mark), up to `max_bytes` large.
 
-    Args:
-        path: The file.
-        allow_nan: Read `NaN` and `Infinity`, which Python writes but JSON does not have.
-        max_bytes: Size of the largest file that is read; default: no limit.
+    `allow_nan` reads `NaN` and `Infinity`, which Python writes but JSON does not have.
 
     Raises:
         OSError: The file cannot be read, or is too large.
@@ -169,14 +166,8 @@ def remove_leftovers(
 ) -> list[Path]:
     """Delete the temporary files of `open_whole` that killed processes left right in a folder.
 
-    Not to be called while this process writes there. Files of a living process stay.
-
-    Args:
-        folder: The folder.
-        suffix: Only files with names that end so, or in one of these.
-
-    Returns:
-        What was deleted.
+    Only files with names that end in a suffix, and none of a living process; not to be called while
+    this process writes there. Returns what was deleted.
     """
     removed = []
     for path in sorted(Path(folder).glob('.*.tmp')):

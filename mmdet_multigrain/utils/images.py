@@ -68,11 +68,9 @@ class PictureNames:
         self._sources: dict[PurePath, str] = {}
 
     def of(self, name: PurePath, source: str | os.PathLike[str] | None = None) -> PurePath:
-        """The name of a picture; the same at each call.
+        """The name of the picture of an image, named relative to the folder of all images.
 
-        Args:
-            name: The image's, relative to the folder of all images.
-            source: What identifies the image. Default: its name.
+        It is the same at each call with a source, which identifies the image; default: its name.
         """
         source = os.fspath(name if source is None else source)
         known = name.suffix.lower() in PICTURE_SUFFIXES
@@ -107,11 +105,7 @@ def image_header(path: str | os.PathLike[str], *, folder: int | None = None) -> 
 
     OpenCV, and with it MMDetection, turns an image upright by its EXIF orientation: 5 to 8 swap the
     sides. As in OpenCV 4, the first APP1 segment of a JPEG counts, and the first eXIf chunk of a
-    PNG.
-
-    Args:
-        path: The file.
-        folder: Descriptor of an open folder; a relative path starts there.
+    PNG. `folder` is the descriptor of an open folder, where a relative path starts.
 
     Raises:
         ValueError: The file is not a readable JPEG or PNG; one line, without the path.
@@ -242,15 +236,10 @@ def _other_problem(path: str | os.PathLike[str]) -> str | None:
 def image_headers(
     paths: Iterable[str], *, workers: int | None = None, progress: bool = False
 ) -> Iterator[ImageHeader | str]:
-    """The headers of many images, read in several processes, in the order of the paths.
+    """The headers of many images, in the order of the paths, or what is wrong with a file.
 
-    Args:
-        paths: The files.
-        workers: Processes; default: as many as there are cores, and none for few files.
-        progress: Show a progress bar.
-
-    Yields:
-        Size and orientation, or what is wrong with the file: one line, without the path.
+    They are read by so many workers; by default as many as there are cores, and none for few files.
+    What is wrong is one line, without the path.
     """
     paths = list(paths)
     if workers is None:
@@ -313,13 +302,14 @@ def _upright(width: int, height: int, orientation: int) -> ImageHeader:
 
 
 def _headers(paths: list[str]) -> list[ImageHeader | str]:
-    headers: list[ImageHeader | str] = []
-    for path in paths:
-        try:
-            headers.append(image_header(path))
-        except ValueError as error:
-            headers.append(str(error))
-    return headers
+    return [_header_or_problem(path) for path in paths]
+
+
+def _header_or_problem(path: str) -> ImageHeader | str:
+    try:
+        return image_header(path)
+    except ValueError as error:
+        return str(error)
 
 
 def _header_otherwise(file: int, head: bytes) -> ImageHeader:

@@ -51,10 +51,7 @@ def closest(name: object, known: Iterable[str]) -> str | None:
 def did_you_mean(names: object, known: Iterable[str], otherwise: str = '') -> str:
     """The end of a message: `; did you mean 'x'?`, or `; <otherwise>` when nothing is near.
 
-    Args:
-        names: The unknown name, or a list of them, of which the first with a near one counts.
-        known: The names that it may stand for.
-        otherwise: The fix when there is no such name.
+    Of a list of unknown names, the first with a near known one counts.
     """
     names, known = names if isinstance(names, list) else [names], list(known)
     for name in names[:_SHOWN]:

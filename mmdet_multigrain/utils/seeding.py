@@ -44,13 +44,7 @@ def permutation(size: int, entropy: Entropy) -> np.ndarray:
 
 
 def seed_generators(entropy: Entropy, *, devices: bool = True) -> None:
-    """Seed the global generators of random, NumPy and torch.
-
-    Args:
-        entropy: What the numbers depend on: seed, stream and place.
-        devices: Whether to seed the generators of all devices, or the CPU's only. Defaults to
-            True.
-    """
+    """Seed the global generators of random, NumPy and torch: of all devices, or the CPU's only."""
     import torch  # not at the top: this room is imported where nobody needs torch
 
     words = np.random.SeedSequence(entropy).generate_state(8)

@@ -45,12 +45,7 @@ class ExactAspectRatioBatchSampler(AspectRatioBatchSampler):
         self._skip = 0
 
     def begin_at(self, *, epoch: int, batch: int) -> None:
-        """Let the next iteration begin anywhere, once.
-
-        Args:
-            epoch: The epoch, from 0.
-            batch: Batches of this process to leave out.
-        """
+        """Let the next iteration begin in an epoch, from 0, after batches of this process, once."""
         self.sampler.begin_at(epoch=epoch, skip=0)
         self._skip = batch
 

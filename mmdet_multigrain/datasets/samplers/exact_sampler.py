@@ -66,12 +66,7 @@ class ExactSampler(Sampler):
         return -(-len(self.dataset) // self.world_size) * self.world_size
 
     def begin_at(self, *, epoch: int, skip: int) -> None:
-        """Let the next iteration begin anywhere, once.
-
-        Args:
-            epoch: The epoch, from 0.
-            skip: Samples of this process to leave out.
-        """
+        """Let the next iteration begin in an epoch, from 0, after samples of this process, once."""
         self.epoch, self._skip = epoch, skip
 
     def set_epoch(self, epoch: int) -> None:
