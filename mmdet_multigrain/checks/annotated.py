@@ -56,7 +56,7 @@ CHECKS.note(
     'background (docs/labels.md)',
     rows_where('images', lambda image: bool(image.get(PARTIAL)) or image.get(NEGATIVE) is not None),
     describe=CocoData.name_image,
-    here=lambda data: (
+    varies=lambda data: (
         {'fix': 'nothing: evaluation leaves the other classes out'} if data.split == 'val' else {}
     ),
 )

@@ -31,7 +31,7 @@ class Check:
     search: Search | None = None  # None: its subject's `check` finds the items
     describe: Describe = lambda data, item: item  # one line about an item that was found
     fixable: bool = False  # a repaired copy is without it
-    here: Callable[[CocoData], dict[str, Any]] = lambda data: {}  # fields that a file changes
+    varies: Callable[[CocoData], dict[str, Any]] = lambda data: {}  # fields that a file changes
 
     def find(self, data: CocoData) -> Sequence[Any]:
         """What is wrong in a file: rows or other items."""
@@ -84,7 +84,7 @@ def found(
     `split` is by default that of the file; `changes` are fields of the check that differ here.
     """
     if len(items):
-        changes |= check.here(data)
+        changes |= check.varies(data)
         check = dataclasses.replace(check, **changes) if changes else check
         examples = tuple(check.describe(data, item) for item in items[: data.max_examples])
         yield Finding(check, data.split if split is None else split, len(items), examples)

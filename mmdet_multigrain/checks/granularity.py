@@ -32,7 +32,7 @@ SUPERCLASS_ONLY = CHECKS.note(
     'superclass-only',
     'categories of whose boxes only the superclass is known',
     'nothing, if meant so: wgroup and wogroup learn the superclass from them (docs/labels.md)',
-    here=lambda data: {'fix': NOT_EVALUATED} if data.split == 'val' else {},
+    varies=lambda data: {'fix': NOT_EVALUATED} if data.split == 'val' else {},
 )
 NOT_EVALUATED = (
     'nothing, if meant so: evaluation does not count these boxes as missed, nor detections of their '

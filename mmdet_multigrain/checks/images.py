@@ -94,7 +94,7 @@ size_missing = CHECKS.error(
     lambda data: np.isnan(data.stated).any(1),
     describe=_image_stated,
     fixable=True,
-    here=lambda data: {'fixable': data.photos is not None},
+    varies=lambda data: {'fixable': data.photos is not None},
 )
 unnamed = CHECKS.error(
     'file-name-missing',

@@ -218,17 +218,10 @@ def match_categories(
     allow_unknown: bool = False,
     coarse: bool = False,
 ) -> dict[int, int | None]:
-    """Label of each category id; categories without boxes are left out if they are
-    unknown, or another category is the same class.
+    """Label of each category id, from their names and numbers of boxes.
 
-    Args:
-        names: Name of each category id.
-        boxes: Number of boxes of each category id.
-        taxonomy: The classes.
-        source: The file, for messages.
-        allow_missing: Accept classes that are not in the file.
-        allow_unknown: Accept unknown categories with boxes; their label is None.
-        coarse: Accept categories that are groups of the taxonomy.
+    Categories without boxes are left out if they are unknown, or another one is the same class. The
+    label of an unknown one with boxes is None. For the options see `AnnotationFile`.
 
     Raises:
         TaxonomyError: Categories and taxonomy do not match.

@@ -61,13 +61,8 @@ def box_columns(
 
     As in training, a category that the taxonomy lacks is an error only if it has annotations, and
     one with the name of a group has boxes of which only the superclass is known. A class that the
-    file lacks has no boxes.
-
-    Args:
-        coco: The content that `read_coco` returns.
-        taxonomy: The classes.
-        source: The file, for messages.
-        min_size: Boxes in smaller images are left out: `MIN_IMAGE_SIDE` for training data.
+    file lacks has no boxes. Boxes in images below `min_size` are left out: `MIN_IMAGE_SIDE` for
+    training data.
 
     Raises:
         TaxonomyError: The file has boxes of a class that the taxonomy lacks.

@@ -72,10 +72,8 @@ def all_but(
 ) -> frozenset[int]:
     """Labels of the classes that a file does not annotate, on none of its images.
 
-    Args:
-        annotated: Names of classes that it does annotate, or of groups for all their classes.
-        file: The file.
-        allow_missing: Accept annotated classes that have no category in the file.
+    It does annotate the named classes, or groups for all their classes; with `allow_missing` some
+    may have no category.
 
     Raises:
         ConfigError: `annotated` is not a list of names.

@@ -190,15 +190,10 @@ def inside_share(extent: np.ndarray, shape: tuple[int, int]) -> float:
 def draw_background(
     rng: np.random.Generator, width: int, height: int, clutter: tuple[int, int], boldness: float
 ) -> tuple[np.ndarray, list[Color]]:
-    """A wall, a wall over a floor, or blotches; with shapes in it.
+    """A wall, a wall over a floor, or blotches; with shapes in it, at least and at most so many.
 
-    Args:
-        width, height: In pixels.
-        clutter: Least and largest number of shapes.
-        boldness: From 0, shapes in the wall's color, to 1, shapes in any color.
-
-    Returns:
-        The picture, and the colors that a garment has to stand out from.
+    At boldness 0 these are in the wall's color, at 1 in any. Returns the picture, and the colors
+    that a garment has to stand out from.
     """
     base = choose_color(rng, saturation=0.45)
     other = tinted(base, rng.uniform(0.75, 1.4))

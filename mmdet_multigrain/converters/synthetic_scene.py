@@ -7,7 +7,7 @@ What is shown, how often, where, and how hard that is to learn. Shapes are in
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import cv2
@@ -52,53 +52,40 @@ GUARANTEED_ROUNDS = {'train': 3, 'validation': 1}
 SUPERSAMPLING = 2  # drawn at twice the size, then averaged down: smooth edges
 
 
+def _levels(easy: Any, medium: Any, hard: Any) -> Any:
+    return field(metadata={'levels': (easy, medium, hard)})
+
+
 @dataclass(frozen=True)
 class Difficulty:
-    """What makes a set easy or hard to learn."""
+    """What makes a set easy, medium or hard to learn."""
 
-    frequency_exponent: float  # class frequencies are table 3's to this power; 1 is the release
+    # class frequencies are table 3's to this power; 1 is the release
+    frequency_exponent: float = _levels(0.4, 0.75, 1.0)
     # probabilities of 1, 2, ... figures (of one or two garments) in a picture
-    figures: tuple[float, ...]
-    pairs: float  # share of tops that come with a bottom, or the reverse, whichever are fewer
-    worn: float  # probability that a body wears the garments
-    fill: tuple[float, float]  # range of a figure's size relative to the room that it has
-    spill: float  # by how much a figure's room reaches into its neighbors'
-    crop: float  # probability that a figure reaches beyond the picture
-    rotation: float  # largest rotation in degrees
-    lean: float  # largest sideways shear
-    arm_raise: float  # largest angle of an arm from hanging down, in radians
-    hem_overlap: float  # how far a top may reach over the bottom worn with it
-    contrast: float  # least distance in RGB between cloth, background and skin
-    clutter: tuple[int, int]  # least and largest number of shapes in the background
-    boldness: float  # how far their colors are from the wall's, from 0 to 1
-    occluders: float  # mean number of bars and bags in front
-    min_visible: float  # least visible share of a garment's area
-    noise: int  # largest change of a pixel by sensor noise
-    light: float  # largest relative change of the brightness
+    figures: tuple[float, ...] = _levels((1.0,), (0.5, 0.35, 0.15), (0.35, 0.35, 0.2, 0.1))
+    # share of tops that come with a bottom, or the reverse, whichever are fewer
+    pairs: float = _levels(0.35, 0.5, 0.6)
+    worn: float = _levels(0.5, 0.6, 0.7)  # probability that a body wears the garments
+    # range of a figure's size relative to the room that it has
+    fill: tuple[float, float] = _levels((0.85, 0.98), (0.5, 0.98), (0.35, 0.98))
+    spill: float = _levels(0.0, 0.15, 0.35)  # how far its room reaches into its neighbors'
+    crop: float = _levels(0.0, 0.15, 0.3)  # probability that it reaches beyond the picture
+    rotation: float = _levels(8, 15, 25)  # largest rotation in degrees
+    lean: float = _levels(0.06, 0.12, 0.2)  # largest sideways shear
+    arm_raise: float = _levels(0.8, 1.2, 1.8)  # largest angle of an arm from hanging, in radians
+    hem_overlap: float = _levels(0.05, 0.12, 0.2)  # how far a top may reach over the bottom
+    contrast: float = _levels(90, 50, 20)  # least distance in RGB: cloth, background and skin
+    clutter: tuple[int, int] = _levels((0, 4), (3, 12), (8, 25))  # numbers of background shapes
+    boldness: float = _levels(0.3, 0.6, 1.0)  # how far their colors are from the wall's, 0 to 1
+    occluders: float = _levels(0.1, 0.6, 1.5)  # mean number of bars and bags in front
+    min_visible: float = _levels(0.7, 0.5, 0.35)  # least visible share of a garment's area
+    noise: int = _levels(6, 12, 20)  # largest change of a pixel by sensor noise
+    light: float = _levels(0.15, 0.3, 0.45)  # largest relative change of the brightness
 
 
-_LEVELS = {  # easy, medium, hard
-    'frequency_exponent': (0.4, 0.75, 1.0),
-    'figures': ((1.0,), (0.5, 0.35, 0.15), (0.35, 0.35, 0.2, 0.1)),
-    'pairs': (0.35, 0.5, 0.6),
-    'worn': (0.5, 0.6, 0.7),
-    'fill': ((0.85, 0.98), (0.5, 0.98), (0.35, 0.98)),
-    'spill': (0.0, 0.15, 0.35),
-    'crop': (0.0, 0.15, 0.3),
-    'rotation': (8, 15, 25),
-    'lean': (0.06, 0.12, 0.2),
-    'arm_raise': (0.8, 1.2, 1.8),
-    'hem_overlap': (0.05, 0.12, 0.2),
-    'contrast': (90, 50, 20),
-    'clutter': ((0, 4), (3, 12), (8, 25)),
-    'boldness': (0.3, 0.6, 1.0),
-    'occluders': (0.1, 0.6, 1.5),
-    'min_visible': (0.7, 0.5, 0.35),
-    'noise': (6, 12, 20),
-    'light': (0.15, 0.3, 0.45),
-}
 DIFFICULTIES = {
-    name: Difficulty(**{key: values[level] for key, values in _LEVELS.items()})
+    name: Difficulty(**{one.name: one.metadata['levels'][level] for one in fields(Difficulty)})
     for level, name in enumerate(('easy', 'medium', 'hard'))
 }
 

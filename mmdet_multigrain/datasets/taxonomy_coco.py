@@ -16,9 +16,6 @@ from mmdet.datasets.api_wrappers import COCO
 from mmengine.logging import print_log
 
 from mmdet_multigrain.coco.annotations import AnnotationFile
-from mmdet_multigrain.utils.errors import AnnotationError
-
-__all__ = ['AnnotationError', 'TaxonomyCOCO']
 
 
 class TaxonomyCOCO(COCO):

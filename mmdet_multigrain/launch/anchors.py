@@ -15,12 +15,9 @@ if TYPE_CHECKING:
 def anchors_with(
     config: str | os.PathLike[str], ann_file: str | os.PathLike[str], taxonomy: str | None = None
 ) -> AnchorCoverage:
-    """Count the boxes of a file that get a positive anchor with a config.
+    """Count the boxes of a COCO file that get a positive anchor with a config.
 
-    Args:
-        config: Config file.
-        ann_file: COCO file, instead of the config's training annotations.
-        taxonomy: Instead of the config's.
+    The file, and the taxonomy if there is one, take the place of the config's training data.
 
     Raises:
         MultigrainError: The config does not fit the file, or has no RPN with anchors.

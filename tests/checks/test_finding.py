@@ -89,8 +89,8 @@ def test_a_finding_counts_all_and_shows_the_first(data):
 
 
 def test_a_check_varies_with_the_file(data):
-    here = {'fixable': True, 'here': lambda data: {'fixable': data.split == 'train'}}
-    (finding,) = found(Check('error', 'code', 'things', 'fix them', **here), data, ['a'])
+    varies = {'fixable': True, 'varies': lambda data: {'fixable': data.split == 'train'}}
+    (finding,) = found(Check('error', 'code', 'things', 'fix them', **varies), data, ['a'])
     assert not finding.check.fixable
 
 
