@@ -28,18 +28,11 @@ def is_doubtful(name: str) -> bool:
 def find_files(
     names: Collection[str], folder: str | os.PathLike[str], *, taken: Collection[str]
 ) -> dict[str, tuple[str, ...]]:
-    """The files that absent photos may be, by name; names without any are left out.
+    """The files in a folder that absent photos may be, by name; names without any are left out.
 
-    A file is meant if its path equals the end of the name, spelling aside: all of it, as a rule.
-
-    Args:
-        names: Names of photos that are absent.
-        folder: Where photos are, in folders at will.
-        taken: Names of photos that exist; these are nobody else's.
-
-    Returns:
-        Paths relative to the folder. A single one is the photo; several files, or a file that two
-        names claim, are a guess.
+    A file is meant if its path equals the end of the name, spelling aside: all of it, as a rule. A
+    single one is the photo; several files, or a file that two names claim, are a guess. Photos
+    that exist are taken.
     """
     files = defaultdict(list)
     for path in _files(folder):

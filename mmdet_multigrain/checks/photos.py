@@ -86,9 +86,9 @@ def _looked_at(
     photos: dict[str, Photo], workers: int | None, *, all_: bool, progress: bool
 ) -> dict[str, Photo]:
     """Photos with their looks: all, or as many as are soon decoded, evenly from the list."""
-    readable = [name for name, photo in photos.items() if photo.size]
-    step = 1 if all_ else -(-len(readable) // MAX_LOOKED_AT) or 1
-    chosen = readable[::step]
+    chosen = [name for name, photo in photos.items() if photo.size]
+    if not all_:
+        chosen = chosen[:: -(-len(chosen) // MAX_LOOKED_AT) or 1]
     if workers is None:
         workers = default_workers() if len(chosen) > MIN_SHARED else 1
     with map_ordered(look_at, [photos[name].path for name in chosen], workers=workers) as looks:

@@ -37,11 +37,7 @@ MIN_SHARED = 8 * CHUNK  # fewer files are converted sooner than other processes 
 
 
 def find_folders(root: str | Path, split: str) -> tuple[Path, Path]:
-    """The image and the annotation folder of a split.
-
-    Raises:
-        ConverterError: One of them is not there; names the layout.
-    """
+    """The image and the annotation folder of a split; a ConverterError if one is not there."""
     folders = Path(root) / split / 'image', Path(root) / split / 'annos'
     for folder in folders:
         if not folder.is_dir():

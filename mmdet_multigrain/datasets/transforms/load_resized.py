@@ -40,10 +40,9 @@ def reduction(size: tuple[int, int], target: tuple[int, int]) -> int:
 
 
 def decode_reduced(content: bytes, size: tuple[int, int], denominator: int) -> np.ndarray | None:
-    """A BGR image of (width, height) `size`, decoded at 1/denominator of it.
+    """A BGR image of (width, height) `size`, decoded at 1/denominator of it, rounded up.
 
-    Returns:
-        The image, each side rounded up; None if it cannot be decoded or has another size.
+    None if it cannot be decoded or has another size.
     """
     image = mmcv.imfrombytes(content, flag=_FLAGS[denominator], backend='cv2')
     width, height = (-(-side // denominator) for side in size)
