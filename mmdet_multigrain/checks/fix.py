@@ -56,8 +56,11 @@ class Fixed:
         with contextlib.suppress(TypeError, ValueError):
             return dump_json(self.content)  # NaN becomes null
         try:  # half surrogates, endless numbers, deeply nested
+            content = _strict(self.content)
+            with contextlib.suppress(TypeError):  # deeply nested; `json` writes numbers otherwise
+                return dump_json(content)
             return json.dumps(
-                _strict(self.content), ensure_ascii=False, allow_nan=False, separators=(',', ':')
+                content, ensure_ascii=False, allow_nan=False, separators=(',', ':')
             ).encode()
         except RecursionError:
             raise CheckError(

@@ -3,9 +3,11 @@
 import json
 import math
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
+from mmdet_multigrain.checks.data import CocoData
 from mmdet_multigrain.checks.fix import repair
 from mmdet_multigrain.checks.photos import Photo
 from mmdet_multigrain.utils.errors import CheckError
@@ -314,6 +316,13 @@ def test_nothing_left_is_refused():
 def test_nan_elsewhere_becomes_null():
     content, _ = fixed_copy([box(1, score=math.nan, note='\ud800', deep=[[10**25]])])
     assert content['annotations'] == [box(1, score=None, note='?', deep=[[1e25]])]
+
+
+def test_a_second_repair_writes_numbers_alike():
+    """orjson writes 1e-7, the standard library 1e-07; neither writes all numbers."""
+    first = repair(data([box(1, score=1e-7, note=10**30)])).encoded()
+    again = repair(CocoData(json.loads(first), path=Path('x.json'))).encoded()
+    assert again == first and b'1e-7' in first
 
 
 @pytest.mark.parametrize('depth', [300, 330, 900])
