@@ -213,8 +213,7 @@ def _arguments(kind: Any, node: Mapping[str, Any]) -> tuple[set[str], bool]:
         # RandomResize(resize_type='Resize', **resize_kwargs) passes the rest to that class.
         passed_to = [name for name in own if name.endswith('_type')] if more else []
         for name in passed_to:
-            default = inspect.signature(made).parameters[name].default
-            inner, more = _arguments(node.get(name, default), {})
+            inner, more = _arguments(node.get(name, _default(made, name)), {})
             own |= inner
         names |= own
         takes_any |= more
@@ -236,6 +235,12 @@ def _signature(made: Callable[..., Any]) -> tuple[set[str], bool]:
         if not passes_on[0]:
             break
     return names, bool(passes_on) and all(passes_on)
+
+
+def _default(made: Callable[..., Any], name: str) -> Any:
+    """The default of an argument of a function or class, perhaps of a base that it goes on to."""
+    owners = (inspect.signature(owner).parameters for owner in _mro(made) if owner is not object)
+    return next(parameters[name].default for parameters in owners if name in parameters)
 
 
 def _uses(function: Callable[..., Any], name: str) -> bool:
