@@ -266,9 +266,10 @@ def test_the_pretrained_preset_feeds_the_backbone_what_it_knows(custom_data):
     assert cfg.model.data_preprocessor.bgr_to_rgb
     assert cfg.model.backbone.init_cfg.type == 'PackagedEfficientNetLite0'
     for pipeline in (cfg.train_pipeline, cfg.train_dataloader.dataset.pipeline):
-        assert pipeline[2].type == 'RandomResize' and pipeline[2].ratio_range == (0.75, 1.0)
+        assert pipeline[2].type == 'RandomCropResize' and pipeline[2].ratio_range == (0.6, 1.0)
         assert pipeline[2].scale == cfg.test_pipeline[1].scale
-        assert pipeline[3] == dict(type='RandomFlip', prob=0.5)
+        assert pipeline[3].type == 'PhotoMetricDistortion'
+        assert pipeline[4] == dict(type='RandomFlip', prob=0.5)
 
 
 def test_iterations_everywhere(custom_data):
