@@ -35,7 +35,8 @@ from .conftest import build
 def detector(small_config):
     """A detector of random weights, and its config."""
     cfg = small_config(**{'model.test_cfg.rcnn.score_thr': 0.3})
-    return cfg, SimpleNamespace(model=build(cfg.model), taxonomy=Taxonomy.load(cfg.taxonomy))
+    taxonomy = Taxonomy.load(cfg.taxonomy)
+    return cfg, SimpleNamespace(model=build(cfg.model), taxonomy=taxonomy, answers=None)
 
 
 def test_config_and_checkpoint(detector, pictures, tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ EMPTY = dict(
     score_thr=0.5,
     scores={},
     classes={},
+    hedged=False,
     only=None,
     blurred=False,
     legend={},
