@@ -7,6 +7,7 @@ import os
 import platform
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def describe_run() -> dict[str, Any]:
     memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
     processors = Path('/proc/cpuinfo').read_text().splitlines()
     return {
-        'command': shlex.join(['python', '-m', module.name if module else '', *sys.argv[1:]]),
+        'command': command(module.name if module else '', sys.argv[1:]),
         'began': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
         'git_revision': git_revision(Path(mmdet_multigrain.__file__).parent),
         'versions': versions(),
@@ -35,6 +36,12 @@ def describe_run() -> dict[str, Any]:
         'memory_gib': round(memory / 2**30, 1),
         'load_average': os.getloadavg()[0],
     }
+
+
+def command(module: str, arguments: Sequence[str]) -> str:
+    """The command line of a module; of absolute paths, which tell of one machine, the last name."""
+    names = (Path(text).name if os.path.isabs(text) else text for text in arguments)
+    return shlex.join(['python', '-m', module, *names])
 
 
 def write_figures(path: Path | None, **content: Any) -> None:

@@ -153,7 +153,7 @@ def as_dict(checked: Checked) -> dict[str, Any]:
                 'count': finding.count,
                 'title': finding.check.title,
                 'examples': list(finding.examples),
-                'mend': finding.check.fix,  # the key that scripts know
+                'fix': finding.check.fix,
                 'fixable': finding.check.fixable,
             }
             for finding in checked.findings

@@ -111,7 +111,7 @@ def test_json():
                 'count': 7,
                 'title': 'boxes without width',
                 'examples': ['annotation 1'],
-                'mend': 'remove them',
+                'fix': 'remove them',
                 'fixable': True,
             }
         ],

@@ -233,7 +233,7 @@ def test_repaired_copies_of_two_splits(run, faulty, warned, tmp_path):
     assert sorted(os.listdir(tmp_path / 'out')) == ['train.json', 'val.json']
 
 
-def test_what_cannot_be_mended_keeps_the_status(run, tmp_path):
+def test_what_cannot_be_fixed_keeps_the_status(run, tmp_path):
     faulty = write(tmp_path / 'a.json', content(iscrowd=2))
     status, out, _ = run(faulty, '--fix', tmp_path / 'b.json')
     assert status == 1 and 'left in the repaired copy' in out

@@ -275,7 +275,7 @@ def test_the_merged_head_is_refused_for_mmdetection_only(garment_data, config, t
     assert result.status == 0, result.err
 
 
-def test_a_missing_package_is_named_with_the_mend(
+def test_a_missing_package_is_named_with_the_fix(
     garment_data, config, trained, tmp_path, monkeypatch
 ):
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)

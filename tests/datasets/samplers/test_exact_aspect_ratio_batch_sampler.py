@@ -91,6 +91,6 @@ def test_batches_of_an_epoch_hold_each_image_once(upright, batch_size, epoch, sk
     assert list(dropping) == expected and len(dropping) == len(expected)
 
 
-def test_another_sampler_is_refused_with_the_mend():
+def test_another_sampler_is_refused_with_the_fix():
     with pytest.raises(ValueError, match=r'not on a InfiniteSampler; set train_dataloader\.'):
         ExactAspectRatioBatchSampler(InfiniteSampler(Photos([True]), seed=0), 2)

@@ -20,6 +20,8 @@ from mmdet_multigrain.engine.checkpoint.training_record import keep_record, reco
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import CheckpointError
 
+from .test_box_heads import Detector
+
 SMALL = dict(in_channels=2, roi_feat_size=2, fc_out_channels=3)
 STOCK = dict(type='Shared2FCBBoxHead', **SMALL)
 OURS = dict(type='MultiGrainedBBoxHead', **SMALL)
@@ -42,16 +44,6 @@ KINDS = {
     'merged, boxes of groups': dict(MERGED, reg_per='group'),
 }  # fmt: skip
 HEAD = 'roi_head.bbox_head.'
-
-
-class Detector(nn.Module):
-    """A box head under the name that it has in a detector."""
-
-    def __init__(self, head):
-        super().__init__()
-        self.roi_head = nn.Module()
-        self.roi_head.bbox_head = head
-        self.rpn_head = nn.Linear(1, 1)
 
 
 def build(config, taxonomy, seed=0):
