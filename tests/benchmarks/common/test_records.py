@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from benchmarks.common.records import command
+from mmdet_multigrain.utils.nested import dicts
 
 FIGURES = Path(__file__).resolve().parents[3] / 'docs' / 'benchmarks'
 
@@ -28,6 +29,6 @@ def test_absolute_paths_keep_their_last_name():
 
 def test_no_stored_figure_has_a_path_of_a_machine():
     stored = [json.loads(path.read_text('utf-8')) for path in FIGURES.glob('*.json')]
-    commands = [content['run']['command'] for content in stored if 'run' in content]
-    assert len(commands) > 5
+    commands = [str(part['command']) for part in dicts(stored) if 'command' in part]
+    assert len(commands) >= 2
     assert [text for text in commands if re.search(r'(^|[\s=\'"])/', text)] == []
