@@ -39,9 +39,16 @@ def describe_run() -> dict[str, Any]:
 
 
 def command(module: str, arguments: Sequence[str]) -> str:
-    """The command line of a module; of absolute paths, which tell of one machine, the last name."""
-    names = (Path(text).name if os.path.isabs(text) else text for text in arguments)
-    return shlex.join(['python', '-m', module, *names])
+    """The command line of a module; absolute paths, which tell of one machine, keep their last name.
+
+    Values of `key=value` arguments are treated alike.
+    """
+
+    def last_name(argument: str) -> str:
+        key, equals, value = argument.rpartition('=')
+        return key + equals + (Path(value).name if os.path.isabs(value) else value)
+
+    return shlex.join(['python', '-m', module, *map(last_name, arguments)])
 
 
 def write_figures(path: Path | None, **content: Any) -> None:

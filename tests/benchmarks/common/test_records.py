@@ -21,9 +21,12 @@ def test_absolute_paths_keep_their_last_name():
         '320x240',
         '--data',
         '/d/',
+        'data_root=/home/me/data',
+        'max_iters=3',
     ]
     assert command('benchmarks.speed.detectors', arguments) == (
-        "python -m benchmarks.speed.detectors configs/a.py --out 'a b.json' --scale 320x240 --data d"
+        "python -m benchmarks.speed.detectors configs/a.py --out 'a b.json' --scale 320x240 --data d "
+        'data_root=data max_iters=3'
     )
 
 
