@@ -103,7 +103,7 @@ def check_comparable(results: Iterable[Mapping[str, Any]], folder: Path) -> None
     shared = {
         'device': lambda result: 'all',
         'recipe': itemgetter('variant'),
-        'packing': lambda result: f'{result["labels"]}{_fold(result)}',
+        'packing': _classes,
         'data': _replicate,
     }
     for key, owner in shared.items():
@@ -116,6 +116,13 @@ def check_comparable(results: Iterable[Mapping[str, Any]], folder: Path) -> None
 
 def _packing(result: Mapping[str, Any]) -> list[Any]:
     return [result['detections'][key] for key in ('box_step', 'score_step', 'limits')]
+
+
+def _classes(result: Mapping[str, Any]) -> str:
+    """What was detected: a class that is held out has no detections."""
+    recipe = result['recipe']
+    held_out = '' if recipe.get('shots', 1) else f' without {recipe["held_out"]}'
+    return f'{result["labels"]}{held_out}{_fold(result)}'
 
 
 def _replicate(result: Mapping[str, Any]) -> str:

@@ -14,9 +14,10 @@ from mmdet_multigrain.taxonomy.controls import one_group, random_groups
 from mmdet_multigrain.utils.errors import ConfigError
 from mmdet_multigrain.utils.files import dump_json, load_json, write_whole
 
+from .added import BASE, draw_shots, set_aside, unused, without
 from .coarse import coarsen, regroup_coarse
 from .folds import deal
-from .plan import Experiment, Run
+from .plan import RUNS, Experiment, Run
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ def prepare(experiment: Experiment, run: Run, *, source: Path, folder: Path) -> 
             write_whole(drawn / f'{part}.json', dump_json(content))
     elif script := experiment.data.get('draw'):
         drawn = folder / 'drawn'
-        command = [sys.executable, str(source / script), str(drawn), str(run.replicate)]
+        seed = BASE if variant.held_out else run.replicate
+        command = [sys.executable, str(source / script), str(drawn), str(seed)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise ConfigError(f'{source / script} failed: {done.stderr.strip()[-200:]}')
@@ -73,6 +75,8 @@ def prepare(experiment: Experiment, run: Run, *, source: Path, folder: Path) -> 
         path = drawn / f'{part}.json'
         digests[part] = hashlib.sha256(path.read_bytes()).hexdigest()
         parts[part] = relabel(load_json(path), variant.labels)
+    if variant.held_out:
+        parts = _hold_out(experiment, run, parts, source)
     given = Taxonomy.from_coco(parts['train'], drawn / 'train.json')
     options = dict(data_root=str(folder), images=f'{images.resolve()}/')
     groups = coarse = taxonomy = None
@@ -88,6 +92,9 @@ def prepare(experiment: Experiment, run: Run, *, source: Path, folder: Path) -> 
     elif variant.groups == 'random':
         taxonomy = random_groups(given, seed=run.replicate)
         groups = taxonomy.to_dict()['groups']
+    elif variant.groups.endswith('.yaml'):
+        taxonomy = Taxonomy.load(RUNS.with_name(variant.groups))
+        groups = taxonomy.to_dict()['groups']
     elif variant.groups == 'one':  # only a head accepts it
         groups = one_group(given).to_dict()['groups']
         head = 'model.roi_head.bbox_head'
@@ -100,6 +107,22 @@ def prepare(experiment: Experiment, run: Run, *, source: Path, folder: Path) -> 
         write_whole(path, taxonomy.to_yaml().encode())
         options['taxonomy'] = str(path)
     return RunData(folder, digests, groups, coarse, options)
+
+
+def _hold_out(
+    experiment: Experiment, run: Run, parts: dict[str, Any], source: Path
+) -> dict[str, Any]:
+    """Both files without the held-out class; or the boxes that it is added from, and all of val."""
+    variant = experiment.variant(run.variant)
+    train, val, share = parts['train'], parts['val'], experiment.data.get('aside')
+    if share:
+        train, pool = set_aside(train, share)
+    else:
+        pool = unused(load_json(source / 'train.json'), train, val)
+    if variant.shots:
+        shots = draw_shots(pool, variant.held_out, boxes=variant.shots, seed=run.replicate)
+        return dict(train=shots, val=val)
+    return dict(train=without(train, variant.held_out), val=without(val, variant.held_out))
 
 
 def relabel(coco: dict[str, Any], labels: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ Results = Mapping[tuple[str, int], Mapping[str, Any]]
 Pair = tuple[str, str]  # a variant, and what it is compared with
 PILOT = 6  # replicates that decide on the number of them
 LABELS = ('classes', 'superclasses', 'object')
-GROUPS = ('given', 'random', 'one')
+GROUPS = ('given', 'random', 'one')  # or a YAML file next to the file of runs
 # Protocols with measures of their own; without one, a measure is of the classes.
 SUPERCLASS, GROUP, OBJECT = 'superclass', 'group', 'object'
 
@@ -37,10 +37,14 @@ class Variant:
         options: Its own --cfg-options.
         labels: Labels of boxes: `classes`, `superclasses` (a flat detector of the groups) or
             `object` (one class).
-        groups: `given` by the data, `random` (same sizes, another draw for each replicate) or
-            `one` group of all classes.
+        groups: `given` by the data, `random` (same sizes, another draw for each replicate), `one`
+            group of all classes, or the name of a YAML file in this folder.
         coarse: Share of the training boxes of which only the superclass is known (`coarse`).
         drop_coarse: Whether these boxes are removed, so that their objects are background.
+        held_out: Class without boxes and category in training (`added`).
+        shots: Boxes from which that class is added, to the detector `base`; a replicate is another
+            draw of them.
+        base: A variant that differs in nothing else, with `shots: 0`.
         replicates: Its number of replicates; default: the experiment's.
     """
 
@@ -51,13 +55,22 @@ class Variant:
     groups: str = 'given'
     coarse: float = 0.0
     drop_coarse: bool = False
+    held_out: str = ''
+    shots: int = 0
+    base: str = ''
     replicates: int | None = None
 
     def __post_init__(self) -> None:
-        if self.labels not in LABELS or self.groups not in GROUPS:
+        if self.labels not in LABELS or not (
+            self.groups in GROUPS or self.groups.endswith('.yaml')
+        ):
             raise ConfigError(
                 f'variant {self.name}: labels is one of {", ".join(LABELS)}, groups one of '
-                f'{", ".join(GROUPS)}'
+                f'{", ".join(GROUPS)} or a YAML file'
+            )
+        if bool(self.shots) != bool(self.base) or (self.shots and not self.held_out):
+            raise ConfigError(
+                f'variant {self.name}: shots needs held_out and base, base needs shots'
             )
         if not 0 <= self.coarse < 1 or (self.drop_coarse and not self.coarse):
             raise ConfigError(
@@ -115,7 +128,8 @@ class Experiment:
         data: `images` (folder of the images within the data set) and `draw` (script in the data
             set, called with a folder and a seed) or `folds` (a number; all photos in turn, one run
             for each fold, the same folds in all replicates); without both, train.json and val.json
-            as they are.
+            as they are. `aside`: share of the training photos that are kept for boxes of a class
+            that is added later; default: all that a draw leaves out.
         packing: Detections kept of each class: `per_box` times its boxes in the evaluation set and
             `at_least` so many; the rest goes to `packing.pack`.
         options: --cfg-options of all variants: the recipe.
@@ -155,6 +169,8 @@ class Experiment:
                     f'{self.name}: {name} detects no classes, so it cannot be compared in a measure '
                     'of classes; the report shows it as a flat control'
                 )
+        for name in filter(None, (one.base for one in self.variants)):
+            self.variant(name)
         if self.gate:
             self.variant(self.gate['variant'])
         for measure in (self.primary['measure'], *self.measures):
@@ -208,10 +224,12 @@ class Experiment:
         """Config and options of a variant, without what belongs to a replicate or a machine."""
         variant = self.variant(name)
         boxes = dict(coarse=variant.coarse, drop_coarse=variant.drop_coarse)
+        added = dict(held_out=variant.held_out, shots=variant.shots, base=variant.base)
         return dict(
             config=variant.config,
             options={**self.options, **variant.options},
             **(boxes if variant.coarse else {}),
+            **(added if variant.held_out else {}),
         )
 
     def runs(self) -> list[Run]:

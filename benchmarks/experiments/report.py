@@ -22,6 +22,7 @@ from benchmarks.common.arguments import make_parser
 from mmdet_multigrain.launch import run_tool
 from mmdet_multigrain.utils.files import load_json, write_whole
 
+from .added import added_table
 from .comparable import ComparisonError, check_comparable, write_equality
 from .flat import compare_flat
 from .folds import by_replicate, parts_of
@@ -156,7 +157,7 @@ def render(
         [
             replicate_table(experiment, results),
             variant_table(experiment, results),
-            *filter(None, [coarse_table(results), flat]),
+            *filter(None, [coarse_table(results), added_table(experiment, results), flat]),
             *intervals,
             f'Commit {first["commit"][:12]}, {first["device"]}: {first["hardware"]}, one thread. '
             f'Scores are those of the packed detections (at most {dropped} dropped in a run).',

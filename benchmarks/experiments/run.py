@@ -6,24 +6,26 @@ training resumes exactly where its last checkpoint is.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common.activity import locked, note, pause_file
+from benchmarks.common.activity import ActivityError, locked, note, pause_file
 from benchmarks.common.arguments import make_parser, positive
 from mmdet_multigrain.launch import run_tool
 from mmdet_multigrain.utils.errors import MultigrainError
-from mmdet_multigrain.utils.files import dump_json, write_whole
+from mmdet_multigrain.utils.files import dump_json, load_json, write_whole
 
-from .data import prepare
+from .added import BASE
+from .data import RunData, prepare
 from .plan import RUNS, Experiment, Run, load_experiment
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -45,6 +47,7 @@ class Worker:
         device: `cpu` or `cuda`.
         stopping: Whether this process was asked to stop.
         seconds: Spent on the run, over all its attempts, without pauses.
+        turns: File descriptors of further locks (`turn`), which the steps inherit, too.
     """
 
     folder: Path
@@ -52,6 +55,7 @@ class Worker:
     device: str
     stopping: bool = False
     seconds: float = 0.0
+    turns: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         path = self.folder / 'seconds.txt'
@@ -80,7 +84,7 @@ class Worker:
                 stderr=log,
                 cwd=REPOSITORY,
                 env=environment,
-                pass_fds=[self.lock],
+                pass_fds=[self.lock, *self.turns],
                 start_new_session=True,
             )
             note(self.lock, child=child.pid)
@@ -90,6 +94,23 @@ class Worker:
             sys.exit(128 + signal.SIGTERM)
         if status:
             raise RunError(f'{command[1]} failed with status {status}; see {log.name}')
+
+    @contextlib.contextmanager
+    def turn(self, lock: str) -> Iterator[None]:
+        """Hold another lock for the block, and wait for it without counting the time.
+
+        Raises:
+            SystemExit: This process was asked to stop.
+        """
+        with contextlib.ExitStack() as stack:
+            while True:
+                if self.stopping:
+                    sys.exit(128 + signal.SIGTERM)
+                with contextlib.suppress(ActivityError):
+                    self.turns.append(stack.enter_context(locked(lock)))
+                    stack.callback(self.turns.pop)
+                    break
+            yield
 
     def _watch(self, child: subprocess.Popen) -> int:
         """Wait for a step; stop and continue it as the pause file comes and goes."""
@@ -124,6 +145,69 @@ def _text(value: Any) -> str:
     return str(value)
 
 
+def train(
+    experiment: Experiment, run: Run, worker: Worker, folder: Path, *, source: Path
+) -> tuple[RunData, list[str], Path]:
+    """Data, --cfg-options and last checkpoint of a run; what is done is not repeated."""
+    variant = experiment.variant(run.variant)
+    data = prepare(experiment, run, source=source, folder=folder / 'data')
+    recipe = experiment.recipe(variant.name)['options']
+    values = {**recipe, **data.options}
+    if variant.shots:
+        values |= add_class(experiment, run, worker, data, folder, source=source)
+    options = cfg_options(values)
+    checkpoint = folder / 'training' / f'iter_{recipe["max_iters"]}.pth'
+    # Locks of this name do not count as runs, so that a pause does not wait for them.
+    with worker.turn(f'queue.training.{run.lock}'):
+        if not checkpoint.exists():
+            common = [variant.config, '--work-dir', checkpoint.parent, '--seed', run.replicate]
+            worker.call(sys.executable, 'tools/train.py', *common, '--resume', *options)
+    return data, options, checkpoint
+
+
+def base_folder(worker: Worker, name: str) -> Path:
+    """Where a detector is kept that classes are added to; runs of one commit share it."""
+    return worker.folder.parent / 'bases' / name
+
+
+def add_class(
+    experiment: Experiment,
+    run: Run,
+    worker: Worker,
+    data: RunData,
+    folder: Path,
+    *,
+    source: Path,
+) -> dict[str, Path]:
+    """Add the held-out class to the base, which is trained first; where training starts from."""
+    variant = experiment.variant(run.variant)
+    grown = folder / 'grown.pth'
+    if not grown.exists():
+        base = Run(run.experiment, variant.base, BASE)
+        place = base_folder(worker, base.variant)
+        before, _, checkpoint = train(experiment, base, worker, place, source=source)
+        known = load_json(data.folder / 'val.json')['categories']
+        group_of = {item['name']: item['supercategory'] for item in known}
+        worker.call(
+            *(sys.executable, 'tools/add_class.py', '--ckpt', checkpoint, '--out', grown),
+            *('--add', f'{variant.held_out}:{group_of[variant.held_out]}', '--force'),
+            *('--shots', data.folder / 'train.json', '--counts', before.folder / 'train.json'),
+        )
+    return dict(load_from=grown, taxonomy=grown.with_suffix('.yaml'))
+
+
+def what_was_added(data: RunData, checkpoint: Path) -> dict[str, Any]:
+    """Photos and boxes that a class was added from, and the seconds of training."""
+    from mmdet_multigrain.engine.checkpoint.added_classes import added_by
+    from mmdet_multigrain.engine.checkpoint.read import read_checkpoint
+
+    shots = load_json(data.folder / 'train.json')
+    seconds = added_by(read_checkpoint(checkpoint))[-1]['seconds']
+    return dict(
+        photos=len(shots['images']), boxes=len(shots['annotations']), seconds=round(seconds, 1)
+    )
+
+
 def carry_out(
     experiment: Experiment, run: Run, worker: Worker, *, source: Path, out: Path, commit: str
 ) -> None:
@@ -131,15 +215,9 @@ def carry_out(
     from .results import make_result, source_digest
 
     variant = experiment.variant(run.variant)
-    data = prepare(experiment, run, source=source, folder=worker.folder / 'data')
-    what = experiment.recipe(variant.name)
-    options = cfg_options({**what['options'], **data.options})
-    work_dir = worker.folder / 'training'
-    common = [variant.config, '--work-dir', work_dir]
-    checkpoint = work_dir / f'iter_{experiment.options["max_iters"]}.pth'
-    if not checkpoint.exists():
-        seed = ['--seed', run.replicate]
-        worker.call(sys.executable, 'tools/train.py', *common, '--resume', *seed, *options)
+    is_base = any(one.base == variant.name for one in experiment.variants)
+    folder = base_folder(worker, variant.name) if is_base else worker.folder
+    data, options, checkpoint = train(experiment, run, worker, folder, source=source)
     tested = worker.folder / 'tested' / 'result.json'
     if not tested.exists():
         common = [variant.config, checkpoint, '--work-dir', tested.parent]
@@ -152,10 +230,11 @@ def carry_out(
         seeds=dict(data=run.replicate, training=run.replicate),
         commit=commit,
         digest=source_digest(REPOSITORY),
-        recipe=what,
+        recipe=experiment.recipe(variant.name),
         labels=variant.labels,
         groups=data.groups,
         **(dict(coarse=data.coarse) if data.coarse else {}),
+        **(dict(added=what_was_added(data, checkpoint)) if variant.shots else {}),
         data=data.digests,
         device=worker.device,
         minutes=round(worker.seconds / 60, 2),
