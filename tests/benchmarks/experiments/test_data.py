@@ -7,7 +7,7 @@ import json
 import pytest
 
 from benchmarks.experiments.data import prepare, relabel
-from benchmarks.experiments.plan import Run
+from benchmarks.experiments.plan import RUNS, Run, load_experiment
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError
 
@@ -59,6 +59,28 @@ def test_random_groups_of_the_same_sizes_and_label_order(prepared):
         assert sizes == [[1, 2, 2]]
     assert len({json.dumps(data.groups) for data in drawn}) > 2
     assert prepared('random', 2).groups == drawn[1].groups
+
+
+def test_groups_of_a_file_next_to_the_file_of_runs(experiment_of, source, tmp_path, monkeypatch):
+    monkeypatch.setattr('benchmarks.experiments.data.RUNS', tmp_path / 'runs.yaml')
+    groups = {'warm': ['shirt', 'hat'], 'short': ['vest', 'skirt', 'shorts']}
+    (tmp_path / 'mine.yaml').write_text(json.dumps(dict(name='mine', groups=groups)))
+    variants = [*VARIANTS, dict(name='mine', config='a.py', groups='mine.yaml')]
+    run = Run('small', 'mine', 1)
+    data = prepare(experiment_of(variants=variants), run, source=source, folder=tmp_path / 'x')
+    assert data.groups == groups
+    taxonomy = Taxonomy.load(data.options['taxonomy'])
+    assert taxonomy.superclass_of('hat') == 'warm' and taxonomy.num_classes == 5
+
+
+def test_stored_groups_are_of_their_classes():
+    stored = list(RUNS.parent.glob('*_suggested.yaml'))
+    assert stored
+    for path in stored:
+        taxonomy = Taxonomy.load(path)
+        experiment = load_experiment(path.name.replace('suggested.yaml', 'groups'))
+        members = [name for names in experiment.class_sets.values() for name in names]
+        assert not taxonomy.is_ungrouped and {*members} <= {*taxonomy.classes}
 
 
 @pytest.mark.parametrize(
