@@ -27,6 +27,7 @@ FAMILIES = (
     'r50_fpn_custom',
 )
 STOCK = 'faster-rcnn'
+ONE_STAGE = ('rtmdet-tiny', 'dino_r50')  # each stock, and with nodes
 COMPOSED = ('wgroup_seesaw_r101_fpn_df2', 'wgroup_rfs_r101_fpn_df2')
 
 
@@ -84,7 +85,8 @@ def differing_keys(left: Config, right: Config) -> set[str]:
 
 def test_the_list_of_configs_is_complete():
     expected = {f'{variant}_{family}' for variant in (*VARIANTS, STOCK) for family in FAMILIES}
-    assert {path.stem for path in CONFIGS.glob('*.py')} == {*expected, *COMPOSED}
+    one_stage = {f'{kind}{name}_custom' for name in ONE_STAGE for kind in ('', 'nodes_')}
+    assert {path.stem for path in CONFIGS.glob('*.py')} == {*expected, *COMPOSED, *one_stage}
 
 
 def three_level_data(custom_data):
@@ -107,6 +109,20 @@ def test_custom_variants_build_with_three_levels(family, custom_data):
             assert head.branch_depths == (1, 2, 3)
         if variant in ('wgroup', 'wogroup'):
             assert head.reg_weights == (0, 0, 1) and head.loss_cls.level_weights == (1, 1, 1)
+
+
+@pytest.mark.parametrize('name', ONE_STAGE)
+def test_nodes_differ_from_stock_in_their_classes_only(name, custom_data):
+    """MMDetection's own models, with an output for each group of several classes."""
+    stock, nodes = load(f'{name}_custom'), load(f'nodes_{name}_custom')
+    keys = differing_keys(stock, nodes)
+    kinds = {key for key in keys if not key.startswith('model.bbox_head.taxonomy.')}
+    matching = 'model.train_cfg.assigner.type' if name == 'rtmdet-tiny' else 'model.type'
+    assert kinds == {'model.bbox_head.type', 'model.bbox_head.num_classes', matching}
+    heads = [MODELS.build(cfg.model).bbox_head for cfg in (stock, nodes)]
+    assert [head.cls_out_channels for head in heads] == [7, 9]
+    assert heads[0].num_classes == heads[1].num_classes == 7
+    assert 'init_cfg' not in nodes.model.backbone and nodes.load_from.startswith('https://')
 
 
 @pytest.mark.parametrize('group', ['', None, 'own', 'OWN', 'everything'])

@@ -32,10 +32,15 @@ def check_coarse_boxes(model: nn.Module, dataset: Any) -> None:
             _check_heads(model, part.ann_file, sum(counts))
         for name, assigner in _assigners(model) if ignored else ():
             if not isinstance(assigner, IgnoreRegionAssigner) or assigner.ignore_iof_thr <= 0:
+                fix = (
+                    f'set {_ASSIGNER} in model.train_cfg.rpn.assigner and '
+                    'model.train_cfg.rcnn.assigner'
+                )
+                if not hasattr(model, 'roi_head'):
+                    fix = 'take a two-stage detector'
                 raise ConfigError(
                     f'{part.ann_file}: {ignored} boxes without a class are to be ignored, but '
-                    f'the {type(assigner).__name__} of model.{name} makes them background; set '
-                    f'{_ASSIGNER} in model.train_cfg.rpn.assigner and model.train_cfg.rcnn.assigner'
+                    f'the {type(assigner).__name__} of model.{name} makes them background; {fix}'
                 )
 
 

@@ -2,7 +2,8 @@
 
 from .backbones import EfficientNetLite, PackagedEfficientNetLite0
 from .bbox_heads import MergedBBoxHead, MultiBranchBBoxHead, MultiGrainedBBoxHead
-from .dense_heads import Float32RPNHead
+from .dense_heads import Float32RPNHead, NodeDINOHead, NodeHead, NodeRTMDetSepBNHead
+from .detectors import NodeDINO
 from .losses import ConditionalFusion, HierarchicalCrossEntropyLoss, NorCal, ProductFusion
 from .roi_extractors import PlainRoIExtractor
 from .roi_heads import (
@@ -11,7 +12,7 @@ from .roi_heads import (
     LineageCascadeRoIHead,
     LineageStandardRoIHead,
 )
-from .task_modules import IgnoreRegionAssigner
+from .task_modules import IgnoreRegionAssigner, NodeSoftLabelAssigner
 
 __all__ = [
     'ConditionalFusion',
@@ -26,6 +27,11 @@ __all__ = [
     'MergedBBoxHead',
     'MultiBranchBBoxHead',
     'MultiGrainedBBoxHead',
+    'NodeDINO',
+    'NodeDINOHead',
+    'NodeHead',
+    'NodeRTMDetSepBNHead',
+    'NodeSoftLabelAssigner',
     'NorCal',
     'PackagedEfficientNetLite0',
     'PlainRoIExtractor',

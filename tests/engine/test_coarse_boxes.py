@@ -84,6 +84,14 @@ def test_ignored_boxes_need_an_assigner_that_knows_regions(garments):
         check_coarse_boxes(model(HEADS['stock'], ours, ours, ignore_iof_thr=-1), ignoring)
 
 
+def test_one_stage_detectors_cannot_ignore(garments):
+    detector = nn.Module()
+    detector.bbox_head = nn.Module()
+    detector.bbox_head.assigner = TASK_UTILS.build(dict(type='NodeSoftLabelAssigner'))
+    with pytest.raises(ConfigError, match='makes them background; take a two-stage detector$'):
+        check_coarse_boxes(detector, data(garments, ignored=3))
+
+
 def test_lines_below_the_class_table(garments):
     assert coarse_lines(data(garments)) == []
     assert coarse_lines(SimpleNamespace(ann_file='stock.json', metainfo={})) == []

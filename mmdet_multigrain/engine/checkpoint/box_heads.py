@@ -120,7 +120,8 @@ def carry_box_heads(
         elif given:
             why = ' (COCO weights: not every variant could take them)' * (load_box_head is None)
             lines.append(f'{name}: not taken{why}; load_box_head=True takes what fits')
-    return lines + carry_predictors(model, checkpoint, source.classes, taxonomy)
+    trained = {name: own for (name, fact), own in source.taxonomies.items() if fact == 'taxonomy'}
+    return lines + carry_predictors(model, checkpoint, source.classes, taxonomy, trained)
 
 
 def _pop(checkpoint: Mapping[str, Any], prefix: str) -> Tensors:

@@ -11,7 +11,9 @@ from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from mmdet.models.roi_heads.mask_heads import FusedSemanticHead, MaskPointHead
 from torch import nn
 
+from mmdet_multigrain.models import NodeHead
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.taxonomy.names import normalize
 
 from .read import state_dict_of
 
@@ -21,7 +23,7 @@ from .read import state_dict_of
 _PREDICTOR = re.compile(
     r'('
     r'(.*[._])?(?<!bbox_)(cls(_branches|_embed|_out|_score)?|logits|mask_iou)'
-    r'|fc|segm_conv|convs_pred|heatmap_head\.2|(tl|br)_heat\.\d+\.1\.conv|center_prior'
+    r'|label_embedding|fc|segm_conv|convs_pred|heatmap_head\.2|(tl|br)_heat\.\d+\.1\.conv|center_prior'
     r')(\.\d+)*\.(weight|bias|mean|sigma)'
 )
 
@@ -45,10 +47,12 @@ def carry_predictors(
     checkpoint: Mapping[str, Any],
     classes: Sequence[str] | None,
     taxonomy: Taxonomy,
+    taxonomies: Mapping[str, Taxonomy] | None = None,
 ) -> list[str]:
     """Replace predictors in a checkpoint by what the model takes from them, row by row.
 
-    Layers with one row for each class take those of classes with the same name. Other predictors
+    Layers with one row for each class take those of classes with the same name, and layers with more
+    rows for groups (NodeHead) those of groups with the same name. Other predictors
     (several anchors, RoIs of several pixels), and point heads, which also read a mask of each
     class, are taken if all classes are the same, label by label. RPNs, class-agnostic heads and
     classes of "stuff" do not depend on the data's classes.
@@ -58,6 +62,7 @@ def carry_predictors(
         checkpoint: A loaded checkpoint; its tensors are changed in place.
         classes: Its classes in label order; None if it does not tell.
         taxonomy: Of the training data.
+        taxonomies: What heads of the checkpoint were trained with, by their names.
 
     Returns:
         What came from where, for the log.
@@ -70,17 +75,27 @@ def carry_predictors(
     told: dict[str, str] = {}
     for key, given in list(state.items()):
         name = key.removeprefix('module.')
-        head = _head_of(model, name) if name in own else None
+        place, head = (_head_of(model, name) if name in own else None) or ('', None)
         if head is None or head.num_classes != counts[0]:
             continue
-        has_rows = (len(own[name]), len(given), own[name].shape[1:]) == (*counts, given.shape[1:])
+        groups = _groups_of(head, (taxonomies or {}).get(place))
+        rows = len(own[name]), len(given), own[name].shape[1:]
+        has_rows = rows == (*map(sum, zip(counts, map(len, groups), strict=True)), given.shape[1:])
         layer = name.rpartition('.')[0]
-        if is_same and own[name].shape == given.shape:
+        if is_same and groups[0] == groups[1] and own[name].shape == given.shape:
             told[layer] = 'all, classes are the same'
         elif has_rows and not isinstance(head, MaskPointHead):
             state[key] = own[name].detach().cpu().clone()
-            state[key][list(labels)] = given[list(labels.values())].to(state[key].dtype)
+            same = {
+                counts[0] + row: counts[1] + groups[1].index(group)
+                for row, group in enumerate(groups[0])
+                if group in groups[1]
+            }
+            pairs = labels | same
+            state[key][list(pairs)] = given[list(pairs.values())].to(state[key].dtype)
             told[layer] = f'{len(labels)} of {counts[0]} classes'
+            if groups[0]:
+                told[layer] += f', {len(same)} of {len(groups[0])} groups'
         else:
             del state[key]
             why = 'the checkpoint does not name its classes'
@@ -88,11 +103,19 @@ def carry_predictors(
     return [f'{layer}, by the names of classes: {what}' for layer, what in told.items()]
 
 
-def _head_of(model: nn.Module, name: str) -> nn.Module | None:
-    """The head that predicts classes by a tensor; None if nothing does, a box head or an RPN."""
+def _groups_of(head: nn.Module, given: Taxonomy | None) -> tuple[list[str], list[str]]:
+    """Groups that have rows of their own behind the classes: in the model, in the checkpoint."""
+    here = head.groups if isinstance(head, NodeHead) else ()
+    there = () if given is None else given.labels.names[given.num_classes + 1 : -1]
+    return [*map(normalize, here)], [*map(normalize, there)]
+
+
+def _head_of(model: nn.Module, name: str) -> tuple[str, nn.Module] | None:
+    """Name and head that predict classes by a tensor; None if nothing does, a box head or an RPN."""
     parts = name.split('.')
     for end in range(len(parts) - 1, 0, -1):
-        head = model.get_submodule('.'.join(parts[:end]))
+        place = '.'.join(parts[:end])
+        head = model.get_submodule(place)
         if not hasattr(head, 'num_classes'):
             continue
         is_free = parts[0] == 'rpn_head' or getattr(head, 'class_agnostic', False)
@@ -103,5 +126,5 @@ def _head_of(model: nn.Module, name: str) -> nn.Module | None:
             or isinstance(head, MaskPointHead)
             or (isinstance(head, SSDHead) and parts[end] == 'cls_convs')
         )
-        return head if is_predictor else None
+        return (place, head) if is_predictor else None
     return None

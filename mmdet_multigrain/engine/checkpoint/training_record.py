@@ -10,7 +10,6 @@ from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from torch import nn
 
 from mmdet_multigrain.evaluation.training_record import TrainingRecord, record_difference
-from mmdet_multigrain.models import MultiBranchBBoxHead
 
 KEY = 'trained_as'  # in the meta of a checkpoint
 
@@ -27,9 +26,10 @@ def record_of(model: nn.Module) -> dict[str, dict[str, Any]]:
     record = {}
     for name, module in model.named_modules():
         facts: dict[str, Any] = {}
-        if isinstance(module, BBoxHead):
+        is_ours = hasattr(module, 'training_facts')
+        if is_ours or isinstance(module, BBoxHead):
             facts['type'] = type(module).__name__
-        if isinstance(module, MultiBranchBBoxHead):
+        if is_ours:
             facts |= module.training_facts()
         if hasattr(coder := getattr(module, 'bbox_coder', None), 'stds'):
             facts |= {'box_means': [*coder.means], 'box_stds': [*coder.stds]}
@@ -63,7 +63,7 @@ def recorded(checkpoint: Mapping[str, Any]) -> TrainingRecord | None:
 
 def is_missed(model: nn.Module, record: TrainingRecord | None) -> bool:
     """Whether nothing tells what our head in the model was trained with."""
-    return record is None and any(isinstance(part, MultiBranchBBoxHead) for part in model.modules())
+    return record is None and any(hasattr(part, 'training_facts') for part in model.modules())
 
 
 NO_RECORD = (

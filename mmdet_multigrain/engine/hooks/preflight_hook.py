@@ -31,7 +31,7 @@ class PreflightHook(Hook):
 
     Without a box to train or to evaluate on the run stops; classes without any are named. The number
     of classes, their names and order, and their superclasses must agree between every
-    RoI head and the training data, else the run stops before its first iteration; so does one that
+    head and the training data, else the run stops before its first iteration; so does one that
     cannot learn boxes without a class, ignore them, or leave out classes that a file does not
     annotate. Data to evaluate
     on must have the same classes; their superclasses may be others. What would stop the first
@@ -125,7 +125,7 @@ def check_scored(loop: Any, dataset: Any) -> None:
 def check_heads(
     model: nn.Module, metainfo: dict[str, Any], *, source: str, with_groups: bool = True
 ) -> None:
-    """Raise a one-line ConfigError if a RoI head of `model` does not fit the data's classes.
+    """Raise a one-line ConfigError if a head of `model` does not fit the data's classes.
 
     Args:
         model: The model.
@@ -139,7 +139,8 @@ def check_heads(
     taxonomy = None if taxonomy is None else Taxonomy.load(taxonomy)
     for name, head in model.named_modules():
         # Fused semantic heads count classes of "stuff", class-agnostic masks count none.
-        if not ('roi_head' in name and hasattr(head, 'num_classes')) or (
+        is_head = 'roi_head' in name or 'bbox_head' in name
+        if not (is_head and hasattr(head, 'num_classes')) or (
             isinstance(head, FusedSemanticHead) or getattr(head, 'class_agnostic', False)
         ):
             continue

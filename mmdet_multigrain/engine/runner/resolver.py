@@ -16,6 +16,7 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from mmdet_multigrain.datasets.transforms import use_fast_loading
+from mmdet_multigrain.models import NodeHead
 from mmdet_multigrain.models.bbox_heads import MultiGrainedBBoxHead
 from mmdet_multigrain.models.bbox_heads.multi_branch_bbox_head import (
     MultiBranchBBoxHead,
@@ -234,7 +235,9 @@ def _dicts_at(cfg: Config, place: str) -> Iterator[MutableMapping[str, Any]]:
         yield from leaf_datasets((cfg.get(place) or {}).get('dataset'))
         return
     for part in dicts(cfg.get('model' if place == 'heads' else place)):
-        if place.endswith('evaluator') or (place == 'heads') == _is_head(part, MultiBranchBBoxHead):
+        if place.endswith('evaluator') or (place == 'heads') == _is_head(
+            part, MultiBranchBBoxHead, NodeHead
+        ):
             yield part
 
 
@@ -248,7 +251,7 @@ def leaf_datasets(dataset: Any) -> Iterator[MutableMapping[str, Any]]:
         yield from leaf_datasets(inner) if inner else (dataset,)
 
 
-def _is_head(part: Mapping[str, Any], head: type[MultiBranchBBoxHead]) -> bool:
+def _is_head(part: Mapping[str, Any], *heads: type) -> bool:
     kind = part.get('type')
     kind = MODELS.get(kind) if isinstance(kind, str) else kind
-    return isinstance(kind, type) and issubclass(kind, head)
+    return isinstance(kind, type) and issubclass(kind, heads)

@@ -7,6 +7,7 @@ from typing import Any
 
 from mmdet.registry import DATASETS, MODELS
 
+from mmdet_multigrain.models import NodeHead
 from mmdet_multigrain.models.bbox_heads.group_prediction import GROUP_SCORES, GroupPrediction
 from mmdet_multigrain.models.roi_heads.lineage import add_lineage
 from mmdet_multigrain.taxonomy import Taxonomy
@@ -65,21 +66,24 @@ def _taxonomy_of(datasets: Iterator[Mapping[str, Any]], what: str) -> Taxonomy:
     return Taxonomy.load(own.to_dict() if hasattr(own, 'to_dict') else own)
 
 
-def set_groups(model: Mapping[str, Any], groups: Sequence[int]) -> str | None:
-    """Let the RoI head in the config of a model detect groups.
+def set_groups(model: MutableMapping[str, Any], groups: Sequence[int]) -> str | None:
+    """Let the head in the config of a model detect groups.
 
     Args:
         model: The config.
         groups: Group of each class.
 
     Returns:
-        How the score of a group comes from those of its classes ('sum' or 'max'); None if the model
-        cannot do it, and goes on detecting classes.
+        How the score of a group comes from those of its classes ('sum' or 'max'), or 'own' if it
+        has an output of its own; None if the model cannot do it, and goes on detecting classes.
 
     Raises:
         ConfigError: It predicts a mask for each class.
     """
     for part in dicts(model):
+        if _is(part.get('bbox_head'), NodeHead):
+            part.setdefault('test_cfg', {})['groups'] = list(groups)
+            return 'own'
         roi_head, test_cfg = part.get('roi_head'), (part.get('test_cfg') or {}).get('rcnn')
         if not roi_head or not test_cfg:
             continue
@@ -90,13 +94,15 @@ def set_groups(model: Mapping[str, Any], groups: Sequence[int]) -> str | None:
                     'test the classes (without a level)'
                 )
         heads = roi_head['bbox_head']
-        if all(map(_detects_groups, heads if isinstance(heads, list | tuple) else [heads])):
+        heads = heads if isinstance(heads, list | tuple) else [heads]
+        if all(_is(head, GroupPrediction) for head in heads):
             test_cfg['groups'] = list(groups)
             return test_cfg.setdefault('group_score', GROUP_SCORES[0])
     return None
 
 
-def _detects_groups(head: Mapping[str, Any]) -> bool:
-    kind = head.get('type')
+def _is(head: Any, wanted: type) -> bool:
+    """Whether this is the config of such a head."""
+    kind = head.get('type') if isinstance(head, Mapping) else None
     kind = MODELS.get(kind) if isinstance(kind, str) else kind
-    return isinstance(kind, type) and issubclass(kind, GroupPrediction)
+    return isinstance(kind, type) and issubclass(kind, wanted)

@@ -25,8 +25,9 @@ def group_protocol(level: str, score: str | None) -> str:
 
     Args:
         level: Name of the level.
-        score: How the detector made the score of a group from those of its classes: 'sum' or 'max'.
-            None: it detects classes, and the maximum of its detections is taken.
+        score: How the detector made the score of a group from those of its classes: 'sum' or 'max';
+            'own' if the group has an output of its own. None: it detects classes, and the maximum
+            of its detections is taken.
     """
-    scores = {'sum': 'sum', 'max': 'maximum', None: 'maximum of detections'}
+    scores = {'sum': 'sum', 'max': 'maximum', 'own': 'own output', None: 'maximum of detections'}
     return f'{GROUP} ({level}, {scores[score]})'

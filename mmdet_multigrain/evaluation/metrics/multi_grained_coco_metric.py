@@ -86,7 +86,8 @@ class MultiGrainedCocoMetric(CocoMetric):
             'coarse', 'object' or a number (`taxonomy.levels.at_level`). Keys begin with
             `bbox_group` instead of `bbox`, and there are no class sets. Default: the classes.
         group_score (str, optional): How the detector made the scores of these groups: 'sum' or
-            'max' (GroupPrediction). Default: it detects classes; the maximum is taken here.
+            'max' (GroupPrediction), or 'own' (NodeHead). Default: it detects classes; the maximum
+            is taken here.
         result_file (str, optional): Where to write the result as JSON. Default: nowhere.
         allow_missing (bool): Accept annotation files that lack classes of the taxonomy.
             Defaults to False.

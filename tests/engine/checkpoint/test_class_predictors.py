@@ -11,6 +11,8 @@ import mmdet_multigrain.register  # noqa: F401
 from mmdet_multigrain.engine.checkpoint.class_predictors import carry_predictors
 from mmdet_multigrain.taxonomy import Taxonomy
 
+from ...models.dense_heads.made_node_heads import RTMDET, of_nodes
+
 OLD = ('shirt', 'skirt', 'vest')
 NEW = Taxonomy('new', ('hat', 'waistcoat', 'shirt'), aliases={'waistcoat': ['Vest']})
 MORE = Taxonomy('more', ('hat', 'waistcoat', 'shirt', 'sock'), aliases={'waistcoat': ['Vest']})
@@ -244,3 +246,52 @@ def test_unknown_classes():
         'roi_head.mask_head.conv_logits, by the names of classes: new (the checkpoint does not '
         'name its classes)'
     ]
+
+
+GROUPS = dict(name='old', groups={'top': ['shirt', 'vest'], 'low': ['skirt', 'shorts']})
+REGROUPED = dict(name='new', groups={'low': ['shorts', 'hat'], 'all': ['vest', 'sock', 'coat']})
+
+
+def nodes(taxonomy, *, counting=False):
+    """RTMDet with outputs for groups, or stock if there is no taxonomy."""
+    model = nn.Module()
+    if taxonomy is None:
+        model.bbox_head = MODELS.build({**RTMDET, 'num_classes': 2})
+    else:
+        model.bbox_head = of_nodes(RTMDET, Taxonomy.load(taxonomy))
+    for layer in model.bbox_head.rtm_cls:
+        layer.bias.data = torch.arange(1.0, 1 + len(layer.bias)) if counting else layer.bias * 0
+    return model
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'rows', 'told'),
+    [
+        # shirt, vest, skirt, shorts | top, low
+        (GROUPS, GROUPS, [1, 2, 3, 4, 5, 6], 'all, classes are the same'),
+        # shorts, hat, vest, sock, coat | low, all
+        (GROUPS, REGROUPED, [4, 0, 2, 0, 0, 6, 0], '2 of 5 classes, 1 of 2 groups'),
+        (None, REGROUPED, [0, 0, 2, 0, 0, 0, 0], '1 of 5 classes, 0 of 2 groups'),
+        (GROUPS, None, [1, 2], '2 of 2 classes'),
+    ],
+)
+def test_outputs_for_groups_go_by_the_names_of_groups(old, new, rows, told):
+    taxonomies = {} if old is None else {'bbox_head': Taxonomy.load(old)}
+    classes = ('shirt', 'vest') if old is None else taxonomies['bbox_head'].classes
+    wanted = Taxonomy('stock', ('shirt', 'vest')) if new is None else Taxonomy.load(new)
+    state, model = nodes(old, counting=True).state_dict(), nodes(new)
+    lines = carry_predictors(model, dict(state_dict=state), classes, wanted, taxonomies)
+    assert lines == [
+        f'bbox_head.rtm_cls.{number}, by the names of classes: {told}' for number in range(2)
+    ]
+    assert state['bbox_head.rtm_cls.1.bias'].tolist() == rows
+
+
+def test_groups_of_other_classes_with_as_many_outputs():
+    """The same classes in other groups: only outputs of the same name are taken."""
+    other = dict(name='other', groups={'top': ['shirt', 'skirt'], 'feet': ['vest', 'shorts']})
+    other['classes'] = ['shirt', 'vest', 'skirt', 'shorts']
+    old, new = Taxonomy.load(GROUPS), Taxonomy.load(other)
+    state = nodes(GROUPS, counting=True).state_dict()
+    carry_predictors(nodes(other), dict(state_dict=state), old.classes, new, {'bbox_head': old})
+    assert state['bbox_head.rtm_cls.0.bias'].tolist() == [1, 2, 3, 4, 5, 0]

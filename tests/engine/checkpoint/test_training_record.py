@@ -23,6 +23,8 @@ from mmdet_multigrain.models import MergedBBoxHead, MultiGrainedBBoxHead
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import CheckpointError
 
+from ...models.dense_heads.made_node_heads import RTMDET, of_nodes
+
 SIZE = dict(in_channels=2, roi_feat_size=1, fc_out_channels=4)
 
 
@@ -157,3 +159,21 @@ def test_a_config_of_another_variant_is_refused(garments, tmp_path, resume):
     hook.before_test(runner(ours))
     assert [line for line in lines if 'does not say how it was trained' in line] == lines[1:]
     assert len(lines) == 2 and lines[1].startswith('wgroup.pth: ')
+
+
+def test_heads_with_outputs_for_groups(garments, regrouped, tmp_path):
+    def model(taxonomy=garments, **arguments):
+        part = nn.Module()
+        part.bbox_head = of_nodes(RTMDET, taxonomy, **arguments)
+        return part
+
+    record = recorded(saved(model(), tmp_path / 'a.pth'))
+    assert record['bbox_head']['type'] == 'NodeRTMDetSepBNHead'
+    assert other_training(record, model()) is None and is_missed(model(), None)
+    assert "in bbox_head, 'skirt' is in group 1 ('bottom') in " in (
+        other_training(record, model(regrouped))
+    )
+    assert 'bbox_head.coarse_weight is 1.0 in the checkpoint but 0.5 in the config' in (
+        other_training(record, model(coarse_weight=0.5))
+    )
+    assert record_text(record) == "NodeRTMDetSepBNHead(coarse_weight=1.0, taxonomy='garments')"

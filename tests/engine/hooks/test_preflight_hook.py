@@ -21,6 +21,7 @@ from mmdet_multigrain.models import MultiGrainedBBoxHead
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import AnnotationError, ConfigError
 
+from ...models.dense_heads.made_node_heads import RTMDET, of_nodes, stock_of
 from .preflight_cases import (
     SIZE,
     Model,
@@ -269,3 +270,16 @@ def test_groups_count_unless_they_are_left_out(garments):
     with pytest.raises(ConfigError, match="'vest' belongs to 'top' in .* to 'bottom' in val.json"):
         check_heads(model, metainfo, source='val.json')
     check_heads(model, metainfo, source='val.json', with_groups=False)
+
+
+def test_heads_of_one_stage_detectors(garments):
+    model = nn.Module()
+    model.bbox_head = of_nodes(RTMDET, garments)
+    check_data(model, data(garments))
+    with pytest.raises(ConfigError, match="'vest' belongs to 'top' in model.bbox_head but to 'bot"):
+        check_data(model, data(regrouped(garments, vest=('bottom',))))
+    model.bbox_head = stock_of(model.bbox_head, RTMDET, 4)
+    with pytest.raises(
+        ConfigError, match=r'^model.bbox_head has 4 classes, the data in train.json 5'
+    ):
+        check_data(model, data(garments))

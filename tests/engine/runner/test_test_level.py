@@ -42,6 +42,17 @@ def test_our_heads_detect_groups(repository, name):
     assert set_in(cfg) == ([0, 0, 1], 'max', 0, 'max')
 
 
+@pytest.mark.parametrize('name', ['nodes_rtmdet-tiny', 'nodes_dino_r50'])
+def test_heads_with_outputs_for_groups_detect_these(repository, name):
+    cfg = resolved(repository, f'{name}_custom', 'coarse', taxonomy=TAXONOMY)
+    metric = cfg.test_evaluator
+    assert cfg.model.test_cfg.groups == [0, 0, 1] and 'rcnn' not in cfg.model.test_cfg
+    assert (metric.level, metric.group_score) == ('coarse', 'own')
+    model = dict(bbox_head=dict(type='NodeDINOHead'))
+    assert set_groups(dict(type='DetTTAModel', module=model), (0, 0)) == 'own'
+    assert model['test_cfg'] == dict(groups=[0, 0])
+
+
 def test_the_groups_are_those_to_evaluate_with(repository):
     other = {'groups': {'a': ['vest'], 'b': ['sling', 'shorts']}}
     cfg = resolved(

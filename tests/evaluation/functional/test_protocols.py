@@ -17,7 +17,7 @@ from mmdet_multigrain.evaluation.functional.coco_eval import (
     evaluate_levels,
 )
 from mmdet_multigrain.evaluation.functional.matching import suppress
-from mmdet_multigrain.evaluation.functional.protocols import MEANING, meaning
+from mmdet_multigrain.evaluation.functional.protocols import MEANING, group_protocol, meaning
 from mmdet_multigrain.evaluation.functional.weighted_ap import rank_curves
 from mmdet_multigrain.taxonomy import Taxonomy
 
@@ -243,3 +243,9 @@ def test_the_bootstrap_sees_the_same_boxes(seed):
 
 def test_every_protocol_has_a_meaning():
     assert meaning('group (coarse, sum)') == MEANING['group'] != meaning('leaf')
+
+
+def test_the_name_says_how_the_scores_of_groups_were_made():
+    names = {how: group_protocol('coarse', how) for how in ('sum', 'max', 'own', None)}
+    assert names['own'] == 'group (coarse, own output)'
+    assert len({*names.values()}) == 4 and {*map(meaning, names.values())} == {MEANING['group']}
