@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import json
 
 import pytest
-import torch
 from mmdet.registry import MODELS
 
 from mmdet_multigrain.apis.roi_outputs import head_configs
 from mmdet_multigrain.checks.anchors import anchor_coverage
+from mmdet_multigrain.engine.checkpoint.read import read_checkpoint
 from mmdet_multigrain.engine.checkpoint.surgery import add_classes
 from mmdet_multigrain.engine.unannotated import _check_model
 from mmdet_multigrain.evaluation import read_result
@@ -89,7 +90,7 @@ def test_an_iteration(trained):
     assert screen.iterations == [(1, 1)]
     assert 'loss_cls: ' in screen.losses[0] and 'loss_bbox: ' in screen.losses[0]
     assert 'one-piece dress' in screen.out and 'leaf ' in screen.out
-    checkpoint = torch.load(work_dir / 'iter_1.pth', weights_only=True)
+    checkpoint = read_checkpoint(work_dir / 'iter_1.pth')
     facts = checkpoint['meta']['trained_as']['bbox_head']
     assert facts['type'] == 'NodeRTMDetSepBNHead' and facts['coarse_weight'] == 1
     assert Taxonomy.load(facts['taxonomy']) == Taxonomy.load('deepfashion2')
@@ -104,12 +105,13 @@ def built(request, garment_data):
     values = dict(one.split('=', 1) for one in (*DATA, *kind[1]) if one.startswith('train_ann'))
     values |= dict(data_root=str(garment_data), taxonomy='deepfashion2', images='train/image/')
     cfg = load_config(CONFIGS / f'{kind[0]}.py', values)
-    return cfg, MODELS.build(cfg.model)
+    return cfg, MODELS.build(copy.deepcopy(cfg.model))  # a detector changes its config
 
 
 def refusals(cfg, model):
     taxonomy = Taxonomy.load('deepfashion2')
-    state = dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict(classes=('a',) * 13)))
+    data = dict(classes=taxonomy.classes, taxonomy=taxonomy.to_dict())
+    state = dict(state_dict=model.state_dict(), meta=dict(dataset_meta=data))
     kind = 'NodeDINO' if 'DINO' in cfg.model.type else 'RTMDet'
     head = 'NodeDINO' if kind == 'NodeDINO' else 'NodeRTMDet'
     return {
