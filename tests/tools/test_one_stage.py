@@ -43,6 +43,7 @@ DINO = (
         'model.backbone.base_channels=8',
         'model.backbone.frozen_stages=-1',
         'model.backbone.norm_eval=False',
+    'model.backbone.norm_cfg.requires_grad=True',
         'model.neck.in_channels=[64,128,256]',
         'model.encoder.num_layers=1',
         'model.decoder.num_layers=2',

@@ -253,7 +253,7 @@ REGROUPED = dict(name='new', groups={'low': ['shorts', 'hat'], 'all': ['vest', '
 
 
 def nodes(taxonomy, *, counting=False):
-    """RTMDet with outputs for groups, or stock if there is no taxonomy."""
+    """RTMDet with outputs for groups, or stock without a taxonomy."""
     model = nn.Module()
     if taxonomy is None:
         model.bbox_head = MODELS.build({**RTMDET, 'num_classes': 2})
