@@ -23,9 +23,12 @@ import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
+from .restricted import restricted
+
 # Torch's own switches. The first one outweighs `weights_only=False` in a call, which MMEngine
 # falls back to when a file does not load as weights only; the second changes the default.
 _FORCE, _FORCE_NOT = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
+_TAKES_NAMES = torch.__version__ >= (2, 6)
 _STATISTICS = frozenset({'current', 'max', 'mean', 'min'})
 # What a file needs, in the message of its refusal; torch has a sentence for each way.
 _ASKED_FOR = (
@@ -53,26 +56,32 @@ def _history_statistic(owner: object, name: str) -> Callable:
     return getattr(HistoryBuffer, name)
 
 
-def _safe_globals() -> list[Callable | tuple[Callable, str]]:
-    """What a weights-only load may call beyond torch's own list.
+def _safe_names() -> dict[str, Callable]:
+    """What a weights-only load may call beyond torch's own list, by `module.name`.
 
     MMEngine's checkpoints hold the history of each logged value (arrays), and best scores (numpy
     scalars). NumPy 2 has renamed the module of both; old files carry the old name.
     """
     # What pickles of this NumPy call, wherever it keeps them.
     rebuild, scalar = np.empty(0).__reduce__()[0], np.float64().__reduce__()[0]
-    return [
-        HistoryBuffer,
-        (_history_statistic, 'builtins.getattr'),
-        np.ndarray,
-        np.dtype,
-        *{type(np.dtype(code)) for code in '?bhilqBHILQefdSU'},
-        *(
-            (function, f'{module}.multiarray.{function.__name__}')
+    kinds = HistoryBuffer, np.ndarray, np.dtype, *map(type, map(np.dtype, '?bhilqBHILQefdSU'))
+    return {
+        **{f'{kind.__module__}.{kind.__qualname__}': kind for kind in kinds},
+        'builtins.getattr': _history_statistic,
+        **{
+            f'{module}.multiarray.{function.__name__}': function
             for module in ('numpy.core', 'numpy._core')
             for function in (rebuild, scalar)
-        ),
-    ]
+        },
+    }
+
+
+def _listed() -> contextlib.AbstractContextManager[None]:
+    """Let torch's weights-only loader take our names, too."""
+    names = _safe_names()
+    if _TAKES_NAMES:
+        return torch.serialization.safe_globals([(made, name) for name, made in names.items()])
+    return contextlib.nullcontext() if _trusted.get() else restricted(names)
 
 
 @contextlib.contextmanager
@@ -100,7 +109,7 @@ def only_weights() -> Iterator[None]:
     before = {name: os.environ.pop(name, None) for name in (_FORCE, _FORCE_NOT)}
     os.environ[_FORCE_NOT if _trusted.get() else _FORCE] = '1'
     try:
-        with torch.serialization.safe_globals(_safe_globals()), warnings.catch_warnings():
+        with _listed(), warnings.catch_warnings():
             # Torch warns about its arguments, and about pickle protocols before it refuses them.
             for message in ('Environment variable TORCH_FORCE', 'Detected pickle protocol'):
                 warnings.filterwarnings('ignore', message=message)
