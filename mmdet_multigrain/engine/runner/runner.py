@@ -42,6 +42,7 @@ from .initial_values import built_by_name, drawn_by_name
 from .positions import run_seed
 from .resolver import resolve
 from .same_run import Process, check_same_run, lost_process
+from .slurm import meeting_point_of_slurm
 from .stop_request import StopRequest, begin_worker
 
 _HEAD = '# Complete config of a training, written by mmdet_multigrain.\n'
@@ -70,7 +71,7 @@ class MultigrainRunner(Runner):
 
     Raises:
         CheckpointError: A checkpoint cannot be read or downloaded, or would run code.
-        ConfigError: Several processes on CPUs were not started by PyTorch's launcher.
+        ConfigError: Several processes on CPUs were started by MPI.
         ProcessError: The processes differ, or one of them ended.
     """
 
@@ -120,11 +121,13 @@ class MultigrainRunner(Runner):
             os.environ['LOCAL_RANK'] = local_rank
         if self.distributed and not is_distributed() and get_device() == 'cpu':
             # MMEngine would choose a CUDA device for each process.
-            if self.launcher != 'pytorch':
+            if self.launcher == 'mpi':
                 raise ConfigError(
-                    f'launcher={self.launcher!r} needs GPUs; on CPUs start with torchrun and use '
+                    "launcher='mpi' needs GPUs; on CPUs start with torchrun and use "
                     "launcher='pytorch'"
                 )
+            if self.launcher == 'slurm':
+                os.environ.update(meeting_point_of_slurm(os.environ))
             torch.distributed.init_process_group(backend='gloo')
         super().setup_env(env_cfg)
         if get_world_size() > 1:

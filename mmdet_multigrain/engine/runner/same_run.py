@@ -23,6 +23,7 @@ from mmdet_multigrain.utils.nested import dicts, leaves
 from ..fingerprints import code_digest, file_digest, versions
 
 _SECONDS_TO_END = 3.0
+_LOST = getattr(torch.distributed, 'DistError', torch.distributed.DistBackendError)  # torch < 2.2
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def lost_process(error: BaseException, processes: Sequence[Process]) -> LostProc
     Returns:
         The error; None if `error` is not that of a collective that lost its other side.
     """
-    if not (isinstance(error, torch.distributed.DistError) or 'by peer' in str(error)):
+    if not (isinstance(error, _LOST) or 'by peer' in str(error)):
         return None
     here = [
         (rank, process.pid)
