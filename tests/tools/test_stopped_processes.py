@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -42,8 +45,8 @@ class StrikeHook(Hook):
                 print(runner.iter, sample.img_id, sample.flip, file=notes)
 """
 CONFIG = """
-import os
 _base_ = {base!r}
+import os
 custom_imports = dict(imports=_base_.custom_imports.imports + ['strike'])
 custom_hooks = _base_.custom_hooks + [dict(type='StrikeHook')]
 """
@@ -73,11 +76,24 @@ class Runs:
         return options(self.data, *MORE, *more)
 
     def train(self, name: str, *, config: Path | None = None, **environment: str) -> Result:
+        return self._launch(config or self.config, 2, name, self.options(), **environment)
+
+    def _launch(self, config, processes, name, options, **environment: str) -> Result:
         return start(
-            'bash', REPOSITORY / 'tools' / 'dist_train.sh', config or self.config, 2,
-            '--seed', 0, '--resume', '--work-dir', self.folder / name, *self.options(),
+            'bash', REPOSITORY / 'tools' / 'dist_train.sh', config, processes,
+            '--seed', 0, '--resume', '--work-dir', self.folder / name, *options,
             PYTHONPATH=f'{self.folder}:{REPOSITORY}', **environment,
         )  # fmt: skip
+
+    def on_two_nodes(self, name: str, **environment: str) -> list[Result]:
+        """A process on each of two nodes, which are two launchers on this machine."""
+        with socket.create_server(('localhost', 0)) as server:
+            port = str(server.getsockname()[1])
+        where = dict(NNODES='2', MASTER_ADDR='127.0.0.1', PORT=port, **environment)
+        where['MKL_NUM_THREADS'] = '1'  # as the launcher sets it for two processes on a node
+        run = partial(self._launch, self.config, 1, name, self.options(), **where)
+        with ThreadPoolExecutor(2) as nodes:
+            return list(nodes.map(lambda rank: run(NODE_RANK=rank), '01'))
 
     def differences(self, name: str) -> list[str]:
         """In what a run differs from the one that nothing happened to."""
@@ -137,6 +153,23 @@ def test_sigterm_saves_and_torchrun_starts_again(runs):
     assert [number for number, _ in result.iterations] == [*range(1, 7)]
     # One checkpoint more was written.
     assert set(runs.differences('stopped')) <= {'message_hub.runtime_info.keep_ckpt_ids'}
+
+
+@pytest.mark.long
+def test_a_run_on_two_nodes_loses_one_and_goes_on(runs):
+    first, second = runs.on_two_nodes('nodes', STRIKE='KILL')
+    assert second.status == 128 + 9 and 'was ended by SIGKILL' in second.err
+    assert first.status == 2, first.err
+    assert any(
+        line.startswith('error: process 1 of this run ended') for line in first.err.split('\n')
+    )
+    assert first.iterations[-1] == (3, 6)
+
+    first, second = runs.on_two_nodes('nodes')
+    assert first.status == second.status == 0, first.err + second.err
+    assert first.iterations[0] == (3, 6)  # from iter_2.pth
+    assert second.iterations == []
+    assert runs.differences('nodes') == []  # from the run of two processes on one node
 
 
 def test_unlike_processes_do_not_start(runs):
