@@ -29,6 +29,8 @@ PROBES_FILE = Path(__file__).resolve().with_name('env_probes.py')
 PROBE_SECONDS = 300
 OLDEST, NEWEST = (3, 10), (3, 13)
 OK, MISSING, BROKEN, SKIPPED = 'ok', 'missing', 'broken', 'skipped'
+# With OpenMMLab's own packages, which take older ones than those that tools/setup.sh installs.
+OFFICIAL_TORCH = '>=2.1'
 # The distributions that bring a piece: the one we install, then those that share its files.
 PROVIDERS = {
     'mmengine': ('onedl-mmengine', 'mmengine', 'mmengine-lite'),
@@ -64,6 +66,11 @@ class Facts:
     # module where one was not found.
     probes: Mapping[str, Mapping[str, Any]]
     gpu_in_machine: bool = False  # the driver lists one, whether or not torch can use it
+
+    @property
+    def official(self) -> bool:
+        """Whether mmengine is OpenMMLab's own."""
+        return self.of('mmengine')[:1] == ['mmengine']
 
     def of(self, piece: str) -> list[str]:
         """The installed distributions that bring a piece."""
@@ -108,9 +115,13 @@ def judge_torch(facts: Facts, needs: Needs) -> Row:
     if 'error' in probe:
         return facts.failed('torch', needs.setup)
     version, detail = probe['version'], f'CUDA {probe["cuda"]}' if probe.get('cuda') else 'CPU'
-    wanted = needs.requirements.get('torch', '')
+    wanted = OFFICIAL_TORCH if facts.official else needs.requirements.get('torch', '')
     if not satisfies(version, wanted):
         return Row('torch', BROKEN, version, f'{wanted} is needed', needs.setup)
+    numpy = facts.distributions.get('numpy', '')
+    if not satisfies(version, '>=2.3') and not satisfies(numpy, '<2'):
+        fix = f"{needs.pip} install 'numpy>=1.26,<2'"
+        return Row('torch', BROKEN, version, f'it takes NumPy 1, not {numpy}', fix)
     if facts.gpu_in_machine and not probe.get('gpu'):
         detail += '; it cannot use the GPU of this machine'
     return Row('torch', OK, version, detail)
@@ -132,7 +143,12 @@ def judge_openmmlab(facts: Facts, needs: Needs, piece: str) -> Row:
         return Row(piece, BROKEN, facts.distributions[found[0]], detail, needs.setup)
     if 'error' in facts.probes[piece]:
         return facts.failed(piece, needs.setup)
-    return Row(piece, OK, facts.probes[piece]['version'], ''.join(found))
+    version, setuptools = facts.probes[piece]['version'], facts.distributions.get('setuptools', '')
+    if piece == 'mmengine' and facts.official and not satisfies(setuptools, '<82'):
+        fix = f"{needs.pip} install 'setuptools>=80,<82'"
+        detail = f'it needs pkg_resources, which setuptools {setuptools} lacks'
+        return Row(piece, BROKEN, version, detail, fix)
+    return Row(piece, OK, version, ''.join(found))
 
 
 def judge_mmcv_operators(facts: Facts, needs: Needs) -> Row:

@@ -147,12 +147,33 @@ def test_setup_fixes_what_is_compiled_or_conflicts(facts, piece, state, detail):
     assert wrong[piece].fix == NEEDS.setup
 
 
-def test_official_packages_pass_where_they_work():
-    facts = changed(
+def official(torch, **distributions):
+    """With OpenMMLab's own packages."""
+    versions = {'mmengine': '0.10.7', 'mmcv': '2.1.0', 'mmdet': '3.3.0', 'setuptools': '80.10.2'}
+    return changed(
         without=['onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection'],
-        distributions={'mmengine': '0.10.7', 'mmcv': '2.1.0', 'mmdet': '3.3.0'},
+        distributions={**versions, 'torch': torch, 'numpy': '1.26.4', **distributions},
+        probes={'torch': {'version': torch, 'cuda': None, 'gpu': False}},
     )
-    assert not wrong_rows(facts)
+
+
+@pytest.mark.parametrize('torch', ['2.1.2+cu121', '2.5.1', '2.13.0'])
+def test_official_packages_pass_where_they_work(torch):
+    assert not wrong_rows(official(torch))
+
+
+@pytest.mark.parametrize(
+    ('facts', 'piece', 'detail', 'fix'),
+    [
+        (official('2.0.1'), 'torch', '>=2.1 is needed', NEEDS.setup),
+        (official('2.1.2', numpy='2.0.2'), 'torch', 'takes NumPy 1, not 2.0.2', 'numpy>=1.26,<2'),
+        (official('2.1.2', setuptools='82.0.1'), 'mmengine', 'setuptools 82.0.1', 'setuptools>='),
+    ],
+)
+def test_what_official_packages_need(facts, piece, detail, fix):
+    wrong = wrong_rows(facts)
+    assert list(wrong) == [piece]
+    assert detail in wrong[piece].detail and fix in wrong[piece].fix
 
 
 @pytest.mark.parametrize(
