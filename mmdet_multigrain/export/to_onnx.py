@@ -93,7 +93,7 @@ def onnx_bytes(plain: PlainDetector) -> bytes:
             plain.eval(),
             (image, torch.ones(2), torch.tensor(0.0)),
             content,
-            dynamo=False,
+            **(dict(dynamo=False) if torch.__version__ >= (2, 5) else {}),  # before: the only way
             opset_version=_OPSET,
             input_names=['image', 'scale_factor', 'score_thr'],
             output_names=outputs,

@@ -5,6 +5,8 @@ Loading one either succeeds or raises one line that says what may have been mean
 
 from __future__ import annotations
 
+import ast
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,7 +60,7 @@ def load_config(
     cfg_options = dict(cfg_options or {})
     try:
         with quiet_imports():
-            cfg = Config.fromfile(path)
+            cfg = Config.fromfile(path, lazy_import=_lazy_import(path))
     except Exception as error:
         cause = error.__cause__ or error
         raise ConfigError(
@@ -86,6 +88,21 @@ def load_config(
     if not {*cfg_options}.isdisjoint(resolver.LENGTH_KEYS):
         _check_length(cfg, cfg_options, path)
     return cfg
+
+
+def _lazy_import(path: Path) -> bool | None:
+    """False for a config that imports from Python's own library only; None: as MMEngine decides.
+
+    MMEngine 0.10.7 takes some of those modules for others (`os`, from Python 3.11 on; all of them in
+    a virtual environment), and the config for one in its lazy syntax.
+    """
+    nodes = [*ast.walk(ast.parse(path.read_text('utf-8')))]
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom):
+            names.append('.' * node.level + (node.module or ''))
+    tops = {name.partition('.')[0] for name in names}
+    return False if tops and tops <= sys.stdlib_module_names else None
 
 
 def _check_length(cfg: Any, cfg_options: Mapping[str, Any], path: Path) -> None:
