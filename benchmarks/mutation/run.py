@@ -112,9 +112,12 @@ def in_fork(
             os.killpg(child, signal.SIGKILL)
         said = Path(folder, 'said')
         failed, costs = json.loads(said.read_text()) if said.exists() else ([], {})
-        if os.waitstatus_to_exitcode(ended[1]) == 0:
+        # Without a result the tests were ended by what they test, be it with status 0.
+        if said.exists() and os.waitstatus_to_exitcode(ended[1]) == 0:
             return Outcome('survived', [], costs)
-        what = 'out of time' if cpu > seconds - 1 else 'cannot be imported'
+        what = 'cannot be imported' if said.exists() else 'ended the tests'
+        if cpu > seconds - 1:
+            what = 'out of time'
         return Outcome('killed', failed or [what], costs)
 
 
@@ -198,15 +201,16 @@ class Folder:
                 args.budget,
             )
             return
-        rows[:] = [one for one in rows if _found_again(one, sources)]
+        found = [(mutant, one) for one in rows if (mutant := _found_again(one, sources))]
+        rows[:] = [one | dict(line=mutant.line) for mutant, one in found]
+        known = {(mutant.file, mutant.number) for mutant, _ in found}
         seed = self.content['seed'] = self.content['seed'] or args.seed or _commit()
         count = args.count or (50 if self.name in FIFTY else 25)
-        known = {_identity(one) for one in rows}
         new = []
         for mutant in draw(sources, count + len(rows), f'{seed} {self.name}'):
             row = dict(file=mutant.file, line=mutant.line, operator=mutant.operator,
                        before=mutant.before, after=mutant.after)  # fmt: skip
-            if len(rows) + len(new) < count and _identity(row) not in known:
+            if len(rows) + len(new) < count and (mutant.file, mutant.number) not in known:
                 new.append((mutant, row))
         self._try_all(new, args.budget)
 
@@ -256,10 +260,6 @@ class Folder:
     def _outcome(self, tests: list[str], mutant: Mutant) -> Outcome:
         cost = sum(map(self._cost, tests))
         return in_fork(tests, 30 + 4 * cost, mutant) if tests else Outcome('survived', [], {})
-
-
-def _identity(row: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(row[name] for name in ('file', 'line', 'operator', 'before', 'after'))
 
 
 def _found_again(row: dict[str, Any], sources: dict[str, str]) -> Mutant | None:

@@ -9,12 +9,21 @@ import numpy as np
 import pytest
 import torch
 from mmdet.registry import MODELS
+from mmengine.config import Config
 
-from mmdet_multigrain.apis.roi_outputs import RoIOutputs, _fill, head_names, with_fusion
+from mmdet_multigrain.apis.roi_outputs import (
+    RoIOutputs,
+    _create,
+    _fill,
+    _open,
+    head_names,
+    with_fusion,
+)
 from mmdet_multigrain.apis.score_sweep import Cap, ScoreSweep
 from mmdet_multigrain.engine.hooks.preflight_hook import give_counts
 from mmdet_multigrain.evaluation import GroundTruth
 from mmdet_multigrain.models import HierarchicalCrossEntropyLoss
+from mmdet_multigrain.utils.errors import FileError
 
 from ..models.bbox_heads.made_heads import SMALL
 from ..models.bbox_heads.test_multi_grained_in_roi_heads import one_image, roi_head_config
@@ -88,6 +97,26 @@ def test_scores_of_kept_outputs_are_those_of_a_test(garments, kind, agnostic):
             assert np.array_equal(labels, expected.labels), fusion
             assert np.array_equal(scores, expected.scores)
             assert np.array_equal(boxes, expected.bboxes)
+
+
+@pytest.mark.parametrize('spare', [0, -1])
+def test_files_are_made_where_they_fit(garments, tmp_path, monkeypatch, capsys, spare):
+    _, model = make_roi_head(garments, 'StandardRoIHead', None, agnostic=False)
+    model['test_cfg'] = dict(rpn=dict(max_per_img=7))
+    size = 4 * 2 * 7 * (12 + 20)  # logits of 12 outputs, boxes of 5 classes, for 7 RoIs of 2 images
+    usage = SimpleNamespace(free=size + spare)
+    monkeypatch.setattr('mmdet_multigrain.apis.roi_outputs.shutil.disk_usage', lambda _: usage)
+    arguments = Config(dict(model=model)), tmp_path, dict(checkpoint='a'), [5, 6]
+    if spare < 0:
+        with pytest.raises(FileError, match='0 MB do not fit in 0 MB of disk'):
+            _create(*arguments)
+        assert not [*tmp_path.iterdir()]
+    else:
+        _create(*arguments)
+        outputs = _open(tmp_path, garments)
+        assert outputs.logits.shape == (2, 7, 12) and outputs.boxes.shape == (2, 7, 20)
+        assert outputs.image_ids == (5, 6) and outputs.counts.tolist() == [-1, -1]
+        assert 'RoIs of 2 images, up to 7 each' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize('kind', ['StandardRoIHead', 'CascadeRoIHead'])

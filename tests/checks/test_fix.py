@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mmdet_multigrain.checks import structure
 from mmdet_multigrain.checks.data import CocoData
 from mmdet_multigrain.checks.fix import repair
 from mmdet_multigrain.checks.photos import Photo
@@ -292,6 +293,16 @@ def test_photos_get_the_names_of_their_files():
 def test_what_has_two_readings_is_refused(boxes, images, photos, what):
     with pytest.raises(CheckError, match=f'not repaired, because it has .*{what}'):
         fixed_copy(boxes, images, photos=photos)
+
+
+def test_what_reading_the_file_changed_is_counted_too():
+    content = data([box()]).content
+    recovered = {'names that are numbers': 3}
+    fixed = repair(CocoData(content, path=Path('x'), not_strict='NaN', recovered=recovered))
+    assert fixed.done == {
+        ('replaced', structure.not_strict.title): 1,
+        ('rewritten', 'names that are numbers'): 3,
+    }
 
 
 def test_it_is_said_how_many_boxes_are_gone():

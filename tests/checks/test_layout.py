@@ -38,6 +38,7 @@ def test_the_area_tells_for_each_image():
     # Rounded, and a box at the origin, where both are the same.
     assert layouts((1, [10.2, 10, 30.1, 40], 597), (1, [0, 0, 30, 40], 1200)) == [CORNERS, XYWH]
     assert layouts((1, [10, 10, 30, 40], 640)) == [XYWH]  # tells nothing
+    assert layouts((1, [10, 10, 11, 11], 1)) == [CORNERS]  # of a pixel
     assert layouts((1, [10, 10, 30, 40], 600), sizes=[(None, None)]) == [CORNERS]
 
 

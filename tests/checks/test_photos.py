@@ -80,6 +80,21 @@ def test_photos_that_exif_turns(tmp_path, picture, orientation, full_decode):
     }
 
 
+@pytest.mark.parametrize(('is_turned', 'orientation'), [(True, 3), (False, 1)])
+def test_a_turn_counts_if_the_reader_of_a_format_makes_it(
+    tmp_path, picture, monkeypatch, is_turned, orientation
+):
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down: the size is the same
+    picture.save(tmp_path / 'a.webp', exif=exif, lossless=True)
+    stored = np.asarray(picture)
+    monkeypatch.setattr(
+        'mmdet_multigrain.checks.photos._by_opencv',
+        lambda path, *, turn=True: stored[::-1, ::-1] if turn and is_turned else stored,
+    )
+    assert read(tmp_path, ['a.webp']) == {'a.webp': ((40, 24), '', orientation)}
+
+
 def test_other_processes_see_the_same(tmp_path, picture):
     for name in ('a.jpg', 'b.jpg'):
         picture.save(tmp_path / name)

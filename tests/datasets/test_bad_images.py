@@ -210,7 +210,7 @@ def test_all_images_can_be_checked_before_a_run(build, tmp_path, kind):
 def test_the_check_finds_damage_within_a_png_and_passes_what_loads(build):
     damaged = bytearray(PNG)
     damaged[PNG.index(b'IDAT') + 4 : PNG.index(b'IDAT') + 30] = bytes(26)
-    with pytest.raises(AnnotationError, match='2.jpg: not a readable image'):
+    with pytest.raises(AnnotationError, match='2.jpg: not a readable image; replace it'):
         build({2: bytes(damaged)}, test_mode=True).check_images()
     for start in range(0, len(GOOD), 8):
         build(dict(enumerate([*GOOD.values()][start : start + 8])), test_mode=True).check_images()

@@ -84,6 +84,15 @@ def test_a_full_group_takes_no_more():
     assert len(set(found[:7].tolist())) == 1 and found[12] == found[7] != found[0]
 
 
+def test_a_group_is_filled_to_its_limit():
+    """Of 10 classes a group has 6 at most: both that are alone join the first four."""
+    alike = np.zeros((10, 10))
+    alike[:8, :8] = 0.3
+    alike[:4, :4] = alike[4:8, 4:8] = 0.9
+    alike[8:, :4] = alike[:4, 8:] = 0.2
+    assert GroupTree(alike).groupings[2].tolist() == [0] * 4 + [1] * 4 + [0] * 2
+
+
 def test_classes_of_which_nothing_is_known_stay_alone():
     counts = np.zeros((7, 7), int)
     for left, right in ((0, 2), (3, 5)):

@@ -124,6 +124,31 @@ def test_mutants_are_run_and_continued(made, repository):
     assert '(equivalent: equal values are the same)' in said
 
 
+def test_a_mutant_whose_line_moved_is_not_drawn_again(made, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(run.Folder, '_try_all', lambda self, pairs, budget: drawn.append(pairs))
+    args = SimpleNamespace(count=99, seed='seed', survivors=False, budget=1)
+    folder = run.Folder('room', tmp_path / 'out')
+    folder.run(args)
+    rows = [row for _, row in drawn.pop()]
+    folder.content['mutants'] = [row | dict(line=row['line'] + 9) for row in rows[:3]]
+    folder.run(args)
+    assert folder.content['mutants'] == rows[:3]
+    assert [row for _, row in drawn.pop()] == rows[3:]
+
+
+def test_what_ends_the_tests_with_status_0_did_not_survive(repository, tmp_path):
+    (tmp_path / 'test_a.py').write_text('import os\n\ndef test_a(): os._exit(0)\n')
+    code = (
+        f'import sys; sys.path.insert(0, {str(repository)!r})\n'
+        'from benchmarks.mutation.run import in_fork\n'
+        "print(*in_fork(['test_a.py'], 60))"
+    )
+    command = [sys.executable, '-c', code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout == "killed ['ended the tests'] {}\n", done.stderr
+
+
 def test_costs_of_test_files_that_are_known_or_assumed(tmp_path):
     folder = run.Folder('room', tmp_path)
     folder.content['seconds'] = {'tests/a.py': 3.0, 'tests/tools/b.py': None}

@@ -14,6 +14,7 @@ from mmdet_multigrain.report.dataset.figures import (
     box_sizes,
     class_counts,
     drawable,
+    summary,
     superclass_groups,
 )
 from mmdet_multigrain.report.dataset.grouping_figure import grouping, into_columns
@@ -192,6 +193,8 @@ def test_bars_of_a_long_tail_are_logarithmic_and_colored():
             assert bar.get_facecolor() == matplotlib.colors.to_rgba(
                 colors[stats.taxonomy.superclass_of(label)]
             )
+        (marks,) = axes.lines  # of the other file
+        assert list(marks.get_xdata()) == [stats.splits[1].counts[n] for n in stats.by_count]
         words = {text for text, _ in texts_of(figure)}
     assert {
         'boxes (log scale);  shaded: the rarest 30%, 3 of 13 classes',
@@ -237,7 +240,7 @@ def test_the_grouping_shows_every_class_and_count():
         words = [text for text, _ in texts_of(figure)]
     for name, count in zip(stats.taxonomy.classes, stats.train.counts, strict=True):
         assert name in words and f'{count:,}' in words
-    assert words.count('*') == len(stats.rarest)
+    assert words.count('*') == len(stats.rarest) and summary(stats) in words
 
 
 @pytest.mark.parametrize(

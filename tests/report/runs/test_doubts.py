@@ -126,6 +126,10 @@ def scaled(boxes, factor):
             'corners (x1, y1, x2, y2), pixels of a photo 2 times as large',
         ),
         (
+            lambda b, size: scaled(FORMS['center'](b, size), 2),
+            'center, width, height, pixels of a photo 2 times as large',
+        ),
+        (
             lambda b, size: scaled(b, 640 / max(size)),
             'pixels of a photo with a longer side of 640',
         ),

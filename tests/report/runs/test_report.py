@@ -160,6 +160,7 @@ def test_captions_of_some_variants_over_photos_only(tmp_path):
         note = named(document, name).note
         assert 'over seeds and photos' in note and 'p above 0.05)' in note
         assert 'over photos only (merged)' in note
+    assert 'fewer than 3 seeds the variance between them is not known' in render_markdown(document)
 
 
 def test_the_document_is_the_same_again(document, runs):
