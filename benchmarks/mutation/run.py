@@ -201,9 +201,11 @@ class Folder:
                 args.budget,
             )
             return
-        found = [(mutant, one) for one in rows if (mutant := _found_again(one, sources))]
-        rows[:] = [one | dict(line=mutant.line) for mutant, one in found]
-        known = {(mutant.file, mutant.number) for mutant, _ in found}
+        known: dict[tuple[str, int], dict[str, Any]] = {}
+        for one in rows:
+            if mutant := _found_again(one, sources):
+                known.setdefault((mutant.file, mutant.number), one | dict(line=mutant.line))
+        rows[:] = known.values()
         seed = self.content['seed'] = self.content['seed'] or args.seed or _commit()
         count = args.count or (50 if self.name in FIFTY else 25)
         new = []
