@@ -86,7 +86,8 @@ def in_fork(
 
     Args:
         tests: Paths of test files, or ids of tests.
-        seconds: On a processor, after which it is killed; it may wait for ten times as long.
+        seconds: On a processor, after which it is killed; it may wait for ten times as long, and
+            for a processor without end.
         mutant: What the tests run on.
         stop: At the first that fails.
     """
@@ -102,7 +103,7 @@ def in_fork(
                 os._exit(status)
         deadline = time.monotonic() + 10 * seconds
         while not (ended := os.wait4(child, os.WNOHANG))[0]:
-            if time.monotonic() > deadline:
+            if (now := time.monotonic()) > deadline and now > deadline + _queued(child):
                 os.killpg(child, signal.SIGKILL)
                 os.waitpid(child, 0)
                 return Outcome('killed', ['out of time'], {})
@@ -119,6 +120,16 @@ def in_fork(
         if cpu > seconds - 1:
             what = 'out of time'
         return Outcome('killed', failed or [what], costs)
+
+
+def _queued(group: int, processes: Path = Path('/proc')) -> float:
+    """Seconds that the processes of a group were ready to run, but others had the processors."""
+    total = 0
+    for place in processes.glob('[0-9]*'):
+        with contextlib.suppress(OSError):
+            if os.getpgid(int(place.name)) == group:
+                total += int(Path(place, 'schedstat').read_text().split()[1])
+    return total / 1e9
 
 
 def _run_tests(tests: list[str], folder: Path, mutant: Mutant | None, stop: bool) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -147,6 +148,16 @@ def test_what_ends_the_tests_with_status_0_did_not_survive(repository, tmp_path)
     command = [sys.executable, '-c', code]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.stdout == "killed ['ended the tests'] {}\n", done.stderr
+
+
+def test_what_waits_for_a_processor_is_not_out_of_time(tmp_path):
+    for process, queued in ((os.getpid(), 3), (os.getppid(), 4), (2**22 + 1, 5)):
+        (tmp_path / str(process)).mkdir()
+        (tmp_path / str(process) / 'schedstat').write_text(f'7 {queued}000000000 1')
+    (tmp_path / 'self').mkdir()
+    groups = os.getpgid(0), os.getpgid(os.getppid())
+    own = 7 if groups[0] == groups[1] else 3
+    assert run._queued(groups[0], tmp_path) == own and run._queued(2**22 + 2, tmp_path) == 0
 
 
 def test_costs_of_test_files_that_are_known_or_assumed(tmp_path):
