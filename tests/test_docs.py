@@ -17,7 +17,10 @@ PATH = re.compile(
 MODULE = re.compile(r'python -m ((?:benchmarks|mmdet_multigrain)(?:\.\w+)+)')
 OPTION = re.compile(r'(?<![\w-])--[a-z][a-z-]*')
 # Options of other programs' command lines.
-FOREIGN = {'--kill-on-bad-exit', '--logdir', '--requeue', '--signal', '--open-mode'}
+FOREIGN = {
+    *('--kill-on-bad-exit', '--logdir', '--requeue', '--signal', '--open-mode'),
+    *('--dt', '--gt', '--input', '--output', '--out-type'),
+}
 
 
 def links(text: str) -> list[str]:

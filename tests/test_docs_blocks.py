@@ -37,7 +37,10 @@ from .doc_blocks import PAGES, ROOT, Block, block, blocks, commands
 
 LANGUAGES = {'bash', 'diff', 'python', 'text', 'yaml'}
 # Programs of others, whose options are theirs.
-FOREIGN = {'.', 'git', 'pip', 'pre-commit', 'python3.10', 'tensorboard'}
+FOREIGN = {
+    *('.', 'coco', 'git', 'label-studio-converter', 'pip', 'pre-commit', 'python3.10'),
+    *('sed', 'tensorboard'),
+}
 READ = dict(keys=resolver.KEYS, sources=resolver.TABLE)
 WRITTEN = ('out', 'work_dir', 'show_dir', 'fix', 'json')  # options that name what is written
 

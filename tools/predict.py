@@ -2,7 +2,8 @@
 
 Writes DIR/predictions.json (class, superclass, score and box of each detection) and a picture of
 each image to DIR/pictures. Needs no data set, only the config and the checkpoint. With --hedge, each
-detection is answered as specifically as it can be trusted (docs/answers.md).
+detection is answered as specifically as it can be trusted (docs/answers.md). With --annotations, also
+DIR/annotations.json, to be corrected in an annotation tool (docs/with_other_tools.md).
 """
 
 from __future__ import annotations
@@ -52,7 +53,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--device', default='auto', help='like cpu; default: the GPU if any')
     launch.add_level(parser)
     launch.add_hedge(parser)
-    parser.add_argument('--no-pictures', action='store_true', help='write the JSON file only')
+    parser.add_argument('--no-pictures', action='store_true', help='write no pictures')
+    parser.add_argument(
+        '--annotations',
+        action='store_true',
+        help='also write a COCO file of the detections (with --hedge: the answers), to be corrected '
+        'in an annotation tool',
+    )
     launch.add_cfg_options(parser)
     launch.add_trust_checkpoint(parser)
     launch.add_force(parser)
@@ -128,15 +135,21 @@ def main() -> None:
     if any(picture_of[name].resolve() == (root / name).resolve() for name in names):
         raise ConfigError(f'--out {args.out}: pictures would replace the images; name another')
     launch.check_checkpoint(args.checkpoint)
-    out_file = args.out / 'predictions.json'
+    out_file, annotation_file = args.out / 'predictions.json', args.out / 'annotations.json'
+    inputs, before = [Path(args.config), Path(args.checkpoint)], earlier(out_file)
+    again = is_same(before, args)
     launch.check_outputs(
         [out_file, *(() if args.no_pictures else picture_of.values())],
-        inputs=[Path(args.config), Path(args.checkpoint)],
-        replace=args.force or is_same(earlier(out_file), args),
+        inputs=inputs,
+        replace=args.force or again,
     )
+    if args.annotations:
+        replace = args.force or (again and before.get('annotations') == annotation_file.name)
+        launch.check_outputs([annotation_file], inputs=inputs, replace=replace)
 
     with launch.quiet_imports():
         from mmdet_multigrain.apis import detector as inference
+        from mmdet_multigrain.coco.preannotations import preannotations
         from mmdet_multigrain.engine.checkpoint.weights_only import trust_checkpoints
         from mmdet_multigrain.engine.runner.stop_request import StopRequest
         from mmdet_multigrain.evaluation.result_file import write_json
@@ -187,12 +200,15 @@ def main() -> None:
             **({} if args.level is None else {'level': args.level}),
             **({} if rule is None else {'hedge': {'rule': args.hedge} | what_is_promised(rule)}),
             'score_thr': score_thr,
+            **({'annotations': annotation_file.name} if args.annotations else {}),
             'images': images,
             'unreadable': unreadable,
             'left_out': left_out,
         }
         old = pictures_of(earlier(out_file))
         write_json(out_file, content)
+        if args.annotations:
+            write_json(annotation_file, preannotations(images, detector.taxonomy))
         for name in old - pictures_of(content):
             (args.out / name).unlink(missing_ok=True)
     count = sum(len(image['detections']) for image in images)
@@ -204,6 +220,8 @@ def main() -> None:
     print(f'{len(images)} images, {count} detections -> {out_file}')
     if rule is not None and count:
         tell_answers(rule, images, score_thr)
+    if args.annotations and images:
+        print(f'annotations -> {annotation_file}')
     if not args.no_pictures:
         print(f'pictures -> {pictures}')
         labels = (*detector.taxonomy.classes, *detector.taxonomy.group_names(0))

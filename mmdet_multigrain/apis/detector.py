@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import torch
 from mmcv.transforms import Compose
+from mmdet.datasets.transforms import LoadImageFromNDArray
 from mmdet.registry import MODELS
 from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
@@ -26,7 +27,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from mmengine.model.utils import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
-from PIL import Image, ImageColor
+from PIL import Image, ImageColor, ImageOps
 from torch import nn
 
 from mmdet_multigrain.engine.checkpoint.read import (
@@ -67,6 +68,7 @@ from mmdet_multigrain.visualization.style import readable
 
 from .answers import answers_of, describe_answers
 
+Picture = str | os.PathLike[str] | np.ndarray | Image.Image
 _READABLE_SIDE = 400  # pixels; about four labels fit side by side
 
 
@@ -204,24 +206,38 @@ class Detector:
         pipeline = get_test_pipeline_cfg(self.cfg)
         self._load, self._transform = Compose(pipeline[:1]), Compose(pipeline[1:])
 
-    def read(self, path: str | Path) -> dict[str, Any]:
+    def read(self, image: Picture) -> dict[str, Any]:
         """Read an image as the test pipeline does; a sample for `predict`.
 
+        Args:
+            image: A file; (height, width, 3) uint8, blue-green-red as OpenCV has it; or an image of
+                Pillow, in any mode.
+
         Raises:
-            ImageError: It is missing or not readable.
+            ImageError: It is missing or not readable, or an array of another kind.
         """
-        problem = file_problem(path)
+        if isinstance(image, Image.Image):
+            image = np.array(ImageOps.exif_transpose(image).convert('RGB'))[..., ::-1]
+        if isinstance(image, np.ndarray):
+            if image.dtype != np.uint8 or image.shape[2:] != (3,) or not image.size:
+                raise ImageError(
+                    f'array of shape {image.shape} and type {image.dtype}: not an image; give '
+                    '(height, width, 3) uint8, blue-green-red'
+                )
+            return LoadImageFromNDArray()(dict(img=np.ascontiguousarray(image), img_id=0))
+        problem = file_problem(image)
         try:
             if problem is None:
-                return self._load(dict(img_path=str(path), img_id=0))
+                return self._load(dict(img_path=str(image), img_id=0))
         except (OSError, AssertionError, ValueError, cv2.error):
-            problem = 'not a readable image' if Path(path).is_file() else 'no such image'
-        raise ImageError(f'{path}: {problem}')
+            problem = 'not a readable image' if Path(image).is_file() else 'no such image'
+        raise ImageError(f'{image}: {problem}')
 
     @torch.no_grad()
-    def predict(self, samples: Sequence[dict[str, Any]]) -> list[Prediction]:
-        """Detect on one batch of images that were read with `read`."""
-        images = [sample['img'] for sample in samples]
+    def predict(self, images: Sequence[Picture | dict[str, Any]]) -> list[Prediction]:
+        """Detect on one batch of images, or of samples from `read`."""
+        samples = [image if isinstance(image, dict) else self.read(image) for image in images]
+        pixels = [sample['img'] for sample in samples]
         batch = pseudo_collate([self._transform(dict(sample)) for sample in samples])
         results = [result.pred_instances.cpu().numpy() for result in self.model.test_step(batch)]
         if self._groups is not None:
@@ -230,7 +246,7 @@ class Detector:
             Prediction(
                 image, found['labels'], found['scores'], found['bboxes'], **self._answer(found)
             )
-            for image, found in zip(images, results, strict=True)
+            for image, found in zip(pixels, results, strict=True)
         ]
 
     def _answer(self, found: Mapping[str, np.ndarray]) -> dict[str, Any]:

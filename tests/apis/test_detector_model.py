@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from mmdet.apis import inference_detector
+from PIL import Image
 
 from mmdet_multigrain.apis import detector as module
 from mmdet_multigrain.apis.detector import Detector, Prediction, save_picture
@@ -199,6 +200,29 @@ def test_photos_that_cannot_be_read(trained, save, tmp_path):
     ):
         with pytest.raises(ImageError, match=f'^{tmp_path}/{name}: {problem}$'):
             detector.read(tmp_path / name)
+
+
+def test_images_of_any_kind(trained, save, tmp_path):
+    cfg, _, photos = trained
+    detector = Detector(cfg, save(), device='cpu')
+    pixels = cv2.imread(str(photos[0]))
+    (expected,) = detector.predict([str(photos[0])])
+    upright = Image.fromarray(pixels[..., ::-1])
+    turned = upright.transpose(Image.Transpose.ROTATE_90)
+    turned.getexif()[0x0112] = 6  # to be turned by 270 degrees to be upright
+    kinds = [photos[0], pixels, pixels[::-1][::-1], upright, turned, upright.convert('RGBA')]
+    assert detector.read(photos[0]).keys() == detector.read(pixels).keys()
+    for kind in kinds:
+        (found,) = detector.predict([kind])
+        assert same_detections(found, expected) and len(found.labels) > 5
+    both = detector.predict([detector.read(photos[1]), pixels, upright])  # one batch
+    assert [one.image.shape[:2] for one in both] == [(64, 96), (100, 75), (100, 75)]
+    assert same_detections(both[1], both[2])
+    gray = Image.fromarray(pixels[..., 0])
+    assert np.array_equal(detector.read(gray)['img'][..., 2], pixels[..., 0])
+    for wrong in (pixels[..., 0], pixels.astype(float), pixels[..., :1], pixels[:0]):
+        with pytest.raises(ImageError, match=r'^array of shape .* not an image; give \(height'):
+            detector.read(wrong)
 
 
 def test_pictures_keep_most_of_their_quality(tmp_path):

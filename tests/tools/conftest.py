@@ -8,6 +8,7 @@ import itertools
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -201,3 +202,16 @@ def tested(tmp_path_factory, garment_data, config, trained) -> Tested:
     )
     assert screen.status == 0, screen.err
     return Tested(folder / 'numbers.json', folder / 'pictures', screen)
+
+
+@pytest.fixture
+def run_folder(trained, garment_data, tmp_path, monkeypatch) -> Path:
+    """The current folder, with a run and a photo, as examples in the docs name them."""
+    run = tmp_path / 'work_dirs' / 'wgroup_lite0_fpn_custom'
+    run.mkdir(parents=True)
+    shutil.copy(trained.work_dir / 'wgroup_r18_fpn_synthetic.py', f'{run}/{run.name}.py')
+    shutil.copy(trained.checkpoint, run / 'iter_1000.pth')
+    photo = next((garment_data / 'validation' / 'image').iterdir())
+    shutil.copy(photo, tmp_path / 'photo.jpg')
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

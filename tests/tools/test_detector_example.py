@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
-import pytest
 from PIL import Image
 
 from mmdet_multigrain.evaluation.answers import AnswerRule
@@ -13,19 +10,7 @@ from mmdet_multigrain.taxonomy import Taxonomy
 from ..doc_blocks import block
 
 
-@pytest.fixture
-def folder(trained, garment_data, tmp_path, monkeypatch):
-    """The current one, with a run and a photo."""
-    run = tmp_path / 'work_dirs' / 'wgroup_lite0_fpn_custom'
-    run.mkdir(parents=True)
-    shutil.copy(trained.work_dir / 'wgroup_r18_fpn_synthetic.py', f'{run}/{run.name}.py')
-    shutil.copy(trained.checkpoint, run / 'iter_1000.pth')
-    photo = next((garment_data / 'validation' / 'image').iterdir())
-    shutil.copy(photo, tmp_path / 'photo.jpg')
-    monkeypatch.chdir(tmp_path)
-
-
-def test_detections_in_python(folder, capsys):
+def test_detections_in_python(run_folder, capsys):
     text = block('docs/training.md', 'Detector')
     assert 'above(0.3)' in text
     exec(text.replace('above(0.3)', 'above(0.05)'), shown := {})  # it was hardly trained
@@ -38,7 +23,7 @@ def test_detections_in_python(folder, capsys):
         assert min(drawn.size) > 300  # enlarged from 64 x 80
 
 
-def test_answers_in_python(folder, capsys):
+def test_answers_in_python(run_folder, capsys):
     AnswerRule(0.3, Taxonomy.load('deepfashion2')).save('theta.json')
     exec(block('docs/answers.md', 'answers_of'), shown := {})
     assert len(capsys.readouterr().out.splitlines()) > 0

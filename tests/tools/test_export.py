@@ -24,6 +24,7 @@ from .conftest import SMALL, call, options, start
 
 MODEL = [option for option in SMALL if option.startswith('model.')]
 HEDGED = block('docs/export.md', 'calibrator')
+ONNX_RUNTIME = block('docs/export.md', 'onnxruntime')
 # Everything that MMDetection's own interface says of pictures, with this package out of reach.
 ALONE = """
 import sys
@@ -178,7 +179,7 @@ def test_onnx_detects_the_same(garment_data, config, trained, pictures, tmp_path
     for path in pictures:
         expected = inference_detector(model, str(path)).pred_instances.numpy()
         shutil.copy(path, 'photo.jpg')
-        exec(block('docs/export.md', 'onnxruntime'), shown := {})
+        exec(ONNX_RUNTIME, shown := {})
         (lineage,) = shown['more']
         assert lineage.shape == (len(shown['scores']), 2)
         exec(HEDGED, shown)

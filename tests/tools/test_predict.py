@@ -116,6 +116,36 @@ def test_hedged_answers(folder, config, trained, tmp_path):
     assert "level 'coarse': answers start from classes" in line
 
 
+def test_annotations_to_correct(folder, config, trained, tmp_path):
+    out, common = tmp_path / 'out', ['--no-pictures', '--score-thr', 0, '--cfg-options', *MODEL]
+    file = out / 'annotations.json'
+
+    def annotate(*more, images=folder / 'a.jpg'):
+        return predict(images, config, trained.checkpoint, out, '--annotations', *more, *common)
+
+    for hedge in ([], ['--hedge', '0.3', '--force']):
+        result = annotate(*hedge)
+        assert result.status == 0 and f'annotations -> {file}' in result.out, result.err
+        (image,) = json.loads((out / 'predictions.json').read_bytes())['images']
+        content = json.loads(file.read_bytes())
+        assert [row['file_name'] for row in content['images']] == ['a.jpg']
+        rows = image['answers' if hedge else 'detections']
+        assert [row['bbox'] for row in content['annotations']] == [row['box'] for row in rows]
+        assert [row['score'] for row in content['annotations']] == [row['score'] for row in rows]
+        used = {row['category_id'] for row in content['annotations']}
+        given = {row['name'] for row in content['categories'] if row['id'] in used}
+        found = {row['name'] if hedge else row['class'] for row in rows}
+        assert given == found and ('object' in given) == bool(hedge)
+    assert annotate('--hedge', '0.3').status == 0  # the same call
+    # A file of others is not replaced: neither by a first call nor by one that had written none.
+    for name in ('predictions.json', 'annotations.json'):
+        (out / name).unlink()
+    assert predict(folder / 'a.jpg', config, trained.checkpoint, out, *common).status == 0
+    file.write_text('{}')
+    assert 'annotations.json: already exists, from another command' in annotate().error()
+    assert file.read_text() == '{}'
+
+
 def test_how_specific_answers_are(three_levels, capsys):
     tell = runpy.run_path(str(REPOSITORY / 'tools' / 'predict.py'))['tell_answers']
     levels = [0, 1, 2, 2, 3, 2]

@@ -1,0 +1,106 @@
+"""Detections as a COCO file that annotation tools import, to be corrected by hand.
+
+Its categories are the classes and the groups, so that a box may have either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.taxonomy.names import OBJECT
+from mmdet_multigrain.taxonomy.nodes import Nodes
+from mmdet_multigrain.utils.errors import TaxonomyError
+
+
+def preannotations(images: Iterable[Mapping[str, Any]], taxonomy: Taxonomy) -> dict[str, Any]:
+    """The content of a COCO file; each annotation has a `score`.
+
+    Read with the same taxonomy, each box has the label that it was written with.
+
+    Args:
+        images: Of each image `file_name`, `width`, `height`, and `detections` and perhaps `answers`
+            as `apis.detector.describe` gives them. Of answers, each is a box of a class, a group or
+            "object"; of a group that has no name of its own, as that of a class, it is the next
+            group above.
+        taxonomy: The detector's.
+    """
+    nodes, names = Nodes.of(taxonomy), named_labels(taxonomy)
+    entries, annotations = [], []
+    for number, image in enumerate(images, 1):
+        entries.append(
+            dict(id=number) | {key: image[key] for key in ('file_name', 'width', 'height')}
+        )
+        found = image['detections']
+        labels = [taxonomy.label_of(row['class']) for row in found]
+        rows = zip(labels, found, strict=True)
+        if 'answers' in image:
+            rows = (
+                (
+                    _answer_label(taxonomy, nodes, names, labels[row['members'][0]], row['level']),
+                    row,
+                )
+                for row in image['answers']
+            )
+        for label, row in rows:
+            annotations.append(
+                dict(
+                    id=len(annotations) + 1,
+                    image_id=number,
+                    category_id=label + 1,
+                    bbox=row['box'],
+                    area=round(row['box'][2] * row['box'][3], 2),
+                    iscrowd=0,
+                    score=row['score'],
+                )
+            )
+    categories = category_tree(taxonomy)
+    anything = len(taxonomy.labels)  # only where there is one: without boxes it would be a class
+    if any(annotation['category_id'] == anything for annotation in annotations):
+        categories.append(dict(id=anything, name=OBJECT, supercategory='none'))
+    return dict(images=entries, annotations=annotations, categories=categories)
+
+
+def category_tree(taxonomy: Taxonomy) -> list[dict[str, Any]]:
+    """Classes and groups as COCO categories: id = label + 1, the next category above as parent."""
+    names, table = named_labels(taxonomy), taxonomy.labels
+    groups = {name for label, name in names.items() if label > taxonomy.num_classes}
+
+    def parent(path: Sequence[str]) -> str:
+        above = [name for name in path if name in groups] or path or ['none']
+        return above[-1]
+
+    categories = []
+    for label, name in names.items():
+        path = taxonomy.paths[table.sets[label, :-1].argmax()]
+        if label > taxonomy.num_classes:
+            path = path[: path.index(name)]
+        categories.append(dict(id=label + 1, name=name, supercategory=parent(path)))
+    return categories
+
+
+def named_labels(taxonomy: Taxonomy) -> dict[int, str]:
+    """Labels of classes and groups that a file can give by their names."""
+    names = dict(enumerate(taxonomy.classes))
+    for label in range(taxonomy.num_classes + 1, len(taxonomy.labels) - 1):
+        name = taxonomy.labels.names[label]
+        try:
+            if taxonomy.find(name, coarse=True) == label:  # not that of a class
+                names[label] = name
+        except TaxonomyError:  # several groups have this name
+            continue
+    return names
+
+
+def _answer_label(
+    taxonomy: Taxonomy, nodes: Nodes, names: Mapping[int, str], label: int, level: int
+) -> int:
+    """The label of the node of a class at an answer level, or of the next one with a name."""
+    for higher in range(level, taxonomy.num_levels):
+        classes = nodes.index[higher] == nodes.index[higher, label]
+        same = (taxonomy.labels.sets[:, :-1] == classes).all(axis=1)
+        found = next((number for number in same.nonzero()[0].tolist() if number in names), None)
+        if found is not None:
+            return found
+    return len(taxonomy.labels) - 1
