@@ -4,7 +4,12 @@ from mmdet_multigrain.utils.errors import AnnotationError
 
 from .deepfashion2 import DeepFashion2Dataset
 from .openimages_v4_clothing import OpenImagesV4ClothingDataset
-from .samplers import ExactAspectRatioBatchSampler, ExactInfiniteSampler, ExactSampler
+from .samplers import (
+    ExactAspectRatioBatchSampler,
+    ExactClassAwareSampler,
+    ExactInfiniteSampler,
+    ExactSampler,
+)
 from .seeded_dataset import SeededDataset
 from .superclass_coco import SuperclassCocoDataset, taxonomy_metainfo
 from .taxonomy_coco import TaxonomyCOCO
@@ -14,6 +19,7 @@ __all__ = [
     'AnnotationError',
     'DeepFashion2Dataset',
     'ExactAspectRatioBatchSampler',
+    'ExactClassAwareSampler',
     'ExactInfiniteSampler',
     'ExactSampler',
     'FastLoading',

@@ -10,6 +10,7 @@ numbers, in any process and after any restart.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import random
 from collections.abc import Iterator
@@ -34,13 +35,14 @@ def name_entropy(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], 'big')
 
 
-def permutation(size: int, entropy: Entropy) -> np.ndarray:
-    """A permutation of range(size), int64.
+def random_state(entropy: Entropy) -> np.random.RandomState:
+    """A generator whose stream never changes between versions of NumPy (NEP 19)."""
+    return np.random.RandomState(np.random.MT19937(np.random.SeedSequence(entropy)))
 
-    By NumPy's RandomState: its stream never changes between versions (NEP 19).
-    """
-    bits = np.random.MT19937(np.random.SeedSequence(entropy))
-    return np.random.RandomState(bits).permutation(size)
+
+def permutation(size: int, entropy: Entropy) -> np.ndarray:
+    """A permutation of range(size), int64."""
+    return random_state(entropy).permutation(size)
 
 
 def seed_generators(entropy: Entropy, *, devices: bool = True) -> None:
@@ -51,10 +53,19 @@ def seed_generators(entropy: Entropy, *, devices: bool = True) -> None:
     random.seed(int(words[0]) << 32 | int(words[1]))
     np.random.seed(words[2:6])
     seed = int(words[6]) << 32 | int(words[7])
-    if devices:
+    if devices and _has_devices():
         torch.manual_seed(seed)
     else:
         torch.default_generator.manual_seed(seed)
+
+
+@functools.cache
+def _has_devices() -> bool:
+    """Whether there are others than the CPU; torch is slow to seed those that do not exist."""
+    import torch
+
+    accelerator = getattr(torch, 'accelerator', None)  # torch 2.6
+    return accelerator is None or accelerator.is_available()
 
 
 @contextlib.contextmanager

@@ -5,13 +5,18 @@ from __future__ import annotations
 import pytest
 
 from mmdet_multigrain.datasets import superclass_coco
-from mmdet_multigrain.datasets.samplers import exact_aspect_ratio_batch_sampler, exact_sampler
+from mmdet_multigrain.datasets.samplers import (
+    exact_aspect_ratio_batch_sampler,
+    exact_class_aware_sampler,
+    exact_sampler,
+)
 from mmdet_multigrain.datasets.transforms import fast_loading
 
 from ..signatures import defaults
 
 DEFAULTS = {
     exact_aspect_ratio_batch_sampler.ExactAspectRatioBatchSampler: dict(drop_last=False),
+    exact_class_aware_sampler.ExactClassAwareSampler: dict(num_sample_class=1),
     exact_sampler.ExactSampler: dict(shuffle=True),
     superclass_coco.SuperclassCocoDataset: dict(
         allow_missing=False,

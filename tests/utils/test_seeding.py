@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from mmdet_multigrain.utils import seeding
 from mmdet_multigrain.utils.seeding import (
     Stream,
     drawing_from,
@@ -84,3 +85,13 @@ def test_the_number_of_a_name_never_changes():
 def test_permutations_never_change():
     assert permutation(8, (0, Stream.ORDER, 0)).tolist() == [6, 3, 5, 0, 7, 2, 1, 4]
     assert sorted(permutation(1000, (0, Stream.ORDER, 1))) == list(range(1000))
+
+
+@pytest.mark.parametrize('there', [True, False])
+def test_devices_are_seeded_if_there_are_some(monkeypatch, there):
+    seeded = []
+    monkeypatch.setattr(seeding, '_has_devices', lambda: there)
+    monkeypatch.setattr(torch, 'manual_seed', seeded.append)
+    with drawing_from((0,)):  # which leaves the devices alone
+        seed_generators((1, 2))
+    assert len(seeded) == there

@@ -78,9 +78,20 @@ class ExactSampler(Sampler):
         first = epoch * self.epoch_size
         offset = (self.rank - first) % self.world_size
         places = np.arange(offset, self.epoch_size, self.world_size)
-        size, entropy = len(self.dataset), (self.seed, Stream.ORDER, epoch)
-        order = permutation(size, entropy) if self.shuffle else np.arange(size)
-        return Share(order[places % size], first + places)
+        order = self.order(epoch)
+        return Share(order[places % len(order)], first + places)
+
+    def order(self, epoch: int) -> np.ndarray:
+        """Indices of the data set in the order of an epoch, int64, as many as it has samples."""
+        size = len(self.dataset)
+        if not self.shuffle:
+            return np.arange(size)
+        return permutation(size, (self.seed, Stream.ORDER, epoch))
+
+    @property
+    def rule(self) -> str:
+        """What the order follows, apart from seed and data: a run resumes with the same rule only."""
+        return 'each image once' if self.shuffle else 'not shuffled'
 
     def samples(self, share: Share) -> list[SampleIndex]:
         """What is yielded for a share."""

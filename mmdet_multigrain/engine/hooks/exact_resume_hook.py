@@ -80,10 +80,14 @@ class ExactResumeHook(Hook):
             )
         for allowed, switch, names in (
             (self.allow_world_size_change, 'allow_world_size_change', ('processes', 'batch_size')),
-            (self.allow_data_change, 'allow_data_change', ('images', 'shapes', 'annotations')),
+            (
+                self.allow_data_change,
+                'allow_data_change',
+                ('images', 'order', 'shapes', 'annotations'),
+            ),
             (self.allow_length_change, 'allow_length_change', ('iterations', 'epochs')),
         ):
-            # Checkpoints of version 0.1 do not hold the length.
+            # Checkpoints of version 0.1 do not hold the length, nor older ones the order.
             changed = [n for n in names if n in saved and saved[n] != self._facts[n]]
             if changed and not allowed:
                 raise CheckpointError(
@@ -159,6 +163,7 @@ def run_facts(runner: Runner) -> dict[str, Any]:
         'processes': runner.world_size,
         'batch_size': batches.batch_size,
         'images': len(dataset),
+        'order': getattr(getattr(batches, 'sampler', None), 'rule', None),
         'shapes': shapes,
         'annotations': [file_digest(path) for path in files],
         'versions': versions(),
@@ -168,4 +173,6 @@ def run_facts(runner: Runner) -> dict[str, Any]:
 def _told(name: str, saved: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     if name in ('shapes', 'annotations'):
         return 'other training annotations'
+    if name == 'order':
+        return f'the order {saved[name]!r} of its images, not {now[name]!r}'
     return f'{saved[name]} {name.replace("_", " ")}, not {now[name]}'

@@ -12,7 +12,7 @@ from mmengine.logging import MessageHub
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from torch import nn
 
-from mmdet_multigrain.datasets.samplers import ExactAspectRatioBatchSampler
+from mmdet_multigrain.datasets.samplers import ExactAspectRatioBatchSampler, ExactInfiniteSampler
 from mmdet_multigrain.engine import ExactResumeHook
 from mmdet_multigrain.engine.fingerprints import versions
 from mmdet_multigrain.engine.hooks import exact_resume_hook as module
@@ -26,6 +26,7 @@ FACTS = dict(
     processes=2,
     batch_size=4,
     images=5,
+    order='each image once',
     shapes='upright',
     annotations=['first', 'second'],
     versions={'python': '3', 'torch': '2'},
@@ -69,6 +70,12 @@ def resume(monkeypatch, saved, *, seed=None, switches=()):
         ('processes', 1, SWITCHES[0], '1 processes, not 2'),
         ('batch_size', 2, SWITCHES[0], '2 batch size, not 4'),
         ('images', 6, SWITCHES[1], '6 images, not 5'),
+        (
+            'order',
+            'classes in turn',
+            SWITCHES[1],
+            "the order 'classes in turn' of its images, not 'each image once'",
+        ),
         ('shapes', 'others', SWITCHES[1], 'other training annotations;'),
         ('shapes', None, SWITCHES[1], 'other training annotations;'),
         ('annotations', ['first', 'other'], SWITCHES[1], 'other training annotations;'),
@@ -94,9 +101,9 @@ def test_the_same_run_goes_on(monkeypatch):
         resume(monkeypatch, saved, seed=0, switches=SWITCHES)
 
 
-def test_a_checkpoint_of_an_earlier_version_has_no_length(monkeypatch):
+def test_a_checkpoint_of_an_earlier_version_has_no_length_or_order(monkeypatch):
     saved = {**FACTS, 'seed': 3}
-    del saved['iterations'], saved['epochs']
+    del saved['iterations'], saved['epochs'], saved['order']
     assert resume(monkeypatch, saved) == []
 
 
@@ -154,12 +161,16 @@ def test_the_facts_of_a_run(tmp_path):
         processes=2,
         batch_size=4,
         images=5,
+        order=None,
         shapes=None,
         annotations=[digest_b, digest_a, None],
         versions=versions(),
     )
     by_epoch = run_facts(data_runner(tmp_path, loop=EpochBasedTrainLoop))
     assert (by_epoch['iterations'], by_epoch['epochs']) == (None, 3)
+    ordered = data_runner(tmp_path)
+    ordered.train_dataloader.batch_sampler.sampler = ExactInfiniteSampler(range(5), seed=1)
+    assert run_facts(ordered)['order'] == 'each image once'
     upright = [True, False, False, True, True]
     shapes = run_facts(data_runner(tmp_path, upright=upright))['shapes']
     assert shapes == hashlib.sha256(bytes([0b10011000])).hexdigest()
