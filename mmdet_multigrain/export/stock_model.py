@@ -37,8 +37,7 @@ _OURS = (
 
 def check_added(model: nn.Module) -> None:
     """Refuse a head that keeps the old classes apart from added ones (`ExactAddition`)."""
-    head = getattr(getattr(model, 'roi_head', None), 'bbox_head', None)
-    if getattr(head, 'added', None) is not None:
+    if any(getattr(head, 'added', None) is not None for head in _heads(model).values()):
         raise ExportError(
             'model.roi_head.bbox_head detects added classes apart from the old ones (added), which '
             'no exported head does; leave added out'
@@ -61,30 +60,36 @@ def stock_model(config: Mapping[str, Any], model: nn.Module) -> tuple[dict, dict
     """
     check_added(model)
     config, tensors = _without_speed(config), dict(model.state_dict())
-    roi_head = getattr(model, 'roi_head', None)
-    head = getattr(roi_head, 'bbox_head', None)
-    if isinstance(head, MultiGrainedBBoxHead):
-        if head.with_avg_pool:
-            raise ExportError(
-                'model.roi_head.bbox_head averages its RoI features (with_avg_pool=True), which '
-                'a stock head rounds differently: its detections would not be equal'
-            )
-        if head.loss_cls.fusion is not None:
-            raise ExportError(
-                'model.roi_head.bbox_head corrects its scores '
-                f'(fusion: {type(head.loss_cls.fusion).__name__}), which no stock head does; leave '
-                'fusion out, or export to ONNX'
-            )
-        head_config = _fine_head(config['roi_head']['bbox_head'], head)
-        config['roi_head'] = {**config['roi_head'], 'bbox_head': head_config}
-        tensors = {_HEAD + name: value for name, value in _fine_tensors(head).items()} | {
-            name: value for name, value in tensors.items() if not name.startswith(_HEAD)
+    heads = _heads(model)
+    if any(isinstance(head, MultiGrainedBBoxHead) for head in heads.values()):
+        own = config['roi_head']['bbox_head']
+        stages = own if isinstance(own, list | tuple) else [own] * len(heads)
+        stages = [
+            _fine_head(stage, head) if isinstance(head, MultiGrainedBBoxHead) else stage
+            for stage, head in zip(stages, heads.values(), strict=True)
+        ]
+        is_cascade = isinstance(model.roi_head.bbox_head, nn.ModuleList)
+        config['roi_head'] = {
+            **config['roi_head'],
+            'bbox_head': stages if is_cascade else stages[0],
         }
+    for prefix, head in heads.items():
+        if isinstance(head, MultiGrainedBBoxHead):
+            tensors = {key: value for key, value in tensors.items() if not key.startswith(prefix)}
+            tensors |= {prefix + key: value for key, value in _fine_tensors(head).items()}
     # A copy: detectors hand parts of their config on to others within it.
     stock = MODELS.build(ConfigDict(copy.deepcopy(config)))
     _check_stock(stock)
     stock.load_state_dict(tensors)
     return config, {name: tensors[name].clone() for name in stock.state_dict()}
+
+
+def _heads(model: nn.Module) -> dict[str, nn.Module]:
+    """The box heads, of all stages of a cascade, by the prefix of their tensors."""
+    head = getattr(getattr(model, 'roi_head', None), 'bbox_head', None)
+    if isinstance(head, nn.ModuleList):
+        return {f'{_HEAD}{number}.': stage for number, stage in enumerate(head)}
+    return {} if head is None else {_HEAD: head}
 
 
 def _without_speed(config: Any) -> Any:
@@ -102,6 +107,7 @@ def _without_speed(config: Any) -> Any:
 
 def _fine_head(config: Mapping[str, Any], head: MultiGrainedBBoxHead) -> dict[str, Any]:
     """The config of the stock head that is the fine branch of `head`."""
+    _check_fine(head)
     depth = head.branch_depths[-1]
     kind = dict(type='ConvFCBBoxHead', num_shared_fcs=depth)
     if depth == 2:
@@ -119,6 +125,21 @@ def _fine_head(config: Mapping[str, Any], head: MultiGrainedBBoxHead) -> dict[st
         rest['reg_class_agnostic'] = True
     widths = dict(num_classes=head.num_classes, fc_out_channels=head.fc_out_channels)
     return {**rest, **kind, **widths, 'loss_cls': loss_cls}
+
+
+def _check_fine(head: MultiGrainedBBoxHead) -> None:
+    """Refuse a head whose detections those of no stock head equal."""
+    if head.with_avg_pool:
+        raise ExportError(
+            'model.roi_head.bbox_head averages its RoI features (with_avg_pool=True), which '
+            'a stock head rounds differently: its detections would not be equal'
+        )
+    if head.loss_cls.fusion is not None:
+        raise ExportError(
+            'model.roi_head.bbox_head corrects its scores '
+            f'(fusion: {type(head.loss_cls.fusion).__name__}), which no stock head does; leave '
+            'fusion out, or export to ONNX'
+        )
 
 
 def _scale(loss: dict[str, Any], weight: float) -> None:
@@ -154,6 +175,5 @@ def _check_stock(model: nn.Module) -> None:
         if kind.__module__.partition('.')[0] not in _STOCK:
             raise ExportError(
                 f'model.{name} is a {kind.__name__} of {kind.__module__}, for which MMDetection '
-                'has no equal; of our own parts only a MultiGrainedBBoxHead in a single stage can '
-                'be exported'
+                'has no equal; of our own parts only MultiGrainedBBoxHeads can be exported'
             )

@@ -26,7 +26,7 @@ from .stock_model import stock_model
 
 CONFIG, CHECKPOINT = 'detector.py', 'detector.pth'
 _HEADER = """\
-# A stock Faster R-CNN of MMDetection: it needs nothing but mmdet, mmcv and mmengine.
+# A detector of stock MMDetection: it needs nothing but mmdet, mmcv and mmengine.
 #     model = mmdet.apis.init_detector('{config}', '{checkpoint}', device='cpu')
 # Labels are the classes of metainfo, in that order. CocoDataset numbers labels in the order of the
 # categories in the annotation file: a file of your own has to list the same names in this order.

@@ -9,7 +9,7 @@ import pytest
 import torch
 from mmdet.models.dense_heads import RPNHead
 from mmdet.models.losses import SeesawLoss
-from mmdet.models.roi_heads import SingleRoIExtractor, StandardRoIHead
+from mmdet.models.roi_heads import CascadeRoIHead, SingleRoIExtractor, StandardRoIHead
 from mmdet.models.roi_heads.bbox_heads import ConvFCBBoxHead, Shared2FCBBoxHead
 from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
@@ -172,6 +172,50 @@ def test_one_regressor_for_all_classes(reg_per, small_config):
     model, stock, config, _ = exported(config)
     assert stock.roi_head.bbox_head.reg_class_agnostic
     assert same_head_outputs(model, stock)[1].shape == (50, 4)
+
+
+@pytest.mark.parametrize('own_head_each', [False, True])
+def test_the_stages_of_a_cascade(own_head_each, small_config):
+    """With a head config for all stages, or one for each; a mask head stays as it is."""
+    config = small_config(**{HEAD + 'reg_class_agnostic': True}).model
+    roi_head, rcnn = config.roi_head, config.train_cfg.rcnn
+    roi_head.update(type='FederatedCascadeRoIHead', num_stages=2, stage_loss_weights=[1, 0.5])
+    roi_head.mask_head = dict(
+        type='FCNMaskHead', num_convs=1, in_channels=128, conv_out_channels=4, num_classes=13
+    )
+    config.train_cfg.rcnn = [rcnn, rcnn]
+    config.test_cfg.rcnn.mask_thr_binary = 0.5
+    if own_head_each:
+        seesaw = copy.deepcopy(roi_head.bbox_head)
+        seesaw.loss_cls.fine_loss = dict(type='SeesawLoss')
+        roi_head.bbox_head = [seesaw, copy.deepcopy(seesaw)]
+    model, stock, _, _ = exported(config)
+    assert type(stock.roi_head) is CascadeRoIHead
+    features = torch.randn(50, 128, 7, 7)
+    for ours, theirs in zip(model.roi_head.bbox_head, stock.roi_head.bbox_head, strict=True):
+        assert type(theirs) is Shared2FCBBoxHead
+        assert isinstance(theirs.loss_cls, SeesawLoss) == own_head_each
+        with torch.no_grad():
+            pairs = zip(ours(features), theirs(features), strict=True)
+        assert all(torch.equal(*pair) for pair in pairs)
+    masks = model.roi_head.mask_head[1].state_dict(), stock.roi_head.mask_head[1].state_dict()
+    assert all(torch.equal(masks[0][name], masks[1][name]) for name in masks[0])
+
+
+def test_a_stage_without_a_stock_equal_is_refused(small_config):
+    config = small_config(**{HEAD + 'reg_class_agnostic': True}).model
+    own = config.roi_head.bbox_head
+    merged = dict(own, type='MergedBBoxHead', loss_cls=dict(type='CrossEntropyLoss'))
+    merged.pop('coarse_width')
+    config.roi_head.update(
+        type='CascadeRoIHead', num_stages=2, stage_loss_weights=[1, 1], bbox_head=[own, merged]
+    )
+    config.train_cfg.rcnn = [config.train_cfg.rcnn] * 2
+    with pytest.raises(ExportError, match='bbox_head.1 is a MergedBBoxHead of mmdet_multigrain'):
+        exported(config)
+    own.added = dict(classes=1)
+    with pytest.raises(ExportError, match='leave added out'):
+        stock_model(config.to_dict(), build(config))
 
 
 def test_stock_models_stay_as_they_are(small_config):

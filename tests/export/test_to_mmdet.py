@@ -59,7 +59,7 @@ def test_config_and_checkpoint(detector, pictures, tmp_path, monkeypatch):
     assert stock.visualizer.vis_backends == [dict(type='LocalVisBackend')]
     assert stock.model.roi_head.bbox_head.type == 'Shared2FCBBoxHead'
     head = (tmp_path / CONFIG).read_text().splitlines()[:2]
-    assert head[0].startswith('# A stock Faster R-CNN of MMDetection')
+    assert head[0].startswith('# A detector of stock MMDetection')
     assert "init_detector('detector.py', 'detector.pth', device='cpu')" in head[1]
     # One changed weight is noticed.
     content['state_dict']['roi_head.bbox_head.fc_reg.bias'] += 0.5
