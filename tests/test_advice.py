@@ -48,6 +48,7 @@ EFFECTS = {
     ),
     'default_hooks.checkpoint.interval': (HERE, 'test_checkpoints_between_steps'),
     'default_hooks.checkpoint.save_best': (f'{HOOKS}/test_safe_checkpoint_best.py', 'tiny.METRIC'),
+    'default_hooks.ema.type': ('tests/test_compositions.py', "'default_hooks.ema.type': 'EMAHook'"),
     'default_hooks.exact_resume.X': (
         f'{HOOKS}/test_exact_resume_hook.py',
         'allow_length_change=Tr',

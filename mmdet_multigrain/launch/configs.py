@@ -53,6 +53,7 @@ def load_config(
         from mmengine.config import Config
 
         from mmdet_multigrain.engine.runner import resolver
+        from mmdet_multigrain.engine.runner.compositions import merge_compositions
 
     path = check_file(path, 'config')
     if path.suffix != '.py':  # MMEngine's reader of YAML builds any object that a file names
@@ -67,6 +68,7 @@ def load_config(
             f'{path}: not a config that can be loaded ({type(cause).__name__}: '
             f'{" ".join(str(cause).split())}); {TRACEBACK_VARIABLE}=1 shows where'
         ) from error
+    merge_compositions(cfg)
     merge_options(cfg, [*(cfg.pop('speed', None) or ()), *speed])
     check_options(cfg, cfg_options, path=path, keys=resolver.KEYS, sources=resolver.TABLE)
     for key, other in (('epochs', 'max_iters'), ('max_iters', 'epochs')):

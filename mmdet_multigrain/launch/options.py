@@ -95,7 +95,10 @@ def _problem_below(
     for step in steps:
         if isinstance(node, list):
             if not (step.isdigit() and int(step) < len(node)):
-                return f'{place} is a list with the entries {_entries(node)}'
+                more = '; set default_hooks.ema.type=EMAHook for a new hook (here EMAHook)'
+                return f'{place} is a list with the entries {_entries(node)}' + (
+                    more if place == 'custom_hooks' else ''
+                )
             node = node[int(step)]
         elif isinstance(node, Mapping):
             if step not in node and not _FREE & {*place.split('.')}:

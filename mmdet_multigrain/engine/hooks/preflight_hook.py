@@ -22,6 +22,8 @@ from mmdet_multigrain.utils.table import Column, Table
 from ..coarse_boxes import check_coarse_boxes, coarse_lines
 from ..data_access import inner_datasets
 from ..main_process import on_main_process
+from ..masks import check_masks
+from ..resampling import resampling_lines
 from ..unannotated import check_unannotated, unannotated_lines
 
 
@@ -51,10 +53,14 @@ class PreflightHook(Hook):
         check_boxes(dataset, 'train on')
         check_coarse_boxes(runner.model, dataset)
         check_unannotated(runner.model, dataset)
+        check_masks(runner.model, dataset)
         give_counts(runner.model, box_counts(dataset))
         if runner.val_loop is not None:
             check_data(runner.model, runner.val_dataloader.dataset, with_groups=False)
             check_boxes(runner.val_dataloader.dataset, 'evaluate on')
+            check_masks(
+                runner.model, runner.val_dataloader.dataset, runner.val_loop.evaluator.metrics
+            )
             runner.logger.info('Checking the photos and annotations to evaluate on')
             on_main_process(lambda: check_validation(runner.val_loop))
         parts = list(inner_datasets(dataset))
@@ -62,6 +68,8 @@ class PreflightHook(Hook):
             taxonomy, counts = Taxonomy.load(parts[0].metainfo['taxonomy']), box_counts(dataset)
             lines = [class_table(taxonomy, counts), *coarse_lines(dataset)]
             lines += [*unannotated_lines(dataset), *empty_line(dataset)]
+            sampler = getattr(runner.train_dataloader.batch_sampler, 'sampler', None)
+            lines += resampling_lines(dataset, sampler, taxonomy.classes)
             runner.logger.info('\n'.join([f'Classes of {_sources(dataset)}:', *lines]))
             if counts is not None and 0 in counts:
                 never = [taxonomy.classes[label] for label, n in enumerate(counts) if not n]

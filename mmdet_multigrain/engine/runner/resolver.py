@@ -28,6 +28,7 @@ from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError, MultigrainError, TaxonomyError
 from mmdet_multigrain.utils.nested import dicts
 
+from .compositions import merge_compositions
 from .run_length import LENGTH_KEYS, reset_schedule, resolve_length, schedule_of
 from .test_level import set_level
 
@@ -103,6 +104,7 @@ def resolve(cfg: Config, *, checkpoint_meta: Mapping[str, Any] | None = None) ->
         ConfigError: An entry cannot be used; the message is one line.
         TaxonomyError: The taxonomy, or the training file that is to give it, cannot be read.
     """
+    merge_compositions(cfg)
     merge_options(cfg, cfg.pop('speed', None) or ())
     _reset(cfg)
     keys = _resolve_keys(cfg, checkpoint_meta)

@@ -9,6 +9,7 @@ from mmdet.registry import HOOKS, MODELS
 from torch import nn
 
 from mmdet_multigrain.engine import PreflightHook
+from mmdet_multigrain.engine.hooks import preflight_hook as module
 from mmdet_multigrain.engine.hooks.preflight_hook import (
     box_counts,
     check_boxes,
@@ -283,3 +284,16 @@ def test_heads_of_one_stage_detectors(garments):
         ConfigError, match=r'^model.bbox_head has 4 classes, the data in train.json 5'
     ):
         check_data(model, data(garments))
+
+
+def test_what_is_told_and_checked_of_the_order_and_masks(garments, monkeypatch):
+    asked = []
+    monkeypatch.setattr(module, 'check_masks', lambda *args: asked.append(args[1:]))
+    monkeypatch.setattr(module, 'resampling_lines', lambda *args: [f'told of {args[1:]}'])
+    train, val = data(garments, box_counts=[1] * 5), data(garments, 'val.json')
+    runner = runner_of(garments, train=train, val=val, metrics=['a metric'])
+    runner.train_dataloader.batch_sampler.sampler = 'the sampler'
+    PreflightHook().before_train(runner)
+    assert asked == [(train,), (val, ('a metric',))]
+    told = runner.messages[1].splitlines()[-1]
+    assert told == f"told of ('the sampler', {garments.classes})"
