@@ -69,8 +69,9 @@ class Result:
         """The one line that a failed call shows on stderr."""
         assert self.status == 2, self.out[-2000:] + self.err
         assert 'Traceback' not in self.out + self.err
-        assert self.err.startswith('error: ') and self.err.count('\n') == 1, self.err
-        return self.err.strip()
+        err = re.sub(r'^Downloading: .*\n', '', self.err)  # by torch 2.1
+        assert err.startswith('error: ') and err.count('\n') == 1, err
+        return err.strip()
 
 
 def call(tool: str, *arguments: object) -> Result:
