@@ -68,6 +68,23 @@ def three_levels() -> Taxonomy:
     )
 
 
+@pytest.fixture
+def two_trees() -> Taxonomy:
+    """The groups of `three_levels`, and seasons, which do not nest in them; 'hat' has no season."""
+    return Taxonomy.load(
+        {
+            'name': 'two trees',
+            'trees': {
+                'kind': {
+                    'body': {'upper': ['shirt', 'vest'], 'lower': ['skirt', 'shorts']},
+                    'head': ['hat'],
+                },
+                'season': {'summer': ['shirt', 'shorts'], 'winter': ['vest', 'skirt']},
+            },
+        }
+    )
+
+
 @pytest.fixture(scope='session', autouse=True)
 def mmdet_scope() -> None:
     """Build by type names as a Runner would, without what importing mmdet prints."""

@@ -63,6 +63,7 @@ EFFECTS = {
     'launcher': ('tests/engine/runner/test_runner.py', "('cpu', 'pytorch', [dict"),
     'load_box_head': ('tests/engine/checkpoint/test_box_heads.py', 'load_box_head=True'),
     'load_from': (f'{HOOKS}/test_checkpoint_report_start.py', 'build(load_from=trained)'),
+    'main_tree': ('tests/engine/runner/test_resolver.py', 'test_the_main_tree'),
     'max_iters': ('tests/launch/test_options.py', 'test_a_length_moves_the_schedule'),
     'model.backbone.X': (HERE, 'test_a_backbone_from_random_values'),
     'model.backbone.frozen_stages': (HERE, 'test_a_backbone_from_random_values'),

@@ -303,10 +303,17 @@ def describe_openimages(path: Path, descriptions: Path | None, node: str | None)
 
 def summarize(taxonomy: Taxonomy) -> str:
     """A line of numbers."""
-    groups = {path[:depth] for path in taxonomy.paths for depth in range(1, len(path) + 1)}
+    groups = {
+        (tree, path[:depth])
+        for tree, paths in taxonomy.forest.items()
+        for path in paths
+        for depth in range(1, len(path) + 1)
+    }
+    trees = f'{len(taxonomy.trees)} trees ({", ".join(taxonomy.trees)}), ' if taxonomy.trees else ''
+    alone = sum(not any(paths) for paths in zip(*taxonomy.forest.values(), strict=True))
     return (
-        f'{taxonomy.name}: {taxonomy.num_classes} classes, {len(groups)} groups, '
-        f'{taxonomy.num_levels} levels, {taxonomy.paths.count(())} classes without a group'
+        f'{taxonomy.name}: {taxonomy.num_classes} classes, {trees}{len(groups)} groups, '
+        f'{taxonomy.num_levels} levels, {alone} classes without a group'
     )
 
 

@@ -168,7 +168,7 @@ class Detector:
         self.cfg = copy.deepcopy(cfg)
         resolve(self.cfg, checkpoint_meta=content.get('meta') or {})
         self._groups: Sequence[int] | None = None
-        metainfo = trained_on(content)
+        metainfo = _with_main_tree(trained_on(content), self.cfg.get('taxonomy'))
         if level is not None and 'classes' in metainfo:
             vocabulary = at_level(_taxonomy_of(metainfo), level)
             if set_groups(self.cfg.model, vocabulary.index) is None:
@@ -278,6 +278,16 @@ def _rule_for(
         taxonomy = answers.taxonomy  # the checkpoint knows no groups
     answers.check(taxonomy, scoring)
     return answers
+
+
+def _with_main_tree(metainfo: Mapping[str, Any], own: Any) -> Mapping[str, Any]:
+    """What a checkpoint records, with the main tree of the config's taxonomy, which its heads have."""
+    if own is None or 'taxonomy' not in metainfo:
+        return metainfo
+    taxonomy, main = _taxonomy_of(metainfo), Taxonomy.load(own.to_dict()).main_tree
+    if main not in taxonomy.trees:
+        return metainfo
+    return {**metainfo, 'taxonomy': taxonomy.with_main_tree(main).to_dict()}
 
 
 def _taxonomy_of(metainfo: Mapping[str, Any]) -> Taxonomy:

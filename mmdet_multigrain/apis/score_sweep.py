@@ -148,11 +148,12 @@ class ScoreSweep:
         return Detections.from_images(self.truth.image_ids, chosen)
 
     def numbers(self, found: Sequence[tuple[Any, ...]]) -> dict[str, dict[str, float | None]]:
-        """AP, AP50, AP of the rarest classes and of the coarsest groups at each limit.
+        """AP, AP50, AP of the rarest classes and of the main tree's coarsest groups at each limit.
 
         They are those of MultiGrainedCocoMetric.
         """
         taxonomy, numbers, known = self.taxonomy, {}, {}
+        coarsest = taxonomy.levels_of(taxonomy.main_tree).start
         indices = [taxonomy.group_index(level) for level in range(taxonomy.num_levels)]
         for cap in self.caps:
             detections, options = self.detections(found, cap), dict(max_dets=cap.per_class)
@@ -168,7 +169,7 @@ class ScoreSweep:
                     'AP': summary.fine.coco['AP'],
                     'AP50': summary.fine.coco['AP50'],
                     'rare_AP': summary.tail.ap,
-                    'superclass_AP': summary.levels[0].coco['AP'],
+                    'superclass_AP': summary.levels[coarsest].coco['AP'],
                 }
                 known[key] = {k: None if np.isnan(v) else v for k, v in values.items()}
             numbers[str(cap)] = known[key]

@@ -146,8 +146,12 @@ def check_taxonomy(data: CocoData, taxonomy: Taxonomy | str) -> Iterator[Finding
     if taxonomy.is_ungrouped:
         yield Finding(NO_GROUPS, '', 1, (f'{taxonomy.num_classes} classes, 0 such superclasses',))
         return
-    sizes = Counter(taxonomy.group_index(0))
-    alone = [show(name) for group, name in enumerate(taxonomy.group_names(0)) if sizes[group] == 1]
+    alone = []
+    for tree in taxonomy.forest:
+        level = taxonomy.levels_of(tree or None).start
+        sizes, place = Counter(taxonomy.group_index(level)), f' ({tree})' if tree else ''
+        names = enumerate(taxonomy.group_names(level))
+        alone += [show(name) + place for group, name in names if sizes[group] == 1]
     yield from found(ALONE, data, alone, split='')
 
 

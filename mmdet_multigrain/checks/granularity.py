@@ -83,7 +83,8 @@ def check(data: CocoData, taxonomy: Taxonomy | str, train: Sequence[CocoData]) -
 
     def superclass(data: CocoData, row: int) -> str:
         level, size = taxonomy.labels.levels[keys[row]], taxonomy.labels.sets[keys[row]].sum()
-        place = 'any class' if level is None else f'a group of {size} classes at level {level}'
+        title = 'any class' if level is None else taxonomy.level_title(level)
+        place = title if level is None else f'a group of {size} classes at {title}'
         return f'{data.name_category(row)}, {counted[row]:,} boxes: {place}'
 
     fix = PARENT_ANNOTATED.fix.format(paths=' '.join(quote(str(file.path)) for file in train))
@@ -97,12 +98,14 @@ def check(data: CocoData, taxonomy: Taxonomy | str, train: Sequence[CocoData]) -
 def check_depths(data: CocoData, taxonomy: Taxonomy | str) -> Iterator[Finding]:
     """A finding if classes of a taxonomy with groups are at different depths."""
     if isinstance(taxonomy, Taxonomy) and not taxonomy.is_ungrouped:
-        depths = [len(path) for path in taxonomy.paths]
-        higher = [
-            f'{show(name)}: {depth} of {max(depths)}'
-            for name, depth in zip(taxonomy.classes, depths, strict=True)
-            if depth < max(depths)
-        ]
+        higher = []
+        for tree, paths in taxonomy.forest.items():
+            depths = [len(path) for path in paths]
+            higher += [
+                f'{show(name)}: {depth} of {max(depths)}{f" ({tree})" if tree else ""}'
+                for name, depth in zip(taxonomy.classes, depths, strict=True)
+                if depth < max(depths)
+            ]
         yield from found(UNEQUAL_DEPTH, data, higher, split='')
 
 
@@ -141,6 +144,7 @@ def names_above(data: CocoData, taxonomy: Taxonomy | str) -> list[set[str]]:
             above.add(parent)
             parent = parents.get(parent)
         label = taxonomy.find(name) if isinstance(taxonomy, Taxonomy) else None
-        above |= set() if label is None else set(taxonomy.paths[label])
+        if label is not None:
+            above = above.union(*(paths[label] for paths in taxonomy.forest.values()))
         names.append({*map(normalize, above)} - {normalize(name) if isinstance(name, str) else ''})
     return names

@@ -61,6 +61,9 @@ def _head(checked: Checked) -> Iterator[str]:
     taxonomy = checked.taxonomy
     if isinstance(taxonomy, Taxonomy):
         groups = '' if taxonomy.is_ungrouped else f' in {taxonomy.num_groups(0)} superclasses'
+        if taxonomy.trees:
+            tops = ((tree, taxonomy.levels_of(tree).start) for tree in taxonomy.trees)
+            groups = f' in {", ".join(f"{taxonomy.num_groups(n)} of {tree}" for tree, n in tops)}'
         yield f'taxonomy: {taxonomy.name}, {taxonomy.num_classes} classes{groups}'
     for data in checked.files:
         for what, count in data.recovered.items():

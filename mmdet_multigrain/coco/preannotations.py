@@ -24,8 +24,9 @@ def preannotations(images: Iterable[Mapping[str, Any]], taxonomy: Taxonomy) -> d
             as `apis.detector.describe` gives them. Of answers, each is a box of a class, a group or
             "object"; of a group that has no name of its own, as that of a class, it is the next
             group above.
-        taxonomy: The detector's.
+        taxonomy: The detector's; of several trees, the first counts.
     """
+    taxonomy = taxonomy.tree()
     nodes, names = Nodes.of(taxonomy), named_labels(taxonomy)
     entries, annotations = [], []
     for number, image in enumerate(images, 1):

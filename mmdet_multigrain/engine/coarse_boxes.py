@@ -78,7 +78,7 @@ def coarse_lines(dataset: Any) -> list[str]:
         nodes = []
         for label, count in enumerate(part.coarse_counts, num_classes + 1):
             level = labels.levels[label]
-            place = 'any class' if level is None else f'level {level}'
+            place = 'any class' if level is None else taxonomy.level_title(level)
             nodes += [f'{labels.names[label]} {count} ({place})'] if count else []
         if nodes:
             lines.append(f'{part.ann_file}: boxes with a superclass only: {", ".join(nodes)}')

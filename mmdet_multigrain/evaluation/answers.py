@@ -51,7 +51,7 @@ class AnswerRule:
     Attributes:
         theta: The answer is the finest node with a probability above it, strictly. From -1 (always
             the class) to 1 (always "object"); None: always "object", for `reason`.
-        taxonomy: Classes and groups of the lineages.
+        taxonomy: Classes and groups of the lineages; of several trees, the main one alone.
         calibrators: One for each level, the class first. Default: probabilities stay as they are.
         accuracy: Share of right answers that is promised.
         reason: Why there is no threshold.
@@ -79,6 +79,7 @@ class AnswerRule:
     source: str = field(default='AnswerRule', compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, 'taxonomy', self.taxonomy.hierarchy)
         for name, low in (('theta', ALWAYS_LEAF), ('accuracy', 0), ('score_thr', 0)):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and low <= value <= 1):
@@ -119,11 +120,13 @@ class AnswerRule:
         Raises:
             EvaluationError: They differ.
         """
-        if _groups(taxonomy) != _groups(self.taxonomy):
+        if _groups(taxonomy.hierarchy) != _groups(self.taxonomy):
+            own = [t for t in taxonomy.trees if _groups(taxonomy.tree(t)) == _groups(self.taxonomy)]
+            fix = f'set main_tree={show(own[0])}, or ' if own else ''
             raise EvaluationError(
                 f'{self.source}: has other classes or groups (taxonomy '
-                f'{show(self.taxonomy.name)}) than the detector ({show(taxonomy.name)}); '
-                'calibrate this detector with tools/calibrate.py'
+                f'{show(self.taxonomy.name)}) than the detector ({show(taxonomy.hierarchy.name)}); '
+                f'{fix}calibrate this detector with tools/calibrate.py'
             )
         if not checkpoint or not self.checkpoint:
             return

@@ -226,6 +226,7 @@ def from_dict(content: Mapping[str, Any]) -> Result:
         [*taxonomy.group_names(level)] for level in range(taxonomy.num_levels)
     ]:
         raise EvaluationError('its classes are not those of its taxonomy')
+    levels = tuple(replace(one, tree=taxonomy.tree_of(n)) for n, one in enumerate(levels))
     level = _get({'level': None, **content}, 'level', dict, or_none=True)
     if level is not None:
         leaves = Taxonomy.from_mapping(_get(level, 'taxonomy', dict), source='level')

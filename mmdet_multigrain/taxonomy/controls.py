@@ -18,8 +18,13 @@ def controls(taxonomy: Taxonomy) -> dict[str, Taxonomy]:
     """What to train next to a taxonomy, by the names in `CONTROLS`.
 
     Raises:
-        TaxonomyError: It has no groups, or a single one.
+        TaxonomyError: It has no groups, a single one, or several trees.
     """
+    if taxonomy.trees:
+        raise TaxonomyError(
+            f'taxonomy {show(taxonomy.name)} has {len(taxonomy.trees)} trees, and controls are groups '
+            'of one; write each tree as groups in a file of its own'
+        )
     if taxonomy.is_ungrouped or taxonomy.has_one_group:
         raise TaxonomyError(
             f'taxonomy {show(taxonomy.name)} has no groups that controls could be compared with; '

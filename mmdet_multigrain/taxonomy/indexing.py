@@ -66,7 +66,7 @@ def _check_group_aliases(
 
 
 def build_level(
-    classes: tuple[str, ...], paths: tuple[tuple[str, ...], ...], level: int
+    classes: tuple[str, ...], paths: tuple[tuple[str, ...], ...], level: int, tree: str = ''
 ) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Names of one level's groups, and the group of each label.
 
@@ -74,6 +74,7 @@ def build_level(
         classes: Names in label order.
         paths: The ancestors of each class.
         level: 0 is the coarsest.
+        tree: Name of one of several trees, for messages.
     """
     groups: dict[tuple[str, ...] | str, int] = {}
     owners: dict[str, tuple[str, ...] | str] = {}
@@ -87,8 +88,9 @@ def build_level(
             other = owners.setdefault(normalize(name), node)
             if other != node:
                 has_class = isinstance(node, str) or isinstance(other, str)
+                place = f'level {level} of tree {show(tree)}' if tree else f'level {level}'
                 raise TaxonomyError(
-                    f'at level {level}, {_describe(other)} and {_describe(node)} have one name; '
+                    f'at {place}, {_describe(other)} and {_describe(node)} have one name; '
                     f'rename one{", or put the class into that group" if has_class else ""}'
                 )
             groups[node] = len(names)

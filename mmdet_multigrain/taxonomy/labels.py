@@ -2,7 +2,7 @@
 
 0 .. K-1     one class
 K            background (MMDetection's number)
-K+1 .. N-2   a group of two or more classes, whatever its level; coarser groups first
+K+1 .. N-2   a group of two or more classes, whatever its level, in the order of levels
 N-1          some object: any class
 """
 
@@ -29,7 +29,7 @@ class LabelTable:
     """All labels of a taxonomy.
 
     Groups of the same classes, as a group with a single subgroup, share one label and have the name
-    of the coarser one; data files may use either.
+    of the coarser one; data files may use either. So do equal groups of several trees.
 
     Args:
         taxonomy: The taxonomy.

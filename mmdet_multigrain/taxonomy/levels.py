@@ -10,9 +10,9 @@ from mmdet_multigrain.utils.errors import TaxonomyError
 from mmdet_multigrain.utils.messages import show
 
 from .labels import OBJECT
+from .names import normalize
 from .taxonomy import Taxonomy
-
-COARSE = 'coarse'
+from .trees import COARSE
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,15 @@ def at_level(taxonomy: Taxonomy, level: int | str) -> Level:
 
     Args:
         taxonomy: The taxonomy of the classes.
-        level: `coarse` (the coarsest level), `object` (any class is one), or the number of a level
-            from 0, the coarsest, to that of the classes.
+        level: `coarse` (level 0, the coarsest), `object` (any class is one), the number of a level
+            from 0 to that of the classes, or one of several trees (its coarsest level).
 
     Raises:
         TaxonomyError: There is no such level.
     """
     text, last = str(level), taxonomy.num_levels - 1
+    tops = {normalize(tree): taxonomy.levels_of(tree).start for tree in taxonomy.trees}
+    text = str(tops.get(normalize(text), text))
     if text == OBJECT:
         names, index = (OBJECT,), (0,) * taxonomy.num_classes
     elif text == COARSE and last or text.isdecimal() and int(text) <= last:
@@ -57,6 +59,7 @@ def at_level(taxonomy: Taxonomy, level: int | str) -> Level:
         raise TaxonomyError(
             f'level {show(level)} is not in taxonomy {show(taxonomy.name)}; use {known}'
             f'{"a number up to " if last > 1 else ""}{last} (the classes) or {OBJECT}'
+            + (f', or a tree: {", ".join(taxonomy.trees)}' if tops else '')
         )
     members = np.equal.outer(range(len(names)), index)
     sets = taxonomy.labels.sets[:, :-1]

@@ -5,10 +5,10 @@ What the result means (clashing names, useless groups) is checked by `Taxonomy` 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mmdet_multigrain.utils.errors import TaxonomyError
+from mmdet_multigrain.utils.errors import TaxonomyError, error_source
 from mmdet_multigrain.utils.messages import closest, did_you_mean, show
 
 from .names import check_name
@@ -20,10 +20,12 @@ KEYS = (
     'name',
     'description',
     'groups',
+    'trees',
     'ungrouped',
     'classes',
     'aliases',
     'levels',
+    'main_tree',
     'allow_one_group',
 )
 # Nobody groups more deeply; a YAML file that refers to itself never ends.
@@ -43,7 +45,9 @@ def parse(mapping: Mapping[str, Any], default_name: str) -> dict[str, Any]:
         )
     # A single group would teach nothing, so a single key that looks like ours is a slip in it.
     slip = len(mapping) == 1 and closest(next(iter(mapping)), KEYS)
-    if not slip and not any(key in KEYS for key in mapping):
+    known = [key for key in mapping if key in KEYS]
+    # Groups of plants may be called trees.
+    if not slip and (not known or known == ['trees'] and len(mapping) > 1):
         return parse({'groups': mapping}, default_name)
     for key in mapping:
         if key not in KEYS:
@@ -53,29 +57,74 @@ def parse(mapping: Mapping[str, Any], default_name: str) -> dict[str, Any]:
             )
     given = {key: value for key, value in mapping.items() if value is not None}
 
+    trees = _trees(given)
     tree = _Leaves()
-    example = '{top: [shirt, coat], bottom: [jeans]}'
-    fix = f'write a mapping of each group to its classes, such as {example}'
-    tree.add_groups(_typed(given.get('groups', {}), Mapping, 'groups', fix), ())
+    tree.add_groups(_groups(trees[0][1] if trees else given.get('groups', {})), ())
     for leaf in _names(given.get('ungrouped', ()), 'ungrouped'):
         tree.add_leaf(leaf, ())
     paths = tree.paths
     classes = list(paths)
+    others = {name: _other_paths(name, groups, classes) for name, groups in trees[1:]}
     if 'classes' in given:
         classes = _names(given['classes'], 'classes')
         # Alone, the classes are a flat taxonomy.
         paths = paths or dict.fromkeys(classes, ())
         _check_order(classes, paths)
     levels, integer = given.get('levels'), 'write a whole number, or leave it out'
+    of_first = [paths[leaf] for leaf in classes]
+    of_trees = {trees[0][0]: of_first} if trees else {}
+    of_trees |= {name: [own.get(leaf, ()) for leaf in classes] for name, own in others.items()}
     return {
         'name': check_name(given.get('name', default_name), 'the name of the taxonomy'),
         'classes': classes,
-        'paths': [paths[leaf] for leaf in classes],
+        'paths': of_trees if 'trees' in given else of_first,
         'aliases': _aliases(given.get('aliases', {})),
         'num_levels': None if levels is None else _typed(levels, int, 'levels', integer),
         'description': _typed(given.get('description', ''), str, 'description', 'quote it'),
         'allow_one_group': _flag(given.get('allow_one_group', False), 'allow_one_group'),
+        'main_tree': given.get('main_tree'),
     }
+
+
+def _groups(value: object, key: str = 'groups') -> Mapping[str, Any]:
+    example = '{top: [shirt, coat], bottom: [jeans]}'
+    fix = f'write a mapping of each group to its classes, such as {example}'
+    return _typed(value, Mapping, key, fix)
+
+
+def _trees(given: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Name and groups of each of several trees; none where there is one."""
+    if 'trees' not in given:
+        return []
+    for key in ('groups', 'levels'):
+        if key in given:
+            raise TaxonomyError(
+                f'{key} is for a taxonomy of one tree; put it into trees, or remove it'
+            )
+    value, fix = given['trees'], 'write a mapping of the name of each tree to its groups'
+    # A list keeps the order where a file format sorts keys.
+    entries = _typed([value] if isinstance(value, Mapping) else value, (list, tuple), 'trees', fix)
+    pairs = [pair for entry in entries for pair in _typed(entry, Mapping, 'trees', fix).items()]
+    for number, (name, _) in enumerate(pairs):
+        if name in [other for other, _ in pairs[:number]]:
+            raise TaxonomyError(f'tree {show(name)} is listed twice in trees; merge the two')
+    return [(name, _groups(groups, f'tree {show(name)}')) for name, groups in pairs]
+
+
+def _other_paths(
+    name: str, groups: Mapping[str, Any], classes: list[str]
+) -> dict[str, tuple[str, ...]]:
+    """The paths of a tree behind the first, which may leave classes out but not add any."""
+    tree = _Leaves()
+    with error_source(f'tree {show(name)}'):
+        tree.add_groups(groups, ())
+        for leaf in tree.paths:
+            if leaf not in classes:
+                raise TaxonomyError(
+                    f'class {show(leaf)} is neither in the first tree nor in ungrouped'
+                    + did_you_mean(leaf, classes, 'add it there or remove it here')
+                )
+    return tree.paths
 
 
 def dump(taxonomy: Taxonomy) -> dict[str, Any]:
@@ -84,30 +133,38 @@ def dump(taxonomy: Taxonomy) -> dict[str, Any]:
     It always lists the classes: mmengine sorts the keys of dumped configs, which would change
     labels that follow the order of the groups.
     """
-    groups: dict[str, Any] = {}
-    ungrouped: list[str] = []
-    for leaf, path in zip(taxonomy.classes, taxonomy.paths, strict=True):
-        if not path:
-            ungrouped.append(leaf)
-            continue
-        node = groups
-        for group in path:
-            node = node.setdefault(group, {})
-        node[leaf] = None
+    trees = {name: _dump_groups(taxonomy.classes, own) for name, own in taxonomy.forest.items()}
+    pairs = zip(taxonomy.classes, taxonomy.paths, strict=True)
     mapping = {
         'name': taxonomy.name,
         'description': taxonomy.description,
-        'groups': {group: _dump_children(children) for group, children in groups.items()},
-        'ungrouped': ungrouped,
+        'groups': trees.get(''),
+        'trees': [{name: groups} for name, groups in trees.items() if name],
+        'ungrouped': [leaf for leaf, path in pairs if not path],
         'classes': list(taxonomy.classes),
         'aliases': {leaf: list(names) for leaf, names in taxonomy.aliases.items()},
     }
     mapping = {key: value for key, value in mapping.items() if value}
-    if 1 + max(map(len, taxonomy.paths)) != taxonomy.num_levels:
+    if taxonomy.trees and taxonomy.main_tree != taxonomy.trees[0]:
+        mapping['main_tree'] = taxonomy.main_tree
+    if not taxonomy.trees and 1 + max(map(len, taxonomy.paths)) != taxonomy.num_levels:
         mapping['levels'] = taxonomy.num_levels
     if taxonomy.has_one_group:
         mapping['allow_one_group'] = True
     return mapping
+
+
+def _dump_groups(
+    classes: Sequence[str], paths: Sequence[Sequence[str]]
+) -> dict[str, list[Any] | dict[str, Any]]:
+    groups: dict[str, Any] = {}
+    for leaf, path in zip(classes, paths, strict=True):
+        node = groups
+        for group in path:
+            node = node.setdefault(group, {})
+        if path:
+            node[leaf] = None
+    return {group: _dump_children(children) for group, children in groups.items()}
 
 
 def _dump_children(node: dict[str, Any]) -> list[Any] | dict[str, Any]:

@@ -1,6 +1,6 @@
 """The `Taxonomy` value: fine classes in label order, and the group of each at every level.
 
-`forms` reads and writes it.
+`forms` reads and writes it, `trees` tells its trees apart where it has several.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from . import schema
 from .forms import TaxonomyForms
 from .indexing import build_level, index_names
 from .names import OBJECT, check_name, normalize
+from .trees import Paths, TaxonomyTrees, choose_main, read_forest
 
 if TYPE_CHECKING:
     from .labels import LabelTable
@@ -27,22 +28,29 @@ MAX_LEVELS = schema.MAX_DEPTH + 1
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
-class Taxonomy(TaxonomyForms):
+class Taxonomy(TaxonomyForms, TaxonomyTrees):
     """A hierarchy of classes: immutable, hashable, picklable, and always valid.
 
     Level 0 is the coarsest, the last level is the fine one. Fine labels are `0..K-1` in the
     order of `classes`; the groups of a level are numbered by first appearance in that order. At
     a coarse level where a class has no ancestor, it is a group by itself with its own name.
+    With several trees over the classes, each coarse level belongs to one (`TaxonomyTrees`).
 
     Args:
         name: Its name in messages and tables.
         classes: Names of the fine classes, in label order.
         paths: Ancestors of each class, coarsest first; an empty one for a class without a group.
-            Default: no class has a group.
+            Of several trees, a mapping of their names to their paths. Default: no class has a group.
         aliases: Other names in data files, by the name of a class or a group.
-        num_levels: Number of levels, the fine one included. Default: what the longest path needs.
+        num_levels: Number of levels, the fine one included. Default: what the longest path needs,
+            and no other with several trees.
         description: Free text, not compared.
         allow_one_group: Accept one group of all classes, which only an experiment needs.
+        main_tree: Of several trees, the one for what needs a single one. Default: the first.
+
+    Attributes:
+        forest: The paths of each tree by name; a single tree has the name `''`.
+        paths: Those of the first tree.
 
     Raises:
         TaxonomyError: Names are empty, clash or are unknown, or one group holds everything.
@@ -50,7 +58,9 @@ class Taxonomy(TaxonomyForms):
 
     name: str
     classes: tuple[str, ...]
-    paths: tuple[tuple[str, ...], ...]
+    paths: Paths
+    forest: Mapping[str, Paths]
+    main_tree: str | None
     aliases: Mapping[str, tuple[str, ...]]
     num_levels: int
     description: str
@@ -61,45 +71,66 @@ class Taxonomy(TaxonomyForms):
         self,
         name: str,
         classes: Iterable[str],
-        paths: Iterable[Iterable[str]] | None = None,
+        paths: Iterable[Iterable[str]] | Mapping[str, Iterable[Iterable[str]]] | None = None,
         *,
         aliases: Mapping[str, Iterable[str]] | None = None,
         num_levels: int | None = None,
         description: str = '',
         allow_one_group: bool = False,
+        main_tree: str | None = None,
     ) -> None:
         classes = tuple(classes)
-        paths = ((),) * len(classes) if paths is None else tuple(tuple(path) for path in paths)
+        forest = read_forest(((),) * len(classes) if paths is None else paths)
+        trees = tuple(filter(None, forest))
         aliases = {key: tuple(value) for key, value in (aliases or {}).items() if value}
         check_name(name, "the taxonomy's name")
         if not classes:
             raise TaxonomyError('there is no class; list at least one')
-        if len(paths) != len(classes):
-            raise TaxonomyError(f'{len(classes)} classes but {len(paths)} paths; give one for each')
-        needed = 1 + max(map(len, paths))
+        for own in forest.values():
+            if len(own) != len(classes):
+                raise TaxonomyError(
+                    f'{len(classes)} classes but {len(own)} paths; give one for each'
+                )
+        depths = {tree: max(map(len, own)) for tree, own in forest.items()}
+        needed = 1 + sum(depths.values())
         num_levels = needed if num_levels is None else num_levels
         if needed > MAX_LEVELS:
             raise TaxonomyError(f'groups nest more than {schema.MAX_DEPTH} deep; flatten them')
-        if not needed <= num_levels <= MAX_LEVELS:
+        if not needed <= num_levels <= (needed if trees else MAX_LEVELS):
+            fix = 'leave it out' if trees else f'give {needed} to {MAX_LEVELS}'
             raise TaxonomyError(
-                f'levels is {num_levels}, but the groups make {needed} with the classes; '
-                f'give {needed} to {MAX_LEVELS}'
+                f'levels is {num_levels}, but the groups make {needed} with the classes; {fix}'
             )
+        if not trees:
+            depths[''] = num_levels - 1
         values = {
             'name': name,
             'classes': classes,
-            'paths': paths,
+            'paths': next(iter(forest.values())),
+            'forest': MappingProxyType(forest),
+            'main_tree': choose_main(main_tree, trees),
             'aliases': MappingProxyType(aliases),
             'num_levels': num_levels,
             'description': description,
-            '_labels': index_names(classes, aliases, {OBJECT}.union(*paths)),
-            '_levels': tuple(build_level(classes, paths, level) for level in range(num_levels)),
+            '_labels': index_names(
+                classes, aliases, {OBJECT}.union(*(path for own in forest.values() for path in own))
+            ),
+            '_levels': (
+                *(
+                    build_level(classes, own, level, tree)
+                    for tree, own in forest.items()
+                    for level in range(depths[tree])
+                ),
+                (classes, tuple(range(len(classes)))),
+            ),
         }
         for key, value in values.items():
             object.__setattr__(self, key, value)
         if self.has_one_group and not allow_one_group:
+            names = (self.group_names(self.levels_of(tree or None).start) for tree in forest)
+            only = next(names_of for names_of in names if len(names_of) == 1)
             raise TaxonomyError(
-                f'one group, {show(self.group_names(0)[0])}, holds all {len(classes)} classes: one '
+                f'one group, {show(only[0])}, holds all {len(classes)} classes: one '
                 'group teaches nothing, since every object has the same superclass; split it, or '
                 'remove it so that its subgroups come first'
             )
@@ -120,7 +151,9 @@ class Taxonomy(TaxonomyForms):
     @property
     def has_one_group(self) -> bool:
         """Whether one group holds all of several classes: a control that teaches nothing."""
-        return self.num_levels > 1 and self.num_classes > 1 and self.num_groups(0) == 1
+        tops = (self.levels_of(tree or None).start for tree in self.forest)
+        known = self.num_levels > 1 and self.num_classes > 1
+        return known and any(self.num_groups(level) == 1 for level in tops)
 
     def group_names(self, level: int) -> tuple[str, ...]:
         """Names of the groups of a level; those of the last level are the classes."""
@@ -265,7 +298,8 @@ class Taxonomy(TaxonomyForms):
         return [known for name in classes for known in (name, *self.aliases.get(name, ()))]
 
     def _key(self) -> tuple:
-        return self.name, self._levels, tuple(sorted(self.aliases.items()))
+        trees = tuple(self.forest.items()) if self.trees else ()
+        return self.name, self._levels, tuple(sorted(self.aliases.items())), trees, self.main_tree
 
     def __eq__(self, other: object) -> bool:
         return self._key() == other._key() if isinstance(other, Taxonomy) else NotImplemented
@@ -277,5 +311,11 @@ class Taxonomy(TaxonomyForms):
         return Taxonomy.from_mapping, (self.to_dict(),)
 
     def __repr__(self) -> str:
-        sizes = ' > '.join(str(self.num_groups(level)) for level in range(self.num_levels))
-        return f'Taxonomy({self.name!r}, {sizes} classes)'
+        sizes = [str(self.num_groups(level)) for level in range(self.num_levels)]
+        if self.trees:
+            of_trees = (
+                f'{tree} {" > ".join(sizes[level] for level in self.levels_of(tree))}'
+                for tree in self.trees
+            )
+            sizes = [f'({", ".join(of_trees)})', sizes[-1]]
+        return f'Taxonomy({self.name!r}, {" > ".join(sizes)} classes)'

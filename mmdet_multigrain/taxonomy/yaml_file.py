@@ -17,6 +17,9 @@ _EXPLANATION = """\
 # A taxonomy: the fine classes of a detector and the superclasses that group them.
 #   groups:     each group with its children: a list of classes, a mapping of subgroups, or a
 #               list of both ([hat, {helmets: [bicycle helmet, football helmet]}]), to any depth.
+#   trees:      instead of groups: several trees by name, each with groups of the same classes. Only
+#               the first has all of them; a class that another leaves out is a group by itself.
+#   main_tree:  of several trees, the one for hedging and fusion; left out, the first.
 #   ungrouped:  classes without a group; each is its own superclass.
 #   classes:    the label order (all of them); left out, the order in which they appear above.
 #   aliases:    other names of a class, a group or `object` (any class) in data files. Case, '_',

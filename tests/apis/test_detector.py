@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from mmengine.config import ConfigDict
 from PIL import Image
 
-from mmdet_multigrain.apis.detector import Prediction, describe, draw, save_picture
+from mmdet_multigrain.apis.detector import (
+    Prediction,
+    _with_main_tree,
+    describe,
+    draw,
+    save_picture,
+)
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.visualization.palette import class_palette
 
@@ -100,3 +107,15 @@ def test_a_name_that_no_font_has_is_drawn_as_its_index(monkeypatch):
     boxes = np.tile([1, 2, 9, 9], (3, 1)).astype(float)
     draw(Prediction(np.zeros((20, 20, 3), np.uint8), np.arange(3), np.ones(3), boxes), taxonomy)
     assert drawn == ['class 0 (top) 1.00', 'vest (top) 1.00', 'skirt (group 1) 1.00']
+
+
+@pytest.mark.parametrize('main', ['kind', 'season'])
+def test_the_main_tree_is_that_of_the_config(two_trees, main):
+    """Its heads have it, whatever the checkpoint was trained with."""
+    trained = {'classes': two_trees.classes, 'taxonomy': two_trees.to_dict()}
+    own = ConfigDict(two_trees.with_main_tree(main).to_dict())
+    found = Taxonomy.load(_with_main_tree(trained, own)['taxonomy'])
+    assert found == two_trees.with_main_tree(main)
+    one_tree = ConfigDict(two_trees.tree().to_dict())
+    for metainfo, of_config in (({'classes': 'ab'}, own), (trained, None), (trained, one_tree)):
+        assert _with_main_tree(metainfo, of_config) is metainfo

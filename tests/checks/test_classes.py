@@ -195,3 +195,9 @@ def test_supercategories_that_are_read_as_no_group():
         if finding.check is classes.SAYS_NONE
     ]
     assert finding.count == 2 and finding.examples[0].endswith("'N/A'")
+
+
+def test_groups_of_one_class_in_each_tree(two_trees):
+    file = data(dict.fromkeys(two_trees.classes, 1))
+    examples = ("'head' (kind)", "'hat' (season)")
+    assert codes(classes.check_taxonomy(file, two_trees)) == {'single-class-group': examples}

@@ -156,3 +156,18 @@ def test_several_training_files_share_their_classes():
     assert kinds['class-lists-differ'][0] == "'cod': not in x.json"
     assert kinds['class-only-in-train'] == ("'shrimp' (5 boxes)",)
     assert not {'class-not-listed', 'class-unknown', 'class-without-boxes'} & {*kinds}
+
+
+def test_depths_and_groups_of_each_tree(two_trees):
+    file = data({**dict.fromkeys(two_trees.classes, 1), 'winter': 3})
+    expected = ("'hat': 1 of 2 (kind)", "'hat': 0 of 1 (season)")
+    assert codes(granularity.check_depths(file, two_trees)) == {'leaves-of-unequal-depth': expected}
+    place = "'winter' (id 6), 3 boxes: a group of 2 classes at level 2 (season)"
+    assert found(file, two_trees) == {'superclass-only': (place,)}
+    # A class that has the name of a group of any tree is named.
+    season = {**two_trees.forest, 'season': [('vest',), ('vest',), (), (), ()]}
+    named = Taxonomy('named', two_trees.classes, season)
+    file = data(dict.fromkeys(two_trees.classes, 1))
+    assert 'parent-annotated' in found(file, named) and 'parent-annotated' not in found(
+        file, two_trees
+    )

@@ -144,3 +144,9 @@ def test_what_is_left():
     assert report.left_text(checked(), [*copies, Fixed({}, Counter())]) == (
         'verdict on the repaired copy: clean; of 9 boxes, 2 removed; of 5 boxes, 1 recomputed'
     )
+
+
+def test_the_groups_of_each_tree(two_trees):
+    of_trees = Checked(checked().files, two_trees, ())
+    line = 'taxonomy: two trees, 5 classes in 2 of kind, 3 of season'
+    assert line in report.as_text(of_trees).splitlines()

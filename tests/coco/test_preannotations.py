@@ -111,3 +111,8 @@ def test_object_is_a_category_only_where_it_is_an_answer(garments):
     for level, names in ((1, []), (2, ['object'])):
         content = preannotations([image(garments, answers=[('vest', level)])], garments)
         assert [row['name'] for row in content['categories']][7:] == names
+
+
+def test_of_several_trees_the_first_has_the_categories(two_trees, three_levels):
+    found, expected = (preannotations([image(one)], one) for one in (two_trees, three_levels))
+    assert found == expected

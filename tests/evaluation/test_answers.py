@@ -158,3 +158,20 @@ def test_other_origins_are_refused(rule, three_levels, garments):
         rule.check(three_levels, CHECKPOINT | {'name': 'last.pth', 'digest': 'def'})
     with pytest.raises(EvaluationError, match='fusion differs: None there'):
         rule.check(three_levels, CHECKPOINT | {'fusion': {'type': 'ConditionalFusion'}})
+
+
+def test_of_several_trees_the_main_one_counts(two_trees, tmp_path):
+    season = two_trees.with_main_tree('season')
+    rule = AnswerRule(0.5, season, checkpoint=CHECKPOINT)
+    assert rule.taxonomy == two_trees.tree('season') and rule.name(1, 1) == 'winter'
+    rule.save(tmp_path / 'theta.json')
+    read = AnswerRule.load(tmp_path / 'theta.json')
+    assert read == rule
+    read.check(season, CHECKPOINT)
+    with pytest.raises(EvaluationError) as caught:
+        read.check(two_trees, CHECKPOINT)
+    assert str(caught.value) == (
+        f"{tmp_path / 'theta.json'}: has other classes or groups (taxonomy 'two trees (season)') than "
+        "the detector ('two trees (kind)'); set main_tree='season', or calibrate this detector with "
+        'tools/calibrate.py'
+    )

@@ -285,3 +285,20 @@ def test_other_paths_stay_as_they_are(result, tmp_path, monkeypatch):
     (tmp_path / 'val.json').touch()
     write_json('run/result.json', content)
     assert read_result('run/result.json').ann_file == 'val.json'
+
+
+def test_round_trip_of_several_trees(result, tmp_path):
+    taxonomy = Taxonomy(
+        'x',
+        TAXONOMY.classes,
+        {'kind': TAXONOMY.paths, 'use': [('out',), ('in',), ('out',), ()]},
+        main_tree='use',
+    )
+    truth = GroundTruth.from_annotations([7], [], range(4))
+    none = Detections(*(np.zeros(0, int),) * 2, np.zeros((0, 4)), np.zeros(0))
+    levels = evaluate_levels(truth, none, [taxonomy.group_index(level) for level in range(3)])
+    forest = replace(result, summary=summarize(levels, taxonomy), taxonomy=taxonomy)
+    write_result(tmp_path / 'result.json', forest)
+    read = read_result(tmp_path / 'result.json')
+    assert repr(read) == repr(forest) and read.taxonomy == taxonomy
+    assert [level.tree for level in read.summary.levels] == ['kind', 'use', '']

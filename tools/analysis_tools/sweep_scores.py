@@ -244,7 +244,9 @@ def main() -> None:
 
     count_gammas = args.count_gammas if counts else ()
     fusions = [
-        *score_sweep.make_fusions(args.gammas, count_gammas, num_levels=sweep.loss.num_levels)
+        *score_sweep.make_fusions(
+            args.gammas, count_gammas, num_levels=sweep.loss.taxonomy.hierarchy.num_levels
+        )
     ]
     halves = sweep.halves(args.seed)
     rows, start = [], time.perf_counter()

@@ -28,8 +28,9 @@ def with_classes(taxonomy: Taxonomy, added: Mapping[str, str | None]) -> Taxonom
         added: The group of each new class, of any level; None for no group.
 
     Raises:
-        TaxonomyError: A class exists already, or a group does not.
+        TaxonomyError: A class exists already, a group does not, or there are several trees.
     """
+    _check_one_tree(taxonomy)
     known = [label for label in taxonomy.labels.names if label != 'background']
     for name in added:
         if taxonomy.find(name, coarse=True) is not None:
@@ -40,6 +41,14 @@ def with_classes(taxonomy: Taxonomy, added: Mapping[str, str | None]) -> Taxonom
             )
     paths = [() if group is None else _path_of(taxonomy, group) for group in added.values()]
     return _changed(taxonomy, (*taxonomy.classes, *added), (*taxonomy.paths, *paths))
+
+
+def _check_one_tree(taxonomy: Taxonomy) -> None:
+    if taxonomy.trees:
+        raise TaxonomyError(
+            f'taxonomy {show(taxonomy.name)} has the trees {show_list(taxonomy.trees)}, and a class can '
+            'be added to one tree only; put it into all trees and train again'
+        )
 
 
 def _path_of(taxonomy: Taxonomy, group: str) -> tuple[str, ...]:
@@ -71,8 +80,11 @@ def in_old_order(old: Taxonomy, new: Taxonomy) -> Taxonomy:
         new: One with the same classes in the same groups, and more classes in any order.
 
     Raises:
-        TaxonomyError: It lacks an old class, or groups the old classes differently.
+        TaxonomyError: It lacks an old class, groups the old classes differently, or one of the two
+            has several trees.
     """
+    _check_one_tree(old)
+    _check_one_tree(new)
     labels = [new.find(name) for name in old.classes]
     lacking = [c for c, label in zip(old.classes, labels, strict=True) if label is None]
     if lacking or len(set(labels)) < len(labels):

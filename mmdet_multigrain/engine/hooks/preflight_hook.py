@@ -185,12 +185,18 @@ def check_heads(
 
 
 def class_table(taxonomy: Taxonomy, counts: list[int] | None) -> str:
-    """Text table: label, class, superclass (all coarser levels), boxes."""
-    columns = Column('label'), Column('class', left=True), Column('superclass', left=True)
+    """Text table: label, class, superclass (all coarser levels; a column for each tree), boxes."""
+    columns = [Column('label'), Column('class', left=True)]
+    columns += [Column(tree or 'superclass', left=True) for tree in taxonomy.forest]
     rows = []
     for label, name in enumerate(taxonomy.classes):
-        path = (taxonomy.superclass_of(label, level) for level in range(taxonomy.num_levels - 1))
-        rows.append((label, name, ' / '.join(path), '?' if counts is None else counts[label]))
+        paths = [
+            ' / '.join(
+                taxonomy.superclass_of(label, level) for level in taxonomy.levels_of(tree or None)
+            )
+            for tree in taxonomy.forest
+        ]
+        rows.append((label, name, *paths, '?' if counts is None else counts[label]))
     return Table((*columns, Column('boxes')), rows).text()
 
 

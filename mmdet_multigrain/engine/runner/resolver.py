@@ -69,7 +69,7 @@ TABLE = {
     'train_pipeline': (('train_dataloader', 'pipeline'),),
     'test_pipeline': (('val_dataloader', 'pipeline'), ('test_dataloader', 'pipeline')),
 }
-KEYS = (*TABLE, *LENGTH_KEYS, 'test_level')
+KEYS = (*TABLE, *LENGTH_KEYS, 'main_tree', 'test_level')
 
 
 class _Target(NamedTuple):
@@ -168,9 +168,17 @@ def _resolve_keys(cfg: Config, checkpoint_meta: Mapping[str, Any] | None) -> dic
     if cfg.get('data_root'):
         cfg.data_root = os.path.join(cfg.data_root, '')
     if 'taxonomy' in cfg:
-        cfg.taxonomy = _find_taxonomy(cfg, checkpoint_meta).to_dict()
+        taxonomy, main = _find_taxonomy(cfg, checkpoint_meta), cfg.get('main_tree')
+        taxonomy = taxonomy if main is None else taxonomy.with_main_tree(main)
         own = cfg.get('eval_taxonomy')
-        cfg.eval_taxonomy = Taxonomy.load(_plain(cfg.taxonomy if own is None else own)).to_dict()
+        evaluated = taxonomy if own is None else Taxonomy.load(_plain(own))
+        evaluated = evaluated.with_main_tree(main) if main in evaluated.trees else evaluated
+        cfg.taxonomy, cfg.eval_taxonomy = taxonomy.to_dict(), evaluated.to_dict()
+    elif cfg.get('main_tree') is not None:
+        raise ConfigError(
+            f'main_tree={cfg.main_tree!r}: the config has no key taxonomy; set main_tree in the '
+            'taxonomy of its heads and data sets'
+        )
     if cfg.get('empty_photos', 'keep') not in ('keep', 'drop'):
         raise ConfigError(f"empty_photos is {cfg.empty_photos!r}, not 'keep' or 'drop'")
     return {key: cfg[key] for key in TABLE if key in cfg}

@@ -61,11 +61,14 @@ class MatchedDetections:
     def of(
         cls, ground_truth: GroundTruth, detections: Detections, taxonomy: Taxonomy
     ) -> MatchedDetections:
-        """Match detections to boxes of any granularity (`match_objects`)."""
+        """Match detections to boxes of any granularity (`match_objects`).
+
+        Of several trees of the taxonomy, the main one counts.
+        """
         index, boxes = match_objects(ground_truth, detections, taxonomy)
         found = detections[index]
         return cls(
-            taxonomy,
+            taxonomy.hierarchy,
             len(ground_truth.image_ids),
             found.images,
             found.labels,

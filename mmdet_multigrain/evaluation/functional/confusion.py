@@ -150,7 +150,7 @@ def measure_confusion(
     Args:
         ground_truth: Boxes with fine labels.
         detections: Boxes with fine labels.
-        taxonomy: Of these labels.
+        taxonomy: Of these labels; of several trees, the first counts.
         iou_thr: IoU from which a detection may take a ground truth.
         min_score: Detections below are left out; with all of them, the background row holds
             little but the many boxes that a detector does not believe in. Default:
@@ -160,6 +160,7 @@ def measure_confusion(
         EvaluationError: A label is out of range, or hotcoco is missing.
     """
     choose_engine('hotcoco')
+    taxonomy = taxonomy.tree()
     check_labels(ground_truth, detections, taxonomy.num_classes)
     if min_score is None:
         min_score = balanced_score(ground_truth, detections)

@@ -188,7 +188,7 @@ def analyze_errors(
     Args:
         ground_truth: Boxes with fine labels.
         detections: Boxes with fine labels.
-        taxonomy: Taxonomy of the labels.
+        taxonomy: Taxonomy of the labels; of several trees, the first counts.
         pos_thr: IoU from which a detection hits.
         bg_thr: IoU up to which a detection is on the background.
         max_dets: Limit on detections per image and class.
@@ -201,6 +201,7 @@ def analyze_errors(
             f'thresholds are {bg_thr} (background) and {pos_thr} (hit); '
             'use 0 < background < hit <= 1'
         )
+    taxonomy = taxonomy.tree()
     check_labels(ground_truth, detections, taxonomy.num_classes)
     ground_truth = ground_truth.leave_out(detections)  # more rows at the end, of crowds
     shared = shared_levels(taxonomy)

@@ -35,7 +35,7 @@ class ClassScore:
 
     Attributes:
         name: Its name.
-        superclasses: The groups above it, coarsest first.
+        superclasses: The groups above it, coarsest first; above a class, those of all trees.
         train_boxes: Boxes it was trained on; None if unknown.
         val_boxes: Boxes in the ground truth, crowds not counted.
         ap: AP, mean over the IoU thresholds; NaN without boxes.
@@ -62,11 +62,13 @@ class LevelScore:
             each fine class: a superclass of three has 300.
         classes: In label order.
         num_cut: Detections that no AP counts, as they are beyond the limit.
+        tree: Which of several trees it is of.
     """
 
     coco: Mapping[str, float]
     classes: tuple[ClassScore, ...]
     num_cut: int = 0
+    tree: str = ''
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ class EvaluationSummary:
 
     @property
     def expanded(self) -> Bucket | None:
-        """Means over all nodes of the tree, as in Open Images; None without a superclass.
+        """Means over all nodes of all trees, as in Open Images; None without a superclass.
 
         Each box and each detection counts for its class and for every superclass above.
         """
@@ -133,7 +135,7 @@ class EvaluationSummary:
                 members = (
                     row.name
                     for row in self.fine.classes
-                    if row.superclasses[: number + 1] == (*group.superclasses, group.name)
+                    if row.superclasses[number : number + 1] == (group.name,)
                 )
                 nodes.setdefault(tuple(members), group)  # unchanged on a finer level: once
         chosen = nodes.values()
@@ -272,7 +274,7 @@ def render_text(summary: EvaluationSummary) -> str:
     several, leaf = len(summary.levels) > 2, summary.protocol
     fine_names = [row.name for row in summary.fine.classes]
     coarse = [
-        (*((f'level {number} group', 's') if several else ('superclass', 'es')), level)
+        (*((f'{_title(number, level)} group', 's') if several else ('superclass', 'es')), level)
         for number, level in enumerate(summary.levels[:-1])
         # Under the identity grouping a superclass table would repeat the classes.
         if [row.name for row in level.classes] != fine_names
@@ -318,6 +320,10 @@ def render_text(summary: EvaluationSummary) -> str:
     return '\n\n'.join([*tables, '\n'.join(lines)])
 
 
+def _title(number: int, level: LevelScore) -> str:
+    return f'level {number} ({level.tree})' if level.tree else f'level {number}'
+
+
 def _bucket_numbers(bucket: Bucket) -> dict[str, float]:
     return {'AP': bucket.ap, 'AP50': bucket.ap50}
 
@@ -344,12 +350,13 @@ def _score_level(
     return LevelScore(
         coco=_coco_numbers(result, max_dets),
         num_cut=result.num_cut,
+        tree=taxonomy.tree_of(level),
         classes=tuple(
             ClassScore(
                 name=name,
                 superclasses=tuple(
                     taxonomy.group_names(above)[taxonomy.group_index(above)[label]]
-                    for above in range(level)
+                    for above in taxonomy.levels_above(level)
                 ),
                 train_boxes=train_boxes,
                 val_boxes=val_boxes,

@@ -46,9 +46,10 @@ class MatchMetric(MultiGrainedCocoMetric):
         first = [*{found['img_id']: (gt, found) for gt, found in reversed(results)}.values()]
         if not first:
             raise EvaluationError('no image was evaluated; the data set is empty')
-        self.taxonomy = self._taxonomy()
-        self._load_annotations(self.taxonomy)
-        truth = self._ground_truth([gt for gt, _ in first], self.taxonomy)
+        taxonomy = self._taxonomy()
+        self.taxonomy = taxonomy.hierarchy
+        self._load_annotations(taxonomy)
+        truth = self._ground_truth([gt for gt, _ in first], taxonomy)
         columns = ('img_id', 'labels', 'bboxes', 'scores')
         detections = replace(
             Detections.from_images(

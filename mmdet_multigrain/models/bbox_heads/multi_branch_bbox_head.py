@@ -51,8 +51,8 @@ class MultiBranchBBoxHead(GroupPrediction, ExactAddition, BBoxHead):
         fc_out_channels (int): Width of every FC layer. Defaults to 1024.
         num_classes (int, optional): Only accepted if it equals the taxonomy's.
         reg_per (str, optional): What has its own box regressor on the fine level: each 'class';
-            each 'group' of the level above the classes, also with `grouped=False`; or 'agnostic',
-            one for all. Default: as `reg_class_agnostic` says.
+            each 'group' of the level above the classes, also with `grouped=False` (of several
+            trees: of the first); or 'agnostic', one for all. Default: as `reg_class_agnostic` says.
         reg_class_agnostic (bool, optional): mmdet's argument: True is 'agnostic', False is 'class'.
             Defaults to False.
         loss_cls (dict): Classification loss.
@@ -86,6 +86,7 @@ class MultiBranchBBoxHead(GroupPrediction, ExactAddition, BBoxHead):
     ) -> None:
         groups = resolve_taxonomy(taxonomy, grouped=True, allow_one_group=allow_one_group)
         taxonomy = groups if grouped else groups.ungrouped()
+        groups = groups.tree()
         reg_per = _check_reg_per(reg_per, reg_class_agnostic, groups)
         if num_classes not in (None, taxonomy.num_classes):
             raise ConfigError(

@@ -40,9 +40,10 @@ class HierarchicalCrossEntropyLoss(nn.Module):
 
         cls_score (N, C) = [ fine classes, background | level 0, background | level 1, ... ]
 
-    The fine part comes first, the coarser levels follow from the coarsest on. The superclass of each
-    label is looked up in a buffer. The fine part alone makes the probabilities (`get_activation`),
-    as the paper evaluates the fine branch, unless there is a `fusion`.
+    The fine part comes first, the coarser levels follow from the coarsest on, those of one tree after
+    those of another. The group of each label is looked up in a buffer, so that levels need not nest.
+    The fine part alone makes the probabilities (`get_activation`), as the paper evaluates the fine
+    branch, unless there is a `fusion`.
 
     Labels follow mmdet: 0..K-1 are classes, K is background. Those above K are coarse: boxes of
     which only the superclass is known, or nothing (`Taxonomy.labels`). Levels down to the label's
@@ -126,7 +127,8 @@ class HierarchicalCrossEntropyLoss(nn.Module):
             _check_marginal(self.fine_loss)
         self.fusion = build_fusion(fusion, taxonomy)
         if self.fusion is not None:
-            _check_fusion(self.fine_loss, self.level_weights if self.fuses_levels else ())
+            levels = self.fusion.levels if self.fuses_levels else ()
+            _check_fusion(self.fine_loss, self.level_weights, levels)
         labels = (label_taxonomy or taxonomy).labels
         self._widths = (*coarse_channels, self.num_classes + 1)
         sets = torch.zeros(self.num_levels, len(labels), self.num_classes + 1, dtype=torch.bool)
@@ -354,14 +356,16 @@ def _check_marginal(fine_loss: nn.Module) -> None:
         )
 
 
-def _check_fusion(fine_loss: nn.Module, level_weights: Sequence[float]) -> None:
+def _check_fusion(
+    fine_loss: nn.Module, level_weights: Sequence[float], levels: Sequence[int]
+) -> None:
     """Refuse what a fusion at test time cannot read."""
     if type(fine_loss) not in (CrossEntropyLoss, SeesawLoss):
         raise ConfigError(
             f'fusion needs the probabilities of a CrossEntropyLoss or SeesawLoss, not of this '
             f'{type(fine_loss).__name__}; leave fusion out'
         )
-    if 0 in level_weights[:-1]:
+    if any(level_weights[level] == 0 for level in levels):
         raise ConfigError(
             f'fusion reads all levels, but level_weights={level_weights} leaves one untrained; '
             'leave fusion out'

@@ -23,7 +23,7 @@ class ScoreFusion(nn.Module, ABC):
     """Corrects class probabilities at test time.
 
     Args:
-        taxonomy (Taxonomy): Of the head; it hands it over.
+        taxonomy (Taxonomy): Of the head; it hands it over. Of several trees, only the main one counts.
 
     Attributes:
         reads_coarse (bool): Whether it needs the logits of the coarser levels.
@@ -33,6 +33,8 @@ class ScoreFusion(nn.Module, ABC):
 
     def __init__(self, taxonomy: Taxonomy) -> None:
         super().__init__()
+        self.levels = taxonomy.levels_of(taxonomy.main_tree)
+        taxonomy = taxonomy.hierarchy
         self.num_groups = [taxonomy.num_groups(level) for level in range(taxonomy.num_levels - 1)]
         for level, count in enumerate(self.num_groups):
             index = torch.tensor((*taxonomy.group_index(level), count))
@@ -51,8 +53,8 @@ class ScoreFusion(nn.Module, ABC):
 
         Args:
             fine (Tensor): Logarithms of the fine level's probabilities, (N, K + 1), float32.
-            coarse (list[Tensor]): Logits of the coarser levels, coarse to fine, the last output
-                background; outputs between the groups and background are not used.
+            coarse (list[Tensor]): Logits of all coarser levels of the head, coarse to fine, the last
+                output background; outputs between the groups and background are not used.
         """
 
     def marginals(self, fine: Tensor, level: int) -> Tensor:
@@ -84,13 +86,14 @@ class LevelFusion(ScoreFusion):
         gammas = [gamma] * levels if isinstance(gamma, int | float) else list(gamma)
         if len(gammas) != levels:
             raise ConfigError(
-                f'fusion: gamma={gamma}: taxonomy {taxonomy.name!r} has {levels} coarser levels and '
-                'needs one number for all, or one for each, coarse to fine'
+                f'fusion: gamma={gamma}: taxonomy {taxonomy.hierarchy.name!r} has {levels} coarser '
+                'levels and needs one number for all, or one for each, coarse to fine'
             )
         self.gammas = [_not_negative(value) for value in gammas]
 
     def forward(self, fine: Tensor, coarse: list[Tensor]) -> Tensor:
         """See ScoreFusion."""
+        coarse = coarse[self.levels.start : self.levels.stop]
         for level in reversed(range(len(coarse))):
             logits = coarse[level].float()
             used = torch.cat([logits[:, : self.num_groups[level]], logits[:, -1:]], dim=1)

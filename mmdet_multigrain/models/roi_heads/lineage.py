@@ -31,6 +31,7 @@ class LineageRoIHeadMixin:
 
     Args:
         taxonomy (Taxonomy | str | Mapping): The classes and groups, or what `Taxonomy.load` takes.
+            Of several trees, the main one counts.
 
     Raises:
         ConfigError: The box head has another number of classes.
@@ -38,7 +39,7 @@ class LineageRoIHeadMixin:
 
     def __init__(self, *args, taxonomy: Taxonomy | str | Mapping[str, Any], **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        self.taxonomy = Taxonomy.load(taxonomy)
+        self.taxonomy = Taxonomy.load(taxonomy).hierarchy
         heads = self.bbox_head if isinstance(self.bbox_head, nn.ModuleList) else [self.bbox_head]
         if getattr(heads[-1], 'added', None) is not None:
             raise ConfigError(
@@ -157,4 +158,4 @@ def _add_lineage(roi_head: MutableMapping[str, Any], taxonomy: Taxonomy) -> None
             f'model.roi_head of type {kind} cannot tell the lineage of detections; only '
             f'{", ".join(_WITH_LINEAGE)} can'
         )
-    roi_head.update(type=_WITH_LINEAGE.get(name, name), taxonomy=taxonomy.to_dict())
+    roi_head.update(type=_WITH_LINEAGE.get(name, name), taxonomy=taxonomy.hierarchy.to_dict())

@@ -57,12 +57,16 @@ def drawable(stats: DatasetStats) -> DatasetStats:
     for level in range(taxonomy.num_levels - 1):
         groups = taxonomy.group_names(level)
         names |= zip(groups, style.readable(groups, 'group'), strict=True)
+    forest = {
+        tree: [[names[group] for group in path] for path in paths]
+        for tree, paths in taxonomy.forest.items()
+    }
     return replace(
         stats,
         taxonomy=Taxonomy(
             taxonomy.name,
             style.readable(taxonomy.classes),
-            [[names[group] for group in path] for path in taxonomy.paths],
+            forest if taxonomy.trees else forest[''],
             num_levels=taxonomy.num_levels,
             allow_one_group=True,
         ),
@@ -71,36 +75,43 @@ def drawable(stats: DatasetStats) -> DatasetStats:
 
 
 def superclass_groups(stats: DatasetStats) -> list[Group]:
-    """All superclasses, most training boxes first; then classes without one, and boxes of any class."""
+    """All superclasses, most training boxes first; then classes without one, and boxes of any class.
+
+    Of several trees, the first counts. Boxes of which only the group of another is known may be of
+    any of its superclasses.
+    """
     members: dict[str, list[int]] = {}
     for number in stats.by_count:
         path = stats.taxonomy.paths[number]
         members.setdefault(path[0] if path else '', []).append(number)
-    any_object = len(stats.taxonomy.labels) - 1
+    unknown = [number for number in stats.coarse_labels if _superclass(stats, number) is None]
     for number in stats.coarse_labels:
-        if number < any_object:
-            members[stats.taxonomy.paths[_first_class(stats, number)][0]].append(number)
+        if number not in unknown:
+            members[_superclass(stats, number)].append(number)
     boxes = {name: boxes_of(stats, labels) for name, labels in members.items()}
     groups = []
     for name in sorted(members, key=lambda name: (not name, -boxes[name])):
         color = label_color(stats, members[name][0])
         groups.append(Group(name or NO_SUPERCLASS, color, tuple(members[name])))
-    if any_object in stats.coarse_labels:
-        groups.append(Group(ANY_CLASS, NO_SUPERCLASS_COLOR, (any_object,)))
+    if unknown:
+        groups.append(Group(ANY_CLASS, NO_SUPERCLASS_COLOR, tuple(unknown)))
     return groups
 
 
-def _first_class(stats: DatasetStats, number: int) -> int:
-    return int(stats.taxonomy.labels.sets[number].argmax())
+def _superclass(stats: DatasetStats, number: int) -> str | None:
+    """The superclass of all classes that a label allows, '' for a class without; None for several."""
+    labels = stats.taxonomy.labels.sets[number, :-1].nonzero()[0]
+    names = {(*stats.taxonomy.paths[label][:1], '')[0] for label in labels}
+    is_any = number == len(stats.taxonomy.labels) - 1
+    return None if is_any or len(names) > 1 else names.pop()
 
 
 def label_color(stats: DatasetStats, number: int) -> str:
-    """The color of the superclass of a label; gray for any class."""
-    if number == len(stats.taxonomy.labels) - 1:
+    """The color of the superclass of a label; gray for labels of several."""
+    if _superclass(stats, number) is None:
         return NO_SUPERCLASS_COLOR
-    return superclass_colors(stats.taxonomy)[
-        stats.taxonomy.superclass_of(_first_class(stats, number))
-    ]
+    first = int(stats.taxonomy.labels.sets[number].argmax())
+    return superclass_colors(stats.taxonomy)[stats.taxonomy.superclass_of(first)]
 
 
 def label_name(stats: DatasetStats, number: int) -> str:

@@ -126,7 +126,8 @@ def superclass_tables(stats: DatasetStats) -> list[Table]:
 def superclass_table(stats: DatasetStats, level: int = 0) -> Table:
     """Sums of each superclass, or of each group of a finer level, most training boxes first."""
     several = len(stats.splits) > 1
-    title = f'level {level} group' if level else 'superclass'
+    is_named = level or stats.taxonomy.trees
+    title = f'{stats.taxonomy.level_title(level)} group' if is_named else 'superclass'
     columns = [Column(title, left=True), Column('classes', form=',d')]
     for split in stats.splits:
         columns += [

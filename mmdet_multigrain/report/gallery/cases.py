@@ -80,7 +80,7 @@ def find_cases(
     table = analyze_errors(ground_truth, detections, taxonomy).detections
     true_labels = ground_truth.labels.tolist()
     true_boxes = list(map(tuple, ground_truth.boxes.tolist()))
-    nodes = Nodes.of(taxonomy)
+    nodes = Nodes.of(taxonomy.hierarchy)
     levels = np.zeros(len(kept)) if rule is None else rule.levels(detections.lineages)
     order = np.lexsort((-detections.scores, detections.images))
     cases = []

@@ -69,7 +69,7 @@ def compare_answers(
         for name, own in runs_by_variant(runs).items()
         if all(run.has_detections for run in own)
     }
-    levels = _levels(runs[0].result.taxonomy)
+    levels = _levels(runs[0].result.taxonomy.hierarchy)
     matched = {
         run.name: MatchedDetections.of(run.boxes, run.detections, run.result.taxonomy)
         for own in complete.values()

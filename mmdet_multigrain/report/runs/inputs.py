@@ -185,7 +185,7 @@ def read_detections(path: str | os.PathLike[str], test_set: TestSet) -> Detectio
 
 
 def _lineages(path: str | os.PathLike[str], content: list[dict], taxonomy: Taxonomy) -> np.ndarray:
-    levels = taxonomy.num_levels
+    levels = taxonomy.hierarchy.num_levels
     for number, item in enumerate(content):
         row = item.get('lineage')
         if not (

@@ -91,6 +91,7 @@ class Measures:
         metrics: COCO's, then superclass AP, then means over classes.
         classes: Fine classes, rarest first.
         superclasses: For each coarse level, coarsest first; empty where nothing is grouped.
+        trees: Which of several trees each of these levels is of; empty where there is one.
         counted_on: Boxes that decide which classes are rare: `training` or `validation`.
         dataset: `df2` or `oiv4c` if this is the paper's data set, whose tables and figures a
             report may then refer to; None for other data.
@@ -99,6 +100,7 @@ class Measures:
     metrics: tuple[Metric, ...]
     classes: tuple[ClassEntry, ...]
     superclasses: tuple[tuple[ClassEntry, ...], ...] = ()
+    trees: tuple[str, ...] = ()
     counted_on: str = 'training'
     dataset: str | None = None
 
@@ -124,16 +126,21 @@ def measures_of_runs(runs: Sequence[Run]) -> Measures:
     with_boxes = [entry.name for entry in classes if entry.boxes]
     coarse = coarse_levels(taxonomy)
     level_keys = [_level_key(level, coarse) for level in coarse]
+    trees = tuple(map(taxonomy.tree_of, coarse))
     dataset = dataset_of({row.name: row.train_boxes for row in levels[-1].classes})
     return Measures(
         metrics=(
             *(Metric(key, key, DIFFERENCE) for key in summary.fine.coco),
-            *(Metric(key, key.replace('_', ' '), DIFFERENCE) for key in level_keys),
+            *(
+                Metric(key, key.replace('_', ' ') + (f' ({tree})' if tree else ''), DIFFERENCE)
+                for key, tree in zip(level_keys, trees, strict=True)
+            ),
             *_class_means([entry.name for entry in classes], with_boxes, dataset),
             *_class_sets(runs),
         ),
         classes=classes,
         superclasses=tuple(_entries(levels[level].classes, level) for level in coarse),
+        trees=trees if taxonomy.trees else (),
         counted_on='validation' if classes[0].train_boxes is None else 'training',
         dataset=dataset,
     )

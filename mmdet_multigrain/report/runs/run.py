@@ -174,7 +174,8 @@ def _class_difference(first: Run, run: Run) -> str:
 def _groups(taxonomy: Taxonomy) -> list[tuple]:
     """Groups of each level; names and aliases of a taxonomy do not matter."""
     levels = range(taxonomy.num_levels)
-    return [(taxonomy.group_names(level), taxonomy.group_index(level)) for level in levels]
+    groups = [(taxonomy.group_names(level), taxonomy.group_index(level)) for level in levels]
+    return [*groups, (taxonomy.trees, taxonomy.main_tree)]
 
 
 def _class_sets(run: Run) -> dict[str, set[str]]:

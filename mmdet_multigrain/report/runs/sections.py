@@ -116,7 +116,8 @@ def overall_section(comparison: Comparison, paper: PaperReference | None = None)
         table = tables.superclass_table(comparison, level)
         names = {'level': '', 'file': None}
         if levels > 1:
-            names = {'level': f', level {level}', 'file': f'superclasses_{level}'}
+            tree = f' ({comparison.trees[level]})' if comparison.trees else ''
+            names = {'level': f', level {level}{tree}', 'file': f'superclasses_{level}'}
         blocks.append(table_block('superclasses', table, **names, bold=values['bold']))
     if comparison.has_seeds:
         blocks.append(table_block('seeds', tables.seed_table(comparison)))

@@ -110,3 +110,16 @@ def test_heads_with_other_groups_than_the_data(garments):
     assert alone.is_ungrouped and alone.num_levels == 2 and alone.num_classes == 7
     one = Taxonomy('one', garments.classes, [('all',)] * 5, allow_one_group=True)
     assert grown_head(one, grown).paths == (('all',),) * 7
+
+
+def test_several_trees_are_refused(garments, two_trees):
+    message = (
+        "'two trees' has the trees 'kind', 'season', and a class can be added to one tree only"
+    )
+    for grow in (
+        lambda: with_classes(two_trees, {'sock': 'head'}),
+        lambda: in_old_order(two_trees, garments),
+        lambda: in_old_order(garments, two_trees),
+    ):
+        with pytest.raises(TaxonomyError, match=message):
+            grow()

@@ -172,6 +172,17 @@ def test_table(garments, three_levels):
     assert class_table(three_levels, None).splitlines()[1] == '    0  shirt   body / upper      ?'
 
 
+def test_a_column_for_each_tree(two_trees):
+    assert class_table(two_trees, [10, 0, 0, 4, 5]).splitlines() == [
+        'label  class   kind          season  boxes',
+        '    0  shirt   body / upper  summer     10',
+        '    1  vest    body / upper  winter      0',
+        '    2  skirt   body / lower  winter      0',
+        '    3  shorts  body / lower  summer      4',
+        '    4  hat     head / hat    hat         5',
+    ]
+
+
 def test_before_training(garments):
     hook = HOOKS.build(dict(type='PreflightHook'))
     train = data(garments, box_counts=[1, 2, 3, 4, 5])

@@ -15,7 +15,7 @@ from PIL import Image
 from mmdet_multigrain.engine.runner.resolver import is_taxonomy_open, leaf_datasets, resolve
 from mmdet_multigrain.launch import load_config
 from mmdet_multigrain.taxonomy import Taxonomy
-from mmdet_multigrain.utils.errors import ConfigError
+from mmdet_multigrain.utils.errors import ConfigError, TaxonomyError
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -301,3 +301,39 @@ def test_source_configs_raise_when_built_and_resolved_ones_are_right(path, tmp_p
     model = init_detector(str(tmp_path / 'dumped.py'), device='cpu')
     classes = 3 if 'custom' in path.stem else 40 if 'oiv4c' in path.stem else 13
     assert getattr(model, 'roi_head', model).bbox_head.num_classes == classes
+
+
+def test_the_main_tree(configs, tmp_path, monkeypatch):
+    """The key `main_tree` changes the taxonomy of data sets and heads, again and back."""
+    make_data(tmp_path / 'data' / 'custom')
+    trees = dict(kind=dict(top=['shirt', 'vest']), season=dict(summer=['shirt', 'skirt']))
+    taxonomy = Taxonomy.from_mapping({'trees': trees, 'ungrouped': ['skirt'], 'name': 'mine'})
+    (tmp_path / 'mine.yaml').write_text(taxonomy.to_yaml())
+    config, options = configs / 'wgroup_r18_fpn_custom.py', {'taxonomy': 'mine.yaml'}
+
+    def found(cfg):
+        head, data = cfg.model.roi_head.bbox_head, cfg.test_dataloader.dataset
+        loaded = [Taxonomy.load(part.taxonomy.to_dict()) for part in (head, data)]
+        assert loaded[0] == loaded[1]
+        return loaded[0]
+
+    assert found(load_config(config, options)) == taxonomy
+    cfg = load_config(config, {**options, 'main_tree': 'Season'})
+    season = taxonomy.with_main_tree('season')
+    assert found(cfg) == season and found(cfg).group_index(0) == taxonomy.group_index(0)
+    cfg.dump(tmp_path / 'dumped.py')
+    assert found(load_config(tmp_path / 'dumped.py')) == season
+    assert found(load_config(tmp_path / 'dumped.py', {'main_tree': 'kind'})) == taxonomy
+    meta = dict(dataset_meta=dict(taxonomy=taxonomy.to_dict(), classes=taxonomy.classes))
+    cfg = Config.fromfile(config)
+    cfg.main_tree = 'season'
+    resolve(cfg, checkpoint_meta=meta)
+    assert found(cfg) == season
+    with pytest.raises(
+        TaxonomyError, match="^main_tree is 'x', but the trees are 'kind', 'season'"
+    ):
+        load_config(config, {**options, 'main_tree': 'x'})
+    with pytest.raises(TaxonomyError, match="^main_tree is 'kind', but there is one tree"):
+        load_config(config, {'main_tree': 'kind'})
+    with pytest.raises(ConfigError, match="^main_tree='kind': the config has no key taxonomy"):
+        resolve(Config(dict(main_tree='kind', model=dict(type='FasterRCNN'))))

@@ -228,3 +228,17 @@ def test_only_matches_count():
     assert (matched.photos.tolist(), matched.num_photos) == ([0, 1], 2)
     assert (matched.labels.tolist(), matched.truths.tolist()) == ([VEST, SLING], [HAT, VEST])
     assert matched.lineages.tolist() == lineages[2:].tolist()
+
+
+def test_of_several_trees_the_main_one_counts(two_trees):
+    """A shirt taken for shorts: right in season, wrong in kind."""
+    box = dict(boxes=np.array([[0.0, 0, 9, 9]]))
+    truth = GroundTruth(
+        (1,), np.zeros(1, int), np.array([0]), areas=np.ones(1), crowd=np.zeros(1, bool), **box
+    )
+    found = Detections(np.zeros(1, int), np.array([3]), scores=np.ones(1), **box)
+    wrong = {
+        tree: MatchedDetections.of(truth, found, two_trees.with_main_tree(tree)).wrong.tolist()
+        for tree in two_trees.trees
+    }
+    assert wrong == {'kind': [[True, True, False]], 'season': [[True, False]]}

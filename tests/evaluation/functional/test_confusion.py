@@ -220,3 +220,10 @@ def test_confusions_of_a_detector_with_low_scores():
     assert measure(truths, [(2, n, 0.18) for n in range(20)], min_score=0.3).mistaken.sum() == 0
     nothing = measure(truths, [])
     assert nothing.min_score == 0 and nothing.counts[0, -1] == 20
+
+
+def test_of_several_trees_the_first_has_the_blocks(two_trees, three_levels):
+    found = measure([(1, 0)], [(2, 0, 0.9)], two_trees)
+    expected = measure([(1, 0)], [(2, 0, 0.9)], three_levels)
+    assert found.blocks == expected.blocks and len(found.blocks) == 2
+    assert found.shared_levels.tolist() == expected.shared_levels.tolist()

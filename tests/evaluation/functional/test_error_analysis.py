@@ -266,3 +266,16 @@ def test_label_out_of_range():
 
 
 # ---------------------------------------------------------------------- random sets
+
+
+def test_of_several_trees_the_first_counts(two_trees, three_levels):
+    """A vest taken for a shirt, and for a skirt, which is as warm."""
+    truth = ground_truth([(0, 1, 0, 0, 10, 10), (0, 1, 50, 0, 10, 10)])
+    found = detections([(0, 0, 0, 0, 10, 10, 0.9), (0, 2, 50, 0, 10, 10, 0.8)])
+    result = analyze_errors(truth, found, two_trees)
+    expected = analyze_errors(truth, found, three_levels)
+    assert result.detections.kinds.tolist() == expected.detections.kinds.tolist()
+    assert [(cost.name, cost.count) for cost in result.class_by_level] == [
+        (cost.name, cost.count) for cost in expected.class_by_level
+    ]
+    assert [cost.count for cost in result.class_by_level] == [0, 1, 1]

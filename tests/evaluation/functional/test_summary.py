@@ -286,3 +286,29 @@ def test_text_of_three_levels_and_of_none():
         levels = [result([0.5, 0.5], [1, 1])] * taxonomy.num_levels
         text = render_text(summarize(levels, taxonomy))
         assert text.count('\n\n') == 1 and 'superclasses' not in text
+
+
+def test_levels_of_several_trees(two_trees):
+    """Body 0.5, head 0.3; upper 0.7, lower -, hat 0.3; summer 0.8, winter 0.1, hat 0.3; classes."""
+    counts = [5, 0, 0, 4, 3]
+    levels = [
+        result([0.5, 0.3], [9, 3]),
+        result([0.7, NAN, 0.3], [5, 0, 3]),
+        result([0.8, 0.1, 0.3], [9, 1, 3]),
+        result([0.2, NAN, NAN, 0.6, 0.3], counts),
+    ]
+    summary = summarize(levels, two_trees, counts)
+    assert [level.tree for level in summary.levels] == ['kind', 'kind', 'season', '']
+    shirt, upper = summary.fine.classes[0], summary.levels[1].classes[0]
+    assert shirt.superclasses == ('body', 'upper', 'summer') and upper.superclasses == ('body',)
+    assert summary.levels[2].classes[0].superclasses == ()
+    assert [row.train_boxes for row in summary.levels[2].classes] == [9, 0, 3]
+    # Each node once: five classes, body, upper, lower, summer, winter; head and hats are the class.
+    assert len(summary.expanded.classes) == 10
+    known = (0.2, 0.6, 0.3, 0.5, 0.7, 0.8, 0.1)
+    assert summary.expanded.ap == pytest.approx(sum(known) / len(known))
+    text = render_text(summary)
+    for title in ('level 0 (kind) group', 'level 1 (kind) group', 'level 2 (season) group'):
+        assert re.search(rf'^{re.escape(title)} .* AP75$', text, re.MULTILINE), title
+    assert re.search(r'^superclass +3 level 2 .season. groups +AP +40\.00', text, re.MULTILINE)
+    assert 'body / upper / summer' in text

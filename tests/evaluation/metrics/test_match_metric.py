@@ -8,22 +8,23 @@ import torch
 from mmdet_multigrain.datasets import taxonomy_metainfo
 from mmdet_multigrain.evaluation import EvaluationError
 from mmdet_multigrain.evaluation.metrics.match_metric import MatchMetric
+from mmdet_multigrain.taxonomy import Taxonomy
 
 from .metric_cases import BOXES, TAXONOMY, coco_content, sample, write
 
 COARSE = {'id': 99, 'image_id': 1, 'category_id': 9, 'bbox': [200, 300, 80, 80], 'area': 6400}
 
 
-def matches_of(samples, ann_file=None, **kwargs):
+def matches_of(samples, ann_file=None, taxonomy=TAXONOMY, **kwargs):
     metric = MatchMetric(ann_file=ann_file, **kwargs)
-    metric.dataset_meta = taxonomy_metainfo(TAXONOMY)
+    metric.dataset_meta = taxonomy_metainfo(taxonomy)
     for data_sample in samples:
         found = data_sample['pred_instances']
         # The lineage tells which detection it is of.
         found['lineage'] = torch.stack([found['scores'], found['scores'] / 2 + 0.5], dim=1)
         metric.process({}, [data_sample])
     assert metric.evaluate(size=len(samples)) == {}
-    assert metric.image_ids == (1, 2, 3) and metric.taxonomy == TAXONOMY
+    assert metric.image_ids == (1, 2, 3) and metric.taxonomy == taxonomy.hierarchy
     return metric.matches
 
 
@@ -76,3 +77,12 @@ def test_detections_below_the_threshold_take_no_part(samples, ann_file):
 def test_no_image(ann_file):
     with pytest.raises(EvaluationError, match='no image was evaluated'):
         matches_of([], ann_file)
+
+
+def test_of_several_trees_the_main_one_counts(samples, ann_file):
+    """The wrong class of image 2 is of the same kind, but of another use."""
+    use = [('in',), ('in',), ('in',), ('in',), ('out',)]
+    trees = {'kind': TAXONOMY.paths, 'use': use}
+    for main_tree, wrong in (('kind', [True, False]), ('use', [True, True])):
+        taxonomy = Taxonomy('x', TAXONOMY.classes, trees, main_tree=main_tree)
+        assert wrong in matches_of(samples, ann_file, taxonomy).wrong.tolist()

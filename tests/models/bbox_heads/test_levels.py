@@ -229,3 +229,17 @@ def test_one_group_of_a_built_taxonomy_needs_no_leave(garments):
     ):
         with pytest.raises(ValueError, match='one group teaches nothing'):
             call()
+
+
+def test_a_branch_for_each_level_of_each_tree(two_trees):
+    head = make_head(two_trees, coarse_width='groups', reg_weights=(0, 0, 1, 1))
+    assert head.branch_depths == (1, 2, 3, 4)
+    features, batch = make_batch(5)
+    losses = losses_of(head, features, batch)
+    assert {key for key in losses if 'bbox' in key} == {'loss_bbox', 'loss_bbox_level2'}
+    assert {'loss_cls_level0', 'loss_cls_level2', 'acc_level2'} <= losses.keys()
+    total(losses).backward()
+    for name, parameter in head.named_parameters():
+        assert parameter.grad is not None and parameter.grad.any(), name
+    without = make_head(two_trees, grouped=False)
+    assert len(without.coarse_fc_cls) == 3 and without.taxonomy.is_ungrouped

@@ -244,3 +244,13 @@ def test_stock_head_with_copied_rows_moves_boxes_the_same(garments):
         stock.fc_reg.bias.copy_(head.fc_reg.bias[head.reg_rows])
     features = torch.randn(300, 4, 3, 3)
     assert torch.equal(head(features)[1], stock.fc_reg(head.fine_feature(features)))
+
+
+@pytest.mark.parametrize('main_tree', ['kind', 'season'])
+def test_of_several_trees_the_first_has_the_regressors(two_trees, three_levels, main_tree):
+    """Whatever hedging and fusion follow: the weights stay the same."""
+    taxonomy = two_trees.with_main_tree(main_tree)
+    head = make(MultiGrainedBBoxHead, taxonomy, reg_per='group')
+    expected = make(MultiGrainedBBoxHead, three_levels, reg_per='group')
+    assert torch.equal(head.reg_rows, expected.reg_rows) and len(head.reg_rows) == 20
+    assert head.training_facts()['reg_taxonomy'] == two_trees.tree('kind').to_dict()

@@ -132,3 +132,15 @@ def test_refusals(garments):
     config = with_lineage(config_of('StandardRoIHead', 'wgroup', garments), garments)
     with pytest.raises(ConfigError, match='without a level'):
         detect(config, cfg=grouped)
+
+
+@pytest.mark.parametrize('tree', ['kind', 'season'])
+def test_of_several_trees_the_main_one_counts(two_trees, tree):
+    taxonomy = two_trees.with_main_tree(tree)
+    config = with_lineage(config_of('StandardRoIHead', 'wgroup', taxonomy), taxonomy)
+    (found, *_), (raw, *_) = detect(config)
+    expected = lineages(raw.scores[found.rois, :-1], found.labels, two_trees.tree(tree))
+    assert len(found) and torch.equal(found.lineage, expected)
+    assert found.lineage.size(1) == {'kind': 3, 'season': 2}[tree]
+    given = {**config, 'taxonomy': taxonomy.to_dict()}
+    assert torch.equal(detect(given)[0][0].lineage, expected)

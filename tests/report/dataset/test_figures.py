@@ -256,3 +256,27 @@ def test_columns_of_even_height(sizes, expected):
     columns = into_columns([Group('', '', tuple(range(size))) for size in sizes])
     found = [[len(group.labels) for group in column] for column in columns]
     assert found == expected
+
+
+def test_of_several_trees_the_first_has_the_colors(two_trees):
+    """Boxes of a group of another tree may be of any of its superclasses."""
+    shown = Taxonomy(
+        'two', two_trees.classes, {**two_trees.forest, 'use': [('in',)] * 2 + [()] * 3}
+    )
+    stats = stats_of(shown, [5, 4, 3, 2, 1, 7, 8], coarse=['in', 'winter'])
+    assert shown.labels.names[5:] == (
+        *('background', 'body', 'upper', 'lower', 'summer', 'winter', 'object'),
+    )
+    groups = superclass_groups(stats)
+    assert [group.name for group in groups] == ['body', 'head']
+    assert groups[0].labels == (0, 1, 2, 3, 10, 7)  # 'in' are the classes of 'upper'
+    by_season = Taxonomy('two', two_trees.classes, dict(reversed(two_trees.forest.items())))
+    groups = superclass_groups(stats_of(by_season, [5, 4, 3, 2, 1, 7], coarse=['upper']))
+    assert [group.name for group in groups] == ['summer', 'winter', 'no superclass', 'any class']
+    assert groups[-1] == Group('any class', NO_SUPERCLASS, (by_season.find('upper', coarse=True),))
+    again = drawable(stats)
+    assert again.taxonomy.labels.names == shown.labels.names
+    assert again.taxonomy.trees == ('kind', 'season', 'use')
+    for draw in FIGURES:
+        with style.drawing() as figure:
+            draw(figure, again)

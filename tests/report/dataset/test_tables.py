@@ -92,6 +92,15 @@ def test_every_level_has_a_table(content, stats_of):
     assert [[row['boxes'] for row in level] for level in split['finer_levels']] == [[5, 1, 0]]
 
 
+def test_a_table_for_each_level_of_each_tree(content, stats_of):
+    kind, season = {'top': ['shirt', 'Weste'], 'bottom': ['skirt']}, {'summer': ['shirt', 'skirt']}
+    taxonomy = Taxonomy.load({'trees': {'kind': kind, 'season': season}, 'ungrouped': ['hat']})
+    first, second = map(read_csv, superclass_tables(stats_of(content, taxonomy=taxonomy)))
+    assert [row['level 0 (kind) group'] for row in first] == ['top', 'bottom', 'hat']
+    rows = {row['level 1 (season) group']: row['boxes'] for row in second}
+    assert rows == {'summer': '4', 'Weste': '2', 'hat': '0'}
+
+
 def test_superclasses_are_left_out_where_there_are_none(content, stats_of):
     flat = Taxonomy('flat', ['shirt', 'Weste', 'skirt'])
     text = render_text(stats_of(content, taxonomy=flat))

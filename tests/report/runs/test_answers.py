@@ -197,3 +197,14 @@ def test_three_levels(tmp_path):
         assert len(figure.axes[0].patches) == 4
         shades = {bar.get_facecolor() for bar in figure.axes[0].patches}
         assert len(shades) == 4
+
+
+def test_of_several_trees_the_main_one_counts(tmp_path, two_trees):
+    taxonomy = two_trees.with_main_tree('season')
+    truth = write_ground_truth(tmp_path / 'val.json', taxonomy=taxonomy)
+    one = {'wrong': 0.6, 'seed': 0, 'config': 'c.py', 'taxonomy': taxonomy}
+    runs = load_runs([add_lineages(write_run(tmp_path / 'run', truth, **one))])
+    found = compare_answers(runs, compare(runs, resamples=0))
+    assert found.levels == {0: 'class', 1: 'superclass'} and list(found.with_lineages) == ['c']
+    (matched,) = found.matched['c']
+    assert matched.taxonomy == two_trees.tree('season')

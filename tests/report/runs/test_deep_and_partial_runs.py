@@ -14,6 +14,7 @@ from mmdet_multigrain.report.runs.measures import images_with_boxes, measures_of
 from mmdet_multigrain.report.runs.render import render_markdown
 from mmdet_multigrain.report.runs.report import runs_document
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import ReportError
 
 from .made_runs import write_ground_truth, write_run, write_runs
 
@@ -146,3 +147,25 @@ def test_another_limit_on_detections_counts_everywhere(tmp_path):
     assert [part.ap50 for part in found] == pytest.approx(
         [run.result.summary.fine.coco['AP50'] for run in one]
     )
+
+
+def test_several_trees(tmp_path, two_trees):
+    truth = write_ground_truth(tmp_path / 'val.json', taxonomy=two_trees)
+    folders = []
+    for name, wrong in (('baseline', 0.6), ('wgroup', 0.1)):
+        options = dict(wrong=wrong, seed=0, config=f'{name}.py', taxonomy=two_trees)
+        folders.append(write_run(tmp_path / name, truth, **options))
+    runs = load_runs(folders)
+    comparison = compare(runs, **FEW)
+    assert comparison.trees == ('kind', 'kind', 'season')
+    titles = [one.title for one in comparison.metrics if one.key.startswith('level')]
+    assert titles == ['level 0 AP (kind)', 'level 1 AP (kind)', 'level 2 AP (season)']
+    assert comparison.variant('wgroup').gains['level 2:winter'].value > 0
+    text = render_markdown(runs_document(runs, comparison, diagnose_variants(runs)))
+    assert 'AP by superclass, level 2 (season)' in text and 'body / upper / summer' in text
+    moved = two_trees.with_main_tree('season')
+    other = write_run(
+        tmp_path / 'merged', truth, wrong=0.1, seed=0, config='merged.py', taxonomy=moved
+    )
+    with pytest.raises(ReportError, match='grouped in another way'):
+        load_runs([*folders, other])
