@@ -207,7 +207,7 @@ def test_kwargs_that_go_nowhere_are_no_arguments(check):
 def test_every_tool_that_takes_options_checks_them(repository):
     texts = [path.read_text('utf-8') for path in (repository / 'tools').rglob('*.py')]
     takers = [text for text in texts if re.search(r'add_(cfg_options|common_arguments)\(', text)]
-    assert len(takers) == 6  # train, test, predict, export, calibrate, sweep_scores
+    assert len(takers) == 7  # train, test, predict, export, calibrate, demo, sweep_scores
     assert all(re.search(r'load_config\(\s*args\.config, args\.cfg_options', t) for t in takers)
 
 
