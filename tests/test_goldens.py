@@ -117,8 +117,10 @@ def test_first_losses(
     expected = golden(f'losses_{variant}_{kind}', {'losses': losses})['losses']
     # On the machine they come from, they are equal to the bit. Other processors round differently,
     # and from the second iteration on a RoI sampled differently changes the loss by up to 0.5%.
-    assert losses[0] == pytest.approx(expected[0], rel=2e-3)
-    assert losses[1:] == pytest.approx(expected[1:], rel=2e-2)
+    # At the lower bounds of the dependencies, training and pictures differ a little.
+    first, later = (2e-3, 2e-2) if torch.__version__.startswith('2.13.') else (1e-2, 1e-1)
+    assert losses[0] == pytest.approx(expected[0], rel=first)
+    assert losses[1:] == pytest.approx(expected[1:], rel=later)
     if os.environ.get('MULTIGRAIN_EXACT_GOLDENS') == '1':
         assert losses == pytest.approx(expected, rel=1e-9)
 
