@@ -150,7 +150,7 @@ def test_table(experiment, result_of):
 
 @pytest.fixture
 def sigterm():
-    """A worker handles SIGTERM, and this process is not one afterwards."""
+    """A worker handles SIGTERM, which this process must not go on doing."""
     before = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, before)
