@@ -346,27 +346,19 @@ def _score_level(
     train = [None] * len(names)
     if train_counts is not None:
         train = np.bincount(index, weights=train_counts, minlength=len(names)).astype(int).tolist()
+    above = [
+        (taxonomy.group_names(coarser), taxonomy.group_index(coarser))
+        for coarser in taxonomy.levels_above(level)
+    ]
     aps = (result.class_ap(iou=iou).tolist() for iou in (None, 0.5, 0.75))
+    rows = zip(names, member, train, result.num_gt.tolist(), *aps, strict=True)
     return LevelScore(
         coco=_coco_numbers(result, max_dets),
         num_cut=result.num_cut,
         tree=taxonomy.tree_of(level),
         classes=tuple(
-            ClassScore(
-                name=name,
-                superclasses=tuple(
-                    taxonomy.group_names(above)[taxonomy.group_index(above)[label]]
-                    for above in taxonomy.levels_above(level)
-                ),
-                train_boxes=train_boxes,
-                val_boxes=val_boxes,
-                ap=ap,
-                ap50=ap50,
-                ap75=ap75,
-            )
-            for name, label, train_boxes, val_boxes, ap, ap50, ap75 in zip(
-                names, member, train, result.num_gt.tolist(), *aps, strict=True
-            )
+            ClassScore(name, tuple(groups[group[label]] for groups, group in above), *numbers)
+            for name, label, *numbers in rows
         ),
     )
 
