@@ -276,11 +276,7 @@ def _strict(value: Any, levels: int = MAX_NESTING) -> Any:
     if isinstance(value, list):
         return [_strict(item, levels - 1) for item in value]
     if isinstance(value, str):
-        return value.encode('utf-8', 'replace').decode() if _is_broken(value) else value
+        return value if value.isascii() else value.encode('utf-8', 'replace').decode()
     if type(value) is int and abs(value) >= 2**63:
         value = float(value) if abs(value) < 10**308 else math.inf
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _is_broken(text: str) -> bool:
-    return not text.isascii() and any('\ud800' <= character <= '\udfff' for character in text)
