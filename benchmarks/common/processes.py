@@ -18,21 +18,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Measured:
-    """One run of a function in a separate process.
+    """One run of a function in a separate process."""
 
-    Attributes:
-        value: What the function returned.
-        seconds: From its call to its return; starting Python and imports do not count.
-        cpu_seconds: Of the process and of its children.
-        peak_mb: Largest resident memory of the process, in 10^6 bytes.
-        peak_child_mb: Of its largest child; 0 without children.
-    """
-
-    value: Any
-    seconds: float
-    cpu_seconds: float
-    peak_mb: float
-    peak_child_mb: float
+    value: Any  # what the function returned
+    seconds: float  # from its call to its return; starting Python and imports do not count
+    cpu_seconds: float  # of the process and of its children
+    peak_mb: float  # largest resident memory of the process, in 10^6 bytes
+    peak_child_mb: float  # of its largest child; 0 without children
 
 
 def measure(function: Callable[[], Any]) -> Measured:

@@ -48,18 +48,13 @@ def rounds(
 
 @dataclass(frozen=True)
 class Ratio:
-    """How something compares with a reference.
+    """How something compares with a reference."""
 
-    Attributes:
-        median: Of the rounds' ratios.
-        low: Lower end of the 95% confidence interval of the median; below 6 rounds, which do not
-            give one, the smallest ratio.
-        high: Upper end of the interval, or the largest ratio.
-    """
-
-    median: float
+    median: float  # of the rounds' ratios
+    # lower end of the 95% confidence interval of the median; below 6 rounds, which do not give one,
+    # the smallest ratio
     low: float
-    high: float
+    high: float  # upper end of the interval, or the largest ratio
 
 
 def paired_ratio(seconds: Sequence[float], reference: Sequence[float]) -> Ratio:

@@ -45,19 +45,12 @@ _KEY = re.compile(r'[A-Za-z_]\w*$')
 
 @dataclass(frozen=True)
 class Site:
-    """A place in a module and a fault for it.
+    """A place in a module and a fault for it."""
 
-    Attributes:
-        operator: Kind of the fault.
-        line: In the module, from 1.
-        node: What is changed.
-        change: Makes the fault, in place.
-    """
-
-    operator: str
-    line: int
-    node: ast.AST
-    change: Callable[[], None]
+    operator: str  # kind of the fault
+    line: int  # in the module, from 1
+    node: ast.AST  # what is changed
+    change: Callable[[], None]  # makes the fault, in place
 
 
 @dataclass(frozen=True)

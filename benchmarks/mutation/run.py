@@ -66,17 +66,11 @@ def parse_args() -> argparse.Namespace:
 
 
 class Outcome(NamedTuple):
-    """What became of tests.
+    """What became of tests."""
 
-    Attributes:
-        result: 'killed' or 'survived'.
-        failed: Ids of the tests that failed; if none did, what else went wrong.
-        seconds: On a processor, of each test file that was run to its end.
-    """
-
-    result: str
-    failed: list[str]
-    seconds: dict[str, float]
+    result: str  # 'killed' or 'survived'
+    failed: list[str]  # ids of the tests that failed; if none did, what else went wrong
+    seconds: dict[str, float]  # on a processor, of each test file that was run to its end
 
 
 def in_fork(

@@ -100,23 +100,15 @@ train_dataloader.update(sampler=dict(type='ExactSampler'))
 
 @dataclass
 class Trainer:
-    """How runs are started, watched and killed.
+    """How runs are started, watched and killed."""
 
-    Attributes:
-        folder: Where data, config and work folders are.
-        processes: Processes of a run.
-        seconds: How long the training of a whole run takes, without its start.
-        kills: Runs killed so far.
-        survivors: Seconds until the other process ended, each time that one of two was killed.
-        problems: What was wrong, one line each.
-    """
-
-    folder: Path
-    processes: int
-    seconds: float = 0.0
-    kills: int = 0
+    folder: Path  # where data, config and work folders are
+    processes: int  # processes of a run
+    seconds: float = 0.0  # how long the training of a whole run takes, without its start
+    kills: int = 0  # runs killed so far
+    # seconds until the other process ended, each time that one of two was killed
     survivors: list[float] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)  # what was wrong, one line each
 
     @contextlib.contextmanager
     def started(self, work_dir: Path) -> Iterator[subprocess.Popen]:

@@ -66,29 +66,20 @@ _ITERATION = re.compile(r'Iter\(train\) +\[ *(\d+)/\d+\]')
 
 @dataclass(frozen=True)
 class Sample:
-    """What a run holds at an iteration.
+    """What a run holds at an iteration."""
 
-    Attributes:
-        iteration: Of the training.
-        heap_mb: What the main process has allocated and not freed, in 10^6 bytes.
-        blocks: Small objects of Python in the main process, in thousands.
-        main_mb: Resident memory (RSS) of the main process, in 10^6 bytes. Its memory alone (USS)
-            would grow by what it stops sharing with forked workers, which is not new memory.
-        all_mb: Of all processes, what they share counted once; without libraries and other mapped
-            files, whose share depends on what else runs on the machine.
-        files: Open files of all.
-        threads: Of the main process.
-        children: Processes that it started.
-    """
-
-    iteration: int
-    heap_mb: float
-    blocks: float
+    iteration: int  # of the training
+    heap_mb: float  # what the main process has allocated and not freed, in 10^6 bytes
+    blocks: float  # small objects of Python in the main process, in thousands
+    # Resident memory (RSS) of the main process, in 10^6 bytes. Its memory alone (USS) would grow by
+    # what it stops sharing with forked workers, which is not new memory.
     main_mb: float
+    # of all processes, what they share counted once; without libraries and other mapped files,
+    # whose share depends on what else runs on the machine
     all_mb: float
-    files: int
-    threads: int
-    children: int
+    files: int  # open files of all
+    threads: int  # of the main process
+    children: int  # processes that it started
 
 
 # Heading, and the largest slope in 1,000 iterations that does not count as growth. MMEngine keeps

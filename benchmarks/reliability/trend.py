@@ -22,17 +22,11 @@ GROWTH, NONE, UNDECIDED = 'growth', 'none', 'undecided'
 
 @dataclass(frozen=True)
 class Trend:
-    """A slope per 1,000 steps, and its interval.
+    """A slope per 1,000 steps, and its interval."""
 
-    Attributes:
-        slope: Theil-Sen's.
-        low: Lower end of the interval.
-        high: Upper end of the interval.
-    """
-
-    slope: float
-    low: float
-    high: float
+    slope: float  # Theil-Sen's
+    low: float  # lower end of the interval
+    high: float  # upper end of the interval
 
     def verdict(self, limit: float) -> str:
         """`none` if all of the interval is below the limit, `growth` if all of it is above.

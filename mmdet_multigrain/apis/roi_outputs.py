@@ -45,21 +45,14 @@ _NOT_DONE = -1
 
 @dataclass(frozen=True, eq=False)
 class RoIOutputs:
-    """Logits and boxes of the RoIs of I images.
+    """Logits and boxes of the RoIs of I images."""
 
-    Attributes:
-        image_ids: (I,) ids.
-        counts: (I,) number of RoIs of each image, int32.
-        logits: (I, P, C) scores of all levels, as the head gives them: fine, then coarse to fine.
-        boxes: (I, P, 4 K) x1, y1, x2, y2 for each class, or (I, P, 4) for all, in pixels.
-        taxonomy: Of the data set.
-    """
-
-    image_ids: tuple[Hashable, ...]
-    counts: np.ndarray
+    image_ids: tuple[Hashable, ...]  # (I,) ids
+    counts: np.ndarray  # (I,) number of RoIs of each image, int32
+    # (I, P, C) scores of all levels, as the head gives them: fine, then coarse to fine
     logits: np.ndarray
-    boxes: np.ndarray
-    taxonomy: Taxonomy
+    boxes: np.ndarray  # (I, P, 4 K) x1, y1, x2, y2 for each class, or (I, P, 4) for all, in pixels
+    taxonomy: Taxonomy  # of the data set
 
     def image(self, number: int) -> tuple[Tensor, Tensor]:
         """Logits and boxes of an image; both share the memory of the file."""

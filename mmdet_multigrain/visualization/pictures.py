@@ -33,19 +33,12 @@ _OUTSIDE = 100  # pixels; no line is so wide
 
 @dataclass(frozen=True)
 class Mark:
-    """A box to draw.
+    """A box to draw."""
 
-    Attributes:
-        box: x, y, width, height in pixels of the photo.
-        text: Its label; none if empty.
-        color: Red, green, blue from 0 to 255.
-        dashed: Draw its outline in dashes.
-    """
-
-    box: tuple[float, float, float, float]
-    text: str = ''
-    color: Color = MISSED
-    dashed: bool = False
+    box: tuple[float, float, float, float]  # x, y, width, height in pixels of the photo
+    text: str = ''  # its label; none if empty
+    color: Color = MISSED  # red, green, blue from 0 to 255
+    dashed: bool = False  # draw its outline in dashes
 
 
 def read_photo(path: Path) -> Image.Image:

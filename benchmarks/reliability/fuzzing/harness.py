@@ -40,16 +40,11 @@ class _TooLong(BaseException):
 
 @dataclass
 class Tally:
-    """The outcomes of a reader's cases.
+    """The outcomes of a reader's cases."""
 
-    Attributes:
-        accepted: Number of cases that were read.
-        refused: Number of cases that were answered with one line.
-        failures: Where to find each kind of failure, by what it is.
-    """
-
-    accepted: int = 0
-    refused: int = 0
+    accepted: int = 0  # number of cases that were read
+    refused: int = 0  # number of cases that were answered with one line
+    # where to find each kind of failure, by what it is
     failures: dict[str, Path | None] = field(default_factory=dict)
 
     @property

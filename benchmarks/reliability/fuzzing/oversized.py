@@ -35,21 +35,14 @@ PATIENCE = 20  # times a bound of seconds: then the process ends
 
 @dataclass(frozen=True)
 class Giant:
-    """A file for a reader.
+    """A file for a reader."""
 
-    Attributes:
-        reader: Key of `READERS`.
-        name: Of the file.
-        pieces: Its content, given its approximate size in bytes.
-        per_file: How many times the file's size the reader may take in memory, besides `BASE_MB`.
-        seconds: What it may take of a core, for files of 1 GB.
-    """
-
-    reader: str
-    name: str
-    pieces: Callable[[int], Pieces]
+    reader: str  # key of `READERS`
+    name: str  # of the file
+    pieces: Callable[[int], Pieces]  # its content, given its approximate size in bytes
+    # how many times the file's size the reader may take in memory, besides `BASE_MB`
     per_file: float = 0
-    seconds: float = 60
+    seconds: float = 60  # what it may take of a core, for files of 1 GB
 
 
 @dataclass(frozen=True)

@@ -43,21 +43,15 @@ Files = Mapping[str, bytes]
 
 @dataclass(frozen=True)
 class Reader:
-    """A reader and its input.
+    """A reader and its input."""
 
-    Attributes:
-        what: What it reads, for people.
-        files: Content of each file by its name, drawn.
-        read: Called with the folder of the files; returns when they were accepted.
-        outputs: Names of the files that it may write when it accepts them; none if it refuses.
-        names_file: Whether its messages name the file.
-    """
-
-    what: str
-    files: st.SearchStrategy[Files]
+    what: str  # what it reads, for people
+    files: st.SearchStrategy[Files]  # content of each file by its name, drawn
+    # called with the folder of the files; returns when they were accepted
     read: Callable[[Path], None]
+    # names of the files that it may write when it accepts them; none if it refuses
     outputs: Collection[str] = ()
-    names_file: bool = True
+    names_file: bool = True  # whether its messages name the file
 
 
 def call(command: str) -> None:

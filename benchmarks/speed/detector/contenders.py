@@ -39,25 +39,15 @@ PRECISIONS = {
 
 @dataclass(frozen=True)
 class Contender:
-    """A detector to measure.
+    """A detector to measure."""
 
-    Attributes:
-        name: As tables show it.
-        source: File, or name in the installed mmdet.
-        precision: One of `PRECISIONS`.
-        speed: Options for faster training, joined by '+'.
-        coarse_labels: Whether only the superclass of half of its training boxes is known.
-        reference: Name of the contender that it is compared with.
-        cfg: The complete config.
-    """
-
-    name: str
-    source: str
-    precision: str
-    speed: str
-    coarse_labels: bool
-    reference: str
-    cfg: Any
+    name: str  # as tables show it
+    source: str  # file, or name in the installed mmdet
+    precision: str  # one of `PRECISIONS`
+    speed: str  # options for faster training, joined by '+'
+    coarse_labels: bool  # whether only the superclass of half of its training boxes is known
+    reference: str  # name of the contender that it is compared with
+    cfg: Any  # the complete config
 
     def describe(self) -> dict[str, Any]:
         """All but the config, of which the SHA-256 of the content."""

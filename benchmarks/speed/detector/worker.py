@@ -51,23 +51,14 @@ built: list[Steps] = []  # the one that this process has built
 
 @dataclass(frozen=True)
 class Plan:
-    """What all contenders do.
+    """What all contenders do."""
 
-    Attributes:
-        images: 'dataset', or 'synthetic' for drawn ones.
-        scale: (width, height) of drawn images.
-        batch: Images of a training step.
-        steps: Steps of one timing.
-        eval_images: Images of the evaluation.
-        seed: Of weights, batches and samplers.
-    """
-
-    images: str
-    scale: tuple[int, int]
-    batch: int
-    steps: int = 1
-    eval_images: int = 1000
-    seed: int = 0
+    images: str  # 'dataset', or 'synthetic' for drawn ones
+    scale: tuple[int, int]  # (width, height) of drawn images
+    batch: int  # images of a training step
+    steps: int = 1  # steps of one timing
+    eval_images: int = 1000  # images of the evaluation
+    seed: int = 0  # of weights, batches and samplers
 
     def images_of(self, what: str) -> int:
         """How many images one timing takes, or one step of it."""

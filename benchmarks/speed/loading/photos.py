@@ -22,19 +22,12 @@ Photo = tuple[np.ndarray, list[tuple[int, list[float]]]]
 
 @dataclass(frozen=True)
 class Photos:
-    """A COCO data set on disk.
+    """A COCO data set on disk."""
 
-    Attributes:
-        images: Folder of the photos.
-        annotations: COCO file.
-        classes: Names of its categories.
-        description: What the photos are, in words and numbers.
-    """
-
-    images: Path
-    annotations: Path
-    classes: tuple[str, ...]
-    description: dict[str, Any]
+    images: Path  # folder of the photos
+    annotations: Path  # COCO file
+    classes: tuple[str, ...]  # names of its categories
+    description: dict[str, Any]  # what the photos are, in words and numbers
 
 
 def enlarge(images: Path, annotations: Path, out: Path, *, count: int, edge: int) -> Photos:

@@ -37,16 +37,11 @@ _MARKERS = 'Dos^vP'
 
 @dataclass(frozen=True)
 class Group:
-    """A superclass, all classes without one, or boxes of any class.
-
-    Attributes:
-        name: Its name.
-        color: Its color.
-        labels: Its classes, most training boxes first; then labels above K of boxes without a class.
-    """
+    """A superclass, all classes without one, or boxes of any class."""
 
     name: str
     color: str
+    # its classes, most training boxes first; then labels above K of boxes without a class
     labels: tuple[int, ...]
 
 

@@ -43,20 +43,14 @@ class SumCheck:
 
 @dataclass(frozen=True)
 class CountComparison:
-    """Box counts of a training set and the paper's.
+    """Box counts of a training set and the paper's."""
 
-    Attributes:
-        dataset: `df2` or `oiv4c`.
-        classes: Those that the paper lists (rarest first), then the data set's others.
-        sums: Of all classes; of the listed ones if these are fewer; both again with crowds if
-            there are any.
-        others: Classes of the file that the paper's data set lacks; in no sum.
-    """
-
-    dataset: str
+    dataset: str  # `df2` or `oiv4c`
+    # those that the paper lists (rarest first), then the data set's others
     classes: tuple[ClassCount, ...]
+    # of all classes; of the listed ones if these are fewer; both again with crowds if there are any
     sums: tuple[SumCheck, ...]
-    others: tuple[str, ...]
+    others: tuple[str, ...]  # classes of the file that the paper's data set lacks; in no sum
 
     def table(self) -> Table:
         """One row for each class."""

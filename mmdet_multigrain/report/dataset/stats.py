@@ -26,59 +26,38 @@ THRESHOLDS = (0.001, 0.01, 0.1)  # the first is MMDetection's for LVIS
 
 @dataclass(frozen=True)
 class GroupStats:
-    """One class, superclass, or label above K. The size of a box is the square root of its area.
-
-    Attributes:
-        name: Its name.
-        superclass: The coarsest group of the class; None without one.
-        listed: Whether the file's categories have it (a superclass: it, or any class of it).
-        boxes: Usable boxes, crowds not counted.
-        images: Images with at least one of these boxes.
-        crowds: Crowd boxes.
-        small: Boxes below 32 x 32 pixels.
-        medium: Boxes between.
-        large: Boxes above 96 x 96 pixels.
-        size_px: `QUANTILES` of the size in pixels; None without boxes.
-        size_relative: The same of the size as a fraction of the image's; None where unknown.
-    """
+    """One class, superclass, or label above K. The size of a box is the square root of its area."""
 
     name: str
-    superclass: str | None
-    listed: bool
-    boxes: int
-    images: int
+    superclass: str | None  # the coarsest group of the class; None without one
+    listed: bool  # whether the file's categories have it (a superclass: it, or any class of it)
+    boxes: int  # usable boxes, crowds not counted
+    images: int  # images with at least one of these boxes
     crowds: int
-    small: int
-    medium: int
-    large: int
-    size_px: tuple[float, ...] | None
+    small: int  # boxes below 32 x 32 pixels
+    medium: int  # boxes between
+    large: int  # boxes above 96 x 96 pixels
+    size_px: tuple[float, ...] | None  # `QUANTILES` of the size in pixels; None without boxes
+    # the same of the size as a fraction of the image's; None where unknown
     size_relative: tuple[float, ...] | None
 
 
 @dataclass(frozen=True)
 class SplitStats:
-    """One file.
+    """One file."""
 
-    Attributes:
-        name: Name to show.
-        num_images: All images in it.
-        classes: In label order.
-        coarse: The labels above K, whose boxes have no class: groups, and any object.
-        levels: The groups of each level above the classes, the coarsest first, in the order of the
-            taxonomy; with the boxes of which only the group is known.
-        boxes_per_image: At index n, the number of images with n boxes (crowds not counted).
-        left_out: Unusable annotations and images, by kind.
-        remarks: The same with examples, one line for each kind.
-    """
-
-    name: str
-    num_images: int
-    classes: tuple[GroupStats, ...]
+    name: str  # name to show
+    num_images: int  # all images in it
+    classes: tuple[GroupStats, ...]  # in label order
+    # the labels above K, whose boxes have no class: groups, and any object
     coarse: tuple[GroupStats, ...]
+    # the groups of each level above the classes, the coarsest first, in the order of the taxonomy;
+    # with the boxes of which only the group is known
     levels: tuple[tuple[GroupStats, ...], ...]
+    # at index n, the number of images with n boxes (crowds not counted)
     boxes_per_image: tuple[int, ...]
-    left_out: dict[str, int]
-    remarks: str
+    left_out: dict[str, int]  # unusable annotations and images, by kind
+    remarks: str  # the same with examples, one line for each kind
 
     @property
     def superclasses(self) -> tuple[GroupStats, ...]:
@@ -118,18 +97,13 @@ class SplitStats:
 
 @dataclass(frozen=True)
 class DatasetStats:
-    """One or several files of one data set.
+    """One or several files of one data set."""
 
-    Attributes:
-        taxonomy: Classes and superclasses.
-        splits: The training set first.
-        rarest: Labels of the rarest 30% of the classes with training boxes, rarest first.
-        resamplings: Class-balanced sampling of the training set, one for each threshold.
-    """
-
-    taxonomy: Taxonomy
-    splits: tuple[SplitStats, ...]
+    taxonomy: Taxonomy  # classes and superclasses
+    splits: tuple[SplitStats, ...]  # the training set first
+    # labels of the rarest 30% of the classes with training boxes, rarest first
     rarest: tuple[int, ...]
+    # class-balanced sampling of the training set, one for each threshold
     resamplings: tuple[Resampling, ...]
 
     @property

@@ -27,21 +27,15 @@ from .photos import Photos
 
 @dataclass(frozen=True)
 class Choice:
-    """What to show.
+    """What to show."""
 
-    Attributes:
-        score_thr: Lowest score that counts. Default: the `balanced_score` of each run.
-        num: Photos side by side, at most.
-        per_kind: Pictures of each kind of error of a run, at most.
-        classes: Names of the classes to show, or of groups of them. Default: all.
-        rule: Also say what the detections are answered with.
-    """
-
+    # lowest score that counts; default: the `balanced_score` of each run
     score_thr: float | None = None
-    num: int = 24
-    per_kind: int = 12
+    num: int = 24  # photos side by side, at most
+    per_kind: int = 12  # pictures of each kind of error of a run, at most
+    # names of the classes to show, or of groups of them; default: all
     classes: Sequence[str] | None = None
-    rule: AnswerRule | None = None
+    rule: AnswerRule | None = None  # also say what the detections are answered with
 
     def labels(self, taxonomy: Taxonomy) -> frozenset[int]:
         """Labels of the classes to show."""

@@ -19,29 +19,18 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Case:
-    """A detection, or a missed box.
+    """A detection, or a missed box."""
 
-    Attributes:
-        kind: Hit, missed, or the kind of error.
-        image: Index of its photo in the ground truth's `image_ids`.
-        predicted: Label of the detection; None if missed.
-        true: Label of the ground truth it is about; None on the background.
-        score: Of the detection; None if missed.
-        iou: Of the detection with that ground truth; None without one.
-        box: x, y, width, height in pixels of the detection, or of the missed box.
-        true_box: The ground truth it is about; None without one.
-        answer: The group, or "object", that a rule answers the detection with; None for the class
-            or without a rule.
-    """
-
-    kind: Kind
-    image: int
-    predicted: int | None
-    true: int | None
-    score: float | None
-    iou: float | None
-    box: Box
-    true_box: Box | None
+    kind: Kind  # hit, missed, or the kind of error
+    image: int  # index of its photo in the ground truth's `image_ids`
+    predicted: int | None  # label of the detection; None if missed
+    true: int | None  # label of the ground truth it is about; None on the background
+    score: float | None  # of the detection; None if missed
+    iou: float | None  # of the detection with that ground truth; None without one
+    box: Box  # x, y, width, height in pixels of the detection, or of the missed box
+    true_box: Box | None  # the ground truth it is about; None without one
+    # the group, or "object", that a rule answers the detection with; None for the class or without
+    # a rule
     answer: str | None = None
 
     @property

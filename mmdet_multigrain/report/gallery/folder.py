@@ -35,34 +35,21 @@ _LONGEST = 60  # letters of a photo's name in that of a picture
 
 @dataclass(frozen=True)
 class Gallery:
-    """Examples of one kind of error of one run.
-
-    Attributes:
-        run: Name of the run.
-        kind: The kind.
-        total: How many cases there are.
-        cases: Those that are shown.
-    """
+    """Examples of one kind of error of one run."""
 
     run: str
     kind: Kind
-    total: int
-    cases: Sequence[Case]
+    total: int  # how many cases there are
+    cases: Sequence[Case]  # those that are shown
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A written picture.
+    """A written picture."""
 
-    Attributes:
-        path: Relative to the index.
-        caption: What it shows.
-        classes: Labels of the predicted and true classes on it, ascending.
-    """
-
-    path: PurePosixPath
-    caption: str
-    classes: tuple[int, ...] = ()
+    path: PurePosixPath  # relative to the index
+    caption: str  # what it shows
+    classes: tuple[int, ...] = ()  # labels of the predicted and true classes on it, ascending
 
     @property
     def link(self) -> str:
@@ -72,18 +59,12 @@ class Picture:
 
 @dataclass(frozen=True)
 class GalleryPage:
-    """The written pictures of a `Gallery`.
-
-    Attributes:
-        kind: Name of the kind.
-        total: How many cases there are.
-        sheet: Its contact sheet.
-        pictures: One for each case shown, and where it is on the contact sheet.
-    """
+    """The written pictures of a `Gallery`."""
 
     kind: str
-    total: int
+    total: int  # how many cases there are
     sheet: Picture
+    # one for each case shown, and where it is on the contact sheet
     pictures: tuple[tuple[Picture, drawing.Area], ...]
 
 
@@ -92,26 +73,16 @@ class PictureFolder:
     """Draws pictures into a folder and keeps the rows of its index.
 
     Paths are relative to the folder, so that it can be moved and opened offline.
-
-    Attributes:
-        out: The folder.
-        photos: The photos.
-        truth: Ground truth of the runs.
-        file_names: Of the photos, by index in the ground truth.
-        runs: Names of the runs.
-        classes: Names and colors of the classes.
-        width: Of a photo in pixels.
-        labels: Classes whose ground truth is shown.
     """
 
     out: Path
     photos: Photos
-    truth: GroundTruth
-    file_names: Sequence[str]
+    truth: GroundTruth  # ground truth of the runs
+    file_names: Sequence[str]  # of the photos, by index in the ground truth
     runs: Sequence[str]
-    classes: drawing.ClassStyle
-    width: int
-    labels: Collection[int]
+    classes: drawing.ClassStyle  # names and colors of the classes
+    width: int  # of a photo in pixels
+    labels: Collection[int]  # classes whose ground truth is shown
 
     def __post_init__(self) -> None:
         folders = _unique([slug(name) for name in self.runs])

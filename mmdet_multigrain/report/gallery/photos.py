@@ -18,19 +18,12 @@ from ..runs.run import Run
 
 @dataclass
 class Photos:
-    """A folder of photos, read one by one; unreadable ones are counted.
+    """A folder of photos, read one by one; unreadable ones are counted."""
 
-    Attributes:
-        folder: Where they are.
-        blur: Whether to blur detected faces.
-        problems: The photos that could not be read.
-        faces: Detected faces, by file name.
-    """
-
-    folder: Path
-    blur: bool = False
-    problems: Problems = field(default_factory=Problems)
-    faces: dict[str, list[Face]] = field(default_factory=dict)
+    folder: Path  # where they are
+    blur: bool = False  # whether to blur detected faces
+    problems: Problems = field(default_factory=Problems)  # the photos that could not be read
+    faces: dict[str, list[Face]] = field(default_factory=dict)  # detected faces, by file name
     _unreadable: set[str] = field(default_factory=set)
 
     def check(self, names: Iterable[str]) -> None:

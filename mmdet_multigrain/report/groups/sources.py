@@ -29,32 +29,21 @@ MAX_BYTES = 1 << 30  # of a file of vectors: 100,000 classes of 1,000 numbers as
 
 @dataclass(frozen=True, eq=False)
 class Confusions:
-    """Mistakes of a detector on two halves of photos.
+    """Mistakes of a detector on two halves of photos."""
 
-    Attributes:
-        taxonomy: Classes, and the groups that the run was tested with.
-        halves: (K, K) boxes of a class (row) taken for another (column), of each half.
-        train_boxes: Training boxes of each class; None if the run does not tell.
-        notes: What to know about the photos, as lines.
-    """
-
-    taxonomy: Taxonomy
+    taxonomy: Taxonomy  # classes, and the groups that the run was tested with
+    # (K, K) boxes of a class (row) taken for another (column), of each half
     halves: tuple[np.ndarray, np.ndarray]
-    train_boxes: list[int] | None
-    notes: tuple[str, ...]
+    train_boxes: list[int] | None  # training boxes of each class; None if the run does not tell
+    notes: tuple[str, ...]  # what to know about the photos, as lines
 
 
 @dataclass(frozen=True, eq=False)
 class Vectors:
-    """A vector for each class.
+    """A vector for each class."""
 
-    Attributes:
-        taxonomy: Classes, and groups where the source has some.
-        rows: (K, D).
-    """
-
-    taxonomy: Taxonomy
-    rows: np.ndarray
+    taxonomy: Taxonomy  # classes, and groups where the source has some
+    rows: np.ndarray  # (K, D)
 
 
 def from_run(

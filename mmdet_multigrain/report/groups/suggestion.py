@@ -29,25 +29,16 @@ from .sources import Confusions, Vectors
 
 @dataclass(frozen=True, eq=False)
 class Suggestion:
-    """Groups for classes.
+    """Groups for classes."""
 
-    Attributes:
-        taxonomy: The classes in the suggested groups.
-        own: The classes in the user's own groups.
-        tree: What the groups are cuts of.
-        counts: (K, K) boxes of a class (row) taken for another (column); None if unknown.
-        trials: By number of groups, groups on photos that they were not found on.
-        given: The own groups on all of these photos; None without.
-        train_boxes: Of each class; None if unknown.
-    """
-
-    taxonomy: Taxonomy
-    own: Taxonomy
-    tree: GroupTree
+    taxonomy: Taxonomy  # the classes in the suggested groups
+    own: Taxonomy  # the classes in the user's own groups
+    tree: GroupTree  # what the groups are cuts of
+    # (K, K) boxes of a class (row) taken for another (column); None if unknown
     counts: np.ndarray | None
-    trials: Sequence[Trial]
-    given: Trial | None
-    train_boxes: Sequence[int] | None
+    trials: Sequence[Trial]  # by number of groups, groups on photos that they were not found on
+    given: Trial | None  # the own groups on all of these photos; None without
+    train_boxes: Sequence[int] | None  # of each class; None if unknown
 
     @property
     def agreement(self) -> float:

@@ -24,20 +24,14 @@ from .tables import score_cells, variant_columns, words
 
 @dataclass(frozen=True, eq=False)
 class AnswerComparison:
-    """Variants compared by their detections that show an object.
+    """Variants compared by their detections that show an object."""
 
-    Attributes:
-        comparison: Scores and gains by the keys of `score_matches`.
-        matched: These detections of each run, by variant.
-        levels: Names of the levels to tell apart, as numbered in `MatchedDetections`: the class, then
-            the groups that do not just repeat the classes, the coarsest last.
-        min_score: Lowest score of any detection; they all count.
-    """
-
-    comparison: Comparison
-    matched: Mapping[str, Sequence[MatchedDetections]]
+    comparison: Comparison  # scores and gains by the keys of `score_matches`
+    matched: Mapping[str, Sequence[MatchedDetections]]  # these detections of each run, by variant
+    # names of the levels to tell apart, as numbered in `MatchedDetections`: the class, then the
+    # groups that do not just repeat the classes, the coarsest last
     levels: Mapping[int, str]
-    min_score: float
+    min_score: float  # lowest score of any detection; they all count
 
     @property
     def with_lineages(self) -> dict[str, Sequence[MatchedDetections]]:

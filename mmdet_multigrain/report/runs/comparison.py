@@ -56,19 +56,14 @@ class Spread:
 
 @dataclass(frozen=True)
 class Gain:
-    """What a variant gains in a metric or class.
+    """What a variant gains in a metric or class."""
 
-    Attributes:
-        value: Mean over its runs minus mean over the baseline's.
-        interval: Over seeds and photos, or over photos only with one or two seeds; None without
-            detections, and for metrics that are not resampled (small, medium and large boxes;
-            recall).
-        p_holm: P value of the interval, adjusted by Holm's rule for the number of variants that
-            are compared with the baseline; NaN without an interval over seeds.
-    """
-
-    value: float
+    value: float  # mean over its runs minus mean over the baseline's
+    # over seeds and photos, or over photos only with one or two seeds; None without detections, and
+    # for metrics that are not resampled (small, medium and large boxes; recall)
     interval: Difference | None = None
+    # P value of the interval, adjusted by Holm's rule for the number of variants that are compared
+    # with the baseline; NaN without an interval over seeds
     p_holm: float = math.nan
 
     @property
@@ -98,34 +93,22 @@ class Gain:
 
 @dataclass(frozen=True)
 class Variant:
-    """Runs that differ in their seed.
+    """Runs that differ in their seed."""
 
-    Attributes:
-        name: What was trained.
-        runs: Their names.
-        scores: By key of metric, class and superclass.
-        gains: Over the baseline, by the same keys; empty for the baseline.
-    """
-
-    name: str
+    name: str  # what was trained
     runs: tuple[str, ...]
-    scores: Mapping[str, Spread]
+    scores: Mapping[str, Spread]  # by key of metric, class and superclass
+    # over the baseline, by the same keys; empty for the baseline
     gains: Mapping[str, Gain] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison(Measures):
-    """The measures of all variants, and their gains over one baseline.
+    """The measures of all variants, and their gains over one baseline."""
 
-    Attributes:
-        baseline: Name of a variant.
-        variants: In the order given, baseline included.
-        resamples: Of the bootstrap; 0 without.
-    """
-
-    baseline: str
-    variants: tuple[Variant, ...]
-    resamples: int = 0
+    baseline: str  # name of a variant
+    variants: tuple[Variant, ...]  # in the order given, baseline included
+    resamples: int = 0  # of the bootstrap; 0 without
 
     @property
     def others(self) -> tuple[Variant, ...]:
@@ -253,17 +236,11 @@ def _resample(
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """Resampled scores of runs.
+    """Resampled scores of runs."""
 
-    Attributes:
-        scores: (1 + B,) scores by run and key.
-        seeds: Seed of each run.
-        num_images: Number of images with a box, by key.
-    """
-
-    scores: Mapping[str, Mapping[str, np.ndarray]]
-    seeds: Mapping[str, int | None]
-    num_images: Mapping[str, int]
+    scores: Mapping[str, Mapping[str, np.ndarray]]  # (1 + B,) scores by run and key
+    seeds: Mapping[str, int | None]  # seed of each run
+    num_images: Mapping[str, int]  # number of images with a box, by key
 
     def difference(
         self, baseline: Sequence[str], variant: Sequence[str], key: str

@@ -28,29 +28,19 @@ from .run import TOLERANCE, Run, runs_by_variant
 
 @dataclass(frozen=True, eq=False)
 class VariantDiagnostics:
-    """What the detections of a variant tell.
-
-    Attributes:
-        variant: Its name.
-        num_runs: Number of its runs.
-        ap50: Mean AP at IoU 0.5.
-        costs: Of each kind of error (`error_analysis.ERRORS`), means over the runs.
-        confusion: Counts of all runs; None if it cannot be measured.
-        min_scores: Lowest score of the detections that it counts, of each run.
-        score_bins: Detections of all runs by score; empty if calibration cannot be measured.
-        calibration_error: Expected calibration error, 0 to 1; NaN if it cannot be measured.
-        remarks: Why something is missing.
-    """
+    """What the detections of a variant tell."""
 
     variant: str
     num_runs: int
-    ap50: float
+    ap50: float  # mean AP at IoU 0.5
+    # of each kind of error (`error_analysis.ERRORS`), means over the runs
     costs: tuple[ErrorCost, ...]
-    confusion: Confusion | None
-    min_scores: tuple[float, ...]
+    confusion: Confusion | None  # counts of all runs; None if it cannot be measured
+    min_scores: tuple[float, ...]  # lowest score of the detections that it counts, of each run
+    # detections of all runs by score; empty if calibration cannot be measured
     score_bins: tuple[ScoreBin, ...]
-    calibration_error: float
-    remarks: tuple[str, ...]
+    calibration_error: float  # expected calibration error, 0 to 1; NaN if it cannot be measured
+    remarks: tuple[str, ...]  # why something is missing
 
 
 def diagnose_variants(runs: Sequence[Run], *, progress: bool = False) -> list[VariantDiagnostics]:

@@ -34,17 +34,11 @@ class Command:
 
 @dataclass(frozen=True)
 class _Titled:
-    """A block with files.
+    """A block with files."""
 
-    Attributes:
-        name: Of the files.
-        title: What it shows.
-        note: How to read it.
-    """
-
-    name: str
-    title: str
-    note: str
+    name: str  # of the files
+    title: str  # what it shows
+    note: str  # how to read it
 
 
 @dataclass(frozen=True)
@@ -76,16 +70,9 @@ class Section:
 
 @dataclass(frozen=True)
 class Document:
-    """A report.
-
-    Attributes:
-        title: Its heading.
-        detail: The line below.
-        sections: In order.
-        data: Further tables by name, written as CSV only.
-    """
+    """A report."""
 
     title: str
-    detail: str
-    sections: Sequence[Section]
-    data: Mapping[str, Table]
+    detail: str  # the line below
+    sections: Sequence[Section]  # in order
+    data: Mapping[str, Table]  # further tables by name, written as CSV only

@@ -76,23 +76,15 @@ def shifted_ids(known: Iterable[int]) -> dict[str, dict[int, int]]:
 
 @dataclass(frozen=True, eq=False)
 class _Sample:
-    """The best detections of some images with annotated boxes, and these.
+    """The best detections of some images with annotated boxes, and these."""
 
-    Attributes:
-        boxes: (N, 4) as they were read.
-        labels: (N,) their classes.
-        sizes: (N, 2) width and height of their images.
-        pairs: (P,) index of the detection, ascending; each is paired with all boxes of its image.
-        truths: (P, 4) the annotated boxes.
-        classes: (P,) their classes.
-    """
-
-    boxes: np.ndarray
-    labels: np.ndarray
-    sizes: np.ndarray
+    boxes: np.ndarray  # (N, 4) as they were read
+    labels: np.ndarray  # (N,) their classes
+    sizes: np.ndarray  # (N, 2) width and height of their images
+    # (P,) index of the detection, ascending; each is paired with all boxes of its image
     pairs: np.ndarray
-    truths: np.ndarray
-    classes: np.ndarray
+    truths: np.ndarray  # (P, 4) the annotated boxes
+    classes: np.ndarray  # (P,) their classes
 
     @classmethod
     def of(cls, detections: Detections, truth: GroundTruth, sizes: np.ndarray) -> _Sample:

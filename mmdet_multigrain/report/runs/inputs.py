@@ -33,22 +33,16 @@ UNKNOWN = -2  # the number of an id that the file lacks
 
 @dataclass(frozen=True, eq=False)
 class TestSet:
-    """A COCO file to evaluate on, read on first use.
-
-    Attributes:
-        path: The file.
-        taxonomy: Its classes.
-        lenient: Accept classes that only one side has: a result says how many boxes of each class
-            it was made on, and these are compared instead.
-        level: The level whose groups are the classes, if not that of the file.
-    """
+    """A COCO file to evaluate on, read on first use."""
 
     __test__ = False  # keeps pytest from collecting it
 
     path: Path
-    taxonomy: Taxonomy
+    taxonomy: Taxonomy  # its classes
+    # accept classes that only one side has: a result says how many boxes of each class it was made
+    # on, and these are compared instead
     lenient: bool
-    level: Level | None = None
+    level: Level | None = None  # the level whose groups are the classes, if not that of the file
 
     @functools.cached_property
     def annotations(self) -> AnnotationFile:
@@ -106,17 +100,11 @@ class TestSet:
 
 @dataclass(frozen=True, eq=False)
 class DetectionsFile:
-    """Detections in COCO's results format, read on first use.
-
-    Attributes:
-        path: The file.
-        test_set: What they are of.
-        of_classes: The same with classes as labels, where the test set has groups and the file
-            classes.
-    """
+    """Detections in COCO's results format, read on first use."""
 
     path: Path
-    test_set: TestSet
+    test_set: TestSet  # what they are of
+    # the same with classes as labels, where the test set has groups and the file classes
     of_classes: DetectionsFile | None = None
 
     @functools.cached_property

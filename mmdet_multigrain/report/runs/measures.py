@@ -28,21 +28,14 @@ PAPER_RAREST = 9
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric over classes.
+    """A metric over classes."""
 
-    Attributes:
-        key: COCO's name (`AP`, `AP50`, ...), `superclass_AP`, `all`, `rarest_3`, ...
-        title: Name to show.
-        definition: Of its gain: `MEAN_OF_GAINS` or `DIFFERENCE`.
-        classes: Names of the classes it averages, rarest first; empty for COCO's own.
-        at_50: Whether it averages AP50 instead of AP.
-    """
-
-    key: str
-    title: str
-    definition: str
+    key: str  # COCO's name (`AP`, `AP50`, ...), `superclass_AP`, `all`, `rarest_3`, ...
+    title: str  # name to show
+    definition: str  # of its gain: `MEAN_OF_GAINS` or `DIFFERENCE`
+    # names of the classes it averages, rarest first; empty for COCO's own
     classes: tuple[str, ...] = ()
-    at_50: bool = False
+    at_50: bool = False  # whether it averages AP50 instead of AP
 
     @property
     def class_keys(self) -> tuple[str, ...]:
@@ -52,23 +45,14 @@ class Metric:
 
 @dataclass(frozen=True)
 class ClassEntry:
-    """A class or a superclass.
+    """A class or a superclass."""
 
-    Attributes:
-        key: Key of its AP; differs from that of any `Metric`.
-        name: Its name.
-        superclasses: Groups above it, coarsest first.
-        train_boxes: None if unknown.
-        val_boxes: None if unknown.
-        label: Its place among the classes, or the groups of its level.
-    """
-
-    key: str
+    key: str  # key of its AP; differs from that of any `Metric`
     name: str
-    superclasses: tuple[str, ...]
-    train_boxes: int | None
-    val_boxes: int | None
-    label: int = 0
+    superclasses: tuple[str, ...]  # groups above it, coarsest first
+    train_boxes: int | None  # None if unknown
+    val_boxes: int | None  # None if unknown
+    label: int = 0  # its place among the classes, or the groups of its level
 
     @property
     def boxes(self) -> int | None:
@@ -85,23 +69,18 @@ def known_boxes(classes: Sequence[ClassEntry]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Measures:
-    """Everything that is compared.
+    """Everything that is compared."""
 
-    Attributes:
-        metrics: COCO's, then superclass AP, then means over classes.
-        classes: Fine classes, rarest first.
-        superclasses: For each coarse level, coarsest first; empty where nothing is grouped.
-        trees: Which of several trees each of these levels is of; empty where there is one.
-        counted_on: Boxes that decide which classes are rare: `training` or `validation`.
-        dataset: `df2` or `oiv4c` if this is the paper's data set, whose tables and figures a
-            report may then refer to; None for other data.
-    """
-
-    metrics: tuple[Metric, ...]
-    classes: tuple[ClassEntry, ...]
+    metrics: tuple[Metric, ...]  # COCO's, then superclass AP, then means over classes
+    classes: tuple[ClassEntry, ...]  # fine classes, rarest first
+    # for each coarse level, coarsest first; empty where nothing is grouped
     superclasses: tuple[tuple[ClassEntry, ...], ...] = ()
+    # which of several trees each of these levels is of; empty where there is one
     trees: tuple[str, ...] = ()
+    # boxes that decide which classes are rare: `training` or `validation`
     counted_on: str = 'training'
+    # `df2` or `oiv4c` if this is the paper's data set, whose tables and figures a report may then
+    # refer to; None for other data
     dataset: str | None = None
 
     @property

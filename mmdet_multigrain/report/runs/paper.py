@@ -25,21 +25,14 @@ class PaperClass:
 
 @dataclass(frozen=True)
 class Paper:
-    """What the paper prints of one data set.
+    """What the paper prints of one data set."""
 
-    Attributes:
-        dataset: `df2` or `oiv4c`.
-        taxonomy: The built-in taxonomy of the data set.
-        train_boxes: Boxes of all classes.
-        overall: COCO's metrics (AP, AP50, AP75, APs, APm, APl) in percent, by variant.
-        classes: Those that it lists, rarest first.
-    """
-
-    dataset: str
-    taxonomy: Taxonomy
-    train_boxes: int
+    dataset: str  # `df2` or `oiv4c`
+    taxonomy: Taxonomy  # the built-in taxonomy of the data set
+    train_boxes: int  # boxes of all classes
+    # COCO's metrics (AP, AP50, AP75, APs, APm, APl) in percent, by variant
     overall: Mapping[str, Mapping[str, float]]
-    classes: tuple[PaperClass, ...]
+    classes: tuple[PaperClass, ...]  # those that it lists, rarest first
 
     def is_of(self, train_boxes: Mapping[str, int | None]) -> bool:
         """Whether these are the training boxes by class of its data set, within 2%."""

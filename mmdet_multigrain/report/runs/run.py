@@ -20,26 +20,17 @@ TOLERANCE = 1e-6  # between the AP in a result and the AP of its detections
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One evaluated run.
+    """One evaluated run."""
 
-    Attributes:
-        name: Unique among the runs of a report.
-        variant: What was trained; the same for runs that differ in their seed.
-        seed: Seed of the training; None if unknown.
-        source: The file it was read from.
-        result: Its numbers and their record.
-        test_set: What it was evaluated on; None if the file was not found.
-        detections_file: Its detections; None if this file or the test set was not found.
-        doubt: Why its numbers may be wrong, for detections of other frameworks; see `find_doubt`.
-    """
-
-    name: str
-    variant: str
-    seed: int | None
-    source: Path
-    result: Result
-    test_set: TestSet | None
+    name: str  # unique among the runs of a report
+    variant: str  # what was trained; the same for runs that differ in their seed
+    seed: int | None  # seed of the training; None if unknown
+    source: Path  # the file it was read from
+    result: Result  # its numbers and their record
+    test_set: TestSet | None  # what it was evaluated on; None if the file was not found
+    # its detections; None if this file or the test set was not found
     detections_file: DetectionsFile | None
+    # why its numbers may be wrong, for detections of other frameworks; see `find_doubt`
     doubt: str = ''
 
     @property

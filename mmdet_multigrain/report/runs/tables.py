@@ -38,15 +38,10 @@ _SHORT_KINDS = {
 
 @dataclass(frozen=True)
 class PaperReference:
-    """The paper's numbers to compare runs with.
+    """The paper's numbers to compare runs with."""
 
-    Attributes:
-        comparison: Of the paper's variants.
-        keys: The paper's class key for each of our class keys that the paper has.
-    """
-
-    comparison: Comparison
-    keys: Mapping[str, str]
+    comparison: Comparison  # of the paper's variants
+    keys: Mapping[str, str]  # the paper's class key for each of our class keys that the paper has
 
 
 def overall_table(comparison: Comparison, paper: PaperReference | None = None) -> Table:
