@@ -72,7 +72,7 @@ def find_pairs(
         begins = first[detections.images[start:stop]] - (np.cumsum(size) - size)
         index = np.repeat(np.arange(start, stop), size)
         position = np.arange(len(index)) + np.repeat(begins, size)
-        ious = _ious(detections.boxes[index], boxes[position], crowd[position])
+        ious = pair_ious(detections.boxes[index], boxes[position], crowd[position])
         kept = ious >= min_iou
         parts.append((index[kept], order[position[kept]], ious[kept]))
     return Pairs(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
@@ -237,7 +237,10 @@ def _ranks(detections: Detections, index: np.ndarray) -> np.ndarray:
     return ranks
 
 
-def _ious(boxes: np.ndarray, others: np.ndarray, crowd: np.ndarray) -> np.ndarray:
+def pair_ious(
+    boxes: np.ndarray, others: np.ndarray, crowd: np.ndarray | bool = False
+) -> np.ndarray:
+    """(P,) IoU of each box with the other of its row; over its own area for a crowd."""
     # In pycocotools' order of operations, so that an IoU of exactly 0.5 is 0.5 here too.
     ends = np.minimum(boxes[:, :2] + boxes[:, 2:], others[:, :2] + others[:, 2:])
     shared = np.maximum(ends - np.maximum(boxes[:, :2], others[:, :2]), 0).prod(axis=1)

@@ -99,23 +99,31 @@ def short_class_table(stats: DatasetStats) -> Table:
 
 def coarse_table(stats: DatasetStats) -> Table:
     """Boxes of which only the superclass is known, most training boxes first."""
-    several, labels = len(stats.splits) > 1, stats.taxonomy.labels
+    labels = stats.taxonomy.labels
     columns = [Column('superclass only', left=True), Column('level'), Column('classes', form=',d')]
-    for split in stats.splits:
-        columns += [
-            Column(_key(stats, split, key), f'{key} {split.name}' if several else key, form)
-            for key, form in (('boxes', ',d'), ('share', '.1%'), ('images', ',d'))
-        ]
     rows = []
     for label in stats.coarse_labels:
-        level = labels.levels[label]
-        cells = [labels.names[label], 'any' if level is None else str(level)]
-        cells.append(int(labels.sets[label].sum()))
-        for split in stats.splits:
-            own = split.of_label(label)
-            cells += [own.boxes, _share(own.boxes, split.boxes), own.images]
-        rows.append(cells)
-    return Table(columns, rows)
+        level, count = labels.levels[label], int(labels.sets[label].sum())
+        cells = labels.names[label], 'any' if level is None else str(level), count
+        rows.append((*cells, *_sums(stats, [split.of_label(label) for split in stats.splits])))
+    return Table([*columns, *_sum_columns(stats)], rows)
+
+
+def _sum_columns(stats: DatasetStats) -> list[Column]:
+    several = len(stats.splits) > 1
+    return [
+        Column(_key(stats, split, key), f'{key} {split.name}' if several else key, form)
+        for split in stats.splits
+        for key, form in (('boxes', ',d'), ('share', '.1%'), ('images', ',d'))
+    ]
+
+
+def _sums(stats: DatasetStats, by_split: Sequence[GroupStats]) -> list[Any]:
+    """Cells of `_sum_columns` for what is known of a group in each file."""
+    cells = []
+    for split, own in zip(stats.splits, by_split, strict=True):
+        cells += [own.boxes, _share(own.boxes, split.boxes), own.images]
+    return cells
 
 
 def superclass_tables(stats: DatasetStats) -> list[Table]:
@@ -125,23 +133,16 @@ def superclass_tables(stats: DatasetStats) -> list[Table]:
 
 def superclass_table(stats: DatasetStats, level: int = 0) -> Table:
     """Sums of each superclass, or of each group of a finer level, most training boxes first."""
-    several = len(stats.splits) > 1
     is_named = level or stats.taxonomy.trees
     title = f'{stats.taxonomy.level_title(level)} group' if is_named else 'superclass'
     columns = [Column(title, left=True), Column('classes', form=',d')]
-    for split in stats.splits:
-        columns += [
-            Column(_key(stats, split, key), f'{key} {split.name}' if several else key, form)
-            for key, form in (('boxes', ',d'), ('share', '.1%'), ('images', ',d'))
-        ]
     rows = []
     for group, row in enumerate(stats.train.levels[level]):
-        cells = [row.name, stats.taxonomy.group_index(level).count(group)]
-        for split in stats.splits:
-            own = split.levels[level][group]
-            cells += [own.boxes, _share(own.boxes, split.boxes), own.images]
-        rows.append(cells)
-    return Table(columns, sorted(rows, key=lambda cells: -cells[2]))
+        count = stats.taxonomy.group_index(level).count(group)
+        sums = _sums(stats, [split.levels[level][group] for split in stats.splits])
+        rows.append((row.name, count, *sums))
+    rows.sort(key=lambda cells: -cells[2])
+    return Table([*columns, *_sum_columns(stats)], rows)
 
 
 def resampling_table(stats: DatasetStats) -> Table:

@@ -18,7 +18,7 @@ from mmdet_multigrain.utils.table import Table
 from .comparison import Comparison, Draws, compare_scores
 from .formats import capital
 from .measures import DIFFERENCE, Measures, Metric, coarse_levels
-from .run import Run, runs_by_variant
+from .run import Run, complete_variants
 from .tables import score_cells, variant_columns, words
 
 
@@ -58,11 +58,7 @@ def compare_answers(
         The comparison, the baseline first; None without groups, or if no detection shows an object.
     """
     runs = sorted(runs, key=lambda run: run.variant != comparison.baseline)
-    complete = {
-        name: own
-        for name, own in runs_by_variant(runs).items()
-        if all(run.has_detections for run in own)
-    }
+    complete = complete_variants(runs)
     levels = _levels(runs[0].result.taxonomy.hierarchy)
     matched = {
         run.name: MatchedDetections.of(run.boxes, run.detections, run.result.taxonomy)

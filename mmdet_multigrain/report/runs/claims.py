@@ -45,6 +45,11 @@ def _join(comparison: Comparison, keys: Sequence[str], over_seeds: str, over_pho
     return ' '.join(parts)
 
 
+def note(comparison: Comparison, keys: Sequence[str], *power: str) -> str:
+    """Legend of a table of gains, what chance and power are; empty without intervals."""
+    return ' '.join(filter(None, (legend(comparison, keys), chance(comparison, keys), *power)))
+
+
 def chance(comparison: Comparison, keys: Sequence[str], over_seeds: str = 'chance') -> str:
     """How many rows with these keys would show a difference by chance alone.
 

@@ -33,7 +33,7 @@ from mmdet_multigrain.utils.messages import show, show_list
 from . import measures
 from .measures import Measures, Metric
 from .paper import Paper
-from .run import TOLERANCE, Run, runs_by_variant
+from .run import TOLERANCE, Run, complete_variants, runs_by_variant
 
 
 @dataclass(frozen=True)
@@ -134,10 +134,6 @@ class Comparison(Measures):
         """The variant of that name."""
         return next(variant for variant in self.variants if variant.name == name)
 
-    def metric(self, key: str) -> Metric:
-        """The metric of that key."""
-        return next(metric for metric in self.metrics if metric.key == key)
-
 
 def _has_interval(variant: Variant, *, seeds: bool) -> bool:
     intervals = (gain.interval for gain in variant.gains.values())
@@ -173,7 +169,7 @@ def compare(
     members = runs_by_variant(runs)
     baseline = _choose_baseline(list(members), baseline)
     what = measures.measures_of_runs(runs)
-    complete = [name for name, own in members.items() if all(run.has_detections for run in own)]
+    complete = complete_variants(runs)
     draws = None
     if resamples and baseline in complete and len(complete) > 1:
         options = {'resamples': resamples, 'seed': seed, 'workers': workers, 'progress': progress}

@@ -75,8 +75,8 @@ def answer_section(runs: Sequence[Run], answers: AnswerComparison | None) -> Sec
         table_block('answers', answer_table(what), spread=text('spread') * what.has_seeds),
     ]
     if what.others:
-        legend = ' '.join(filter(None, (claims.legend(what, keys), claims.chance(what, keys))))
         table = tables.gain_table(what, DIFFERENCE)
+        legend = claims.note(what, keys)
         blocks.append(table_block('answer_gains', table, baseline=baseline, legend=legend))
     return section('answers', [*blocks, *_missing_lineages(runs, answers)])
 

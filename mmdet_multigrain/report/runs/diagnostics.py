@@ -23,7 +23,7 @@ from mmdet_multigrain.evaluation.functional.confusion import Confusion, measure_
 from mmdet_multigrain.evaluation.functional.error_analysis import ErrorCost, analyze_errors
 from mmdet_multigrain.utils.errors import EvaluationError, ReportError
 
-from .run import TOLERANCE, Run, runs_by_variant
+from .run import TOLERANCE, Run, complete_variants
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,11 +49,7 @@ def diagnose_variants(runs: Sequence[Run], *, progress: bool = False) -> list[Va
     Raises:
         ReportError: Detections of a run do not reproduce the AP50 of its result.
     """
-    complete = {
-        name: own
-        for name, own in runs_by_variant(runs).items()
-        if all(run.has_detections for run in own)
-    }
+    complete = complete_variants(runs)
     total = sum(map(len, complete.values()))
     with tqdm(total=total, desc='errors', unit='run', leave=False, disable=not progress) as bar:
         return [_diagnose(name, own, bar) for name, own in complete.items()]

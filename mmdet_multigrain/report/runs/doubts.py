@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmdet_multigrain.evaluation import Detections, GroundTruth
-from mmdet_multigrain.evaluation.functional.matching import within_limit
+from mmdet_multigrain.evaluation.functional.matching import pair_ious, within_limit
 
 if TYPE_CHECKING:
     from .inputs import TestSet
@@ -109,12 +109,7 @@ class _Sample:
 
     def ious(self, boxes: np.ndarray) -> np.ndarray:
         """(P,) IoU of each pair if the detections had these boxes."""
-        boxes, truths = boxes[self.pairs], self.truths
-        ends = np.minimum(boxes[:, :2] + boxes[:, 2:], truths[:, :2] + truths[:, 2:])
-        sides = ends - np.maximum(boxes[:, :2], truths[:, :2])
-        both = sides.clip(min=0).prod(1) * (boxes[:, 2:] > 0).all(1)
-        union = boxes[:, 2:].prod(1) + truths[:, 2:].prod(1) - both
-        return np.divide(both, union, out=np.zeros_like(both), where=both > 0)
+        return pair_ious(boxes[self.pairs], self.truths)
 
     def fit(self, boxes: np.ndarray) -> float:
         """Mean IoU of the detections with the nearest annotated box."""

@@ -6,7 +6,7 @@ Each function draws on an empty figure; see `style.render`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 
 import numpy as np
@@ -78,35 +78,16 @@ def error_kinds(figure: Figure, diagnostics: Sequence[VariantDiagnostics]) -> No
     height, left, width = 0.46 * len(diagnostics), 1.7, 7.2
     size = (left + width + 0.2, height + 1.75)
     axes = axes_in_inches(figure, size, (left, 0.5), (width, height))
-    for row, one in enumerate(diagnostics):
-        for start, length, color in _segments(one):
-            bar = {'color': color, 'edgecolor': style.PAPER, 'linewidth': 0.8}
-            axes.barh(row, length, left=start, height=0.66, **bar)
-    longest = max(axes.dataLim.x1, 0.01)
-    for row, one in enumerate(diagnostics):
-        for start, length, color in _segments(one):
-            if length >= 0.05 * longest:
-                _centered(axes, f'{length:.1f}', (start + length / 2, row), style.ink_on(color))
-    axes.set(xlim=(0, 1.01 * longest), ylim=(len(diagnostics) - 0.5, -0.5))
-    axes.set_yticks(
-        range(len(diagnostics)),
-        [shorten(style.escaped(one.variant), _GROUP) for one in diagnostics],
-    )
-    axes.tick_params(axis='y', length=0)
+    # A fix that lowers AP has no bar.
+    bars = {
+        one.variant: [max(0.0, 100 * cost.delta_ap) for cost in one.costs] for one in diagnostics
+    }
+    longest = max(0.01, *map(sum, bars.values()))
+    _stacked_bars(axes, bars, _KIND_COLORS, whole=longest, form='.1f')
+    axes.set_xlim(0, 1.01 * longest)
     axes.grid(axis='x')
     axes.set_xlabel('rise in AP50 if the errors of the kind were fixed (dAP)')
-    entries = list(zip(_KIND_COLORS, [cost.name for cost in diagnostics[0].costs], strict=True))
-    room = {'ncols': 2, 'borderaxespad': 0.4, 'handlelength': 1.3}
-    color_legend(axes, entries, 'lower left', (0, 1), **room)
-
-
-def _segments(one: VariantDiagnostics) -> Iterator[tuple[float, float, str]]:
-    """Start, length and color of each part of a stacked bar; a fix that lowers AP has none."""
-    start = 0.0
-    for cost, color in zip(one.costs, _KIND_COLORS, strict=True):
-        length = 100 * cost.delta_ap if cost.delta_ap > 0 else 0.0
-        yield start, length, color
-        start += length
+    _legend_above(axes, _KIND_COLORS, [cost.name for cost in diagnostics[0].costs], ncols=2)
 
 
 def confusion_matrix(figure: Figure, confusion: Confusion) -> None:
@@ -167,8 +148,7 @@ def calibration(figure: Figure, diagnostics: Sequence[VariantDiagnostics]) -> No
         axes.plot(*points, label=shorten(style.escaped(one.variant), _GROUP), **line)
     axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.set(xlabel='score of the detection', ylabel='share of hits (IoU 0.5)')
-    axes.grid()
-    axes.legend(loc='upper left', bbox_to_anchor=(1.02, 1), fontsize=8, borderaxespad=0)
+    _grid_and_legend(axes)
 
 
 def answers(figure: Figure, answers: AnswerComparison) -> None:
@@ -183,24 +163,15 @@ def answers(figure: Figure, answers: AnswerComparison) -> None:
     within, across = _KIND_COLORS[:2]  # as for errors
     shades = [to_hex(style.tint(within, 1 / number)) for number in range(1, len(names))]
     colors = [_RIGHT, *shades, across]
-    for row, runs in enumerate(answers.matched.values()):
+    bars = {}
+    for name, runs in answers.matched.items():
         wrong = np.concatenate([run.wrong for run in runs])[:, list(answers.levels)]
-        shares = np.bincount(wrong.sum(axis=1), minlength=len(colors)) / max(len(wrong), 1)
-        for start, length, color in zip(np.cumsum(shares) - shares, shares, colors, strict=True):
-            bar = {'color': color, 'edgecolor': style.PAPER, 'linewidth': 0.8}
-            axes.barh(row, 100 * length, left=100 * start, height=0.66, **bar)
-            if length >= 0.05:
-                middle = 100 * (start + length / 2)
-                _centered(axes, f'{100 * length:.0f}', (middle, row), style.ink_on(color))
-    axes.set(xlim=(0, 100), ylim=(len(answers.matched) - 0.5, -0.5))
-    axes.set_yticks(
-        range(len(answers.matched)),
-        [shorten(style.escaped(name), _GROUP) for name in answers.matched],
-    )
-    axes.tick_params(axis='y', length=0)
+        counts = np.bincount(wrong.sum(axis=1), minlength=len(colors))
+        bars[name] = 100 * counts / max(len(wrong), 1)
+    _stacked_bars(axes, bars, colors, whole=100, form='.0f')
+    axes.set_xlim(0, 100)
     axes.set_xlabel('% of the detections that show an object')
-    room = {'ncols': 4, 'borderaxespad': 0.4, 'handlelength': 1.3}
-    color_legend(axes, list(zip(colors, texts, strict=True)), 'lower left', (0, 1), **room)
+    _legend_above(axes, colors, texts, ncols=4)
     if answers.with_lineages:
         corner = (left, 0.5)
         _answer_curves(axes_in_inches(figure, size, corner, (4.6, below - 0.9)), answers)
@@ -223,8 +194,39 @@ def _answer_curves(axes: Axes, answers: AnswerComparison) -> None:
             axes.plot([told], [right], linewidth=0, markeredgewidth=1.8, **mark)
     axes.set(xlim=(0, 1.02), ylim=(None, 1))
     axes.set(xlabel='specificity of the answers', ylabel='share of answers that are right')
+    _grid_and_legend(axes)
+
+
+def _grid_and_legend(axes: Axes) -> None:
     axes.grid()
     axes.legend(loc='upper left', bbox_to_anchor=(1.02, 1), fontsize=8, borderaxespad=0)
+
+
+def _stacked_bars(
+    axes: Axes,
+    bars: Mapping[str, Sequence[float]],
+    colors: Sequence[str],
+    *,
+    whole: float,
+    form: str,
+) -> None:
+    """A bar for each name with its lengths end to end; numbers on those of 5% of the whole on."""
+    for row, lengths in enumerate(bars.values()):
+        for end, length, color in zip(np.cumsum(lengths), lengths, colors, strict=True):
+            bar = {'color': color, 'edgecolor': style.PAPER, 'linewidth': 0.8}
+            axes.barh(row, length, left=end - length, height=0.66, **bar)
+            if length >= 0.05 * whole:
+                middle = (end - length / 2, row)
+                _centered(axes, f'{length:{form}}', middle, style.ink_on(color))
+    axes.set_ylim(len(bars) - 0.5, -0.5)
+    axes.set_yticks(range(len(bars)), [shorten(style.escaped(name), _GROUP) for name in bars])
+    axes.tick_params(axis='y', length=0)
+
+
+def _legend_above(axes: Axes, colors: Sequence[str], texts: Sequence[str], *, ncols: int) -> None:
+    entries = list(zip(colors, texts, strict=True))
+    room = {'ncols': ncols, 'borderaxespad': 0.4, 'handlelength': 1.3}
+    color_legend(axes, entries, 'lower left', (0, 1), **room)
 
 
 def _gain_panel(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 
 from mmdet_multigrain.utils.errors import ReportError
@@ -33,9 +34,8 @@ def without_common_suffix(names: Sequence[str]) -> list[str]:
     words = [name.split(_SEPARATOR) for name in names]
     common = 0
     if len(names) > 1:
-        shortest = min(map(len, words))
-        while common < shortest - 1 and len({name[-common - 1] for name in words}) == 1:
-            common += 1
+        reverse = [name[::-1] for name in words]
+        common = min(len(os.path.commonprefix(reverse)), min(map(len, words)) - 1)
     return [_SEPARATOR.join(name[: len(name) - common]) for name in words]
 
 

@@ -98,6 +98,15 @@ def runs_by_variant(runs: Sequence[Run]) -> dict[str, list[Run]]:
     return members
 
 
+def complete_variants(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """The same of the variants whose runs all have detections."""
+    return {
+        name: own
+        for name, own in runs_by_variant(runs).items()
+        if all(run.has_detections for run in own)
+    }
+
+
 def check_comparable(runs: Sequence[Run]) -> None:
     """Raise a `ReportError` unless all runs have the same classes and ground truth.
 

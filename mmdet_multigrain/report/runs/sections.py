@@ -135,12 +135,6 @@ def _values(comparison: Comparison, place: str) -> dict[str, str]:
     }
 
 
-def _note(comparison: Comparison, keys: Sequence[str], power: Sequence[str]) -> str:
-    """Legend of a table of gains, what chance and power are; empty without intervals."""
-    parts = claims.legend(comparison, keys), claims.chance(comparison, keys), *power
-    return ' '.join(filter(None, parts))
-
-
 def gain_section(comparison: Comparison, paper: PaperReference | None = None) -> Section:
     """Gains over the baseline, by both definitions."""
     if not comparison.others:
@@ -154,7 +148,7 @@ def gain_section(comparison: Comparison, paper: PaperReference | None = None) ->
         keys = [one.key for one in comparison.metrics if one.definition == definition]
         power = [claims.power(comparison, [key], names[key]) for key in keys if key in names]
         table = tables.gain_table(comparison, definition, paper)
-        note = _note(comparison, keys, power)
+        note = claims.note(comparison, keys, *power)
         blocks.append(table_block(block, table, legend=note, **values))
     return section('gains', blocks)
 
@@ -175,7 +169,7 @@ def class_section(
     if comparison.resamples:
         table, baseline = tables.class_gain_table(comparison), comparison.baseline
         power = claims.power(comparison, keys, 'the AP of a class (median)')
-        note = _note(comparison, keys, [power])
+        note = claims.note(comparison, keys, power)
         blocks.append(table_block('class_gains', table, baseline=baseline, legend=note))
     return section('classes', blocks)
 

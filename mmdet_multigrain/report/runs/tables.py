@@ -7,7 +7,7 @@ as a second comparison, in separate rows or columns.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,43 +77,28 @@ def class_table(comparison: Comparison, paper: PaperReference | None = None) -> 
     paper_variants = paper.comparison.variants if paper else ()
     # Next to the paper's columns there is no room for superclasses.
     groups = set() if paper else real_groups(comparison.classes)
-    columns, box_cells = _box_columns(comparison.classes)
 
-    def cells(name: str, path: str, boxes: Sequence, key: str, paper_key: str | None) -> tuple:
-        return (
-            name,
-            *([path] if groups else []),
-            *boxes,
-            *score_cells(comparison.variants, key),
-            *score_cells(paper_variants, paper_key),
-        )
+    def cells(key: str, paper_key: str | None) -> list[Cell | None]:
+        return score_cells(comparison.variants, key) + score_cells(paper_variants, paper_key)
 
-    rows = [
-        cells(row.name, _path(row, groups), boxes, row.key, paper and paper.keys.get(row.key))
-        for row, boxes in zip(comparison.classes, box_cells, strict=True)
-    ]
-    return Table(
-        [
-            words('class'),
-            *([words('superclass')] if groups else []),
-            *columns,
-            *_columns_with_paper(comparison.variants, paper_variants),
-        ],
-        [*rows, cells('mean over the classes', '', [None] * len(columns), 'all', 'all')],
-        (len(rows),),
+    table = _table_of_classes(
+        comparison.classes,
+        _columns_with_paper(comparison.variants, paper_variants),
+        lambda row: cells(row.key, paper and paper.keys.get(row.key)),
+        groups=groups,
     )
+    blank = [''] * bool(groups) + [None] * len(known_boxes(comparison.classes))
+    mean = 'mean over the classes', *blank, *cells('all', 'all')
+    return Table(table.columns, [*table.rows, mean], (len(table.rows),))
 
 
 def superclass_table(comparison: Comparison, level: int) -> Table:
     """AP of each superclass, from rare to frequent; variants as columns."""
     classes = sorted(comparison.superclasses[level], key=lambda row: row.boxes)
-    columns, box_cells = _box_columns(classes)
-    return Table(
-        [words('superclass'), *columns, *variant_columns(comparison.variants)],
-        [
-            (row.name, *boxes, *score_cells(comparison.variants, row.key))
-            for row, boxes in zip(classes, box_cells, strict=True)
-        ],
+    variants = comparison.variants
+    columns = variant_columns(variants)
+    return _table_of_classes(
+        classes, columns, lambda row: score_cells(variants, row.key), title='superclass'
     )
 
 
@@ -136,13 +121,9 @@ def gain_table(
 
 def class_gain_table(comparison: Comparison) -> Table:
     """Gain of each class over the baseline, from rare to frequent."""
-    columns, box_cells = _box_columns(comparison.classes)
-    return Table(
-        [words('class'), *columns, *variant_columns(comparison.others)],
-        [
-            (row.name, *boxes, *gain_cells(comparison.others, row.key))
-            for row, boxes in zip(comparison.classes, box_cells, strict=True)
-        ],
+    others = comparison.others
+    return _table_of_classes(
+        comparison.classes, variant_columns(others), lambda row: gain_cells(others, row.key)
     )
 
 
@@ -222,19 +203,18 @@ def class_error_table(
 
     `labels` are the names of the classes in label order.
     """
-    columns, box_cells = _box_columns(classes)
-    columns = [words('class'), *columns]
+    columns = []
     for kind, cost in zip(ERRORS, diagnostics.costs, strict=True):
         title, group = _SHORT_KINDS.get(kind, (cost.name, ''))
         columns.append(Column(cost.name, title, '.1f', group=group))
-    rows = []
-    for row, boxes in zip(classes, box_cells, strict=True):
+
+    def cells(row: ClassEntry) -> list[Cell]:
         label = labels.index(row.name)
         gains = [float(cost.class_delta_ap[label]) for cost in diagnostics.costs]
         largest = max((gain for gain in gains if gain > 0), default=None)
-        cells = (Cell(percent(gain), bold=gain == largest) for gain in gains)
-        rows.append((row.name, *boxes, *cells))
-    return Table(columns, rows)
+        return [Cell(percent(gain), bold=gain == largest) for gain in gains]
+
+    return _table_of_classes(classes, columns, cells)
 
 
 def confusion_table(confusions: Mapping[str, Confusion]) -> Table:
@@ -298,11 +278,24 @@ def _score(key: str, title: str | None = None) -> Column:
     return Column(key, title, '.2f')
 
 
-def _box_columns(classes: Sequence[ClassEntry]) -> tuple[list[Column], list[tuple]]:
-    """Columns of the numbers of boxes that are known, and their cells for each class."""
+def _table_of_classes(
+    classes: Sequence[ClassEntry],
+    columns: Sequence[Column],
+    cells: Callable[[ClassEntry], Sequence[Any]],
+    *,
+    title: str = 'class',
+    groups: Collection[str] = (),
+) -> Table:
+    """A row for each class: its name, which of these groups it is in, its boxes, then its cells."""
     known = known_boxes(classes)
-    columns = [Column(key, f'{whose} boxes', ',d') for key, whose in known.items()]
-    return columns, [tuple(getattr(row, key) for key in known) for row in classes]
+    head = [words(title), *([words('superclass')] if groups else [])]
+    head += [Column(key, f'{whose} boxes', ',d') for key, whose in known.items()]
+    rows = []
+    for row in classes:
+        path = [name for name in row.superclasses if name in groups]
+        names = [row.name, *([' / '.join(path)] if groups else [])]
+        rows.append((*names, *(getattr(row, key) for key in known), *cells(row)))
+    return Table([*head, *columns], rows)
 
 
 def variant_columns(
@@ -388,7 +381,3 @@ def gain_cells(variants: Sequence[Variant], key: str) -> list[Cell | None]:
         gain and Cell(percent(gain.value), gain_in_table(gain), bold=gain.may_be_noise is False)
         for gain in gains
     ]
-
-
-def _path(row: ClassEntry, groups: set[str]) -> str:
-    return ' / '.join(name for name in row.superclasses if name in groups)

@@ -243,7 +243,7 @@ def test_class_sets_that_any_run_names():
     result = compare(
         [run('flat', 0, [0.1, 0.2, 0.3, 0.4]), run('ours', 0, [0.2] * 4, class_sets=chosen)]
     )
-    metric = result.metric('set:tail:AP')
+    (metric,) = (one for one in result.metrics if one.key == 'set:tail:AP')
     assert metric.title == 'tail (2 classes), AP' and metric.classes == ('d', 'a')
     assert result.variant('flat').scores['set:tail:AP'].mean == pytest.approx(0.25)
     assert result.variant('ours').scores['set:tail:AP'].mean == pytest.approx(0.2)
