@@ -38,11 +38,9 @@ def lock_file(name: str) -> Path:
 
 @contextlib.contextmanager
 def locked(name: str) -> Iterator[int]:
-    """Hold a lock for the block.
+    """Hold a lock for the block; its file descriptor.
 
-    Yields:
-        The lock's file descriptor. Child processes that get it (`pass_fds`) hold the lock, too,
-        also when this process is killed.
+    Child processes that get it (`pass_fds`) hold the lock, too, also when this process is killed.
 
     Raises:
         ActivityError: Another process holds it.
@@ -67,13 +65,7 @@ def locked(name: str) -> Iterator[int]:
 
 
 def note(descriptor: int, *, child: int | None = None, state: str = 'running') -> None:
-    """Write to a lock file who holds it.
-
-    Args:
-        descriptor: Of the lock.
-        child: Process group that does the work; default: none.
-        state: `running` or `paused`.
-    """
+    """Write to a lock who holds it: perhaps a process group `child`; `running` or `paused`."""
     content = json.dumps(dict(pid=os.getpid(), child=child, state=state)).encode()
     os.pwrite(descriptor, content.ljust(80), 0)
 
@@ -92,11 +84,7 @@ def holder(name: str) -> dict[str, Any] | None:
 
 
 def active_runs(prefix: str = '') -> list[str]:
-    """Names of the locks that are held by runs that are not paused.
-
-    Args:
-        prefix: Of the names. Locks whose name begins with `queue` are no runs.
-    """
+    """Names of the locks that are held by runs that are not paused; queues are no runs."""
     names = [path.stem for path in sorted(activity_folder().glob(f'{prefix}*.lock'))]
     held = {name: holder(name) for name in names if not name.startswith('queue')}
     return [name for name, who in held.items() if who and who['state'] != 'paused']

@@ -16,12 +16,7 @@ class _Formatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaults
 
 
 def make_parser(doc: str, **options: str) -> argparse.ArgumentParser:
-    """A parser that describes a script by the first line of its docstring and shows defaults.
-
-    Args:
-        doc: The docstring.
-        **options: Of `argparse.ArgumentParser`.
-    """
+    """A parser that describes a script by the first line of its docstring and shows defaults."""
     description = doc.partition('\n')[0].rstrip(':')
     return argparse.ArgumentParser(description=description, formatter_class=_Formatter, **options)
 

@@ -28,12 +28,7 @@ class Measured:
 
 
 def measure(function: Callable[[], Any]) -> Measured:
-    """Run a picklable function in a fresh process.
-
-    Raises:
-        Exception: What the function raised.
-        concurrent.futures.process.BrokenProcessPool: The process died.
-    """
+    """Run a picklable function in a fresh process; BrokenProcessPool if that dies."""
     with ProcessPoolExecutor(1, mp_context=get_context('spawn')) as pool:
         return pool.submit(_run, function).result()
 

@@ -21,13 +21,7 @@ IGNORED = frozenset(
 
 
 def differences(left: Any, right: Any, *, place: str = '') -> Iterator[str]:
-    """Dotted names of all values in which two checkpoints, or parts of them, differ.
-
-    Args:
-        left: Nested mappings and sequences of tensors, arrays, histories and plain values.
-        right: What to compare it with.
-        place: Dotted name of both.
-    """
+    """Dotted names of all values in which two checkpoints, or parts of them at `place`, differ."""
     if isinstance(left, HistoryBuffer) and isinstance(right, HistoryBuffer):
         left, right = left.data, right.data
     prefix = f'{place}.' if place else ''
@@ -63,14 +57,10 @@ def _are_equal(left: Any, right: Any) -> bool:
 
 
 def log_entries(work_dir: str | Path) -> tuple[dict[tuple[str, int], dict[str, Any]], list[str]]:
-    """What the JSON logs of a run say, over all its restarts.
+    """The JSON log of a run over all its restarts: entries by kind ('train' or 'val') and step.
 
-    Args:
-        work_dir: The work folder.
-
-    Returns:
-        The entries by kind ('train' or 'val') and step; and a line for each difference between
-        entries of one step, which appear twice if a run was killed and repeated what was lost.
+    Also a line for each difference between entries of one step, which appear twice if a run was
+    killed and repeated what was lost.
     """
     entries: dict[tuple[str, int], dict[str, Any]] = {}
     disagreements = []

@@ -9,11 +9,6 @@ from mmdet_multigrain.utils.table import Column, Table
 
 
 def text_table(columns: Mapping[str, str], rows: Iterable[tuple[Any, ...]]) -> str:
-    """A table as text.
-
-    Args:
-        columns: The format of each column by its title, as '.2f'; an empty one is for text.
-        rows: Values; None is shown as a dash.
-    """
+    """A table of columns with these titles and formats, as '.2f'; an empty one is for text."""
     described = (Column(title, title, form, left=not form) for title, form in columns.items())
     return Table(tuple(described), tuple(rows)).text()

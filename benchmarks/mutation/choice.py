@@ -26,14 +26,9 @@ def module_name(file: str) -> str:
 
 
 def tests_of(root: Path, file: str) -> list[list[str]]:
-    """Test files for a module: those that mirror it, then those of its folder that name it.
+    """Test files for a module: those that mirror it, and those of its folder that name it.
 
-    Args:
-        root: Of the repository.
-        file: Path of the module in it.
-
-    Returns:
-        Two lists of paths in the repository.
+    All paths are in the repository `root`.
     """
     path = Path(file).relative_to(PACKAGE)
     room = Path('tests', *path.parts[:1]) if len(path.parts) > 1 else Path('tests')
@@ -52,12 +47,10 @@ def tests_of(root: Path, file: str) -> list[list[str]]:
 
 
 def within(tests: list[str], seconds: Callable[[str], float | None], budget: float) -> list[str]:
-    """The first tests that pass unmutated and take no longer than a budget together.
+    """The first test files that pass unmutated and take no longer than a budget together.
 
-    Args:
-        tests: Paths of test files.
-        seconds: Measures one; None if it fails.
-        budget: In seconds; once less than a tenth is left, no further test is measured.
+    `seconds` measures one; None if it fails. Once less than a tenth of the budget is left, no
+    further one is measured.
     """
     chosen, left = [], budget
     for test in tests:

@@ -36,24 +36,14 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 def install(*, name: str, path: str, source: str) -> None:
-    """Let the next import of a module run another source.
-
-    Args:
-        name: Of the module, which is not imported yet.
-        path: Its file, for tracebacks and its own `__file__`.
-        source: What is run.
-    """
+    """Let the import of a module run another source; `path` is for tracebacks and `__file__`."""
     sys.meta_path.insert(0, _Finder(_Loader(name, path, source)))
 
 
 def hand_down(folder: Path, *, name: str, path: str, tree: ast.Module) -> None:
     """Let processes that this one starts import the mutant; Python runs `sitecustomize` there.
 
-    Args:
-        folder: For files; it has to stay while the processes run.
-        name: Of the module.
-        path: Its file.
-        tree: The mutant.
+    The folder has to stay while they run.
     """
     file = folder / 'mutant.json'
     file.write_text(json.dumps(dict(name=name, path=path, source=ast.unparse(tree))))

@@ -82,12 +82,9 @@ def mutate(file: str, source: str, number: int) -> Mutant:
 
 
 def draw(sources: Mapping[str, str], count: int, seed: str) -> Iterator[Mutant]:
-    """Draw mutants without repetition: first the operator, then the place.
+    """Draw mutants of sources by file name without repetition: first the operator, then the place.
 
-    Args:
-        sources: Source of each module, by its file name.
-        count: How many, if there are as many.
-        seed: Of the draws.
+    There may be fewer than `count`.
     """
     places: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for file in sorted(sources):

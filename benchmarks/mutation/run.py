@@ -76,14 +76,10 @@ class Outcome(NamedTuple):
 def in_fork(
     tests: list[str], seconds: float, mutant: Mutant | None = None, *, stop: bool = True
 ) -> Outcome:
-    """Run tests in a fork.
+    """Run test files, or tests by their ids, in a fork; with `stop`, to the first that fails.
 
-    Args:
-        tests: Paths of test files, or ids of tests.
-        seconds: On a processor, after which it is killed; it may wait for ten times as long, and
-            for a processor without end.
-        mutant: What the tests run on.
-        stop: At the first that fails.
+    After these seconds on a processor it is killed; it may wait for ten times as long, and for a
+    processor without end.
     """
     with tempfile.TemporaryDirectory(prefix='mutation_') as folder:
         child = os.fork()

@@ -38,12 +38,7 @@ def heap_mb() -> float:
 
 @HOOKS.register_module()
 class HeapProbeHook(Hook):
-    """Append a line with MB in use and Python's blocks to a file.
-
-    Args:
-        out (str): The file.
-        interval (int): Iterations between two lines.
-    """
+    """Append a line with MB in use and Python's blocks to the file `out` every few iterations."""
 
     priority = 'LOWEST'
 

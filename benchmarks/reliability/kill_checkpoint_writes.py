@@ -112,11 +112,8 @@ class Failure(MultigrainError):
 def run(work_dir: Path, plan: Plan, *, kill_at: tuple[str, int] | None = None) -> Process:
     """Start a run that resumes the last checkpoint.
 
-    Args:
-        work_dir: Its folder.
-        plan: What it does.
-        kill_at: ('piece', 7) kills it after the 7th piece that it writes, ('step', 7) at the 7th
-            step by which a file changes, all pieces of a file being one.
+    `kill_at` ('piece', 7) kills it after the 7th piece that it writes, ('step', 7) at the 7th step
+    by which a file changes, all pieces of a file being one.
     """
     counts, before = Counter(), None
 

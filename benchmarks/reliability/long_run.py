@@ -139,13 +139,9 @@ def own_mb(pid: int) -> float:
 def watch(
     process: subprocess.Popen, heap: Path, children: set[int], log: list[str]
 ) -> Iterator[Sample]:
-    """A sample at each iteration that the run prints.
+    """A sample at each iteration that the run prints; `heap` is the file of its probe.
 
-    Args:
-        process: The run.
-        heap: Where it records what it has allocated.
-        children: The processes that it started are added.
-        log: The lines that it prints are added.
+    The processes that it started are added to `children`, the lines that it prints to `log`.
     """
     main = psutil.Process(process.pid)
     for line in process.stdout:

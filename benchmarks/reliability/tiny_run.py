@@ -51,11 +51,7 @@ class Tiny(BaseModel):
 
 
 class Score(BaseMetric):
-    """A score given for each iteration instead of a measurement.
-
-    Args:
-        scores: Of iteration 1, 2, ...; the last one for all further ones.
-    """
+    """Scores given for iteration 1, 2, ... instead of measurements; the last for all further ones."""
 
     default_prefix = 'tiny'
 
@@ -75,12 +71,7 @@ class Score(BaseMetric):
 
 
 class NoteHook(Hook):
-    """Tell the metric the iteration, and append each finished step to a file.
-
-    Args:
-        metric: The metric.
-        notes: The file; a line is 'trained 3' or 'validated 3'.
-    """
+    """Tell the metric the iteration, and append steps to a file: 'trained 3' or 'validated 3'."""
 
     priority = 'LOWEST'
 
@@ -112,14 +103,10 @@ def build(
     scores: Sequence[float] = (0.1, 0.2, 0.1, 0.4, 0.3, 0.5),
     **checkpoint: Any,
 ) -> MultigrainRunner:
-    """A runner; it validates after every iteration.
+    """A runner that validates after every iteration; `noted` reads what it notes.
 
-    Args:
-        work_dir: Its folder; what it notes goes to a file next to it, see `noted`.
-        iterations: After how many it ends.
-        epochs: Instead, after how many epochs, of two iterations each.
-        scores: See `Score`.
-        **checkpoint: Of the hook, instead of its defaults here.
+    It ends after so many iterations, or epochs of two iterations. Options of the checkpoint hook
+    replace the defaults here.
     """
     torch.manual_seed(0)
     # MMEngine waits for two seconds whenever it begins a loader again.

@@ -29,26 +29,17 @@ class Trend:
     high: float  # upper end of the interval
 
     def verdict(self, limit: float) -> str:
-        """`none` if all of the interval is below the limit, `growth` if all of it is above.
-
-        Args:
-            limit: Of the slope per 1,000 steps.
-        """
+        """`none` if all of the interval is below the limit, `growth` if all of it is above."""
         if self.high < limit:
             return NONE
         return GROWTH if self.low > limit else UNDECIDED
 
 
 def trend(steps: Sequence[float], values: Sequence[float], *, seed: int = 0) -> Trend:
-    """The trend of a series.
-
-    Args:
-        steps: (N,) ascending; N from 8 on.
-        values: (N,)
-        seed: Of the resamples.
+    """The trend of a series with ascending steps.
 
     Raises:
-        ValueError: There are too few points.
+        ConfigError: There are fewer than 8 points.
     """
     x, y = np.asarray(steps, float) / 1000, np.asarray(values, float)
     count = len(x)

@@ -42,12 +42,8 @@ def draw_detections(
 ) -> Detections:
     """100 detections on each image, not sorted by score.
 
-    Args:
-        rng: Source of chance.
-        truth: Boxes on the images.
-        taxonomy: Wrong classes are mostly from the same superclass.
-        frequency: Of the classes, for detections where nothing is.
-        quality: Share of the boxes that are found with a good score.
+    Wrong classes are mostly from the same superclass; where nothing is, they are as frequent as
+    given. `quality` is the share of the boxes that are found with a good score.
     """
     num_images = len(truth.image_ids)
     count = num_images * PER_IMAGE

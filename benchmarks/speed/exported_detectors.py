@@ -12,16 +12,15 @@ import argparse
 import copy
 import functools
 import logging
-import statistics
 import tempfile
-import time
+import timeit
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.common.arguments import make_parser, positive, size
-from benchmarks.common.ratios import paired_ratio, rounds
+from benchmarks.common.ratios import in_rounds, milliseconds
 from mmdet_multigrain import launch
 
 
@@ -95,19 +94,13 @@ def main() -> None:
     width, height = args.scale
     picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     steps = detectors(args.config, args.stock, picture, onnx=args.onnx)
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for number, name in rounds(steps, repeats=args.rounds, warmup=1, title='timing'):
-        start = time.perf_counter()
-        for _ in range(args.steps):
-            steps[name]()
-        if number >= 0:
-            seconds[name].append((time.perf_counter() - start) / args.steps)
+
+    def turn(name: str, _: int) -> float:
+        return timeit.timeit(steps[name], number=args.steps) / args.steps
+
+    seconds = in_rounds(turn, steps, repeats=args.rounds, warmup=1, title='timing')
     for name, own in seconds.items():
-        ratio = paired_ratio(own, seconds['stock'])
-        print(
-            f'{name:9} {1e3 * statistics.median(own):9.1f} ms; to stock: median '
-            f'{ratio.median:.3f}, from {ratio.low:.3f} to {ratio.high:.3f}'
-        )
+        print(f'{name:9} {milliseconds(own, seconds["stock"], "stock")}')
 
 
 if __name__ == '__main__':

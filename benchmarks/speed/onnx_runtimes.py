@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +22,7 @@ import cv2
 import numpy as np
 
 from benchmarks.common.arguments import count, list_of, make_parser, positive
-from benchmarks.common.ratios import paired_ratio, rounds
+from benchmarks.common.ratios import in_rounds, milliseconds
 from mmdet_multigrain import launch
 from mmdet_multigrain.utils.images import is_image
 
@@ -170,18 +169,17 @@ def main() -> None:
         print(f'{name:14} AP {scores[name]:.3f}, {difference:+.3f}', flush=True)
     names = [image['file_name'] for image in content['images']][: args.steps]
     feeds = [detector.feed(args.images / name) for name in names]
-    seconds: dict[str, list[float]] = {name: [] for name in detectors}
-    for number, name in rounds(detectors, repeats=args.rounds, warmup=1, title='timing'):
+
+    def turn(name: str, _: int) -> float:
         start = time.perf_counter()
         for feed in feeds:
             detectors[name](feed)
-        if number >= 0:
-            seconds[name].append((time.perf_counter() - start) / len(feeds))
+        return (time.perf_counter() - start) / len(feeds)
+
+    seconds = in_rounds(turn, detectors, repeats=args.rounds, warmup=1, title='timing')
     for name, own in seconds.items() if args.rounds else ():
-        ratio = paired_ratio(own, seconds[reference])
         print(
-            f'{name:14} {1e3 * statistics.median(own):9.1f} ms; to {reference}: median '
-            f'{ratio.median:.3f}, from {ratio.low:.3f} to {ratio.high:.3f}; {args.threads} threads, '
+            f'{name:14} {milliseconds(own, seconds[reference], reference)}; {args.threads} threads, '
             f'load {os.getloadavg()[0]:.1f}'
         )
 

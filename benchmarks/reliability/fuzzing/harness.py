@@ -62,15 +62,10 @@ def fuzz(
     watchdog: bool = False,
     each: Callable[[], object] = lambda: None,
 ) -> Tally:
-    """Give a reader files until it fails or all cases are done.
+    """Give a reader files until it fails or all cases are done; call `each` after a case.
 
-    Args:
-        reader: The reader.
-        cases: How many.
-        random_seed: Of the files.
-        keep: A folder for the smallest files of each kind of failure, and what was wrong.
-        watchdog: End the process when a case hangs, with a traceback on standard error.
-        each: Called after each case.
+    The folder `keep` gets the smallest files of each kind of failure, and what was wrong. A
+    `watchdog` ends the process when a case hangs, with a traceback on standard error.
     """
     tally = Tally()
     sizes: dict[str, int] = {}

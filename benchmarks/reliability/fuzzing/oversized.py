@@ -177,12 +177,7 @@ GIANTS: dict[str, Giant] = {
 
 
 def run_giant(name: str, *, size: int) -> Row:
-    """Read a giant in a separate process.
-
-    Args:
-        name: Key of `GIANTS`.
-        size: Bytes of those that can be of any size.
-    """
+    """Read one of `GIANTS` in a separate process; of this size in bytes, if it can be of any."""
     giant = GIANTS[name]
     with tempfile.TemporaryDirectory(prefix='giant') as name:
         folder = Path(name)

@@ -18,10 +18,7 @@ HEAD_BYTES = 4096
 def parse_annotations(root: Path, *, workers: int, heads: bool) -> int:
     """Read and parse all annotation files of DeepFashion2; the number of boxes.
 
-    Args:
-        root: Folder of the release.
-        workers: Processes.
-        heads: Also read the first bytes of all images.
+    With `heads`, also read the first bytes of all images.
     """
     folder, images = f'{root}/train/annos/', f'{root}/train/image/'
     parse = functools.partial(_parse_chunk, folder, images if heads else None)

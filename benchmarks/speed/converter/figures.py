@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from benchmarks.common.processes import Measured, measure
-from benchmarks.common.ratios import paired_ratio, rounds
+from benchmarks.common.ratios import in_rounds, paired_ratio
 from benchmarks.common.tables import text_table
 from mmdet_multigrain.utils.errors import ConfigError
 
@@ -16,10 +16,9 @@ Runs = Mapping[str, list[Measured]]
 
 def measure_in_rounds(functions: Mapping[str, Callable[[], Any]], *, repeats: int) -> Runs:
     """Run all functions once in each round, each time in a fresh process."""
-    runs: dict[str, list[Measured]] = {name: [] for name in functions}
-    for _, name in rounds(functions, repeats=repeats, title='timing'):
-        runs[name].append(measure(functions[name]))
-    return runs
+    return in_rounds(
+        lambda name, _: measure(functions[name]), functions, repeats=repeats, title='timing'
+    )
 
 
 def check_boxes(runs: Runs) -> int:

@@ -25,11 +25,7 @@ BOXES_PER_IMAGE = 1.65  # as in DeepFashion2's training set
 def build_loader(loader: Any, *, batch: int, seed: int, workers: int | None = None) -> DataLoader:
     """A loader of a config; its processes live no longer than an iterator over it.
 
-    Args:
-        loader: `train_dataloader` or `test_dataloader` of a config.
-        batch: Images in a batch.
-        seed: Of order and pipeline.
-        workers: Processes; 0 loads in this one, None: as the config says.
+    With 0 workers it loads in this process. Default: as many as the config says.
     """
     loader = copy.deepcopy(loader)
     workers = loader['num_workers'] if workers is None else workers
@@ -67,17 +63,9 @@ def _endless(loader: DataLoader) -> Iterator[dict]:
 def draw_batches(
     number: int, *, batch: int, size: tuple[int, int], num_classes: int, seed: int
 ) -> list[dict[str, list]]:
-    """Batches of drawn images with boxes, as a loader gives them.
+    """Batches of drawn images of this width and height with boxes, as a loader gives them.
 
-    Args:
-        number: Of batches.
-        batch: Images in each.
-        size: Width and height of the images, pixels.
-        num_classes: All labels below it are equally likely.
-        seed: Of the drawing.
-
-    Returns:
-        Each with 'inputs', uint8 tensors of shape (3, height, width), and 'data_samples'.
+    All labels below `num_classes` are equally likely.
     """
     rng = np.random.default_rng(seed)
     return [
@@ -87,13 +75,7 @@ def draw_batches(
 
 
 def coarsen(batches: Sequence[dict], labels: LabelTable, *, seed: int) -> None:
-    """Give half of the boxes, in place, any label of a superclass (or of any object) that holds.
-
-    Args:
-        batches: As a loader gives them.
-        labels: Of the taxonomy.
-        seed: Of the choice.
-    """
+    """Give half of the boxes, in place, any label of a superclass (or of any object) that holds."""
     rng = np.random.default_rng(seed)
     num_classes = labels.sets.shape[1] - 1
     for sample in itertools.chain.from_iterable(batch['data_samples'] for batch in batches):

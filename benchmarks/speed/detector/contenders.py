@@ -68,18 +68,18 @@ def load(
 ) -> tuple[list[Contender], Any]:
     """The contenders, each reference first, and the config whose data and classes all share.
 
-    That config is the first that is not from the installed mmdet.
+    That config is the first that is not from the installed mmdet (`mmdet::...`), to which also
+    `cfg_options` do not apply.
 
     Args:
-        sources: Config files; a name like `mmdet::...` is one of the installed mmdet.
-        against: Config that the others are compared with; 'stock' is the stock detector with the
-            body of the shared config.
+        sources: Config files.
+        against: Config that the others are compared with, or 'stock'; see `_stock_of`.
         precisions: Of `PRECISIONS`; each config is compared with the reference in the same one.
         speed: Options for faster training, several joined by '+'; each makes one more contender
             of every config but the reference.
         coarse_labels: Each contender with a multi-grained head makes one more, compared with it, of
             whose training boxes half have a superclass only.
-        cfg_options: Overrides for all configs that are not from the installed mmdet.
+        cfg_options: Overrides.
 
     Raises:
         ConfigError: A config cannot be loaded, or two have the same name.

@@ -25,14 +25,7 @@ from mmdet_multigrain.utils.files import dump_json, write_whole
 
 
 class Evaluation:
-    """The metric of a config with everything that it reads.
-
-    Args:
-        cfg: The config; its metric and the classes of its validation data are used.
-        images: How many.
-        folder: For the file of the boxes.
-        seed: Of the drawing.
-    """
+    """The metric of a config on drawn images of its validation classes; their file is in a folder."""
 
     def __init__(self, cfg: Any, *, images: int, folder: Path, seed: int) -> None:
         # The classes are known without the files.

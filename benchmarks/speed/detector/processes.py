@@ -16,7 +16,7 @@ from unittest import mock
 
 from tqdm import tqdm
 
-from benchmarks.common.ratios import rounds
+from benchmarks.common.ratios import in_rounds
 from benchmarks.speed.detector.contenders import Contender
 from mmdet_multigrain.launch import one_line
 from mmdet_multigrain.utils.errors import MultigrainError
@@ -27,11 +27,7 @@ class BenchmarkError(MultigrainError):
 
 
 class Worker:
-    """A contender's process.
-
-    Attributes:
-        description: What it is and where it runs.
-    """
+    """A contender's process; `description` says what it is and where it runs."""
 
     def __init__(self, name: str, pool: ProcessPoolExecutor, *arguments: Any) -> None:
         self._name, self._pool = name, pool
@@ -59,11 +55,9 @@ class Worker:
 
 @contextlib.contextmanager
 def workers(contenders: Sequence[Contender], *arguments: Any) -> Iterator[dict[str, Worker]]:
-    """A process for each contender, by name; all are gone after the block.
+    """A process for each contender, by name, with more arguments of `worker.build`.
 
-    Args:
-        contenders: What to build.
-        *arguments: Of `worker.build`, after the contender.
+    All are gone after the block.
     """
     context = multiprocessing.get_context('forkserver')
     ignore_interrupt = (signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
@@ -107,7 +101,9 @@ def _ask(method: str, arguments: dict[str, Any]) -> Any:
 def measure(
     found: Mapping[str, Worker], what: str, *, repeats: int, warmup: int, profiled: int
 ) -> dict[str, dict[str, Any]]:
-    """Seconds and peak memory; of steps also stages and FLOPs.
+    """By contender 'seconds' of all rounds and 'peak_mb', and of profiled steps what they consist of.
+
+    That is 'flops', and 'stages': for each step seconds by stage and the RoIs that were sampled.
 
     Args:
         found: The contenders' processes.
@@ -115,26 +111,22 @@ def measure(
         repeats: Rounds.
         warmup: Rounds before them that do not count.
         profiled: Steps of each contender whose stages are timed; with 0 FLOPs are not counted.
-
-    Returns:
-        'seconds': a list by contender; 'peak_mb': a number by contender; of profiled
-        steps also 'flops': a number by contender, and 'stages': a list by contender with,
-        for each profiled step, seconds by stage and the RoIs that were sampled.
     """
     for worker in found.values():
         worker.ask('reset_peak')
-    seconds: dict[str, list[float]] = {name: [] for name in found}
-    for number, name in rounds(found, repeats=repeats, warmup=warmup, title=what):
-        elapsed = found[name].ask('time', what=what, number=max(number, 0))
-        if number >= 0:
-            seconds[name].append(elapsed)
-    measured: dict[str, dict[str, Any]] = {'seconds': seconds}
+
+    def time(name: str, number: int) -> float:
+        return found[name].ask('time', what=what, number=max(number, 0))
+
+    def profile(name: str, number: int) -> dict[str, Any]:
+        return found[name].ask('profile', what=what, number=number)
+
+    measured: dict[str, dict[str, Any]] = {}
+    measured['seconds'] = in_rounds(time, found, repeats=repeats, warmup=warmup, title=what)
     measured['peak_mb'] = {name: worker.ask('peak_mb') for name, worker in found.items()}
     if what in ('data', 'evaluation') or not profiled:
         return measured
-    measured['stages'] = {name: [] for name in found}
-    for number, name in rounds(found, repeats=profiled, title=f'stages of {what}'):
-        measured['stages'][name].append(found[name].ask('profile', what=what, number=number))
+    measured['stages'] = in_rounds(profile, found, repeats=profiled, title=f'stages of {what}')
     measured['flops'] = {name: worker.ask('flops', what=what) for name, worker in found.items()}
     return measured
 

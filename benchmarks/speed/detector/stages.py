@@ -47,14 +47,9 @@ MATRIX_SIZES = {'cuda': 8192, 'cpu': 2048}
 
 
 class StageClock:
-    """Seconds by stage; while a stage runs within another, the outer one's clock stands still.
+    """`seconds` by stage; while a stage runs within another, the outer one's clock stands still.
 
-    Args:
-        synchronize: Called before each look at the clock, to wait for a device.
-        clock: Current time in seconds.
-
-    Attributes:
-        seconds: By stage, in the order in which they first began.
+    `synchronize` is called before each look at the clock, to wait for a device.
     """
 
     def __init__(
@@ -126,13 +121,7 @@ def count_flops(step: Callable[[], Any]) -> int:
 
 
 def matmul_peak(device: torch.device, dtype: torch.dtype, *, size: int | None = None) -> float:
-    """FLOP/s of the fastest of five large matrix products: the best that the device gives.
-
-    Args:
-        device: Where.
-        dtype: Of the matrices.
-        size: Rows and columns. Default: 8192 on a GPU, 2048 on a CPU.
-    """
+    """FLOP/s of the fastest of five large matrix products: the best that the device gives."""
     size = size or MATRIX_SIZES[device.type]
     generator = torch.Generator().manual_seed(0)
     left, right = (torch.randn(size, size, generator=generator).to(device, dtype) for _ in range(2))

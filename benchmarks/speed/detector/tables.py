@@ -37,12 +37,7 @@ def stage_shares(profiles: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def summarize(record: Mapping[str, Any], what: str) -> dict[str, dict[str, Any]]:
-    """Numbers of each contender.
-
-    Args:
-        record: What `detectors` measured.
-        what: One of the kinds of work in it.
-    """
+    """Numbers of each contender for a kind of work in what `detectors` measured."""
     measured, images, rows = record['measured'][what], record['images'][what], {}
     for name, seconds in measured['seconds'].items():
         config = record['configs'][name]

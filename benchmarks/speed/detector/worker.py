@@ -69,11 +69,7 @@ class Plan:
 def build(contender: Contender, shared: Any, plan: Plan, folder: str) -> dict[str, Any]:
     """Build a contender in this process; what was built, see `Steps.describe`.
 
-    Args:
-        contender: What to build.
-        shared: Config whose classes and images all contenders take.
-        plan: What all contenders do.
-        folder: For temporary files.
+    All contenders take classes and images of the config `shared`; the folder is for temporary files.
     """
     runner = BenchmarkRunner.of(contender, folder, plan.seed)
     runner.steps = Steps(runner, contender, shared, plan, Path(folder))

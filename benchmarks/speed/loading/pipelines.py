@@ -129,9 +129,8 @@ def time_steps(dataset: Any) -> dict[str, float]:
 def compare(data: Photos, edge: int, datasets: Mapping[str, Any]) -> dict[str, Any]:
     """Load every photo by each pipeline with the same random numbers.
 
-    Returns:
-        `psnr` against stock by pipeline, None for an equal image; `samples`; `nearer`: images that
-        are equal, or closer to stock than with its other resize back-end.
+    Gives `psnr` against stock by pipeline, None for an equal image; `samples`; `nearer`: images that
+    are equal, or closer to stock than with its other resize back-end.
 
     Raises:
         ConfigError: Something other than the image differs, or an image of the exact pipeline.

@@ -6,7 +6,7 @@ from math import comb
 
 import pytest
 
-from benchmarks.common.ratios import paired_ratio, rounds
+from benchmarks.common.ratios import in_rounds, milliseconds, paired_ratio, rounds
 
 
 def test_all_take_their_turn_in_each_round():
@@ -15,6 +15,16 @@ def test_all_take_their_turn_in_each_round():
     orders = [''.join(name for number, name in turns if number == n) for n in range(-2, 40)]
     assert {''.join(sorted(order)) for order in orders} == {'abc'}
     assert len(set(orders)) > 1  # drawn again in each round
+
+
+def test_what_turns_return_is_kept_by_name_without_the_warmup():
+    found = in_rounds(lambda name, number: (name, number), 'ab', repeats=2, warmup=1, title='')
+    assert found == {'a': [('a', 0), ('a', 1)], 'b': [('b', 0), ('b', 1)]}
+
+
+def test_milliseconds():
+    text = milliseconds([0.2, 0.3, 0.8], [0.1, 0.2, 0.2], 'stock')
+    assert text == '    300.0 ms; to stock: median 2.000, from 1.500 to 4.000'
 
 
 def test_paired_ratio():
