@@ -83,15 +83,22 @@ def whole_number(low: int, high: int | None = None) -> Callable[[str], int]:
     return parse
 
 
-def score(text: str) -> float:
-    """The type of an argument that is a score from 0 to 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f'{text!r} is not a score from 0 to 1')
-    return value
+def number(is_valid: Callable[[float], bool], what: str) -> Callable[[str], float]:
+    """The type of an argument that is a number for which `is_valid`; `what` names them."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not is_valid(value):
+            raise argparse.ArgumentTypeError(f'{text!r} is not {what}')
+        return value
+
+    return parse
+
+
+score = number(lambda value: 0 <= value <= 1, 'a score from 0 to 1')
 
 
 def _hedge(text: str) -> str | float:

@@ -15,32 +15,14 @@ import sys
 from pathlib import Path
 
 try:
-    from mmdet_multigrain.launch import (
-        add_hedge,
-        add_runs,
-        check_outputs,
-        quiet_imports,
-        run_tool,
-        whole_number,
-    )
+    from mmdet_multigrain import launch
 except ImportError as error:
     raise SystemExit(f'error: {error}; fix: bash tools/setup.sh; . .venv/bin/activate') from None
 
 
-def score(text: str) -> float:
-    """A finite number."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f'{text!r} is not a score')
-    return value
-
-
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Pictures of runs')
-    add_runs(parser, nargs='+')
+    launch.add_runs(parser, nargs='+')
     parser.add_argument(
         '--images',
         type=Path,
@@ -49,21 +31,21 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--score-thr',
-        type=score,
+        type=launch.number(math.isfinite, 'a score'),
         metavar='S',
         help='lowest score that counts; default: for each run, the score that keeps as many '
         'detections as there are boxes',
     )
     parser.add_argument(
         '--num',
-        type=whole_number(0, 1000),
+        type=launch.whole_number(0, 1000),
         default=24,
         metavar='N',
         help='photos side by side, at most (24)',
     )
     parser.add_argument(
         '--per-kind',
-        type=whole_number(0, 100),
+        type=launch.whole_number(0, 100),
         default=12,
         metavar='N',
         help='pictures of each kind of error of a run, at most (12)',
@@ -74,10 +56,10 @@ def parse_args() -> argparse.Namespace:
         metavar='CLASS',
         help='show only what is predicted as, or truly is, one of these classes or superclasses',
     )
-    add_hedge(parser)
+    launch.add_hedge(parser)
     parser.add_argument(
         '--width',
-        type=whole_number(120, 2000),
+        type=launch.whole_number(120, 2000),
         default=480,
         metavar='PIXELS',
         help='of a photo on a picture (480)',
@@ -95,7 +77,7 @@ def main() -> None:
     args = parse_args()
 
     # Here, because they take seconds to load; MMDetection, where it is installed, is not silent.
-    with quiet_imports():
+    with launch.quiet_imports():
         from mmdet_multigrain.evaluation.answers import AnswerRule
         from mmdet_multigrain.report.gallery.browse import Choice, browse
         from mmdet_multigrain.report.gallery.folder import INDEX, PAGE
@@ -107,7 +89,7 @@ def main() -> None:
 
     main_files = [args.out / PAGE, args.out / INDEX]
     own = all(path.is_file() for path in main_files)
-    check_outputs(main_files, replace=args.force or own)
+    launch.check_outputs(main_files, replace=args.force or own)
     runs = shorten_variants(load_runs(args.runs, ann_file=args.ann_file, taxonomy=args.taxonomy))
     for run in runs:
         if run.doubt:
@@ -138,4 +120,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    launch.run_tool(main)

@@ -12,8 +12,7 @@ import argparse
 from pathlib import Path
 
 try:
-    from mmdet_multigrain.launch import check_outputs, quiet_imports, run_tool, score
-    from mmdet_multigrain.launch.outputs import add_force
+    from mmdet_multigrain import launch
     from mmdet_multigrain.utils.files import write_whole
 except ImportError as error:
     raise SystemExit(f'error: {error}; fix: bash tools/setup.sh; . .venv/bin/activate') from None
@@ -25,12 +24,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('after', help='test with them, on the same photos')
     parser.add_argument(
         '--score-thr',
-        type=score,
+        type=launch.score,
         default=0.3,
         help='lowest score of old detections that may be taken over (default: %(default)s)',
     )
     parser.add_argument('--out', type=Path, metavar='TABLE.csv', help='write the table, too')
-    add_force(parser)
+    launch.add_force(parser)
     return parser.parse_args()
 
 
@@ -38,7 +37,7 @@ def training_of(checkpoint: str | None, new: tuple[str, ...]) -> str:
     """Boxes and seconds that the training of the new classes took, from its checkpoint."""
     if checkpoint is None or not Path(checkpoint).is_file():
         return ''
-    with quiet_imports():
+    with launch.quiet_imports():
         from mmdet_multigrain.engine.checkpoint.added_classes import added_by
         from mmdet_multigrain.engine.checkpoint.read import read_checkpoint
 
@@ -57,8 +56,8 @@ def training_of(checkpoint: str | None, new: tuple[str, ...]) -> str:
 def main() -> None:
     args = parse_args()
     if args.out:
-        check_outputs([args.out], replace=args.force)
-    with quiet_imports():  # the evaluation loads mmdet, where it is installed
+        launch.check_outputs([args.out], replace=args.force)
+    with launch.quiet_imports():  # the evaluation loads mmdet, where it is installed
         from mmdet_multigrain.report.added_classes import added_table
         from mmdet_multigrain.report.runs.load import load_runs
 
@@ -72,4 +71,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    launch.run_tool(main)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import sys
 from collections import Counter
@@ -19,25 +18,12 @@ from pathlib import Path
 try:
     from tqdm import tqdm
 
+    from mmdet_multigrain import launch
     from mmdet_multigrain.coco.boxes import BoxColumns, box_columns, read_coco
     from mmdet_multigrain.coco.columns import MIN_IMAGE_SIDE
-    from mmdet_multigrain.launch import (
-        add_force,
-        anchors_with,
-        check_outputs,
-        escape_unknown_letters,
-        run_tool,
-    )
+    from mmdet_multigrain.report.dataset import tables
     from mmdet_multigrain.report.dataset.paper_counts import compare_counts
     from mmdet_multigrain.report.dataset.stats import THRESHOLDS, DatasetStats, dataset_stats
-    from mmdet_multigrain.report.dataset.tables import (
-        class_table,
-        coarse_table,
-        render_markdown,
-        render_text,
-        superclass_tables,
-        to_dict,
-    )
     from mmdet_multigrain.report.runs.paper import DATASETS, load_paper
     from mmdet_multigrain.taxonomy import Taxonomy
     from mmdet_multigrain.utils.errors import ConfigError
@@ -47,17 +33,6 @@ except ImportError as error:
 
 LARGE_FILE = 20e6  # bytes; reading more takes long enough to tell
 MANY_CLASSES = 200  # drawing more does, too
-
-
-def threshold(text: str) -> float:
-    """An oversample_thr: a fraction of the images above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f'{text!r} is not a fraction above 0 and up to 1')
-    return value
 
 
 def parse_args() -> argparse.Namespace:
@@ -83,12 +58,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--oversample-thr',
         nargs='+',
-        type=threshold,
+        type=launch.number(lambda value: 0 < value <= 1, 'a fraction above 0 and up to 1'),
         default=THRESHOLDS,
         metavar='T',
         help=f'thresholds of ClassBalancedDataset; default: {" ".join(map(str, THRESHOLDS))}',
     )
-    add_force(parser)
+    launch.add_force(parser)
     return parser.parse_args()
 
 
@@ -142,12 +117,12 @@ def draw(stats: DatasetStats) -> dict[str, bytes]:
 
 def main() -> None:
     args = parse_args()
-    escape_unknown_letters()
+    launch.escape_unknown_letters()
     names = split_names(args.files)
     if args.out:
         main_files = [args.out / 'dataset_stats.json', args.out / 'dataset_stats.md']
         replace = args.force or all(path.is_file() for path in main_files)
-        check_outputs(main_files, inputs=args.files, replace=replace)
+        launch.check_outputs(main_files, inputs=args.files, replace=replace)
     paper = load_paper(args.compare_paper) if args.compare_paper else None
     taxonomy = Taxonomy.load(args.taxonomy) if args.taxonomy else None
     columns = read(args.files, taxonomy)
@@ -156,36 +131,35 @@ def main() -> None:
     if paper is not None:
         counts = stats.train.counts, [row.crowds for row in stats.train.classes]
         comparison = compare_counts(paper, stats.taxonomy, *counts, source=args.files[0])
-    print(render_text(stats, comparison))
+    print(tables.render_text(stats, comparison))
     coverage = None
     if args.config:
-        coverage = anchors_with(args.config, args.files[0], args.taxonomy)
+        coverage = launch.anchors_with(args.config, args.files[0], args.taxonomy)
         print(f'\n{coverage.text()}')
     if args.out is None:
         return
-    content = to_dict(stats, comparison)
-    tables = {
-        'classes.csv': class_table(stats).csv(),
-        **{
-            f'level{level}.csv' if level else 'superclasses.csv': table.csv()
-            for level, table in enumerate(superclass_tables(stats))
-        },
-        'dataset_stats.md': render_markdown(stats, comparison),
-        'dataset_stats.json': json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-        + '\n',
-    }
+    content = tables.to_dict(stats, comparison)
+    content = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + '\n'
+    found = {'classes': tables.class_table(stats)}
+    for level, table in enumerate(tables.superclass_tables(stats)):
+        found[f'level{level}' if level else 'superclasses'] = table
     if stats.coarse_labels:
-        tables['superclass_only.csv'] = coarse_table(stats).csv()
+        found['superclass_only'] = tables.coarse_table(stats)
     if comparison is not None:
-        tables['paper_counts.csv'] = comparison.table().csv()
+        found['paper_counts'] = comparison.table()
     if coverage is not None:
-        tables['anchors.csv'] = coverage.table().csv()
-    contents = {name: text.encode() for name, text in tables.items()} | draw(stats)
-    check_outputs([args.out / name for name in contents], inputs=args.files, replace=replace)
+        found['anchors'] = coverage.table()
+    texts = {f'{name}.csv': table.csv() for name, table in found.items()}
+    texts |= {
+        'dataset_stats.md': tables.render_markdown(stats, comparison),
+        'dataset_stats.json': content,
+    }
+    contents = {name: text.encode() for name, text in texts.items()} | draw(stats)
+    launch.check_outputs([args.out / name for name in contents], inputs=args.files, replace=replace)
     for name, content in contents.items():
         write_whole(args.out / name, content)
     print(f'\nwritten to {args.out}: {", ".join(sorted(contents))}')
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    launch.run_tool(main)

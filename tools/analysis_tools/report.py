@@ -13,14 +13,7 @@ import os
 from pathlib import Path
 
 try:
-    from mmdet_multigrain.launch import (
-        add_level,
-        add_runs,
-        check_outputs,
-        quiet_imports,
-        run_tool,
-        whole_number,
-    )
+    from mmdet_multigrain import launch
     from mmdet_multigrain.report.runs.document import Document
     from mmdet_multigrain.report.runs.paper import DATASETS, load_paper
     from mmdet_multigrain.utils.errors import ReportError
@@ -33,7 +26,7 @@ RESAMPLES = 2000
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Report on runs')
-    add_runs(parser, nargs='*')
+    launch.add_runs(parser, nargs='*')
     parser.add_argument(
         '--baseline',
         metavar='VARIANT',
@@ -50,20 +43,22 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--max-dets',
-        type=whole_number(1),
+        type=launch.whole_number(1),
         metavar='N',
         help='limit on detections per image and class, for runs that are only detections; '
         "default: that of the first result, else COCO's 100",
     )
-    add_level(parser, help='compare runs that are only detections by groups instead of classes')
+    launch.add_level(
+        parser, help='compare runs that are only detections by groups instead of classes'
+    )
     parser.add_argument(
         '--resamples',
-        type=whole_number(0),
+        type=launch.whole_number(0),
         default=RESAMPLES,
         metavar='N',
         help=f'of the bootstrap over images; default: {RESAMPLES}',
     )
-    parser.add_argument('--seed', type=whole_number(0), default=0, help='of the bootstrap')
+    parser.add_argument('--seed', type=launch.whole_number(0), default=0, help='of the bootstrap')
     parser.add_argument('--no-bootstrap', action='store_true', help='no intervals; quick')
     return parser.parse_args()
 
@@ -83,7 +78,7 @@ def make_document(args: argparse.Namespace) -> Document:
     """The report on the runs, or on the paper alone."""
     # Here, because matplotlib and the evaluation take seconds to load; the evaluation loads mmdet,
     # where it is installed, which prints lines that concern nobody.
-    with quiet_imports():
+    with launch.quiet_imports():
         from mmdet_multigrain.report.runs.answers import compare_answers
         from mmdet_multigrain.report.runs.comparison import compare
         from mmdet_multigrain.report.runs.diagnostics import diagnose_variants
@@ -123,13 +118,13 @@ def main() -> None:
     check_folder(args.out)
     main_files = [args.out / 'report.html', args.out / 'report.md']
     replace = args.force or all(path.is_file() for path in main_files)
-    check_outputs(main_files, replace=replace)
+    launch.check_outputs(main_files, replace=replace)
     document = make_document(args)
 
     from mmdet_multigrain.report.runs.render import render_files, render_text
 
     files = render_files(document)
-    check_outputs([args.out / name for name in files], replace=replace)
+    launch.check_outputs([args.out / name for name in files], replace=replace)
     for name in sorted(files, key=lambda name: '/' not in name):  # the report itself comes last
         write_whole(args.out / name, files[name])
     print(render_text(document.sections[0]))
@@ -140,4 +135,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    launch.run_tool(main)

@@ -38,6 +38,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--split', choices=('test', 'val'), default='test', help='data set of the config (test)'
     )
+    gamma = launch.number(lambda value: 0 < value < math.inf, 'a number above 0')
     for name, values, what in (
         ('--gammas', GAMMAS, 'the fusions of levels'),
         ('--count-gammas', COUNT_GAMMAS, 'NorCal and logit adjustment'),
@@ -64,13 +65,6 @@ def parse_args() -> argparse.Namespace:
     launch.add_trust_checkpoint(parser)
     launch.add_force(parser)
     return parser.parse_args()
-
-
-def gamma(text: str) -> float:
-    value = float(text)
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f'{text!r} is not a number above 0')
-    return value
 
 
 def load(args: argparse.Namespace) -> tuple[Any, Any]:
