@@ -10,7 +10,6 @@ import pytest
 
 from mmdet_multigrain.evaluation import (
     Detections,
-    EvaluationError,
     GroundTruth,
     Result,
     RunRecord,
@@ -22,7 +21,7 @@ from mmdet_multigrain.evaluation import (
 )
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.taxonomy.levels import at_level
-from mmdet_multigrain.utils.errors import FileError
+from mmdet_multigrain.utils.errors import EvaluationError, FileError
 
 TAXONOMY = Taxonomy.load({'top': ['vest', 'sling'], 'bottom': ['shorts', 'skirt']})
 

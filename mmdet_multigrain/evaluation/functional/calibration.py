@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from mmdet_multigrain.utils.errors import EvaluationError
 
 from .boxes import Detections
@@ -36,33 +34,28 @@ class ScoreBin:
     precision: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Calibration:
     """How far scores are from the probability of a hit.
 
     Attributes:
         ece: Expected calibration error: mean over the detections of the gap between score and
             precision of their bin, 0 to 1; NaN without detections.
-        mce: Maximum calibration error: the largest gap of a bin.
         bins: Bins of equal width from score 0 to 1.
-        class_ece: (K,) `ece` of the detections of each class.
     """
 
     ece: float
-    mce: float
     bins: tuple[ScoreBin, ...]
-    class_ece: np.ndarray
 
 
 def measure_calibration(
-    detections: Detections, errors: DetectionErrors, *, num_classes: int, num_bins: int = 10
+    detections: Detections, errors: DetectionErrors, *, num_bins: int = 10
 ) -> Calibration:
     """Compare scores with the share of hits, as hotcoco does.
 
     Args:
         detections: Detected boxes, scores from 0 to 1.
         errors: Their outcomes. Detections on a crowd box or beyond the limit are ignored.
-        num_classes: Number K of classes.
         num_bins: Number of bins.
 
     Raises:
@@ -72,7 +65,7 @@ def measure_calibration(
     from hotcoco import metrics
 
     counted = errors.kinds < Kind.MISSED
-    scores, labels = detections.scores[counted], detections.labels[counted]
+    scores = detections.scores[counted]
     hits = errors.kinds[counted] == Kind.HIT
     if len(scores) and not 0 <= scores.min() <= scores.max() <= 1:
         raise EvaluationError(
@@ -80,15 +73,9 @@ def measure_calibration(
             'probabilities, 0 to 1'
         )
 
-    def gaps(chosen: np.ndarray) -> tuple[float, float]:
-        if not chosen.any():
-            return float('nan'), float('nan')
-        return metrics.calibration_error(scores[chosen], hits[chosen], num_bins)
-
-    ece, mce = gaps(np.ones(len(scores), dtype=bool))
+    ece = metrics.calibration_error(scores, hits, num_bins)[0] if len(scores) else float('nan')
     return Calibration(
         ece=ece,
-        mce=mce,
         bins=tuple(
             ScoreBin(
                 lower=row['bin_lower'],
@@ -99,5 +86,4 @@ def measure_calibration(
             )
             for row in metrics.calibration_curve(scores, hits, num_bins)
         ),
-        class_ece=np.array([gaps(labels == label)[0] for label in range(num_classes)]),
     )

@@ -1,35 +1,21 @@
 """The engines that match boxes as COCO does, behind one interface: hotcoco and pycocotools.
 
-An engine takes ground truth and detections as columns and returns its own evaluator after
-`evaluate()`. Both give the same arrays. Needs neither torch nor mmdet.
+An engine takes ground truth and detections as columns and returns its own `COCOeval` after
+`evaluate()`; image ids are positions plus 1, category ids labels plus 1. Both give the same arrays.
+Needs neither torch nor mmdet.
 """
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from mmdet_multigrain.utils.errors import EvaluationError
 
 from .boxes import Detections, GroundTruth
-
-
-class Engine(Protocol):
-    """Matches boxes; image ids are positions plus 1, category ids are labels plus 1."""
-
-    def __call__(
-        self,
-        ground_truth: GroundTruth,
-        detections: Detections,
-        *,
-        num_classes: int,
-        iou_thrs: Sequence[float],
-        max_dets: Sequence[int],
-    ) -> Any:
-        """A `COCOeval` object after `evaluate()`."""
 
 
 def hotcoco_evaluator(
@@ -127,7 +113,7 @@ def _result_rows(detections: Detections) -> np.ndarray:
     return np.column_stack(columns).astype(np.float64, copy=False)
 
 
-ENGINES: dict[str, Engine] = {'hotcoco': hotcoco_evaluator, 'pycocotools': pycocotools_evaluator}
+ENGINES = {'hotcoco': hotcoco_evaluator, 'pycocotools': pycocotools_evaluator}
 
 
 def choose_engine(name: str) -> str:

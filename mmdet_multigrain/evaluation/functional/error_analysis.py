@@ -32,7 +32,6 @@ but hotcoco calls ground truth that only they hit missed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -85,14 +84,6 @@ _LABELS = {
 CLASS = (Kind.CLASS_WITHIN, Kind.CLASS_ACROSS)
 BOTH = (Kind.BOTH_WITHIN, Kind.BOTH_ACROSS)
 ERRORS = (*CLASS, Kind.LOCALIZATION, *BOTH, Kind.DUPLICATE, Kind.BACKGROUND, Kind.MISSED)
-TIDE = {
-    'Cls': CLASS,
-    'Loc': (Kind.LOCALIZATION,),
-    'Both': BOTH,
-    'Dupe': (Kind.DUPLICATE,),
-    'Bkg': (Kind.BACKGROUND,),
-    'Miss': (Kind.MISSED,),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,10 +126,6 @@ class DetectionErrors:
     missed: np.ndarray
     cut: np.ndarray
 
-    def of_kind(self, kind: Kind) -> np.ndarray:
-        """Indices of the detections of a kind (for `MISSED`, of the ground truth), ascending."""
-        return self.missed if kind == Kind.MISSED else np.flatnonzero(self.kinds == kind)
-
 
 @dataclass(frozen=True, eq=False)
 class ErrorAnalysis:
@@ -146,27 +133,16 @@ class ErrorAnalysis:
 
     Attributes:
         classes: K names in label order.
-        pos_thr: IoU from which a detection hits.
-        bg_thr: IoU up to which a detection is on the background.
         ap: Mean AP at `pos_thr` over the classes with ground truth; NaN without any.
         class_ap: (K,) AP at `pos_thr`; NaN without ground truth.
         costs: One for each kind in `ERRORS`.
-        tide: One for each of TIDE's six kinds: Cls, Loc, Both, Dupe, Bkg, Miss.
-        class_by_level: Cls by the deepest level on which both classes are in one group: first
-            no level (wrong superclass), then each coarse level, coarsest first.
-        both_by_level: The same for Both.
         detections: The outcome of each detection.
     """
 
     classes: tuple[str, ...]
-    pos_thr: float
-    bg_thr: float
     ap: float
     class_ap: np.ndarray
     costs: tuple[ErrorCost, ...]
-    tide: tuple[ErrorCost, ...]
-    class_by_level: tuple[ErrorCost, ...]
-    both_by_level: tuple[ErrorCost, ...]
     detections: DetectionErrors
 
     def cost(self, kind: Kind) -> ErrorCost:
@@ -207,32 +183,11 @@ def analyze_errors(
     shared = shared_levels(taxonomy)
     errors, fixable = _classify(ground_truth, detections, shared, pos_thr, bg_thr, max_dets)
     costs = _Costs(ground_truth, detections, errors, fixable, taxonomy.num_classes)
-
-    # Where a detection is confused with another class: how many levels the two share.
-    confused = np.isin(errors.kinds, (*CLASS, *BOTH))
-    depth = np.zeros(len(confused), dtype=np.int64)
-    depth[confused] = shared[
-        detections.labels[confused], ground_truth.labels[errors.truths[confused]]
-    ]
-
-    def cost(name: str, kinds: Sequence[Kind]) -> ErrorCost:
-        return costs.cost(name, np.isin(errors.kinds, kinds), missed=Kind.MISSED in kinds)
-
-    def by_level(kinds: Sequence[Kind]) -> tuple[ErrorCost, ...]:
-        chosen = np.isin(errors.kinds, kinds)
-        names = ['none', *(f'level {level}' for level in range(taxonomy.num_levels - 1))]
-        return tuple(costs.cost(name, chosen & (depth == n)) for n, name in enumerate(names))
-
     return ErrorAnalysis(
         classes=taxonomy.classes,
-        pos_thr=pos_thr,
-        bg_thr=bg_thr,
         ap=mean_of_known(costs.class_ap),
         class_ap=costs.class_ap,
-        costs=tuple(cost(kind.label, (kind,)) for kind in ERRORS),
-        tide=tuple(cost(name, kinds) for name, kinds in TIDE.items()),
-        class_by_level=by_level(CLASS),
-        both_by_level=by_level(BOTH),
+        costs=tuple(map(costs.cost, ERRORS)),
         detections=errors,
     )
 
@@ -335,19 +290,13 @@ class _Costs:
         self._destinations = becomes[~stays]
         self.class_ap = self._class_ap(np.zeros(len(fixable), dtype=bool), self._num_gt)
 
-    def cost(self, name: str, errors: np.ndarray, *, missed: bool = False) -> ErrorCost:
-        """The cost of some errors.
-
-        Args:
-            name: Their name.
-            errors: (N,) bool, in the order of the detections.
-            missed: Whether to include all missed ground truth.
-        """
-        errors = errors[self._order]
-        gone = self._missed if missed else np.zeros_like(self._missed)
+    def cost(self, kind: Kind) -> ErrorCost:
+        """The cost of the errors of a kind."""
+        errors = self._kinds == kind
+        gone = self._missed if kind == Kind.MISSED else np.zeros_like(self._missed)
         counts = np.bincount(self._labels[errors], minlength=len(gone)) + gone
         delta = self._class_ap(errors, self._num_gt - gone) - self.class_ap
-        return ErrorCost(name, int(counts.sum()), mean_of_known(delta), counts, delta)
+        return ErrorCost(kind.label, int(counts.sum()), mean_of_known(delta), counts, delta)
 
     def _class_ap(self, errors: np.ndarray, num_gt: np.ndarray) -> np.ndarray:
         """(K,) AP with these errors fixed."""

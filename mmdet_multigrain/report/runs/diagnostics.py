@@ -66,9 +66,7 @@ def _diagnose(variant: str, runs: Sequence[Run], bar: tqdm) -> VariantDiagnostic
         errors.append(found)
         try:
             confusions.append(measure_confusion(truth, detections, taxonomy))
-            calibrations.append(
-                measure_calibration(detections, found.detections, num_classes=taxonomy.num_classes)
-            )
+            calibrations.append(measure_calibration(detections, found.detections))
         except EvaluationError as error:  # no hotcoco, or scores that are not probabilities
             remarks.append(f'{run.source}: {error}')
         bar.update()

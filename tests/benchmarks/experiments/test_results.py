@@ -10,7 +10,7 @@ from benchmarks.experiments.data import prepare
 from benchmarks.experiments.packing import unpack
 from benchmarks.experiments.plan import Run
 from benchmarks.experiments.results import make_result, read_truth, score
-from mmdet_multigrain.evaluation import evaluate_detections
+from mmdet_multigrain.evaluation.functional.coco_eval import evaluate_detections
 
 
 @pytest.fixture

@@ -255,7 +255,7 @@ def test_needs_neither_torch_nor_mmdet():
         "sys.modules.update(dict.fromkeys(('torch', 'mmengine', 'mmcv', 'mmdet')))\n"
         'from mmdet_multigrain import evaluation\n'
         "assert not hasattr(evaluation, 'MultiGrainedCocoMetric')\n"
-        'assert callable(evaluation.evaluate_detections) and callable(evaluation.summarize)\n'
+        'assert callable(evaluation.evaluate_levels) and callable(evaluation.summarize)\n'
     )
     root = Path(__file__).resolve().parents[3]
     done = subprocess.run([sys.executable, '-c', code], cwd=root, capture_output=True, text=True)

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from mmdet_multigrain.evaluation import EvaluationError, read_result
+from mmdet_multigrain.evaluation import read_result
 from mmdet_multigrain.report.runs.load import load_runs
-from mmdet_multigrain.utils.errors import ReportError, TaxonomyError
+from mmdet_multigrain.utils.errors import EvaluationError, ReportError, TaxonomyError
 
 from .metric_cases import BOXES, TAXONOMY, coco_content, perfect, run, sample, write
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from mmdet_multigrain.datasets import taxonomy_metainfo
-from mmdet_multigrain.evaluation import EvaluationError
 from mmdet_multigrain.evaluation.metrics.match_metric import MatchMetric
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import EvaluationError
 
 from .metric_cases import BOXES, TAXONOMY, coco_content, sample, write
 

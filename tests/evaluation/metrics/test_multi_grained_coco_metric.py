@@ -10,9 +10,9 @@ from mmdet.evaluation import CocoMetric
 from mmdet.registry import METRICS
 
 from mmdet_multigrain.datasets import taxonomy_metainfo
-from mmdet_multigrain.evaluation import EvaluationError
 from mmdet_multigrain.evaluation.metrics.multi_grained_coco_metric import MultiGrainedCocoMetric
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.utils.errors import EvaluationError
 
 from ...two_processes import run_two
 from .metric_cases import BOXES, SIX, TAXONOMY, coco_content, perfect, run, sample, write

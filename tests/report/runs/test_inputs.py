@@ -5,13 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from mmdet_multigrain.evaluation import (
-    EvaluationError,
-)
 from mmdet_multigrain.report.runs.inputs import TestSet, read_detections
 from mmdet_multigrain.report.runs.load import load_runs
 from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError
-from mmdet_multigrain.utils.errors import AnnotationError, ReportError
+from mmdet_multigrain.utils.errors import AnnotationError, EvaluationError, ReportError
 
 from .made_work_dirs import DETECTIONS, GARMENTS, edit, found, ground_truth, write
 
