@@ -29,19 +29,14 @@ WITHOUT_CALIBRATORS = (0, 0.6, 0.4)
 
 @dataclass(frozen=True)
 class Seen:
-    """What answers are worth on photos that chose nothing.
+    """What answers are worth on photos that chose nothing."""
 
-    Attributes:
-        wrong: Mean over the photos (or clusters) of the share of wrong answers.
-        low, high: Ends of its 95% interval (Wilson's, as if a photo were right or wrong as a
-            whole, which makes it rather too wide than too narrow).
-        shares: Share of the answers on each level, the class first, "object" last.
-    """
-
-    wrong: float
+    wrong: float  # mean over the photos (or clusters) of the share of wrong answers
+    # ends of its 95% interval (Wilson's, as if a photo were right or wrong as a whole, which makes
+    # it rather too wide than too narrow)
     low: float
     high: float
-    shares: tuple[float, ...]
+    shares: tuple[float, ...]  # share of the answers on each level, the class first, "object" last
 
     @classmethod
     def on(cls, lineages: Lineages, theta: float) -> Seen:

@@ -48,35 +48,26 @@ class AnswerRule:
     Lineages are (N, L) probabilities given foreground: the class first, then its groups, the
     coarsest last. Level 0 of an answer is the class, L is "object".
 
-    Attributes:
-        theta: The answer is the finest node with a probability above it, strictly. From -1 (always
-            the class) to 1 (always "object"); None: always "object", for `reason`.
-        taxonomy: Classes and groups of the lineages; of several trees, the main one alone.
-        calibrators: One for each level, the class first. Default: probabilities stay as they are.
-        accuracy: Share of right answers that is promised.
-        reason: Why there is no threshold.
-        checkpoint: What the scores come from: `name`, `digest` and `fusion`, as `scoring_of` says.
-        score_thr: The promise is for detections that score at least this.
-        photos: How many photos it comes from, and how they were grouped.
-        promise: What is promised, in words.
-        seen: What other photos have shown.
-        source: The file, for messages.
-
     Raises:
         EvaluationError: `theta` or another number is out of range; not one calibrator for each level.
     """
 
+    # the answer is the finest node with a probability above it, strictly. From -1 (always the
+    # class) to 1 (always "object"); None: always "object", for `reason`.
     theta: float | None
-    taxonomy: Taxonomy
+    taxonomy: Taxonomy  # classes and groups of the lineages; of several trees, the main one alone
+    # one for each level, the class first. Default: probabilities stay as they are.
     calibrators: Sequence[Calibrator] = ()
-    accuracy: float | None = None
-    reason: str | None = None
+    accuracy: float | None = None  # share of right answers that is promised
+    reason: str | None = None  # why there is no threshold
+    # what the scores come from: `name`, `digest` and `fusion`, as `scoring_of` says
     checkpoint: Mapping[str, Any] | None = None
-    score_thr: float | None = None
+    score_thr: float | None = None  # the promise is for detections that score at least this
+    # how many photos it comes from, and how they were grouped
     photos: Mapping[str, Any] | None = None
-    promise: str | None = None
-    seen: Mapping[str, Any] | None = None
-    source: str = field(default='AnswerRule', compare=False)
+    promise: str | None = None  # what is promised, in words
+    seen: Mapping[str, Any] | None = None  # what other photos have shown
+    source: str = field(default='AnswerRule', compare=False)  # the file, for messages
 
     def __post_init__(self) -> None:
         object.__setattr__(self, 'taxonomy', self.taxonomy.hierarchy)

@@ -34,56 +34,40 @@ OVERALL = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl')  # what every level has, b
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What was tested, so that the numbers can be made again. None: unknown.
+    """What was tested, so that the numbers can be made again. None: unknown."""
 
-    Attributes:
-        config: Path of the config.
-        checkpoint: Path or URL of the checkpoint.
-        iteration: Iterations it was trained for.
-        seed: Seed of its training.
-        command: The command line of the test.
-        options: What of it changes the numbers, like "--tta" or overrides of the config.
-        image_folder: Where the images are.
-        git_revision: Of this package, where it is a checkout; ends with "+" if files were changed.
-        versions: Of Python and the packages that matter, by name.
-        trained_as: What the model was trained as, from the checkpoint. The taxonomy in it is that
-            of the head; `Result.taxonomy` is the one evaluated with.
-    """
-
-    config: str | None = None
-    checkpoint: str | None = None
-    iteration: int | None = None
-    seed: int | None = None
-    command: str | None = None
+    config: str | None = None  # path of the config
+    checkpoint: str | None = None  # path or URL of the checkpoint
+    iteration: int | None = None  # iterations it was trained for
+    seed: int | None = None  # seed of its training
+    command: str | None = None  # the command line of the test
+    # what of it changes the numbers, like "--tta" or overrides of the config
     options: str | None = None
-    image_folder: str | None = None
+    image_folder: str | None = None  # where the images are
+    # of this package, where it is a checkout; ends with "+" if files were changed
     git_revision: str | None = None
+    # of Python and the packages that matter, by name
     versions: Mapping[str, str] = field(default_factory=dict)
+    # what the model was trained as, from the checkpoint. The taxonomy in it is that of the head;
+    # `Result.taxonomy` is the one evaluated with.
     trained_as: TrainingRecord | None = None
 
 
 @dataclass(frozen=True)
 class Result:
-    """The content of a result.json.
+    """The content of a result.json."""
 
-    Attributes:
-        summary: The numbers.
-        taxonomy: Classes and groups that they belong to.
-        level: The level that was tested, if it was not that of the classes; the groups there are
-            the classes of `taxonomy`.
-        ann_file: COCO file of the ground truth, as the test was given it; None if none was.
-        train_ann_file: COCO file that training boxes were counted in.
-        detections_file: Detections in COCO's results format, relative to the result.json. With
-            `lineage` in each (`Detections.lineages`) if the detector tells it.
-        run: What was tested.
-    """
-
-    summary: EvaluationSummary
-    taxonomy: Taxonomy
+    summary: EvaluationSummary  # the numbers
+    taxonomy: Taxonomy  # classes and groups that they belong to
+    # COCO file of the ground truth, as the test was given it; None if none was
     ann_file: str | None = None
-    train_ann_file: str | None = None
+    train_ann_file: str | None = None  # COCO file that training boxes were counted in
+    # detections in COCO's results format, relative to the result.json. With `lineage` in each
+    # (`Detections.lineages`) if the detector tells it.
     detections_file: str | None = None
-    run: RunRecord = RunRecord()
+    run: RunRecord = RunRecord()  # what was tested
+    # the level that was tested, if it was not that of the classes; the groups there are the classes
+    # of `taxonomy`
     level: Level | None = None
 
     @property

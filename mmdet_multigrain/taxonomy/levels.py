@@ -17,21 +17,13 @@ from .trees import COARSE
 
 @dataclass(frozen=True)
 class Level:
-    """The vocabulary of a level.
+    """The vocabulary of a level."""
 
-    Attributes:
-        name: `coarse`, `object` or `level 1`, ...
-        leaves: The taxonomy of the classes.
-        taxonomy: A flat one, with the level's groups as classes.
-        index: The group of each class.
-        labels: Of each group, its label in `leaves.labels`.
-    """
-
-    name: str
-    leaves: Taxonomy
-    taxonomy: Taxonomy
-    index: tuple[int, ...]
-    labels: tuple[int, ...]
+    name: str  # `coarse`, `object` or `level 1`, ...
+    leaves: Taxonomy  # the taxonomy of the classes
+    taxonomy: Taxonomy  # a flat one, with the level's groups as classes
+    index: tuple[int, ...]  # the group of each class
+    labels: tuple[int, ...]  # of each group, its label in `leaves.labels`
 
 
 def at_level(taxonomy: Taxonomy, level: int | str) -> Level:

@@ -15,15 +15,11 @@ class Nodes:
     """The nodes from each of K classes up to the root, by answer level.
 
     Level 0 has the classes, the last but one the coarsest groups, the last "object".
-
-    Attributes:
-        names: Of the nodes of each level.
-        index: (L + 1, K) the node of each class at each level.
-        sets: (L + 1, K) equal for nodes of the same classes: a group may have only one class.
     """
 
-    names: tuple[tuple[str, ...], ...]
-    index: np.ndarray
+    names: tuple[tuple[str, ...], ...]  # of the nodes of each level
+    index: np.ndarray  # (L + 1, K) the node of each class at each level
+    # (L + 1, K) equal for nodes of the same classes: a group may have only one class
     sets: np.ndarray
 
     @classmethod

@@ -39,22 +39,14 @@ NUM_BINS = 10
 
 @dataclass(frozen=True, eq=False)
 class MatchedDetections:
-    """Detections that show an object. Levels run from 0, the class, to L - 1, the coarsest group.
+    """Detections that show an object. Levels run from 0, the class, to L - 1, the coarsest group."""
 
-    Attributes:
-        taxonomy: L levels over K classes.
-        num_photos: Number I of photos.
-        photos: (M,) photo of each detection.
-        labels: (M,) its class.
-        truths: (M,) the class of its object.
-        lineages: (M, L) probability of each of its nodes; None where that is not known.
-    """
-
-    taxonomy: Taxonomy
-    num_photos: int
-    photos: np.ndarray
-    labels: np.ndarray
-    truths: np.ndarray
+    taxonomy: Taxonomy  # L levels over K classes
+    num_photos: int  # number I of photos
+    photos: np.ndarray  # (M,) photo of each detection
+    labels: np.ndarray  # (M,) its class
+    truths: np.ndarray  # (M,) the class of its object
+    # (M, L) probability of each of its nodes; None where that is not known
     lineages: np.ndarray | None = None
 
     @classmethod

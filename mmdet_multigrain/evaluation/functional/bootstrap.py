@@ -35,16 +35,12 @@ MAX_WIDTH = 512  # resamples in a chunk: keeps all threads busy and the progress
 
 @dataclass(frozen=True, eq=False)
 class ResampledAP:
-    """AP of one run on all images, and on each resample.
+    """AP of one run on all images, and on each resample."""
 
-    Attributes:
-        levels: For each level of the taxonomy, coarsest first, (1 + B, T, K) AP by resample, IoU
-            threshold and class; row 0 is for all images once. NaN where there are no boxes.
-        iou_thrs: (T,) IoU thresholds.
-    """
-
+    # for each level of the taxonomy, coarsest first, (1 + B, T, K) AP by resample, IoU threshold
+    # and class; row 0 is for all images once. NaN where there are no boxes.
     levels: tuple[np.ndarray, ...]
-    iou_thrs: np.ndarray
+    iou_thrs: np.ndarray  # (T,) IoU thresholds
 
     def classes(self, *, level: int = -1, iou: float | None = None) -> np.ndarray:
         """(1 + B, K) AP of each class at one IoU threshold; default: the mean over all."""

@@ -17,29 +17,21 @@ from mmdet_multigrain.utils.errors import EvaluationError
 
 @dataclass(frozen=True, eq=False)
 class GroundTruth:
-    """Annotated boxes of a set of images.
+    """Annotated boxes of a set of images."""
 
-    Attributes:
-        image_ids: Ids of all I images, sorted, including images without boxes.
-        images: (N,) position of each box's image in `image_ids`.
-        labels: (N,) label of each box: its class, or a row of `sets`.
-        boxes: (N, 4) x, y, width, height in pixels.
-        areas: (N,) areas that decide between small, medium and large.
-        crowd: (N,) bool; a crowd, or marked `ignore`: not counted as missed, and detections on it
-            are ignored.
-        sets: Classes that each label allows, and background, (labels, K + 1) bool, as in
-            `Taxonomy.labels`; None if each label is a class.
-        unannotated: (I, K) bool; classes of which an image may show objects that have no box.
-            Detections of them that match no box are left out. None: no such classes.
-    """
-
-    image_ids: tuple[Hashable, ...]
-    images: np.ndarray
-    labels: np.ndarray
-    boxes: np.ndarray
-    areas: np.ndarray
+    image_ids: tuple[Hashable, ...]  # ids of all I images, sorted, including images without boxes
+    images: np.ndarray  # (N,) position of each box's image in `image_ids`
+    labels: np.ndarray  # (N,) label of each box: its class, or a row of `sets`
+    boxes: np.ndarray  # (N, 4) x, y, width, height in pixels
+    areas: np.ndarray  # (N,) areas that decide between small, medium and large
+    # (N,) bool; a crowd, or marked `ignore`: not counted as missed, and detections on it are
+    # ignored
     crowd: np.ndarray
+    # classes that each label allows, and background, (labels, K + 1) bool, as in `Taxonomy.labels`;
+    # None if each label is a class
     sets: np.ndarray | None = None
+    # (I, K) bool; classes of which an image may show objects that have no box. Detections of them
+    # that match no box are left out. None: no such classes.
     unannotated: np.ndarray | None = None
 
     @classmethod
@@ -146,22 +138,16 @@ class GroundTruth:
 class Detections:
     """Detected boxes on the images of a `GroundTruth`.
 
-    Attributes:
-        images: (N,) position of each box's image in the ground truth's `image_ids`.
-        labels: (N,) class of each box.
-        boxes: (N, 4) x, y, width, height in pixels.
-        scores: (N,) confidence, of any range.
-        lineages: (N, L) probability given foreground of each class, then of its groups, the
-            coarsest last; they never fall on the way up. None where that is not known.
-
     Raises:
         EvaluationError: A score or a box is not finite.
     """
 
-    images: np.ndarray
-    labels: np.ndarray
-    boxes: np.ndarray
-    scores: np.ndarray
+    images: np.ndarray  # (N,) position of each box's image in the ground truth's `image_ids`
+    labels: np.ndarray  # (N,) class of each box
+    boxes: np.ndarray  # (N, 4) x, y, width, height in pixels
+    scores: np.ndarray  # (N,) confidence, of any range
+    # (N, L) probability given foreground of each class, then of its groups, the coarsest last; they
+    # never fall on the way up. None where that is not known.
     lineages: np.ndarray | None = None
 
     def __post_init__(self) -> None:

@@ -17,35 +17,23 @@ from .error_analysis import DetectionErrors, Kind
 
 @dataclass(frozen=True)
 class ScoreBin:
-    """Detections with scores from `lower` to `upper`.
+    """Detections with scores from `lower` to `upper`."""
 
-    Attributes:
-        lower: Lower end, inclusive.
-        upper: Upper end, exclusive except in the last bin.
-        count: Number of detections.
-        score: Mean score; NaN for an empty bin.
-        precision: Share of hits; NaN for an empty bin.
-    """
-
-    lower: float
-    upper: float
-    count: int
-    score: float
-    precision: float
+    lower: float  # lower end, inclusive
+    upper: float  # upper end, exclusive except in the last bin
+    count: int  # number of detections
+    score: float  # mean score; NaN for an empty bin
+    precision: float  # share of hits; NaN for an empty bin
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How far scores are from the probability of a hit.
+    """How far scores are from the probability of a hit."""
 
-    Attributes:
-        ece: Expected calibration error: mean over the detections of the gap between score and
-            precision of their bin, 0 to 1; NaN without detections.
-        bins: Bins of equal width from score 0 to 1.
-    """
-
+    # expected calibration error: mean over the detections of the gap between score and precision of
+    # their bin, 0 to 1; NaN without detections
     ece: float
-    bins: tuple[ScoreBin, ...]
+    bins: tuple[ScoreBin, ...]  # bins of equal width from score 0 to 1
 
 
 def measure_calibration(

@@ -23,16 +23,12 @@ _SURE = 1e-7  # about the distance of the largest float32 below 1
 class Platt:
     """A logistic curve over the logit of the probability (Platt, 1999).
 
-    Attributes:
-        slope: 0 or above; 1 with offset 0 changes nothing.
-        offset: Of the logit.
-
     Raises:
         EvaluationError: No such curve.
     """
 
-    slope: float
-    offset: float
+    slope: float  # 0 or above; 1 with offset 0 changes nothing
+    offset: float  # of the logit
 
     def __post_init__(self) -> None:
         if not (_is_finite(self.slope, self.offset) and self.slope >= 0):
@@ -68,16 +64,12 @@ class Platt:
 class Isotonic:
     """The best curve that never falls (isotonic regression), straight between its knots.
 
-    Attributes:
-        x: Probabilities, rising.
-        y: Calibrated ones; outside of `x` the nearest one holds.
-
     Raises:
         EvaluationError: No such curve.
     """
 
-    x: Sequence[float]
-    y: Sequence[float]
+    x: Sequence[float]  # probabilities, rising
+    y: Sequence[float]  # calibrated ones; outside of `x` the nearest one holds
 
     def __post_init__(self) -> None:
         ok = 0 < len(self.x) == len(self.y) and _is_finite(*self.x, *self.y)

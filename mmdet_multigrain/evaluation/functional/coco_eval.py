@@ -28,30 +28,18 @@ class CocoResult:
 
     Axes: T IoU thresholds, R = 101 recall thresholds, K classes in label order, A = 4 area
     ranges (`AREAS`), M limits on detections per image and class.
-
-    Attributes:
-        precision: (T, R, K, A, M) interpolated precision.
-        recall: (T, K, A, M) highest recall.
-        scores: (T, R, K, A, M) score at which the recall threshold is reached.
-        iou_thrs: (T,) IoU thresholds.
-        max_dets: M limits, ascending. AP is read at the last one.
-        num_gt: (K,) boxes of each class, without crowds.
-        num_images: Images evaluated on, including those without boxes.
-        num_detections: Detections before any limit.
-        num_cut: Detections beyond the last limit.
-        engine: Name of the engine.
     """
 
-    precision: np.ndarray
-    recall: np.ndarray
-    scores: np.ndarray
-    iou_thrs: np.ndarray
-    max_dets: tuple[int, ...]
-    num_gt: np.ndarray
-    num_images: int
-    num_detections: int
-    num_cut: int
-    engine: str
+    precision: np.ndarray  # (T, R, K, A, M) interpolated precision
+    recall: np.ndarray  # (T, K, A, M) highest recall
+    scores: np.ndarray  # (T, R, K, A, M) score at which the recall threshold is reached
+    iou_thrs: np.ndarray  # (T,) IoU thresholds
+    max_dets: tuple[int, ...]  # M limits, ascending. AP is read at the last one.
+    num_gt: np.ndarray  # (K,) boxes of each class, without crowds
+    num_images: int  # images evaluated on, including those without boxes
+    num_detections: int  # detections before any limit
+    num_cut: int  # detections beyond the last limit
+    engine: str  # name of the engine
 
     def class_ap(self, *, iou: float | None = None, area: str = 'all') -> np.ndarray:
         """(K,) AP of each class, 0 to 1; NaN for a class without boxes.

@@ -30,21 +30,13 @@ class Block:
 
 @dataclass(frozen=True)
 class ConfusedPair:
-    """Ground truth of one class that is taken for another.
+    """Ground truth of one class that is taken for another."""
 
-    Attributes:
-        truth: Name of the class of the ground truth.
-        predicted: Name of the class of the detection.
-        count: Boxes.
-        share: Of all boxes of the class `truth`.
-        shared_levels: On how many coarse levels both are of one group; 0: not even of one
-            superclass.
-    """
-
-    truth: str
-    predicted: str
-    count: int
-    share: float
+    truth: str  # name of the class of the ground truth
+    predicted: str  # name of the class of the detection
+    count: int  # boxes
+    share: float  # of all boxes of the class `truth`
+    # on how many coarse levels both are of one group; 0: not even of one superclass
     shared_levels: int
 
 
@@ -54,25 +46,18 @@ class Confusion:
 
     Rows and columns are ordered by superclass, then by the finer groups, then by label; the last
     row and column are the background: detections on nothing, and ground truth without detection.
-
-    Attributes:
-        counts: (K + 1, K + 1).
-        labels: (K,) fine label of each row.
-        names: (K,) name of each row.
-        blocks: For each coarse level, coarsest first, its groups as runs of rows.
-        shared_levels: (K, K) on how many coarse levels the classes of row and column are of one
-            group; 0: not even of one superclass.
-        iou_thr: IoU from which a detection meets a ground truth, whatever their classes.
-        min_score: Detections below are left out.
     """
 
-    counts: np.ndarray
-    labels: np.ndarray
-    names: tuple[str, ...]
+    counts: np.ndarray  # (K + 1, K + 1)
+    labels: np.ndarray  # (K,) fine label of each row
+    names: tuple[str, ...]  # (K,) name of each row
+    # for each coarse level, coarsest first, its groups as runs of rows
     blocks: tuple[tuple[Block, ...], ...]
+    # (K, K) on how many coarse levels the classes of row and column are of one group; 0: not even
+    # of one superclass
     shared_levels: np.ndarray
-    iou_thr: float
-    min_score: float
+    iou_thr: float  # IoU from which a detection meets a ground truth, whatever their classes
+    min_score: float  # detections below are left out
 
     @property
     def shares(self) -> np.ndarray:

@@ -88,62 +88,42 @@ ERRORS = (*CLASS, Kind.LOCALIZATION, *BOTH, Kind.DUPLICATE, Kind.BACKGROUND, Kin
 
 @dataclass(frozen=True, eq=False)
 class ErrorCost:
-    """What the errors of one kind cost in AP.
+    """What the errors of one kind cost in AP."""
 
-    Attributes:
-        name: Name of the kind.
-        count: Number of errors.
-        delta_ap: Rise in mean AP at `pos_thr` if only this kind is fixed, 0 to 1, in rare cases
-            below 0; NaN if no class has ground truth.
-        class_counts: (K,) errors by class of the detection, or of the missed ground truth.
-        class_delta_ap: (K,) rise in the AP of each class; NaN without ground truth.
-    """
-
-    name: str
-    count: int
+    name: str  # name of the kind
+    count: int  # number of errors
+    # rise in mean AP at `pos_thr` if only this kind is fixed, 0 to 1, in rare cases below 0; NaN if
+    # no class has ground truth
     delta_ap: float
-    class_counts: np.ndarray
-    class_delta_ap: np.ndarray
+    class_counts: np.ndarray  # (K,) errors by class of the detection, or of the missed ground truth
+    class_delta_ap: np.ndarray  # (K,) rise in the AP of each class; NaN without ground truth
 
 
 @dataclass(frozen=True, eq=False)
 class DetectionErrors:
-    """The outcome of each detection, in the order given.
+    """The outcome of each detection, in the order given."""
 
-    Attributes:
-        kinds: (N,) uint8 `Kind`.
-        truths: (N,) index of the ground truth behind that kind: the one it hits, confuses,
-            localizes badly or duplicates, or the crowd box it is on; -1 for none.
-        ious: (N,) IoU with that ground truth (on a crowd box, intersection over the area of the
-            detection); 0 for none.
-        missed: (M,) index of each missed ground truth, ascending.
-        cut: (C,) index of each ground truth that only detections beyond the limit hit, ascending.
-    """
-
-    kinds: np.ndarray
+    kinds: np.ndarray  # (N,) uint8 `Kind`
+    # (N,) index of the ground truth behind that kind: the one it hits, confuses, localizes badly or
+    # duplicates, or the crowd box it is on; -1 for none
     truths: np.ndarray
+    # (N,) IoU with that ground truth (on a crowd box, intersection over the area of the detection);
+    # 0 for none
     ious: np.ndarray
-    missed: np.ndarray
+    missed: np.ndarray  # (M,) index of each missed ground truth, ascending
+    # (C,) index of each ground truth that only detections beyond the limit hit, ascending
     cut: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
 class ErrorAnalysis:
-    """Where AP is lost.
+    """Where AP is lost."""
 
-    Attributes:
-        classes: K names in label order.
-        ap: Mean AP at `pos_thr` over the classes with ground truth; NaN without any.
-        class_ap: (K,) AP at `pos_thr`; NaN without ground truth.
-        costs: One for each kind in `ERRORS`.
-        detections: The outcome of each detection.
-    """
-
-    classes: tuple[str, ...]
-    ap: float
-    class_ap: np.ndarray
-    costs: tuple[ErrorCost, ...]
-    detections: DetectionErrors
+    classes: tuple[str, ...]  # K names in label order
+    ap: float  # mean AP at `pos_thr` over the classes with ground truth; NaN without any
+    class_ap: np.ndarray  # (K,) AP at `pos_thr`; NaN without ground truth
+    costs: tuple[ErrorCost, ...]  # one for each kind in `ERRORS`
+    detections: DetectionErrors  # the outcome of each detection
 
     def cost(self, kind: Kind) -> ErrorCost:
         """The cost of one kind."""

@@ -24,20 +24,14 @@ _FITS = 50  # rounds of proportional fitting; 20 are enough for most
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """Groups on photos that they were not found on.
+    """Groups on photos that they were not found on."""
 
-    Attributes:
-        num_groups: How many groups of several classes.
-        share: Share of confusions inside groups.
-        random: (D,) the same of random groups of these sizes.
-        by_frequency: (D,) the same of these groups if a class were taken for others only as often as
-            the margins of the confusions make it. With a long tail, groups of frequent classes are
-            above `random`, but not above this.
-    """
-
-    num_groups: int
-    share: float
-    random: np.ndarray
+    num_groups: int  # how many groups of several classes
+    share: float  # share of confusions inside groups
+    random: np.ndarray  # (D,) the same of random groups of these sizes
+    # (D,) the same of these groups if a class were taken for others only as often as the margins of
+    # the confusions make it. With a long tail, groups of frequent classes are above `random`, but
+    # not above this.
     by_frequency: np.ndarray
 
     @property

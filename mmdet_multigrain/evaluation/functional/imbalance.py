@@ -52,22 +52,16 @@ def imbalance_ratio(counts: Sequence[int]) -> float:
 
 @dataclass(frozen=True)
 class Resampling:
-    """Class-balanced sampling of a training set at one threshold.
+    """Class-balanced sampling of a training set at one threshold."""
 
-    Attributes:
-        threshold: Classes in a smaller fraction of the images are repeated.
-        class_factors: Repeat factor of each class; None for a class without images.
-        num_images: Images in an epoch without resampling.
-        epoch: Images in an epoch of MMDetection's `ClassBalancedDataset`, which rounds the
-            factor of each image up.
-        expected: Sum of the factors: the mean epoch if they are rounded at random (LVIS).
-    """
-
-    threshold: float
+    threshold: float  # classes in a smaller fraction of the images are repeated
+    # repeat factor of each class; None for a class without images
     class_factors: tuple[float | None, ...]
-    num_images: int
+    num_images: int  # images in an epoch without resampling
+    # images in an epoch of MMDetection's `ClassBalancedDataset`, which rounds the factor of each
+    # image up
     epoch: int
-    expected: float
+    expected: float  # sum of the factors: the mean epoch if they are rounded at random (LVIS)
 
 
 def resample(

@@ -44,12 +44,7 @@ Values = Any
 
 @dataclass(frozen=True)
 class Term:
-    """A part of a variance.
-
-    Attributes:
-        variance: Its size.
-        df: Its degrees of freedom.
-    """
+    """A part of a variance."""
 
     variance: Values
     df: float
@@ -57,20 +52,14 @@ class Term:
 
 @dataclass(frozen=True)
 class Difference:
-    """Variant minus baseline with its variance; attributes may be arrays of one shape.
+    """Variant minus baseline with its variance; attributes may be arrays of one shape."""
 
-    Attributes:
-        value: Mean over the runs of the variant minus mean over those of the baseline.
-        seeds: Variance of `value` from the seeds: one term if they pair, else Welch's two; empty
-            with fewer than `MIN_RUNS` runs.
-        photos: Variance from the photos: V_b, or all of it where `seeds` is empty.
-        num_images: Number of photos with a box of the classes concerned.
-    """
-
-    value: Values
+    value: Values  # mean over the runs of the variant minus mean over those of the baseline
+    # variance of `value` from the seeds: one term if they pair, else Welch's two; empty with fewer
+    # than `MIN_RUNS` runs
     seeds: tuple[Term, ...]
-    photos: Term
-    num_images: int
+    photos: Term  # variance from the photos: V_b, or all of it where `seeds` is empty
+    num_images: int  # number of photos with a box of the classes concerned
 
     @property
     def over_seeds(self) -> bool:
@@ -254,19 +243,12 @@ def unpaired_difference(
 
 @dataclass(frozen=True)
 class Plan:
-    """How many pairs of runs a comparison needs.
+    """How many pairs of runs a comparison needs."""
 
-    Attributes:
-        num_runs: Of each variant.
-        detectable: Difference that so many show with 80% power.
-        on_these_photos: The same if photos are not resampled (V_b = 0).
-        enough: Whether `detectable` reaches the target.
-    """
-
-    num_runs: int
-    detectable: float
-    on_these_photos: float
-    enough: bool
+    num_runs: int  # of each variant
+    detectable: float  # difference that so many show with 80% power
+    on_these_photos: float  # the same if photos are not resampled (V_b = 0)
+    enough: bool  # whether `detectable` reaches the target
 
 
 def plan_runs(

@@ -21,16 +21,11 @@ class Pairs:
     """Pairs of a detection and a ground truth of one image.
 
     Sorted by detection, then by class of the ground truth, then in the order given.
-
-    Attributes:
-        detections: (P,) index into the detections, ascending.
-        truths: (P,) index into the ground truth.
-        ious: (P,) intersection over union; over the area of the detection for a crowd box.
     """
 
-    detections: np.ndarray
-    truths: np.ndarray
-    ious: np.ndarray
+    detections: np.ndarray  # (P,) index into the detections, ascending
+    truths: np.ndarray  # (P,) index into the ground truth
+    ious: np.ndarray  # (P,) intersection over union; over the area of the detection for a crowd box
 
     def __getitem__(self, chosen: np.ndarray) -> Pairs:
         """The pairs that a mask or index selects."""

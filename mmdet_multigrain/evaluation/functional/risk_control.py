@@ -18,21 +18,16 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Lineages:
-    """Detections that match an object, each with the nodes from its class up to the root.
+    """Detections that match an object, each with the nodes from its class up to the root."""
 
-    Attributes:
-        probabilities: (M, L) of each node given foreground, the class first; they never fall on
-            the way up.
-        wrong: (M, L) bool, whether the object does not belong to that node; never true above a
-            node that is right.
-        photos: (M,) photo of each detection.
-        clusters: (M,) cluster of that photo: photos of one site or sequence are not independent.
-            Default: each photo on its own.
-    """
-
+    # (M, L) of each node given foreground, the class first; they never fall on the way up
     probabilities: np.ndarray
+    # (M, L) bool, whether the object does not belong to that node; never true above a node that is
+    # right
     wrong: np.ndarray
-    photos: np.ndarray
+    photos: np.ndarray  # (M,) photo of each detection
+    # (M,) cluster of that photo: photos of one site or sequence are not independent. Default: each
+    # photo on its own.
     clusters: np.ndarray | None = None
 
     @property

@@ -31,92 +31,59 @@ OF_LEVELS = ('AP', 'AP50', 'AP75')  # what the text shows of coarse levels
 
 @dataclass(frozen=True)
 class ClassScore:
-    """One class, or one superclass.
-
-    Attributes:
-        name: Its name.
-        superclasses: The groups above it, coarsest first; above a class, those of all trees.
-        train_boxes: Boxes it was trained on; None if unknown.
-        val_boxes: Boxes in the ground truth, crowds not counted.
-        ap: AP, mean over the IoU thresholds; NaN without boxes.
-        ap50: AP at IoU 0.5.
-        ap75: AP at IoU 0.75.
-    """
+    """One class, or one superclass."""
 
     name: str
+    # the groups above it, coarsest first; above a class, those of all trees
     superclasses: tuple[str, ...]
-    train_boxes: int | None
-    val_boxes: int
-    ap: float
-    ap50: float
-    ap75: float
+    train_boxes: int | None  # boxes it was trained on; None if unknown
+    val_boxes: int  # boxes in the ground truth, crowds not counted
+    ap: float  # AP, mean over the IoU thresholds; NaN without boxes
+    ap50: float  # AP at IoU 0.5
+    ap75: float  # AP at IoU 0.75
 
 
 @dataclass(frozen=True)
 class LevelScore:
-    """All classes of one level of the taxonomy.
+    """All classes of one level of the taxonomy."""
 
-    Attributes:
-        coco: COCO's twelve numbers by name: AP, AP50, AP75, APs, APm, APl (s, m, l: small,
-            medium, large boxes), AR1, AR10, AR100, ARs, ARm, ARl. The last limit (100) is for
-            each fine class: a superclass of three has 300.
-        classes: In label order.
-        num_cut: Detections that no AP counts, as they are beyond the limit.
-        tree: Which of several trees it is of.
-    """
-
+    # COCO's twelve numbers by name: AP, AP50, AP75, APs, APm, APl (s, m, l: small, medium, large
+    # boxes), AR1, AR10, AR100, ARs, ARm, ARl. The last limit (100) is for each fine class: a
+    # superclass of three has 300.
     coco: Mapping[str, float]
-    classes: tuple[ClassScore, ...]
-    num_cut: int = 0
-    tree: str = ''
+    classes: tuple[ClassScore, ...]  # in label order
+    num_cut: int = 0  # detections that no AP counts, as they are beyond the limit
+    tree: str = ''  # which of several trees it is of
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """Mean AP over some classes, chosen by how many boxes they have or by name.
+    """Mean AP over some classes, chosen by how many boxes they have or by name."""
 
-    Attributes:
-        name: What was chosen.
-        counted_on: `training` or `validation`: whose boxes decided; None for classes by name.
-        classes: Names, rarest first; of classes chosen by number, those that have boxes.
-        ap: Mean AP over those that have boxes; NaN if none has.
-        ap50: The same at IoU 0.5.
-        tied: Names of classes left out that have as many boxes as the last one chosen.
-    """
-
-    name: str
+    name: str  # what was chosen
+    # `training` or `validation`: whose boxes decided; None for classes by name
     counted_on: str | None
+    # names, rarest first; of classes chosen by number, those that have boxes
     classes: tuple[str, ...]
-    ap: float
-    ap50: float
+    ap: float  # mean AP over those that have boxes; NaN if none has
+    ap50: float  # the same at IoU 0.5
+    # names of classes left out that have as many boxes as the last one chosen
     tied: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class EvaluationSummary:
-    """All that one evaluation says.
+    """All that one evaluation says."""
 
-    Attributes:
-        levels: Coarsest first; the last is the fine one.
-        tail: The rarest 30% of the fine classes.
-        thirds: The rare, the middle and the frequent third of them (`THIRDS`).
-        num_images: Images evaluated on.
-        num_detections: Detections handed in.
-        max_dets: Limit on detections per image and class for AP.
-        engine: Which engine matched boxes.
-        class_sets: Sets of fine classes that the user named.
-        protocol: How the fine classes were evaluated; see `protocols`.
-    """
-
-    levels: tuple[LevelScore, ...]
-    tail: Bucket
-    thirds: tuple[Bucket, ...]
-    num_images: int
-    num_detections: int
-    max_dets: int
-    engine: str
-    class_sets: tuple[Bucket, ...] = ()
-    protocol: str = LEAF
+    levels: tuple[LevelScore, ...]  # coarsest first; the last is the fine one
+    tail: Bucket  # the rarest 30% of the fine classes
+    thirds: tuple[Bucket, ...]  # the rare, the middle and the frequent third of them (`THIRDS`)
+    num_images: int  # images evaluated on
+    num_detections: int  # detections handed in
+    max_dets: int  # limit on detections per image and class for AP
+    engine: str  # which engine matched boxes
+    class_sets: tuple[Bucket, ...] = ()  # sets of fine classes that the user named
+    protocol: str = LEAF  # how the fine classes were evaluated; see `protocols`
 
     @property
     def fine(self) -> LevelScore:

@@ -35,20 +35,15 @@ class RankCurve:
     By falling score, consecutive hits without a false positive in between form one step: within
     a step precision only rises, so only its end matters. Detections below the last step do not
     matter.
-
-    Attributes:
-        truths: (1, I) boxes in each image.
-        counts: (U, I) detections in each image since the previous step, for steps of any threshold.
-        hits: For each IoU threshold, (S, I) hits in each image since its previous step.
-        rows: For each threshold, (S,) its steps among the U.
-        ignored: For each threshold, (S, I) counted detections on crowd boxes; None if there are
-            none.
     """
 
-    truths: csr_array
+    truths: csr_array  # (1, I) boxes in each image
+    # (U, I) detections in each image since the previous step, for steps of any threshold
     counts: csr_array
+    # for each IoU threshold, (S, I) hits in each image since its previous step
     hits: tuple[csr_array, ...]
-    rows: tuple[np.ndarray, ...]
+    rows: tuple[np.ndarray, ...]  # for each threshold, (S,) its steps among the U
+    # for each threshold, (S, I) counted detections on crowd boxes; None if there are none
     ignored: tuple[csr_array | None, ...]
 
     @property
