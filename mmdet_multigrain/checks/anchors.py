@@ -78,16 +78,10 @@ class AnchorCoverage:
 def anchor_coverage(
     cfg: Config, *, max_images: int = MAX_IMAGES, seed: int = 0, progress: bool = False
 ) -> AnchorCoverage:
-    """Count the boxes that get a positive anchor in training.
+    """Count the boxes that get a positive anchor in training with a resolved config.
 
     The training pipeline runs on blank images, so photos need not be there. Where it draws sizes at
-    random, each image is drawn once.
-
-    Args:
-        cfg: A resolved config.
-        max_images: With more, so many are drawn.
-        seed: What draws depend on.
-        progress: Show a progress bar.
+    random, each image is drawn once. Of more than `max_images` so many are drawn, by the seed.
 
     Raises:
         ConfigError: The model has no RPN with anchors.

@@ -6,7 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from mmdet_multigrain.coco.looks import Look, look_alikes
+from mmdet_multigrain.coco.looks import look_alikes
 
 from .data import CocoData
 from .finding import Checks, Describe, Finding, found
@@ -94,7 +94,10 @@ def _in_both(
         return
     pairs = [(row, other) for rows, other in same for row in rows]
     yield from found(SAME_PHOTO, train, sorted(pairs), **texts)
-    looks, other_looks = map(_looks, (train, val))
+    looks, other_looks = (
+        {row: photo.look for row, photo in data.known_photos() if photo.look is not None}
+        for data in (train, val)
+    )
     rows, others = [*looks], [*other_looks]
     alike: dict[int, int] = {}
     for place, other in look_alikes([*looks.values()], [*other_looks.values()]):
@@ -102,11 +105,6 @@ def _in_both(
     for row, _ in pairs:
         alike.pop(row, None)
     yield from found(ALIKE, train, sorted(alike.items()), **texts)
-
-
-def _looks(data: CocoData) -> dict[int, Look]:
-    """The looks of the photos that were decoded, by row."""
-    return {row: photo.look for row, photo in data.known_photos() if photo.look is not None}
 
 
 def _names(first: CocoData, second: CocoData) -> Describe:

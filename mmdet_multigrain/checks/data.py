@@ -106,11 +106,7 @@ class CocoData(CocoColumns):
         return np.bincount(rows, minlength=len(self.images)) > 0
 
     def leaving(self, sizes: np.ndarray) -> np.ndarray:
-        """(N,) whether a usable box reaches beyond its image.
-
-        Args:
-            sizes: (images, 2) width and height; NaN where unknown, which no box leaves.
-        """
+        """(N,) whether a usable box reaches beyond its image; sizes as in `is_outside`."""
         of_box = self.of_boxes(sizes)
         near, far = self.corners[:, :2], self.corners[:, 2:]
         return ((near < -ROUNDING) & np.isfinite(of_box) | (far > of_box + ROUNDING)).any(1)

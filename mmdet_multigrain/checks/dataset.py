@@ -43,15 +43,12 @@ def load_files(
     also: Sequence[str | os.PathLike[str]] = (),
     max_examples: int = 3,
 ) -> tuple[CocoData, ...]:
-    """Read one file or two, without their photos.
+    """Read the training files, `also` more than one, and the validation file, without their photos.
 
     Args:
         paths: The training file, or it and the validation file.
         also: More training files.
         max_examples: Of each kind of finding.
-
-    Returns:
-        The training files, then the validation file.
 
     Raises:
         CheckError: One cannot be read, or two are one file.

@@ -43,8 +43,7 @@ class Check:
 class Checks(list[Check]):
     """The checks of one subject, in the order in which they run; each is added where it is defined.
 
-    Args:
-        describe: How items are described, by default.
+    `describe` is how items are described, by default.
     """
 
     def __init__(self, describe: Describe = Check.describe) -> None:

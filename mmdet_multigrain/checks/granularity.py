@@ -54,10 +54,7 @@ LISTS_DIFFER = CHECKS.warning(
 def check(data: CocoData, taxonomy: Taxonomy | str, train: Sequence[CocoData]) -> Iterator[Finding]:
     """Findings about categories of one file that are superclasses.
 
-    Args:
-        data: The file.
-        taxonomy: The classes, or why there are none.
-        train: The training files, for the command that makes another taxonomy of them.
+    The command that makes another taxonomy names the training files.
     """
     keys, above = class_keys(data, taxonomy), names_above(data, taxonomy)
     names = [category.get('name') for category in data.categories]

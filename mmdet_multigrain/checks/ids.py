@@ -80,11 +80,6 @@ def _check_duplicates(name: str, plural: str, *, key: str, files: str, owner: st
     return twice
 
 
-def _category_of(data: CocoData, row: int) -> str:
-    category_id = show(data.annotations[row].get('category_id'))
-    return f'{data.name_annotation(row)}: category_id {category_id}'
-
-
 def _fractional_references(data: CocoData) -> list[int]:
     references = {'image_id': data.image_of, 'category_id': data.category_of}
     return [
@@ -92,10 +87,6 @@ def _fractional_references(data: CocoData) -> list[int]:
         for row, item in enumerate(data.annotations)
         if any(type(item.get(key)) is float and of[row] >= 0 for key, of in references.items())
     ]
-
-
-def _used_before(data: CocoData) -> np.ndarray:
-    return first_rows(data.annotations) != np.arange(len(data.annotations))
 
 
 _check_ids('image', 'images')
@@ -126,7 +117,7 @@ duplicate_annotation_ids = CHECKS.error(
     'annotation-id-twice',
     'annotation ids that were used before',
     'number annotations apart',
-    _used_before,
+    lambda data: first_rows(data.annotations) != np.arange(len(data.annotations)),
     fixable=True,
 )
 unknown_images = CHECKS.error(
@@ -141,7 +132,9 @@ unknown_categories = CHECKS.error(
     'boxes of a category that the file does not list',
     'remove them, or list the category',
     lambda data: data.category_of < 0,
-    describe=_category_of,
+    describe=lambda data, row: (
+        f'{data.name_annotation(row)}: category_id {show(data.annotations[row].get("category_id"))}'
+    ),
     fixable=True,
 )
 fractional_references = CHECKS.error(

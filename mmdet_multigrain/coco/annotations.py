@@ -124,11 +124,7 @@ class AnnotationFile:
             )
 
     def training_counts(self, *, min_size: float = MIN_IMAGE_SIDE) -> list[int]:
-        """Boxes of each class that training uses.
-
-        Args:
-            min_size: `filter_cfg.min_size` of the training data.
-        """
+        """Boxes of each class that training uses; `min_size` is `filter_cfg.min_size` of its data."""
         columns = CocoColumns(self.dataset)
         rows = columns.category_of[columns.counted(min_size=min_size)]
         boxes = np.bincount(rows, minlength=len(columns.categories)).tolist()

@@ -16,7 +16,7 @@ import numpy as np
 
 from mmdet_multigrain.utils.messages import show
 
-from .files import LISTS
+from .files import LISTS, objects
 from .masks import MAX_COORDINATE
 
 MIN_SIDE = 1.0  # pixels; MMDetection does not train on smaller boxes
@@ -26,21 +26,15 @@ _UNSET = frozenset({'', '0', '0.0', 'false', 'f', 'no', 'n', 'none', 'null', 'na
 
 
 class CocoColumns:
-    """The columns of a COCO file.
+    """The columns of a loaded COCO file.
 
-    Args:
-        content: The loaded file.
-
-    Attributes:
-        images, annotations, categories: The objects of each list; other entries have no row.
+    `images`, `annotations` and `categories` are the objects of each list; other entries have no
+    row.
     """
 
     def __init__(self, content: Mapping[str, Any]) -> None:
         self.content = content
-        self.images, self.annotations, self.categories = (
-            [entry for entry in entries if isinstance(entry, dict)]
-            for entries in (_list(content.get(name)) for name in LISTS)
-        )
+        self.images, self.annotations, self.categories = (objects(content, name) for name in LISTS)
 
     @cached_property
     def image_of(self) -> np.ndarray:
@@ -136,22 +130,16 @@ class CocoColumns:
         return (self.boxes[:, 2:] < MIN_SIDE).any(1)
 
     def is_outside(self, sizes: np.ndarray) -> np.ndarray:
-        """(N,) whether no part of a usable box is in its image.
-
-        Args:
-            sizes: (images, 2) width and height; NaN where unknown, which no box leaves.
-        """
+        """(N,) whether no part of a usable box is in its image; sizes are (images, 2), NaN if unknown."""
         near, far = self.corners[:, :2], self.corners[:, 2:]
         return (np.minimum(far, self.of_boxes(sizes)) <= np.maximum(near, 0)).any(1)
 
     def left_out(self, *, min_size: float = 0) -> dict[str, np.ndarray]:
         """(N,) masks of the boxes that training leaves out, by reason; the first reason counts.
 
-        This is the rule of MMDetection's `CocoDataset.parse_data_info` and `filter_data`. Crowds
-        stay: training ignores detections in them.
-
-        Args:
-            min_size: `filter_cfg.min_size` of the training data; 0 for data to evaluate on.
+        This is the rule of MMDetection's `CocoDataset.parse_data_info` and `filter_data`, whose
+        `filter_cfg.min_size` is `min_size`; 0 for data to evaluate on. Crowds stay: training
+        ignores detections in them.
         """
         reasons = {
             'bbox that is not [x, y, width, height]': ~self.is_finite,
@@ -243,10 +231,6 @@ def is_absent(value: object) -> bool:
 
 def _is_box(value: object) -> bool:
     return isinstance(value, list) and len(value) == 4 and all(map(is_number, value))
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 def _array(rows: Sequence[Sequence[float]], columns: int) -> np.ndarray:

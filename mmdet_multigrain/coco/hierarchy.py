@@ -79,10 +79,7 @@ def annotated_parents(data: Mapping[str, Any]) -> dict[str, tuple[int, list[str]
 
 
 def merge(files: Iterable[tuple[object, Mapping[str, Any]]]) -> dict[str, Any]:
-    """One content from several files, with the categories of all and their annotations.
-
-    Args:
-        files: Source, for messages, and content of each.
+    """One content from several files (source and content), with the categories and annotations of all.
 
     Raises:
         TaxonomyError: A category has different supercategories in two files.
@@ -119,8 +116,8 @@ def namesakes_without_boxes(
         annotated: The categories with boxes.
 
     Returns:
-        The category that stays, by the one to leave out. If none has boxes, the last stays: a root
-        comes first.
+        The category that stays, by the one to leave out; if none has boxes the last, as a root is
+        first.
     """
     by_class: dict[Hashable, list[int]] = defaultdict(list)
     for id, key in classes.items():

@@ -87,21 +87,19 @@ def split(
 
 
 def stratify(counts: np.ndarray, fractions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The part of each group.
+    """(groups,) the part of each group.
 
     Args:
         counts: (groups, labels) how often each label is in each group; each group has one at least.
         fractions: (parts,) share of each part.
         rng: Decides between equals.
-
-    Returns:
-        (groups,) number of the part.
     """
     num_parts = len(fractions)
     wanted = fractions[:, None] / fractions.sum() * counts.sum(0)  # (parts, labels)
     filled = np.zeros_like(wanted)
     part_of = np.full(len(counts), -1)
-    for label in _rarest_first(counts):
+    rarest = np.argsort((counts[:, :-1] > 0).sum(0), kind='stable')  # in the fewest groups
+    for label in (*rarest, counts.shape[1] - 1):  # images come last
         groups = rng.permutation(np.flatnonzero((part_of < 0) & (counts[:, label] > 0)))
         # Large groups first: the small ones can still level what they leave.
         groups = groups[np.argsort(-counts[groups, label], kind='stable')]
@@ -118,18 +116,11 @@ def stratify(counts: np.ndarray, fractions: np.ndarray, rng: np.random.Generator
     return part_of
 
 
-def _rarest_first(counts: np.ndarray) -> np.ndarray:
-    """Labels by the number of groups that have them; the last label, images, comes last."""
-    return np.append(np.argsort((counts[:, :-1] > 0).sum(0), kind='stable'), counts.shape[1] - 1)
-
-
 def group_images(coco: CocoColumns, grouping: str | None) -> np.ndarray:
     """(images,) number of the group of each image.
 
-    Args:
-        coco: The columns of the file.
-        grouping: `folder` of the file name; `name:REGEX`, what its first group (without one, the
-            whole of it) matches in the file name; `field:KEY` of the image; None: no groups.
+    A grouping is the `folder` of the file name; `name:REGEX`, what its first group (without one,
+    the whole of it) matches in the file name; `field:KEY` of the image; None: no groups.
 
     Raises:
         ConfigError: The grouping cannot be read.

@@ -113,13 +113,9 @@ def is_up_to_date(
 ) -> bool:
     """Whether a file was made with the same `info` after the last change of its sources.
 
-    Any change that the system records counts, such as copying an older file over a newer one; in
-    a folder, changes of its entries count too.
-
-    Args:
-        path: A file that `open_coco` wrote; its time must be that of the conversion's start.
-        info: The info for a conversion now.
-        sources: Files and folders that it is made from.
+    Any change that the system records counts, such as copying an older file over a newer one; in a
+    folder, changes of its entries count too. The time of the file, which `open_coco` wrote, must be
+    that of the conversion's start.
 
     Raises:
         FileError: The file exists, and is not of such a conversion.

@@ -1,7 +1,7 @@
 """Choose the threshold of answers on annotated photos, and see on others what it is worth.
 
-Calibrators, threshold and check come from three disjoint parts of the photos, else the promise would
-not hold. Needs neither torch nor mmdet.
+Calibrators, threshold and check come from three disjoint parts of the photos, else the promise
+would not hold.
 """
 
 from __future__ import annotations
@@ -115,11 +115,9 @@ class AnswerCalibration:
         }
 
     def at(self, accuracy: float, **facts: Any) -> tuple[AnswerRule, Seen]:
-        """The rule for a share of right answers, and what the check part shows of it.
+        """The rule for a share of right answers (0 to 1, exclusive), and what the check part shows of it.
 
-        Args:
-            accuracy: From 0 to 1, exclusive.
-            **facts: Other attributes of the rule.
+        `facts` are other attributes of the rule.
         """
         chosen_on, theta = self.parts['theta'], self.parts['theta'].threshold(accuracy)
         seen, reason = Seen.on(self.parts['check'], 1 if theta is None else theta), None

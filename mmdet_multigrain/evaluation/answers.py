@@ -1,6 +1,6 @@
 """theta.json: when a detector answers with a class, a group or only "object", as calibrated.
 
-`tools/calibrate.py` writes it; whatever shows answers reads it. Needs neither torch nor mmdet.
+`tools/calibrate.py` writes it; whatever shows answers reads it.
 """
 
 from __future__ import annotations
@@ -104,9 +104,8 @@ class AnswerRule:
     def check(self, taxonomy: Taxonomy, checkpoint: Mapping[str, Any] | None = None) -> None:
         """Refuse scores of another origin than those that the rule was calibrated with.
 
-        Args:
-            taxonomy: Of the detector.
-            checkpoint: What its scores come from (`scoring_of`); None if that is not known.
+        They are told by the taxonomy of the detector, and by what `scoring_of` its checkpoint says,
+        if known.
 
         Raises:
             EvaluationError: They differ.

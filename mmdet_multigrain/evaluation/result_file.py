@@ -1,7 +1,7 @@
 """result.json: what a test leaves of a run, and the way back to the typed summary.
 
 Here belongs the schema of that file. Values are at full precision; what is unknown is null. The
-numbers themselves are `summary`'s part. Needs neither torch nor mmdet.
+numbers themselves are `summary`'s part.
 """
 
 from __future__ import annotations
@@ -157,9 +157,7 @@ def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None
 def add_lineages(path: str | os.PathLike[str], lineages: Iterable[np.ndarray]) -> None:
     """Add `lineage` to each detection of a file in COCO's results format, in place.
 
-    Args:
-        path: The file.
-        lineages: (n, L) float32 of each image, in the order of the file.
+    They are (n, L) float32 of each image, in the order of the file.
     """
     content = json.loads(Path(path).read_bytes())
     rows = (row for image in lineages for row in image)

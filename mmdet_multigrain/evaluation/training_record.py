@@ -1,7 +1,7 @@
 """What a run was trained as, as plain values: kept in checkpoints and results, and compared.
 
 Only what changes the meaning of weights but not their shapes belongs in it: shapes speak for
-themselves. `engine.checkpoint.training_record` makes it. Needs neither torch nor mmdet.
+themselves. `engine.checkpoint.training_record` makes it.
 """
 
 from __future__ import annotations
@@ -21,10 +21,8 @@ TrainingRecord = Mapping[str, Mapping[str, Any]]
 def record_difference(there: TrainingRecord, here: TrainingRecord, *, places: str) -> str | None:
     """The first fact that differs, in words with both values; None if all agree.
 
-    Args:
-        there: A record; facts that only one side has do not count.
-        here: The record to compare it with.
-        places: What the two are of, such as '{there} in the checkpoint but {here} in the config'.
+    Facts that only one side has do not count. `places` says what the two are of, such as '{there}
+    in the checkpoint but {here} in the config'.
     """
     for module, facts in here.items():
         for name, value in facts.items():

@@ -38,12 +38,7 @@ def controls(taxonomy: Taxonomy) -> dict[str, Taxonomy]:
 
 
 def random_groups(taxonomy: Taxonomy, *, seed: int) -> Taxonomy:
-    """A tree of the same shape, so groups of the same sizes, with classes drawn at random.
-
-    Args:
-        taxonomy: Classes and their groups.
-        seed: Of the draw.
-    """
+    """A tree of the same shape, so groups of the same sizes, with classes drawn at random."""
     coarse = range(taxonomy.num_levels - 1)
     places = sorted(zip(*map(taxonomy.group_index, coarse), taxonomy.paths, strict=True))
     paths = [()] * taxonomy.num_classes

@@ -17,10 +17,7 @@ def index_names(
 ) -> dict[str, int]:
     """Map every normalized name and alias of a class to its label.
 
-    Args:
-        classes: Names in label order.
-        aliases: Other names of classes and groups, by name.
-        groups: Names of the groups, and of any object; their aliases may not be those of classes.
+    Aliases are by name, of a class or one of `groups`, whose aliases may not be those of classes.
     """
     labels: dict[str, int] = {}
     for label, name in enumerate(classes):
@@ -33,49 +30,28 @@ def index_names(
                 "'_' or '-'; merge or rename one"
             )
     for name, others in sorted(aliases.items(), key=lambda item: item[0] not in classes):
-        if name not in classes and name in groups:
-            _check_group_aliases(name, others, labels, classes)
-            continue
-        if name not in classes:
+        is_group = name not in classes and name in groups
+        if name not in classes and not is_group:
             raise TaxonomyError(
                 f'aliases are given for {show(name)}, which is not a class'
                 + did_you_mean(name, classes, 'remove them')
             )
-        label = classes.index(name)
+        label = None if is_group else classes.index(name)
         for alias in others:
             known_as = normalize(check_name(alias, f'an alias of {show(name)}'))
-            other = labels.setdefault(known_as, label)
+            other = labels.get(known_as) if is_group else labels.setdefault(known_as, label)
             if other != label:
                 raise TaxonomyError(
-                    f'alias {show(alias)} of class {show(name)} also means class '
-                    f'{show(classes[other])}; remove it from one of them'
+                    f'alias {show(alias)} of {"group" if is_group else "class"} {show(name)} also means '
+                    f'class {show(classes[other])}; remove it from one of them'
                 )
     return labels
-
-
-def _check_group_aliases(
-    group: str, aliases: Sequence[str], labels: Mapping[str, int], classes: Sequence[str]
-) -> None:
-    for alias in aliases:
-        other = labels.get(normalize(check_name(alias, f'an alias of {show(group)}')))
-        if other is not None:
-            raise TaxonomyError(
-                f'alias {show(alias)} of group {show(group)} also means class '
-                f'{show(classes[other])}; remove it from one of them'
-            )
 
 
 def build_level(
     classes: tuple[str, ...], paths: tuple[tuple[str, ...], ...], level: int, tree: str = ''
 ) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Names of one level's groups, and the group of each label.
-
-    Args:
-        classes: Names in label order.
-        paths: The ancestors of each class.
-        level: 0 is the coarsest.
-        tree: Name of one of several trees, for messages.
-    """
+    """Names of one level's groups, and the group of each label; level 0 is the coarsest."""
     groups: dict[tuple[str, ...] | str, int] = {}
     owners: dict[str, tuple[str, ...] | str] = {}
     names: list[str] = []

@@ -31,9 +31,6 @@ class LabelTable:
     Groups of the same classes, as a group with a single subgroup, share one label and have the name
     of the coarser one; data files may use either. So do equal groups of several trees.
 
-    Args:
-        taxonomy: The taxonomy.
-
     Attributes:
         names (tuple[str, ...]): Name of each of the N labels.
         sets (np.ndarray): Classes that each label allows, and background; bool, (N, K + 1).
@@ -109,14 +106,11 @@ class LabelTable:
         return set().union(*(one for one in sets if len(one) == 1 or one.isdisjoint(labels)))
 
     def outputs(self, index: Sequence[int], width: int) -> np.ndarray:
-        """The outputs of a level that each label allows; only one if the level knows the label.
+        """(N, width) bool: the outputs of a level that each label allows; one if the level knows it.
 
         Args:
             index: The group of each class at the level.
             width: Number of outputs; the last is background, those behind the groups stay unused.
-
-        Returns:
-            bool, (N, width).
         """
         allowed = np.zeros((len(self), width), bool)
         labels, classes = np.nonzero(self.sets[:, :-1])

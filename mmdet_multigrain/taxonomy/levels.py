@@ -27,12 +27,10 @@ class Level:
 
 
 def at_level(taxonomy: Taxonomy, level: int | str) -> Level:
-    """The vocabulary of a level.
+    """The vocabulary of a level of a taxonomy.
 
-    Args:
-        taxonomy: The taxonomy of the classes.
-        level: `coarse` (level 0, the coarsest), `object` (any class is one), the number of a level
-            from 0 to that of the classes, or one of several trees (its coarsest level).
+    A level is `coarse` (level 0, the coarsest), `object` (any class is one), a number from 0 to
+    that of the classes, or the name of one of several trees (its coarsest level).
 
     Raises:
         TaxonomyError: There is no such level.

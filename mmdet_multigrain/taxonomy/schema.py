@@ -71,6 +71,7 @@ def parse(mapping: Mapping[str, Any], default_name: str) -> dict[str, Any]:
         paths = paths or dict.fromkeys(classes, ())
         _check_order(classes, paths)
     levels, integer = given.get('levels'), 'write a whole number, or leave it out'
+    allowed = given.get('allow_one_group', False)
     of_first = [paths[leaf] for leaf in classes]
     of_trees = {trees[0][0]: of_first} if trees else {}
     of_trees |= {name: [own.get(leaf, ()) for leaf in classes] for name, own in others.items()}
@@ -81,7 +82,7 @@ def parse(mapping: Mapping[str, Any], default_name: str) -> dict[str, Any]:
         'aliases': _aliases(given.get('aliases', {})),
         'num_levels': None if levels is None else _typed(levels, int, 'levels', integer),
         'description': _typed(given.get('description', ''), str, 'description', 'quote it'),
-        'allow_one_group': _flag(given.get('allow_one_group', False), 'allow_one_group'),
+        'allow_one_group': _typed(allowed, bool, 'allow_one_group', 'write true, or leave it out'),
         'main_tree': given.get('main_tree'),
     }
 
@@ -232,14 +233,8 @@ class _Leaves:
 
 def _typed(value: Any, kind: type | tuple[type, ...], key: str, fix: str) -> Any:
     """The value of a key, if it is of that type."""
-    if isinstance(value, bool) or not isinstance(value, kind):
+    if not isinstance(value, kind) or isinstance(value, bool) and kind is not bool:
         raise TaxonomyError(f'{key} is {show(value)}; {fix}')
-    return value
-
-
-def _flag(value: object, key: str) -> bool:
-    if not isinstance(value, bool):
-        raise TaxonomyError(f'{key} is {show(value)}; write true, or leave it out')
     return value
 
 

@@ -16,13 +16,10 @@ _TIE = 1e-9  # far below differences that mean anything
 
 
 def alike_by_confusions(counts: np.ndarray) -> np.ndarray:
-    """(K, K) how often classes are taken for each other, relative to the mistakes of both.
+    """(K, K) how often classes are taken for each other, relative to the mistakes of both, 0 to 1.
 
-    Args:
-        counts: (K, K) boxes by their class and by the class they are taken for; hits do not count.
-
-    Returns:
-        From 0 to 1; NaN in rows and columns of classes that are never mistaken.
+    `counts` (K, K) are boxes by their class and by the class they are taken for; hits do not count.
+    Rows and columns of classes that are never mistaken are NaN.
     """
     both = (counts + counts.T).astype(float)
     np.fill_diagonal(both, 0)
@@ -32,11 +29,7 @@ def alike_by_confusions(counts: np.ndarray) -> np.ndarray:
 
 
 def alike_by_vectors(vectors: np.ndarray) -> np.ndarray:
-    """(K, K) cosines of vectors, from 0 (opposite) to 1; NaN where a vector is zero.
-
-    Args:
-        vectors: (K, D).
-    """
+    """(K, K) cosines of (K, D) vectors, from 0 (opposite) to 1; NaN where a vector is zero."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit = vectors / np.where(lengths > 0, lengths, np.nan)
     return (1 + np.clip(unit @ unit.T, -1, 1)) / 2
@@ -46,10 +39,9 @@ class GroupTree:
     """The tree of average linkage; of equally similar pairs, the first in class order is joined first.
 
     Args:
-        alike: (K, K) symmetric similarities from 0 to 1. Classes with NaN stay out.
+        alike: (K, K) symmetric similarities from 0 to 1, kept. Classes with NaN stay out.
 
     Attributes:
-        alike: The same.
         known: Labels of the classes in the tree.
         links: SciPy's linkage of these; None if there are fewer than two.
     """
@@ -110,13 +102,9 @@ class GroupTree:
 
 
 def adjusted_rand(left: np.ndarray, right: np.ndarray) -> float:
-    """Agreement of two groupings of the same classes: 1 if equal, 0 on average for random ones.
+    """Agreement of two groupings of K classes, as (K,) numbers: 1 if equal, 0 on average at random.
 
     Hubert and Arabie (1985). 1, too, where neither could be otherwise: all alone, or all in one.
-
-    Args:
-        left: (K,) group of each class.
-        right: (K,) the same of the other grouping.
     """
 
     def pairs(sizes: np.ndarray) -> float:

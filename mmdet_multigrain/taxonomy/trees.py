@@ -138,13 +138,5 @@ class TaxonomyTrees:
         Raises:
             TaxonomyError: There is no such tree.
         """
-        return type(self)(
-            self.name,
-            self.classes,
-            self.forest if self.trees else self.paths,
-            aliases=self.aliases,
-            num_levels=self.num_levels,
-            description=self.description,
-            allow_one_group=True,
-            main_tree=name,
-        )
+        changed = self.to_dict() | {'main_tree': name}
+        return self.from_mapping(changed, source='', allow_one_group=True)

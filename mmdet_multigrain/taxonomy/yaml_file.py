@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from mmdet_multigrain.utils.errors import TaxonomyError
-from mmdet_multigrain.utils.messages import show
+from mmdet_multigrain.utils.messages import one_line, show
 
 _EXPLANATION = """\
 # A taxonomy: the fine classes of a detector and the superclasses that group them.
@@ -94,12 +94,12 @@ def parse(content: bytes) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f'line {mark.line + 1}: ' if mark else ''
-        raise TaxonomyError(f'{place}not valid YAML: {_one_line(error.problem)}') from None
+        raise TaxonomyError(f'{place}not valid YAML: {one_line(error.problem)}') from None
     except RecursionError:
         raise TaxonomyError('not a taxonomy: nested too deeply') from None
     except Exception as error:
         # PyYAML raises anything for a scalar that looks like a number or a date but is not one.
-        raise TaxonomyError(f'not valid YAML: {_one_line(error)}') from None
+        raise TaxonomyError(f'not valid YAML: {one_line(error)}') from None
     if value is None:
         raise TaxonomyError('the file is empty; list groups of classes in it')
     return value
@@ -111,7 +111,3 @@ def dump(mapping: Mapping[str, Any]) -> str:
         mapping, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=float('inf')
     )
     return f'{_EXPLANATION}\n{body}'
-
-
-def _one_line(message: object) -> str:
-    return ' '.join(str(message).split())[:200]

@@ -32,6 +32,11 @@ def printable(text: str) -> str:
     )
 
 
+def one_line(text: object) -> str:
+    """A short message without line breaks."""
+    return ' '.join(str(text).split())[:200]
+
+
 def show_list(values: Iterable[object]) -> str:
     """Quote the first few values, and say how many more there are."""
     values = list(values)

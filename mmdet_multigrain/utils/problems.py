@@ -19,9 +19,9 @@ class Problems:
     examples: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     max_examples: int = EXAMPLES  # of a kind
 
-    def add(self, kind: str, example: str, count: int = 1) -> None:
-        """Count one more, or several that share an example; what cannot be printed is escaped."""
-        self.counts[kind] += count
+    def add(self, kind: str, example: str) -> None:
+        """Count one more; what cannot be printed is escaped."""
+        self.counts[kind] += 1
         if len(self.examples[kind]) < self.max_examples:
             self.examples[kind].append(printable(example))
 

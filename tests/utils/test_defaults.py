@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmdet_multigrain.utils import files, images, problems, seeding
+from mmdet_multigrain.utils import files, images, seeding
 
 from ..signatures import defaults
 
@@ -13,7 +13,6 @@ DEFAULTS = {
     files.open_whole: dict(sync=True),
     files.write_whole: dict(sync=False),
     images.image_headers: dict(progress=False),
-    problems.Problems.add: dict(count=1),
     seeding.seed_generators: dict(devices=True),
 }
 

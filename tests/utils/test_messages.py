@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmdet_multigrain.utils.errors import TaxonomyError, error_source
-from mmdet_multigrain.utils.messages import closest, did_you_mean, printable, show, show_list
+from mmdet_multigrain.utils.messages import (
+    closest,
+    did_you_mean,
+    one_line,
+    printable,
+    show,
+    show_list,
+)
 
 
 def test_it_is_a_value_error():
@@ -80,3 +87,7 @@ def test_any_text_is_one_line_that_can_be_encoded(text):
     shown = printable(text)
     assert len(f'a{shown}b'.encode().decode().splitlines()) == 1
     assert text.isprintable() == (shown == text)
+
+
+def test_one_line():
+    assert one_line(' a\n  b ') == 'a b' and len(one_line('x' * 999)) == 200

@@ -7,9 +7,10 @@ def test_counts_and_first_examples():
     problems = Problems()
     for number in range(5):
         problems.add('empty box', f'item{number}')
-    problems.add('unknown class', 'hat', count=1200)
+    for _ in range(1200):
+        problems.add('unknown class', 'hat')
     assert str(problems) == (
-        '  5 x empty box: item0; item1; item2; ...\n  1,200 x unknown class: hat; ...'
+        '  5 x empty box: item0; item1; item2; ...\n  1,200 x unknown class: hat; hat; hat; ...'
     )
     assert problems.first() == '; first problem: empty box: item0'
 

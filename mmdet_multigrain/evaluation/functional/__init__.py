@@ -1,1 +1,1 @@
-"""Evaluation as functions: arrays in, arrays and typed values out. Needs no torch."""
+"""Evaluation as functions: arrays in, arrays and typed values out. Needs neither torch nor mmdet."""

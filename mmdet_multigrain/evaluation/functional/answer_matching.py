@@ -1,6 +1,6 @@
 """Which detections show an annotated object, whatever their classes, and which nodes are wrong then.
 
-Calibration and metrics of answers share this definition. Needs neither torch nor mmdet.
+Calibration and metrics of answers share this definition.
 """
 
 from __future__ import annotations
@@ -18,15 +18,9 @@ def match_objects(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Match detections and boxes one-to-one, whatever their classes.
 
-    By falling score, each detection takes the box of highest IoU that none has taken. Crowd boxes
-    are no objects. A match to a box that has no class, only a superclass, is left out, and so are
-    detections of unannotated classes that overlap no box of theirs.
-
-    Args:
-        ground_truth: Boxes with labels of any granularity.
-        detections: Detections of classes, all that count; they have no other limit.
-        taxonomy: Of these labels.
-        iou_thr: IoU from which a detection may take a box.
+    By falling score, each detection takes the box of highest IoU, from `iou_thr` on, that none has
+    taken. Crowd boxes are no objects. A match to a box that has no class, only a superclass, is
+    left out, and so are detections of unannotated classes that overlap no box of theirs.
 
     Returns:
         (M,) index of each matched detection, ascending, and (M,) of its box.
@@ -46,12 +40,9 @@ def match_objects(
 
 
 def wrong_nodes(labels: np.ndarray, truths: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
-    """(M, L) bool: whether the class and the groups of a detection are not those of its object.
+    """(M, L) bool: whether class and groups of a detection are not those of its object.
 
-    Args:
-        labels: (M,) class of each detection.
-        truths: (M,) class of its object.
-        taxonomy: L levels over these classes; the class comes first, the coarsest group last.
+    Labels and truths are (M,) classes; of the L levels, the class comes first, the coarsest last.
     """
     levels = reversed(range(taxonomy.num_levels))
     groups = np.array([taxonomy.group_index(level) for level in levels])

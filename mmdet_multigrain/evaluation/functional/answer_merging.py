@@ -1,7 +1,4 @@
-"""One answer for each object: detections that overlap and whose answers are the same node.
-
-Needs neither torch nor mmdet.
-"""
+"""One answer for each object: detections that overlap and whose answers are the same node."""
 
 from __future__ import annotations
 

@@ -15,8 +15,6 @@ from its class to its coarsest group:
   thresholds are those of a mixture of both.
 - calibration error of a level: mean gap, over bins of equal width, of the probability of its node and
   the share of nodes that are right.
-
-Needs neither torch nor mmdet.
 """
 
 from __future__ import annotations
@@ -53,10 +51,7 @@ class MatchedDetections:
     def of(
         cls, ground_truth: GroundTruth, detections: Detections, taxonomy: Taxonomy
     ) -> MatchedDetections:
-        """Match detections to boxes of any granularity (`match_objects`).
-
-        Of several trees of the taxonomy, the main one counts.
-        """
+        """Match detections to boxes of any granularity; of several trees, the main one counts."""
         index, boxes = match_objects(ground_truth, detections, taxonomy)
         found = detections[index]
         return cls(
@@ -81,10 +76,10 @@ class MatchedDetections:
 
 
 def score_matches(matched: MatchedDetections, weights: np.ndarray) -> dict[str, np.ndarray]:
-    """All scores, by key; NaN where there is nothing to measure.
+    """All scores of M detections that show an object, by key; NaN where there is nothing to measure.
 
     Args:
-        matched: M detections that show an object.
+        matched: The detections.
         weights: (I, B) how often each photo counts, for B sets of weights.
 
     Returns:
@@ -124,9 +119,7 @@ def accuracy_specificity(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Accuracy and specificity of the answers at all thresholds that make a difference.
 
-    Args:
-        matched: M detections that show an object, with lineages.
-        weights: (I, B) how often each photo counts.
+    `weights` (I, B) say how often each photo counts; the detections have lineages.
 
     Returns:
         (P,) thresholds, rising from -1 (always the class) to the highest probability (always

@@ -1,13 +1,12 @@
 """Paired bootstrap over images: how much AP depends on the test images.
 
 This module draws the resamples; `weighted_ap` computes the AP of a resample, and `intervals` makes
-intervals of differences from the draws. Needs SciPy, neither torch nor mmdet.
+intervals of differences from the draws.
 
-A resample draws as many images as there are, with replacement: the weight of an image is the
-number of times it was drawn, and AP is computed with these weights. All runs get the same
-weights, so that the hard images of a resample are hard for all runs: the difference of two runs
-varies much less than either. In a resample without boxes of a class, that class has no AP and is in
-no mean.
+A resample draws as many images as there are, with replacement: the weight of an image is the number
+of times it was drawn, and AP is computed with these weights. All runs get the same weights, so that
+the hard images of a resample are hard for all runs: the difference of two runs varies much less
+than either. In a resample without boxes of a class, that class has no AP and is in no mean.
 """
 
 from __future__ import annotations

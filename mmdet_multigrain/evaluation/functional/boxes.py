@@ -1,7 +1,7 @@
 """Ground truth and detections as columns (NumPy arrays), with labels instead of category ids.
 
 With columns, moving to superclasses is one index operation, and detections need no Python object
-each. Needs neither torch nor mmdet.
+each.
 """
 
 from __future__ import annotations
@@ -211,7 +211,7 @@ class Detections:
 
 
 def check_labels(ground_truth: GroundTruth, detections: Detections, num_classes: int) -> None:
-    """Check that all labels are in `0..num_classes-1`.
+    """Check that all labels are in `0..num_classes-1`, those of boxes among the rows of `sets`.
 
     Raises:
         EvaluationError: A label is out of range.

@@ -1,7 +1,6 @@
 """Calibration of scores: how often detections with a given score are hits.
 
-At one IoU threshold; `error_analysis` decides which detections are hits. Needs hotcoco, neither
-torch nor mmdet.
+At one IoU threshold; `error_analysis` decides which detections are hits. Needs hotcoco.
 """
 
 from __future__ import annotations
@@ -39,12 +38,9 @@ class Calibration:
 def measure_calibration(
     detections: Detections, errors: DetectionErrors, *, num_bins: int = 10
 ) -> Calibration:
-    """Compare scores with the share of hits, as hotcoco does.
+    """Compare scores (0 to 1) with the share of hits in bins, as hotcoco does.
 
-    Args:
-        detections: Detected boxes, scores from 0 to 1.
-        errors: Their outcomes. Detections on a crowd box or beyond the limit are ignored.
-        num_bins: Number of bins.
+    Detections on a crowd box or beyond the limit are ignored.
 
     Raises:
         EvaluationError: A score is below 0 or above 1, or hotcoco is missing.

@@ -1,7 +1,6 @@
 """Calibrators: from the probability of a node to the share of right answers where it is that high.
 
-They never fall, so that the order of the detections stays. Each level has its own. Needs SciPy,
-neither torch nor mmdet.
+They never fall, so that the order of the detections stays. Each level has its own.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """COCO box evaluation: ground truth and detections in, precision and recall arrays out.
 
 The boxes are matched by one of the `engines`; `summary` names and averages the arrays along a
-taxonomy. Needs neither torch nor mmdet.
+taxonomy.
 """
 
 from __future__ import annotations
@@ -42,12 +42,7 @@ class CocoResult:
     engine: str  # name of the engine
 
     def class_ap(self, *, iou: float | None = None, area: str = 'all') -> np.ndarray:
-        """(K,) AP of each class, 0 to 1; NaN for a class without boxes.
-
-        Args:
-            iou: One IoU threshold. Default: the mean over all.
-            area: One of `AREAS`.
-        """
+        """(K,) AP of each class, 0 to 1, at one or over all IoUs; NaN for a class without boxes."""
         values = self._precision(iou, area)
         if not len(values):
             return np.full(values.shape[2], np.nan)
@@ -60,9 +55,7 @@ class CocoResult:
     def mean_recall(self, *, max_dets: int | None = None, area: str = 'all') -> float:
         """Mean over classes and IoU thresholds of the highest recall (AR); NaN without any.
 
-        Args:
-            max_dets: One of the limits. Default: the last.
-            area: One of `AREAS`.
+        At one of the limits on detections, by default the last, and in one of the `AREAS`.
         """
         limit = -1 if max_dets is None else self.max_dets.index(max_dets)
         return mean_of_known(_known(self.recall[:, :, AREAS.index(area), limit]))

@@ -14,12 +14,7 @@ RECALL_THRS.setflags(write=False)
 
 
 def mean_of_known(values: np.ndarray, *, axis: int | None = None) -> Any:
-    """Mean of the values that are not NaN; NaN if there are none.
-
-    Args:
-        values: Values of any shape.
-        axis: Axis to average over. Default: all; the mean is then a plain float.
-    """
+    """Mean of the values that are not NaN, NaN without any; over an axis, or a float over all."""
     known = ~np.isnan(values)
     if axis is None:  # only the known values, in this order: sums round as pycocotools' do
         return float(values[known].mean()) if known.any() else float('nan')

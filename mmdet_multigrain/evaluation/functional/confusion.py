@@ -1,7 +1,7 @@
 """Which class is taken for which, ordered by superclass.
 
-Here belong the confusion matrix with its blocks, and what is read off it. What errors cost
-belongs in `error_analysis`. Needs hotcoco, neither torch nor mmdet.
+Here belong the confusion matrix with its blocks, and what is read off it. What errors cost belongs
+in `error_analysis`. Needs hotcoco.
 """
 
 from __future__ import annotations

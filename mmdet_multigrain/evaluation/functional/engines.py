@@ -2,7 +2,6 @@
 
 An engine takes ground truth and detections as columns and returns its own `COCOeval` after
 `evaluate()`; image ids are positions plus 1, category ids labels plus 1. Both give the same arrays.
-Needs neither torch nor mmdet.
 """
 
 from __future__ import annotations
@@ -117,10 +116,7 @@ ENGINES = {'hotcoco': hotcoco_evaluator, 'pycocotools': pycocotools_evaluator}
 
 
 def choose_engine(name: str) -> str:
-    """Name of the engine to use.
-
-    Args:
-        name: `hotcoco`, `pycocotools`, or `auto` for the first that is installed.
+    """The engine to use: `hotcoco`, `pycocotools`, or of `auto` the first that is installed.
 
     Raises:
         EvaluationError: The engine is unknown or not installed.

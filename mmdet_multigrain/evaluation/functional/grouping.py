@@ -1,7 +1,7 @@
 """How well groups hold on other photos: the share of confusions inside them, against random groups.
 
 On the photos that groups were found on any grouping looks good, so they are found on one half of
-the photos and judged on the other, both ways. Needs neither torch nor mmdet.
+the photos and judged on the other, both ways.
 """
 
 from __future__ import annotations
@@ -60,15 +60,8 @@ def confusions(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Boxes taken for another class on two halves of the photos, (K, K) each, in label order.
 
-    Every class is in both halves as evenly as possible. The score from which detections count is
-    that of all photos (`balanced_score`).
-
-    Args:
-        ground_truth: Boxes with fine labels.
-        detections: Boxes with fine labels.
-        taxonomy: Of these labels.
-        group_of: (I,) photos of one group stay in one half. Default: each photo is its own.
-        seed: Of the halves.
+    Every class is in both halves as evenly as possible; photos of one group (`group_of`, (I,)) stay
+    in one half. The score from which detections count is that of all photos (`balanced_score`).
     """
     photos, classes = len(ground_truth.image_ids), taxonomy.num_classes
     group_of = (
@@ -97,13 +90,11 @@ def confusions(
 def cross_judge(
     first: np.ndarray, second: np.ndarray, *, draws: int = DRAWS, seed: int = 0
 ) -> list[Trial]:
-    """Groups found on each half of the photos, judged on the other.
+    """Groups found on each half of the photos, judged on the other by `draws` random groups.
 
     Args:
         first: (K, K) confusions of one half; hits do not count.
         second: (K, K) those of the other.
-        draws: Number D of random groups.
-        seed: Of these.
 
     Returns:
         A trial for each number of groups that both halves can make; none without confusions.
@@ -172,8 +163,7 @@ def _by_margins(counts: np.ndarray) -> np.ndarray:
 def best(trials: Sequence[Trial]) -> tuple[Trial, float]:
     """The trial whose share is the farthest above its random mean, the first of equal ones.
 
-    Returns:
-        The trial, and the chance that the best of as many trials of random groups is as far above.
+    And the chance that the best of as many trials of random groups is as far above.
     """
     chosen = max(trials, key=lambda trial: trial.excess)
     random = np.max([trial.random - trial.random.mean() for trial in trials], axis=0)

@@ -18,7 +18,7 @@ With one or two seeds the variance between seeds is not known, and the interval 
 only. With fewer than three photos with a box, no interval is reliable, so there is none.
 
 All values have the unit of the inputs (fractions, 0 to 1, in this package). Functions take arrays,
-so that many differences can be computed at once. Needs NumPy and SciPy, neither torch nor mmdet.
+so that many differences can be computed at once.
 """
 
 from __future__ import annotations

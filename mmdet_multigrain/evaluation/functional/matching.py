@@ -1,7 +1,6 @@
 """Which detection matches which ground truth: overlaps, ranks and COCO's greedy matching in NumPy.
 
 The `engines` do not report which boxes they match. No Python loop runs over images or boxes.
-Needs neither torch nor mmdet.
 """
 
 from __future__ import annotations
@@ -45,13 +44,9 @@ class Pairs:
 def find_pairs(
     ground_truth: GroundTruth, detections: Detections, *, counted: np.ndarray, min_iou: float
 ) -> Pairs:
-    """All pairs that overlap by at least `min_iou`, of any classes.
+    """All pairs of a box, crowds included, and a counted ((N,) bool) detection of any classes.
 
-    Args:
-        ground_truth: Annotated boxes, including crowds.
-        detections: Detected boxes on the same images.
-        counted: (N,) bool; other detections are skipped.
-        min_iou: Lowest overlap, above 0.
+    They overlap by at least `min_iou`, above 0.
     """
     order = np.lexsort((ground_truth.labels, ground_truth.images))
     boxes, crowd = ground_truth.boxes[order], ground_truth.crowd[order]
@@ -81,9 +76,7 @@ def attainable_iou(iou_thr: float) -> float:
 def within_limit(detections: Detections, max_dets: int | np.ndarray) -> np.ndarray:
     """(N,) bool: whether a detection is one of the best of its image and class.
 
-    Args:
-        detections: Detections.
-        max_dets: How many count; one limit, or the limit of each label.
+    `max_dets` says how many count: one limit, or that of each label.
     """
     max_dets = np.asarray(max_dets)
     if len(detections.scores) and np.bincount(detections.images).max() > max_dets.min():
@@ -96,10 +89,7 @@ def group_limits(index: Sequence[int], max_dets: int) -> np.ndarray:
     """Limit of each group of a level: `max_dets` for each of its fine classes.
 
     A detector may give that many detections of every class; relabeled by group, all of them count.
-
-    Args:
-        index: Group of each fine label.
-        max_dets: Limit on detections per image and fine class.
+    `index` is the group of each fine label.
     """
     return max_dets * np.bincount(index)
 
@@ -110,12 +100,9 @@ def group_limit(index: Sequence[int], max_dets: int) -> int:
 
 
 def suppress(detections: Detections, index: Sequence[int], *, iou_thr: float = 0.5) -> Detections:
-    """One answer for each group and object, with the maximum of the scores.
+    """One answer for each group and object, with the maximum of the scores of its classes.
 
-    Args:
-        detections: Detections, with classes as labels.
-        index: Group of each class.
-        iou_thr: See `unsuppressed`.
+    `index` is the group of each class; for `iou_thr` see `unsuppressed`.
     """
     found = detections.relabel(index)
     return found[unsuppressed(found, iou_thr=iou_thr)]
@@ -132,9 +119,7 @@ def image_groups(found: Mapping[str, np.ndarray], index: Sequence[int]) -> dict[
 def unsuppressed(found: Detections, *, iou_thr: float = 0.5) -> np.ndarray:
     """(N,) bool: non-maximum suppression over the detections of each image and label.
 
-    Args:
-        found: Detections.
-        iou_thr: A detection that overlaps a better one by more is left out.
+    A detection that overlaps a better one by more than `iou_thr` is left out.
     """
     keys = np.stack([found.images, found.labels], axis=1)
     sets = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
@@ -164,13 +149,9 @@ def unsuppressed(found: Detections, *, iou_thr: float = 0.5) -> np.ndarray:
 def match_greedily(pairs: Pairs, detections: Detections, *, num_truths: int) -> np.ndarray:
     """(N,) ground truth that each detection matches, -1 for none.
 
-    By falling score, each detection takes the best ground truth among its pairs that is still
-    free; of equal ones the last, as pycocotools does.
-
-    Args:
-        pairs: The pairs that may match: of one class, IoU high enough, no crowds.
-        detections: Detections, for their scores.
-        num_truths: Number of ground truths.
+    By falling score, each detection takes the best ground truth among its pairs that is still free;
+    of equal ones the last, as pycocotools does. The pairs may match: they are of one class, their
+    IoU is high enough, and none is of a crowd.
     """
     matched = np.full(len(detections.scores), -1, dtype=np.int64)
     taken = np.zeros(num_truths, dtype=bool)
@@ -193,10 +174,7 @@ def match_greedily(pairs: Pairs, detections: Detections, *, num_truths: int) -> 
 def unjudged(ground_truth: GroundTruth, detections: Detections, *, iou_thr: float) -> np.ndarray:
     """(N,) bool: detections of classes unannotated in their image that overlap no box of theirs.
 
-    Args:
-        ground_truth: Boxes with labels of any granularity.
-        detections: Detections of classes.
-        iou_thr: Lowest overlap.
+    Boxes have labels of any granularity; they overlap from `iou_thr` on.
     """
     if ground_truth.unannotated is None:
         return np.zeros(len(detections.scores), dtype=bool)

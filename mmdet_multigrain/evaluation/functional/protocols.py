@@ -1,7 +1,7 @@
 """The names of the protocols, which stand next to every number, and what they mean.
 
 All of them ask the same question at some level of the taxonomy: `GroundTruth.relabel` says what a
-box is there, by the classes that its label allows. Needs neither torch nor mmdet.
+box is there, by the classes that its label allows.
 """
 
 from __future__ import annotations
@@ -23,11 +23,9 @@ def meaning(protocol: str) -> str:
 def group_protocol(level: str, score: str | None) -> str:
     """Name of the protocol *group* at a level.
 
-    Args:
-        level: Name of the level.
-        score: How the detector made the score of a group from those of its classes: 'sum' or 'max';
-            'own' if the group has an output of its own. None: it detects classes, and the maximum
-            of its detections is taken.
+    `score` says how the detector made the score of a group from those of its classes: 'sum' or
+    'max'; 'own' if the group has an output of its own. None: it detects classes, and the maximum of
+    its detections is taken.
     """
     scores = {'sum': 'sum', 'max': 'maximum', 'own': 'own output', None: 'maximum of detections'}
     return f'{GROUP} ({level}, {scores[score]})'

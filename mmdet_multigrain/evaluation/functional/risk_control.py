@@ -1,8 +1,8 @@
 """Answers as specific as they can be trusted, with a bound on the expected share of wrong ones.
 
 An answer to a detection is the finest node on the path from its class to the root whose probability
-is above a threshold, else "object". The threshold is chosen by conformal risk control
-(arXiv 2208.02814, theorem 1). Needs neither torch nor mmdet.
+is above a threshold, else "object". The threshold is chosen by conformal risk control (arXiv
+2208.02814, theorem 1).
 """
 
 from __future__ import annotations
@@ -52,15 +52,9 @@ class Lineages:
         """The smallest threshold with which wrong answers are expected to be rare enough.
 
         Of a new photo (or cluster) like these that has a match, the expected share of wrong answers
-        is at most `1 - accuracy`, averaged over draws of the calibration photos. It is smallest
-        among `ALWAYS_LEAF` and the probabilities.
-
-        Args:
-            accuracy: From 0 to 1, exclusive.
-
-        Returns:
-            The threshold; None with fewer than 1 / (1 - accuracy) - 1 photos, where only "object" is
-            sure enough.
+        is at most `1 - accuracy` (0 to 1, exclusive), averaged over draws of the calibration
+        photos. It is smallest among `ALWAYS_LEAF` and the probabilities; None with fewer than 1 /
+        (1 - accuracy) - 1 photos, where only "object" is sure enough.
         """
         alpha, n = 1 - accuracy, self.num_clusters
         if n < 1 / alpha - 1 - _ROUNDING:
@@ -90,13 +84,9 @@ class Lineages:
 
 
 def answer_levels(probabilities: np.ndarray, theta: float) -> np.ndarray:
-    """(M,) level of each answer: the finest whose probability is above `theta`, strictly.
+    """(M,) level of each answer, 0 for the class to L for "object": the finest above `theta`, strictly.
 
-    Args:
-        probabilities: (M, L), the class first; they never fall on the way up.
-        theta: The threshold; below 0 always the class.
-
-    Returns:
-        0 for the class, up to L for "object".
+    Probabilities are (M, L), the class first, and never fall on the way up; below 0, `theta` makes
+    all answers classes.
     """
     return np.sum(probabilities <= theta, axis=1)

@@ -1,11 +1,11 @@
 """What an evaluation says about a taxonomy: a typed summary, and its text.
 
 Here belongs how numbers are averaged and named, and the text table; the matching belongs in
-`coco_eval`, the JSON form in `result_file`. Needs neither torch nor mmdet.
+`coco_eval`, the JSON form in `result_file`.
 
 Averaging: an AP over classes is the plain mean over the classes that have boxes in the ground
-truth. A class without any has no AP (NaN here, null in JSON, "-" in text), stays out of every
-mean and is named. All values are fractions, 0 to 1, unrounded; only the text shows percent.
+truth. A class without any has no AP (NaN here, null in JSON, "-" in text), stays out of every mean
+and is named. All values are fractions, 0 to 1, unrounded; only the text shows percent.
 """
 
 from __future__ import annotations
@@ -196,11 +196,8 @@ def rarest(
 ) -> Bucket:
     """The rarest of the K classes with boxes: k = floor(share * K) of them, at least one.
 
-    Args:
-        classes: All classes, in label order.
-        counts: Of each, the boxes that decide; of equal ones, the first counts as rarer.
-        counted_on: Whose boxes these are: `training` or `validation`.
-        share: Share of the classes.
+    Classes are in label order. `counts` are the boxes of each that decide, of the `training` or
+    `validation` data (`counted_on`); of equal ones, the first counts as rarer.
     """
     labels = rarest_labels(counts, share)
     bucket = _bucket(f'rarest {share:.0%}', counted_on, [classes[label] for label in labels])

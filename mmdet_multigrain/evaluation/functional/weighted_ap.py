@@ -1,11 +1,9 @@
-"""COCO's AP with weighted images: boxes are matched once, for any weights.
+"""COCO's AP with weighted images: boxes are matched once, for any weights, that `bootstrap` draws.
 
-`bootstrap` draws the weights. Needs SciPy, neither torch nor mmdet.
-
-If an image has the weight w, AP is that of a COCO evaluation in which the image occurs w times,
-up to rounding; nothing is binned or truncated. If several detections of a class have the same
-score, all copies of one detection come before those of the next; real copies of an image would
-alternate. Boxes of any area count (COCO's area range "all" ends at 1e10 px).
+If an image has the weight w, AP is that of a COCO evaluation in which the image occurs w times, up
+to rounding; nothing is binned or truncated. If several detections of a class have the same score,
+all copies of one detection come before those of the next; real copies of an image would alternate.
+Boxes of any area count (COCO's area range "all" ends at 1e10 px).
 """
 
 from __future__ import annotations
