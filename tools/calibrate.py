@@ -29,7 +29,7 @@ try:
     )
     from mmdet_multigrain.evaluation.answers import AnswerRule
     from mmdet_multigrain.evaluation.functional.risk_control import ALWAYS_LEAF
-    from mmdet_multigrain.utils.errors import AnnotationError, ConfigError
+    from mmdet_multigrain.utils.errors import AnnotationError, ConfigError, error_source
     from mmdet_multigrain.utils.nested import dicts
     from mmdet_multigrain.utils.table import Column, Table
     from mmdet_multigrain.visualization.palette import SCORE_THR
@@ -128,13 +128,9 @@ def clusters_of(ann_file: str | None, grouping: str) -> dict[Any, int]:
     """The cluster of each photo, by id."""
     if ann_file is None:
         raise ConfigError('--group-by needs an annotation file; give the evaluator its ann_file')
-    try:
+    with error_source(ann_file, AnnotationError):
         coco = CocoColumns(load_coco(ann_file).content)
         numbers = group_images(coco, grouping)
-    except AnnotationError as error:
-        text = str(error)
-        named = text if text.startswith(ann_file) else f'{ann_file}: {text}'
-        raise AnnotationError(named) from None
     return {image.get('id'): number for image, number in zip(coco.images, numbers, strict=True)}
 
 

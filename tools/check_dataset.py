@@ -26,7 +26,7 @@ try:
     )
     from mmdet_multigrain.taxonomy import Taxonomy
     from mmdet_multigrain.utils.errors import CheckError
-    from mmdet_multigrain.utils.files import dump_json, load_json, open_whole, write_whole
+    from mmdet_multigrain.utils.files import dump_json, load_json, write_together, write_whole
 except ImportError as error:
     raise SystemExit(f'error: {error}; fix: bash tools/setup.sh; . .venv/bin/activate') from None
 
@@ -191,9 +191,7 @@ def write_repaired(checked: Checked, outputs: list[Path]) -> list[Fixed]:
     """Write the repaired copies, all or none, and tell what was fixed."""
     repaired = [repair(data) for data in checked.files]
     contents = [fixed.encoded() for fixed in repaired]
-    with contextlib.ExitStack() as stack:  # none gets its name before all have their content
-        for path, content in zip(outputs, contents, strict=True):
-            stack.enter_context(open_whole(path)).write(content)
+    write_together(zip(outputs, contents, strict=True))
     for path, fixed in zip(outputs, repaired, strict=True):
         print(f'\n{report.fixed_text(path, fixed)}')
     return repaired

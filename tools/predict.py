@@ -99,13 +99,6 @@ def pictures_of(content: Mapping[str, Any]) -> set[str]:
     return {name for name in names if name.startswith('pictures/') and '..' not in name}
 
 
-def what_is_promised(rule: Any) -> dict[str, Any]:
-    """What a rule for answers says of itself, for JSON."""
-    return {
-        key: getattr(rule, key) for key in ('theta', 'reason', 'accuracy', 'score_thr', 'promise')
-    }
-
-
 def tell_answers(rule: Any, images: list[dict[str, Any]], score_thr: float) -> None:
     """Print how specific the answers are, and what is promised of them."""
     levels = Counter(found['answer_level'] for image in images for found in image['detections'])
@@ -192,13 +185,15 @@ def main() -> None:
                 images.append(entry | inference.describe(prediction, detector.taxonomy))
             progress.update(len(batch))
     left_out |= dict.fromkeys((name.as_posix() for name in todo), 'not reached')
+    parts = 'theta', 'reason', 'accuracy', 'score_thr', 'promise'
+    promised = {key: getattr(rule, key, None) for key in parts}
     if images or not out_file.exists():  # with nothing to tell, what an earlier call wrote stays
         content = {
             'source': args.images if len(args.images) > 1 else args.images[0],
             'config': args.config,
             'checkpoint': args.checkpoint,
             **({} if args.level is None else {'level': args.level}),
-            **({} if rule is None else {'hedge': {'rule': args.hedge} | what_is_promised(rule)}),
+            **({} if rule is None else {'hedge': {'rule': args.hedge} | promised}),
             'score_thr': score_thr,
             **({'annotations': annotation_file.name} if args.annotations else {}),
             'images': images,

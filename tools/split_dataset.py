@@ -9,7 +9,6 @@ Rare classes get into every part, images of a group stay together; see mmdet_mul
 from __future__ import annotations
 
 import argparse
-import contextlib
 import math
 from pathlib import Path
 
@@ -26,8 +25,8 @@ try:
         split,
     )
     from mmdet_multigrain.launch import add_force, check_outputs, escape_unknown_letters, run_tool
-    from mmdet_multigrain.utils.errors import AnnotationError, ConfigError
-    from mmdet_multigrain.utils.files import dump_json, open_whole
+    from mmdet_multigrain.utils.errors import AnnotationError, ConfigError, error_source
+    from mmdet_multigrain.utils.files import dump_json, write_together
     from mmdet_multigrain.utils.messages import show_list
     from mmdet_multigrain.utils.table import Column, Table
 except ImportError as error:
@@ -137,7 +136,7 @@ def main() -> None:
     args = parse_args()
     escape_unknown_letters()
     fractions = shares(args)
-    try:
+    with error_source(args.file, AnnotationError):
         coco = CocoColumns(load_coco(args.file).content)
         if not coco.images or not coco.categories:
             raise AnnotationError('has no images or no categories; name an annotation file')
@@ -146,19 +145,15 @@ def main() -> None:
         if args.images:
             group_of = join_near_duplicates(coco, group_of, args.images, progress=True)
         result = split(coco, fractions, group_of=group_of, seed=args.seed)
-    except AnnotationError as error:
-        text = str(error)
-        named = text if text.startswith(str(args.file)) else f'{args.file}: {text}'
-        raise AnnotationError(named) from None
     names = list(PARTS) if args.folds is None else [f'fold{fold}' for fold in range(args.folds)]
     print(class_table(result, names[: len(fractions)]).text())
     if line := absent_line(result):
         print(line)
     if strays := int((coco.image_of < 0).sum()):
         print(f'left out: {strays:,} annotations without an image')
-    with contextlib.ExitStack() as stack:  # none gets its name before all have their content
-        for path, parts in files.items():
-            stack.enter_context(open_whole(path)).write(dump_json(result.content(parts)) + b'\n')
+    write_together(
+        (path, dump_json(result.content(parts)) + b'\n') for path, parts in files.items()
+    )
     print(f'written to {args.out}: {", ".join(str(path.relative_to(args.out)) for path in files)}')
 
 

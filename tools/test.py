@@ -137,12 +137,6 @@ def set_lineages(cfg) -> None:
     set_lineages(cfg, leaf_datasets(cfg.test_dataloader.dataset))
 
 
-def set_tta(cfg) -> None:
-    """Wrap the model and its test pipeline for test-time augmentation."""
-    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
-    cfg.model = dict(**cfg.tta_model, module=cfg.model)
-
-
 def set_show_dir(cfg, show_dir: str) -> None:
     """Let the visualization hook draw every image into a folder."""
     warnings.filterwarnings('ignore', message='.* is out of bounds')  # a box on the image's border
@@ -188,7 +182,8 @@ def load_config(args: argparse.Namespace):
     if args.show_dir:
         set_show_dir(cfg, args.show_dir)
     if args.tta:
-        set_tta(cfg)
+        cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+        cfg.model = dict(**cfg.tta_model, module=cfg.model)
     return cfg
 
 

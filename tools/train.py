@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 from pathlib import Path
 
 try:
     from mmdet_multigrain import launch
     from mmdet_multigrain.utils.errors import ConfigError
+    from mmdet_multigrain.utils.files import nearby
 except ImportError as error:
     raise SystemExit(f'error: {error}; fix: bash tools/setup.sh; . .venv/bin/activate') from None
 
@@ -62,12 +62,6 @@ def how_to_test(runner) -> str:
     script = nearby(Path(__file__).with_name('test.py'))
     command = ['python', script, nearby(runner.config_file), next(iter(found))]
     return '\n'.join([*lines, f'test it: {shlex.join(command)}'])
-
-
-def nearby(path: str | os.PathLike[str]) -> str:
-    """A path as it is named from the current folder, if it lies below it."""
-    relative = os.path.relpath(path)
-    return os.fspath(path) if relative.startswith('..') else relative
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,9 @@ from mmdet_multigrain.evaluation.functional.bootstrap import (
 from mmdet_multigrain.evaluation.functional.common import MAX_DETS, mean_of_known
 from mmdet_multigrain.evaluation.functional.intervals import (
     Difference,
-    Plan,
+    Term,
     difference_of_draws,
     holm,
-    plan_runs,
 )
 from mmdet_multigrain.evaluation.functional.matching import group_limit, suppress
 from mmdet_multigrain.taxonomy import Taxonomy
@@ -281,6 +281,44 @@ def interval_table(
         "are adjusted together by Holm's rule."
     )
     return '\n'.join([*head, *rows, '', note])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many pairs of runs a comparison needs."""
+
+    num_runs: int  # of each variant
+    detectable: float  # difference that so many show with 80% power
+    on_these_photos: float  # the same if photos are not resampled (V_b = 0)
+    enough: bool  # whether `detectable` reaches the target
+
+
+def plan_runs(
+    seed_variance: float,
+    photo_variance: float,
+    *,
+    num_images: int,
+    target: float,
+    least: int = 6,
+    most: int = 20,
+) -> Plan:
+    """The smallest number n of pairs with (t_.975 + t_.80) sqrt(s_d^2 / n + V_b) <= target.
+
+    Args:
+        seed_variance: s_d^2, the variance of the difference between pairs of runs.
+        photo_variance: V_b.
+        num_images: Number of photos with a box of the classes concerned.
+        target: Difference to show, in the unit of the scores.
+        least: Smallest n.
+        most: Largest n; the plan has this n, and is not `enough`, if no n reaches the target.
+    """
+    photos = Term(photo_variance, max(num_images - 1, 1))
+    for n in range(least, most + 1):
+        one = Difference(0.0, (Term(seed_variance / n, n - 1),), photos, num_images)
+        plan = Plan(n, float(one.detectable), float(one.on_these_photos().detectable), True)
+        if plan.detectable <= target:
+            return plan
+    return replace(plan, enough=False)
 
 
 def plan_replicates(one: Difference, count: int) -> Plan:

@@ -188,8 +188,8 @@ class CocoData(CocoColumns):
     def is_rescaled(self) -> np.ndarray:
         """(images,) whether the boxes were drawn on a photo of the stated size, not on this one.
 
-        True if photo and stated size have the same shape but another scale, or if boxes are within
-        the stated size and leave the photo.
+        Photo and stated size then have the same shape but another scale, or boxes are within the
+        stated size and leave the photo.
         """
         scale = self.seen / self.stated
         other = self.differs & ~self.is_turned & (np.abs(scale - 1) > SAME_SCALE).any(1)

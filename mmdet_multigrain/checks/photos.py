@@ -59,15 +59,11 @@ def read_photos(
     full_decode: bool = False,
     progress: bool = False,
 ) -> dict[str, Photo]:
-    """Read the sizes of the photos of a file, and what is wrong with them.
+    """Read the sizes of photos, named once each relative to a folder, and what is wrong with them.
 
-    Args:
-        folder: What file names are relative to.
-        names: File names, each once.
-        workers: Processes; default: as many as there are cores.
-        full_decode: Decode all photos to their end, which finds truncated ones; else read their
-            headers, and decode up to `MAX_LOOKED_AT` to see how they look.
-        progress: Show a progress bar.
+    With `full_decode`, all are decoded to their end, which finds truncated ones; else their headers
+    are read, and up to `MAX_LOOKED_AT` are decoded to see how they look. By default as many
+    processes (`workers`) do so as there are cores.
     """
     names = list(names)
     paths = [os.path.join(folder, name) for name in names]

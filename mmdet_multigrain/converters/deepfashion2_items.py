@@ -66,12 +66,9 @@ class CategoryIds(dict[str, int | None]):
 def convert_item(
     item: Any, width: int, height: int, ids: Mapping[str, int | None]
 ) -> dict[str, Any]:
-    """One item of an annotation file -> a COCO annotation without ids.
+    """An item (the value under `item1`, ...) of an annotation file -> a COCO annotation without ids.
 
-    Args:
-        item: The value under `item1`, `item2`, ...
-        width, height: Of the image, in pixels; the box is clipped to it.
-        ids: See :class:`CategoryIds`.
+    The box is clipped to the image, of `width` and `height` pixels; for `ids` see `CategoryIds`.
 
     Raises:
         BadItemError: Its class or its box cannot be used.
@@ -197,12 +194,9 @@ def convert_files(
     ids: Mapping[str, int | None],
     with_segmentation: bool,
 ) -> Converted:
-    """Convert annotation files.
+    """Convert annotation files in `anno_folder`, each named with its image in `image_folder`.
 
-    Args:
-        names: Each annotation file in `anno_folder` and its image in `image_folder`.
-        ids: See :class:`CategoryIds`.
-        with_segmentation: Keep the polygons.
+    For `ids` see `CategoryIds`; with segmentation, the polygons are kept.
     """
     converted = Converted()
     problems, annotations = converted.problems, converted.annotations

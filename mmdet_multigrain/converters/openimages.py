@@ -216,13 +216,10 @@ def read_boxes(
     left_out: list[pl.DataFrame] | None = None,
     progress: bool = False,
 ) -> pl.DataFrame:
-    """Read the wanted boxes; unusable ones are counted with their lines.
+    """Read the wanted boxes of a CSV file; unusable ones are counted with their lines.
 
-    Args:
-        path: The CSV file of boxes.
-        selection, group_of, coarse, progress: See `convert`.
-        summary: Its `rows` and `problems` are filled.
-        left_out: Gets `ImageID` and `LabelName` of what `group_of` and `coarse` leave out.
+    `rows` and `problems` of the summary are filled, and `left_out` gets `ImageID` and `LabelName`
+    of what `group_of` and `coarse` leave out. For other arguments see `convert`.
 
     Returns:
         A frame of `ImageID`, `line`, `label`, `x1`, `x2`, `y1`, `y2` (0 to 1), and what

@@ -90,8 +90,7 @@ class Hierarchy:
     def below(self, node: str | None = None) -> dict[str, Any]:
         """The arguments of a `Taxonomy` of the leaves below a node, in alphabetical order.
 
-        Args:
-            node: Display name or label name; default: the root.
+        The node has a display name or label name; default: the root.
 
         Raises:
             TaxonomyError: There is no such node, it is a leaf, or a class has no description.
@@ -151,9 +150,8 @@ def read(
 ) -> Hierarchy:
     """Read the release's `bbox_labels_600_hierarchy.json` or another of its form.
 
-    Args:
-        hierarchy: JSON with `LabelName` and `Subcategory` (and `Part`).
-        descriptions: `class-descriptions-boxable.csv`; without it, label names are the names.
+    That is JSON with `LabelName` and `Subcategory` (and `Part`). Without descriptions (`class-
+    descriptions-boxable.csv`), label names are the names.
 
     Raises:
         TaxonomyError: A file cannot be read, or holds something else.

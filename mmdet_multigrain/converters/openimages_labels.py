@@ -30,12 +30,8 @@ def read_absent(
 ) -> pl.DataFrame:
     """A frame of `ImageID` and `label`: classes verified to be absent, or below an absent node.
 
-    Args:
-        path: E.g. `train-annotations-human-imagelabels-boxable.csv`, with Confidence 1 (present) or
-            0 (absent).
-        selection: The classes.
-        problems: Where unusable rows are counted.
-        progress: Show a progress bar.
+    The file, e.g. `train-annotations-human-imagelabels-boxable.csv`, has Confidence 1 (present) or
+    0 (absent). Unusable rows are counted as problems.
 
     Raises:
         ConverterError: The file cannot be read, a column is missing, or its labels are not verified.

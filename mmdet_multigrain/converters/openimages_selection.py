@@ -83,13 +83,8 @@ def select(
 ) -> Selection:
     """Find the label names (`/m/...`) of each class among its aliases, and by its name.
 
-    If one of the classes has none, all may go by their names in the CSV file, too.
-
-    Args:
-        taxonomy: The classes.
-        names: Display names by label name, from `source`.
-        hierarchy: Tells the inner nodes.
-        source: For messages.
+    If one of the classes has none, all may go by their names in the CSV file, too. `names` are
+    display names by label name, from `source`; the hierarchy tells the inner nodes.
 
     Raises:
         ConverterError: A class is not among the display names.

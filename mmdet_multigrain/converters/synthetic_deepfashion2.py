@@ -71,13 +71,9 @@ def generate(
     """Write the set, or what is still missing of it; returns the number of pictures written.
 
     Every file is written atomically, and picture i depends only on `spec` and i: an interrupted
-    call is completed by the same call, with any number of workers (processes).
-
-    Args:
-        out: Folder of the set; made if needed.
-        spec: What to draw.
-        overwrite: Replace a set that an earlier call wrote to `out`, with the annotation
-            files converted from it. Other files are never replaced.
+    call is completed by the same call, with any number of workers (processes). `overwrite` replaces
+    a set that an earlier call wrote to `out`, with the annotation files converted from it. Other
+    files are never replaced.
 
     Raises:
         ConverterError: `out` holds something else.

@@ -19,7 +19,7 @@ import numpy as np
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.taxonomy.levels import Level, at_level
 from mmdet_multigrain.utils.errors import EvaluationError
-from mmdet_multigrain.utils.files import load_json, write_whole
+from mmdet_multigrain.utils.files import load_json, nearby, write_whole
 from mmdet_multigrain.utils.messages import show
 
 from .functional.matching import group_limit
@@ -144,8 +144,7 @@ def _from_here(name: str, folder: Path) -> str:
     path = os.path.normpath(folder / name)
     if not os.path.exists(path) and os.path.exists(name):
         return name  # of an earlier version: relative to where the test was run
-    relative = os.path.relpath(path)
-    return path if relative.startswith('..') else relative
+    return nearby(path)
 
 
 def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:

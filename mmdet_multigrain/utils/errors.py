@@ -91,9 +91,10 @@ class ReportError(MultigrainError):
 
 
 @contextlib.contextmanager
-def error_source(source: object) -> Iterator[None]:
-    """Put the name of the file (or other source) before the message of a `TaxonomyError`."""
+def error_source(source: object, kind: type[MultigrainError] = TaxonomyError) -> Iterator[None]:
+    """Start messages of a kind of error with the name of the file (or other source), if any."""
     try:
         yield
-    except TaxonomyError as error:
-        raise TaxonomyError(f'{source}: {error}' if source else str(error)) from None
+    except kind as error:
+        is_named = not source or str(error).startswith(f'{source}: ')
+        raise kind(str(error) if is_named else f'{source}: {error}') from None

@@ -11,7 +11,7 @@ import errno
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -198,3 +198,16 @@ def write_whole(path: str | os.PathLike[str], data: bytes, *, sync: bool = False
     """Write a file atomically; see `open_whole`."""
     with open_whole(path, sync=sync) as file:
         file.write(data)
+
+
+def write_together(contents: Iterable[tuple[Path, bytes]]) -> None:
+    """Write several files, of which none gets its name before all have their content."""
+    with contextlib.ExitStack() as stack:
+        for path, content in contents:
+            stack.enter_context(open_whole(path)).write(content)
+
+
+def nearby(path: str | os.PathLike[str]) -> str:
+    """A path as it is named from the current folder, if it lies below it."""
+    relative = os.path.relpath(path)
+    return os.fspath(path) if relative.startswith('..') else relative

@@ -12,7 +12,6 @@ from mmdet_multigrain.evaluation.functional import (
     coco_eval,
     confusion,
     error_analysis,
-    intervals,
     matching,
 )
 from mmdet_multigrain.evaluation.metrics import multi_grained_coco_metric
@@ -31,7 +30,6 @@ DEFAULTS = {
     confusion.Confusion.most_confused: dict(limit=10),
     confusion.measure_confusion: dict(iou_thr=0.5),
     error_analysis.analyze_errors: dict(pos_thr=0.5, bg_thr=0.1, max_dets=100),
-    intervals.plan_runs: dict(least=6, most=20),
     matching.suppress: dict(iou_thr=0.5),
     matching.unsuppressed: dict(iou_thr=0.5),
     multi_grained_coco_metric.MultiGrainedCocoMetric: dict(

@@ -1,5 +1,7 @@
 """What kinds of errors there are, and which option helps with one."""
 
+import pytest
+
 from mmdet_multigrain.utils import errors
 
 
@@ -13,3 +15,12 @@ def test_kinds_and_their_options():
     assert kinds.pop('UntrustedCheckpointError') == ('CheckpointError', 'trust-checkpoint')
     assert kinds.pop('LostProcessError') == ('ProcessError', 'resume')
     assert {*kinds.values()} == {('MultigrainError', None)} and len(kinds) == 14
+
+
+def test_sources_of_other_kinds_are_named_once():
+    source, kind = 'a.json', errors.AnnotationError
+    for text in ('no images', 'a.json: no images'):
+        with pytest.raises(kind, match=r'^a\.json: no images$'), errors.error_source(source, kind):
+            raise kind(text)
+    with pytest.raises(errors.TaxonomyError, match='^x$'), errors.error_source(source, kind):
+        raise errors.TaxonomyError('x')

@@ -15,7 +15,9 @@ from mmdet_multigrain.utils.files import (
     is_absolute,
     leaves_folder,
     load_json,
+    nearby,
     open_whole,
+    write_together,
     write_whole,
 )
 
@@ -220,3 +222,23 @@ def test_as_the_system_resolves_them(parts):
     stays = inside == '/data/photos' or inside.startswith('/data/photos/')
     # Out and in again by the folder's own name counts as out: the name is not known here.
     assert leaves_folder(name) == (not stays)
+
+
+def test_files_written_together_appear_all_or_none(tmp_path):
+    first, second = tmp_path / 'a', tmp_path / 'b'
+
+    def contents():
+        yield first, b'1'
+        raise ValueError('no more')
+
+    with pytest.raises(ValueError, match='no more'):
+        write_together(contents())
+    assert not any(tmp_path.iterdir())
+    write_together([(first, b'1'), (second, b'2')])
+    assert (first.read_bytes(), second.read_bytes()) == (b'1', b'2')
+
+
+def test_paths_nearby_are_named_from_here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert nearby(tmp_path / 'a' / 'b.json') == os.path.join('a', 'b.json')
+    assert nearby(tmp_path.parent) == str(tmp_path.parent)

@@ -69,8 +69,8 @@ def resample(
 ) -> Resampling:
     """Repeat factors of class-balanced sampling (repeat factor sampling, arXiv 1908.03195).
 
-    A class in the fraction f of the images has the factor max(1, sqrt(threshold / f)), an image
-    the largest factor of its classes. Only images with a box count.
+    A class in the fraction f of the images has the factor max(1, sqrt(threshold / f)), an image the
+    largest factor of its classes. Only images with a box count.
 
     Args:
         images: (N,) image of each box, crowds included, as `ClassBalancedDataset` counts.

@@ -241,46 +241,6 @@ def unpaired_difference(
     )
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How many pairs of runs a comparison needs."""
-
-    num_runs: int  # of each variant
-    detectable: float  # difference that so many show with 80% power
-    on_these_photos: float  # the same if photos are not resampled (V_b = 0)
-    enough: bool  # whether `detectable` reaches the target
-
-
-def plan_runs(
-    seed_variance: float,
-    photo_variance: float,
-    *,
-    num_images: int,
-    target: float,
-    least: int = 6,
-    most: int = 20,
-) -> Plan:
-    """The smallest number n of pairs with (t_.975 + t_.80) sqrt(s_d^2 / n + V_b) <= target.
-
-    Args:
-        seed_variance: s_d^2, the variance of the difference between pairs of runs.
-        photo_variance: V_b.
-        num_images: Number of photos with a box of the classes concerned.
-        target: Difference to show, in the unit of the scores.
-        least: Smallest n.
-        most: Largest n; the plan has this n, and is not `enough`, if no n reaches the target.
-    """
-    for n in range(least, most + 1):
-        seeds, photos = (
-            Term(seed_variance / n, n - 1),
-            Term(photo_variance, _photo_df(num_images)),
-        )
-        plan = Plan(n, *(float(_detectable(terms)) for terms in ((seeds, photos), (seeds,))), True)
-        if plan.detectable <= target:
-            return plan
-    return replace(plan, enough=False)
-
-
 def holm(p_values: Sequence[float]) -> np.ndarray:
     """P values adjusted for a family of comparisons by Holm's rule; NaN ones are not in it.
 

@@ -7,22 +7,25 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from benchmarks.experiments import report
 from benchmarks.experiments.comparable import ComparisonError
 from benchmarks.experiments.data import prepare
 from benchmarks.experiments.intervals import (
+    Plan,
     differences,
     interval_table,
     load_truth,
     plan_replicates,
+    plan_runs,
     plan_text,
 )
 from benchmarks.experiments.packing import pack, unpack
 from benchmarks.experiments.plan import Run
 from benchmarks.experiments.report import render
 from mmdet_multigrain.evaluation import Detections
-from mmdet_multigrain.evaluation.functional.intervals import Difference, Plan, Term
+from mmdet_multigrain.evaluation.functional.intervals import Difference, Term
 
 MISSED = {  # boxes of vests (the first class of the set) that a run misses
     **{('wogroup', number): number for number in (1, 2, 3)},
@@ -178,6 +181,24 @@ def test_over_photos_only_there_is_no_p_and_no_part_in_holms_rule():
     )
     assert rows[2].endswith(' | - | - |')
     assert rows[0].split('|')[5] == rows[1].split('|')[5]
+
+
+def test_plan_by_hand():
+    # V = s_d^2 / n + V_b in squared percentage points; df of the first term only.
+    plan = plan_runs(9.0, 0.0, num_images=1000, target=2.5)
+
+    def detectable(n):
+        return stats.t.ppf([0.975, 0.8], n - 1).sum() * 3 / np.sqrt(n)
+
+    assert detectable(plan.num_runs) <= 2.5 < detectable(plan.num_runs - 1)
+    assert plan.detectable == plan.on_these_photos == pytest.approx(detectable(plan.num_runs))
+    assert plan.enough and 6 < plan.num_runs < 20
+    assert plan_runs(0.01, 0.01, num_images=1000, target=2.5).num_runs == 6
+    short = plan_runs(16.0, 4.0, num_images=1000, target=2.5)
+    assert short.num_runs == 20 and not short.enough
+    assert short.on_these_photos < 2.7 < 2.5 + short.detectable
+    df = 4.8**2 / (0.8**2 / 19 + 4**2 / 999)
+    assert short.detectable == pytest.approx(stats.t.ppf([0.975, 0.8], df).sum() * np.sqrt(4.8))
 
 
 def test_plan_by_the_rule():

@@ -14,7 +14,6 @@ from mmdet_multigrain.evaluation.functional.intervals import (
     difference_of_draws,
     holm,
     paired_difference,
-    plan_runs,
     unpaired_difference,
 )
 from mmdet_multigrain.utils.errors import EvaluationError
@@ -239,24 +238,6 @@ def test_holm_makes_few_false_claims():
     p_values = np.random.default_rng(0).random((2000, 6))
     claims = np.mean([holm(row).min() < 0.05 for row in p_values])
     assert claims == pytest.approx(0.05, abs=0.015)
-
-
-def test_plan_by_hand():
-    # V = s_d^2 / n + V_b in squared percentage points; df of the first term only.
-    plan = plan_runs(9.0, 0.0, num_images=1000, target=2.5)
-
-    def detectable(n):
-        return stats.t.ppf([0.975, 0.8], n - 1).sum() * 3 / np.sqrt(n)
-
-    assert detectable(plan.num_runs) <= 2.5 < detectable(plan.num_runs - 1)
-    assert plan.detectable == plan.on_these_photos == pytest.approx(detectable(plan.num_runs))
-    assert plan.enough and 6 < plan.num_runs < 20
-    assert plan_runs(0.01, 0.01, num_images=1000, target=2.5).num_runs == 6
-    short = plan_runs(16.0, 4.0, num_images=1000, target=2.5)
-    assert short.num_runs == 20 and not short.enough
-    assert short.on_these_photos < 2.7 < 2.5 + short.detectable
-    df = 4.8**2 / (0.8**2 / 19 + 4**2 / 999)
-    assert short.detectable == pytest.approx(stats.t.ppf([0.975, 0.8], df).sum() * np.sqrt(4.8))
 
 
 def test_power_of_the_detectable_difference():
