@@ -71,11 +71,10 @@ def check(data: CocoData, taxonomy: Taxonomy | str, train: Sequence[CocoData]) -
 
     def parent(data: CocoData, row: int) -> str:
         below = parents[row]
+        alone = ' alone' if len(below) == 1 else ''
         return (
             f'{data.name_category(row)}, {boxes[row]:,} boxes; the superclass of '
-            f'{show_list(names[other] for other in below)} ({boxes[below].sum():,} boxes)'
-            + ' alone'
-            * (len(below) == 1)
+            f'{show_list(names[other] for other in below)} ({boxes[below].sum():,} boxes){alone}'
         )
 
     def superclass(data: CocoData, row: int) -> str:

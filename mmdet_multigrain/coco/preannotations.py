@@ -35,16 +35,14 @@ def preannotations(images: Iterable[Mapping[str, Any]], taxonomy: Taxonomy) -> d
         )
         found = image['detections']
         labels = [taxonomy.label_of(row['class']) for row in found]
-        rows = zip(labels, found, strict=True)
         if 'answers' in image:
-            rows = (
-                (
-                    _answer_label(taxonomy, nodes, names, labels[row['members'][0]], row['level']),
-                    row,
-                )
-                for row in image['answers']
-            )
-        for label, row in rows:
+            found = image['answers']
+            leaves = [labels[row['members'][0]] for row in found]
+            labels = [
+                _answer_label(taxonomy, nodes, names, leaf, row['level'])
+                for leaf, row in zip(leaves, found, strict=True)
+            ]
+        for label, row in zip(labels, found, strict=True):
             annotations.append(
                 dict(
                     id=len(annotations) + 1,

@@ -277,40 +277,31 @@ def make_garment(
     return (make_bottom if kind.silhouette == 'bottom' else make_dress)(kind, pose, rng)
 
 
-@dataclass
-class Body:
-    """What is under the clothes."""
-
-    skin: list[Points] = field(default_factory=list)  # polygons
-    hair: list[Points] = field(default_factory=list)  # polygons, behind and above the face
-    shoes: list[Points] = field(default_factory=list)  # polygons
-
-
 def ellipse(x: float, y: float, half_width: float, half_height: float) -> Points:
     """A polygon with the shape of an ellipse."""
     angle = np.linspace(0, 2 * np.pi, 20, endpoint=False)
     return np.stack([x + half_width * np.cos(angle), y + half_height * np.sin(angle)], axis=1)
 
 
-def make_body(pose: Pose, *, upper: bool, lower: bool) -> Body:
-    """A body, or its upper or lower half as a shop's display figure has it."""
-    body = Body()
+def make_body(pose: Pose, *, upper: bool, lower: bool) -> dict[str, list[Points]]:
+    """Polygons of hair, skin and shoes; of the upper or lower half as a display figure has it."""
+    hair, skin, shoes = [], [], []
     if upper:
         torso = [(0.09, 0.0), (pose.shoulder - 0.03, 0.1), (0.27, 0.42), (0.235, 0.68), (0.28, 0.9)]
-        body.skin += [
+        skin += [
             smooth(mirrored(torso)),
             ellipse(0, -0.27, 0.13, 0.17),
             limb(np.array([[0, -0.2], [0, 0.1]]), (0.075, 0.085)),
         ]
-        body.hair += [ellipse(0, -0.31, 0.16, 0.18)]
+        hair += [ellipse(0, -0.31, 0.16, 0.18)]
         for side in (-1, 1):
             arm = pose.arm(side)
-            body.skin += [limb(arm, (0.085, 0.065, 0.045)), ellipse(*arm[2], 0.06, 0.06)]
+            skin += [limb(arm, (0.085, 0.065, 0.045)), ellipse(*arm[2], 0.06, 0.06)]
     if lower:
-        body.skin.append(mirrored([(0.24, WAIST), (pose.hip - 0.03, 1.0), (0.03, 1.12)]))
+        skin.append(mirrored([(0.24, WAIST), (pose.hip - 0.03, 1.0), (0.03, 1.12)]))
         for side in (-1, 1):
             leg = pose.leg(side)
-            body.skin.append(limb(leg, (0.135, 0.095, 0.055)))
+            skin.append(limb(leg, (0.135, 0.095, 0.055)))
             x, y = leg[2]
-            body.shoes.append(ellipse(x + 0.04 * side, y + 0.03, 0.1, 0.06))
-    return body
+            shoes.append(ellipse(x + 0.04 * side, y + 0.03, 0.1, 0.06))
+    return {'hair': hair, 'skin': skin, 'shoes': shoes}

@@ -216,7 +216,8 @@ def paint_figure(
         skin = tinted((150, 185, 235), rng.uniform(0.35, 1.1))
         taken.append(skin)
         dark = tinted(choose_color(rng), 0.5)
-        for shapes, color in ((body.hair, dark), (body.skin, skin), (body.shoes, dark)):
+        for part, shapes in body.items():
+            color = skin if part == 'skin' else dark
             canvas.paint_shapes([to_pixels(shape, matrix) for shape in shapes], color)
     for name, garment in zip(figure.names, figure.garments, strict=True):
         color = choose_color(rng, taken, contrast)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
@@ -58,15 +58,13 @@ def told(points):
 
 
 def parts(shapes):
-    return {
-        field.name: [told(part) for part in getattr(shapes, field.name)] for field in fields(shapes)
-    }
+    return {name: [told(part) for part in polygons] for name, polygons in shapes.items()}
 
 
 def garments():
     return {
         f'{name}, {number}, {hem}': parts(
-            make_garment(name, pose, np.random.default_rng([number, 7]), hem=hem)
+            vars(make_garment(name, pose, np.random.default_rng([number, 7]), hem=hem))
         )
         for name in GARMENT_TYPES
         for number, pose, hem in ((0, POSES[0], None), (1, POSES[1], 0.85), (2, POSES[0], None))

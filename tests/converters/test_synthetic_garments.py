@@ -118,7 +118,7 @@ def test_helpers():
 
 
 def test_body_halves():
-    assert not make_body(POSE, upper=False, lower=True).hair
-    assert not make_body(POSE, upper=True, lower=False).shoes
+    assert not make_body(POSE, upper=False, lower=True)['hair']
+    assert not make_body(POSE, upper=True, lower=False)['shoes']
     whole = make_body(POSE, upper=True, lower=True)
-    assert whole.hair and len(whole.shoes) == 2
+    assert whole['hair'] and len(whole['shoes']) == 2
