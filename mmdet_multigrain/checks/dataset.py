@@ -43,7 +43,7 @@ def load_files(
     also: Sequence[str | os.PathLike[str]] = (),
     max_examples: int = 3,
 ) -> tuple[CocoData, ...]:
-    """Read the training files, `also` more than one, and the validation file, without their photos.
+    """Read the training files and the validation file, without their photos, in this order.
 
     Args:
         paths: The training file, or it and the validation file.

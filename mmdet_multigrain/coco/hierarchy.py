@@ -35,10 +35,8 @@ class _Category(NamedTuple):
 def parse(data: Mapping[str, Any], coarse: Collection[str] = ()) -> dict[str, Any]:
     """Turn a loaded COCO file into `classes`, `paths` and `aliases` of a `Taxonomy`.
 
-    Args:
-        data: The file.
-        coarse: Parents with annotations that are not classes: of their boxes only the superclass
-            is known, or nothing if the parent is the root of all classes.
+    `coarse` are parents with annotations that are not classes: of their boxes only the superclass
+    is known, or nothing if the parent is the root of all classes.
     """
     categories = _categories(data)
     parents = _parents(categories, data, coarse)

@@ -89,14 +89,11 @@ class TaxonomyForms:
     def from_coco(
         cls, path_or_dict: str | os.PathLike[str] | Mapping[str, Any], source: object = None
     ) -> Taxonomy:
-        """Build the hierarchy of a COCO file from the `supercategory` of its categories.
+        """Build the hierarchy of a COCO file, or of its content, from the categories' `supercategory`.
 
         Labels follow the category ids, whatever the order of the categories. `coco.hierarchy` says
-        how parents, roots and missing supercategories are read.
-
-        Args:
-            path_or_dict: The file, or its loaded content.
-            source: Starts the messages; default: the path, or `COCO data`.
+        how parents, roots and missing supercategories are read. Messages start with the source, by
+        default the path, or `COCO data`.
         """
         from mmdet_multigrain.coco import files, hierarchy  # a higher level
 

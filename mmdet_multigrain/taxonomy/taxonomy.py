@@ -220,12 +220,7 @@ class Taxonomy(TaxonomyForms, TaxonomyTrees):
         return label
 
     def label_of(self, name: str, source: object = '') -> int:
-        """Like `find`, but an unknown name raises.
-
-        Args:
-            name: A class name or alias.
-            source: Where the name is from (a file, an option); starts the message.
-        """
+        """Like `find`, but an unknown name raises; its source (a file, an option) starts the message."""
         label = self.find(name)
         if label is None:
             known, fix = self._known_names(self.classes), 'add it there or use another name'
@@ -252,9 +247,6 @@ class Taxonomy(TaxonomyForms, TaxonomyTrees):
             allow_missing: Accept classes that are not in the file.
             allow_unknown: Accept categories that are not in the taxonomy; their label is None.
             coarse: Whether a category may be a group (a name that is both: the class; see `covered`).
-
-        Returns:
-            A label or None for each name.
 
         Raises:
             TaxonomyError: The file does not match the taxonomy, or two categories are one class.

@@ -103,19 +103,13 @@ def _naming(target: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def open_whole(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator[_Writer]:
-    """Write a file in pieces that appears complete or not at all.
+    """Write a file in pieces that appears complete or not at all, with `write(bytes)` of what is yielded.
 
     The content goes to a temporary file next to the target (`.NAME.PID.tmp`), which is renamed when
     the block ends. If the block raises, an existing file stays and missing folders, which are made,
-    are removed again; only a killed process leaves its temporary file behind.
-
-    Args:
-        path: The file.
-        sync: Wait until content and name are on the disk, so that the file survives a power cut;
-            costs milliseconds for each file.
-
-    Yields:
-        An object with the method `write(bytes)`.
+    are removed again; only a killed process leaves its temporary file behind. With `sync` it waits
+    until content and name are on the disk, so that the file survives a power cut, which costs
+    milliseconds.
 
     Raises:
         FileError: The file cannot be written, with the system's reason.

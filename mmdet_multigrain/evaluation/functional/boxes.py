@@ -166,12 +166,10 @@ class Detections:
         image_ids: Sequence[Hashable],
         results: Sequence[tuple[Hashable, np.ndarray, np.ndarray, np.ndarray]],
     ) -> Detections:
-        """Make columns from a detector's results for each image.
+        """Make columns from the results of a detector for images of the ground truth.
 
-        Args:
-            image_ids: Image ids of the ground truth.
-            results: One (image id, labels (n,), boxes (n, 4) as x1 y1 x2 y2, scores (n,)) for
-                each image, in any order.
+        Results are one (image id, labels (n,), boxes (n, 4) as x1 y1 x2 y2, scores (n,)) for each
+        image, in any order.
 
         Raises:
             EvaluationError: An image is not in the ground truth, or has two results.

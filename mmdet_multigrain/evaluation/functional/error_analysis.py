@@ -144,7 +144,7 @@ def analyze_errors(
     Args:
         ground_truth: Boxes with fine labels.
         detections: Boxes with fine labels.
-        taxonomy: Taxonomy of the labels; of several trees, the first counts.
+        taxonomy: Of these labels; of several trees, the first counts.
         pos_thr: IoU from which a detection hits.
         bg_thr: IoU up to which a detection is on the background.
         max_dets: Limit on detections per image and class.
@@ -241,10 +241,7 @@ def _classify(
 
 
 class _Costs:
-    """AP by class, as it is and with some errors fixed.
-
-    All columns are sorted by class, then by falling score.
-    """
+    """AP by class, as it is and with some errors fixed; columns are by class, then falling score."""
 
     def __init__(
         self,

@@ -141,14 +141,10 @@ def _curve(
     *,
     num_images: int,
 ) -> RankCurve:
-    """The curve of a class.
+    """The curve of a class, from the (G,) images of its boxes and those of its (N,) detections.
 
-    Args:
-        truths: (G,) image of each box.
-        images: (N,) image of each detection, best first.
-        hits: For each threshold, places of the hits among the detections, ascending.
-        ignored: The same for detections on crowd boxes.
-        num_images: I.
+    Detections are best first. For each threshold, `hits` and `ignored` (on crowd boxes) are places
+    among them, ascending.
     """
     ends = []
     for hit, crowded in zip(hits, ignored, strict=True):
@@ -204,13 +200,7 @@ def _hits_needed(num_gt: np.ndarray) -> np.ndarray:
 
 
 def _area(hits: np.ndarray, counted: np.ndarray, needed: np.ndarray) -> np.ndarray:
-    """(B,) AP of curves.
-
-    Args:
-        hits: (B, S) hits up to each step.
-        counted: (B, S) detections up to each step; overwritten.
-        needed: (B, 101) hits at each recall threshold.
-    """
+    """(B,) AP of curves: (B, S) hits and detections (overwritten) up to steps, (B, 101) hits needed."""
     num_resamples, num_steps = hits.shape
     precision = np.zeros((num_resamples, num_steps + 1))  # last: recall that is never reached
     np.divide(hits, np.maximum(counted, 1, out=counted), out=precision[:, :-1])

@@ -148,8 +148,7 @@ class MultiGrainedCocoMetric(CocoMetric):
     def check_data(self, image_ids: Collection[Hashable]) -> None:
         """Find what does not fit before a run that would stop at its first validation.
 
-        Args:
-            image_ids: Those of the data set that is to be evaluated.
+        `image_ids` are those of the data set that is to be evaluated.
 
         Raises:
             MultigrainError: A file cannot be read, does not match the taxonomy or lacks an image;
@@ -186,11 +185,7 @@ class MultiGrainedCocoMetric(CocoMetric):
                 found['lineage'] = sample['pred_instances']['lineage'].cpu().numpy()
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Evaluate all images; runs on the main process.
-
-        Args:
-            results: (ground truth, prediction) of each image, as `process` keeps them.
-        """
+        """Evaluate all images, as `process` keeps them; runs on the main process."""
         logger = MMLogger.get_current_instance()
         # Samplers pad to equal shares; an image that came twice counts once.
         first = {}
