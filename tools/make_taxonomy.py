@@ -156,9 +156,8 @@ def read_yaml(path: Path) -> Taxonomy:
     """A taxonomy from a YAML file, which may be a list of classes and groups, too."""
     with error_source(path):
         content = yaml_file.parse(read_bytes(path, yaml_file.MAX_BYTES))
-    if not isinstance(content, list):
-        return Taxonomy.from_yaml(path)
-    with error_source(path):
+        if not isinstance(content, list):
+            return Taxonomy.from_yaml(path)
         groups: dict[str, Any] = {}
         for entry in content:
             for name, children in entry.items() if isinstance(entry, Mapping) else ():

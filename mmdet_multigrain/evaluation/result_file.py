@@ -29,6 +29,9 @@ from .training_record import TrainingRecord
 
 SCHEMA_VERSION = 3
 MAX_BYTES = 256 << 20  # a hundred times what some thousand classes need
+# Entries of a class and of several classes, in this order.
+_CLASS = ('name', 'superclasses', 'train_boxes', 'val_boxes', 'AP', 'AP50', 'AP75')
+_BUCKET = ('name', 'counted_on', 'classes', 'tied', 'AP', 'AP50')
 OVERALL = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl')  # what every level has, besides recall
 
 
@@ -179,9 +182,9 @@ def to_dict(result: Result) -> dict[str, Any]:
         'max_dets': summary.max_dets,
         **_level_to_dict(summary.fine),
         'without_ground_truth': list(summary.without_ground_truth),
-        'tail': _bucket_to_dict(summary.tail),
-        'thirds': [_bucket_to_dict(bucket) for bucket in summary.thirds],
-        'class_sets': [_bucket_to_dict(bucket) for bucket in summary.class_sets],
+        'tail': _entries(summary.tail, _BUCKET),
+        'thirds': [_entries(bucket, _BUCKET) for bucket in summary.thirds],
+        'class_sets': [_entries(bucket, _BUCKET) for bucket in summary.class_sets],
         'coarse_levels': [_level_to_dict(level) for level in summary.levels[:-1]],
         'taxonomy': result.taxonomy.to_dict(),
         **({} if result.level is None else _tested_level(result)),
@@ -263,21 +266,21 @@ def _training_record(content: Mapping[str, Any]) -> TrainingRecord | None:
 
 def _level_to_dict(level: LevelScore) -> dict[str, Any]:
     return {
-        'coco': {name: _none(value) for name, value in level.coco.items()},
+        'coco': {name: _plain(value) for name, value in level.coco.items()},
         'num_cut': level.num_cut,
-        'classes': [
-            {
-                'name': row.name,
-                'superclasses': list(row.superclasses),
-                'train_boxes': row.train_boxes,
-                'val_boxes': row.val_boxes,
-                'AP': _none(row.ap),
-                'AP50': _none(row.ap50),
-                'AP75': _none(row.ap75),
-            }
-            for row in level.classes
-        ],
+        'classes': [_entries(row, _CLASS) for row in level.classes],
     }
+
+
+def _entries(value: ClassScore | Bucket, keys: Iterable[str]) -> dict[str, Any]:
+    return {key: _plain(getattr(value, key.lower())) for key in keys}
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it: no tuple, no NaN."""
+    if isinstance(value, tuple):
+        return list(value)
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _level_from_dict(content: Mapping[str, Any]) -> LevelScore:
@@ -300,17 +303,6 @@ def _level_from_dict(content: Mapping[str, Any]) -> LevelScore:
     )
 
 
-def _bucket_to_dict(bucket: Bucket) -> dict[str, Any]:
-    return {
-        'name': bucket.name,
-        'counted_on': bucket.counted_on,
-        'classes': list(bucket.classes),
-        'tied': list(bucket.tied),
-        'AP': _none(bucket.ap),
-        'AP50': _none(bucket.ap50),
-    }
-
-
 def _bucket_from_dict(content: Mapping[str, Any]) -> Bucket:
     return Bucket(
         name=_get(content, 'name', str),
@@ -320,11 +312,6 @@ def _bucket_from_dict(content: Mapping[str, Any]) -> Bucket:
         ap50=_fraction(content, 'AP50'),
         tied=tuple(_list(content, 'tied', str)),
     )
-
-
-def _none(value: float) -> float | None:
-    """JSON has no NaN."""
-    return None if math.isnan(value) else value
 
 
 def _fraction(content: Mapping[str, Any], key: str) -> float:

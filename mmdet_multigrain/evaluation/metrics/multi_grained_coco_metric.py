@@ -62,10 +62,10 @@ class MultiGrainedCocoMetric(CocoMetric):
 
     Other metrics (`segm`, `proposal`, `proposal_fast`) are stock's, without its class table.
 
-    Logged keys: `bbox_mAP`, `bbox_mAP_50`, `bbox_mAP_75`, `bbox_mAP_s`, `bbox_mAP_m`,
-    `bbox_mAP_l`, `bbox_mAP_tail30`, `bbox_superclass_mAP` (more than two levels:
-    `bbox_level0_mAP`, ... from the coarsest), `bbox_set_{name}_mAP` and
-    `bbox_set_{name}_mAP_50` of class sets, and `{class}_precision`.
+    Logged keys: `bbox_mAP`, `bbox_mAP_50`, `bbox_mAP_75`, `bbox_mAP_s`, `bbox_mAP_m`, `bbox_mAP_l`,
+    `bbox_mAP_tail30`, `bbox_superclass_mAP` (more than two levels: `bbox_level0_mAP`, ... from the
+    coarsest), `bbox_set_{name}_mAP` and `bbox_set_{name}_mAP_50` of class sets, and
+    `{class}_precision`.
 
     Boxes of which only the superclass is known are boxes of that superclass, and crowds of each of
     its classes: not missed, and detections of these classes on them do not count. Where an image
@@ -74,28 +74,24 @@ class MultiGrainedCocoMetric(CocoMetric):
     and `unannotated` (labels) in the metainfo of a sample.
 
     Args:
-        ann_file (str, optional): COCO file of the images evaluated on. Default: ground truth
-            comes with the data samples, as in stock.
-        train_ann_file (str, optional): COCO file that says how many boxes each class was trained
-            on. Without it, validation boxes decide which classes are rare; the result says so.
-        engine (str): `hotcoco`, `pycocotools` or `auto`. Defaults to 'auto'.
-        max_dets (int): Limit on detections per image and class. Defaults to 100.
-        class_sets (dict[str, list[str]], optional): Classes by the name of a set, of which AP and
-            AP50 are given, such as `dict(tail=['sling', 'vest'])`. Default: none.
-        level (int | str, optional): Evaluate the groups of a level, by the protocol *group*:
-            'coarse', 'object' or a number (`taxonomy.levels.at_level`). Keys begin with
-            `bbox_group` instead of `bbox`, and there are no class sets. Default: the classes.
-        group_score (str, optional): How the detector made the scores of these groups: 'sum' or
-            'max' (GroupPrediction), or 'own' (NodeHead). Default: it detects classes; the maximum
-            is taken here.
-        result_file (str, optional): Where to write the result as JSON. Default: nowhere.
-        allow_missing (bool): Accept annotation files that lack classes of the taxonomy.
-            Defaults to False.
-        allow_unknown (bool): Leave out boxes of classes that the taxonomy lacks instead of
-            raising. Defaults to False.
-        classwise (bool): Also return AP of each class. Defaults to True.
-        metric_items (Sequence[str], optional): COCO numbers to return for `bbox`, of
-            `bbox_items`. Default: the six APs.
+        ann_file: COCO file of the images evaluated on. Default: ground truth comes with the data
+            samples, as in stock.
+        train_ann_file: COCO file of the boxes that each class was trained on. Without it, validation
+            boxes decide which classes are rare; the result says so.
+        engine: `hotcoco`, `pycocotools` or `auto`.
+        max_dets: Limit on detections per image and class.
+        class_sets: Classes by the name of a set, of which AP and AP50 are given, such as
+            `dict(tail=['sling', 'vest'])`.
+        level: Evaluate the groups of a level, by the protocol *group*: 'coarse', 'object' or a number
+            (`taxonomy.levels.at_level`). Keys begin with `bbox_group` instead of `bbox`, and there
+            are no class sets. Default: the classes.
+        group_score: How the detector made the scores of these groups: 'sum' or 'max'
+            (GroupPrediction), or 'own' (NodeHead). Default: it detects classes; the maximum is taken.
+        result_file: Where to write the result as JSON. Default: nowhere.
+        allow_missing: Accept annotation files that lack classes of the taxonomy.
+        allow_unknown: Leave out boxes of classes that the taxonomy lacks instead of raising.
+        classwise: Also return AP of each class.
+        metric_items: COCO numbers to return for `bbox`, of `bbox_items`. Default: the six APs.
         **kwargs: Arguments of CocoMetric.
 
     Attributes:
