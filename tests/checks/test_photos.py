@@ -95,6 +95,14 @@ def test_a_turn_counts_if_the_reader_of_a_format_makes_it(
     assert read(tmp_path, ['a.webp']) == {'a.webp': ((40, 24), '', orientation)}
 
 
+@pytest.mark.parametrize('decoded', [None, np.zeros((24, 39, 3), np.uint8)])
+def test_photos_that_opencv_does_not_decode_whole(tmp_path, picture, monkeypatch, decoded):
+    picture.save(tmp_path / 'a.png')
+    monkeypatch.setattr('mmdet_multigrain.checks.photos._by_opencv', lambda path: decoded)
+    photo = read(tmp_path, ['a.png'], full_decode=True)['a.png']
+    assert photo == (None, 'OpenCV cannot decode it', 1)
+
+
 def test_other_processes_see_the_same(tmp_path, picture):
     for name in ('a.jpg', 'b.jpg'):
         picture.save(tmp_path / name)

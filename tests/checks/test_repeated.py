@@ -67,6 +67,10 @@ def test_boxes_at_one_place(other, of_one_class, of_two):
         assert codes == (['object-in-two-classes'] if of_two else [])
 
 
+def test_boxes_that_begin_left_of_the_image():
+    assert found([[-60, 100, 70, 40]], [[-55, 100, 70, 40]]).keys() == {'object-twice'}
+
+
 def test_small_boxes():
     assert found([[10, 10, 8, 8]], [[10.5, 10.5, 8, 8]])
     assert found([[10, 10, 25, 30]], [[12, 12, 25, 30]])
