@@ -126,6 +126,21 @@ def test_other_settings(options, small_config, pictures):
 
 
 @torch.no_grad()
+def test_features_are_from_the_level_of_a_box(small_config):
+    plain = PlainDetector(build(small_config().model))
+    features = plain.model.neck(plain.model.backbone(torch.rand(1, 3, 480, 480)))
+    sides = torch.tensor([470.0, 20.0, 130.0, 300.0, 90.0, 240.0])
+    boxes = torch.stack(
+        [torch.full_like(sides, 5), torch.full_like(sides, 8), 5 + sides, 8 + sides], 1
+    )
+    extractor = plain.model.roi_head.bbox_roi_extractor
+    rois = torch.cat([torch.zeros(len(sides), 1), boxes], 1)
+    assert extractor.map_roi_levels(rois, 4).tolist() == [3, 0, 1, 2, 0, 2]
+    expected = extractor(features[: extractor.num_inputs], rois)
+    assert torch.equal(plain._roi_features(features, boxes), expected)
+
+
+@torch.no_grad()
 @pytest.mark.parametrize(('smallest', 'some'), [(0, False), (-1, True)])
 def test_proposals_without_a_width_are_left_out(smallest, some, small_config):
     """Moved by many widths, all boxes end up on the right border."""
