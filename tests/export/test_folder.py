@@ -22,7 +22,7 @@ def test_all_files_appear_at_the_end(tmp_path, empty_one):
 
 @pytest.mark.parametrize('error', [ValueError, KeyboardInterrupt])
 def test_an_error_leaves_nothing(tmp_path, error):
-    with pytest.raises(error), whole_folder(tmp_path / 'a' / 'b') as folder:
+    with pytest.raises(error), whole_folder(tmp_path / 'a' / 'b' / 'c') as folder:
         (folder / 'x').write_text('x')
         raise error
     assert not any(tmp_path.iterdir())
