@@ -51,3 +51,18 @@ def test_classes_are_drawn_as_by_stock(garments, monkeypatch):
         for kind in (MultiGrainedVisualizer, DetLocalVisualizer)
     ]
     assert np.array_equal(*pictures)
+
+
+def test_data_without_a_taxonomy_is_drawn_as_by_stock(garments):
+    sample = DetDataSample()
+    sample.gt_instances = InstanceData(
+        bboxes=torch.tensor([[10.0, 10, 60, 60]]), labels=torch.tensor([3])
+    )
+    pictures = []
+    for kind in (MultiGrainedVisualizer, DetLocalVisualizer):
+        visualizer = kind()
+        metainfo = taxonomy_metainfo(garments)
+        visualizer.dataset_meta = {name: metainfo[name] for name in ('classes', 'palette')}
+        visualizer.add_datasample('x', np.zeros((80, 80, 3), np.uint8), sample, draw_pred=False)
+        pictures.append(visualizer.get_image())
+    assert np.array_equal(*pictures)
