@@ -16,6 +16,7 @@ from mmdet_multigrain.apis.roi_outputs import (
     _create,
     _fill,
     _open,
+    build_head,
     head_names,
     with_fusion,
 )
@@ -124,3 +125,11 @@ def test_names_of_heads_are_those_of_their_counts(garments, kind):
     roi_head, model = make_roi_head(garments, kind, FUSIONS[3], agnostic=True)
     names = [f'{name}.loss_cls.fusion.class_counts' for name in head_names(model)]
     assert names == [f'roi_head.{key}' for key in roi_head.state_dict() if 'class_counts' in key]
+
+
+def test_the_last_head_of_a_cascade_is_built_alone(garments):
+    _, model = make_roi_head(garments, 'CascadeRoIHead', FUSIONS[3], agnostic=True)
+    head = model['roi_head']['bbox_head']
+    model['roi_head']['bbox_head'] = [head | dict(reg_decoded_bbox=last) for last in (False, True)]
+    built = build_head(model)
+    assert built.reg_decoded_bbox and built.loss_cls.fusion is None
