@@ -57,6 +57,14 @@ def test_other_photos(saved):
     assert [pair for pair in look_alikes(looks, looks) if pair[0] != pair[1]] == []
 
 
+def test_flat_photos_may_differ_by_one_gray_level():
+    flat = np.full((4, 4), 100, np.uint8)
+    half = flat + 1
+    half[:2] += 1
+    looks = [Look(one, np.ones(64, bool), 0, 255, 255) for one in (flat, flat + 1, half)]
+    assert pairs(*looks) == [0]
+
+
 def test_white_photos_with_small_objects_are_not_all_one(saved):
     looks = []
     for place in range(6):
