@@ -68,7 +68,7 @@ def find_labels(root: Path, split: str) -> Path:
     if len(found) != 1:
         which = f'{found[0].name} and {found[1].name}' if found else f'no file {split}-{LABELS[0]}'
         raise ConverterError(f'{root}: {which} in it; name the file (--image-labels CSV)')
-    return found[0]
+    return found.pop()
 
 
 def find_images(root: Path, split: str, images: Path | None = None) -> Path:

@@ -164,6 +164,15 @@ def test_many_batches_give_the_same_rows(path, monkeypatch):
     assert read(path, content)[0] == whole
 
 
+@pytest.mark.parametrize(('name', 'limit'), [('BATCH_ROWS', 10), ('BATCH_BYTES', 9 * 29 + 1)])
+def test_batches_have_the_size_asked_for(path, monkeypatch, name, limit):
+    path.write_bytes(b'ID,Name\n' + b''.join(b'%020d,12345678\n' % n for n in range(32)))
+    monkeypatch.setattr(module, 'BLOCK_BYTES', 30)  # a line
+    monkeypatch.setattr(module, name, limit)
+    batches = read_rows(path, COLUMNS, problems=Problems())
+    assert [len(batch) for batch in batches] == [10, 10, 10, 2]
+
+
 def test_kept_lines_do_not_hold_their_blocks():
     wanted = pl.col('text').str.contains('y', literal=True)
     block = b'\n'.join([b'x' * 100] * 1000 + [b'y' * 100] * 9)
