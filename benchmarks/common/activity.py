@@ -83,9 +83,9 @@ def holder(name: str) -> dict[str, Any] | None:
     return None
 
 
-def active_runs(prefix: str = '') -> list[str]:
+def active_runs() -> list[str]:
     """Names of the locks that are held by runs that are not paused; queues are no runs."""
-    names = [path.stem for path in sorted(activity_folder().glob(f'{prefix}*.lock'))]
+    names = [path.stem for path in sorted(activity_folder().glob('*.lock'))]
     held = {name: holder(name) for name in names if not name.startswith('queue')}
     return [name for name, who in held.items() if who and who['state'] != 'paused']
 

@@ -14,30 +14,25 @@ from pathlib import Path
 VARIABLE = 'MUTANT'  # names the JSON file that `install_from_environment` reads
 
 
-class _Loader(importlib.machinery.SourceFileLoader):
+class _Mutant(importlib.machinery.SourceFileLoader, importlib.abc.MetaPathFinder):
+    """Finds one module, and loads it from another source."""
+
     def __init__(self, name: str, path: str, source: str) -> None:
         super().__init__(name, path)
         self._source = source
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None):
+        if fullname == self.name:
+            return importlib.util.spec_from_file_location(fullname, self.path, loader=self)
+        return None
 
     def get_code(self, fullname: str):
         return compile(self._source, self.path, 'exec', dont_inherit=True)
 
 
-class _Finder(importlib.abc.MetaPathFinder):
-    def __init__(self, loader: _Loader) -> None:
-        self._loader = loader
-
-    def find_spec(self, fullname: str, path: object = None, target: object = None):
-        if fullname != self._loader.name:
-            return None
-        return importlib.util.spec_from_file_location(
-            fullname, self._loader.path, loader=self._loader
-        )
-
-
 def install(*, name: str, path: str, source: str) -> None:
     """Let the import of a module run another source; `path` is for tracebacks and `__file__`."""
-    sys.meta_path.insert(0, _Finder(_Loader(name, path, source)))
+    sys.meta_path.insert(0, _Mutant(name, path, source))
 
 
 def hand_down(folder: Path, *, name: str, path: str, tree: ast.Module) -> None:

@@ -36,11 +36,9 @@ class Answer:
 
 
 def answers_of(prediction: Prediction, taxonomy: Taxonomy) -> list[Answer]:
-    """The answers of a prediction, by falling score; each detection is a member of one.
+    """The answers of a prediction of a detector with a rule for answers, by falling score.
 
-    Args:
-        prediction: Of a detector with a rule for answers.
-        taxonomy: The detector's.
+    Each detection is a member of one.
     """
     nodes = Nodes.of(taxonomy)
     labels, levels = prediction.labels, prediction.answer_levels

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def _inputs(model: nn.Module, sample: dict[str, Any], xywh: Tensor) -> Mapping[s
         with ExitStack() as stack:
             for layer, part in head.named_modules():
                 if layer == 'fc_cls' or layer.startswith('coarse_fc_cls.'):
-                    hook = _keep(seen, f'{name}.{layer}')
+                    hook = partial(_keep, seen, f'{name}.{layer}')
                     stack.callback(part.register_forward_pre_hook(hook).remove)
             head.training = True  # all branches; its layers stay in evaluation
             stack.callback(setattr, head, 'training', False)
@@ -93,8 +94,7 @@ def _inputs(model: nn.Module, sample: dict[str, Any], xywh: Tensor) -> Mapping[s
     return seen
 
 
-def _keep(seen: dict[str, Tensor], name: str) -> Callable[[nn.Module, tuple], None]:
-    def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        seen[name] = inputs[0].float().cpu()
-
-    return hook
+def _keep(
+    seen: dict[str, Tensor], name: str, module: nn.Module, inputs: tuple[Tensor, ...]
+) -> None:
+    seen[name] = inputs[0].float().cpu()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -85,36 +85,22 @@ def make_fusions(
             yield dict(own, within_groups=True, fusion=fusion)
 
 
+@dataclass(eq=False)
 class ScoreSweep:
-    """Detections and numbers for any fusion, from the outputs of the RoIs.
+    """Detections and numbers for any fusion, from the outputs of the RoIs."""
 
-    Args:
-        outputs: Of all images.
-        loss: The classification loss of the head, without a fusion; it makes the probabilities.
-        rcnn: `test_cfg.rcnn` of the model.
-        truth: Boxes of these images, with labels of any granularity.
-        caps: Limits to evaluate at; the choice is made at the first.
-        class_counts: Training boxes of each class, for NorCal.
-        train_counts: The same, to say which classes are rare. Default: boxes of `truth` say it.
-        evaluation: Further arguments of `evaluate_levels` (`engine`, `iou_thrs`).
-    """
+    outputs: RoIOutputs  # of all images
+    loss: HierarchicalCrossEntropyLoss  # of the head, without a fusion; makes the probabilities
+    rcnn: Mapping[str, Any]  # `test_cfg.rcnn` of the model
+    truth: GroundTruth  # boxes of these images, with labels of any granularity
+    caps: Sequence[Cap]  # limits to evaluate at; the choice is made at the first
+    class_counts: Sequence[int] | None = None  # training boxes of each class, for NorCal
+    train_counts: Sequence[int] | None = None  # say which are rare; default: boxes of `truth`
+    # further arguments of `evaluate_levels` (`engine`, `iou_thrs`)
+    evaluation: Mapping[str, Any] = field(default_factory=dict)
 
-    def __init__(
-        self,
-        outputs: RoIOutputs,
-        loss: HierarchicalCrossEntropyLoss,
-        rcnn: Mapping[str, Any],
-        truth: GroundTruth,
-        *,
-        caps: Sequence[Cap],
-        class_counts: Sequence[int] | None = None,
-        train_counts: Sequence[int] | None = None,
-        evaluation: Mapping[str, Any] | None = None,
-    ) -> None:
-        self.outputs, self.loss, self.rcnn, self.truth = outputs, loss, rcnn, truth
-        self.taxonomy, self.caps = outputs.taxonomy, tuple(caps)
-        self.class_counts, self.train_counts = class_counts, train_counts
-        self.evaluation = dict(evaluation or {})
+    def __post_init__(self) -> None:
+        self.taxonomy = self.outputs.taxonomy
         self.fine = [self.taxonomy.group_index(-1)]
 
     @torch.no_grad()

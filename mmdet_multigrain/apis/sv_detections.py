@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.taxonomy.nodes import Nodes
 from mmdet_multigrain.utils.errors import ConfigError
 
 from .detector import Prediction
@@ -38,16 +39,13 @@ def to_supervision(prediction: Prediction, taxonomy: Taxonomy) -> supervision.De
             'supervision is not installed: pip install -r requirements/with_other_tools.txt'
         ) from None
     labels, classes = prediction.labels, taxonomy.classes
-    paths = ['/'.join((*taxonomy.paths[label], classes[label])) for label in labels]
     data = dict(
         class_name=_texts(classes[label] for label in labels),
         superclass=_texts(taxonomy.superclass_of(int(label)) for label in labels),
-        path=_texts(paths),
+        path=_texts('/'.join((*taxonomy.paths[label], classes[label])) for label in labels),
     )
     metadata = {}
     if prediction.answer_levels is not None:
-        from mmdet_multigrain.taxonomy.nodes import Nodes
-
         nodes, levels = Nodes.of(taxonomy), prediction.answer_levels
         data |= {name: getattr(prediction, name) for name in _ANSWER_COLUMNS}
         data['answer'] = _texts(map(nodes.name, labels.tolist(), levels.tolist()))

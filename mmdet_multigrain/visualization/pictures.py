@@ -202,9 +202,7 @@ def _font_files(bold: bool, *families: str) -> list[str]:
     return [findfont(FontProperties(family=name, weight=weight)) for name in families]
 
 
-@cache
-def _font(path: str, size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(path, size)
+_font = cache(ImageFont.truetype)
 
 
 @dataclass(frozen=True)

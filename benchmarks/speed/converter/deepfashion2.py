@@ -72,9 +72,9 @@ def measure(files: int, folder: Path, *, workers: int, repeats: int) -> dict[str
     return result
 
 
-def write_input(root: Path, count: int, *, seed: int = 0) -> None:
+def write_input(root: Path, count: int) -> None:
     """Write `count` pictures with annotations as ROOT/train."""
-    rng, pictures = random.Random(seed), _pictures()
+    rng, pictures = random.Random(0), _pictures()
     images, annotations = root / 'train' / 'image', root / 'train' / 'annos'
     for folder in (images, annotations):
         folder.mkdir(parents=True)

@@ -137,11 +137,9 @@ class DatasetStats:
 def dataset_stats(
     files: Sequence[tuple[str, BoxColumns]], thresholds: Sequence[float] = THRESHOLDS
 ) -> DatasetStats:
-    """Statistics of several files of one taxonomy.
+    """Statistics of files of one taxonomy: name and boxes of each, the training set first.
 
-    Args:
-        files: Name and boxes of each, the training set first.
-        thresholds: `oversample_thr` of class-balanced sampling.
+    `thresholds` are `oversample_thr` of class-balanced sampling.
     """
     splits = tuple(split_stats(name, columns) for name, columns in files)
     train, taxonomy = files[0][1], files[0][1].taxonomy

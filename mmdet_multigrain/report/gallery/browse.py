@@ -60,13 +60,7 @@ def browse(
 ) -> PictureFolder:
     """Draw photos side by side and examples of each error of each run, and list them.
 
-    Args:
-        runs: Runs on the same ground truth.
-        out: The folder to write.
-        photos: The photos.
-        choice: What to show.
-        width: Of a photo on a picture, in pixels.
-        progress: Show a progress bar.
+    All runs are on the same ground truth; `width` is that of a photo on a picture, in pixels.
 
     Raises:
         MultigrainError: One line, if a run has no detections to show, a class is unknown, no photo

@@ -24,9 +24,7 @@ _NAMES_UP_TO = 120
 def suggested_groups(figure: Figure, suggestion: Suggestion) -> None:
     """Draw the tree next to the confusions, both in the tree's order; each group has a color.
 
-    Args:
-        figure: An empty figure.
-        suggestion: The groups. Without confusions, the similarities of the tree are drawn.
+    Without confusions, the similarities of the tree are drawn.
     """
     taxonomy, tree, counts = suggestion.taxonomy, suggestion.tree, suggestion.counts
     inside = tree.known[leaves_list(tree.links)]

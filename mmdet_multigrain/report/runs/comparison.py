@@ -290,7 +290,8 @@ def _spreads(runs: Sequence[Mapping[str, float]], what: Measures) -> dict[str, S
     def score(run: Mapping[str, float], metric: Metric) -> float:
         if not metric.classes:
             return run.get(metric.key, math.nan)
-        return mean_of_known(np.array([run[key] for key in metric.class_keys]))
+        keys = (measures.class_key(name, at_50=metric.at_50) for name in metric.classes)
+        return mean_of_known(np.array([run[key] for key in keys]))
 
     spreads = {m.key: Spread(tuple(score(run, m) for run in runs)) for m in what.metrics}
     for entry in what.entries:

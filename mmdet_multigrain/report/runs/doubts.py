@@ -43,12 +43,7 @@ _UNITS = {'': None, 'fractions of the image': 1, 'percent': 100, 'thousandths of
 def find_doubt(detections: Detections, test_set: TestSet) -> str:
     """What makes numbers of these detections doubtful, and the likely cause, in one line.
 
-    Args:
-        detections: As they were read.
-        test_set: What they are of.
-
-    Returns:
-        Empty if there is no doubt, or too little to judge by.
+    Empty if there is no doubt, or too little to judge by.
     """
     image_of = {image['id']: image for image in test_set.annotations.dataset['images']}
     images = [image_of[id] for id in test_set.ground_truth.image_ids]

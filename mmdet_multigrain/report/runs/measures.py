@@ -37,11 +37,6 @@ class Metric:
     classes: tuple[str, ...] = ()
     at_50: bool = False  # whether it averages AP50 instead of AP
 
-    @property
-    def class_keys(self) -> tuple[str, ...]:
-        """Keys of what it averages."""
-        return tuple(class_key(name, at_50=self.at_50) for name in self.classes)
-
 
 @dataclass(frozen=True)
 class ClassEntry:
@@ -136,26 +131,21 @@ def _entries(classes: Iterable[ClassScore], level: int | None = None) -> tuple[C
 def _class_means(
     names: Sequence[str], with_boxes: Sequence[str], dataset: str | None
 ) -> tuple[Metric, ...]:
-    """Means over all classes, the rarest ones and thirds of them.
-
-    Args:
-        names: Classes, rarest first.
-        with_boxes: Those of them that have boxes, of which the rarest ones are taken.
-        dataset: As in `Measures`; the paper calls nine classes of `df2` "the last 30%".
-    """
-    everything, names, total = names, with_boxes, len(with_boxes)
+    """Means over all classes (rarest first), and over the rarest and thirds of those with boxes."""
+    total = len(with_boxes)
     k = len(rarest_labels([1] * total))
     chosen = [
-        ('all', f'all {len(everything)} classes', everything),
-        (f'rarest_{k}', f'rarest {k} of {total} (30%, rounded down)', names[:k]),
+        ('all', f'all {len(names)} classes', names),
+        (f'rarest_{k}', f'rarest {k} of {total} (30%, rounded down)', with_boxes[:k]),
     ]
     if dataset == 'df2':
         title = f"rarest {PAPER_RAREST} of {total} (the paper's choice)"
-        chosen.append((f'rarest_{PAPER_RAREST}', title, names[:PAPER_RAREST]))
-    for title, third in zip(THIRDS, np.array_split(np.arange(total), len(THIRDS)), strict=True):
+        chosen.append((f'rarest_{PAPER_RAREST}', title, with_boxes[:PAPER_RAREST]))
+    thirds = np.array_split(np.array(with_boxes, dtype=object), len(THIRDS))
+    for title, third in zip(THIRDS, thirds, strict=True):
         if len(third):
-            members = [names[number] for number in third]
-            chosen.append((title.replace(' ', '_'), f'{title} ({len(third)} of {total})', members))
+            key, title = title.replace(' ', '_'), f'{title} ({len(third)} of {total})'
+            chosen.append((key, title, third.tolist()))
     return tuple(Metric(key, title, MEAN_OF_GAINS, tuple(rows)) for key, title, rows in chosen)
 
 

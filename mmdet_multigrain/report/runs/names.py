@@ -40,9 +40,7 @@ def without_common_suffix(names: Sequence[str]) -> list[str]:
 
 
 def find_variant(wanted: str, runs: Sequence[Run], short: Sequence[Run]) -> str:
-    """The short name of a variant given by its short or full name.
-
-    `short` are the `runs` with short names.
+    """The short name of a variant given by its short or full name; `short` are renamed `runs`.
 
     Raises:
         ReportError: There is no such variant.

@@ -41,14 +41,9 @@ def section(name: str, blocks: Sequence[Block], *, title: str | None = None) -> 
 def table_block(
     name: str, table: Table, data: Table | None = None, *, file: str | None = None, **values: Any
 ) -> TableBlock:
-    """A table with its title and note.
+    """A table with its title and note, into which the values are filled.
 
-    Args:
-        name: Key of the texts, and name of the files.
-        table: What is shown.
-        data: What CSV has. Default: the same.
-        file: Another name of the files.
-        values: To fill into the texts.
+    `name` is the key of these texts, and of the files unless `file` is. CSV has the `data`, if any.
     """
     return TableBlock(file or name, *_title_and_note('tables', name, values), table, data)
 
