@@ -36,7 +36,8 @@ class StrikeHook(Hook):
         started_again = os.environ.get('TORCHELASTIC_RESTART_COUNT') != '0'
         if runner.iter == 3 and get_rank() == 1 and 'STRIKE' in os.environ and not started_again:
             # From outside, as launchers do: a worker heeds its own main process.
-            command = ['kill', '-s', os.environ['STRIKE'], '--', f'-{os.getpgid(0)}']
+            group = '-' if os.getpgid(0) == os.getpid() else ''
+            command = ['kill', '-s', os.environ['STRIKE'], '--', f'{group}{os.getpid()}']
             subprocess.run(command, start_new_session=True)
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
