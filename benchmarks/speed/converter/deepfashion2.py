@@ -20,23 +20,8 @@ from benchmarks.common import processes
 from benchmarks.speed.converter import figures
 from benchmarks.speed.converter.baselines import parse_annotations
 from mmdet_multigrain.converters.deepfashion2 import convert
+from mmdet_multigrain.converters.synthetic_scene import CATEGORY_IDS, NUM_LANDMARKS, TRAIN_BOXES
 
-# Class: share of the training boxes (the paper's table 3) and number of landmarks (the release).
-CLASSES = {
-    'short sleeve top': (71645, 25),
-    'long sleeve top': (36064, 33),
-    'short sleeve outwear': (543, 31),
-    'long sleeve outwear': (13457, 39),
-    'vest': (16095, 15),
-    'sling': (1985, 15),
-    'shorts': (36616, 10),
-    'trousers': (55387, 14),
-    'skirt': (30835, 8),
-    'short sleeve dress': (17211, 29),
-    'long sleeve dress': (7907, 37),
-    'vest dress': (17949, 19),
-    'sling dress': (6492, 19),
-}
 ITEMS = {1: 0.42, 2: 0.53, 3: 0.05}  # 1.63 boxes a picture, as in the release
 SIZES = ((468, 624), (750, 1000), (624, 468), (800, 800))
 
@@ -89,7 +74,7 @@ def write_input(root: Path, count: int) -> None:
 
 def _item(rng: random.Random, width: int, height: int) -> dict[str, Any]:
     """One garment: a box, three polygons, its landmarks."""
-    name = rng.choices(list(CLASSES), [share for share, _ in CLASSES.values()])[0]
+    name = rng.choices(list(TRAIN_BOXES), list(TRAIN_BOXES.values()))[0]
     x1, y1 = rng.randrange(width // 2), rng.randrange(height // 2)
     x2, y2 = rng.randrange(x1 + 20, width + 1), rng.randrange(y1 + 20, height + 1)
 
@@ -100,14 +85,14 @@ def _item(rng: random.Random, width: int, height: int) -> dict[str, Any]:
 
     landmarks = [
         [*points(1), rng.randint(1, 2)] if rng.random() < 0.7 else [0, 0, 0]
-        for _ in range(CLASSES[name][1])
+        for _ in range(NUM_LANDMARKS[name])
     ]
     return {
         'segmentation': [points(rng.randint(*most)) for most in ((12, 28), (5, 12), (5, 12))],
         'landmarks': sum(landmarks, []),
         'style': rng.randint(0, 5),
         'bounding_box': [x1, y1, x2, y2],
-        'category_id': [*CLASSES].index(name) + 1,
+        'category_id': CATEGORY_IDS[name],
         'category_name': name,
         **{key: rng.randint(1, 3) for key in ('scale', 'viewpoint', 'zoom_in', 'occlusion')},
     }
