@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mmengine.model import is_model_wrapper
 from torch import nn
 
 from mmdet_multigrain.models import IgnoreRegionAssigner
@@ -14,7 +13,7 @@ from mmdet_multigrain.taxonomy.names import normalize
 from mmdet_multigrain.utils.errors import ConfigError
 from mmdet_multigrain.utils.messages import show, show_list
 
-from .data_access import inner_datasets
+from .data_access import bare_model, inner_datasets
 
 _ASSIGNER = "type='IgnoreRegionAssigner', ignore_iof_thr=0.5"
 
@@ -25,7 +24,7 @@ def check_coarse_boxes(model: nn.Module, dataset: Any) -> None:
     Boxes of which only the superclass is known need heads that take them; boxes that are to be
     ignored need assigners that know ignore regions.
     """
-    model = model.module if is_model_wrapper(model) else model
+    model = bare_model(model)
     for part in inner_datasets(dataset):
         counts, ignored = getattr(part, 'coarse_counts', ()), getattr(part, 'num_ignored', 0)
         if sum(counts):

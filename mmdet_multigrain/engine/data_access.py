@@ -1,9 +1,27 @@
-"""What hooks read from data sets and batches, whatever wraps them."""
+"""What hooks read from models, data sets and batches, whatever wraps them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from mmengine.model import BaseTTAModel, is_model_wrapper
+from torch import nn
+
+from mmdet_multigrain.taxonomy import Taxonomy
+
+
+def bare_model(model: nn.Module) -> nn.Module:
+    """The model inside what distributes it or augments tests."""
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    return model
+
+
+def taxonomy_of_data(metainfo: Mapping[str, Any]) -> Taxonomy:
+    """The taxonomy of a data set; one without groups if it knows only its classes."""
+    taxonomy = metainfo.get('taxonomy')
+    return Taxonomy('data', metainfo['classes']) if taxonomy is None else Taxonomy.load(taxonomy)
 
 
 def inner_datasets(dataset: Any) -> Iterator[Any]:

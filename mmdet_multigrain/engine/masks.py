@@ -5,24 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mmengine.model import is_model_wrapper
 from torch import nn
 
 from mmdet_multigrain.utils.errors import AnnotationError
 
-from .data_access import inner_datasets
+from .data_access import bare_model, inner_datasets
 
 
 def check_masks(model: nn.Module, dataset: Any, metrics: Sequence[Any] | None = None) -> None:
     """Raise a one-line AnnotationError if a model with masks is to learn from boxes without them.
 
-    Args:
-        model: The model.
-        dataset: Its data, with what wraps it.
-        metrics: What evaluates on the data; it needs masks for `segm` only. Default: training.
+    `metrics` evaluate on the data, and need masks for 'segm' only; None: it is to train on.
     """
-    model = model.module if is_model_wrapper(model) else model
-    if not getattr(getattr(model, 'roi_head', None), 'with_mask', False):
+    if not getattr(getattr(bare_model(model), 'roi_head', None), 'with_mask', False):
+        return
         return
     if metrics is not None and not any('segm' in getattr(m, 'metrics', ()) for m in metrics):
         return

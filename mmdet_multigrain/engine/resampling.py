@@ -15,12 +15,10 @@ from mmdet_multigrain.utils.table import Column, Table
 
 
 def resampling_lines(dataset: Any, sampler: Any, classes: Sequence[str]) -> list[str]:
-    """Lines for below the class table, with a row for each class; none if all images count once.
+    """Lines for below the class table, a row for each class; none if all images count once.
 
-    Args:
-        dataset: The training data, with what wraps it.
-        sampler: Where the order of its images comes from.
-        classes: Names of the classes, in label order.
+    `dataset` is the training data with what wraps it, `sampler` gives its order, and `classes` are
+    names in label order.
     """
     lines = [line for one in _balanced(dataset) for line in _of_repeated(one, classes)]
     if isinstance(sampler, ExactClassAwareSampler):

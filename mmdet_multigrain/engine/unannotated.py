@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmdet.datasets import MultiImageMixDataset
-from mmengine.model import is_model_wrapper
 from torch import nn
 
 from mmdet_multigrain.coco.unannotated import PER_IMAGE
@@ -14,14 +13,14 @@ from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError
 from mmdet_multigrain.utils.messages import show_list
 
-from .data_access import inner_datasets
+from .data_access import bare_model, inner_datasets
 
 _RPN = "type='Float32RPNHead', unannotated_thr=0.5"
 
 
 def check_unannotated(model: nn.Module, dataset: Any) -> None:
     """Raise a one-line ConfigError if objects without a box would be learned as background."""
-    model = model.module if is_model_wrapper(model) else model
+    model = bare_model(model)
     for part, mixing in _parts(dataset):
         counts = getattr(part, 'annotated_counts', None) or ()
         if all(count == len(part) for count in counts):

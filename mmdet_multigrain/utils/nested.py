@@ -23,3 +23,15 @@ def leaves(value: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
             yield from leaves(item, f'{prefix}.{key}' if prefix else str(key))
     else:
         yield prefix, value
+
+
+def kind_of(config: Any, registry: Any) -> Any:
+    """What the `type` of a config stands for in a registry; None without one."""
+    kind = config.get('type') if isinstance(config, Mapping) else None
+    return registry.get(kind) if isinstance(kind, str) else kind
+
+
+def is_kind(config: Any, registry: Any, *classes: type) -> bool:
+    """Whether something is a config of one of these classes, or of a subclass."""
+    kind = kind_of(config, registry)
+    return isinstance(kind, type) and issubclass(kind, classes)

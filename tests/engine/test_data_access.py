@@ -1,12 +1,20 @@
-"""Data sets below wrappers, and the samples of batches."""
+"""Models and data sets below wrappers, and the samples of batches."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
 
 import pytest
+from mmengine.model import BaseTTAModel
+from torch import nn
 
-from mmdet_multigrain.engine.data_access import inner_datasets, samples_of
+from mmdet_multigrain.datasets import taxonomy_metainfo
+from mmdet_multigrain.engine.data_access import (
+    bare_model,
+    inner_datasets,
+    samples_of,
+    taxonomy_of_data,
+)
 
 
 def test_data_sets_below_wrappers():
@@ -29,3 +37,17 @@ def test_data_sets_below_wrappers():
 )
 def test_samples_of_a_batch(batch, expected):
     assert list(samples_of(batch)) == expected
+
+
+def test_the_model_inside_test_time_augmentation():
+    model = nn.Linear(1, 1)
+    outer = BaseTTAModel.__new__(BaseTTAModel)
+    nn.Module.__init__(outer)
+    outer.module = model
+    assert bare_model(outer) is bare_model(model) is model
+
+
+def test_the_taxonomy_of_data(garments):
+    assert taxonomy_of_data(taxonomy_metainfo(garments)) == garments
+    flat = taxonomy_of_data(dict(classes=('a', 'b')))
+    assert flat.classes == ('a', 'b') and flat.num_levels == 1

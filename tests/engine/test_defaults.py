@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmdet_multigrain.engine.checkpoint import atomic_backend, read
+from mmdet_multigrain.engine.checkpoint import atomic_backend
 from mmdet_multigrain.engine.hooks import exact_resume_hook, matmul_precision_hook, preflight_hook
 from mmdet_multigrain.engine.optimizers import autocast_optim_wrapper
 
@@ -12,7 +12,6 @@ from ..signatures import defaults
 
 DEFAULTS = {
     atomic_backend.AtomicLocalBackend.put_text: dict(encoding='utf-8'),
-    read.read_checkpoint: dict(map_location='cpu'),
     exact_resume_hook.ExactResumeHook: dict(
         allow_world_size_change=False, allow_data_change=False, allow_length_change=False
     ),

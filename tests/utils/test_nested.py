@@ -1,6 +1,6 @@
 """Walks through nested dicts and lists."""
 
-from mmdet_multigrain.utils.nested import dicts, leaves
+from mmdet_multigrain.utils.nested import dicts, is_kind, kind_of, leaves
 
 
 def test_all_dicts_are_found_outer_ones_first():
@@ -22,3 +22,12 @@ def test_leaves_have_dotted_keys():
     value = {'a': {'b': 1, 'c': {}, 'd': [{'e': 2}]}, 3: None}
     assert list(leaves(value)) == [('a.b', 1), ('a.c', {}), ('a.d', [{'e': 2}]), ('3', None)]
     assert list(leaves({})) == [('', {})]
+
+
+def test_the_class_of_a_config():
+    registry = {'int': int, 'bool': bool}
+    assert kind_of({'type': 'int'}, registry) is int and kind_of({'type': str}, registry) is str
+    assert kind_of({'type': 'other'}, registry) is None and kind_of([], registry) is None
+    assert is_kind({'type': 'bool'}, registry, str, int) and is_kind({'type': bool}, registry, int)
+    assert not is_kind({'type': 'int'}, registry, bool) and not is_kind({}, registry, object)
+    assert not is_kind({'type': len}, registry, object)

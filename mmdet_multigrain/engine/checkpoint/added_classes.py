@@ -73,11 +73,9 @@ def _path_of(taxonomy: Taxonomy, group: str) -> tuple[str, ...]:
 
 
 def in_old_order(old: Taxonomy, new: Taxonomy) -> Taxonomy:
-    """A new taxonomy with the old classes first, at their labels.
+    """The new taxonomy with the old classes first, at their labels.
 
-    Args:
-        old: What the checkpoint was trained with.
-        new: One with the same classes in the same groups, and more classes in any order.
+    `new` has the classes of `old` in the same groups, and more classes in any order.
 
     Raises:
         TaxonomyError: It lacks an old class, groups the old classes differently, or one of the two
@@ -106,10 +104,7 @@ def first_classes(taxonomy: Taxonomy, count: int) -> Taxonomy:
 
 
 def siblings_of(taxonomy: Taxonomy, label: int, count: int) -> list[int]:
-    """Those of the first `count` classes that a class shares its finest group with.
-
-    Without any, those of the next coarser group, and at last all `count`.
-    """
+    """Those of the first `count` classes in the finest group of a class that has any; else all."""
     for level in reversed(range(taxonomy.num_levels - 1)):
         index = taxonomy.group_index(level)
         if found := [other for other in range(count) if index[other] == index[label]]:

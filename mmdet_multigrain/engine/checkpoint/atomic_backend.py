@@ -16,8 +16,7 @@ BACKEND = 'atomic_local'
 class AtomicLocalBackend(LocalBackend):
     """Local files that a killed process or a full disk cannot leave half-written.
 
-    `put` and `put_text` write by `mmdet_multigrain.utils.files.open_whole`; all else is MMEngine's.
-    Chosen with `backend_args=dict(backend='atomic_local')`.
+    Chosen with `backend_args=dict(backend='atomic_local')`; all but writing is MMEngine's.
     """
 
     def put(self, obj: bytes, filepath: str | os.PathLike[str]) -> None:

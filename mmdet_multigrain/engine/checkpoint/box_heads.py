@@ -17,6 +17,7 @@ from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.taxonomy.names import normalize
 from mmdet_multigrain.utils.table import Column, Table
 
+from ..data_access import taxonomy_of_data
 from .class_predictors import carry_predictors, match_labels
 from .read import state_dict_of, trained_on
 from .training_record import recorded
@@ -78,7 +79,7 @@ def carry_box_heads(
     *,
     load_box_head: bool | None = None,
 ) -> list[str]:
-    """Replace the heads in a checkpoint by what the model's heads take from them.
+    """Replace the heads in a checkpoint by what the model's heads take from them, in place.
 
     A branch of FC layers is taken only if all of its layers fit. Stock's shared layers are the
     fine branch of our heads. A predictor is taken only along with the branch below it, row by row:
@@ -96,23 +97,13 @@ def carry_box_heads(
         What came from where, for the log.
     """
     source = Source.of(checkpoint)
-    taxonomy = metainfo.get('taxonomy')
-    taxonomy = (
-        Taxonomy('data', metainfo['classes']) if taxonomy is None else Taxonomy.load(taxonomy)
-    )
+    taxonomy = taxonomy_of_data(metainfo)
     take = not source.is_stock if load_box_head is None else load_box_head
     lines = []
     for name, head in model.named_modules():
         given = _pop(checkpoint, f'{name}.') if isinstance(head, BBoxHead) else {}
         if given and take:
-            carry = _Carry(
-                head,
-                given,
-                classes=source.classes,
-                groups=source.taxonomies.get((name, 'taxonomy')),
-                reg_groups=source.taxonomies.get((name, 'reg_taxonomy')),
-                taxonomy=taxonomy,
-            )
+            carry = _Carry(head, given, name=name, source=source, taxonomy=taxonomy)
             state_dict_of(checkpoint).update(
                 {f'{name}.{key}': value for key, value in carry.taken.items()}
             )
@@ -136,32 +127,20 @@ def _pop(checkpoint: Mapping[str, Any], prefix: str) -> Tensors:
 
 
 class _Carry:
-    """One box head: what it takes from the checkpoint's.
-
-    Attributes:
-        taken: Tensors of the head with values from the checkpoint in all or some rows.
-    """
+    """One box head; `taken` are its tensors with values from the checkpoint in all or some rows."""
 
     def __init__(
-        self,
-        head: BBoxHead,
-        given: Tensors,
-        *,
-        classes: Sequence[str] | None,
-        groups: Taxonomy | None,
-        reg_groups: Taxonomy | None,
-        taxonomy: Taxonomy,
+        self, head: BBoxHead, given: Tensors, *, name: str, source: Source, taxonomy: Taxonomy
     ) -> None:
         self._own = {key: value.detach().cpu().clone() for key, value in head.state_dict().items()}
-        self._given = given
-        self._head = head
-        self._given_classes = classes
-        self._given_groups = groups
-        self._given_reg_groups = reg_groups
+        self._given, self._head = given, head
+        self._given_classes = source.classes
+        self._given_groups = source.taxonomies.get((name, 'taxonomy'))
+        self._given_reg_groups = source.taxonomies.get((name, 'reg_taxonomy'))
         self._taxonomy = taxonomy
         self._rows: list[tuple[str, str]] = []
         self.taken: Tensors = {}
-        self._labels = match_labels(classes, taxonomy)
+        self._labels = match_labels(source.classes, taxonomy)
         with torch.no_grad():
             self._carry_predictors(self._carry_branches())
 
@@ -242,14 +221,9 @@ class _Carry:
     def _carry_classes(self, name: str, own: Tensor, given: Tensor) -> str:
         if self._given_classes is None:
             return 'new (the checkpoint does not name its classes)'
-        return self._carry_rows(
-            name,
-            own,
-            given,
-            list(self._labels.items()),
-            counts=(self._taxonomy.num_classes, len(self._given_classes)),
-            what='classes',
-        )
+        counts = self._taxonomy.num_classes, len(self._given_classes)
+        pairs = list(self._labels.items())
+        return self._carry_rows(name, own, given, pairs, counts=counts, what='classes')
 
     def _carry_groups(
         self,
@@ -300,16 +274,10 @@ class _Carry:
         what: str,
         total: int | None = None,
     ) -> str:
-        """Take rows of a predictor; says which.
+        """Take rows of a predictor, `own` in place; says which.
 
-        Args:
-            name: Name of the tensor.
-            own: The model's, changed in place.
-            given: The checkpoint's.
-            pairs: Classes or groups that both have.
-            counts: How many classes or groups the two tensors have rows for.
-            what: 'classes' or 'groups'.
-            total: How many the model has. Default: the first of `counts`.
+        `pairs` are the classes or groups that both have, `counts` how many the two tensors have
+        rows for, `total` how many the model has if that is not the first of them.
         """
         size = self._row_size(name)
         if own.shape[1:] != given.shape[1:]:

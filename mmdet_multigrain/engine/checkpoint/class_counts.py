@@ -41,7 +41,6 @@ def find_counts(
 
     Raises:
         CheckpointError: There are no such files here, or it was trained on others.
-        MultigrainError: A file cannot be read.
     """
     for key, value in state_dict_of(checkpoint).items():
         if key.endswith(BUFFER) and value.any():
@@ -70,11 +69,8 @@ def write_counts(
 ) -> None:
     """Write a checkpoint with counts in the buffers of its heads' NorCal, atomically.
 
-    Args:
-        checkpoint: The content of the old one; changed in place.
-        out: The file.
-        heads: Dotted names of the box heads in the model.
-        record: The `counts` in label order, and where they are from; kept in `meta`.
+    `heads` are the dotted names of the box heads in the model. `record` has the `counts` in label
+    order and where they are from, and is kept in `meta`. The content is changed in place.
     """
     for head in heads:
         state_dict_of(checkpoint)[f'{head}.{BUFFER}'] = torch.tensor(record['counts'])

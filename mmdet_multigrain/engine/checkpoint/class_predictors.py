@@ -31,9 +31,7 @@ _PREDICTOR = re.compile(
 def match_labels(classes: Sequence[str] | None, taxonomy: Taxonomy) -> dict[int, int]:
     """The label in a checkpoint by that in the model, for classes that both have.
 
-    Args:
-        classes: The checkpoint's, in label order; None if it does not tell.
-        taxonomy: The model's, whose aliases count.
+    `classes` are the checkpoint's in label order (None: it does not tell), `taxonomy` the model's.
     """
     labels: dict[int, int] = {}
     for label, name in enumerate(classes or ()):
@@ -51,11 +49,11 @@ def carry_predictors(
 ) -> list[str]:
     """Replace predictors in a checkpoint by what the model takes from them, row by row.
 
-    Layers with one row for each class take those of classes with the same name, and layers with more
-    rows for groups (NodeHead) those of groups with the same name. Other predictors
-    (several anchors, RoIs of several pixels), and point heads, which also read a mask of each
-    class, are taken if all classes are the same, label by label. RPNs, class-agnostic heads and
-    classes of "stuff" do not depend on the data's classes.
+    Layers with one row for each class take those of classes with the same name, and layers with
+    more rows for groups (NodeHead) those of groups with the same name. Other predictors (several
+    anchors, RoIs of several pixels), and point heads, which also read a mask of each class, are
+    taken if all classes are the same, label by label. RPNs, class-agnostic heads and classes of
+    "stuff" do not depend on the data's classes.
 
     Args:
         model: The bare model.

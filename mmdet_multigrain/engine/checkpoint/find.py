@@ -79,11 +79,8 @@ def find_last_checkpoint(
 
     That is the one that `last_checkpoint` names, if it is complete: newer files next to it are of
     an unfinished save or an older run. Otherwise it is the one before, by iteration or epoch. The
-    folder may have moved since the path was noted.
-
-    Args:
-        work_dir: Work folder of the run.
-        warn: Told in one line of each broken checkpoint and of a pointer that leads nowhere.
+    folder may have moved since the path was noted. `warn` is told in one line of each broken
+    checkpoint and of a pointer that leads nowhere.
 
     Raises:
         CheckpointError: There are checkpoints, but none is complete.

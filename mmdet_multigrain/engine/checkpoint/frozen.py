@@ -14,11 +14,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 def frozen_at_random(model: nn.Module, loaded: Collection[str]) -> list[str]:
     """Frozen tensors of the backbone that still have their initial values.
 
-    Batch norm in evaluation counts: statistics that nothing has measured do not normalize.
-
-    Args:
-        model: The bare model; it is switched to training, where stages are frozen.
-        loaded: Names of its tensors that a checkpoint gave.
+    Statistics of batch norm in evaluation count: what nothing has measured does not normalize.
+    `loaded` are the tensors that a checkpoint gave. The bare model is switched to training.
     """
     model.train()
     return [name for name in _frozen(model) if name not in loaded]

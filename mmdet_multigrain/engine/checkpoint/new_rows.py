@@ -21,17 +21,9 @@ Siblings = Mapping[tuple[int, ...], list[int]]
 
 
 class NewRows:
-    """How new rows are made; see `surgery.add_classes`.
+    """How new rows are made for `count` old classes; the other arguments are of `add_classes`.
 
-    Args:
-        count: Number of old classes.
-        init: 'siblings', 'imprint' or 'random'.
-        counts: Training boxes by label; empty if unknown.
-        features: Mean input of each classifier on boxes of each new class.
-        seed: Of random rows.
-
-    Attributes:
-        made: Of each tensor that grew: name, old rows, new rows, and what these are.
+    `made` has name, old rows and new rows of each tensor that grew, and what the new ones are.
     """
 
     def __init__(
@@ -61,15 +53,10 @@ class NewRows:
         boxes: Sequence[int | None],
         unused: int = 0,
     ) -> Tensors:
-        """Weight and bias with a row for each new class or group at a place.
+        """Weight and bias of a classifier with a row for each new class or group at a place.
 
-        Args:
-            state: All tensors.
-            layer: Name of the classifier.
-            siblings: Rows of the siblings of each new row.
-            at: The place.
-            boxes: Training boxes of each old row; None where unknown.
-            unused: Outputs to add in front of the background that mean nothing.
+        `siblings` has the rows of each new one's siblings, `boxes` the training boxes of each old
+        row (None: unknown), and `unused` outputs that mean nothing are added before background.
         """
         key, weight = f'{layer}.weight', state[f'{layer}.weight']
         rows = [self._weight(layer, weight, *item) for item in siblings.items()]

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import mmengine.model
+from mmdet.registry import WEIGHT_INITIALIZERS
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
@@ -44,21 +46,27 @@ def loading(path: str) -> Iterator[None]:
         ) from error
 
 
-def read_checkpoint(path: str, *, map_location: str | None = 'cpu') -> dict[str, Any]:
-    """Read a checkpoint from a file or URL; no code that it holds is run.
-
-    Args:
-        path: File or URL, as MMEngine takes them (https://, torchvision://, ...).
-        map_location: Device of the tensors.
+def read_checkpoint(path: str) -> dict[str, Any]:
+    """Read a checkpoint to the CPU, from a file or URL; no code that it holds is run.
 
     Raises:
         CheckpointError: It cannot be read, would run code (unless `trust_checkpoints` lets it),
             or is not a mapping.
     """
     with loading(path), contextlib.redirect_stdout(io.StringIO()):
-        checkpoint = CheckpointLoader.load_checkpoint(str(path), map_location, logger='silent')
+        checkpoint = CheckpointLoader.load_checkpoint(str(path), 'cpu', logger='silent')
     check_mapping(path, checkpoint)
     return checkpoint
+
+
+@WEIGHT_INITIALIZERS.register_module(name='Pretrained')
+class PretrainedInit(mmengine.model.PretrainedInit):
+    """MMEngine's weights of `init_cfg`, which mmdet's registry now finds here: loaded as `loading`."""
+
+    def __call__(self, module: nn.Module) -> None:
+        """Give the module its weights."""
+        with loading(self.checkpoint):
+            super().__call__(module)
 
 
 def check_mapping(path: str, checkpoint: object) -> None:
@@ -83,20 +91,12 @@ class Fit:
 
     loaded: tuple[str, ...]  # tensors that the checkpoint gives
     new: tuple[str, ...]  # tensors of the model that it does not give
-    # tensors of the checkpoint that the model lacks or has in another shape
-    skipped: tuple[str, ...]
-    # the first tensor that is missing or of other shape, in words; None if the model gets
-    # every tensor
-    problem: str | None
+    skipped: tuple[str, ...]  # tensors of the checkpoint that the model lacks or has otherwise
+    problem: str | None  # the first tensor that is missing or of other shape, in words
 
 
 def keep_what_fits(model: nn.Module, checkpoint: Mapping[str, Any]) -> Fit:
-    """Remove from a checkpoint the tensors that the model cannot take.
-
-    Args:
-        model: The bare model, without wrappers.
-        checkpoint: A loaded checkpoint; its tensors are changed in place.
-    """
+    """Remove from a loaded checkpoint the tensors that a bare model cannot take, in place."""
     own = model.state_dict()
     given = state_dict_of(checkpoint)
     names = {key: key.removeprefix('module.') for key in given}
@@ -131,9 +131,7 @@ def keep_what_fits(model: nn.Module, checkpoint: Mapping[str, Any]) -> Fit:
 def other_classes(trained_on: Mapping[str, Any], metainfo: Mapping[str, Any]) -> str | None:
     """The first label that means another class in a data set than in training, in words.
 
-    Args:
-        trained_on: The checkpoint's record of its training data.
-        metainfo: The data set's; the aliases of its taxonomy count as the class.
+    The aliases of the data set's taxonomy count as the class.
     """
     taxonomy = metainfo.get('taxonomy')
     taxonomy = None if taxonomy is None else Taxonomy.load(taxonomy)
@@ -147,11 +145,7 @@ def other_classes(trained_on: Mapping[str, Any], metainfo: Mapping[str, Any]) ->
 def other_groups(trained_on: Mapping[str, Any], metainfo: Mapping[str, Any]) -> str | None:
     """The first class that a data set groups otherwise than the training data did, in words.
 
-    Names of groups do not count: a head knows groups by number.
-
-    Args:
-        trained_on: The checkpoint's record of its training data.
-        metainfo: The data set's, with the same classes.
+    Names of groups do not count: a head knows groups by number. The classes are the same.
     """
     if 'taxonomy' not in trained_on or 'taxonomy' not in metainfo:
         return None

@@ -45,11 +45,8 @@ class _Instructions(dict):
 class RestrictedUnpickler(pickle._Unpickler):
     """Unpickle what torch's weights-only loader does: plain data, and what is on a list.
 
-    Attributes:
-        names: What a file may name (`module.name`). It may call that, and nothing else.
-
-    Raises:
-        UnpicklingError: The file asks for anything else.
+    A file may name and call what is in `names` (`module.name`). For anything else it raises
+    UnpicklingError.
     """
 
     names: Mapping[str, Any] = {}
@@ -138,8 +135,7 @@ class RestrictedUnpickler(pickle._Unpickler):
 def restricted(names: Mapping[str, Any]) -> Iterator[None]:
     """Let `RestrictedUnpickler` be torch's weights-only loader within this block.
 
-    Args:
-        names: What files may name beyond torch's own list.
+    Files may name what is in `names`, and what is on torch's own list.
     """
     kind = type('Unpickler', (RestrictedUnpickler,), dict(names={**_torch_names(), **names}))
     loader = dict(Unpickler=kind, load=lambda file, **options: kind(file, **options).load())

@@ -16,16 +16,10 @@ from .read import state_dict_of
 def scoring_of(
     name: str, checkpoint: Mapping[str, Any], model: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Plain values for `AnswerRule.checkpoint`.
+    """Plain values for `AnswerRule.checkpoint`: name of the file or URL, digest, fusion.
 
-    Args:
-        name: File or URL of the checkpoint.
-        checkpoint: Its content.
-        model: The config of the model.
-
-    Returns:
-        `name`; `digest`, SHA-256 of the weights, whatever else the file holds; `fusion` of the box
-        head, None if it is off.
+    `digest` is the SHA-256 of the weights, whatever else the file holds; `fusion` is that of the
+    box head in the config of the model, None if it is off.
     """
     digest = hashlib.sha256()
     tensors = {

@@ -15,13 +15,10 @@ KEY = 'trained_as'  # in the meta of a checkpoint
 
 
 def record_of(model: nn.Module) -> dict[str, dict[str, Any]]:
-    """What the weights of a model mean beyond their shapes, by module, as plain values.
+    """What the weights of a bare model mean beyond their shapes, by module, as plain values.
 
     Heads say what they are supervised with; of all heads count the boxes' coding and the anchors,
     of the preprocessor the normalization.
-
-    Args:
-        model: The bare model.
     """
     record = {}
     for name, module in model.named_modules():

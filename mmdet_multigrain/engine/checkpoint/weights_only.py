@@ -86,11 +86,7 @@ def _listed() -> contextlib.AbstractContextManager[None]:
 
 @contextlib.contextmanager
 def trust_checkpoints(trust: bool) -> Iterator[None]:
-    """Decide for a block whether checkpoints may run code, whatever torch.load is called with.
-
-    Args:
-        trust: Let them. Otherwise all that torch loads is loaded as weights only.
-    """
+    """Let checkpoints run code in a block, or load them as weights only, however it is asked."""
     token = _trusted.set(trust)
     try:
         with only_weights():

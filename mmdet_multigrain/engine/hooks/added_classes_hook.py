@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -20,7 +19,7 @@ from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import CheckpointError, ConfigError
 
 from ..checkpoint.added_classes import ADDED, added_by
-from ..data_access import inner_datasets
+from ..data_access import bare_model, inner_datasets, taxonomy_of_data
 
 FREEZE = ('all_but_new', 'fine_branch', 'none')
 # Rows of a tensor that learn, by its name; None: all.
@@ -32,16 +31,15 @@ class AddedClassesHook(Hook):
     """Freeze what a detector knew before classes were added to it.
 
     Parameters that are frozen as a whole get no gradient, and batch norm in frozen parts keeps its
-    statistics. Rows of a predictor that are frozen get a gradient of 0 and their old values back
-    after each step, which weight decay and momentum may have moved them in: frozen values are equal
-    bit by bit, whatever the optimizer, and so are their moving averages (`EMAHook`). Checkpoints
-    are as without the hook; they keep the record of the added classes.
+    statistics. Frozen rows of a predictor get a gradient of 0, and after each step their old
+    values back: frozen values and their moving averages (`EMAHook`) are equal bit by bit, whatever
+    the optimizer.
 
     Args:
         freeze: What is frozen. 'all_but_new': all but the rows of the new classes and groups.
-            'fine_branch': what the scores of the old classes come from, which is backbone, neck,
-            the branch of the fine level and the old rows of its predictors; the RPN and coarser
-            branches learn, too. 'none': nothing. Defaults to 'all_but_new'.
+            'fine_branch': backbone, neck, the branch of the fine level and the old rows of its
+            predictors; the RPN and coarser branches learn, too. 'none': nothing.
+            Defaults to 'all_but_new'.
 
     Raises:
         CheckpointError: The run starts from a checkpoint without added classes.
@@ -67,8 +65,9 @@ class AddedClassesHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Keep the record, with the seconds of training so far."""
-        seconds = self._added[-1].get('seconds', 0) + time.monotonic() - self._started
-        checkpoint['meta'][ADDED] = [*self._added[:-1], self._added[-1] | {'seconds': seconds}]
+        *before, last = self._added
+        seconds = last.get('seconds', 0) + time.monotonic() - self._started
+        checkpoint['meta'][ADDED] = [*before, last | {'seconds': seconds}]
 
     def before_train(self, runner: Runner) -> None:
         """Freeze."""
@@ -85,9 +84,10 @@ class AddedClassesHook(Hook):
                 f'freeze={self.freeze!r}: several processes would wait for gradients of frozen '
                 'parameters; set find_unused_parameters=True'
             )
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = bare_model(runner.model)
         metainfo = next(inner_datasets(runner.train_dataloader.dataset)).metainfo
-        labels = _labels(metainfo, self._added[-1]['classes'])
+        find = taxonomy_of_data(metainfo).label_of
+        labels = [find(name, 'the training data') for name in self._added[-1]['classes']]
         learning = learning_rows(model, labels, self.freeze)
         values = sum(self._set(name, value, learning) for name, value in model.named_parameters())
         old = [label for label in range(len(metainfo['classes'])) if label not in labels]
@@ -134,21 +134,8 @@ class AddedClassesHook(Hook):
         return parameter[0].numel() * len(rows)
 
 
-def _labels(metainfo: Mapping[str, Any], names: Sequence[str]) -> list[int]:
-    classes = metainfo['classes']
-    taxonomy = metainfo.get('taxonomy')
-    taxonomy = Taxonomy('data', classes) if taxonomy is None else Taxonomy.load(taxonomy)
-    return [taxonomy.label_of(name, 'the training data') for name in names]
-
-
 def learning_rows(model: nn.Module, labels: Sequence[int], freeze: str) -> Learning:
-    """The parameters that learn: names, and rows where only new classes or groups do.
-
-    Args:
-        model: The bare model.
-        labels: The new classes.
-        freeze: See `AddedClassesHook`; not 'none'.
-    """
+    """The parameters that learn: names, and rows where only new classes (`labels`) or groups do."""
     learning: Learning = {}
     for name, part in model.named_modules():
         if isinstance(part, BBoxHead):

@@ -22,8 +22,8 @@ _COUNTS = 'skipped_images'  # in the message hub, which checkpoints keep
 class BadImageHook(Hook):
     """Count the images that `on_bad_image='skip'` left out; the first ones are logged as they come.
 
-    Loader workers tell of them in the metainfo of the sample that took their place. The counts are
-    in the checkpoints of the first process, so that a resumed run continues to count.
+    Loader workers tell of them in the metainfo of the sample that took their place. Checkpoints
+    keep the counts of the first process, so that a resumed run continues to count.
     """
 
     def after_train_iter(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
 from mmdet_multigrain.models import PlainRoIExtractor
 from mmdet_multigrain.utils.errors import ConfigError
+
+from ..data_access import bare_model
 
 
 @HOOKS.register_module()
@@ -33,8 +34,7 @@ class ChannelsLastHook(Hook):
 
 def check_operators(model: nn.Module) -> None:
     """Raise a one-line ConfigError for operators of mmcv, which read storage as it lies."""
-    model = model.module if is_model_wrapper(model) else model
-    modules = dict(model.named_modules())
+    modules = dict(bare_model(model).named_modules())
     safe = tuple(f'{name}.' for name, one in modules.items() if isinstance(one, PlainRoIExtractor))
     for name, module in modules.items():
         if type(module).__module__.startswith('mmcv.ops.') and not name.startswith(safe):

@@ -8,7 +8,6 @@ from typing import Any
 
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
-from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
 from torch import nn
@@ -34,7 +33,7 @@ from ..checkpoint.training_record import (
     other_training,
     recorded,
 )
-from ..data_access import inner_datasets
+from ..data_access import bare_model, inner_datasets
 
 # One branch or predictor is a useful unit; a ResNet block is not.
 _DEPTH = {'backbone': 1, 'neck': 1, 'rpn_head': 1}
@@ -47,13 +46,12 @@ class CheckpointReportHook(Hook):
     """Report loaded, new and skipped tensors whenever a checkpoint is loaded.
 
     Starting from another detector (`load_from`) may leave tensors out: those of other shape are
-    skipped, not loaded, and box heads take what `carry_box_heads` says. Testing and resuming must
-    not: every tensor of the model has to come from the checkpoint, and its classes have to be
-    those of the data, label by label. The model has to be what the checkpoint was trained as
-    (`engine.checkpoint.training_record`), which the hook writes into those that are saved. To
-    train on, the data has to group the classes as before; a test may group them in another way.
-
-    Keys of the config that decide on a start: `load_box_head` (see `carry_box_heads`),
+    skipped, and box heads take what `carry_box_heads` says. Testing and resuming may not: every
+    tensor of the model has to come from the checkpoint, its classes have to be those of the data,
+    label by label, and the model has to be what it was trained as
+    (`engine.checkpoint.training_record`), which the hook writes into checkpoints. To train on, the
+    data has to group the classes as before; a test may group them in another way.
+    The config decides on a start by `load_box_head` (see `carry_box_heads`),
     `allow_unmatched_checkpoint` and `allow_random_frozen`.
 
     Raises:
@@ -73,8 +71,9 @@ class CheckpointReportHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Drop what does not fit from the checkpoint and log what is left."""
         check_mapping(runner._load_from, checkpoint)
-        model = _bare(runner.model)
-        starts = _is_training(runner) and not runner._resume
+        model = bare_model(runner.model)
+        is_training = isinstance(getattr(runner, '_train_loop', None), BaseLoop)  # built before
+        starts = is_training and not runner._resume
         keys = list(state_dict_of(checkpoint))
         carried = _carry(runner, model, checkpoint) if starts else []
         fit = keep_what_fits(model, checkpoint)
@@ -98,15 +97,12 @@ class CheckpointReportHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Write what the model is trained as."""
-        keep_record(_bare(runner.model), checkpoint)
+        keep_record(bare_model(runner.model), checkpoint)
 
     def before_train(self, runner: Runner) -> None:
-        """Refuse a backbone that would stay at random values.
-
-        The checkpoint is forgotten: from here on the model is what training makes of it.
-        """
+        """Refuse a backbone that would stay at random values, and forget the checkpoint."""
         if not (runner._resume or runner.cfg.get('allow_random_frozen')):
-            _check_frozen(_bare(runner.model), self._loaded, load_from=runner._load_from)
+            _check_frozen(bare_model(runner.model), self._loaded, load_from=runner._load_from)
         self._problem, self._trained_on, self._has_no_record = None, {}, False
 
     def before_val(self, runner: Runner) -> None:
@@ -129,17 +125,6 @@ class CheckpointReportHook(Hook):
             self._has_no_record = False
 
 
-def _bare(model: nn.Module) -> nn.Module:
-    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
-    return model
-
-
-def _is_training(runner: Runner) -> bool:
-    """Whether the runner loads for training: its loop is built before."""
-    return isinstance(getattr(runner, '_train_loop', None), BaseLoop)
-
-
 def _carry(runner: Runner, model: nn.Module, checkpoint: dict[str, Any]) -> list[str]:
     """Let the box heads of a checkpoint give what fits by name; lines for the log."""
     dataset = next(inner_datasets(runner.train_dataloader.dataset))
@@ -160,7 +145,6 @@ def _fit_lines(fit: Fit) -> list[str]:
 
 
 def _unmatched(path: str, keys: list[str], fit: Fit) -> CheckpointError:
-    """The error of a checkpoint to start from that has nothing for the model."""
     first = f'{keys[0]!r}' if keys else 'nothing'
     return CheckpointError(
         f'{path}: gives 0 of the {len(fit.new)} tensors of the model (it begins with {first}, the '
@@ -170,7 +154,6 @@ def _unmatched(path: str, keys: list[str], fit: Fit) -> CheckpointError:
 
 
 def _check_frozen(model: nn.Module, loaded: frozenset[str], *, load_from: str | None) -> None:
-    """Raise if frozen tensors have random values."""
     names = frozen_at_random(model, loaded)
     if not names:
         return

@@ -8,8 +8,9 @@ from typing import Any
 
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+
+from ..data_access import bare_model
 
 
 @HOOKS.register_module()
@@ -30,8 +31,7 @@ class CompileHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Compile once everything else about the model is settled."""
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
+        model = bare_model(runner.model)
         for name in self.modules:
             attrgetter(name)(model).compile(**self.options)
         runner.logger.info(f'Compiled: {", ".join(self.modules)}; the first iterations are slow')

@@ -7,21 +7,31 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from mmdet.registry import HOOKS
+from mmengine.dist import all_gather_object
 from mmengine.hooks import EarlyStoppingHook, Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
+from torch import nn
 
 from mmdet_multigrain.datasets.samplers import ExactAspectRatioBatchSampler
 from mmdet_multigrain.utils.errors import CheckpointError
 
-from ..data_access import inner_datasets
+from ..data_access import bare_model, inner_datasets
 from ..fingerprints import file_digest, versions
 from ..runner.positions import VALIDATED, between_steps, replay_schedule, run_seed
-from ..runner.process_buffers import Buffers, gather_buffers, set_buffers
 
 KEY = 'exact_resume'  # in the 'meta' of a checkpoint
 BUFFERS = 'process_buffers'  # next to 'meta'
 EARLY_STOPPING = 'early_stopping'  # in 'meta'
+# What must be equal unless a switch allows otherwise.
+_COMPARED = {
+    'allow_world_size_change': ('processes', 'batch_size'),
+    'allow_data_change': ('images', 'order', 'shapes', 'annotations'),
+    'allow_length_change': ('iterations', 'epochs'),
+}
+
+Buffers = dict[str, torch.Tensor]
 
 
 @HOOKS.register_module()
@@ -29,7 +39,8 @@ class ExactResumeHook(Hook):
     """Save seed, processes, batch and data with a checkpoint; compare them when resuming.
 
     With another number of processes or another batch size the images come in another order, so
-    the resumed run would not be the interrupted one. The seed comes from the checkpoint. So does what
+    the resumed run would not be the interrupted one. The seed comes from the checkpoint. So does
+    what each `EarlyStoppingHook` has counted, which MMEngine begins to count again.
     each `EarlyStoppingHook` has counted, which MMEngine begins to count again.
 
     Args:
@@ -78,18 +89,10 @@ class ExactResumeHook(Hook):
                 f'{path}: is of a run with seed {saved["seed"]}, not {seed}; leave out the seed to '
                 'continue that run, or start a new one from its weights (load_from)'
             )
-        for allowed, switch, names in (
-            (self.allow_world_size_change, 'allow_world_size_change', ('processes', 'batch_size')),
-            (
-                self.allow_data_change,
-                'allow_data_change',
-                ('images', 'order', 'shapes', 'annotations'),
-            ),
-            (self.allow_length_change, 'allow_length_change', ('iterations', 'epochs')),
-        ):
+        for switch, names in _COMPARED.items():
             # Checkpoints of version 0.1 do not hold the length, nor older ones the order.
             changed = [n for n in names if n in saved and saved[n] != self._facts[n]]
-            if changed and not allowed:
+            if changed and not getattr(self, switch):
                 raise CheckpointError(
                     f'{path}: is of a run with {_told(changed[0], saved, self._facts)}; restore '
                     'that, or give up an exact resume with '
@@ -142,6 +145,33 @@ class ExactResumeHook(Hook):
                 'gradients it lacks: a run resumed from it is not exact; set '
                 'default_hooks.checkpoint.interval to a multiple of accumulative_counts'
             )
+
+
+def gather_buffers(model: nn.Module) -> list[Buffers]:
+    """By rank, the buffers that differ from the first process's, on the CPU; to be called by all.
+
+    Gradients keep parameters equal, but each process counts its own running statistics (batch
+    norm) or classes (Seesaw loss), and some of that is used in training.
+    """
+    own = {name: buffer.detach().cpu() for name, buffer in _saved_buffers(model).items()}
+    first, *others = all_gather_object(own)
+    return [{}] + [
+        {name: buffer for name, buffer in buffers.items() if not torch.equal(buffer, first[name])}
+        for buffers in others
+    ]
+
+
+def set_buffers(model: nn.Module, buffers: Mapping[str, torch.Tensor]) -> None:
+    """Give a model, loaded from the checkpoint, what one process had beyond it."""
+    own = _saved_buffers(model)
+    for name, buffer in buffers.items():
+        own[name].copy_(buffer)
+
+
+def _saved_buffers(model: nn.Module) -> Buffers:
+    model = bare_model(model)
+    saved = model.state_dict()
+    return {name: buffer for name, buffer in model.named_buffers() if name in saved}
 
 
 def _early_stopping(runner: Runner) -> list[EarlyStoppingHook]:

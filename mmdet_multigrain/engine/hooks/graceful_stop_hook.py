@@ -47,11 +47,7 @@ class GracefulStopHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Save and end the process, if that is agreed on.
-
-        Raises:
-            SystemExit: With status 143 after SIGTERM, 130 after Ctrl-C.
-        """
+        """Save and end the process with status 143 (SIGTERM) or 130 (Ctrl-C), if that is agreed."""
         request = getattr(runner, 'stop_request', None)  # MMEngine's own Runner has none
         wanted = 0 if request is None else request.signal
         stop = wanted if self._group is None else self._agree(wanted)

@@ -15,10 +15,7 @@ from ..runner.positions import run_seed
 
 @HOOKS.register_module()
 class IterationSeedHook(Hook):
-    """Seed all generators before each training iteration, for samplers of boxes, dropout and such.
-
-    After a restart the model then draws what it would have drawn.
-    """
+    """Seed all generators before each iteration: a restarted model draws what it would have."""
 
     priority = 'VERY_HIGH'
 

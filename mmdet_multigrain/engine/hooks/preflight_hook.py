@@ -9,7 +9,6 @@ import torch
 from mmdet.models.roi_heads.mask_heads import FusedSemanticHead
 from mmdet.registry import HOOKS
 from mmengine.hooks import CheckpointHook, Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
@@ -20,7 +19,7 @@ from mmdet_multigrain.utils.messages import show_list
 from mmdet_multigrain.utils.table import Column, Table
 
 from ..coarse_boxes import check_coarse_boxes, coarse_lines
-from ..data_access import inner_datasets
+from ..data_access import bare_model, inner_datasets
 from ..main_process import on_main_process
 from ..masks import check_masks
 from ..resampling import resampling_lines
@@ -31,14 +30,12 @@ from ..unannotated import check_unannotated, unannotated_lines
 class PreflightHook(Hook):
     """Compare heads and data sets; print the class table and the effective learning rate.
 
-    Without a box to train or to evaluate on the run stops; classes without any are named. The number
-    of classes, their names and order, and their superclasses must agree between every
-    head and the training data, else the run stops before its first iteration; so does one that
-    cannot learn boxes without a class, ignore them, or leave out classes that a file does not
-    annotate. Data to evaluate
-    on must have the same classes; their superclasses may be others. What would stop the first
-    validation stops the run before its first iteration: images that are missing or damaged, or
-    annotations that the evaluator cannot use.
+    Without a box to train or to evaluate on the run stops; classes without any are named. The
+    number of classes, their names and order, and their superclasses must agree between every head
+    and the training data; those of data to evaluate on may have other superclasses. The model must
+    be able to learn boxes without a class, ignore them, and leave out classes that a file does not
+    annotate. What would stop the first validation stops the run before its first iteration: images
+    that are missing or damaged, or annotations that the evaluator cannot use.
 
     Raises:
         ConfigError: They do not agree.
@@ -58,19 +55,23 @@ class PreflightHook(Hook):
         if runner.val_loop is not None:
             check_data(runner.model, runner.val_dataloader.dataset, with_groups=False)
             check_boxes(runner.val_dataloader.dataset, 'evaluate on')
-            check_masks(
-                runner.model, runner.val_dataloader.dataset, runner.val_loop.evaluator.metrics
-            )
+            metrics = runner.val_loop.evaluator.metrics
+            check_masks(runner.model, runner.val_dataloader.dataset, metrics)
             runner.logger.info('Checking the photos and annotations to evaluate on')
             on_main_process(lambda: check_validation(runner.val_loop))
         parts = list(inner_datasets(dataset))
         if 'taxonomy' in parts[0].metainfo:
             taxonomy, counts = Taxonomy.load(parts[0].metainfo['taxonomy']), box_counts(dataset)
-            lines = [class_table(taxonomy, counts), *coarse_lines(dataset)]
-            lines += [*unannotated_lines(dataset), *empty_line(dataset)]
             sampler = getattr(runner.train_dataloader.batch_sampler, 'sampler', None)
-            lines += resampling_lines(dataset, sampler, taxonomy.classes)
-            runner.logger.info('\n'.join([f'Classes of {_sources(dataset)}:', *lines]))
+            lines = [
+                f'Classes of {_sources(dataset)}:',
+                class_table(taxonomy, counts),
+                *coarse_lines(dataset),
+                *unannotated_lines(dataset),
+                *empty_line(dataset),
+                *resampling_lines(dataset, sampler, taxonomy.classes),
+            ]
+            runner.logger.info('\n'.join(lines))
             if counts is not None and 0 in counts:
                 never = [taxonomy.classes[label] for label, n in enumerate(counts) if not n]
                 runner.logger.warning(
@@ -109,13 +110,11 @@ def check_validation(loop: BaseLoop) -> None:
     for part in parts:
         if hasattr(part, 'check_images'):
             part.check_images()
-    metrics = [metric for metric in loop.evaluator.metrics if hasattr(metric, 'check_data')]
-    if metrics:
-        image_ids = [
-            part.get_data_info(idx)['img_id'] for part in parts for idx in range(len(part))
-        ]
-        for metric in metrics:
-            metric.check_data(image_ids)
+    for metric in loop.evaluator.metrics:
+        if hasattr(metric, 'check_data'):
+            metric.check_data(
+                [part.get_data_info(idx)['img_id'] for part in parts for idx in range(len(part))]
+            )
 
 
 def check_scored(loop: Any, dataset: Any) -> None:
@@ -135,13 +134,9 @@ def check_heads(
 ) -> None:
     """Raise a one-line ConfigError if a head of `model` does not fit the data's classes.
 
-    Args:
-        model: The model.
-        metainfo: The data set's.
-        source: Where it is from.
-        with_groups: Whether the superclasses must agree, too.
+    With `with_groups` the superclasses must agree, too. `source` says where `metainfo` is from.
     """
-    model = model.module if is_model_wrapper(model) else model
+    model = bare_model(model)
     classes = tuple(metainfo['classes'])
     taxonomy = metainfo.get('taxonomy')
     taxonomy = None if taxonomy is None else Taxonomy.load(taxonomy)
@@ -211,9 +206,8 @@ def length_line(runner: Runner) -> str:
     )
     for hook in runner.hooks:
         if isinstance(hook, CheckpointHook) and hook.interval > 0:
-            unit, length = (
-                ('epochs', runner.max_epochs) if hook.by_epoch else ('iterations', iterations)
-            )
+            unit = 'epochs' if hook.by_epoch else 'iterations'
+            length = runner.max_epochs if hook.by_epoch else iterations
             line += f'; {-(-length // hook.interval)} checkpoints, every {hook.interval} {unit}'
     return line
 

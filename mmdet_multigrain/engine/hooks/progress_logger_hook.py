@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from mmdet.registry import HOOKS
@@ -27,10 +27,7 @@ class ProgressLoggerHook(LoggerHook):
     Lines in addition to those of each `interval` follow iterations 1, 2, 5 and 10 of a process, and
     30 seconds without any, in training, validation and test. They are for readers only: what
     visualizers and JSON files get is MMEngine's. Metrics that `MultiGrainedCocoMetric` has just
-    shown as a table are not repeated on the console.
-
-    Args:
-        **kwargs: As for `LoggerHook`.
+    shown as a table are not repeated on the console. Arguments are MMEngine's.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -59,22 +56,14 @@ class ProgressLoggerHook(LoggerHook):
         self._add_line(runner, batch_idx, 'train', ends or self._iterations not in _EARLY)
 
     def after_val_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: Any = None,
-        outputs: Sequence[Any] | None = None,
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Log as MMEngine does, but not too seldom."""
         super().after_val_iter(runner, batch_idx, data_batch, outputs)
         self._add_line(runner, batch_idx, 'val')
 
     def after_test_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: Any = None,
-        outputs: Sequence[Any] | None = None,
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Log as MMEngine does, but not too seldom."""
         super().after_test_iter(runner, batch_idx, data_batch, outputs)

@@ -23,14 +23,12 @@ from ..fingerprints import versions
 
 @HOOKS.register_module()
 class RunRecordHook(Hook):
-    """Give every `MultiGrainedCocoMetric` of a test a `RunRecord`.
-
-    Iteration and seed come from the checkpoint.
+    """Give every `MultiGrainedCocoMetric` of a test a `RunRecord`, with what the checkpoint tells.
 
     Args:
-        config (str, optional): Path of the config. Defaults to None.
-        command (str, optional): The command line. Defaults to None.
-        options (str, optional): What of it changes the numbers. Defaults to None.
+        config: Path of the config. Defaults to None.
+        command: The command line. Defaults to None.
+        options: What of it changes the numbers. Defaults to None.
     """
 
     def __init__(
@@ -72,10 +70,7 @@ class RunRecordHook(Hook):
 
 
 def git_revision(folder: Path) -> str | None:
-    """Revision of the checkout that a folder is in, "+" behind it if files were changed.
-
-    None outside a checkout, or without git.
-    """
+    """Revision of the checkout of a folder, "+" behind it if files changed; None without one."""
 
     def git(*arguments: str) -> str:
         return subprocess.run(

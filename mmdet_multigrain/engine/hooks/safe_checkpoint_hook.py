@@ -34,13 +34,12 @@ class SafeCheckpointHook(CheckpointHook):
 
     A checkpoint is written under a temporary name and renamed when it is on the disk, read again
     and compared with its checksums, and named in `last_checkpoint`; only then is the oldest one
-    removed. So the disk needs room for one more checkpoint than are kept. File names and arguments
-    are MMEngine's. The best checkpoint, replaced in the same order, stands with its score in
-    `best_checkpoints.json` next to it. If the first process cannot save, all processes end.
+    removed. So the disk needs room for one more checkpoint than are kept. The best checkpoint,
+    replaced in the same order, stands with its score in `best_checkpoints.json` next to it. If the
+    first process cannot save, all processes end.
 
-    Args:
-        **kwargs: As for `CheckpointHook`, without `backend_args` and `file_client_args`: it writes
-            to local folders.
+    File names and arguments are MMEngine's, without `backend_args` and `file_client_args`: it
+    writes to local folders.
 
     Raises:
         CheckpointError: A new run begins in a folder that holds checkpoints. While training, a
@@ -71,7 +70,6 @@ class SafeCheckpointHook(CheckpointHook):
 
     def save(self, runner: Runner) -> None:
         """Save now, in `after_train_iter` of another hook, unless this iteration is saved already.
-
         A hook that saves by epoch names the file by iteration, too, as the epoch is not over; the
         next regular checkpoint replaces it.
         """

@@ -38,7 +38,8 @@ def merge_compositions(cfg: Config) -> None:
         part = cfg.pop(key, None)
         if part and not isinstance(part, Mapping):
             raise ConfigError(
-                f'{key}={part!r}: not a dict of entries; add a base for it: {_file(key)}'
+                f'{key}={part!r}: not a dict of entries; add a base for it: '
+                f'_base_/compositions/{key}.py'
             )
         if part:
             merge = _Merge(key, whole=cfg.to_dict())
@@ -97,10 +98,6 @@ class _Merge:
             raise ConfigError(
                 f'{self.key}: {place} has no {kind} to change (found: {found}); leave {self.key} out'
             )
-
-
-def _file(key: str) -> str:
-    return f'_base_/compositions/{key}.py'
 
 
 def _are_dicts(value: Any) -> bool:

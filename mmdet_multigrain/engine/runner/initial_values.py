@@ -26,13 +26,7 @@ def built_by_name(seed: int) -> Iterator[list[nn.Module]]:
 
     Names are known only afterward, so what filled each tensor is repeated on leaving, by name.
     Tensors that are drawn first and become parameters later (`nn.Parameter(torch.randn(3))`)
-    stay as they are.
-
-    Args:
-        seed: Seed of the run.
-
-    Yields:
-        A list that takes the model.
+    stay as they are. Yields a list that takes the model; `seed` is the run's.
     """
     calls: list[tuple[int, Call]] = []
     models: list[nn.Module] = []
@@ -47,27 +41,26 @@ def built_by_name(seed: int) -> Iterator[list[nn.Module]]:
     with torch.no_grad():
         for address, call in calls:
             if address in names:
-                seed_generators((seed, Stream.VALUES, name_entropy(names[address])))
+                _seed_for(names[address], seed)
                 call()
 
 
 @contextmanager
 def drawn_by_name(model: nn.Module, seed: int) -> Iterator[None]:
-    """Let each initializer draw the values of a tensor by its name in the model.
-
-    Args:
-        model: The bare model.
-        seed: Seed of the run.
-    """
+    """Let each initializer draw the values of a tensor by its name in the (bare) model."""
     names = _names(model)
 
     def draw(address: int, call: Call) -> Any:
         if address in names:
-            seed_generators((seed, Stream.VALUES, name_entropy(names[address])))
+            _seed_for(names[address], seed)
         return call()
 
     with _InPlaceCalls(draw):
         yield
+
+
+def _seed_for(name: str, seed: int) -> None:
+    seed_generators((seed, Stream.VALUES, name_entropy(name)))
 
 
 class _InPlaceCalls(TorchFunctionMode):

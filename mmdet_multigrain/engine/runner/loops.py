@@ -28,25 +28,16 @@ class ExactIterBasedTrainLoop(IterBasedTrainLoop):
         self.runner.call_hook('before_train_epoch')
         begin_at(self.dataloader, seed=run_seed(self.runner), epoch=0, batch=self._iter)
         if self._iter > 0 and not is_validated(self.runner):
-            self._validate_if_due()
+            _validate_if_due(self, self._iter, self._max_iters)
         batches: Iterator[Any] | None = None
         while self._iter < self._max_iters and not self.stop_training:
             batches = batches or iter(self.dataloader)
             self.runner.model.train()
             self.run_iter(next(batches))
-            self._validate_if_due()
+            _validate_if_due(self, self._iter, self._max_iters)
         self.runner.call_hook('after_train_epoch')
         self.runner.call_hook('after_train')
         return self.runner.model
-
-    def _validate_if_due(self) -> None:
-        self._decide_current_val_interval()
-        if (
-            self.runner.val_loop is not None
-            and self._iter >= self.val_begin
-            and (self._iter % self.val_interval == 0 or self._iter == self._max_iters)
-        ):
-            self.runner.val_loop.run()
 
 
 @LOOPS.register_module()
@@ -60,10 +51,10 @@ class ExactEpochBasedTrainLoop(EpochBasedTrainLoop):
         """Train; returns the model."""
         self.runner.call_hook('before_train')
         if self._iter > 0 and self._batches_done == 0 and not is_validated(self.runner):
-            self._validate_if_due()
+            _validate_if_due(self, self._epoch, self._max_epochs)
         while self._epoch < self._max_epochs and not self.stop_training:
             self.run_epoch()
-            self._validate_if_due()
+            _validate_if_due(self, self._epoch, self._max_epochs)
         self.runner.call_hook('after_train')
         return self.runner.model
 
@@ -83,11 +74,9 @@ class ExactEpochBasedTrainLoop(EpochBasedTrainLoop):
         """Batches of this epoch that the model was trained on."""
         return self._iter - self._epoch * len(self.dataloader)
 
-    def _validate_if_due(self) -> None:
-        self._decide_current_val_interval()
-        if (
-            self.runner.val_loop is not None
-            and self._epoch >= self.val_begin
-            and (self._epoch % self.val_interval == 0 or self._epoch == self._max_epochs)
-        ):
-            self.runner.val_loop.run()
+
+def _validate_if_due(loop: EpochBasedTrainLoop | IterBasedTrainLoop, done: int, end: int) -> None:
+    loop._decide_current_val_interval()
+    is_due = done >= loop.val_begin and (done % loop.val_interval == 0 or done == end)
+    if loop.runner.val_loop is not None and is_due:
+        loop.runner.val_loop.run()

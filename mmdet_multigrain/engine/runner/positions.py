@@ -18,16 +18,12 @@ VALIDATED = 'iter_of_validation'
 
 
 def begin_at(dataloader: DataLoader, *, seed: int, epoch: int, batch: int) -> None:
-    """Let the next iteration over a loader begin at any of its batches.
+    """Let the next iteration over a loader begin after any number of its batches.
 
-    Args:
-        dataloader: A loader with an exact sampler.
-        seed: Seed of the run.
-        epoch: The epoch, from 0; 0 for samplers without end.
-        batch: Batches to leave out.
+    Samplers without end count all of them in epoch 0.
 
     Raises:
-        ValueError: Its sampler cannot begin anywhere.
+        ConfigError: Its sampler is not an exact one, and cannot begin anywhere.
     """
     batches = dataloader.batch_sampler
     sampler = exact_sampler(dataloader)

@@ -26,7 +26,7 @@ from mmdet_multigrain.models.losses.hierarchical_cross_entropy_loss import check
 from mmdet_multigrain.speed import merge_options
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError, MultigrainError, TaxonomyError
-from mmdet_multigrain.utils.nested import dicts
+from mmdet_multigrain.utils.nested import dicts, is_kind
 
 from .compositions import merge_compositions
 from .run_length import LENGTH_KEYS, reset_schedule, resolve_length, schedule_of
@@ -133,10 +133,11 @@ def resolve(cfg: Config, *, checkpoint_meta: Mapping[str, Any] | None = None) ->
 def _check_groups(cfg: Config) -> None:
     """Refuse a grouped head on a taxonomy without groups before anything is set up."""
     for head in _dicts_at(cfg, 'heads'):
-        if head.get('taxonomy') is not None and _is_head(head, MultiGrainedBBoxHead):
-            options = dict(grouped=True, allow_one_group=False)
-            options = {key: head.get(key, default) for key, default in options.items()}
-            check_groups(resolve_taxonomy(_plain(head['taxonomy']), **options))
+        if head.get('taxonomy') is not None and is_kind(head, MODELS, MultiGrainedBBoxHead):
+            one_group = head.get('allow_one_group', False)
+            taxonomy = resolve_taxonomy(_plain(head['taxonomy']), allow_one_group=one_group)
+            if head.get('grouped', True):
+                check_groups(taxonomy)
 
 
 def is_taxonomy_open(cfg: Config) -> bool:
@@ -245,9 +246,8 @@ def _dicts_at(cfg: Config, place: str) -> Iterator[MutableMapping[str, Any]]:
         yield from leaf_datasets((cfg.get(place) or {}).get('dataset'))
         return
     for part in dicts(cfg.get('model' if place == 'heads' else place)):
-        if place.endswith('evaluator') or (place == 'heads') == _is_head(
-            part, MultiBranchBBoxHead, NodeHead
-        ):
+        is_ours = is_kind(part, MODELS, MultiBranchBBoxHead, NodeHead)
+        if place.endswith('evaluator') or (place == 'heads') == is_ours:
             yield part
 
 
@@ -259,9 +259,3 @@ def leaf_datasets(dataset: Any) -> Iterator[MutableMapping[str, Any]]:
     elif isinstance(dataset, MutableMapping):
         inner = dataset.get('dataset') or dataset.get('datasets')
         yield from leaf_datasets(inner) if inner else (dataset,)
-
-
-def _is_head(part: Mapping[str, Any], *heads: type) -> bool:
-    kind = part.get('type')
-    kind = MODELS.get(kind) if isinstance(kind, str) else kind
-    return isinstance(kind, type) and issubclass(kind, heads)

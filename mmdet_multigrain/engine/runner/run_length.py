@@ -29,12 +29,8 @@ _WORLD_SIZE = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS', 'mpi': 'OMPI_CO
 def resolve_length(cfg: Config, *, from_data: bool) -> None:
     """Set the loop, schedulers and intervals of a config from its length, in place.
 
-    `epochs` becomes `max_iters`. If that needs data that cannot be used, the length stays open:
-    training raises the same error when it builds its data set.
-
-    Args:
-        cfg: The config, its data resolved.
-        from_data: Read the training data if the length is given in epochs.
+    `epochs` becomes `max_iters`, with `from_data` only: that reads the training data. If it cannot
+    be used, the length stays open: training raises the same error when it builds its data set.
 
     Raises:
         ConfigError: Both keys are set, or one is not a positive number.
@@ -81,13 +77,7 @@ def schedule_of(cfg: Config) -> dict[str, Any]:
 
 
 def reset_schedule(cfg: Config, schedule: Mapping[str, Any], *, max_iters: int | None) -> None:
-    """Undo `resolve_length` where its values still stand.
-
-    Args:
-        cfg: The config.
-        schedule: What `schedule_of` said before.
-        max_iters: The length that was set.
-    """
+    """Undo `resolve_length` to what `schedule_of` said before, where its values still stand."""
     if max_iters is None:
         return
     after = _at_length(schedule, max_iters)

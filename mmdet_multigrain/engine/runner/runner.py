@@ -6,6 +6,7 @@ import contextlib
 import copy
 import logging
 import os
+import subprocess
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,19 +31,20 @@ from mmdet_multigrain.datasets import ExactSampler, SeededDataset
 from mmdet_multigrain.speed import describe_options
 from mmdet_multigrain.utils.errors import ConfigError
 from mmdet_multigrain.utils.files import write_whole
+from mmdet_multigrain.utils.nested import is_kind
 from mmdet_multigrain.utils.seeding import Stream, seed_generators
 
 from ..checkpoint.find import choose_checkpoint, refuse_used
 from ..checkpoint.read import loading
 from ..checkpoint.weights_only import only_weights
 from ..console import console_from
+from ..data_access import bare_model
 from ..hooks.same_buffers_hook import SameBuffersHook
 from ..main_process import on_main_process
 from .initial_values import built_by_name, drawn_by_name
 from .positions import run_seed
 from .resolver import resolve
 from .same_run import Process, check_same_run, lost_process
-from .slurm import meeting_point_of_slurm
 from .stop_request import StopRequest, begin_worker
 
 _HEAD = '# Complete config of a training, written by mmdet_multigrain.\n'
@@ -127,7 +129,7 @@ class MultigrainRunner(Runner):
                     "launcher='pytorch'"
                 )
             if self.launcher == 'slurm':
-                os.environ.update(meeting_point_of_slurm(os.environ))
+                os.environ.update(_meeting_point_of_slurm())
             torch.distributed.init_process_group(backend='gloo')
         super().setup_env(env_cfg)
         if get_world_size() > 1:
@@ -143,8 +145,7 @@ class MultigrainRunner(Runner):
 
     def _init_model_weights(self) -> None:
         """Initialize as MMEngine does, by name; later draws do not depend on the model either."""
-        model = self.model.module if is_model_wrapper(self.model) else self.model
-        with drawn_by_name(model, run_seed(self)):
+        with drawn_by_name(bare_model(self.model), run_seed(self)):
             super()._init_model_weights()
         seed_generators((self.seed, Stream.VALUES))
 
@@ -210,8 +211,8 @@ class MultigrainRunner(Runner):
 
     def _log_speed(self) -> None:
         """Log the options for speed that the config has."""
-        model = self.model.module if is_model_wrapper(self.model) else self.model
-        norm_eval = getattr(getattr(model, 'backbone', None), 'norm_eval', False)
+        backbone = getattr(bare_model(self.model), 'backbone', None)
+        norm_eval = getattr(backbone, 'norm_eval', False)
         names = describe_options(self.cfg.to_dict(), device=get_device(), norm_eval=norm_eval)
         self.logger.info(f'Options for speed: {", ".join(names) or "none"}')
 
@@ -273,7 +274,7 @@ class MultigrainRunner(Runner):
         if isinstance(dataloader, DataLoader):
             return dataloader
         dataloader = dict(dataloader)
-        if _is_exact(dataloader.get('sampler')):
+        if is_kind(dataloader.get('sampler'), DATA_SAMPLERS, ExactSampler):
             dataloader['dataset'] = dict(type=SeededDataset, dataset=dataloader['dataset'])
         begin = dict(
             type=begin_worker,
@@ -286,8 +287,20 @@ class MultigrainRunner(Runner):
         return Runner.build_dataloader(dataloader, **kwargs)
 
 
-def _is_exact(sampler: Any) -> bool:
-    """Whether a sampler's config is that of `ExactSampler` or a subclass."""
-    kind = sampler.get('type') if isinstance(sampler, Mapping) else None
-    kind = DATA_SAMPLERS.get(kind) if isinstance(kind, str) else kind
-    return isinstance(kind, type) and issubclass(kind, ExactSampler)
+def _meeting_point_of_slurm() -> dict[str, str]:
+    """What torch's process group reads from the environment, from what srun tells a task.
+
+    MMEngine knows it for GPUs only; for it, too, `MASTER_ADDR` and `MASTER_PORT` count if set.
+    """
+    task = os.environ
+    address = task.get('MASTER_ADDR')
+    if address is None:
+        command = ['scontrol', 'show', 'hostnames', task['SLURM_NODELIST']]
+        address = subprocess.check_output(command, text=True).split()[0]
+    return {
+        'MASTER_ADDR': address,
+        'MASTER_PORT': task.get('MASTER_PORT', '29500'),
+        'RANK': task['SLURM_PROCID'],
+        'WORLD_SIZE': task['SLURM_NTASKS'],
+        'LOCAL_RANK': task['SLURM_LOCALID'],
+    }

@@ -36,13 +36,10 @@ class Process:
 
 
 def check_same_run(cfg: Config) -> Sequence[Process]:
-    """Compare config, annotations and code of all processes; to be called by all.
-
-    Returns:
-        The processes by rank.
+    """The processes of the run by rank; to be called by all of them.
 
     Raises:
-        ProcessError: One of them differs from the first, in all processes.
+        ProcessError: One differs from the first in config, annotations or code; in all processes.
     """
     config = cfg.to_dict()
     facts = {
@@ -75,14 +72,9 @@ def annotation_files(config: Mapping[str, Any]) -> list[str]:
 
 
 def lost_process(error: BaseException, processes: Sequence[Process]) -> LostProcessError | None:
-    """The error that names the process whose end made a collective fail.
+    """The error that names the process whose end made a collective raise `error`, if that is it.
 
-    Args:
-        error: What the collective raised.
-        processes: The processes by rank. Only those on this machine can be found.
-
-    Returns:
-        The error; None if `error` is not that of a collective that lost its other side.
+    Of `processes`, by rank, only those on this machine can be found.
     """
     if not (isinstance(error, _LOST) or 'by peer' in str(error)):
         return None

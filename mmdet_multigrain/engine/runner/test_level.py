@@ -13,7 +13,7 @@ from mmdet_multigrain.models.roi_heads.lineage import add_lineage
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.taxonomy.levels import at_level
 from mmdet_multigrain.utils.errors import ConfigError
-from mmdet_multigrain.utils.nested import dicts
+from mmdet_multigrain.utils.nested import dicts, is_kind, kind_of
 
 
 def set_level(
@@ -58,8 +58,7 @@ def set_lineages(cfg: MutableMapping[str, Any], datasets: Iterator[Mapping[str, 
 
 def _taxonomy_of(datasets: Iterator[Mapping[str, Any]], what: str) -> Taxonomy:
     dataset = next(datasets, {})
-    kind = dataset.get('type')
-    kind = DATASETS.get(kind) if isinstance(kind, str) else kind
+    kind = kind_of(dataset, DATASETS)
     own = dataset.get('taxonomy') or getattr(kind, 'METAINFO', {}).get('taxonomy')
     if own is None:
         raise ConfigError(f'{what}: the test data set has no taxonomy; use SuperclassCocoDataset')
@@ -81,7 +80,7 @@ def set_groups(model: MutableMapping[str, Any], groups: Sequence[int]) -> str | 
         ConfigError: It predicts a mask for each class.
     """
     for part in dicts(model):
-        if _is(part.get('bbox_head'), NodeHead):
+        if is_kind(part.get('bbox_head'), MODELS, NodeHead):
             part.setdefault('test_cfg', {})['groups'] = list(groups)
             return 'own'
         roi_head, test_cfg = part.get('roi_head'), (part.get('test_cfg') or {}).get('rcnn')
@@ -95,14 +94,7 @@ def set_groups(model: MutableMapping[str, Any], groups: Sequence[int]) -> str | 
                 )
         heads = roi_head['bbox_head']
         heads = heads if isinstance(heads, list | tuple) else [heads]
-        if all(_is(head, GroupPrediction) for head in heads):
+        if all(is_kind(head, MODELS, GroupPrediction) for head in heads):
             test_cfg['groups'] = list(groups)
             return test_cfg.setdefault('group_score', GROUP_SCORES[0])
     return None
-
-
-def _is(head: Any, wanted: type) -> bool:
-    """Whether this is the config of such a head."""
-    kind = head.get('type') if isinstance(head, Mapping) else None
-    kind = MODELS.get(kind) if isinstance(kind, str) else kind
-    return isinstance(kind, type) and issubclass(kind, wanted)

@@ -84,15 +84,12 @@ class MultiBranchBBoxHead(GroupPrediction, ExactAddition, BBoxHead):
         init_cfg: dict | list[dict] | None = None,
         **kwargs,
     ) -> None:
-        groups = resolve_taxonomy(taxonomy, grouped=True, allow_one_group=allow_one_group)
+        groups = resolve_taxonomy(
+            taxonomy, allow_one_group=allow_one_group, num_classes=num_classes
+        )
         taxonomy = groups if grouped else groups.ungrouped()
         groups = groups.tree()
         reg_per = _check_reg_per(reg_per, reg_class_agnostic, groups)
-        if num_classes not in (None, taxonomy.num_classes):
-            raise ConfigError(
-                f'num_classes={num_classes}: taxonomy {taxonomy.name!r} has '
-                f'{taxonomy.num_classes} classes; leave num_classes out, the taxonomy gives it'
-            )
         num_branches = max(2, taxonomy.num_levels)
         if branch_fcs is None:
             branch_fcs = range(1, num_branches + 1)
@@ -291,9 +288,12 @@ def _check_reg_per(reg_per: str | None, agnostic: bool | None, groups: Taxonomy)
 
 
 def resolve_taxonomy(
-    taxonomy: Taxonomy | str | dict | None, *, grouped: bool, allow_one_group: bool = False
+    taxonomy: Taxonomy | str | dict | None,
+    *,
+    allow_one_group: bool = False,
+    num_classes: int | None = None,
 ) -> Taxonomy:
-    """Load a taxonomy; without grouping, each class becomes its own superclass."""
+    """Load the taxonomy of a head; a number of classes may only repeat the taxonomy's."""
     if taxonomy is None:
         raise ConfigError(
             'a multi-grained box head has no taxonomy; resolve the config '
@@ -303,4 +303,9 @@ def resolve_taxonomy(
     if allow_one_group and isinstance(taxonomy, Mapping):
         taxonomy = Taxonomy.from_mapping(taxonomy, allow_one_group=True)
     taxonomy = Taxonomy.load(taxonomy)
-    return taxonomy if grouped else taxonomy.ungrouped()
+    if num_classes not in (None, taxonomy.num_classes):
+        raise ConfigError(
+            f'num_classes={num_classes}: taxonomy {taxonomy.name!r} has {taxonomy.num_classes} '
+            'classes; leave num_classes out, the taxonomy gives it'
+        )
+    return taxonomy

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError
+from mmdet_multigrain.utils.nested import is_kind
 
 from ..losses.hierarchical_cross_entropy_loss import HierarchicalCrossEntropyLoss, check_groups
 from .multi_branch_bbox_head import MultiBranchBBoxHead, resolve_taxonomy
@@ -83,7 +84,7 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
         init_cfg: dict | list[dict] | None = None,
         **kwargs,
     ) -> None:
-        label_taxonomy = resolve_taxonomy(taxonomy, grouped=True, allow_one_group=allow_one_group)
+        label_taxonomy = resolve_taxonomy(taxonomy, allow_one_group=allow_one_group)
         taxonomy = label_taxonomy if grouped else label_taxonomy.ungrouped()
         check_groups(taxonomy)
         if reg_weights is None:
@@ -94,10 +95,7 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
                 f'{taxonomy.num_levels} levels and needs one weight >= 0 for each, coarse to '
                 'fine, the fine one above 0'
             )
-        loss_class = loss_cls['type']
-        if isinstance(loss_class, str):
-            loss_class = MODELS.get(loss_class)
-        if loss_class is None or not issubclass(loss_class, HierarchicalCrossEntropyLoss):
+        if not is_kind(loss_cls, MODELS, HierarchicalCrossEntropyLoss):
             raise ConfigError(
                 f'loss_cls of type {loss_cls["type"]}: {type(self).__name__} needs a '
                 'HierarchicalCrossEntropyLoss; other losses go into its fine_loss'

@@ -44,12 +44,7 @@ class NodeHead:
         num_classes: int | None = None,
         **kwargs,
     ) -> None:
-        self.taxonomy = resolve_taxonomy(taxonomy, grouped=True)
-        if num_classes not in (None, self.taxonomy.num_classes):
-            raise ConfigError(
-                f'num_classes={num_classes}: taxonomy {self.taxonomy.name!r} has '
-                f'{self.taxonomy.num_classes} classes; leave num_classes out, the taxonomy gives it'
-            )
+        self.taxonomy = resolve_taxonomy(taxonomy, num_classes=num_classes)
         if not coarse_weight >= 0:
             raise ConfigError(f'coarse_weight={coarse_weight!r}: must be a number from 0 on')
         self.coarse_weight = float(coarse_weight)

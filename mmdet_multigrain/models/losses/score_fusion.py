@@ -7,7 +7,7 @@ quotient NaN.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from mmdet.registry import MODELS
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError
+from mmdet_multigrain.utils.nested import is_kind
 
 CENTERS = ('geometric', 'total', 'none')
 
@@ -223,9 +224,7 @@ def build_fusion(config: dict | None, taxonomy: Taxonomy) -> ScoreFusion | None:
     """
     if config is None:
         return None
-    kind = config.get('type') if isinstance(config, Mapping) else None
-    kind = MODELS.get(kind) if isinstance(kind, str) else kind
-    if not (isinstance(kind, type) and issubclass(kind, ScoreFusion)):
+    if not is_kind(config, MODELS, ScoreFusion):
         raise ConfigError(
             f'fusion={config!r}: must have the type ConditionalFusion, ProductFusion or NorCal, such '
             "as dict(type='ConditionalFusion', gamma=1)"

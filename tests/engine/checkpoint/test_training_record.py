@@ -10,7 +10,6 @@ from mmdet.registry import MODELS
 from torch import nn
 
 from mmdet_multigrain.datasets import taxonomy_metainfo
-from mmdet_multigrain.engine import CheckpointReportHook
 from mmdet_multigrain.engine.checkpoint.training_record import (
     is_missed,
     keep_record,
@@ -18,6 +17,7 @@ from mmdet_multigrain.engine.checkpoint.training_record import (
     record_of,
     recorded,
 )
+from mmdet_multigrain.engine.hooks import CheckpointReportHook
 from mmdet_multigrain.evaluation.training_record import record_text
 from mmdet_multigrain.models import MergedBBoxHead, MultiGrainedBBoxHead
 from mmdet_multigrain.taxonomy import Taxonomy

@@ -5,7 +5,7 @@ import torch
 from mmengine.evaluator import Evaluator
 from torch.utils.data import DataLoader
 
-from mmdet_multigrain.engine import CheckpointReportHook
+from mmdet_multigrain.engine.hooks import CheckpointReportHook
 from mmdet_multigrain.engine.runner.runner import MultigrainRunner
 
 from .tiny_runs import TAXONOMY, Count, Data, Tiny

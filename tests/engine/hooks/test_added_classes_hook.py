@@ -14,10 +14,11 @@ from torch.utils.data import DataLoader
 
 import mmdet_multigrain.register  # noqa: F401
 from mmdet_multigrain.datasets import taxonomy_metainfo
-from mmdet_multigrain.engine import AddedClassesHook, CheckpointReportHook, MultigrainRunner
+from mmdet_multigrain.engine import MultigrainRunner
 from mmdet_multigrain.engine.checkpoint.added_classes import with_classes
 from mmdet_multigrain.engine.checkpoint.surgery import add_classes
 from mmdet_multigrain.engine.checkpoint.training_record import keep_record
+from mmdet_multigrain.engine.hooks import AddedClassesHook, CheckpointReportHook
 from mmdet_multigrain.engine.hooks.added_classes_hook import learning_rows
 from mmdet_multigrain.engine.hooks.preflight_hook import give_counts
 from mmdet_multigrain.utils.errors import CheckpointError, ConfigError

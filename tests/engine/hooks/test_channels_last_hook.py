@@ -12,7 +12,7 @@ from mmdet.models.necks import FPN
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from torch import nn
 
-from mmdet_multigrain.engine import ChannelsLastHook
+from mmdet_multigrain.engine.hooks import ChannelsLastHook
 from mmdet_multigrain.models import PlainRoIExtractor
 
 EXTRACTOR = dict(

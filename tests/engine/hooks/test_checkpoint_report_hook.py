@@ -9,7 +9,7 @@ from mmdet.registry import HOOKS
 from mmengine.model import MMDistributedDataParallel
 from torch import nn
 
-from mmdet_multigrain.engine import CheckpointReportHook
+from mmdet_multigrain.engine.hooks import CheckpointReportHook
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import CheckpointError
 

@@ -12,7 +12,7 @@ import torch
 from mmdet.models.necks import FPN
 from torch import nn
 
-from mmdet_multigrain.engine import CompileHook
+from mmdet_multigrain.engine.hooks import CompileHook
 
 
 class Body(nn.Module):

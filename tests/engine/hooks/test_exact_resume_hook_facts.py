@@ -13,8 +13,8 @@ from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from torch import nn
 
 from mmdet_multigrain.datasets.samplers import ExactAspectRatioBatchSampler, ExactInfiniteSampler
-from mmdet_multigrain.engine import ExactResumeHook
 from mmdet_multigrain.engine.fingerprints import versions
+from mmdet_multigrain.engine.hooks import ExactResumeHook
 from mmdet_multigrain.engine.hooks import exact_resume_hook as module
 from mmdet_multigrain.engine.hooks.exact_resume_hook import run_facts
 from mmdet_multigrain.engine.runner.positions import VALIDATED

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mmdet_multigrain.engine import MatmulPrecisionHook
+from mmdet_multigrain.engine.hooks import MatmulPrecisionHook
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from mmdet.visualization import DetLocalVisualizer
 from mmengine.structures import InstanceData
 from mmengine.visualization import Visualizer
 
-from mmdet_multigrain.engine import PictureHook
+from mmdet_multigrain.engine.hooks import PictureHook
 from mmdet_multigrain.utils.images import PictureNames
 
 

@@ -8,7 +8,7 @@ from mmdet.models import DetTTAModel
 from mmdet.registry import HOOKS, MODELS
 from torch import nn
 
-from mmdet_multigrain.engine import PreflightHook
+from mmdet_multigrain.engine.hooks import PreflightHook
 from mmdet_multigrain.engine.hooks import preflight_hook as module
 from mmdet_multigrain.engine.hooks.preflight_hook import (
     box_counts,

@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmengine.hooks import CheckpointHook
 
-from mmdet_multigrain.engine import PreflightHook
+from mmdet_multigrain.engine.hooks import PreflightHook
 from mmdet_multigrain.engine.hooks.preflight_hook import (
     learning_rate_line,
     length_line,

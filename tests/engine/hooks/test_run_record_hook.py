@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 import mmdet_multigrain
-from mmdet_multigrain.engine import RunRecordHook
+from mmdet_multigrain.engine.hooks import RunRecordHook
 from mmdet_multigrain.engine.hooks.run_record_hook import git_revision, versions
 from mmdet_multigrain.evaluation.metrics.multi_grained_coco_metric import MultiGrainedCocoMetric
 

@@ -9,7 +9,7 @@ import torch
 from mmengine.logging import MessageHub
 
 from benchmarks.reliability import tiny_run as tiny
-from mmdet_multigrain.engine import SafeCheckpointHook
+from mmdet_multigrain.engine.hooks import SafeCheckpointHook
 from mmdet_multigrain.utils.errors import CheckpointError
 
 from .checkpoint_files import BEST, names

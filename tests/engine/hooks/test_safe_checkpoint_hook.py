@@ -16,8 +16,8 @@ from mmdet.registry import HOOKS
 from mmengine.runner import find_latest_checkpoint
 
 from benchmarks.reliability import tiny_run as tiny
-from mmdet_multigrain.engine import SafeCheckpointHook
 from mmdet_multigrain.engine.checkpoint.find import check_whole, find_last_checkpoint
+from mmdet_multigrain.engine.hooks import SafeCheckpointHook
 from mmdet_multigrain.utils.errors import CheckpointError
 
 from .checkpoint_files import BEST, names

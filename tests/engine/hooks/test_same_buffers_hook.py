@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from torch import nn
 
-from mmdet_multigrain.engine import SameBuffersHook
+from mmdet_multigrain.engine.hooks import SameBuffersHook
 from mmdet_multigrain.engine.hooks import same_buffers_hook as module
 
 

@@ -7,7 +7,7 @@ import torch
 from mmengine.registry import OPTIM_WRAPPERS
 from torch import nn
 
-from mmdet_multigrain.engine import AutocastOptimWrapper
+from mmdet_multigrain.engine.optimizers.autocast_optim_wrapper import AutocastOptimWrapper
 
 
 def wrapper(model, **arguments):

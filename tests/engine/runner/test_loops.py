@@ -13,7 +13,9 @@ from torch.utils.data import DataLoader
 
 from benchmarks.reliability import tiny_run as tiny
 from mmdet_multigrain.datasets.samplers import ExactInfiniteSampler, ExactSampler
-from mmdet_multigrain.engine import ExactResumeHook, MultigrainRunner
+from mmdet_multigrain.engine import MultigrainRunner
+from mmdet_multigrain.engine.hooks import ExactResumeHook
+from mmdet_multigrain.engine.runner import loops
 from mmdet_multigrain.engine.runner.loops import (
     ExactEpochBasedTrainLoop,
     ExactIterBasedTrainLoop,
@@ -245,10 +247,10 @@ def test_the_interval_of_validation_and_the_last_one(kind, at, end):
     loop._runner = SimpleNamespace(val_loop=val_loop)
     for position in range(1, 8):
         setattr(loop, at, position)
-        loop._validate_if_due()
+        loops._validate_if_due(loop, position, 7)
     assert validated == [3, 6, 7]
     loop._runner.val_loop = None
-    loop._validate_if_due()
+    loops._validate_if_due(loop, 7, 7)
     assert validated == [3, 6, 7]
 
 

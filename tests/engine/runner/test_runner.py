@@ -16,7 +16,8 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch import nn
 
-from mmdet_multigrain.engine import MultigrainRunner, PreflightHook, SameBuffersHook
+from mmdet_multigrain.engine import MultigrainRunner
+from mmdet_multigrain.engine.hooks import PreflightHook, SameBuffersHook
 from mmdet_multigrain.engine.runner import runner as module
 from mmdet_multigrain.utils.errors import CheckpointError, ConfigError, LostProcessError
 

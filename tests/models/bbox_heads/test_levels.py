@@ -225,7 +225,7 @@ def test_one_group_of_a_built_taxonomy_needs_no_leave(garments):
     assert make_head(one, allow_one_group=True).taxonomy is one
     for call in (
         lambda: MergedBBoxHead(taxonomy=everything, **SMALL),
-        lambda: resolve_taxonomy(everything, grouped=True),
+        lambda: resolve_taxonomy(everything),
     ):
         with pytest.raises(ValueError, match='one group teaches nothing'):
             call()

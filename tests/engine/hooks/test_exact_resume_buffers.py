@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from mmdet_multigrain.engine.runner import process_buffers
-from mmdet_multigrain.engine.runner.process_buffers import gather_buffers, set_buffers
+from mmdet_multigrain.engine.hooks import exact_resume_hook as module
+from mmdet_multigrain.engine.hooks.exact_resume_hook import gather_buffers, set_buffers
 
 
 class Wrapped(nn.Module):
@@ -21,10 +21,10 @@ class Wrapped(nn.Module):
 
 def test_what_differs_is_gathered_and_given_back(monkeypatch):
     models = [Wrapped(mean) for mean in (0.0, 1.0, 0.0)]
-    monkeypatch.setattr(process_buffers, 'all_gather_object', lambda own: [own])
+    monkeypatch.setattr(module, 'all_gather_object', lambda own: [own])
     states = [{name: value.clone() for name, value in model.state_dict().items()
                if 'norm.running' in name or 'num_batches' in name} for model in models]  # fmt: skip
-    monkeypatch.setattr(process_buffers, 'all_gather_object', lambda own: states)
+    monkeypatch.setattr(module, 'all_gather_object', lambda own: states)
     gathered = gather_buffers(models[0])
     assert gathered == [{}, {'norm.running_mean': states[1]['norm.running_mean']}, {}]
     resumed = Wrapped(0.0)  # from the checkpoint, as all processes
@@ -35,8 +35,6 @@ def test_what_differs_is_gathered_and_given_back(monkeypatch):
 
 def test_buffers_that_no_checkpoint_has_are_left_alone(monkeypatch):
     sent = []
-    monkeypatch.setattr(
-        process_buffers, 'all_gather_object', lambda own: (sent.append(own), [own])[1]
-    )
+    monkeypatch.setattr(module, 'all_gather_object', lambda own: (sent.append(own), [own])[1])
     assert gather_buffers(Wrapped(3.0)) == [{}]
     assert set(sent[0]) == {'norm.running_mean', 'norm.running_var', 'norm.num_batches_tracked'}

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from mmdet_multigrain.engine.runner.slurm import meeting_point_of_slurm
+from mmdet_multigrain.engine.runner.runner import _meeting_point_of_slurm
 
 TASK = {'SLURM_PROCID': '5', 'SLURM_NTASKS': '8', 'SLURM_LOCALID': '1', 'SLURM_NODELIST': 'n[3-4]'}
 
@@ -18,7 +18,11 @@ TASK = {'SLURM_PROCID': '5', 'SLURM_NTASKS': '8', 'SLURM_LOCALID': '1', 'SLURM_N
 def test_a_task_of_a_job(monkeypatch, given, address, port):
     hosts = {('scontrol', 'show', 'hostnames', 'n[3-4]'): 'n3\nn4\n'}
     monkeypatch.setattr(subprocess, 'check_output', lambda command, text: hosts[tuple(command)])
-    assert meeting_point_of_slurm({**TASK, **given}) == {
+    for name, value in {**TASK, **given}.items():
+        monkeypatch.setenv(name, value)
+    for name in {'MASTER_ADDR', 'MASTER_PORT'} - given.keys():
+        monkeypatch.delenv(name, raising=False)
+    assert _meeting_point_of_slurm() == {
         'MASTER_ADDR': address,
         'MASTER_PORT': port,
         'RANK': '5',

@@ -8,7 +8,7 @@ from mmdet.registry import WEIGHT_INITIALIZERS
 from mmengine.model import BaseModule
 from torch import nn
 
-from mmdet_multigrain.engine.checkpoint.pretrained_init import PretrainedInit
+from mmdet_multigrain.engine.checkpoint.read import PretrainedInit
 from mmdet_multigrain.utils.errors import CheckpointError, UntrustedCheckpointError
 
 from .payloads import Evaluate
