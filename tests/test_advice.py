@@ -30,8 +30,8 @@ from mmdet_multigrain.engine.runner import resolver
 from mmdet_multigrain.engine.runner.positions import between_steps
 from mmdet_multigrain.launch import load_config
 from mmdet_multigrain.launch.options import _OPTIONAL_KEYS, check_options
+from mmdet_multigrain.models import MultiGrainedBBoxHead
 from mmdet_multigrain.models.backbones import efficientnet_lite
-from mmdet_multigrain.models.bbox_heads import MultiGrainedBBoxHead
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError
 

@@ -29,7 +29,7 @@ from mmdet_multigrain.engine.runner import resolver
 from mmdet_multigrain.engine.unannotated import check_unannotated
 from mmdet_multigrain.launch import load_config
 from mmdet_multigrain.launch.options import check_options
-from mmdet_multigrain.models.bbox_heads import MultiGrainedBBoxHead
+from mmdet_multigrain.models import MultiGrainedBBoxHead
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError
 

@@ -1,7 +1,5 @@
 """Data sets with a taxonomy, and orders of training; registered in mmdet's registries."""
 
-from mmdet_multigrain.utils.errors import AnnotationError
-
 from .deepfashion2 import DeepFashion2Dataset
 from .openimages_v4_clothing import OpenImagesV4ClothingDataset
 from .samplers import (
@@ -16,7 +14,6 @@ from .taxonomy_coco import TaxonomyCOCO
 from .transforms import FastLoading
 
 __all__ = [
-    'AnnotationError',
     'DeepFashion2Dataset',
     'ExactAspectRatioBatchSampler',
     'ExactClassAwareSampler',

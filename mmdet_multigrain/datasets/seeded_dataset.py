@@ -20,10 +20,7 @@ class SeededDataset:
     and set on the data set inside.
 
     Transforms that keep something from one sample to the next (MMDetection's cached mosaic) or
-    have their own generator are not covered.
-
-    Args:
-        dataset: The data set, or its config.
+    have their own generator are not covered. `dataset` is the data set, or its config.
     """
 
     dataset: Any

@@ -1,8 +1,4 @@
-"""COCO data sets whose classes have superclasses.
-
-Here belongs what MMDetection's CocoDataset does not do: label order from a taxonomy, errors for
-what does not match, and counts of what is left out. Reading the file is `taxonomy_coco`'s part.
-"""
+"""COCO data sets with superclasses: label order, errors for what does not match, and counts."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""COCO's index over an annotation file that is read with a taxonomy.
-
-`mmdet_multigrain.coco.annotations` reads, checks and matches; here is only what CocoDataset and
-CocoMetric need from their reader.
-"""
+"""COCO's index over an annotation file that is read with a taxonomy (`coco.annotations`)."""
 
 from __future__ import annotations
 
@@ -22,7 +18,7 @@ class TaxonomyCOCO(COCO):
     """A COCO index whose categories are in the label order of a taxonomy.
 
     Args:
-        annotation_file (str | Path): The COCO JSON file.
+        annotation_file: The COCO JSON file.
         **options: `taxonomy` and other arguments of `AnnotationFile`, which raises what is wrong.
 
     Attributes:

@@ -21,38 +21,23 @@ _FAR = 0.5  # pixels, or scores: beyond it a detection is not the other's counte
 
 @dataclass(frozen=True)
 class Found:
-    """Detections of one picture, by falling score.
+    """Detections of one picture, by falling score."""
 
-    Attributes:
-        boxes: (N, 4) float32, x1, y1, x2, y2 in pixels of the picture.
-        scores: (N,) float32.
-        labels: (N,) whole numbers.
-        lineage: (N, L) probabilities, if the detector tells them.
-    """
-
-    boxes: np.ndarray
-    scores: np.ndarray
-    labels: np.ndarray
-    lineage: np.ndarray | None = None
+    boxes: np.ndarray  # (N, 4) float32, x1, y1, x2, y2 in pixels of the picture
+    scores: np.ndarray  # (N,) float32
+    labels: np.ndarray  # (N,) whole numbers
+    lineage: np.ndarray | None = None  # (N, L) probabilities, if the detector tells them
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How far two lists of detections are apart.
-
-    Attributes:
-        pictures: How many were looked at.
-        detections: How many were compared.
-        box: Largest difference of a coordinate, in pixels.
-        score: Largest difference of a score, or of a probability in a lineage.
-        alone: How many have no counterpart.
-    """
+    """How far two lists of detections are apart."""
 
     pictures: int
     detections: int
-    box: float
-    score: float
-    alone: int = 0
+    box: float  # largest difference of a coordinate, in pixels
+    score: float  # largest difference of a score, or of a probability in a lineage
+    alone: int = 0  # detections that have no counterpart
 
     def __str__(self) -> str:
         counts = f'{self.detections} detections in {self.pictures} pictures'
@@ -90,10 +75,8 @@ def nearest_difference(
     Where two boxes score alike to the last digits, rounding decides which of them suppresses the
     other. Such detections have no counterpart; the caller judges whether they are too many.
 
-    Args:
-        ours, theirs: Detections of any score, the best `at_most` of each picture.
-        slack: Where a list is full, detections that score by less than this above its last one
-            may be missing in the other.
+    Lists hold the best `at_most` of a picture. Where one is full, detections that score by less
+    than `slack` above its last one may be missing in the other.
     """
     count, alone, box, score = 0, 0, 0.0, 0.0
     for left, right in zip(ours, theirs, strict=True):

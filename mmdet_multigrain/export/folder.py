@@ -12,11 +12,7 @@ from mmdet_multigrain.utils.errors import ExportError
 
 
 def check_new(folder: Path) -> None:
-    """Refuse a folder that holds files: those of two exports must not mix.
-
-    Raises:
-        ExportError: There is a file of that name, or something in the folder.
-    """
+    """Refuse a folder that holds files, and a file: those of two exports must not mix."""
     if folder.is_dir() and not any(folder.iterdir()):
         return
     if folder.exists():
@@ -27,10 +23,8 @@ def check_new(folder: Path) -> None:
 def whole_folder(folder: Path) -> Iterator[Path]:
     """Yield a temporary folder next to the target, which becomes it when the block ends.
 
-    When the block raises, nothing is left, nor any parent folder that was made for it.
-
-    Raises:
-        ExportError: The folder cannot be written.
+    When the block raises, nothing is left, nor any parent folder that was made for it. What cannot
+    be written is an ExportError.
     """
     check_new(folder)
     made = [parent for parent in folder.absolute().parents if not parent.exists()]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +22,9 @@ ANNOTATIONS = 'annotations.json'
 _STOCK = ('mmdet', 'mmcv', 'mmengine')
 
 
-@dataclass(frozen=True)
-class TestData:
-    """The entries of a config that test, and what a user has to know about them.
-
-    Attributes:
-        entries: `test_dataloader`, and with annotations also `test_evaluator` and `test_cfg`.
-        note: One line on the annotations.
-    """
-
-    entries: dict[str, Any]
-    note: str
-
-
 def stock_data(
     cfg: Mapping[str, Any], *, taxonomy: Taxonomy, palette: list, folder: Path
-) -> TestData:
+) -> tuple[dict[str, Any], str]:
     """Test data for a config of stock parts; may write a copy of the annotations.
 
     Args:
@@ -46,6 +32,10 @@ def stock_data(
         taxonomy: Classes in label order, and what else the annotations may call them.
         palette: A color of each class.
         folder: Where the copy goes, if one is needed.
+
+    Returns:
+        The entries that test: `test_dataloader`, with annotations also `test_evaluator` and
+        `test_cfg`. And one line on the annotations.
 
     Raises:
         ExportError: The test pipeline has transforms that MMDetection lacks.
@@ -61,7 +51,7 @@ def stock_data(
     if not given.get('ann_file') or not Path(path).is_file():
         missing = path if given.get('ann_file') else 'of one COCO file'
         note = f'no test data: annotations {missing} do not exist'
-        return TestData(dict(test_dataloader=_loader(loader, dataset)), note)
+        return dict(test_dataloader=_loader(loader, dataset)), note
     file = AnnotationFile(path, taxonomy=taxonomy, allow_missing=True, allow_unknown=True)
     note = f'test data: {path}'
     if file.notes or _stock_order(file.dataset['categories'], classes) != file.category_ids:
@@ -81,7 +71,7 @@ def stock_data(
         test_evaluator=dict(type='CocoMetric', ann_file=path, metric='bbox'),
         test_cfg=dict(type='TestLoop'),
     )
-    return TestData(entries, note)
+    return entries, note
 
 
 def _loader(given: Mapping[str, Any], dataset: dict[str, Any]) -> dict[str, Any]:

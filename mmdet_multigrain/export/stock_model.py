@@ -16,7 +16,7 @@ from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
-from mmdet_multigrain.models.bbox_heads import MultiGrainedBBoxHead
+from mmdet_multigrain.models import MultiGrainedBBoxHead
 from mmdet_multigrain.utils.errors import ExportError
 
 _HEAD = 'roi_head.bbox_head.'
@@ -47,13 +47,9 @@ def check_added(model: nn.Module) -> None:
 def stock_model(config: Mapping[str, Any], model: nn.Module) -> tuple[dict, dict[str, Tensor]]:
     """Config and tensors of the stock model that detects what `model` detects.
 
-    Args:
-        config: The model's config, of plain values.
-        model: Built from it, with trained weights.
-
-    Returns:
-        A config for `MODELS.build`, and a state dict for it whose tensors share no memory with
-        others. Losses keep their weights, so that training can continue.
+    `config` is the model's, of plain values. Those that are returned are for `MODELS.build`, and a
+    state dict for it whose tensors share no memory with others. Losses keep their weights, so that
+    training can continue.
 
     Raises:
         ExportError: Stock MMDetection has no model that detects the same.

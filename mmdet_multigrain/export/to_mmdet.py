@@ -50,10 +50,12 @@ def export_mmdet(cfg: Config, detector: Detector, pictures: list, folder: Path) 
     """
     classes, palette = detector.taxonomy.classes, class_palette(detector.taxonomy)
     model_config, tensors = stock_model(cfg.model.to_dict(), detector.model)
-    data = stock_data(cfg.to_dict(), taxonomy=detector.taxonomy, palette=palette, folder=folder)
+    entries, note = stock_data(
+        cfg.to_dict(), taxonomy=detector.taxonomy, palette=palette, folder=folder
+    )
     backends = [dict(type='LocalVisBackend')]
     visualizer = dict(type='DetLocalVisualizer', vis_backends=backends, name='visualizer')
-    entries = dict(model=model_config, **data.entries, visualizer=visualizer)
+    entries = dict(model=model_config, **entries, visualizer=visualizer)
     stock_cfg = Config(dict(default_scope='mmdet', **entries))
     text = _HEADER.format(config=CONFIG, checkpoint=CHECKPOINT) + stock_cfg.pretty_text
     write_whole(folder / CONFIG, text.encode())
@@ -63,7 +65,7 @@ def export_mmdet(cfg: Config, detector: Detector, pictures: list, folder: Path) 
     torch.save(dict(meta=meta, state_dict=tensors), content)
     write_whole(folder / CHECKPOINT, content.getbuffer())
     seen = check_mmdet(detector, folder, pictures)
-    return [data.note, f'checked: {seen}']
+    return [note, f'checked: {seen}']
 
 
 def check_mmdet(detector: Detector, folder: Path, pictures: list) -> Difference:

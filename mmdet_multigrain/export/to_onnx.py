@@ -32,11 +32,7 @@ _OPSET = 17  # RoiAlign is aligned from 16 on
 
 
 def check_packages() -> None:
-    """Name the command that installs what is missing.
-
-    Raises:
-        ExportError: onnx or onnxruntime is not installed.
-    """
+    """Name the command that installs onnx or onnxruntime, in an ExportError, if one is missing."""
     for name in ('onnx', 'onnxruntime'):
         try:
             importlib.import_module(name)

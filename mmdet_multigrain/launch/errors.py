@@ -27,11 +27,8 @@ _WITH_OPTION = {
 def run_tool(main: Callable[[], None], *, interrupted: str = 'interrupted') -> None:
     """Run a command line; whatever goes wrong is one line on stderr and a non-zero exit.
 
-    With the environment variable MULTIGRAIN_TRACEBACK=1 errors keep their traceback.
-
-    Args:
-        main (Callable): The command line.
-        interrupted (str): What Ctrl-C prints: how to continue.
+    With MULTIGRAIN_TRACEBACK=1 in the environment errors keep their traceback. `interrupted` is
+    what Ctrl-C prints: how to continue.
     """
     if os.environ.get(TRACEBACK_VARIABLE) == '1':
         main()

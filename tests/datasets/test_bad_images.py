@@ -13,8 +13,9 @@ from mmengine.dataset import pseudo_collate
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from mmdet_multigrain.datasets import AnnotationError, SuperclassCocoDataset
+from mmdet_multigrain.datasets import SuperclassCocoDataset
 from mmdet_multigrain.datasets.superclass_coco import SKIPPED
+from mmdet_multigrain.utils.errors import AnnotationError
 from mmdet_multigrain.utils.seeding import drawing_from
 
 from ..conftest import READS_GIF

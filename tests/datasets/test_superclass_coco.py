@@ -13,10 +13,11 @@ from mmdet.registry import DATASETS
 from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader
 
-from mmdet_multigrain.datasets import AnnotationError, SuperclassCocoDataset, taxonomy_metainfo
+from mmdet_multigrain.datasets import SuperclassCocoDataset, taxonomy_metainfo
 from mmdet_multigrain.engine.hooks.preflight_hook import box_counts
 from mmdet_multigrain.launch import one_line
 from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError
+from mmdet_multigrain.utils.errors import AnnotationError
 from mmdet_multigrain.visualization.palette import class_palette
 
 LOAD = [dict(type='LoadImageFromFile')]

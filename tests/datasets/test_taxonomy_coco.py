@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmdet_multigrain.datasets import AnnotationError, TaxonomyCOCO
+from mmdet_multigrain.datasets import TaxonomyCOCO
 from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError
+from mmdet_multigrain.utils.errors import AnnotationError
 
 GARMENTS = Taxonomy.load(
     {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from mmengine.model import BaseTTAModel
+from mmdet.models import DetTTAModel
 from torch import nn
 
 from mmdet_multigrain.datasets import taxonomy_metainfo
@@ -41,10 +41,7 @@ def test_samples_of_a_batch(batch, expected):
 
 def test_the_model_inside_test_time_augmentation():
     model = nn.Linear(1, 1)
-    outer = BaseTTAModel.__new__(BaseTTAModel)
-    nn.Module.__init__(outer)
-    outer.module = model
-    assert bare_model(outer) is bare_model(model) is model
+    assert bare_model(DetTTAModel(module=model)) is bare_model(model) is model
 
 
 def test_the_taxonomy_of_data(garments):

@@ -82,10 +82,10 @@ def labels_as_read(folder, entries):
 )
 def test_labels_are_those_of_the_classes(names, copied, garments, tmp_path):
     annotations(tmp_path / 'val.json', names)
-    folder, data = exported_data(garments, tmp_path)
+    folder, (entries, note) = exported_data(garments, tmp_path)
     assert (folder / ANNOTATIONS).exists() == copied
-    assert ('a copy' in data.note) == copied
-    dataset, seen = labels_as_read(folder, data.entries)
+    assert ('a copy' in note) == copied
+    dataset, seen = labels_as_read(folder, entries)
     expected = {(label, len(name)) for label, name in enumerate(garments.classes) if name in names}
     assert seen == expected
     assert type(dataset).__name__ == 'CocoDataset' and dataset.metainfo['classes'] == (
@@ -95,17 +95,17 @@ def test_labels_are_those_of_the_classes(names, copied, garments, tmp_path):
 
 
 def test_without_annotations_there_is_no_evaluator(garments, tmp_path):
-    _, data = exported_data(garments, tmp_path)
-    assert set(data.entries) == {'test_dataloader'}
-    assert data.note == f'no test data: annotations {tmp_path}/val.json do not exist'
-    dataset = dict(data.entries['test_dataloader']['dataset'], lazy_init=True)
+    _, (entries, note) = exported_data(garments, tmp_path)
+    assert set(entries) == {'test_dataloader'}
+    assert note == f'no test data: annotations {tmp_path}/val.json do not exist'
+    dataset = dict(entries['test_dataloader']['dataset'], lazy_init=True)
     assert DATASETS.build(dataset).metainfo['classes'] == garments.classes
 
 
 def test_the_loader_is_that_of_the_config(garments, tmp_path):
     annotations(tmp_path / 'val.json', list(garments.classes))
-    _, data = exported_data(garments, tmp_path)
-    loader = dict(data.entries['test_dataloader'])
+    _, (entries, note) = exported_data(garments, tmp_path)
+    loader = dict(entries['test_dataloader'])
     dataset = loader.pop('dataset')
     assert loader == dict(
         batch_size=4,
@@ -117,9 +117,9 @@ def test_the_loader_is_that_of_the_config(garments, tmp_path):
     assert dataset['test_mode'] is True and dataset['pipeline'] == PIPELINE
     assert (dataset['ann_file'], dataset['data_root']) == (path, f'{tmp_path}/')
     assert dataset['data_prefix'] == dict(img='photos/')
-    assert data.entries['test_evaluator'] == dict(type='CocoMetric', ann_file=path, metric='bbox')
-    assert data.entries['test_cfg'] == dict(type='TestLoop')
-    assert data.note == f'test data: {path}'
+    assert entries['test_evaluator'] == dict(type='CocoMetric', ann_file=path, metric='bbox')
+    assert entries['test_cfg'] == dict(type='TestLoop')
+    assert note == f'test data: {path}'
 
 
 def test_a_loader_without_workers_and_paths(garments, tmp_path, monkeypatch):
@@ -127,14 +127,14 @@ def test_a_loader_without_workers_and_paths(garments, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     options = dict(taxonomy=garments, palette=[], folder=tmp_path)
     loader = dict(dataset=dict(ann_file='val.json'))
-    entries = stock_data(dict(test_dataloader=loader), **options).entries
+    entries = stock_data(dict(test_dataloader=loader), **options)[0]
     found = entries['test_dataloader']
     assert (found['batch_size'], found['num_workers'], found['persistent_workers']) == (1, 0, False)
     assert found['dataset']['ann_file'] == str(tmp_path / 'val.json')
     assert found['dataset']['data_root'] == '' and found['dataset']['data_prefix'] == dict(img='')
-    none = stock_data(dict(test_dataloader=dict(dataset={})), **options)
-    assert none.note == 'no test data: annotations of one COCO file do not exist'
-    assert {*none.entries} == {'test_dataloader'}
+    entries, note = stock_data(dict(test_dataloader=dict(dataset={})), **options)
+    assert note == 'no test data: annotations of one COCO file do not exist'
+    assert {*entries} == {'test_dataloader'}
 
 
 def test_a_pipeline_of_others_is_refused(garments, tmp_path):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from mmdet_multigrain.engine.hooks.preflight_hook import check_heads
-from mmdet_multigrain.models.bbox_heads import MultiGrainedBBoxHead
+from mmdet_multigrain.models import MultiGrainedBBoxHead
 from mmdet_multigrain.taxonomy import Taxonomy
 
 from .conftest import call

@@ -2,8 +2,7 @@
 
 from .exact_aspect_ratio_batch_sampler import ExactAspectRatioBatchSampler
 from .exact_class_aware_sampler import ExactClassAwareSampler
-from .exact_sampler import ExactInfiniteSampler, ExactSampler
-from .sample_index import SampleIndex
+from .exact_sampler import ExactInfiniteSampler, ExactSampler, SampleIndex
 
 __all__ = [
     'ExactAspectRatioBatchSampler',

@@ -17,21 +17,15 @@ from mmdet.registry import DATA_SAMPLERS
 
 from mmdet_multigrain.utils.errors import ConfigError
 
-from .exact_sampler import ExactSampler, Share
-from .sample_index import SampleIndex
+from .exact_sampler import ExactSampler, SampleIndex, Share
 
 
 @DATA_SAMPLERS.register_module()
 class ExactAspectRatioBatchSampler(AspectRatioBatchSampler):
     """MMDetection's `AspectRatioBatchSampler` on an exact sampler; same batches from one order.
 
-    Args:
-        sampler: Where the order comes from.
-        batch_size: Images of a batch.
-        drop_last: Whether to drop an epoch's last batch if it is smaller. Defaults to False.
-
     Raises:
-        ValueError: The sampler is no exact one.
+        ConfigError: The sampler is not an exact one.
     """
 
     def __init__(self, sampler: ExactSampler, batch_size: int, drop_last: bool = False) -> None:

@@ -16,9 +16,25 @@ from mmdet.registry import DATA_SAMPLERS
 from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Sampler
 
-from mmdet_multigrain.utils.seeding import Stream, permutation
+from mmdet_multigrain.utils.seeding import Entropy, Stream, permutation
 
-from .sample_index import SampleIndex
+
+class SampleIndex(int):
+    """An index of a data set that knows where in the order of training it stands.
+
+    `entropy` (seed, stream and position) is what the augmentation of that sample depends on.
+    """
+
+    entropy: Entropy
+
+    def __new__(cls, index: int, entropy: Entropy) -> SampleIndex:
+        self = super().__new__(cls, index)
+        self.entropy = entropy
+        return self
+
+    def __reduce__(self) -> tuple[type[SampleIndex], tuple[int, Entropy]]:
+        """How it travels to the workers of a loader."""
+        return SampleIndex, (int(self), self.entropy)
 
 
 @dataclass(frozen=True)

@@ -58,10 +58,7 @@ def _load_resized(steps: list[Callable]) -> list[Callable]:
 
 
 def use_fast_loading(cfg: Any) -> None:
-    """Put the config's `fast_loading` into its training data, and take it out of the config.
-
-    Args:
-        cfg (mmengine.config.Config): `fast_loading` is True, or the arguments of FastLoading.
+    """Put `fast_loading` (True, or arguments of FastLoading) of a config into its training data.
 
     Raises:
         ConfigError: No training pipeline begins with LoadImageFromFile.

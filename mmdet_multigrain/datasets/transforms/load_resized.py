@@ -40,10 +40,7 @@ def reduction(size: tuple[int, int], target: tuple[int, int]) -> int:
 
 
 def decode_reduced(content: bytes, size: tuple[int, int], denominator: int) -> np.ndarray | None:
-    """A BGR image of (width, height) `size`, decoded at 1/denominator of it, rounded up.
-
-    None if it cannot be decoded or has another size.
-    """
+    """A BGR image of (width, height) `size`, decoded at 1/denominator; None if that fails."""
     image = mmcv.imfrombytes(content, flag=_FLAGS[denominator], backend='cv2')
     width, height = (-(-side // denominator) for side in size)
     return image if image is not None and image.shape[:2] == (height, width) else None
@@ -81,15 +78,9 @@ class ReducedResize(Resize):
 class LoadResized(BaseTransform):
     """LoadImageFromFile, what follows it, and the resizing, as stock but for reduced decoding.
 
-    What is no plain JPEG, or not large enough, goes through the stock transforms. Random scales
-    are drawn as by RandomChoiceResize from the same generator in the same order.
-
-    Args:
-        load, resize: Their settings are used.
-        between: Transforms between the two that do not look at the image.
-
-    Raises:
-        What the stock transforms raise: OSError, cv2.error or AssertionError.
+    What is not a plain JPEG, or not large enough, goes through the stock transforms, which raise
+    OSError, cv2.error or AssertionError. Random scales are drawn as by RandomChoiceResize from the
+    same generator in the same order. `between` are transforms that do not look at the image.
     """
 
     def __init__(

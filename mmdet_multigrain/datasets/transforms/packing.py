@@ -1,7 +1,4 @@
-"""From a loaded sample to the training process: packed in one copy, small things by value.
-
-Nothing here changes a bit of what the training process gets.
-"""
+"""From a loaded sample to the training process: packed in one copy, small things by value."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from mmdet.datasets import CocoDataset
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from torch import Tensor, nn
 
-from mmdet_multigrain.models.bbox_heads import MergedBBoxHead
+from mmdet_multigrain.models import MergedBBoxHead
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.taxonomy.names import normalize
 from mmdet_multigrain.utils.table import Column, Table

@@ -16,8 +16,7 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from mmdet_multigrain.datasets.transforms import use_fast_loading
-from mmdet_multigrain.models import NodeHead
-from mmdet_multigrain.models.bbox_heads import MultiGrainedBBoxHead
+from mmdet_multigrain.models import MultiGrainedBBoxHead, NodeHead
 from mmdet_multigrain.models.bbox_heads.multi_branch_bbox_head import (
     MultiBranchBBoxHead,
     resolve_taxonomy,

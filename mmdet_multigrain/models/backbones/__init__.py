@@ -1,5 +1,1 @@
 """Backbones for small machines."""
-
-from .efficientnet_lite import EfficientNetLite, PackagedEfficientNetLite0
-
-__all__ = ['EfficientNetLite', 'PackagedEfficientNetLite0']

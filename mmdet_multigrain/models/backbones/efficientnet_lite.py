@@ -51,9 +51,6 @@ class SamePadding(nn.Module):
     """TensorFlow's 'same' padding before a convolution with stride 2.
 
     Odd amounts put the extra row and column at the bottom and right.
-
-    Args:
-        kernel_size: Of the convolution.
     """
 
     def __init__(self, kernel_size: int) -> None:
@@ -69,16 +66,7 @@ class SamePadding(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """Expand, filter each channel, project; the input is added where shapes allow.
-
-    Args:
-        in_channels: Channels of the input.
-        out_channels: Channels of the output.
-        kernel_size: Of the depthwise convolution.
-        stride: Of the depthwise convolution.
-        expansion: Inner channels per input channel; 1 leaves the expansion out.
-        norm_cfg: Config of the norm layers.
-    """
+    """Expand each channel `expansion` times, filter each, project; adds the input if shapes allow."""
 
     def __init__(
         self,
@@ -202,14 +190,7 @@ class EfficientNetLite(BaseModule):
         self._freeze_stages()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Features of images.
-
-        Args:
-            x: (B, 3, H, W).
-
-        Returns:
-            One map per stage in `out_indices`, (B, C, H / stride, W / stride), rounded up.
-        """
+        """Features of images (B, 3, H, W), (B, C, H / stride, W / stride) of each of `out_indices`."""
         x = self.stem(x)
         outs = []
         for number, block in enumerate(self.blocks):

@@ -37,15 +37,7 @@ class ExactAddition:
     added: dict[str, Any] | None = None
 
     def _set_added(self, added: Mapping[str, Any] | None, taxonomy: Taxonomy) -> None:
-        """Check the argument of a head.
-
-        Args:
-            added: `classes`, and perhaps `tau` and `max_per_img`; None for no such classes.
-            taxonomy: The classes and their groups.
-
-        Raises:
-            ConfigError: It cannot be used.
-        """
+        """Check the argument `added` of a head for the classes of a taxonomy."""
         if added is None:
             return
         number = added.get('classes')

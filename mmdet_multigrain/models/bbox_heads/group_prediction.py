@@ -1,7 +1,4 @@
-"""Detections of groups instead of classes, for testing at another level of the taxonomy.
-
-The groups come with the test configuration, so that a head can be tested with any grouping.
-"""
+"""Detections of groups instead of classes, for testing at another level of the taxonomy."""
 
 from __future__ import annotations
 
@@ -62,13 +59,13 @@ def merge_classes(
     """Boxes and scores of groups from those of classes.
 
     Args:
-        boxes (Tensor): Boxes of each class, (N, K, 4), or one for all, (N, 1, 4).
-        scores (Tensor): Scores of each class and of background, (N, K + 1).
-        groups (Sequence[int]): Group of each class.
-        how (str): 'sum' or 'max'; see GroupPrediction.
+        boxes: Boxes of each class, (N, K, 4), or one for all, (N, 1, 4).
+        scores: Scores of each class and of background, (N, K + 1).
+        groups: Group of each class.
+        how: 'sum' or 'max'; see GroupPrediction.
 
     Returns:
-        tuple[Tensor, Tensor]: Boxes (N, G, 4), or as they were, and scores (N, G + 1).
+        Boxes (N, G, 4), or as they were, and scores (N, G + 1).
 
     Raises:
         ConfigError: `groups` or `how` cannot be used.

@@ -27,8 +27,8 @@ class MergedBBoxHead(MultiBranchBBoxHead):
     the classes and the number of branches; its groups play no part, except with `reg_per='group'`.
 
     Args:
-        taxonomy (Taxonomy | str | Mapping): The taxonomy, or what `Taxonomy.load` takes.
-        loss_cls (dict): Any classification loss of an mmdet box head.
+        taxonomy: The taxonomy, or what `Taxonomy.load` takes.
+        loss_cls: Any classification loss of an mmdet box head.
             Defaults to dict(type='CrossEntropyLoss').
         **kwargs: See MultiBranchBBoxHead.
     """
@@ -58,14 +58,6 @@ class MergedBBoxHead(MultiBranchBBoxHead):
         return cls_score.masked_fill(F.pad(hidden, (0, 1)), float('-inf'))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Predict from RoI features.
-
-        Args:
-            x (Tensor): RoI features, shape (N, in_channels, H, W).
-
-        Returns:
-            tuple[Tensor, Tensor]: Scores (N, K + 1) and deltas (N, 4 K), class-agnostic ones
-            (N, 4).
-        """
+        """Scores (N, K + 1) and deltas (N, 4 K), or (N, 4) if agnostic, of RoIs (N, C, H, W)."""
         merged = torch.cat(self.branch_features(x), dim=1)
         return self._classify(merged), self._regress(merged)

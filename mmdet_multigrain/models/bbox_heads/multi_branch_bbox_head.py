@@ -1,8 +1,4 @@
-"""The trunk that the multi-grained and the merged head share: parallel FC branches.
-
-Here belong the branches of different depth on the RoI feature and their initialization, nothing
-that knows what the branches are supervised with.
-"""
+"""The trunk that the multi-grained and the merged head share: parallel FC branches."""
 
 from __future__ import annotations
 
@@ -40,7 +36,7 @@ class MultiBranchBBoxHead(GroupPrediction, ExactAddition, BBoxHead):
     Abstract: subclasses add predictors and `forward`.
 
     Args:
-        taxonomy (Taxonomy | str | Mapping): The taxonomy, or what `Taxonomy.load` takes.
+        taxonomy: The taxonomy, or what `Taxonomy.load` takes.
         grouped (bool): False makes each class its own superclass (the paper's "w/o group").
             Defaults to True.
         allow_one_group (bool): Accept a mapping with one group of all classes, a control of
@@ -177,8 +173,8 @@ class MultiBranchBBoxHead(GroupPrediction, ExactAddition, BBoxHead):
         """Deltas of `fc_reg`, (N, 4 K), for each class those of its group; (N, 4) if agnostic.
 
         In evaluation mode each class has a copy of its group's rows, as in an exported head: a
-        product of another shape may be rounded differently. Other programs, for which a trace is
-        made, round in their own way.
+        product of another shape may be rounded differently. A trace is for programs that round in
+        their own way.
         """
         is_plain = self.training or torch.jit.is_tracing()
         if self.added is not None and not (is_plain or self.reg_class_agnostic):
@@ -193,21 +189,13 @@ class MultiBranchBBoxHead(GroupPrediction, ExactAddition, BBoxHead):
         return functional_call(self.fc_reg, copies, feature)
 
     def branch_features(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Features of all branches.
-
-        Args:
-            x (Tensor): RoI features, shape (N, in_channels, H, W); N may be 0.
-
-        Returns:
-            tuple[Tensor]: One (N, fc_out_channels) tensor per level, coarse to fine.
-        """
+        """Features of all branches, coarse to fine, (N, fc_out_channels) each, of (N, C, H, W)."""
         return self._deepen(self.branch_in(self._flat(x)), self.branch_fcs)
 
     def fine_feature(self, x: Tensor) -> Tensor:
         """The feature of the last branch alone, (N, fc_out_channels), from RoI features.
 
-        Its first product has the shape that it has in a head of this one branch. A part of the
-        product over all branches may be rounded differently.
+        Its first product has the shape of a head of this one branch: it may round differently.
         """
         rows = slice(-self.fc_out_channels, None)
         return self._deepen(self._first(x, rows), self.branch_fcs[-1:])[0]
@@ -249,8 +237,7 @@ class MultiBranchBBoxHead(GroupPrediction, ExactAddition, BBoxHead):
     ) -> dict[str, Tensor]:
         """Losses as in BBoxHead, which leaves out classification when there are no RoIs.
 
-        Without it the classifiers would have no gradient in that step and distributed training
-        would wait for it for ever; here their loss is a zero that can be back-propagated.
+        Distributed training would wait for its gradients for ever; here that loss is a zero.
         """
         if cls_score is not None and self.unannotated is not None:
             # Any object of these classes may be in a RoI that matches no box.

@@ -44,24 +44,20 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
     where these classes are a group, or a part of one, its regressor.
 
     Args:
-        taxonomy (Taxonomy | str | Mapping): The taxonomy, or what `Taxonomy.load` takes.
-        grouped (bool): False makes each class its own superclass. Defaults to True.
-        allow_one_group (bool): See MultiBranchBBoxHead. Defaults to False.
-        branch_fcs (Sequence[int], optional): See MultiBranchBBoxHead. Default: 1, 2, ...
-        fc_out_channels (int): Width of the FC layers. Defaults to 1024.
-        coarse_width (str): 'classes' (the paper) or 'groups', see HierarchicalCrossEntropyLoss.
+        taxonomy, grouped, allow_one_group: See MultiBranchBBoxHead.
+        coarse_width: 'classes' (the paper) or 'groups', see HierarchicalCrossEntropyLoss.
             Defaults to 'classes'.
-        reg_weights (Sequence[float], optional): :math:`w_r` of the box regression loss per level
-            (paper, eq. 2), coarse to fine. A coarser level of weight 0 has no regressor; the fine
-            weight must be positive. Default: 1 for the finest level, else 0, as in the paper.
-        fusion (dict, optional): What corrects the class probabilities at test time: a
-            ConditionalFusion or ProductFusion of all levels, or NorCal. Default: nothing.
-        loss_cls (dict): A HierarchicalCrossEntropyLoss; the head hands it its taxonomy,
-            `coarse_width` and `fusion`. Defaults to one with weight 1 for every level.
+        reg_weights: :math:`w_r` of the box regression loss per level (paper, eq. 2), coarse to
+            fine. A coarser level of weight 0 has no regressor; the fine weight must be positive.
+            Default: 1 for the finest level, else 0, as in the paper.
+        fusion: What corrects the class probabilities at test time: a ConditionalFusion or
+            ProductFusion of all levels, or NorCal. Default: nothing.
+        loss_cls: A HierarchicalCrossEntropyLoss; the head hands it its taxonomy, `coarse_width`
+            and `fusion`. Defaults to one with weight 1 for every level.
         **kwargs: See MultiBranchBBoxHead.
 
     Raises:
-        ValueError: If `reg_weights` or `loss_cls` do not fit the taxonomy.
+        ConfigError: If `reg_weights` or `loss_cls` do not fit the taxonomy.
     """
 
     takes_coarse_labels = True
@@ -147,18 +143,11 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Predict from RoI features.
+        """Scores of all levels and box deltas of RoI features (N, C, H, W), the fine part first.
 
-        In evaluation mode only the fine branch is computed, as detections come from it alone. If a
-        `fusion` reads the scores of the others, too, those of the fine one and the deltas are bit by
-        bit the same.
-
-        Args:
-            x (Tensor): RoI features, shape (N, in_channels, H, W).
-
-        Returns:
-            tuple[Tensor, Tensor]: Scores of all levels and box deltas, the fine part first; in
-            evaluation mode nothing else, except the scores of all levels for a `fusion` of them.
+        In evaluation mode only the fine branch is computed, as detections come from it alone. For
+        a `fusion` of the levels there are the scores of the others, too; those of the fine one and
+        the deltas are bit by bit the same.
         """
         if not self.training and not self.loss_cls.fuses_levels:
             fine = self.fine_feature(x)
@@ -194,12 +183,10 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
     ) -> dict[str, Tensor]:
         """Classification losses of all levels, regression losses of those with a weight.
 
-        Args and shapes are those of `BBoxHead.loss`, with the scores and deltas of `forward`. In
-        evaluation mode, these and the losses are those of the fine level alone.
-
-        Returns:
-            dict[str, Tensor]: Keys of HierarchicalCrossEntropyLoss (losses and accuracies),
-            `loss_bbox`, and `loss_bbox_coarse` (L > 2: `loss_bbox_level*`) where w_r > 0.
+        Arguments are those of `BBoxHead.loss`, with the scores and deltas of `forward`; of
+        evaluation mode, the losses are those of the fine level alone. Keys are those of
+        HierarchicalCrossEntropyLoss (losses and accuracies), `loss_bbox`, and `loss_bbox_coarse`
+        (L > 2: `loss_bbox_level*`) where w_r > 0.
         """
         others = label_weights, bbox_targets, bbox_weights, reduction_override
         losses = super().loss(cls_score, None, rois, labels, *others)

@@ -21,9 +21,9 @@ class Float32RPNHead(RPNHead):
 
     Args:
         *args: Those of RPNHead.
-        unannotated_thr (float, optional): On images whose annotations leave out classes, sampled
-            negatives with a probability above this do not count: they may be objects of these
-            classes. Default: all count.
+        unannotated_thr: On images whose annotations leave out classes, sampled negatives with a
+            probability above this do not count: they may be objects of these classes. Default:
+            all count.
         **kwargs: Those of RPNHead.
 
     Raises:

@@ -24,9 +24,9 @@ class NodeHead:
     the group. A taxonomy without groups leaves the stock head.
 
     Args:
-        taxonomy (Taxonomy | str | Mapping): The taxonomy, or what `Taxonomy.load` takes.
-        coarse_weight (float): Weight of the groups' outputs in the loss. Defaults to 1.
-        num_classes (int, optional): Only accepted if it equals the taxonomy's.
+        taxonomy: The taxonomy, or what `Taxonomy.load` takes.
+        coarse_weight: Weight of the groups' outputs in the loss. Defaults to 1.
+        num_classes: Only accepted if it equals the taxonomy's.
         **kwargs: Those of the stock head. Its `loss_cls` is that of each output.
 
     Raises:
@@ -72,12 +72,8 @@ class NodeHead:
     def ranked(self, logits: Tensor, groups: Sequence[int] | None = None) -> Tensor:
         """Logits of what is detected, in the first columns; the others are -inf.
 
-        Args:
-            logits: Of all outputs, (N, C, ...).
-            groups: The group of each class. Default: classes are detected.
-
-        Raises:
-            ConfigError: `groups` has not one entry for each class.
+        `logits` are those of all outputs, (N, C, ...), and `groups` the group of each class; None
+        detects classes.
         """
         if groups is None:
             found = logits[:, : self.num_classes]

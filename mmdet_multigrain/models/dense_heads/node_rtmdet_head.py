@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mmdet_multigrain.utils.errors import ConfigError
 
-from ..task_modules import NodeSoftLabelAssigner
+from ..task_modules.node_soft_label_assigner import NodeSoftLabelAssigner
 from .node_head import NodeHead
 
 

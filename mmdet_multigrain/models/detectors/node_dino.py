@@ -10,7 +10,7 @@ from mmengine.structures import InstanceData
 
 from mmdet_multigrain.utils.errors import ConfigError
 
-from ..dense_heads import NodeDINOHead
+from ..dense_heads.node_dino_head import NodeDINOHead
 
 
 @MODELS.register_module()
@@ -19,10 +19,6 @@ class NodeDINO(DINO):
 
     The query of a box with a coarse label has one of its classes, drawn in each step; the label
     noise comes on top. What the query learns is the coarse label. Without such boxes, it is DINO.
-
-    Args:
-        *args: Those of DINO.
-        **kwargs: Those of DINO.
 
     Raises:
         ConfigError: The head is another.

@@ -1,8 +1,4 @@
-"""Cross entropy over all levels of a taxonomy (paper, equation 1).
-
-Here belongs what turns one concatenated score tensor into the losses, probabilities and
-accuracies of its levels. The layers that produce the scores are the box heads' business.
-"""
+"""Cross entropy over all levels of a taxonomy (paper, equation 1)."""
 
 from __future__ import annotations
 
@@ -51,28 +47,25 @@ class HierarchicalCrossEntropyLoss(nn.Module):
     RoIs that it learns from. A batch without coarse labels has exactly the loss of equation 1.
 
     Args:
-        taxonomy (Taxonomy | str | Mapping): The taxonomy, or what `Taxonomy.load` takes: a
-            built-in name, a path, a mapping. It needs at least two levels.
-        level_weights (Sequence[float], optional): :math:`w_k` per level, coarse to fine.
-            Default: 1 for each level.
-        coarse_width (str): Outputs of a coarser level, without background. 'classes': as many as
-            there are fine classes, as the paper does; outputs beyond the number of groups never
-            become a target. 'groups': one per group. Defaults to 'classes'.
-        fine_loss (dict): Loss of the finest level, on softmax: FocalLoss and others on a sigmoid
-            for each class are refused. Its class may bring its own channels,
-            activation and accuracy, as SeesawLoss does; `num_classes` is filled in where it
-            takes one. Defaults to dict(type='CrossEntropyLoss').
-        coarse_labels (str): What levels finer than a coarse label do with it. 'mask': nothing.
+        taxonomy: The taxonomy, or what `Taxonomy.load` takes; with at least two levels.
+        level_weights: :math:`w_k` per level, coarse to fine. Default: 1 for each level.
+        coarse_width: Outputs of a coarser level, without background. 'classes': as many as there
+            are fine classes, as the paper does; outputs beyond the number of groups never become
+            a target. 'groups': one per group. Defaults to 'classes'.
+        fine_loss: Loss of the finest level, on softmax: FocalLoss and others on a sigmoid for each
+            class are refused. Its class may bring its own channels, activation and accuracy, as
+            SeesawLoss does; `num_classes` is filled in where it takes one.
+            Defaults to dict(type='CrossEntropyLoss').
+        coarse_labels: What levels finer than a coarse label do with it. 'mask': nothing.
             'marginal': raise the total probability of the classes (groups) that the label allows,
             which needs a CrossEntropyLoss as `fine_loss`. Defaults to 'mask'.
-        label_taxonomy (Taxonomy, optional): Whose groups labels above K mean. Default: `taxonomy`.
-        fusion (dict, optional): A ScoreFusion that corrects the probabilities of the classes at
-            test time; with `gamma` 0 as without. Default: the fine level alone.
+        label_taxonomy: Whose groups labels above K mean. Default: `taxonomy`.
+        fusion: A ScoreFusion that corrects the probabilities of the classes at test time; with
+            `gamma` 0 as without. Default: the fine level alone.
 
     Raises:
-        ValueError: If the taxonomy has fewer than two levels, if `level_weights` does not have
-            one non-negative entry per level, if `coarse_width` or `coarse_labels` is unknown or
-            does not go with `fine_loss`, or if `fusion` would read a level that nothing trains.
+        ConfigError: An argument does not fit the taxonomy, `coarse_labels` does not go with
+            `fine_loss`, or `fusion` would read a level that nothing trains.
     """
 
     # The three switches by which BBoxHead leaves channels, activation and accuracy to its loss.
@@ -174,8 +167,7 @@ class HierarchicalCrossEntropyLoss(nn.Module):
     def get_activation(self, cls_score: Tensor) -> Tensor:
         """Probabilities (N, K + 1) of the fine classes and background.
 
-        Scores are those of all levels, shape (N, C), or those of the fine level alone, which are
-        enough unless it `fuses_levels`.
+        Scores of the fine level alone are enough unless it `fuses_levels`.
         """
         if self.fusion is not None:
             *coarse, fine = self.split(cls_score.float())
@@ -211,12 +203,7 @@ class HierarchicalCrossEntropyLoss(nn.Module):
         return accuracies
 
     def likeliest_class(self, cls_score: Tensor, labels: Tensor) -> Tensor:
-        """Labels 0..K, (N, ): of each coarse label, its class with the highest fine score.
-
-        Args:
-            cls_score (Tensor): Scores of all levels or of the fine one; no gradient goes there.
-            labels (Tensor): Labels of any granularity, (N, ).
-        """
+        """Labels 0..K, (N, ): of each coarse label, its class with the highest fine score."""
         scores = cls_score.detach()[:, : self.num_classes].float()
         children = scores.masked_fill(~self.label_sets[-1][labels, :-1], float('-inf')).argmax(1)
         return torch.where(labels > self.num_classes, children, labels)
@@ -227,14 +214,10 @@ class HierarchicalCrossEntropyLoss(nn.Module):
         return type(self.fine_loss) is CrossEntropyLoss
 
     def without(self, cls_score: Tensor, hidden: Tensor) -> Tensor:
-        """Scores in which classes take no part in the softmax: they are -inf, their gradient is 0.
+        """Scores in which `hidden` classes, bool (N, K), take no part in the softmax: they are -inf.
 
         On coarser levels, so is a group as soon as one of its classes is hidden: an object of it
         may be there. Background and unused outputs stay.
-
-        Args:
-            cls_score (Tensor): Scores of all levels, (N, C), or of the fine one.
-            hidden (Tensor): The classes, bool, (N, K).
         """
         parts = []
         for level, scores in self._fine_first(cls_score):
@@ -250,20 +233,16 @@ class HierarchicalCrossEntropyLoss(nn.Module):
         avg_factor: float | None = None,
         reduction_override: str | None = None,
     ) -> dict[str, Tensor]:
-        """Compute the loss of every level, each already multiplied by its weight.
+        """The loss of every level, multiplied by its weight: `loss_cls_fine`, `loss_cls_coarse`.
 
         Args:
-            cls_score (Tensor): Scores of all levels, shape (N, C), or of the fine level alone,
-                which then has the only loss; N may be 0.
-            labels (Tensor): Labels, shape (N, ): 0..K-1, K for background, coarse ones above.
-            label_weights (Tensor, optional): Weight per RoI, shape (N, ).
-            avg_factor (float, optional): What the sum over RoIs is divided by: their number, of
-                which each level takes off those that it does not learn from.
-            reduction_override (str, optional): 'none', 'mean' or 'sum'; default 'mean'.
-
-        Returns:
-            dict[str, Tensor]: `loss_cls_fine`, and `loss_cls_coarse` (L > 2: `loss_cls_level0`,
-            ...). mmengine sums them.
+            cls_score: Scores of all levels, (N, C), or of the fine level alone, which then has the
+                only loss; N may be 0. With L > 2 the coarser ones are `loss_cls_level0`, ...
+            labels: Labels, (N, ): 0..K-1, K for background, coarse ones above.
+            label_weights: Weight per RoI, (N, ).
+            avg_factor: What the sum over RoIs is divided by: their number, of which each level
+                takes off those that it does not learn from.
+            reduction_override: 'none', 'mean' or 'sum'; default 'mean'.
         """
         losses = {}
         # Half precision is enough for the layers, not for the logarithm of a sum.
@@ -289,11 +268,8 @@ class HierarchicalCrossEntropyLoss(nn.Module):
         avg_factor: float | None,
         reduction: str | None,
     ) -> Tensor:
-        """The loss of one level.
-
-        Coarse labels cost no wait for the device. Without any, they add a term of exactly 0 or a
-        factor of exactly 1, so that the loss is bit by bit the one of the known labels.
-        """
+        # Coarse labels cost no wait for the device. Without any, they add a term of exactly 0 or a
+        # factor of exactly 1, so that the loss is bit by bit the one of the known labels.
         criterion = self.fine_loss if level == self.num_levels - 1 else self.coarse_loss
         targets = self.group_of_label[level][labels]
         known = targets != UNKNOWN

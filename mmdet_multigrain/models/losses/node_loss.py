@@ -18,15 +18,14 @@ class NodeLoss(nn.Module):
     one. A box labeled `object` has weight 0 everywhere.
 
     Args:
-        taxonomy (Taxonomy): The taxonomy.
-        loss (FocalLoss | QualityFocalLoss): MMDetection's.
-        coarse_weight (float): Weight of the outputs of groups. Defaults to 1.
+        taxonomy: The taxonomy.
+        loss: MMDetection's.
+        coarse_weight: Weight of the outputs of groups. Defaults to 1.
 
     Attributes:
-        allowed (Tensor): Classes that each label allows, bool (N, K).
-        nodes (Tensor): Classes of each output, bool (C, K).
-        targets (Tensor): Targets of each label, (N, C).
-        weights (Tensor): Weights of each label, (N, C).
+        allowed: Classes that each label allows, bool (N, K).
+        nodes: Classes of each output, bool (C, K).
+        targets, weights: Those of each label, (N, C).
     """
 
     use_sigmoid = True
@@ -45,9 +44,8 @@ class NodeLoss(nn.Module):
         weights = (targets | (common == 0)).float()
         weights[:, num_classes:] *= coarse_weight
         # Not persistent: the taxonomy is part of the config; a checkpoint must not overrule it.
-        for name, value in dict(
-            allowed=allowed, nodes=nodes, targets=targets.float(), weights=weights
-        ).items():
+        buffers = dict(allowed=allowed, nodes=nodes, targets=targets.float(), weights=weights)
+        for name, value in buffers.items():
             self.register_buffer(name, value, persistent=False)
 
     def forward(

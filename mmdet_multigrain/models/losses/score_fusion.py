@@ -21,13 +21,9 @@ CENTERS = ('geometric', 'total', 'none')
 
 
 class ScoreFusion(nn.Module, ABC):
-    """Corrects class probabilities at test time.
+    """Corrects class probabilities at test time; of several trees, only the main one counts.
 
-    Args:
-        taxonomy (Taxonomy): Of the head; it hands it over. Of several trees, only the main one counts.
-
-    Attributes:
-        reads_coarse (bool): Whether it needs the logits of the coarser levels.
+    `reads_coarse` says whether it needs the logits of the coarser levels.
     """
 
     reads_coarse = True
@@ -53,9 +49,9 @@ class ScoreFusion(nn.Module, ABC):
         """Logarithms of the corrected probabilities of classes and background, (N, K + 1).
 
         Args:
-            fine (Tensor): Logarithms of the fine level's probabilities, (N, K + 1), float32.
-            coarse (list[Tensor]): Logits of all coarser levels of the head, coarse to fine, the last
-                output background; outputs between the groups and background are not used.
+            fine: Logarithms of the fine level's probabilities, (N, K + 1), float32.
+            coarse: Logits of all coarser levels of the head, coarse to fine, the last output
+                background; outputs between the groups and background are not used.
         """
 
     def marginals(self, fine: Tensor, level: int) -> Tensor:
@@ -73,9 +69,9 @@ class LevelFusion(ScoreFusion):
     of its own on each.
 
     Args:
-        taxonomy (Taxonomy): Of the head; it hands it over.
-        gamma (float | Sequence[float]): How much the coarser levels count, or each of them, coarse
-            to fine; 0 is the fine level alone.
+        taxonomy: Of the head; it hands it over.
+        gamma: How much the coarser levels count, or each of them, coarse to fine; 0 is the fine
+            level alone.
 
     Raises:
         ConfigError: `gamma` is negative, or does not have one number for each level.
@@ -107,10 +103,8 @@ class LevelFusion(ScoreFusion):
     def gain(self, fine: Tensor, groups: Tensor, level: int) -> Tensor:
         """What a level adds to the logarithm of each group's classes and of background, (N, G + 1).
 
-        Args:
-            fine (Tensor): Logarithms of the classes' probabilities so far, (N, K + 1).
-            groups (Tensor): Logarithms of the level's own, (N, G + 1).
-            level (int): The level.
+        `fine` are logarithms of the classes' probabilities so far, (N, K + 1), `groups` those of
+        the level, (N, G + 1).
         """
 
 
@@ -212,12 +206,7 @@ class NorCal(ScoreFusion):
 
 
 def build_fusion(config: dict | None, taxonomy: Taxonomy) -> ScoreFusion | None:
-    """Build a fusion; None if it leaves the fine level's probabilities as they are.
-
-    Args:
-        config (dict, optional): The config of a ScoreFusion; of `gamma` 0, bit by bit what it
-            corrects.
-        taxonomy (Taxonomy): Of the head.
+    """Build a fusion; None if it leaves the fine level's probabilities as they are (`gamma` 0).
 
     Raises:
         ConfigError: `config` is not one of a ScoreFusion.

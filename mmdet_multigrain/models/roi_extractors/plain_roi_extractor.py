@@ -22,16 +22,7 @@ class PlainRoIExtractor(SingleRoIExtractor):
     def forward(
         self, feats: tuple[Tensor, ...], rois: Tensor, roi_scale_factor: float | None = None
     ) -> Tensor:
-        """Features of RoIs.
-
-        Args:
-            feats (tuple[Tensor]): One map per level, (B, C, H, W), of any floating type.
-            rois (Tensor): (N, 5), each the index of its image and x1, y1, x2, y2 in pixels.
-            roi_scale_factor (float, optional): Enlarges the RoIs about their centers.
-
-        Returns:
-            Tensor: (N, C, h, w) in single precision.
-        """
+        """Features (N, C, h, w) in single precision, of RoIs (N, 5): image, x1, y1, x2, y2."""
         plain = tuple(feat.float().contiguous() for feat in feats)
         with torch.autocast(rois.device.type, enabled=False):
             return super().forward(plain, rois, roi_scale_factor)

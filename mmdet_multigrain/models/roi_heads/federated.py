@@ -1,7 +1,4 @@
-"""RoI heads for federated data sets: images of which only some classes are annotated.
-
-The word is LVIS's (arXiv 1908.03195, section 3).
-"""
+"""RoI heads for federated data sets (LVIS, arXiv 1908.03195): of images annotated in part."""
 
 from __future__ import annotations
 

@@ -93,10 +93,7 @@ class LineageRoIHeadMixin:
 def lineages(scores: Tensor, labels: Tensor, taxonomy: Taxonomy) -> Tensor:
     """Probability given foreground of each label and its groups, coarsest last, (N, L) float32.
 
-    Args:
-        scores (Tensor): Of all classes, without background, (N, K).
-        labels (Tensor): A label for each row, (N,).
-        taxonomy (Taxonomy): L levels over K classes.
+    `scores` are those of all classes, without background, (N, K), and `labels` one for each row.
     """
     scores = scores.float()
     scores = scores / scores.sum(dim=1, keepdim=True).clamp(min=torch.finfo(scores.dtype).tiny)

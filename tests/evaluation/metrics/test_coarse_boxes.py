@@ -2,8 +2,8 @@
 
 import pytest
 
-from mmdet_multigrain.datasets import AnnotationError
 from mmdet_multigrain.evaluation.metrics.multi_grained_coco_metric import MultiGrainedCocoMetric
+from mmdet_multigrain.utils.errors import AnnotationError
 
 from .metric_cases import BOXES, TAXONOMY, coco_content, perfect, run, sample, write
 

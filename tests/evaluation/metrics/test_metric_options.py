@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from mmdet_multigrain.datasets import AnnotationError, taxonomy_metainfo
+from mmdet_multigrain.datasets import taxonomy_metainfo
 from mmdet_multigrain.evaluation import read_result
 from mmdet_multigrain.evaluation.metrics.multi_grained_coco_metric import MultiGrainedCocoMetric
-from mmdet_multigrain.utils.errors import EvaluationError
+from mmdet_multigrain.utils.errors import AnnotationError, EvaluationError
 
 from .metric_cases import BOXES, TAXONOMY, perfect, run, sample, write
 

@@ -10,7 +10,7 @@ from mmengine.model.efficient_conv_bn_eval import turn_on_efficient_conv_bn_eval
 from torch import nn
 from torch.nn import functional
 
-from mmdet_multigrain.models.backbones import EfficientNetLite, PackagedEfficientNetLite0
+from mmdet_multigrain.models import EfficientNetLite, PackagedEfficientNetLite0
 from mmdet_multigrain.models.backbones.efficientnet_lite import STAGE_ENDS, SamePadding
 from mmdet_multigrain.utils.errors import CheckpointError, ConfigError
 

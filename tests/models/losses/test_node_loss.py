@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmdet.models.losses import FocalLoss, QualityFocalLoss
 
-from mmdet_multigrain.models.losses import NodeLoss
+from mmdet_multigrain.models.losses.node_loss import NodeLoss
 from mmdet_multigrain.taxonomy import Taxonomy
 
 # shirt, skirt, vest, hat, shorts | top, bottom
