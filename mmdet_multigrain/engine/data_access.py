@@ -24,15 +24,22 @@ def taxonomy_of_data(metainfo: Mapping[str, Any]) -> Taxonomy:
     return Taxonomy('data', metainfo['classes']) if taxonomy is None else Taxonomy.load(taxonomy)
 
 
+def is_wrapper(dataset: Any) -> bool:
+    """Whether a data set surrounds others, as RepeatDataset and ConcatDataset do."""
+    return hasattr(dataset, 'datasets') or hasattr(dataset, 'dataset')
+
+
+def nested_datasets(dataset: Any) -> Iterator[list[Any]]:
+    """Each wrapper (ConcatDataset, ...) and data set, as the last of what is around it."""
+    yield [dataset]
+    for part in getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]:
+        if part is not None:
+            yield from ([dataset, *inner] for inner in nested_datasets(part))
+
+
 def inner_datasets(dataset: Any) -> Iterator[Any]:
     """The data sets below RepeatDataset, ClassBalancedDataset, ConcatDataset and the like."""
-    if hasattr(dataset, 'datasets'):
-        for part in dataset.datasets:
-            yield from inner_datasets(part)
-    elif hasattr(dataset, 'dataset'):
-        yield from inner_datasets(dataset.dataset)
-    else:
-        yield dataset
+    return (part for *_, part in nested_datasets(dataset) if not is_wrapper(part))
 
 
 def samples_of(batch: Any) -> Iterator[Any]:

@@ -13,6 +13,8 @@ from mmdet_multigrain.datasets.samplers.exact_class_aware_sampler import class_l
 from mmdet_multigrain.utils.messages import show
 from mmdet_multigrain.utils.table import Column, Table
 
+from .data_access import nested_datasets
+
 
 def resampling_lines(dataset: Any, sampler: Any, classes: Sequence[str]) -> list[str]:
     """Lines for below the class table, a row for each class; none if all images count once.
@@ -20,19 +22,13 @@ def resampling_lines(dataset: Any, sampler: Any, classes: Sequence[str]) -> list
     `dataset` is the training data with what wraps it, `sampler` gives its order, and `classes` are
     names in label order.
     """
-    lines = [line for one in _balanced(dataset) for line in _of_repeated(one, classes)]
+    lines = []
+    for *_, one in nested_datasets(dataset):
+        if isinstance(one, ClassBalancedDataset):
+            lines += _of_repeated(one, classes)
     if isinstance(sampler, ExactClassAwareSampler):
         lines += _of_class_aware(sampler, classes)
     return lines
-
-
-def _balanced(dataset: Any) -> Iterator[ClassBalancedDataset]:
-    """Wrappers that repeat images, from the outermost on."""
-    if isinstance(dataset, ClassBalancedDataset):
-        yield dataset
-    for part in getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]:
-        if part is not None:
-            yield from _balanced(part)
 
 
 def _of_repeated(dataset: ClassBalancedDataset, classes: Sequence[str]) -> Iterator[str]:

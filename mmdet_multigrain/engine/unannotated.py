@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mmdet.datasets import MultiImageMixDataset
@@ -13,7 +13,7 @@ from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError
 from mmdet_multigrain.utils.messages import show_list
 
-from .data_access import bare_model, inner_datasets
+from .data_access import bare_model, inner_datasets, is_wrapper, nested_datasets
 
 _RPN = "type='Float32RPNHead', unannotated_thr=0.5"
 
@@ -21,12 +21,12 @@ _RPN = "type='Float32RPNHead', unannotated_thr=0.5"
 def check_unannotated(model: nn.Module, dataset: Any) -> None:
     """Raise a one-line ConfigError if objects without a box would be learned as background."""
     model = bare_model(model)
-    for part, mixing in _parts(dataset):
+    for *wrappers, part in nested_datasets(dataset):
         counts = getattr(part, 'annotated_counts', None) or ()
-        if all(count == len(part) for count in counts):
+        if is_wrapper(part) or all(count == len(part) for count in counts):
             continue
         starts = f'{part.ann_file}: annotates only some classes, but'
-        if mixing is not None:
+        if mixing := _mixing(part, wrappers):
             raise ConfigError(
                 f'{starts} {mixing} mixes its images with others, of which other classes may be '
                 'annotated; take it out'
@@ -61,16 +61,12 @@ def _check_model(model: nn.Module, starts: str) -> None:
             )
 
 
-def _parts(dataset: Any, mixing: str | None = None) -> Iterator[tuple[Any, str | None]]:
-    """The data sets below wrappers, each with what mixes its images, if anything does."""
-    if isinstance(dataset, MultiImageMixDataset):
-        mixing = type(dataset).__name__
-    for inner in getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]:
-        if inner is not None:
-            yield from _parts(inner, mixing)
-    if not (hasattr(dataset, 'datasets') or hasattr(dataset, 'dataset')):
-        caches = (type(t).__name__ for t in _steps(getattr(dataset, 'pipeline', None)) if _mixes(t))
-        yield dataset, next(caches, mixing)
+def _mixing(part: Any, wrappers: Sequence[Any]) -> str | None:
+    """What mixes the images of a data set with others, if anything does."""
+    # Transforms that keep images for later ones, as CachedMosaic and CachedMixUp do.
+    mixing = [t for t in _steps(getattr(part, 'pipeline', None)) if hasattr(t, 'results_cache')]
+    mixing += [one for one in reversed(wrappers) if isinstance(one, MultiImageMixDataset)]
+    return type(mixing[0]).__name__ if mixing else None
 
 
 def _steps(pipeline: Any) -> Iterator[Any]:
@@ -82,11 +78,6 @@ def _steps(pipeline: Any) -> Iterator[Any]:
         yield pipeline
         yield from _steps(getattr(pipeline, 'transforms', None))
         yield from _steps(getattr(pipeline, 'compose', None))
-
-
-def _mixes(transform: Any) -> bool:
-    """Whether a transform keeps images for later ones, as CachedMosaic and CachedMixUp do."""
-    return hasattr(transform, 'results_cache')
 
 
 def unannotated_lines(dataset: Any) -> list[str]:

@@ -19,10 +19,9 @@ from .arguments import (
 )
 from .configs import load_config, set_work_dir
 from .errors import TRACEBACK_VARIABLE, escape_unknown_letters, one_line, run_tool
+from .files import add_force, check_checkpoint, check_file, check_outputs, same_path
 from .images import FoundImages, find_images
 from .imports import quiet_imports
-from .named_files import check_checkpoint, check_file
-from .outputs import add_force, check_outputs, same_path
 
 __all__ = [
     'TRACEBACK_VARIABLE',

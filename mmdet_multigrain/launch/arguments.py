@@ -11,7 +11,7 @@ from typing import Any
 
 from mmdet_multigrain.speed import option_names
 
-from .outputs import add_force
+from .files import add_force
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:

@@ -15,8 +15,8 @@ from mmdet_multigrain.speed import merge_options
 from mmdet_multigrain.utils.errors import ConfigError
 
 from .errors import TRACEBACK_VARIABLE
+from .files import check_file
 from .imports import quiet_imports
-from .named_files import check_file
 from .options import check_options
 
 

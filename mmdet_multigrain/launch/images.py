@@ -13,7 +13,7 @@ from typing import NamedTuple
 from mmdet_multigrain.utils.errors import ConfigError
 from mmdet_multigrain.utils.images import is_image
 
-from .named_files import check_file
+from .files import check_file
 
 
 class FoundImages(NamedTuple):

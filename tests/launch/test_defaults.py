@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from mmdet_multigrain.launch import errors, outputs
+from mmdet_multigrain.launch import errors, files
 
 from ..signatures import defaults
 
 DEFAULTS = {
     errors.run_tool: dict(interrupted='interrupted'),
-    outputs.check_outputs: dict(replace=False),
+    files.check_outputs: dict(replace=False),
 }
 
 

@@ -19,7 +19,7 @@ DEFAULTS = {
     multi_branch_bbox_head.MultiBranchBBoxHead: dict(
         grouped=True, allow_one_group=False, fc_out_channels=1024
     ),
-    multi_branch_bbox_head.resolve_taxonomy: dict(allow_one_group=False, num_classes=None),
+    multi_branch_bbox_head.resolve_taxonomy: dict(allow_one_group=False),
     multi_grained_bbox_head.MultiGrainedBBoxHead: dict(
         grouped=True,
         allow_one_group=False,

@@ -84,17 +84,11 @@ def carry_box_heads(
     A branch of FC layers is taken only if all of its layers fit. Stock's shared layers are the
     fine branch of our heads. A predictor is taken only along with the branch below it, row by row:
     those of classes and groups with the same name, and the background's. All other rows keep the
-    values that they have in the model. Predictors of other heads: see `carry_predictors`.
+    values that they have in the (bare) model. Predictors of other heads: see `carry_predictors`.
 
-    Args:
-        model: The bare model.
-        checkpoint: A loaded checkpoint; its tensors are changed in place.
-        metainfo: The training data's.
-        load_box_head: Whether box heads take anything. None: unless they are stock weights for
-            COCO, since not all variants could take those.
-
-    Returns:
-        What came from where, for the log.
+    `metainfo` is that of the training data. `load_box_head` says whether box heads take anything;
+    None: unless they are stock weights for COCO, since not all variants could take those. Returns
+    what came from where, for the log.
     """
     source = Source.of(checkpoint)
     taxonomy = taxonomy_of_data(metainfo)
@@ -201,11 +195,9 @@ class _Carry:
             elif given is None or not value.dim():
                 told = 'new'
             elif coarse:
-                taxonomies = self._head.taxonomy, self._given_groups
-                told = self._carry_groups(name, value, given, *taxonomies, int(coarse['level']))
+                told = self._carry_groups(name, value, given, int(coarse['level']))
             elif 'fc_reg.' in name and getattr(self._head, 'reg_rows', None) is not None:
-                taxonomies = self._head.reg_taxonomy, self._given_reg_groups
-                told = self._carry_groups(name, value, given, *taxonomies, -2)
+                told = self._carry_groups(name, value, given, -2)
             else:
                 told = self._carry_classes(name, value, given)
             row = re.sub(r'\.(weight|bias)$', '', name), told
@@ -225,15 +217,10 @@ class _Carry:
         pairs = list(self._labels.items())
         return self._carry_rows(name, own, given, pairs, counts=counts, what='classes')
 
-    def _carry_groups(
-        self,
-        name: str,
-        own: Tensor,
-        given: Tensor,
-        taxonomy: Taxonomy,
-        given_taxonomy: Taxonomy | None,
-        level: int,
-    ) -> str:
+    def _carry_groups(self, name: str, own: Tensor, given: Tensor, level: int) -> str:
+        taxonomy, given_taxonomy = self._head.taxonomy, self._given_groups
+        if level < 0:
+            taxonomy, given_taxonomy = self._head.reg_taxonomy, self._given_reg_groups
         if given_taxonomy is None:
             part = 'head' if level >= 0 else 'regressors'
             return f'new (the checkpoint does not name the groups of its {part})'

@@ -28,16 +28,10 @@ BUFFER = 'loss_cls.fusion.class_counts'  # below a box head
 def find_counts(
     cfg: Config, taxonomy: Taxonomy, checkpoint: Mapping[str, Any], *, name: object
 ) -> tuple[list[int], str]:
-    """The counts that a checkpoint has, else those of the training files that the config names.
+    """The counts that a checkpoint has, else those of the training files that a config names.
 
-    Args:
-        cfg: A resolved config.
-        taxonomy: Of the head.
-        checkpoint: The content of the checkpoint.
-        name: Its file, for messages.
-
-    Returns:
-        The counts in label order, and where they are from.
+    The config is resolved, `taxonomy` is that of the head, and `name` the checkpoint's file, for
+    messages. Returns the counts in label order, and where they are from.
 
     Raises:
         CheckpointError: There are no such files here, or it was trained on others.

@@ -47,7 +47,7 @@ def carry_predictors(
     taxonomy: Taxonomy,
     taxonomies: Mapping[str, Taxonomy] | None = None,
 ) -> list[str]:
-    """Replace predictors in a checkpoint by what the model takes from them, row by row.
+    """Replace predictors in a checkpoint by what the model takes from them, in place, row by row.
 
     Layers with one row for each class take those of classes with the same name, and layers with
     more rows for groups (NodeHead) those of groups with the same name. Other predictors (several
@@ -55,15 +55,9 @@ def carry_predictors(
     taken if all classes are the same, label by label. RPNs, class-agnostic heads and classes of
     "stuff" do not depend on the data's classes.
 
-    Args:
-        model: The bare model.
-        checkpoint: A loaded checkpoint; its tensors are changed in place.
-        classes: Its classes in label order; None if it does not tell.
-        taxonomy: Of the training data.
-        taxonomies: What heads of the checkpoint were trained with, by their names.
-
-    Returns:
-        What came from where, for the log.
+    `classes` are the checkpoint's in label order (None: it does not tell), and `taxonomies` what
+    its heads were trained with, by their names; `taxonomy` is the training data's. Returns what
+    came from where, for the log.
     """
     labels = match_labels(classes, taxonomy)
     own = model.state_dict()

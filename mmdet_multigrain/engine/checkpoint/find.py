@@ -149,10 +149,8 @@ def choose_checkpoint(
 ) -> str | None:
     """The path or URL of the checkpoint that a run resumes from, verified; None if there is none.
 
-    Args:
-        named: Path or URL of a checkpoint; None for the last one in the work folder.
-        work_dir: Work folder of the run.
-        warn: Told in one line what was found broken or missing.
+    That is the named one, or the last one in the work folder. `warn` is told in one line what was
+    found broken or missing.
 
     Raises:
         CheckpointError: The named checkpoint is not complete, and the message names one that is,

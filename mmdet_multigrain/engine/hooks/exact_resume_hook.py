@@ -41,7 +41,6 @@ class ExactResumeHook(Hook):
     With another number of processes or another batch size the images come in another order, so
     the resumed run would not be the interrupted one. The seed comes from the checkpoint. So does
     what each `EarlyStoppingHook` has counted, which MMEngine begins to count again.
-    each `EarlyStoppingHook` has counted, which MMEngine begins to count again.
 
     Args:
         allow_world_size_change: Resume with another number of processes or another batch size;

@@ -38,9 +38,8 @@ class PreflightHook(Hook):
     that are missing or damaged, or annotations that the evaluator cannot use.
 
     Raises:
-        ConfigError: They do not agree.
         AnnotationError: There is no box to train or to evaluate on.
-        MultigrainError: They do not agree, or validation would fail.
+        MultigrainError: Model and data do not agree, or validation would fail.
     """
 
     def before_train(self, runner: Runner) -> None:

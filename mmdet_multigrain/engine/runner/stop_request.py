@@ -55,12 +55,8 @@ def begin_worker(worker_id: int, *, seed: int | None, **options: Any) -> None:
     """Begin a loader worker; it obeys only the SIGTERM of its own main process.
 
     Launchers send SIGTERM to all processes of a run, and terminals Ctrl-C; the run needs its
-    workers to finish its iteration.
-
-    Args:
-        worker_id: Number of the worker.
-        seed: Seed of the run; None leaves the generators as torch seeds them.
-        **options: As for MMEngine's `worker_init_fn`.
+    workers to finish its iteration. Without a seed the generators stay as torch seeds them. Other
+    options are those of MMEngine's `worker_init_fn`.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, 'sigwaitinfo'):

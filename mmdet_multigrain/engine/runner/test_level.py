@@ -21,10 +21,7 @@ def set_level(
 ) -> None:
     """Let the model of a config detect the groups of a level, and its metrics evaluate them.
 
-    Args:
-        cfg: The config, with its taxonomy.
-        level: As in `at_level`.
-        datasets: The configs of the data sets to evaluate on.
+    `level` is as in `at_level`; the first of `datasets`, configs of test data, has the taxonomy.
 
     Raises:
         ConfigError: The data set has no taxonomy, or the model predicts masks of classes.
@@ -41,13 +38,11 @@ def set_level(
 def set_lineages(cfg: MutableMapping[str, Any], datasets: Iterator[Mapping[str, Any]]) -> None:
     """Let the model of a config tell the lineage of each detection (`LineageRoIHeadMixin`).
 
-    Args:
-        cfg: The config, with its taxonomy.
-        datasets: The configs of the data sets to test on.
+    The first of `datasets`, configs of test data, has the taxonomy.
 
     Raises:
-        ConfigError: It detects groups, the data set has no taxonomy, or the model has no RoI head
-            that can do it.
+        ConfigError: The config detects groups, the data set has no taxonomy, or the model has no
+            RoI head that can do it.
     """
     if cfg.get('test_level') is not None:
         raise ConfigError(
@@ -66,11 +61,7 @@ def _taxonomy_of(datasets: Iterator[Mapping[str, Any]], what: str) -> Taxonomy:
 
 
 def set_groups(model: MutableMapping[str, Any], groups: Sequence[int]) -> str | None:
-    """Let the head in the config of a model detect groups.
-
-    Args:
-        model: The config.
-        groups: Group of each class.
+    """Let the head in the config of a model detect groups, `groups` being that of each class.
 
     Returns:
         How the score of a group comes from those of its classes ('sum' or 'max'), or 'own' if it

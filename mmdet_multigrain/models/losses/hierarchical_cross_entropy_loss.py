@@ -16,7 +16,6 @@ from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError
 
 from .score_fusion import build_fusion
-from .set_cross_entropy import set_cross_entropy
 
 COARSE_WIDTHS = ('classes', 'groups')
 COARSE_LABELS = ('mask', 'marginal')
@@ -294,6 +293,16 @@ class HierarchicalCrossEntropyLoss(nn.Module):
     def _sets(self, level: int) -> Tensor:
         """The outputs that each label allows at a level, bool (labels, outputs)."""
         return self.label_sets[level, :, : self._widths[level]]
+
+
+def set_cross_entropy(scores: Tensor, allowed: Tensor) -> Tensor:
+    """Negative logarithm of the probability that softmax gives to a set of outputs, (N, ).
+
+    It raises no output of a set over another: their gradients have the ratio of their
+    probabilities. `allowed`, bool (N, C), has at least one output of each row of scores.
+    """
+    inside = scores.masked_fill(~allowed, float('-inf'))
+    return scores.logsumexp(1) - inside.logsumexp(1)
 
 
 def check_groups(taxonomy: Taxonomy) -> None:

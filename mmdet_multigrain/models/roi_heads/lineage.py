@@ -128,14 +128,10 @@ _WITH_LINEAGE = {
 
 
 def add_lineage(model: Mapping[str, Any], taxonomy: Taxonomy) -> None:
-    """Let the model of a config tell the lineage of its detections, in place.
-
-    Args:
-        model: The config of the model, for tests only: losses are not those of federated heads.
-        taxonomy: Its classes and their groups.
+    """Let the model of a test config tell the lineage of its detections, in place.
 
     Raises:
-        ConfigError: It has no RoI head that can, or detects groups.
+        ConfigError: It has no RoI head that can.
     """
     found = [part['roi_head'] for part in dicts(model) if part.get('roi_head')]
     for roi_head in found:

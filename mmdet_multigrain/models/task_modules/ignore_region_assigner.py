@@ -36,14 +36,7 @@ class IgnoreRegionAssigner(MaxIoUAssigner):
         gt_instances_ignore: InstanceData | None = None,
         **kwargs,
     ) -> AssignResult:
-        """Assign boxes to candidates; see MaxIoUAssigner.
-
-        Args:
-            pred_instances (InstanceData): The candidates, as `priors`.
-            gt_instances (InstanceData): The boxes.
-            gt_instances_ignore (InstanceData, optional): The regions.
-            **kwargs: Passed on.
-        """
+        """Assign boxes to candidates (`priors`), but none in ignored ones; see MaxIoUAssigner."""
         result = super().assign(pred_instances, gt_instances, None, **kwargs)
         regions = None if gt_instances_ignore is None else gt_instances_ignore.bboxes
         priors = pred_instances.priors

@@ -29,13 +29,9 @@ class NodeSoftLabelAssigner(DynamicSoftLabelAssigner):
     ) -> AssignResult:
         """Assign boxes to candidates; see DynamicSoftLabelAssigner.
 
-        Args:
-            pred_instances (InstanceData): The candidates: `priors`, `bboxes` and `scores`, logits
-                that begin with those of the K classes.
-            gt_instances (InstanceData): The boxes: `bboxes`, `labels`, and as `allowed` the classes
-                that each label allows, bool (m, K).
-            gt_instances_ignore (InstanceData, optional): As in DynamicSoftLabelAssigner: not used.
-            **kwargs: Passed on.
+        Candidates have `priors`, `bboxes` and `scores`, logits that begin with those of the K
+        classes; boxes have `bboxes`, `labels`, and as `allowed` the classes that each label allows,
+        bool (m, K).
         """
         allowed, labels = gt_instances.allowed, gt_instances.labels
         scores = pred_instances.scores[:, : allowed.size(1)]

@@ -9,7 +9,7 @@ import torch
 from mmdet.models.losses import CrossEntropyLoss, SeesawLoss, cross_entropy
 
 from mmdet_multigrain.models import HierarchicalCrossEntropyLoss
-from mmdet_multigrain.models.losses.set_cross_entropy import set_cross_entropy
+from mmdet_multigrain.models.losses.hierarchical_cross_entropy_loss import set_cross_entropy
 from mmdet_multigrain.utils.errors import ConfigError
 
 # Of `garments`: shirt 0, skirt 1, vest 2, hat 3, shorts 4, background 5, and these.

@@ -1,4 +1,4 @@
-"""What a command line writes never replaces what it reads, nor what another command wrote."""
+"""Files of a command line: those that it names are there, and what it writes replaces nothing."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mmdet_multigrain.utils.errors import ConfigError
+from mmdet_multigrain.utils.messages import did_you_mean
 
 
 def add_force(parser: argparse.ArgumentParser) -> None:
@@ -45,3 +46,22 @@ def check_outputs(
 def same_path(left: str | os.PathLike[str], right: str | os.PathLike[str]) -> bool:
     """Whether two paths, or URLs, are the same as they are written."""
     return os.path.abspath(left) == os.path.abspath(right)
+
+
+def check_file(path: str | Path, what: str) -> Path:
+    """The path of an existing file; a ConfigError names what is missing and near names."""
+    path = Path(path)
+    if path.is_dir():
+        raise ConfigError(f'{path}: this is a folder; name a {what} in it')
+    if not path.is_file():
+        # Of a folder that does not exist, `glob` gives nothing.
+        names = (item.name for item in sorted(path.parent.glob(f'*{path.suffix}')))
+        hint = did_you_mean(path.name, names, 'check the path')
+        raise ConfigError(f'{path}: no such {what}{hint}')
+    return path
+
+
+def check_checkpoint(path: str | Path) -> None:
+    """Raise a one-line ConfigError for a missing checkpoint file; URLs are not looked up."""
+    if '://' not in str(path):
+        check_file(path, 'checkpoint')
