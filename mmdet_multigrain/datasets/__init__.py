@@ -1,28 +1,19 @@
 """Data sets with a taxonomy, and orders of training; registered in mmdet's registries."""
 
+from . import samplers, transforms
 from .deepfashion2 import DeepFashion2Dataset
 from .openimages_v4_clothing import OpenImagesV4ClothingDataset
-from .samplers import (
-    ExactAspectRatioBatchSampler,
-    ExactClassAwareSampler,
-    ExactInfiniteSampler,
-    ExactSampler,
-)
 from .seeded_dataset import SeededDataset
 from .superclass_coco import SuperclassCocoDataset, taxonomy_metainfo
 from .taxonomy_coco import TaxonomyCOCO
-from .transforms import FastLoading
 
 __all__ = [
     'DeepFashion2Dataset',
-    'ExactAspectRatioBatchSampler',
-    'ExactClassAwareSampler',
-    'ExactInfiniteSampler',
-    'ExactSampler',
-    'FastLoading',
     'OpenImagesV4ClothingDataset',
     'SeededDataset',
     'SuperclassCocoDataset',
     'TaxonomyCOCO',
+    'samplers',
     'taxonomy_metainfo',
+    'transforms',
 ]

@@ -48,42 +48,37 @@ class SuperclassCocoDataset(CocoDataset):
     outside the image, images without boxes, ...) is counted and reported once.
 
     Args:
-        ann_file (str): COCO JSON file, relative to `data_root`.
-        taxonomy (Taxonomy | str | Mapping, optional): What `Taxonomy.load` takes. Defaults to the
-            one in METAINFO.
-        metainfo (Mapping, optional): Further entries; `classes` may only repeat the taxonomy's.
-        allow_missing (bool): Accept a file that lacks classes of the taxonomy.
-            Defaults to False.
-        allow_unknown (bool): Leave out boxes of classes that the taxonomy lacks instead of
-            raising: their objects become background. Defaults to False.
-        coarse (str): What boxes are of which only the superclass is known: those of a category that
-            has the name of a group, but not of a class, or is called "object". 'label': objects
-            with labels above K (`Taxonomy.labels`), for heads that take them. 'ignore': ignore
-            regions, which need an IgnoreRegionAssigner. Defaults to 'label'.
-        unknown (str): 'raise' for boxes of classes that the taxonomy lacks, or 'ignore': ignore
-            regions. Defaults to 'raise'.
-        annotated (Sequence[str] | str, optional): Where only some classes are annotated: their
-            names, or those of groups for all their classes, if that is so in the whole file;
-            'per_image' if the images tell (`coco.unannotated`). Samples carry the classes that are
-            left out, which needs a federated RoI head. Other classes may be missing in the file.
-            Default: all classes are annotated on all images.
-        on_bad_image (str): What training does with an image that cannot be read, is cut off, has
-            too many pixels, or lies on its side: 'stop', or 'skip' it: another image, drawn by
-            NumPy's generator, takes its place. Testing always stops, as leaving images out would
-            change what is measured. Defaults to 'stop'.
+        ann_file: COCO JSON file, relative to `data_root`.
+        taxonomy: What `Taxonomy.load` takes. Defaults to the one in METAINFO.
+        metainfo: Further entries; `classes` may only repeat the taxonomy's.
+        allow_missing: Accept a file that lacks classes of the taxonomy. Defaults to False.
+        allow_unknown: Leave out boxes of classes that the taxonomy lacks instead of raising: their
+            objects become background. Defaults to False.
+        coarse: What boxes are of which only the superclass is known: those of a category that has
+            the name of a group, but not of a class, or is called "object". 'label': objects with
+            labels above K (`Taxonomy.labels`), for heads that take them. 'ignore': ignore regions,
+            which need an IgnoreRegionAssigner. Defaults to 'label'.
+        unknown: 'raise' for boxes of classes that the taxonomy lacks, or 'ignore': ignore regions.
+            Defaults to 'raise'.
+        annotated: Where only some classes are annotated: their names, or those of groups for all
+            their classes, if that is so in the whole file; 'per_image' if the images tell
+            (`coco.unannotated`). Samples carry the classes that are left out, which needs a
+            federated RoI head. Other classes may be missing in the file. Default: all classes are
+            annotated on all images.
+        on_bad_image: What training does with an image that cannot be read, is cut off, has too
+            many pixels, or lies on its side: 'stop' (the default), or 'skip' it: another image,
+            drawn by NumPy's generator, takes its place. Testing always stops, as leaving images
+            out would change what is measured.
         **kwargs: Arguments of CocoDataset.
 
     Attributes:
-        taxonomy (Taxonomy): The taxonomy.
-        box_counts (list[int]): Boxes of each class, crowds not counted, in the images that
-            `filter_cfg` leaves.
-        coarse_counts (list[int]): The same of the labels above K.
-        num_ignored (int): Boxes in these images that `coarse` and `unknown` make ignore regions.
-        annotated_counts (list[int] | None): Images that annotate each class, of those that
-            `filter_cfg` leaves; None without `annotated`.
-        tells_annotated (bool): Whether images tell which classes they annotate.
-        empty_counts (tuple[int, int]): Images without objects that `filter_cfg` leaves, and those
-            that it drops.
+        taxonomy: The taxonomy.
+        box_counts: Boxes of each class, crowds not counted, in the images that `filter_cfg` leaves.
+        coarse_counts: The same of the labels above K.
+        num_ignored: Boxes in these images that `coarse` and `unknown` make ignore regions.
+        annotated_counts: Of these images, those that annotate each class; None without `annotated`.
+        tells_annotated: Whether images tell which classes they annotate.
+        empty_counts: Images without objects that `filter_cfg` leaves, and those that it drops.
 
     Raises:
         MultigrainError: The taxonomy is missing or does not match the file, no image is left, or

@@ -19,7 +19,6 @@ def check_masks(model: nn.Module, dataset: Any, metrics: Sequence[Any] | None = 
     """
     if not getattr(getattr(bare_model(model), 'roi_head', None), 'with_mask', False):
         return
-        return
     if metrics is not None and not any('segm' in getattr(m, 'metrics', ()) for m in metrics):
         return
     for part in inner_datasets(dataset):

@@ -18,14 +18,12 @@ from .arguments import (
     whole_number,
 )
 from .configs import load_config, set_work_dir
-from .errors import TRACEBACK_VARIABLE, escape_unknown_letters, one_line, run_tool
+from .errors import escape_unknown_letters, one_line, run_tool
 from .files import add_force, check_checkpoint, check_file, check_outputs, same_path
-from .images import FoundImages, find_images
+from .images import find_images
 from .imports import quiet_imports
 
 __all__ = [
-    'TRACEBACK_VARIABLE',
-    'FoundImages',
     'add_cfg_options',
     'add_common_arguments',
     'add_force',

@@ -104,7 +104,7 @@ def first_classes(taxonomy: Taxonomy, count: int) -> Taxonomy:
 
 
 def siblings_of(taxonomy: Taxonomy, label: int, count: int) -> list[int]:
-    """Those of the first `count` classes in the finest group of a class that has any; else all."""
+    """Those of the first `count` classes in a class's finest group that has any of them, or all."""
     for level in reversed(range(taxonomy.num_levels - 1)):
         index = taxonomy.group_index(level)
         if found := [other for other in range(count) if index[other] == index[label]]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
-import mmengine.model
 from mmdet.registry import WEIGHT_INITIALIZERS
+from mmengine.model import PretrainedInit
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from mmdet_multigrain.utils.nested import kind_of
 
 
 def frozen_at_random(model: nn.Module, loaded: Collection[str]) -> list[str]:
@@ -42,11 +44,9 @@ def _frozen(model: nn.Module) -> Iterator[str]:
 def _brings_weights(init_cfg: Any) -> bool:
     """Whether an `init_cfg` loads weights: MMEngine's `Pretrained`, or an initializer of others."""
     configs = init_cfg if isinstance(init_cfg, list | tuple) else [init_cfg]
-    return any(_loads(config['type']) for config in configs if config)
-
-
-def _loads(kind: str | type) -> bool:
-    kind = WEIGHT_INITIALIZERS.get(kind) if isinstance(kind, str) else kind
-    if isinstance(kind, type) and issubclass(kind, mmengine.model.PretrainedInit):
-        return True
-    return not getattr(kind, '__module__', '').startswith('mmengine.')
+    kinds = [kind_of(config, WEIGHT_INITIALIZERS) for config in configs if config]
+    return any(
+        not getattr(kind, '__module__', '').startswith('mmengine.')
+        or (isinstance(kind, type) and issubclass(kind, PretrainedInit))
+        for kind in kinds
+    )

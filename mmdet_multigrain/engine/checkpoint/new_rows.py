@@ -122,11 +122,7 @@ class NewRows:
         return weight[siblings].norm(dim=1).mean() * unit.to(weight)
 
     def _bias(
-        self,
-        bias: Tensor,
-        node: tuple[int, ...],
-        siblings: list[int],
-        boxes: Sequence[int | None],
+        self, bias: Tensor, node: tuple[int, ...], siblings: list[int], boxes: Sequence[int | None]
     ) -> Tensor:
         values = bias[siblings]
         own, others = self.boxes(node), [boxes[sibling] for sibling in siblings]

@@ -61,7 +61,7 @@ def read_checkpoint(path: str) -> dict[str, Any]:
 
 @WEIGHT_INITIALIZERS.register_module(name='Pretrained')
 class PretrainedInit(mmengine.model.PretrainedInit):
-    """MMEngine's weights of `init_cfg`, which mmdet's registry now finds here: loaded as `loading`."""
+    """MMEngine's, which mmdet's registry now finds here: no code in the file is run."""
 
     def __call__(self, module: nn.Module) -> None:
         """Give the module its weights."""

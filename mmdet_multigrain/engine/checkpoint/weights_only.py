@@ -86,7 +86,7 @@ def _listed() -> contextlib.AbstractContextManager[None]:
 
 @contextlib.contextmanager
 def trust_checkpoints(trust: bool) -> Iterator[None]:
-    """Let checkpoints run code in a block, or load them as weights only, however it is asked."""
+    """Let checkpoints run code in this block, or not, whatever torch.load is called with."""
     token = _trusted.set(trust)
     try:
         with only_weights():

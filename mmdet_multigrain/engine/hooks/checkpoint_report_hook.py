@@ -51,6 +51,7 @@ class CheckpointReportHook(Hook):
     label by label, and the model has to be what it was trained as
     (`engine.checkpoint.training_record`), which the hook writes into checkpoints. To train on, the
     data has to group the classes as before; a test may group them in another way.
+
     The config decides on a start by `load_box_head` (see `carry_box_heads`),
     `allow_unmatched_checkpoint` and `allow_random_frozen`.
 

@@ -49,11 +49,7 @@ class PictureHook(DetVisualizationHook):
             self._visualizer.dataset_meta = {**meta, 'classes': readable(classes)}
 
     def after_test_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: dict[str, Any],
-        outputs: Sequence[Any],
+        self, runner: Runner, batch_idx: int, data_batch: dict[str, Any], outputs: Sequence[Any]
     ) -> None:
         """Draw the detections next to the ground truth."""
         if not self.draw or self.show or self.test_out_dir is None:

@@ -109,11 +109,13 @@ def check_validation(loop: BaseLoop) -> None:
     for part in parts:
         if hasattr(part, 'check_images'):
             part.check_images()
-    for metric in loop.evaluator.metrics:
-        if hasattr(metric, 'check_data'):
-            metric.check_data(
-                [part.get_data_info(idx)['img_id'] for part in parts for idx in range(len(part))]
-            )
+    metrics = [metric for metric in loop.evaluator.metrics if hasattr(metric, 'check_data')]
+    if metrics:
+        image_ids = [
+            part.get_data_info(idx)['img_id'] for part in parts for idx in range(len(part))
+        ]
+        for metric in metrics:
+            metric.check_data(image_ids)
 
 
 def check_scored(loop: Any, dataset: Any) -> None:

@@ -32,11 +32,7 @@ class RunRecordHook(Hook):
     """
 
     def __init__(
-        self,
-        *,
-        config: str | None = None,
-        command: str | None = None,
-        options: str | None = None,
+        self, *, config: str | None = None, command: str | None = None, options: str | None = None
     ) -> None:
         self.config, self.command, self.options = config, command, options
         self._meta: Mapping[str, Any] = {}

@@ -70,6 +70,7 @@ class SafeCheckpointHook(CheckpointHook):
 
     def save(self, runner: Runner) -> None:
         """Save now, in `after_train_iter` of another hook, unless this iteration is saved already.
+
         A hook that saves by epoch names the file by iteration, too, as the epoch is not over; the
         next regular checkpoint replaces it.
         """

@@ -27,7 +27,8 @@ from mmengine.visualization import Visualizer
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mmdet_multigrain.datasets import ExactSampler, SeededDataset
+from mmdet_multigrain.datasets import SeededDataset
+from mmdet_multigrain.datasets.samplers import ExactSampler
 from mmdet_multigrain.speed import describe_options
 from mmdet_multigrain.utils.errors import ConfigError
 from mmdet_multigrain.utils.files import write_whole

@@ -190,7 +190,7 @@ class EfficientNetLite(BaseModule):
         self._freeze_stages()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Features of images (B, 3, H, W), (B, C, H / stride, W / stride) of each of `out_indices`."""
+        """Maps of images (B, 3, H, W), (B, C, H / stride, W / stride) for each of `out_indices`."""
         x = self.stem(x)
         outs = []
         for number, block in enumerate(self.blocks):

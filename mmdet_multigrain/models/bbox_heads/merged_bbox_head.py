@@ -42,12 +42,7 @@ class MergedBBoxHead(MultiBranchBBoxHead):
     ) -> None:
         super().__init__(taxonomy=taxonomy, loss_cls=loss_cls, **kwargs)
         in_features = len(self.branch_depths) * self.fc_out_channels
-        cls_channels = (
-            self.loss_cls.get_cls_channels(self.num_classes)
-            if self.custom_cls_channels
-            else self.num_classes + 1
-        )
-        self._build_fine_predictors(in_features, cls_channels)
+        self._build_fine_predictors(in_features, self.fc_cls.out_features)
 
     @property
     def takes_unannotated(self) -> bool:

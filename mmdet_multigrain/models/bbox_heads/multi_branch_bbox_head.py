@@ -37,25 +37,21 @@ class MultiBranchBBoxHead(GroupPrediction, ExactAddition, BBoxHead):
 
     Args:
         taxonomy: The taxonomy, or what `Taxonomy.load` takes.
-        grouped (bool): False makes each class its own superclass (the paper's "w/o group").
-            Defaults to True.
-        allow_one_group (bool): Accept a mapping with one group of all classes, a control of
-            experiments. Defaults to False.
-        branch_fcs (Sequence[int], optional): Number of FC layers of each branch, coarse to fine,
-            each at least 1. Default: 1, 2, ... for the levels of the taxonomy, and the paper's
-            (1, 2) without groups.
-        fc_out_channels (int): Width of every FC layer. Defaults to 1024.
-        num_classes (int, optional): Only accepted if it equals the taxonomy's.
-        reg_per (str, optional): What has its own box regressor on the fine level: each 'class';
-            each 'group' of the level above the classes, also with `grouped=False` (of several
-            trees: of the first); or 'agnostic', one for all. Default: as `reg_class_agnostic` says.
-        reg_class_agnostic (bool, optional): mmdet's argument: True is 'agnostic', False is 'class'.
+        grouped: False: each class is its own superclass (paper, "w/o group"). Defaults to True.
+        allow_one_group: Accept a mapping with one group of all classes, a control of experiments.
             Defaults to False.
-        loss_cls (dict): Classification loss.
-        added (dict, optional): Classes that were added to a trained detector, see `ExactAddition`.
-            Default: none.
-        init_cfg (dict | list[dict], optional): Replaces the default initialization: Xavier for
-            the branches as in Shared2FCBBoxHead, normal for the predictors.
+        branch_fcs: Number of FC layers of each branch, coarse to fine, each at least 1. Default:
+            1, 2, ... for the levels of the taxonomy, and the paper's (1, 2) without groups.
+        fc_out_channels: Width of every FC layer. Defaults to 1024.
+        num_classes: Only accepted if it equals the taxonomy's.
+        reg_per: What has its own box regressor on the fine level: each 'class'; each 'group' of
+            the level above the classes, also with `grouped=False` (of several trees: of the
+            first); or 'agnostic', one for all. Default: as `reg_class_agnostic` says.
+        reg_class_agnostic: mmdet's argument: True is 'agnostic', False (the default) is 'class'.
+        loss_cls: Classification loss.
+        added: Classes that were added to a trained detector, see `ExactAddition`. Default: none.
+        init_cfg: Replaces the default initialization: Xavier for the branches as in
+            Shared2FCBBoxHead, normal for the predictors.
         **kwargs: Arguments of mmdet's BBoxHead (`in_channels`, `roi_feat_size`, `bbox_coder`,
             `loss_bbox`, ...).
 

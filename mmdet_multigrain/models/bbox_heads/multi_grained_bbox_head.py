@@ -183,8 +183,8 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
     ) -> dict[str, Tensor]:
         """Classification losses of all levels, regression losses of those with a weight.
 
-        Arguments are those of `BBoxHead.loss`, with the scores and deltas of `forward`; of
-        evaluation mode, the losses are those of the fine level alone. Keys are those of
+        Arguments are those of `BBoxHead.loss`, with the scores and deltas of `forward`; from those
+        of evaluation mode come the losses of the fine level alone. Keys are those of
         HierarchicalCrossEntropyLoss (losses and accuracies), `loss_bbox`, and `loss_bbox_coarse`
         (L > 2: `loss_bbox_level*`) where w_r > 0.
         """

@@ -232,11 +232,13 @@ class HierarchicalCrossEntropyLoss(nn.Module):
         avg_factor: float | None = None,
         reduction_override: str | None = None,
     ) -> dict[str, Tensor]:
-        """The loss of every level, multiplied by its weight: `loss_cls_fine`, `loss_cls_coarse`.
+        """The loss of every level, multiplied by its weight.
+
+        They are `loss_cls_fine`, and `loss_cls_coarse` (L > 2: `loss_cls_level0`, ...).
 
         Args:
             cls_score: Scores of all levels, (N, C), or of the fine level alone, which then has the
-                only loss; N may be 0. With L > 2 the coarser ones are `loss_cls_level0`, ...
+                only loss; N may be 0.
             labels: Labels, (N, ): 0..K-1, K for background, coarse ones above.
             label_weights: Weight per RoI, (N, ).
             avg_factor: What the sum over RoIs is divided by: their number, of which each level

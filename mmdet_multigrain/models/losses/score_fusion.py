@@ -141,18 +141,17 @@ class NorCal(ScoreFusion):
     tools/analysis_tools/sweep_scores.py adds them to any other.
 
     Args:
-        taxonomy (Taxonomy): Of the head; it hands it over.
-        gamma (float): How much counts matter; 0 changes nothing. Defaults to 1.
-        center (str): :math:`N`, which only decides between classes and background: the 'geometric'
-            mean of the counts, their 'total' (logit adjustment), or 'none', which is 1 (NorCal).
-            Defaults to 'geometric'.
-        within_groups (bool): Only move probability between the classes of each group of the level
-            above them; the group keeps its own. Then `center` does not matter. Defaults to False.
-        fusion (dict, optional): A ScoreFusion that corrects the probabilities before. Default: none.
+        taxonomy: Of the head; it hands it over.
+        gamma: How much counts matter; 0 changes nothing. Defaults to 1.
+        center: :math:`N`, which only decides between classes and background: the 'geometric' mean
+            of the counts (the default), their 'total' (logit adjustment), or 'none', which is 1
+            (NorCal).
+        within_groups: Only move probability between the classes of each group of the level above
+            them; the group keeps its own. Then `center` does not matter. Defaults to False.
+        fusion: A ScoreFusion that corrects the probabilities before. Default: none.
 
     Attributes:
-        class_counts (Tensor): Training boxes of each class, (K, ); a class without any counts as
-            one with a box.
+        class_counts: Training boxes of each class, (K, ); no box counts as one.
 
     Raises:
         ConfigError: `gamma` is negative or `center` unknown; in `forward`, there are no counts.

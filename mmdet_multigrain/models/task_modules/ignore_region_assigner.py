@@ -36,7 +36,7 @@ class IgnoreRegionAssigner(MaxIoUAssigner):
         gt_instances_ignore: InstanceData | None = None,
         **kwargs,
     ) -> AssignResult:
-        """Assign boxes to candidates (`priors`), but none in ignored ones; see MaxIoUAssigner."""
+        """Assign boxes to candidates (`priors`); the ignored boxes are the regions."""
         result = super().assign(pred_instances, gt_instances, None, **kwargs)
         regions = None if gt_instances_ignore is None else gt_instances_ignore.bboxes
         priors = pred_instances.priors

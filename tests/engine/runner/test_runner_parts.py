@@ -11,8 +11,8 @@ from mmengine.dataset import DefaultSampler
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
-from mmdet_multigrain.datasets import ExactSampler, SeededDataset
-from mmdet_multigrain.datasets.samplers import ExactInfiniteSampler
+from mmdet_multigrain.datasets import SeededDataset
+from mmdet_multigrain.datasets.samplers import ExactInfiniteSampler, ExactSampler
 from mmdet_multigrain.engine import MultigrainRunner
 from mmdet_multigrain.engine.runner import runner as module
 from mmdet_multigrain.engine.runner.stop_request import begin_worker
