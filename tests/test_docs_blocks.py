@@ -25,8 +25,8 @@ from mmdet.registry import DATASETS, HOOKS, METRICS, MODELS, TASK_UTILS, VISBACK
 from mmengine.config import Config
 
 from mmdet_multigrain.configs import config_folder
+from mmdet_multigrain.engine.incomplete_labels import check_unannotated
 from mmdet_multigrain.engine.runner import resolver
-from mmdet_multigrain.engine.unannotated import check_unannotated
 from mmdet_multigrain.launch import load_config
 from mmdet_multigrain.launch.options import check_options
 from mmdet_multigrain.models import MultiGrainedBBoxHead

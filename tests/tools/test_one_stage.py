@@ -12,7 +12,7 @@ from mmdet_multigrain.apis.roi_outputs import head_configs
 from mmdet_multigrain.checks.anchors import anchor_coverage
 from mmdet_multigrain.engine.checkpoint.read import read_checkpoint
 from mmdet_multigrain.engine.checkpoint.surgery import add_classes
-from mmdet_multigrain.engine.unannotated import _check_model
+from mmdet_multigrain.engine.incomplete_labels import _check_model
 from mmdet_multigrain.evaluation import read_result
 from mmdet_multigrain.export.plain import PlainDetector
 from mmdet_multigrain.export.stock_model import stock_model

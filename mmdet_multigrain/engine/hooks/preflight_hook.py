@@ -18,12 +18,16 @@ from mmdet_multigrain.utils.errors import AnnotationError, ConfigError
 from mmdet_multigrain.utils.messages import show_list
 from mmdet_multigrain.utils.table import Column, Table
 
-from ..coarse_boxes import check_coarse_boxes, coarse_lines
 from ..data_access import bare_model, inner_datasets
+from ..incomplete_labels import (
+    check_coarse_boxes,
+    check_masks,
+    check_unannotated,
+    coarse_lines,
+    unannotated_lines,
+)
 from ..main_process import on_main_process
-from ..masks import check_masks
 from ..resampling import resampling_lines
-from ..unannotated import check_unannotated, unannotated_lines
 
 
 @HOOKS.register_module()

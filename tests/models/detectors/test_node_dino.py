@@ -8,7 +8,7 @@ from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import ConfigDict
 
-from mmdet_multigrain.engine.coarse_boxes import _check_heads
+from mmdet_multigrain.engine.incomplete_labels import _check_heads
 from mmdet_multigrain.models import NodeDINO
 from mmdet_multigrain.utils.errors import ConfigError
 

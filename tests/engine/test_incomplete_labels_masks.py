@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from torch import nn
 
-from mmdet_multigrain.engine.masks import check_masks
+from mmdet_multigrain.engine.incomplete_labels import check_masks
 from mmdet_multigrain.utils.errors import AnnotationError
 
 

@@ -7,8 +7,8 @@ from mmdet.registry import MODELS, TASK_UTILS
 from torch import nn
 
 from mmdet_multigrain.datasets import taxonomy_metainfo
-from mmdet_multigrain.engine.coarse_boxes import check_coarse_boxes, coarse_lines
 from mmdet_multigrain.engine.hooks.preflight_hook import check_boxes
+from mmdet_multigrain.engine.incomplete_labels import check_coarse_boxes, coarse_lines
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import AnnotationError, ConfigError
 

@@ -8,7 +8,7 @@ from mmdet.registry import MODELS, TRANSFORMS
 from torch import nn
 
 from mmdet_multigrain.datasets import taxonomy_metainfo
-from mmdet_multigrain.engine.unannotated import check_unannotated, unannotated_lines
+from mmdet_multigrain.engine.incomplete_labels import check_unannotated, unannotated_lines
 from mmdet_multigrain.utils.errors import ConfigError
 
 SIZE = dict(in_channels=2, roi_feat_size=1)
