@@ -22,8 +22,8 @@ class TaxonomyCOCO(COCO):
         **options: `taxonomy` and other arguments of `AnnotationFile`, which raises what is wrong.
 
     Attributes:
-        category_ids (list[int]): Category id of each label; with `coarse`, of all granularities.
-        file (AnnotationFile): The checked file.
+        category_ids: Category id of each label; with `coarse`, of all granularities.
+        file: The checked file.
     """
 
     def __init__(self, annotation_file: str | Path, **options: Any) -> None:

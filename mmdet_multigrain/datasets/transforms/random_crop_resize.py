@@ -19,9 +19,9 @@ class RandomCropResize(RandomResize):
 
     Args:
         *args: Arguments of RandomResize.
-        min_crop_size (float): From above 0 to 1; 1 takes whole photos. Defaults to 0.5.
-        min_ious (Sequence[float]): Least overlaps of part and boxes, one of which is drawn each
-            time; whole photos and any overlap are drawn, too. Defaults to (0.5, 0.7, 0.9).
+        min_crop_size: From above 0 to 1; 1 takes whole photos. Defaults to 0.5.
+        min_ious: Least overlaps of part and boxes, one of which is drawn each time; whole photos
+            and any overlap are drawn, too. Defaults to (0.5, 0.7, 0.9).
         **kwargs: Arguments of RandomResize.
     """
 

@@ -119,7 +119,8 @@ def keep_what_fits(model: nn.Module, checkpoint: Mapping[str, Any]) -> Fit:
         problem = f'{new[0]} is not in the checkpoint'
     classes = trained_on(checkpoint).get('classes')
     if problem is not None and classes is not None:
-        problem += f' (trained on {len(classes)} classes: {_abridged(classes)})'
+        first = ', '.join(map(str, [*classes][:3])) + ', ...' * (len(classes) > 3)
+        problem += f' (trained on {len(classes)} classes: {first})'
     return Fit(
         loaded=tuple(name for name in own if name in loaded),
         new=tuple(new),
@@ -159,8 +160,3 @@ def misfit(path: object, purpose: str, problem: str) -> CheckpointError:
     if '.class_counts is not' in problem:  # of NorCal
         fix = 'add them with tools/analysis_tools/sweep_scores.py --out-checkpoint'
     return CheckpointError(f'{path}: cannot {purpose} with this config: {problem}; {fix}')
-
-
-def _abridged(classes: Any) -> str:
-    names = [str(name) for name in classes]
-    return ', '.join(names[:3]) + (', ...' if len(names) > 3 else '')

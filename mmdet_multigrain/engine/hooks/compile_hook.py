@@ -21,7 +21,7 @@ class CompileHook(Hook):
     proposals. Names of weights stay as they are. The first iterations compile.
 
     Args:
-        modules (Sequence[str]): Dotted names. Defaults to ('backbone', 'neck').
+        modules: Dotted names. Defaults to ('backbone', 'neck').
         **options: Arguments of torch.compile, such as `dynamic`, `mode`, `backend`.
     """
 

@@ -13,8 +13,7 @@ class MatmulPrecisionHook(Hook):
     """Set PyTorch's precision of float32 matrix products for the time of a run.
 
     Args:
-        precision (str): 'highest', 'high' (TF32) or 'medium', as
-            `torch.set_float32_matmul_precision` takes them. Defaults to 'high'.
+        precision: 'highest', 'high' (TF32, the default) or 'medium', as PyTorch names them.
     """
 
     def __init__(self, precision: str = 'high') -> None:

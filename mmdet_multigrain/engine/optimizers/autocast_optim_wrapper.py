@@ -22,7 +22,7 @@ class AutocastOptimWrapper(OptimWrapper):
     has the exponents of float32: its gradients need no scaling.
 
     Args:
-        dtype (str): Of the operations that autocast lowers. Defaults to 'bfloat16'.
+        dtype: Of the operations that autocast lowers. Defaults to 'bfloat16'.
         **kwargs: See OptimWrapper.
 
     Raises:

@@ -30,7 +30,7 @@ class LineageRoIHeadMixin:
     what the coarse branch says. `rois` (N,), int64, is the number of that RoI in its image.
 
     Args:
-        taxonomy (Taxonomy | str | Mapping): The classes and groups, or what `Taxonomy.load` takes.
+        taxonomy: The classes and groups, or what `Taxonomy.load` takes.
             Of several trees, the main one counts.
 
     Raises:

@@ -21,8 +21,7 @@ class IgnoreRegionAssigner(MaxIoUAssigner):
 
     Args:
         *args: Those of MaxIoUAssigner.
-        ignore_iof_thr (float): A candidate is in a region if more than this part of it is.
-            Defaults to 0.5.
+        ignore_iof_thr: A candidate is in a region if more than this part of it is. Defaults to 0.5.
         **kwargs: Those of MaxIoUAssigner.
     """
 
