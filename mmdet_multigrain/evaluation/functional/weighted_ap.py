@@ -86,7 +86,9 @@ def rank_curves(
         found = detections.relabel(index)
         truth = ground_truth.relabel(index).leave_out(found)
         counted = within_limit(found, group_limits(index, max_dets))
-        pairs = find_pairs(truth, found, counted=counted, min_iou=min(iou_thrs))
+        found = found[rank_by_class(found, counted)]
+        every = np.ones(len(found.labels), dtype=bool)
+        pairs = find_pairs(truth, found, counted=every, min_iou=min(iou_thrs))
         own = pairs[truth.labels[pairs.truths] == found.labels[pairs.detections]]
         crowd = truth.crowd[own.truths]
         regular, on_crowd = own[~crowd], own[crowd]
@@ -99,37 +101,30 @@ def rank_curves(
             crowded[on_crowd.detections[on_crowd.ious >= least]] = True
             hits.append(np.flatnonzero(hit))
             ignored.append(np.flatnonzero(crowded & ~hit))
-        curves.append(
-            list(_curves_of_level(truth, found, counted, hits, ignored, num_classes=max(index) + 1))
-        )
+        curves.append([*_curves_of_level(truth, found, hits, ignored, num_classes=max(index) + 1)])
     return curves
 
 
 def _curves_of_level(
     truth: GroundTruth,
     found: Detections,
-    counted: np.ndarray,
     hits: Sequence[np.ndarray],
     ignored: Sequence[np.ndarray],
     *,
     num_classes: int,
 ) -> Iterator[RankCurve]:
-    num_images = len(truth.image_ids)
-    order = rank_by_class(found, counted)
-    bounds = np.searchsorted(found.labels[order], np.arange(num_classes + 1))
-    places = np.empty(len(counted), dtype=np.int64)
-    places[order] = np.arange(len(order))
-    hits, ignored = ([np.sort(places[which]) for which in side] for side in (hits, ignored))
+    """The curves of detections that are sorted by class, then by falling score."""
+    bounds = np.searchsorted(found.labels, np.arange(num_classes + 1))
     for label, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
         own = (truth.labels == label) & ~truth.crowd
         yield _curve(
             truth.images[own],
-            found.images[order[start:stop]],
+            found.images[start:stop],
             *(
                 [part[slice(*np.searchsorted(part, (start, stop)))] - start for part in side]
                 for side in (hits, ignored)
             ),
-            num_images=num_images,
+            num_images=len(truth.image_ids),
         )
 
 
