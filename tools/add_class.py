@@ -97,7 +97,7 @@ def main() -> None:
     args = parse_args()
     launch.check_checkpoint(args.ckpt)
     files = [args.out, args.out.with_suffix('.yaml')]
-    read = [Path(path) for path in (args.ckpt, args.taxonomy, args.shots, args.counts) if path]
+    read = args.ckpt, args.taxonomy, args.shots, args.counts
     check_outputs(files, inputs=read, replace=args.force)
     for path in filter(None, (args.shots, args.counts)):
         check_file(path, 'COCO file')

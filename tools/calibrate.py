@@ -244,8 +244,8 @@ def main() -> None:
     with trust_checkpoints(args.trust_checkpoint):
         cfg = load_config(args)
         ann_file = cfg.test_evaluator.get('ann_file')
-        inputs = [args.config, args.checkpoint, *([ann_file] if ann_file else [])]
-        launch.check_outputs([args.out], inputs=map(Path, inputs), replace=args.force)
+        inputs = args.config, args.checkpoint, ann_file
+        launch.check_outputs([args.out], inputs=inputs, replace=args.force)
         cluster_of = args.group_by and clusters_of(ann_file, args.group_by)
         scoring = scoring_of(args.checkpoint, read_checkpoint(args.checkpoint), cfg.model)
         set_lineages(cfg, leaf_datasets(cfg.test_dataloader.dataset))

@@ -125,8 +125,8 @@ def main() -> None:
     escape_unknown_letters()
     inputs = [path for path in (args.train, args.val) if path]
     outputs = fixed_paths(args.fix, inputs) if args.fix else []
-    read = [*inputs, *args.also, *(Path(path) for path in (args.taxonomy, args.config) if path)]
-    check_outputs([*outputs, *([args.json] if args.json else [])], inputs=read, replace=True)
+    read = *inputs, *args.also, args.taxonomy, args.config
+    check_outputs([*outputs, args.json], inputs=read, replace=True)
     check_outputs(outputs, replace=args.force)
     if args.json:
         checked_before = [args.train, *args.also, *inputs[1:]]

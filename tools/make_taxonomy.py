@@ -319,10 +319,9 @@ def summarize(taxonomy: Taxonomy) -> str:
 def main() -> None:
     args = parse_args()
     path = args.input[0]
-    outputs = [args.out] if args.out else []
-    outputs += [args.figure] if args.figure else []
+    outputs = [args.out, args.figure]
     outputs += [args.controls / f'{name}.yaml' for name in CONTROLS] if args.controls else []
-    read = [path for path in (*args.input, args.descriptions, args.train_ann_file) if path]
+    read = *args.input, args.descriptions, args.train_ann_file
     check_outputs(outputs, inputs=read, replace=args.force)
     comments, notes = [], []
     if args.source == 'coco':

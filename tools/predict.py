@@ -129,7 +129,7 @@ def main() -> None:
         raise ConfigError(f'--out {args.out}: pictures would replace the images; name another')
     launch.check_checkpoint(args.checkpoint)
     out_file, annotation_file = args.out / 'predictions.json', args.out / 'annotations.json'
-    inputs, before = [Path(args.config), Path(args.checkpoint)], earlier(out_file)
+    inputs, before = (args.config, args.checkpoint), earlier(out_file)
     again = is_same(before, args)
     launch.check_outputs(
         [out_file, *(() if args.no_pictures else picture_of.values())],

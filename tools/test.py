@@ -101,15 +101,11 @@ def is_result_of(out: Path, cfg, args: argparse.Namespace) -> bool:
 def check_outputs(cfg, out: Path, args: argparse.Namespace) -> None:
     """Refuse to replace what is read, the result of another test, or pictures of one."""
     evaluator = cfg.test_evaluator
-    files = (
-        args.config,
-        args.checkpoint,
-        evaluator.get('ann_file'),
-        evaluator.get('train_ann_file'),
-    )
+    annotations = evaluator.get('ann_file'), evaluator.get('train_ann_file')
     outputs = [out, Path(f'{evaluator.outfile_prefix}.bbox.json')]
     replace = args.force or is_result_of(out, cfg, args)
-    launch.check_outputs(outputs, inputs=[Path(file) for file in files if file], replace=replace)
+    inputs = args.config, args.checkpoint, *annotations
+    launch.check_outputs(outputs, inputs=inputs, replace=replace)
     folder = args.show_dir and Path(args.show_dir)
     if folder and cfg.get('test_level') is not None:
         raise ConfigError(

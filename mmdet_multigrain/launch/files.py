@@ -19,9 +19,12 @@ def add_force(parser: argparse.ArgumentParser) -> None:
 
 
 def check_outputs(
-    outputs: Iterable[Path], *, inputs: Iterable[Path] = (), replace: bool = False
+    outputs: Iterable[str | Path | None],
+    *,
+    inputs: Iterable[str | Path | None] = (),
+    replace: bool = False,
 ) -> None:
-    """Refuse files that would replace others; to be called before the work.
+    """Refuse files that would replace others; to be called before the work. None is left out.
 
     Nothing replaces inputs, also not by a link. `replace` allows to replace other files: it was
     asked for, or the same command wrote them for the same purpose.
@@ -29,7 +32,8 @@ def check_outputs(
     Raises:
         ConfigError: A file that will be written is an input, is named twice or already exists.
     """
-    outputs, inputs = list(outputs), [path for path in inputs if path.exists()]
+    outputs, inputs = ([Path(path) for path in paths if path] for paths in (outputs, inputs))
+    inputs = [path for path in inputs if path.exists()]
     for out in outputs:
         for path in inputs:
             if out.exists() and os.path.samefile(path, out):

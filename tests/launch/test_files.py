@@ -34,6 +34,12 @@ def test_what_exists_stays_unless_asked(old, tmp_path):
     check_outputs([tmp_path / 'new.json'], inputs=[old, tmp_path / 'missing.json'])
 
 
+def test_none_is_no_file(old, tmp_path):
+    check_outputs([None, tmp_path / 'new.json'], inputs=[None, str(old)])
+    with pytest.raises(ConfigError, match='would replace the input'):
+        check_outputs([None, str(old)], inputs=[None, str(old)])
+
+
 def test_two_outputs_of_one_name(tmp_path):
     (tmp_path / 'link').symlink_to(tmp_path)
     with pytest.raises(ConfigError, match=r'a.json: named for two outputs'):
