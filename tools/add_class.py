@@ -16,7 +16,6 @@ from pathlib import Path
 try:
     from mmdet_multigrain import launch
     from mmdet_multigrain.coco.annotations import AnnotationFile
-    from mmdet_multigrain.launch import add_force, check_file, check_outputs, run_tool
     from mmdet_multigrain.taxonomy import Taxonomy
     from mmdet_multigrain.utils.errors import ConfigError, error_source
     from mmdet_multigrain.utils.files import write_whole
@@ -60,7 +59,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--config', help='config of the detector, for --init imprint')
     parser.add_argument('--seed', type=int, default=0, help='of random rows')
-    add_force(parser)
+    launch.add_force(parser)
     launch.add_trust_checkpoint(parser)
     args = parser.parse_args()
     if args.init == 'imprint' and None in (args.shots, args.images, args.config):
@@ -98,9 +97,9 @@ def main() -> None:
     launch.check_checkpoint(args.ckpt)
     files = [args.out, args.out.with_suffix('.yaml')]
     read = args.ckpt, args.taxonomy, args.shots, args.counts
-    check_outputs(files, inputs=read, replace=args.force)
+    launch.check_outputs(files, inputs=read, replace=args.force)
     for path in filter(None, (args.shots, args.counts)):
-        check_file(path, 'COCO file')
+        launch.check_file(path, 'COCO file')
 
     with launch.quiet_imports():
         import torch
@@ -155,4 +154,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    launch.run_tool(main)

@@ -12,18 +12,10 @@ import sys
 from pathlib import Path
 
 try:
+    from mmdet_multigrain import launch
     from mmdet_multigrain.checks import report
     from mmdet_multigrain.checks.dataset import Checked, check_files, load_files, load_photos
     from mmdet_multigrain.checks.fix import Fixed, repair
-    from mmdet_multigrain.launch import (
-        add_force,
-        anchors_with,
-        check_outputs,
-        escape_unknown_letters,
-        run_tool,
-        same_path,
-        whole_number,
-    )
     from mmdet_multigrain.taxonomy import Taxonomy
     from mmdet_multigrain.utils.errors import CheckError
     from mmdet_multigrain.utils.files import dump_json, load_json, write_together, write_whole
@@ -97,7 +89,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--examples',
-        type=whole_number(0),
+        type=launch.whole_number(0),
         default=3,
         metavar='N',
         help='of each finding (default: %(default)s)',
@@ -105,11 +97,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--strict', action='store_true', help='warnings count as errors')
     parser.add_argument(
         '--workers',
-        type=whole_number(1),
+        type=launch.whole_number(1),
         metavar='N',
         help='processes that read photos (default: one for each core)',
     )
-    add_force(parser)
+    launch.add_force(parser)
     args = parser.parse_args()
     if args.full_decode and (args.no_images or not args.images):
         parser.error('--full-decode needs --images DIR')
@@ -122,15 +114,17 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    escape_unknown_letters()
+    launch.escape_unknown_letters()
     inputs = [path for path in (args.train, args.val) if path]
     outputs = fixed_paths(args.fix, inputs) if args.fix else []
     read = *inputs, *args.also, args.taxonomy, args.config
-    check_outputs([*outputs, args.json], inputs=read, replace=True)
-    check_outputs(outputs, replace=args.force)
+    launch.check_outputs([*outputs, args.json], inputs=read, replace=True)
+    launch.check_outputs(outputs, replace=args.force)
     if args.json:
         checked_before = [args.train, *args.also, *inputs[1:]]
-        check_outputs([args.json], replace=args.force or is_report(args.json, checked_before))
+        launch.check_outputs(
+            [args.json], replace=args.force or is_report(args.json, checked_before)
+        )
     taxonomy = Taxonomy.load(args.taxonomy) if args.taxonomy else None
     files = load_files(inputs, also=args.also, max_examples=args.examples)
     if args.images and not args.no_images:
@@ -147,7 +141,7 @@ def main() -> None:
     print(report.as_text(checked))
     summary = report.as_dict(checked)
     if args.config:
-        coverage = anchors_with(args.config, args.train, args.taxonomy)
+        coverage = launch.anchors_with(args.config, args.train, args.taxonomy)
         print(f'\n{coverage.text()}')
         summary['anchors'] = coverage.to_dict()
     if args.fix:
@@ -183,7 +177,7 @@ def is_report(path: Path, inputs: list[Path]) -> bool:
     """Whether a file is the report of an earlier check of the same files."""
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
         files = [entry['file'] for entry in load_json(path)['files']]
-        return len(files) == len(inputs) and all(map(same_path, files, inputs))
+        return len(files) == len(inputs) and all(map(launch.same_path, files, inputs))
     return False
 
 
@@ -206,4 +200,4 @@ def check_again(checked: Checked, outputs: list[Path], taxonomy: Taxonomy | None
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    launch.run_tool(main)

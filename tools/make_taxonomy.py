@@ -23,17 +23,11 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 try:
+    from mmdet_multigrain import launch
     from mmdet_multigrain.coco import hierarchy
     from mmdet_multigrain.coco.files import load_coco
     from mmdet_multigrain.coco.split import GROUPINGS
     from mmdet_multigrain.converters import openimages_hierarchy as openimages
-    from mmdet_multigrain.launch import (
-        add_force,
-        check_outputs,
-        quiet_imports,
-        run_tool,
-        whole_number,
-    )
     from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError, yaml_file
     from mmdet_multigrain.taxonomy.controls import CONTROLS, controls
     from mmdet_multigrain.taxonomy.files import read_bytes
@@ -97,7 +91,7 @@ def parse_args() -> argparse.Namespace:
         f'{", ".join(CONTROLS)}',
     )
     add_suggestion(parser)
-    add_force(parser)
+    launch.add_force(parser)
     args = parser.parse_args()
     is_suggested = args.source in SUGGESTED
     if not is_suggested and (given := [key for key in OF_SUGGESTIONS if getattr(args, key)]):
@@ -122,7 +116,7 @@ def add_suggestion(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group('groups that the data suggests (docs/groups.md)').add_argument
     add(
         '--groups',
-        type=lambda text: text if text == AUTO else whole_number(2)(text),
+        type=lambda text: text if text == AUTO else launch.whole_number(2)(text),
         metavar='N|auto',
         help='how many groups of several classes; default: auto, the number that is farthest above '
         'random groups on other photos',
@@ -233,7 +227,7 @@ def read_suggestion(args: argparse.Namespace) -> tuple[Suggestion, list[str]]:
         found = sources.from_run(run, files, group_by=args.group_by)
         notes = [f'validation and test: {", ".join(map(str, files))}', *found.notes]
     if args.source == 'weights':
-        with quiet_imports():
+        with launch.quiet_imports():
             import mmdet_multigrain.engine.checkpoint.read  # noqa: F401
         vectors = sources.from_checkpoint(path)
     elif args.source == 'embeddings':
@@ -260,12 +254,9 @@ def evaluated_on(config: str | Path | None, source: Path) -> list[Path]:
             f'{source}: nothing tells which photos are for validation and test; name the config that '
             'you are going to train (--config), or their annotation files (--evaluated-on)'
         )
-    from mmdet_multigrain.launch import load_config
 
-    cfg = load_config(config)
-    from mmdet_multigrain.engine.runner.same_run import (
-        annotation_files,
-    )  # prints when imported first
+    cfg = launch.load_config(config)
+    from mmdet_multigrain.engine.runner.same_run import annotation_files  # prints if first
 
     parts = 'val_dataloader', 'test_dataloader', 'val_evaluator', 'test_evaluator'
     files = annotation_files({part: cfg.get(part) for part in parts})
@@ -322,7 +313,7 @@ def main() -> None:
     outputs = [args.out, args.figure]
     outputs += [args.controls / f'{name}.yaml' for name in CONTROLS] if args.controls else []
     read = *args.input, args.descriptions, args.train_ann_file
-    check_outputs(outputs, inputs=read, replace=args.force)
+    launch.check_outputs(outputs, inputs=read, replace=args.force)
     comments, notes = [], []
     if args.source == 'coco':
         taxonomy, notes = read_coco(args.input, args.coarse)
@@ -357,4 +348,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    launch.run_tool(main)

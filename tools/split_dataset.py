@@ -15,6 +15,7 @@ from pathlib import Path
 try:
     import numpy as np
 
+    from mmdet_multigrain import launch
     from mmdet_multigrain.coco.columns import CocoColumns
     from mmdet_multigrain.coco.files import load_coco
     from mmdet_multigrain.coco.split import (
@@ -24,7 +25,6 @@ try:
         join_near_duplicates,
         split,
     )
-    from mmdet_multigrain.launch import add_force, check_outputs, escape_unknown_letters, run_tool
     from mmdet_multigrain.utils.errors import AnnotationError, ConfigError, error_source
     from mmdet_multigrain.utils.files import dump_json, write_together
     from mmdet_multigrain.utils.messages import show_list
@@ -68,7 +68,7 @@ def parse_args() -> argparse.Namespace:
         help="folder that 'file_name' is relative to; photos that look the same stay together",
     )
     parser.add_argument('--seed', type=int, default=0, help='default: %(default)s')
-    add_force(parser)
+    launch.add_force(parser)
     args = parser.parse_args()
     if args.folds is not None and args.fractions:
         parser.error('--fractions and --folds exclude each other')
@@ -103,7 +103,7 @@ def outputs(args: argparse.Namespace, num_parts: int) -> dict[Path, list[int]]:
             others = [part for part in range(num_parts) if part != fold]
             files[args.out / f'fold{fold}' / 'train.json'] = others
             files[args.out / f'fold{fold}' / 'val.json'] = [fold]
-    check_outputs(files, inputs=[args.file], replace=args.force)
+    launch.check_outputs(files, inputs=[args.file], replace=args.force)
     return files
 
 
@@ -134,7 +134,7 @@ def absent_line(result: Split) -> str | None:
 
 def main() -> None:
     args = parse_args()
-    escape_unknown_letters()
+    launch.escape_unknown_letters()
     fractions = shares(args)
     with error_source(args.file, AnnotationError):
         coco = CocoColumns(load_coco(args.file).content)
@@ -158,4 +158,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    launch.run_tool(main)
