@@ -22,11 +22,7 @@ try:
     from mmdet_multigrain.coco.columns import CocoColumns
     from mmdet_multigrain.coco.files import load_coco
     from mmdet_multigrain.coco.split import GROUPINGS, group_images
-    from mmdet_multigrain.evaluation.answer_calibration import (
-        AnswerCalibration,
-        Seen,
-        promise,
-    )
+    from mmdet_multigrain.evaluation.answer_calibration import AnswerCalibration, Seen, promise
     from mmdet_multigrain.evaluation.answers import AnswerRule
     from mmdet_multigrain.evaluation.functional.risk_control import ALWAYS_LEAF
     from mmdet_multigrain.utils.errors import AnnotationError, ConfigError, error_source

@@ -254,7 +254,6 @@ def evaluated_on(config: str | Path | None, source: Path) -> list[Path]:
             f'{source}: nothing tells which photos are for validation and test; name the config that '
             'you are going to train (--config), or their annotation files (--evaluated-on)'
         )
-
     cfg = launch.load_config(config)
     from mmdet_multigrain.engine.runner.same_run import annotation_files  # prints if first
 

@@ -60,10 +60,7 @@ class TaxonomyForms:
 
     @classmethod
     def from_mapping(
-        cls,
-        mapping: Mapping[str, Any],
-        source: object = 'mapping',
-        allow_one_group: bool = False,
+        cls, mapping: Mapping[str, Any], source: object = 'mapping', allow_one_group: bool = False
     ) -> Taxonomy:
         """Read the nested mapping of a YAML file, or only its `groups`.
 

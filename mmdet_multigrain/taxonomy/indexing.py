@@ -11,9 +11,7 @@ from .names import check_name, normalize
 
 
 def index_names(
-    classes: Sequence[str],
-    aliases: Mapping[str, Sequence[str]],
-    groups: Collection[str] = (),
+    classes: Sequence[str], aliases: Mapping[str, Sequence[str]], groups: Collection[str] = ()
 ) -> dict[str, int]:
     """Map every normalized name and alias of a class to its label.
 

@@ -99,11 +99,7 @@ def evaluate_detections(
     check_labels(ground_truth, detections, num_classes)
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         evaluator = ENGINES[engine](
-            ground_truth,
-            detections,
-            num_classes=num_classes,
-            iou_thrs=iou_thrs,
-            max_dets=max_dets,
+            ground_truth, detections, num_classes=num_classes, iou_thrs=iou_thrs, max_dets=max_dets
         )
         evaluator.accumulate()
     return CocoResult(

@@ -42,14 +42,7 @@ from mmdet_multigrain.utils.errors import EvaluationError
 
 from .boxes import Detections, GroundTruth, check_labels
 from .common import MAX_DETS, RECALL_THRS, mean_of_known
-from .matching import (
-    Pairs,
-    attainable_iou,
-    find_pairs,
-    match_greedily,
-    rank_by_class,
-    within_limit,
-)
+from .matching import Pairs, attainable_iou, find_pairs, match_greedily, rank_by_class, within_limit
 
 
 class Kind(IntEnum):

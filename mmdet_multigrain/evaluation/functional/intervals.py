@@ -136,11 +136,7 @@ class Difference:
 
 
 def difference_of_draws(
-    baseline: Sequence[np.ndarray],
-    variant: Sequence[np.ndarray],
-    *,
-    num_images: int,
-    paired: bool,
+    baseline: Sequence[np.ndarray], variant: Sequence[np.ndarray], *, num_images: int, paired: bool
 ) -> Difference:
     """Variant minus baseline, from the bootstrap draws of each run.
 
