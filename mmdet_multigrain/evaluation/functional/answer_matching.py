@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.taxonomy.nodes import Nodes
 
 from .boxes import Detections, GroundTruth, check_labels
 from .matching import attainable_iou, find_pairs, match_greedily, unjudged
@@ -44,6 +45,5 @@ def wrong_nodes(labels: np.ndarray, truths: np.ndarray, taxonomy: Taxonomy) -> n
 
     Labels and truths are (M,) classes; of the L levels, the class comes first, the coarsest last.
     """
-    levels = reversed(range(taxonomy.num_levels))
-    groups = np.array([taxonomy.group_index(level) for level in levels])
+    groups = Nodes.of(taxonomy).index[:-1]
     return (groups[:, labels] != groups[:, truths]).T

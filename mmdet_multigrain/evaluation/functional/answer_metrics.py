@@ -27,6 +27,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.taxonomy.nodes import Nodes
 
 from .answer_matching import match_objects, wrong_nodes
 from .bootstrap import MAX_CELLS, MAX_WIDTH, image_weights
@@ -161,19 +162,15 @@ def resample_matches(
 
 def _group_sizes(taxonomy: Taxonomy) -> np.ndarray:
     """(L, K) number of classes of the node of each level of each class; the class comes first."""
-    index = [taxonomy.group_index(level) for level in reversed(range(taxonomy.num_levels))]
-    return np.stack([np.bincount(groups)[list(groups)] for groups in index])
+    return np.stack([np.bincount(groups)[groups] for groups in Nodes.of(taxonomy).index[:-1]])
 
 
 def _depths(taxonomy: Taxonomy) -> np.ndarray:
     """(L, K) bool: whether the node of each level of each class is another than the one below."""
-    sizes = _group_sizes(taxonomy)
-    names = [
-        [taxonomy.group_names(level)[group] for group in taxonomy.group_index(level)]
-        for level in reversed(range(taxonomy.num_levels))
-    ]
-    names = np.array(names, dtype=object)
-    same = (sizes[1:] == sizes[:-1]) & (names[1:] == names[:-1])
+    nodes = Nodes.of(taxonomy)
+    pairs = zip(nodes.names, nodes.index, strict=True)
+    names = np.array([[own[group] for group in groups] for own, groups in pairs], dtype=object)
+    same = (nodes.sets[1:-1] == nodes.sets[:-2]) & (names[1:-1] == names[:-2])
     return np.vstack([np.ones((1, taxonomy.num_classes), bool), ~same])
 
 
