@@ -8,7 +8,7 @@ from mmdet_multigrain.report.runs.load import load_runs
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ReportError
 
-from .made_work_dirs import DETECTIONS, edit, ground_truth, write
+from .made_work_dirs import DETECTIONS, GARMENTS, edit, found, ground_truth, write
 
 
 def test_work_dir_and_file_are_the_same_run(make):
@@ -53,6 +53,19 @@ def test_detections_alone_give_the_same_numbers(make):
     both = load_runs([folder, f'other={spec}'])
     assert [run.name for run in both] == ['wgroup', 'other']
     assert both[1].result.taxonomy == tested.result.taxonomy
+
+
+def test_a_level_has_one_answer_for_each_object(make):
+    folder = make('work/wgroup', detections=[*DETECTIONS, found(7, 'sling', 0.6)])
+    (run,) = load_runs(
+        [folder / 'result.bbox.json'], ann_file=make.truth, taxonomy=GARMENTS, level='coarse'
+    )
+    # Groups: top 0, skirt 1. The sling on the vest of image 7 is the same answer.
+    assert run.result.taxonomy.classes == ('top', 'skirt')
+    assert run.detections.labels.tolist() == [0, 0, 1]
+    assert run.detections.scores.tolist() == [0.9, 0.8, 0.7]
+    assert run.ground_truth.labels.tolist() == [0, 1, 0]
+    assert run.result.summary.fine.coco['AP'] == 1
 
 
 def test_training_boxes_of_detections_alone(make):
