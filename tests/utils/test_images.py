@@ -230,6 +230,14 @@ def test_unusual_jpeg_is_left_to_pillow(tmp_path):
     assert image_size(tmp_path / 'a.jpg') == (HEIGHT, WIDTH)
 
 
+@pytest.mark.filterwarnings('error')
+def test_pillow_does_not_warn_of_exif_data_that_are_cut_off(tmp_path):
+    (tmp_path / 'a.jpg').write_bytes(
+        SOI + segment(0xE1, b'Exif\0\0' + tiff(6)[:20]) + BODY.replace(b'\xff\xc0', b'\xff\xc9')
+    )
+    assert image_size(tmp_path / 'a.jpg')
+
+
 def huge_png():
     header = struct.pack('>IIBBBBB', 1 << 16, 1 << 15, 8, 2, 0, 0, 0)
     return PNG[:8] + chunk(b'IHDR', header) + PNG[33:]
