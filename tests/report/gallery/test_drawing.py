@@ -10,6 +10,7 @@ from PIL import Image
 
 from mmdet_multigrain.evaluation import GroundTruth
 from mmdet_multigrain.evaluation.functional.error_analysis import Kind
+from mmdet_multigrain.report.gallery import drawing
 from mmdet_multigrain.report.gallery.cases import Case
 from mmdet_multigrain.report.gallery.drawing import (
     CELL,
@@ -115,6 +116,15 @@ def test_a_sheet_says_where_its_cells_are(photo, classes):
         corner = round(left * sheet.width), round(top * sheet.height)
         assert sheet.getpixel(corner) == (1, 2, 3)
         assert (round(width * sheet.width), round(height * sheet.height)) == cells[0].size
+
+
+def test_wrong_detections_have_a_cross_next_to_those_of_other_runs(classes, photo, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        drawing, 'draw_marks', lambda photo, marks, size: drawn.append(marks) or photo
+    )
+    side_by_side(photo, [], {'run': [BACKGROUND, HIT]}, classes, width=96)
+    assert [mark.text for mark in drawn[1]] == ['× hat 0.50', 'vest 1.00']
 
 
 def test_wrong_detections_have_a_cross(classes):
