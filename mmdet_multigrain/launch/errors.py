@@ -36,6 +36,7 @@ def run_tool(main: Callable[[], None], *, interrupted: str = 'interrupted') -> N
     status = 0
     try:
         main()
+        print(end='', flush=True)  # here a closed pipe is an error that can be caught
     except KeyboardInterrupt:
         if os.environ.get('RANK', '0') == '0':
             _say(f'\n{interrupted}')

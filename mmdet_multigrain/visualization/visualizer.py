@@ -8,12 +8,11 @@ import numpy as np
 from mmdet.registry import VISUALIZERS
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.structures import InstanceData
+from PIL import ImageColor
 
 from mmdet_multigrain.taxonomy import Taxonomy
 
-from .palette import Color
-
-_NO_CLASS = (138, 138, 138)
+from .palette import NO_SUPERCLASS, Color
 
 
 @VISUALIZERS.register_module()
@@ -38,7 +37,7 @@ class MultiGrainedVisualizer(DetLocalVisualizer):
             table = Taxonomy.load(taxonomy).labels
             palette = [
                 *palette,
-                _NO_CLASS,
+                ImageColor.getrgb(NO_SUPERCLASS),
                 *(palette[k] for k in table.sets[len(classes) + 1 :].argmax(1)),
             ]
             classes = table.names

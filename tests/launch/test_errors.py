@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from subprocess import PIPE
 from unittest import mock
 
 import pytest
@@ -191,17 +192,18 @@ def test_error_of_a_worker(error, start, end):
     assert message.startswith(start) and message.endswith(end)
 
 
-def test_a_reader_that_has_seen_enough_is_no_error():
+@pytest.mark.parametrize('lines', [1, 10_000])
+def test_a_reader_that_has_seen_enough_is_no_error(lines):
     code = (
         'from mmdet_multigrain.launch import run_tool\n'
-        'run_tool(lambda: [print("x" * 1000) for _ in range(10_000)])'
+        f'run_tool(lambda: [print(input(), "x" * 1000) for _ in range({lines})])'
     )
+    buffered = {**os.environ, 'PYTHONUNBUFFERED': ''}
     process = subprocess.Popen(
-        [sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, '-c', code], stdin=PIPE, stdout=PIPE, stderr=PIPE, env=buffered
     )
-    process.stdout.readline()
     process.stdout.close()
-    assert process.stderr.read() == b''
+    assert process.communicate(b'\n' * lines)[1] == b''
     assert process.wait() == 141
 
 
