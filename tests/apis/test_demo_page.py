@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -91,3 +92,11 @@ def test_without_the_package(garments, monkeypatch):
     monkeypatch.setitem(sys.modules, 'gradio', None)
     with pytest.raises(ConfigError, match='gradio: pip install -r requirements/demo.txt'):
         demo_page.build_page(Detector(garments), title='x', score_thr=0.3)
+
+
+@pytest.mark.parametrize(('options', 'waits'), [({}, True), ({'wait': False}, False)])
+def test_the_page_is_served_until_ctrl_c(options, waits):
+    page = mock.Mock()
+    page.launch.return_value = None, 'http://127.0.0.1:7860/', None
+    assert demo_page.launch(page, host='127.0.0.1', port=None, **options) == page.launch()[1]
+    assert page.block_thread.called == waits
