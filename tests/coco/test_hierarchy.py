@@ -42,15 +42,6 @@ def refusal(data):
     return message.removeprefix('train.json: ')
 
 
-def test_a_fault_is_that_of_a_file(tmp_path):
-    path = tmp_path / 'val.json'
-    path.write_text('{"images": [], "annotations": [], "categories": []}')
-    for source, named in ((None, path), ('mine', 'mine')):
-        with pytest.raises(TaxonomyError) as caught:
-            Taxonomy.from_coco(path, source)
-        assert str(caught.value).startswith(f"{named}: 'categories' is empty")
-
-
 def parents_of(data):
     """Ids of the categories that only name a group."""
     return hierarchy._parents(hierarchy._categories(data), data)
