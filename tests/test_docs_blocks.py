@@ -37,10 +37,7 @@ from .doc_blocks import PAGES, ROOT, Block, block, blocks, commands
 
 LANGUAGES = {'bash', 'diff', 'python', 'text', 'yaml'}
 # Programs of others, whose options are theirs.
-FOREIGN = {
-    *('.', 'coco', 'git', 'label-studio-converter', 'pip', 'pre-commit', 'python3.10'),
-    *('sed', 'tensorboard'),
-}
+FOREIGN = set('. coco git label-studio-converter pip pre-commit python3.10 sed tensorboard'.split())
 READ = dict(keys=resolver.KEYS, sources=resolver.TABLE)
 WRITTEN = ('out', 'work_dir', 'show_dir', 'fix', 'json')  # options that name what is written
 

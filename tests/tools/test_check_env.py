@@ -13,17 +13,9 @@ from pathlib import Path
 import pytest
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'check_env.py'
-
-
-def load_tool():
-    spec = importlib.util.spec_from_file_location('check_env', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-check_env = load_tool()
+SPEC = importlib.util.spec_from_file_location('check_env', TOOL)
+check_env = sys.modules[SPEC.name] = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(check_env)
 
 NEEDS = check_env.Needs(
     requirements={
