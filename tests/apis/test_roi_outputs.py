@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import signal
 from types import SimpleNamespace
 
 import numpy as np
@@ -98,6 +99,27 @@ def test_scores_of_kept_outputs_are_those_of_a_test(garments, kind, agnostic):
             assert np.array_equal(labels, expected.labels), fusion
             assert np.array_equal(scores, expected.scores)
             assert np.array_equal(boxes, expected.bboxes)
+
+
+def test_ctrl_c_ends_after_the_images_at_hand(garments):
+    def batches():
+        signal.raise_signal(signal.SIGINT)
+        yield from range(2)
+
+    outputs = RoIOutputs((5, 6), np.array([-1, -1]), None, None, garments)
+    none = SimpleNamespace(scores=())
+    detector = SimpleNamespace(
+        data_preprocessor=lambda number, training: dict(data_samples=[], inputs=None),
+        extract_feat=lambda inputs: None,
+        rpn_head=SimpleNamespace(predict=lambda *_, rescale: None),
+        roi_head=SimpleNamespace(
+            bbox_head=SimpleNamespace(loss_cls=SimpleNamespace()),
+            predict_bbox=lambda *_, rescale: [none],
+        ),
+    )
+    with pytest.raises(KeyboardInterrupt):
+        _fill(outputs, detector, batches(), 0)
+    assert outputs.counts.tolist() == [0, -1]
 
 
 @pytest.mark.parametrize('spare', [0, -1])
