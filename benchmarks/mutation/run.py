@@ -152,7 +152,7 @@ def _run_tests(tests: list[str], folder: Path, mutant: Mutant | None, stop: bool
             if report.failed:
                 failed.append(report.nodeid)
 
-    options = ['-q', '-p', 'no:cacheprovider', f'--basetemp={folder / "tmp"}']
+    options = ['-q', '-o', f'cache_dir={folder / "cache"}', f'--basetemp={folder / "tmp"}']
     status = pytest.main([*options, *['-x'] * stop, *tests], plugins=[Watch()])
     (folder / 'said').write_text(json.dumps([failed, costs]))
     return 0 if status == 5 else int(status)  # 5: all tests of a file are deselected

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.patches import Rectangle
 
 from mmdet_multigrain.report.dataset import figures as of_data
 from mmdet_multigrain.report.dataset.grouping_figure import grouping
@@ -62,6 +63,13 @@ def legend(artist):
     return [[one.get_text() for one in artist.get_texts()], handles, artist._ncols]
 
 
+def corner_and_size(patch):
+    if isinstance(patch, Rectangle):
+        return patch.get_x(), patch.get_y(), patch.get_width(), patch.get_height()
+    # Before matplotlib 3.9 spans are polygons.
+    return patch.get_path().get_extents(patch.get_patch_transform()).bounds
+
+
 def described(figure):
     """All that our code places and styles."""
     found = {'size': figure.get_size_inches(), 'legends': [legend(one) for one in figure.legends]}
@@ -72,7 +80,7 @@ def described(figure):
         ]  # fmt: skip
         found[f'legend {number}'] = legend(axes.get_legend())
         found[f'patches {number}'] = [
-            [one.get_x(), one.get_y(), one.get_width(), one.get_height(), one.get_linewidth(),
+            [*corner_and_size(one), one.get_linewidth(),
              color(one.get_facecolor()), color(one.get_edgecolor()), one.get_hatch(),
              one.get_zorder()]
             for one in axes.patches
