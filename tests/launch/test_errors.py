@@ -237,7 +237,9 @@ def test_a_process_of_several_ends_at_once(ending, status, says):
     done = subprocess.run(
         [sys.executable, '-c', code], env={**os.environ, **meeting}, capture_output=True, text=True
     )
-    assert (done.returncode, done.stdout, done.stderr) == (status, 'at exit\n', says)
+    # torch 2.9 greets.
+    lines = [line for line in done.stdout.splitlines() if not line.startswith('[Gloo]')]
+    assert (done.returncode, lines, done.stderr) == (status, ['at exit'], says)
 
 
 def test_only_the_first_process_says_that_it_was_interrupted(capsys, monkeypatch):
