@@ -36,13 +36,12 @@ def run_tool(main: Callable[[], None], *, interrupted: str = 'interrupted') -> N
     status = 0
     try:
         main()
-        print(end='', flush=True)  # here a closed pipe is an error that can be caught
+        print(end='', flush=True)  # so that the status says it if the reader is gone
     except KeyboardInterrupt:
         if os.environ.get('RANK', '0') == '0':
             _say(f'\n{interrupted}')
         status = 130
     except BrokenPipeError:  # whoever read our output (head, less) has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 128 + signal.SIGPIPE
     except Exception as error:  # noqa: BLE001 (the boundary to the user)
         _say(f'error: {one_line(error)}')
@@ -51,10 +50,20 @@ def run_tool(main: Callable[[], None], *, interrupted: str = 'interrupted') -> N
         if not (_is_one_of_several() and isinstance(stop.code, int)):
             raise
         status = stop.code
+    finally:
+        _flush()
     if _is_one_of_several():
         _end_now(status)
     if status:
         sys.exit(status)
+
+
+def _flush() -> None:
+    """Write what is left of the output; Python would complain of a closed pipe at its very end."""
+    try:
+        print(end='', flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(line: str) -> None:

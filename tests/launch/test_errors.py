@@ -192,19 +192,32 @@ def test_error_of_a_worker(error, start, end):
     assert message.startswith(start) and message.endswith(end)
 
 
-@pytest.mark.parametrize('lines', [1, 10_000])
-def test_a_reader_that_has_seen_enough_is_no_error(lines):
+@pytest.mark.parametrize(
+    ('lines', 'ending', 'status', 'says'),
+    [
+        (1, 'pass', 141, b''),
+        (10_000, 'pass', 141, b''),
+        (1, 'sys.exit()', 0, b''),  # as argparse ends after --help
+        (1, 'raise ValueError("odd")', 2, b'odd'),
+    ],
+)
+def test_a_reader_that_has_seen_enough_is_no_error(lines, ending, status, says):
     code = (
+        'import sys\n'
         'from mmdet_multigrain.launch import run_tool\n'
-        f'run_tool(lambda: [print(input(), "x" * 1000) for _ in range({lines})])'
+        'def main():\n'
+        f'    for _ in range({lines}): print(input(), "x" * 1000)\n'
+        f'    {ending}\n'
+        'run_tool(main)'
     )
     buffered = {**os.environ, 'PYTHONUNBUFFERED': ''}
     process = subprocess.Popen(
         [sys.executable, '-c', code], stdin=PIPE, stdout=PIPE, stderr=PIPE, env=buffered
     )
     process.stdout.close()
-    assert process.communicate(b'\n' * lines)[1] == b''
-    assert process.wait() == 141
+    said = process.communicate(b'\n' * lines)[1]
+    assert process.wait() == status
+    assert says in said and len(said.splitlines()) == bool(says)
 
 
 @pytest.mark.parametrize(
