@@ -14,7 +14,7 @@ import re
 import statistics
 import textwrap
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +126,8 @@ def render(
     Raises:
         ComparisonError: The results may not be compared, or not yet.
     """
-    check_comparable([part for one in results.values() for part in parts_of(one)], folder)
+    parts = [part for one in results.values() for part in parts_of(one)]
+    check_comparable(parts, folder)
     _check_complete(experiment, results)
     intervals, flat = [], ''
     if source is not None:
@@ -150,19 +151,25 @@ def render(
             "need the annotations; name the data set's folder: --data"
         )
     first = next(iter(results.values()))
-    dropped = max(
-        part['detections']['dropped'] for one in results.values() for part in parts_of(one)
-    )
+    dropped = max(part['detections']['dropped'] for part in parts)
     return '\n\n'.join(
         [
             replicate_table(experiment, results),
             variant_table(experiment, results),
             *filter(None, [coarse_table(results), added_table(experiment, results), flat]),
             *intervals,
-            f'Commit {first["commit"][:12]}, {first["device"]}: {first["hardware"]}, one thread. '
+            f'Commit {first["commit"][:12]}, {first["device"]}: {_machines(parts)}, one thread. '
             f'Scores are those of the packed detections (at most {dropped} dropped in a run).',
         ]
     )
+
+
+def _machines(parts: Sequence[Mapping[str, Any]]) -> str:
+    """What the runs were made on; with several machines, the number of runs on each."""
+    counts = Counter(part['hardware'] for part in parts)
+    if len(counts) == 1:
+        return next(iter(counts))
+    return '; '.join(f'{name} ({number} runs)' for name, number in counts.most_common())
 
 
 def _by_the_rule(experiment: Experiment, results: Results, *evaluation: Any) -> tuple[int, str]:

@@ -31,6 +31,13 @@ def test_tables(experiment_of, results, tmp_path):
     assert '| super | 1 | - | - | - | 77.00 |' in text
 
 
+def test_every_machine_is_named(experiment_of, results, tmp_path):
+    assert 'cpu: a processor, one thread.' in render(experiment_of(), results, tmp_path)
+    results['stock', 1]['hardware'] = 'another'
+    text = render(experiment_of(), results, tmp_path)
+    assert 'cpu: a processor (6 runs); another (1 runs), one thread.' in text
+
+
 def test_scores_of_flat_detectors_are_not_those_of_classes(experiment_of, results, tmp_path):
     variants = [dict(name=name, config='a.py') for name in ('wgroup', 'wogroup')]
     variants += [dict(name='super', config='a.py', labels='superclasses')]
