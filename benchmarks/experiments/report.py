@@ -41,6 +41,7 @@ from .plan import (
     read_results,
     stopped_by_gate,
 )
+from .why import error_table, sibling_table
 
 FEWEST = 4  # classes with the fewest fine boxes that a table names
 # What the labels of a flat detector are to others.
@@ -129,7 +130,7 @@ def render(
     parts = [part for one in results.values() for part in parts_of(one)]
     check_comparable(parts, folder)
     _check_complete(experiment, results)
-    intervals, flat = [], ''
+    intervals, flat, why = [], '', []
     if source is not None:
         evaluation = load_truth(experiment, results, source)
         if experiment.pilot:
@@ -145,6 +146,11 @@ def render(
         found |= others
         counts = {key: len(paired(results, *key[:2])) for key in found}
         intervals.append(interval_table(found, experiment.pair, counts))
+        truths, taxonomy = evaluation
+        why = [
+            error_table(experiment, results, truths, taxonomy),
+            sibling_table(experiment, results, taxonomy),
+        ]
     elif experiment.pilot:
         raise ComparisonError(
             f'{experiment.name}: the pilot decides how many replicates there are, and its variances '
@@ -158,6 +164,7 @@ def render(
             variant_table(experiment, results),
             *filter(None, [coarse_table(results), added_table(experiment, results), flat]),
             *intervals,
+            *filter(None, why),
             f'Commit {first["commit"][:12]}, {first["device"]}: {_machines(parts)}, one thread. '
             f'Scores are those of the packed detections (at most {dropped} dropped in a run).',
         ]
