@@ -5,7 +5,7 @@ Results that may not be compared are refused (`comparable`), and so is a look at
 before all replicates are there. After the pilot it says how many these are, and nothing else. With
 --data come intervals, and flat controls (`flat`). With --write the section of a Markdown file
 between `<!-- begin NAME -->` and `<!-- end NAME -->` is replaced; before all replicates are there it
-tells how far the runs are.
+tells how far the runs are. With --figure the gain of each class is drawn, too.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from typing import Any
 from benchmarks.common.arguments import make_parser
 from mmdet_multigrain.launch import run_tool
 from mmdet_multigrain.utils.files import load_json, write_whole
+from mmdet_multigrain.visualization import style
 
 from .added import added_table
 from .comparable import ComparisonError, check_comparable, write_equality
+from .figure import gain_figure
 from .flat import compare_flat
 from .folds import by_replicate, parts_of
 from .intervals import differences, interval_table, load_truth, plan_replicates, plan_text
@@ -41,7 +43,7 @@ from .plan import (
     read_results,
     stopped_by_gate,
 )
-from .why import error_table, sibling_table
+from .why import class_gains, error_table, sibling_table
 
 FEWEST = 4  # classes with the fewest fine boxes that a table names
 # What the labels of a flat detector are to others.
@@ -283,6 +285,28 @@ def write_section(path: Path, name: str, content: str) -> None:
     write_whole(path, text.encode())
 
 
+def draw(
+    experiment: Experiment, done: Mapping[Run, Mapping[str, Any]], path: Path, source: Path | None
+) -> None:
+    """Write the figure of the gain of each class.
+
+    Raises:
+        ComparisonError: There is no look yet, no data set, or nothing to draw.
+    """
+    results = by_replicate(experiment, done)
+    _check_complete(experiment, results)
+    if source is None or path.suffix not in ('.png', '.svg'):
+        raise ComparisonError(
+            f'{path}: a figure needs --data, and a name that ends in .png or .svg'
+        )
+    _, taxonomy = load_truth(experiment, results, source)
+    metric, gains = class_gains(experiment, results, taxonomy)
+    if not gains:
+        raise ComparisonError(f'{experiment.name}: its results have no training boxes by class')
+    drawn = style.render(gain_figure, experiment, metric, gains, taxonomy)
+    write_whole(path, drawn[path.suffix[1:]])
+
+
 def main() -> None:
     parser = make_parser(__doc__)
     parser.add_argument('experiment', nargs='?', default='rbc12', help='name in the file of runs')
@@ -290,6 +314,7 @@ def main() -> None:
     parser.add_argument('--results', type=Path, default=RESULTS, help='folder of results')
     parser.add_argument('--data', type=Path, help="the data set's folder, for intervals")
     parser.add_argument('--write', type=Path, metavar='FILE', help='Markdown file with a section')
+    parser.add_argument('--figure', type=Path, metavar='FILE', help='PNG or SVG file to draw')
     parser.add_argument(
         '--equal',
         type=Path,
@@ -300,6 +325,8 @@ def main() -> None:
     experiment = load_experiment(args.experiment, args.runs)
     done = read_results(experiment, args.results)
     folder = args.results / experiment.name
+    if args.figure:
+        draw(experiment, done, args.figure, args.data)
     if args.equal:
         other = load_json(args.equal)
         place = other['variant'], other['replicate'], other.get('fold', 0)

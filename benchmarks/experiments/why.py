@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -93,54 +95,95 @@ def error_table(
     return '\n'.join([*head, *rows, '', ERRORS]) if rows else ''
 
 
-def _interval(values: Iterable[float]) -> str:
-    """Mean of differences, and their t interval if there are enough."""
-    values = list(values)
-    mean = statistics.fmean(values)
-    if len(values) < MIN_RUNS:
-        return f'{mean:+.2f}'
-    half = stdtrit(len(values) - 1, 0.5 + CONFIDENCE / 2) * statistics.stdev(values)
-    half /= len(values) ** 0.5
-    return f'{mean:+.2f} ({mean - half:+.2f} to {mean + half:+.2f})'
+@dataclass(frozen=True)
+class ClassGain:
+    """What the primary variant gains in one class over its reference.
+
+    Attributes:
+        name: Of the class.
+        group: Its superclass.
+        boxes: Training boxes, the mean over the replicates.
+        siblings: Those of the other classes of its superclass.
+        scores: Reference and variant, the means over the replicates.
+        gains: Of each replicate, in points.
+    """
+
+    name: str
+    group: str
+    boxes: float
+    siblings: float
+    scores: tuple[float, float]
+    gains: tuple[float, ...]
 
 
-def sibling_table(experiment: Experiment, results: Results, taxonomy: Taxonomy) -> str:
-    """Gain of each class over its training boxes and those of its siblings, as Markdown."""
+def class_gains(
+    experiment: Experiment, results: Results, taxonomy: Taxonomy
+) -> tuple[str, list[ClassGain]]:
+    """The metric, and the gain of each class that is scored, by falling training boxes.
+
+    None with folds: each trains on other boxes, whose counts are not kept.
+    """
     variant, reference = experiment.pair
     numbers = paired(results, variant, reference)
     metric = experiment.primary['measure'].rpartition(' ')[2]
-    rows = [results[name, number]['classes'] for number in numbers for name in experiment.pair]
-    # With folds, each replicate trains on other boxes in each; their counts are not kept.
-    if not rows or any('train_boxes' not in row for row in rows[0].values()):
-        return ''
+    names = [name for name in taxonomy.classes if name in results[variant, numbers[0]]['classes']]
 
-    def mean(name: str, key: str, of: str = variant) -> float:
-        return statistics.fmean(results[of, number]['classes'][name][key] for number in numbers)
+    def values(of: str, name: str, key: str) -> list[float | None]:
+        return [results[of, number]['classes'][name].get(key) for number in numbers]
 
-    boxes = {name: mean(name, 'train_boxes') for name in taxonomy.classes if name in rows[0]}
-    order = sorted(boxes, key=lambda name: -boxes[name])
-    if len(order) > ALL_CLASSES_UP_TO:
-        rarest = {[*boxes][label] for label in rarest_labels([*map(round, boxes.values())])}
-        order = [name for name in order if name in rarest]
-    group_of = {name: taxonomy.superclass_of(name) for name in boxes}
-    lines = []
-    for name in order:
-        siblings = [one for one in boxes if group_of[one] == group_of[name] and one != name]
-        if any(row[name][metric] is None for row in rows):
+    if any(None in values(variant, name, 'train_boxes') for name in names):
+        return metric, []
+    boxes = {name: statistics.fmean(values(variant, name, 'train_boxes')) for name in names}
+    group_of = {name: taxonomy.superclass_of(name) for name in names}
+    found = []
+    for name in sorted(names, key=boxes.get, reverse=True):
+        before, after = values(reference, name, metric), values(variant, name, metric)
+        if None in before + after:
             continue
-        gains = [
-            results[variant, number]['classes'][name][metric]
-            - results[reference, number]['classes'][name][metric]
-            for number in numbers
-        ]
-        lines.append(
-            f'| {name} | {boxes[name]:.0f} | {group_of[name]} '
-            f'| {sum(map(boxes.get, siblings)):.0f} | {mean(name, metric, reference):.2f} '
-            f'| {mean(name, metric):.2f} | {_interval(gains)} |'
+        of_group = sum(boxes[one] for one in names if group_of[one] == group_of[name])
+        found.append(
+            ClassGain(
+                name=name,
+                group=group_of[name],
+                boxes=boxes[name],
+                siblings=of_group - boxes[name],
+                scores=(statistics.fmean(before), statistics.fmean(after)),
+                gains=tuple(one - other for one, other in zip(after, before, strict=True)),
+            )
         )
+    return metric, found
+
+
+def sibling_table(experiment: Experiment, results: Results, taxonomy: Taxonomy) -> str:
+    """Gain of each class next to its training boxes and those of its siblings, as Markdown."""
+    variant, reference = experiment.pair
+    metric, rows = class_gains(experiment, results, taxonomy)
+    if len(rows) > ALL_CLASSES_UP_TO:
+        rarest = rarest_labels([round(row.boxes) for row in rows])
+        rows = [row for label, row in enumerate(rows) if label in rarest]
+    lines = [
+        f'| {row.name} | {row.boxes:.0f} | {row.group} | {row.siblings:.0f} '
+        f'| {row.scores[0]:.2f} | {row.scores[1]:.2f} | {_interval(row.gains)} |'
+        for row in rows
+    ]
     head = [
         f'| class | training boxes | superclass | boxes of siblings | {reference} {metric} '
         f'| {variant} {metric} | difference |',
         '|---' * 7 + '|',
     ]
-    return '\n'.join([*head, *lines, '', SIBLINGS])
+    return '\n'.join([*head, *lines, '', SIBLINGS]) if lines else ''
+
+
+def mean_interval(values: Iterable[float]) -> tuple[float, float]:
+    """Mean of differences and half the length of their t interval; NaN with too few."""
+    values = list(values)
+    if len(values) < MIN_RUNS:
+        return statistics.fmean(values), math.nan
+    half = stdtrit(len(values) - 1, 0.5 + CONFIDENCE / 2) * statistics.stdev(values)
+    return statistics.fmean(values), half / len(values) ** 0.5
+
+
+def _interval(values: Iterable[float]) -> str:
+    mean, half = mean_interval(values)
+    interval = f' ({mean - half:+.2f} to {mean + half:+.2f})' if half == half else ''
+    return f'{mean:+.2f}{interval}'

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.experiments.comparable import ComparisonError
 from benchmarks.experiments.data import prepare
 from benchmarks.experiments.intervals import load_truth
 from benchmarks.experiments.packing import pack
 from benchmarks.experiments.plan import Run
+from benchmarks.experiments.report import draw
 from benchmarks.experiments.why import costs, error_table, sibling_table
 from mmdet_multigrain.evaluation import Detections
 
@@ -114,3 +116,17 @@ def test_folds_keep_no_training_boxes(experiment, results, truth):
     for result in results.values():
         result['classes'] = {name: dict(AP50=1.0) for name in CLASSES}
     assert sibling_table(experiment, results, truth[1]) == ''
+
+
+def test_figure_of_gains(experiment, results, source, tmp_path):
+    done = {Run('small', *key): result for key, result in results.items()}
+    path = tmp_path / 'gains.svg'
+    draw(experiment, done, path, source)
+    shown = path.read_text()
+    assert shown.count('<g id="LineCollection') == len(CLASSES)  # an interval each
+    for wrong, folder in ((path, None), (tmp_path / 'gains.pdf', source)):
+        with pytest.raises(ComparisonError, match='needs --data, and a name that ends in'):
+            draw(experiment, done, wrong, folder)
+    del done[Run('small', 'wogroup', 3)]
+    with pytest.raises(ComparisonError, match='there is no look before all are'):
+        draw(experiment, done, path, source)
