@@ -1,7 +1,8 @@
-"""The paper's figure 4 for an experiment: the gain of each class, by falling training boxes."""
+"""Figures of an experiment: the scores of its variants, and the paper's figure 4 (class gains)."""
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
@@ -12,10 +13,50 @@ from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.visualization import style
 from mmdet_multigrain.visualization.palette import superclass_colors
 
-from .plan import Experiment
+from .plan import Experiment, Results
 from .why import ClassGain, mean_interval
 
 ROW, LEFT, WIDTH, RIGHT, FOOT, HEAD = 0.24, 1.9, 4.2, 1.5, 0.6, 0.3  # inches
+PANEL, GAP = 2.7, 0.3
+BAR = '#8da0cb'
+
+
+def score_figure(figure: Figure, experiment: Experiment, results: Results) -> None:
+    """Draw the scores of all variants with all replicates: the mean as a bar, each one as a dot.
+
+    The panels are the primary measure and the first further one; the rows go from the lowest mean
+    of the primary measure to the highest.
+
+    Args:
+        figure: An empty figure (`style.render`).
+        experiment: The experiment.
+        results: Its results.
+    """
+    measures = [experiment.primary['measure'], *experiment.measures[:1]]
+    numbers = range(1, experiment.replicates + 1)
+    scores = {
+        one.name: [results[one.name, number]['scores'] for number in numbers]
+        for one in experiment.variants
+        if one.labels == 'classes' and all((one.name, number) in results for number in numbers)
+    }
+
+    def mean(name: str, measure: str) -> float:
+        return statistics.fmean(row[measure] for row in scores[name])
+
+    names = sorted(scores, key=lambda name: mean(name, measures[0]))
+    height = ROW * len(names)
+    width = len(measures) * (PANEL + GAP) - GAP
+    size = (LEFT + width + 0.2, FOOT + height + HEAD)
+    for place, measure in enumerate(measures):
+        corner = (LEFT + place * (PANEL + GAP), FOOT)
+        axes = axes_in_inches(figure, size, corner, (PANEL, height))
+        for row, name in enumerate(names):
+            axes.barh(row, mean(name, measure), height=0.6, color=BAR)
+            values = [one[measure] for one in scores[name]]
+            axes.plot(values, [row] * len(values), 'o', markersize=3, color=style.INK)
+        axes.set_yticks([] if place else range(len(names)), [] if place else names)
+        axes.set_ylim(-0.6, len(names) - 0.4)
+        axes.set_xlabel(measure)
 
 
 def gain_figure(

@@ -5,7 +5,7 @@ Results that may not be compared are refused (`comparable`), and so is a look at
 before all replicates are there. After the pilot it says how many these are, and nothing else. With
 --data come intervals, and flat controls (`flat`). With --write the section of a Markdown file
 between `<!-- begin NAME -->` and `<!-- end NAME -->` is replaced; before all replicates are there it
-tells how far the runs are. With --figure the gain of each class is drawn, too.
+tells how far the runs are. --scores and --gains draw figures.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mmdet_multigrain.visualization import style
 
 from .added import added_table
 from .comparable import ComparisonError, check_comparable, write_equality
-from .figure import gain_figure
+from .figure import gain_figure, score_figure
 from .flat import compare_flat
 from .folds import by_replicate, parts_of
 from .intervals import differences, interval_table, load_truth, plan_replicates, plan_text
@@ -286,24 +286,31 @@ def write_section(path: Path, name: str, content: str) -> None:
 
 
 def draw(
-    experiment: Experiment, done: Mapping[Run, Mapping[str, Any]], path: Path, source: Path | None
+    kind: str,
+    path: Path,
+    experiment: Experiment,
+    done: Mapping[Run, Mapping[str, Any]],
+    source: Path | None,
 ) -> None:
-    """Write the figure of the gain of each class.
+    """Write a figure: `scores` of the variants, or `gains` of the classes.
 
     Raises:
         ComparisonError: There is no look yet, no data set, or nothing to draw.
     """
     results = by_replicate(experiment, done)
     _check_complete(experiment, results)
-    if source is None or path.suffix not in ('.png', '.svg'):
-        raise ComparisonError(
-            f'{path}: a figure needs --data, and a name that ends in .png or .svg'
-        )
-    _, taxonomy = load_truth(experiment, results, source)
-    metric, gains = class_gains(experiment, results, taxonomy)
-    if not gains:
-        raise ComparisonError(f'{experiment.name}: its results have no training boxes by class')
-    drawn = style.render(gain_figure, experiment, metric, gains, taxonomy)
+    if path.suffix not in ('.png', '.svg'):
+        raise ComparisonError(f'{path}: the name of a figure ends in .png or .svg')
+    if kind == 'scores':
+        drawn = style.render(score_figure, experiment, results)
+    else:
+        if source is None:
+            raise ComparisonError(f"{path}: gains need the data set's folder: --data")
+        _, taxonomy = load_truth(experiment, results, source)
+        metric, gains = class_gains(experiment, results, taxonomy)
+        if not gains:
+            raise ComparisonError(f'{experiment.name}: no results with training boxes by class')
+        drawn = style.render(gain_figure, experiment, metric, gains, taxonomy)
     write_whole(path, drawn[path.suffix[1:]])
 
 
@@ -314,7 +321,9 @@ def main() -> None:
     parser.add_argument('--results', type=Path, default=RESULTS, help='folder of results')
     parser.add_argument('--data', type=Path, help="the data set's folder, for intervals")
     parser.add_argument('--write', type=Path, metavar='FILE', help='Markdown file with a section')
-    parser.add_argument('--figure', type=Path, metavar='FILE', help='PNG or SVG file to draw')
+    for kind, what in (('scores', 'of the variants'), ('gains', 'of the classes')):
+        help = f'draw the {kind} {what} into this PNG or SVG file, too'
+        parser.add_argument(f'--{kind}', type=Path, metavar='FILE', help=help)
     parser.add_argument(
         '--equal',
         type=Path,
@@ -325,8 +334,9 @@ def main() -> None:
     experiment = load_experiment(args.experiment, args.runs)
     done = read_results(experiment, args.results)
     folder = args.results / experiment.name
-    if args.figure:
-        draw(experiment, done, args.figure, args.data)
+    for kind in ('scores', 'gains'):
+        if path := getattr(args, kind):
+            draw(kind, path, experiment, done, args.data)
     if args.equal:
         other = load_json(args.equal)
         place = other['variant'], other['replicate'], other.get('fold', 0)

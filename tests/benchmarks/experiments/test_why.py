@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.experiments.comparable import ComparisonError
 from benchmarks.experiments.data import prepare
+from benchmarks.experiments.figure import BAR
 from benchmarks.experiments.intervals import load_truth
 from benchmarks.experiments.packing import pack
 from benchmarks.experiments.plan import Run
@@ -118,15 +119,26 @@ def test_folds_keep_no_training_boxes(experiment, results, truth):
     assert sibling_table(experiment, results, truth[1]) == ''
 
 
-def test_figure_of_gains(experiment, results, source, tmp_path):
-    done = {Run('small', *key): result for key, result in results.items()}
+@pytest.fixture
+def done(results):
+    return {Run('small', *key): result for key, result in results.items()}
+
+
+def test_figure_of_gains(experiment, done, source, tmp_path):
     path = tmp_path / 'gains.svg'
-    draw(experiment, done, path, source)
-    shown = path.read_text()
-    assert shown.count('<g id="LineCollection') == len(CLASSES)  # an interval each
-    for wrong, folder in ((path, None), (tmp_path / 'gains.pdf', source)):
-        with pytest.raises(ComparisonError, match='needs --data, and a name that ends in'):
-            draw(experiment, done, wrong, folder)
+    draw('gains', path, experiment, done, source)
+    assert path.read_text().count('<g id="LineCollection') == len(CLASSES)  # an interval each
+    with pytest.raises(ComparisonError, match='gains need the data set'):
+        draw('gains', path, experiment, done, None)
+
+
+def test_figure_of_scores(experiment, done, tmp_path):
+    path = tmp_path / 'scores.svg'
+    draw('scores', path, experiment, done, None)
+    bars = path.read_text().count(f'fill: {BAR}')
+    assert bars == 2  # wgroup and wogroup; the others have no results
+    with pytest.raises(ComparisonError, match='ends in .png or .svg'):
+        draw('scores', path.with_suffix('.pdf'), experiment, done, None)
     del done[Run('small', 'wogroup', 3)]
     with pytest.raises(ComparisonError, match='there is no look before all are'):
-        draw(experiment, done, path, source)
+        draw('scores', path, experiment, done, None)
