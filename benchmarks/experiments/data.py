@@ -14,7 +14,7 @@ from mmdet_multigrain.taxonomy.controls import one_group, random_groups
 from mmdet_multigrain.utils.errors import ConfigError
 from mmdet_multigrain.utils.files import dump_json, load_json, write_whole
 
-from .added import BASE, draw_shots, set_aside, unused, without
+from .added import BASE, draw_shots, of_images, set_aside, unused, without
 from .coarse import coarsen, regroup_coarse
 from .folds import deal
 from .plan import RUNS, Experiment, Run
@@ -75,6 +75,9 @@ def prepare(experiment: Experiment, run: Run, *, source: Path, folder: Path) -> 
         path = drawn / f'{part}.json'
         digests[part] = hashlib.sha256(path.read_bytes()).hexdigest()
         parts[part] = relabel(load_json(path), variant.labels)
+    if half := experiment.data.get('half'):
+        ids = [image['id'] for image in parts['val']['images']]
+        parts['val'] = of_images(parts['val'], set(ids[half - 1 :: 2]))
     if variant.held_out:
         parts = _hold_out(experiment, run, parts, source)
     given = Taxonomy.from_coco(parts['train'], drawn / 'train.json')

@@ -33,7 +33,7 @@ def score_figure(figure: Figure, experiment: Experiment, results: Results) -> No
         results: Its results.
     """
     measures = [experiment.primary['measure'], *experiment.measures[:1]]
-    numbers = range(1, experiment.replicates + 1)
+    numbers = experiment.numbers(experiment.pair[0])
     scores = {
         one.name: [results[one.name, number]['scores'] for number in numbers]
         for one in experiment.variants

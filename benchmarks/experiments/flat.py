@@ -48,8 +48,7 @@ def compare_flat(
     controls = [one for one in experiment.variants if one.labels in MEASURES]
     for control in controls:
         names = [*_same_recipe(experiment, control), control.name]
-        planned = [experiment.variant(name).replicates or experiment.replicates for name in names]
-        numbers = range(1, min(planned) + 1)
+        numbers = min(map(experiment.numbers, names), key=len)
         keys = [(name, number) for name in names for number in numbers]
         if not results.keys() >= set(keys):
             continue

@@ -124,12 +124,14 @@ class Experiment:
             or `group AP`; or of a set of classes, `NAME AP`.
         class_sets: Named sets of classes.
         replicates: Number of replicates.
+        first: Number of the first replicate, so that draws that took part in a choice are left out.
         minutes: Expected length of a run, one thread.
         data: `images` (folder of the images within the data set) and `draw` (script in the data
             set, called with a folder and a seed) or `folds` (a number; all photos in turn, one run
             for each fold, the same folds in all replicates); without both, train.json and val.json
             as they are. `aside`: share of the training photos that are kept for boxes of a class
-            that is added later; default: all that a draw leaves out.
+            that is added later; default: all that a draw leaves out. `half`: score on every
+            other photo of the evaluation set, from the first (1) or the second (2) on.
         packing: Detections kept of each class: `per_box` times its boxes in the evaluation set and
             `at_least` so many; the rest goes to `packing.pack`.
         options: --cfg-options of all variants: the recipe.
@@ -158,6 +160,7 @@ class Experiment:
     measures: Sequence[str] = ()
     compare: Sequence[Sequence[str]] = ()
     pilot: int = PILOT
+    first: int = 1
     gate: Mapping[str, Any] = field(default_factory=dict)
     after: Mapping[str, Sequence[str]] = field(default_factory=dict)
     caveat: str = ''
@@ -198,6 +201,11 @@ class Experiment:
         """Numbers of the folds; (0,) without any."""
         return tuple(range(1, self.data['folds'] + 1)) if 'folds' in self.data else (0,)
 
+    def numbers(self, variant: str) -> range:
+        """Numbers of the replicates of a variant."""
+        total = self.variant(variant).replicates or self.replicates
+        return range(self.first, self.first + total)
+
     def comparisons(self) -> list[Pair]:
         """What is compared, the primary pair first.
 
@@ -236,7 +244,7 @@ class Experiment:
         """All runs in order: the primary pair by replicate, then variant by variant."""
         order = [
             (name, number, fold)
-            for number in range(1, self.replicates + 1)
+            for number in self.numbers(self.pair[0])
             for fold in self.folds
             for name in self.pair
         ]
@@ -244,7 +252,7 @@ class Experiment:
             (variant.name, number, fold)
             for variant in self.variants
             if variant.name not in self.pair
-            for number in range(1, (variant.replicates or self.replicates) + 1)
+            for number in self.numbers(variant.name)
             for fold in self.folds
         ]
         return [Run(self.name, *one) for one in order]

@@ -43,6 +43,23 @@ def test_variants_of_a_replicate_share_the_draw(prepared):
     assert len(json.loads((other.folder / 'train.json').read_text())['images']) == 4
 
 
+def test_halves_of_the_evaluation_set(experiment_of, source, tmp_path):
+    found = []
+    for half in (1, 2):
+        experiment = experiment_of(data=dict(draw='draw.py', images='photos', half=half))
+        run, folder = Run('small', 'wgroup', 3), tmp_path / f'half{half}'
+        prepare(experiment, run, source=source, folder=folder)
+        val, train = (
+            json.loads((folder / f'{name}.json').read_text()) for name in ('val', 'train')
+        )
+        assert {box['image_id'] for box in val['annotations']} == {
+            image['id'] for image in val['images']
+        }
+        found.append([image['id'] for image in val['images']])
+        assert len(train['images']) == 3
+    assert found == [[1, 3], [2, 4]]
+
+
 def test_options_lead_to_the_files(prepared, source):
     data = prepared('wgroup', 1)
     assert data.options == dict(data_root=str(data.folder), images=f'{source / "photos"}/')

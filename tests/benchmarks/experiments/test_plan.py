@@ -53,6 +53,12 @@ def test_errors_of_the_file_are_named(experiment_of, changes, message):
         experiment_of(**changes)
 
 
+def test_replicates_from_another_number_on(experiment_of):
+    experiment = experiment_of(first=201)
+    assert {run.replicate for run in experiment.runs()} == {201, 202}
+    assert [run.name for run in experiment.runs()][:2] == ['wgroup-201', 'wogroup-201']
+
+
 def test_folds_of_a_replicate_come_one_after_the_other(experiment_of):
     runs = experiment_of(data=dict(images='photos', folds=2)).runs()
     assert [run.name for run in runs[:5]] == [
