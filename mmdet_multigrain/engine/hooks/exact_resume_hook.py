@@ -17,7 +17,7 @@ from torch import nn
 from mmdet_multigrain.datasets.samplers import ExactAspectRatioBatchSampler
 from mmdet_multigrain.utils.errors import CheckpointError
 
-from ..data_access import bare_model, inner_datasets
+from ..data_access import bare_model, inner_datasets, nested_datasets
 from ..fingerprints import file_digest, versions
 from ..runner.positions import VALIDATED, between_steps, replay_schedule, run_seed
 
@@ -27,7 +27,7 @@ EARLY_STOPPING = 'early_stopping'  # in 'meta'
 # What must be equal unless a switch allows otherwise.
 _COMPARED = {
     'allow_world_size_change': ('processes', 'batch_size'),
-    'allow_data_change': ('images', 'order', 'shapes', 'annotations'),
+    'allow_data_change': ('images', 'order', 'repeats', 'shapes', 'annotations'),
     'allow_length_change': ('iterations', 'epochs'),
 }
 
@@ -89,7 +89,7 @@ class ExactResumeHook(Hook):
                 'continue that run, or start a new one from its weights (load_from)'
             )
         for switch, names in _COMPARED.items():
-            # Checkpoints of version 0.1 do not hold the length, nor older ones the order.
+            # Older checkpoints do not hold all of these.
             changed = [n for n in names if n in saved and saved[n] != self._facts[n]]
             if changed and not getattr(self, switch):
                 raise CheckpointError(
@@ -186,6 +186,11 @@ def run_facts(runner: Runner) -> dict[str, Any]:
         shapes = hashlib.sha256(np.packbits(batches.upright)).hexdigest()
     by_iteration = isinstance(runner.train_loop, IterBasedTrainLoop)
     files = [getattr(part, 'ann_file', '') for part in inner_datasets(dataset)]
+    repeated = [
+        np.asarray(part.repeat_indices, dtype=np.int64)
+        for *_, part in nested_datasets(dataset)
+        if hasattr(part, 'repeat_indices')
+    ]
     return {
         'iterations': runner.max_iters if by_iteration else None,
         'epochs': None if by_iteration else runner.max_epochs,
@@ -193,6 +198,7 @@ def run_facts(runner: Runner) -> dict[str, Any]:
         'batch_size': batches.batch_size,
         'images': len(dataset),
         'order': getattr(getattr(batches, 'sampler', None), 'rule', None),
+        'repeats': [hashlib.sha256(indices).hexdigest() for indices in repeated],
         'shapes': shapes,
         'annotations': [file_digest(path) for path in files],
         'versions': versions(),
@@ -202,6 +208,8 @@ def run_facts(runner: Runner) -> dict[str, Any]:
 def _told(name: str, saved: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     if name in ('shapes', 'annotations'):
         return 'other training annotations'
+    if name == 'repeats':
+        return 'other images repeated (oversample_thr of ClassBalancedDataset)'
     if name == 'order':
         return f'the order {saved[name]!r} of its images, not {now[name]!r}'
     return f'{saved[name]} {name.replace("_", " ")}, not {now[name]}'

@@ -27,6 +27,7 @@ FACTS = dict(
     batch_size=4,
     images=5,
     order='each image once',
+    repeats=['some'],
     shapes='upright',
     annotations=['first', 'second'],
     versions={'python': '3', 'torch': '2'},
@@ -76,6 +77,7 @@ def resume(monkeypatch, saved, *, seed=None, switches=()):
             SWITCHES[1],
             "the order 'classes in turn' of its images, not 'each image once'",
         ),
+        ('repeats', [], SWITCHES[1], 'other images repeated (oversample_thr of'),
         ('shapes', 'others', SWITCHES[1], 'other training annotations;'),
         ('shapes', None, SWITCHES[1], 'other training annotations;'),
         ('annotations', ['first', 'other'], SWITCHES[1], 'other training annotations;'),
@@ -103,7 +105,7 @@ def test_the_same_run_goes_on(monkeypatch):
 
 def test_a_checkpoint_of_an_earlier_version_has_no_length_or_order(monkeypatch):
     saved = {**FACTS, 'seed': 3}
-    del saved['iterations'], saved['epochs'], saved['order']
+    del saved['iterations'], saved['epochs'], saved['order'], saved['repeats']
     assert resume(monkeypatch, saved) == []
 
 
@@ -162,6 +164,7 @@ def test_the_facts_of_a_run(tmp_path):
         batch_size=4,
         images=5,
         order=None,
+        repeats=[],
         shapes=None,
         annotations=[digest_b, digest_a, None],
         versions=versions(),
@@ -171,6 +174,12 @@ def test_the_facts_of_a_run(tmp_path):
     ordered = data_runner(tmp_path)
     ordered.train_dataloader.batch_sampler.sampler = ExactInfiniteSampler(range(5), seed=1)
     assert run_facts(ordered)['order'] == 'each image once'
+    repeated = []
+    for indices in ([0, 0, 1], [0, 1, 1]):  # of the same length
+        runner = data_runner(tmp_path)
+        runner.train_dataloader.dataset.datasets[0].repeat_indices = indices
+        repeated += run_facts(runner)['repeats']
+    assert len(set(repeated)) == 2
     upright = [True, False, False, True, True]
     shapes = run_facts(data_runner(tmp_path, upright=upright))['shapes']
     assert shapes == hashlib.sha256(bytes([0b10011000])).hexdigest()
