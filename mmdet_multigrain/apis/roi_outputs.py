@@ -64,7 +64,8 @@ def head_configs(model: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """Dotted key and config of each box head; a cascade may have one for all its stages.
 
     Raises:
-        ConfigError: The model has other box heads, predicts masks, or refines boxes by class.
+        ConfigError: The model has other box heads, predicts masks, keeps added classes apart, or
+            refines boxes by class.
     """
     roi_head = model.get('roi_head') or {}
     heads, key = roi_head.get('bbox_head') or (), 'model.roi_head.bbox_head'
@@ -76,6 +77,10 @@ def head_configs(model: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
             f'model of type {model.get("type")} has box heads of type '
             f'{", ".join(sorted(kinds)) or "none"}; only the scores of a detector with '
             'MultiGrainedBBoxHead and without masks can be tuned'
+        )
+    if any(head.get('added') for _, head in found):
+        raise ConfigError(
+            f'{key}: added keeps the scores of old classes as they are; tune without it'
         )
     if 'num_stages' in roi_head and not all(
         head.get('reg_class_agnostic') or head.get('reg_per') == 'agnostic' for _, head in found

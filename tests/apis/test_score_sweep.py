@@ -211,6 +211,10 @@ def test_heads_that_cannot_be_tuned():
         (dict(type='F', roi_head=dict(bbox_head=dict(type='BBoxHead'))), 'of type BBoxHead'),
         (dict(type='F', roi_head=dict(bbox_head=head, mask_head=head)), 'without masks'),
         (
+            dict(type='F', roi_head=dict(bbox_head=dict(head, added=dict(classes=1)))),
+            'added keeps the scores of old classes',
+        ),
+        (
             dict(type='F', roi_head=dict(cascade, bbox_head=[agnostic, head])),
             'moves boxes by scores',
         ),
