@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -21,7 +21,9 @@ PANEL, GAP = 2.7, 0.3
 BAR = '#8da0cb'
 
 
-def score_figure(figure: Figure, experiment: Experiment, results: Results) -> None:
+def score_figure(
+    figure: Figure, experiment: Experiment, results: Results, labels: Mapping[str, str]
+) -> None:
     """Draw the scores of all variants with all replicates: the mean as a bar, each one as a dot.
 
     The panels are the primary measure and the first further one; the rows go from the lowest mean
@@ -31,6 +33,7 @@ def score_figure(figure: Figure, experiment: Experiment, results: Results) -> No
         figure: An empty figure (`style.render`).
         experiment: The experiment.
         results: Its results.
+        labels: Of the variants that have others than their names.
     """
     measures = [experiment.primary['measure'], *experiment.measures[:1]]
     numbers = experiment.numbers(experiment.pair[0])
@@ -46,15 +49,17 @@ def score_figure(figure: Figure, experiment: Experiment, results: Results) -> No
     names = sorted(scores, key=lambda name: mean(name, measures[0]))
     height = ROW * len(names)
     width = len(measures) * (PANEL + GAP) - GAP
-    size = (LEFT + width + 0.2, FOOT + height + HEAD)
+    texts = [labels.get(name, name) for name in names]
+    left = max(LEFT, 0.2 + 0.082 * max(map(len, texts)))
+    size = (left + width + 0.2, FOOT + height + HEAD)
     for place, measure in enumerate(measures):
-        corner = (LEFT + place * (PANEL + GAP), FOOT)
+        corner = (left + place * (PANEL + GAP), FOOT)
         axes = axes_in_inches(figure, size, corner, (PANEL, height))
         for row, name in enumerate(names):
             axes.barh(row, mean(name, measure), height=0.6, color=BAR)
             values = [one[measure] for one in scores[name]]
             axes.plot(values, [row] * len(values), 'o', markersize=3, color=style.INK)
-        axes.set_yticks([] if place else range(len(names)), [] if place else names)
+        axes.set_yticks([] if place else range(len(names)), [] if place else texts)
         axes.set_ylim(-0.6, len(names) - 0.4)
         axes.set_xlabel(measure)
 

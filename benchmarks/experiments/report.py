@@ -10,6 +10,7 @@ tells how far the runs are. --scores and --gains draw figures.
 
 from __future__ import annotations
 
+import argparse
 import re
 import statistics
 import textwrap
@@ -291,8 +292,9 @@ def draw(
     experiment: Experiment,
     done: Mapping[Run, Mapping[str, Any]],
     source: Path | None,
+    labels: Mapping[str, str],
 ) -> None:
-    """Write a figure: `scores` of the variants, or `gains` of the classes.
+    """Write a figure: `scores` of the variants, with these labels, or `gains` of the classes.
 
     Raises:
         ComparisonError: There is no look yet, no data set, or nothing to draw.
@@ -302,7 +304,7 @@ def draw(
     if path.suffix not in ('.png', '.svg'):
         raise ComparisonError(f'{path}: the name of a figure ends in .png or .svg')
     if kind == 'scores':
-        drawn = style.render(score_figure, experiment, results)
+        drawn = style.render(score_figure, experiment, results, labels)
     else:
         if source is None:
             raise ComparisonError(f"{path}: gains need the data set's folder: --data")
@@ -312,6 +314,13 @@ def draw(
             raise ComparisonError(f'{experiment.name}: no results with training boxes by class')
         drawn = style.render(gain_figure, experiment, metric, gains, taxonomy)
     write_whole(path, drawn[path.suffix[1:]])
+
+
+def _label(text: str) -> tuple[str, str]:
+    name, sign, label = text.partition('=')
+    if not sign:
+        raise argparse.ArgumentTypeError(f'{text!r} is not VARIANT=TEXT')
+    return name, label
 
 
 def main() -> None:
@@ -325,6 +334,14 @@ def main() -> None:
         help = f'draw the {kind} {what} into this PNG or SVG file, too'
         parser.add_argument(f'--{kind}', type=Path, metavar='FILE', help=help)
     parser.add_argument(
+        '--label',
+        action='append',
+        type=_label,
+        default=[],
+        metavar='VARIANT=TEXT',
+        help='what --scores calls a variant',
+    )
+    parser.add_argument(
         '--equal',
         type=Path,
         metavar='FILE',
@@ -334,9 +351,10 @@ def main() -> None:
     experiment = load_experiment(args.experiment, args.runs)
     done = read_results(experiment, args.results)
     folder = args.results / experiment.name
+    labels = {experiment.variant(name).name: text for name, text in args.label}
     for kind in ('scores', 'gains'):
         if path := getattr(args, kind):
-            draw(kind, path, experiment, done, args.data)
+            draw(kind, path, experiment, done, args.data, labels)
     if args.equal:
         other = load_json(args.equal)
         place = other['variant'], other['replicate'], other.get('fold', 0)

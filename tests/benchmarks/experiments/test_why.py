@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,7 @@ from benchmarks.experiments.plan import Run
 from benchmarks.experiments.report import draw
 from benchmarks.experiments.why import costs, error_table, sibling_table
 from mmdet_multigrain.evaluation import Detections
+from tests.benchmarks.conftest import call
 
 from .conftest import CLASSES
 
@@ -126,19 +129,37 @@ def done(results):
 
 def test_figure_of_gains(experiment, done, source, tmp_path):
     path = tmp_path / 'gains.svg'
-    draw('gains', path, experiment, done, source)
+    draw('gains', path, experiment, done, source, {})
     assert path.read_text().count('<g id="LineCollection') == len(CLASSES)  # an interval each
     with pytest.raises(ComparisonError, match='gains need the data set'):
-        draw('gains', path, experiment, done, None)
+        draw('gains', path, experiment, done, None, {})
+
+
+def test_command_draws_with_labels(results, tmp_path):
+    folder = tmp_path / 'results' / 'small'
+    folder.mkdir(parents=True)
+    for (variant, number), result in results.items():
+        (folder / f'{variant}-{number:02d}.json').write_text(json.dumps(result))
+    places = ['small', '--runs', tmp_path / 'runs.yaml', '--results', tmp_path / 'results']
+    drawn = []
+    for label in ('wgroup=with groups', 'wgroup=with=groups', 'wogroup=with groups'):
+        path = tmp_path / f'{len(drawn)}.svg'
+        done = call('experiments.report', *places, '--scores', path, '--label', label)
+        assert done.status == 0, done.err
+        drawn.append(path.read_text())
+    assert len(set(drawn)) == 3
+    for label, message in (('wgroup', 'is not VARIANT=TEXT'), ('no=1', "no variant 'no'")):
+        done = call('experiments.report', *places, '--scores', path, '--label', label)
+        assert done.status and message in done.err
 
 
 def test_figure_of_scores(experiment, done, tmp_path):
     path = tmp_path / 'scores.svg'
-    draw('scores', path, experiment, done, None)
+    draw('scores', path, experiment, done, None, {})
     bars = path.read_text().count(f'fill: {BAR}')
     assert bars == 2  # wgroup and wogroup; the others have no results
     with pytest.raises(ComparisonError, match='ends in .png or .svg'):
-        draw('scores', path.with_suffix('.pdf'), experiment, done, None)
+        draw('scores', path.with_suffix('.pdf'), experiment, done, None, {})
     del done[Run('small', 'wogroup', 3)]
     with pytest.raises(ComparisonError, match='there is no look before all are'):
-        draw('scores', path, experiment, done, None)
+        draw('scores', path, experiment, done, None, {})
