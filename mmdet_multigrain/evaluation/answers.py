@@ -16,7 +16,7 @@ import numpy as np
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.taxonomy.names import OBJECT
 from mmdet_multigrain.utils.errors import EvaluationError
-from mmdet_multigrain.utils.files import load_json
+from mmdet_multigrain.utils.files import load_written_json
 from mmdet_multigrain.utils.messages import show
 
 from .functional.calibrators import CALIBRATORS, Calibrator
@@ -149,12 +149,7 @@ class AnswerRule:
         Raises:
             EvaluationError: One line, if it cannot be read or is not such a file.
         """
-        try:
-            content = load_json(path, max_bytes=MAX_BYTES)
-        except OSError as error:
-            raise EvaluationError(f'{path}: cannot be read ({error.strerror})') from None
-        except ValueError as error:
-            raise EvaluationError(f'{path}: not valid JSON ({error}); {_AGAIN}') from None
+        content = load_written_json(path, error=EvaluationError, fix=_AGAIN, max_bytes=MAX_BYTES)
         if not isinstance(content, dict) or not {'version', 'theta', 'taxonomy'} <= content.keys():
             raise EvaluationError(f'{path}: not a file that tools/calibrate.py writes')
         if content['version'] != VERSION:

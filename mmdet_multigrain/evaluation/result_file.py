@@ -19,7 +19,7 @@ import numpy as np
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.taxonomy.levels import Level, at_level
 from mmdet_multigrain.utils.errors import EvaluationError
-from mmdet_multigrain.utils.files import load_json, nearby, write_whole
+from mmdet_multigrain.utils.files import load_written_json, nearby, write_whole
 from mmdet_multigrain.utils.messages import show
 
 from .functional.matching import group_limit
@@ -101,12 +101,8 @@ def read_result(path: str | os.PathLike[str]) -> Result:
     Raises:
         EvaluationError: One line, if it is missing, of another schema or not whole.
     """
-    try:
-        content = load_json(path, max_bytes=MAX_BYTES)
-    except OSError as error:
-        raise EvaluationError(f'{path}: cannot be read ({error.strerror})') from None
-    except ValueError as error:
-        raise EvaluationError(f'{path}: not valid JSON ({error}); test the run again') from None
+    fix = 'test the run again'
+    content = load_written_json(path, error=EvaluationError, fix=fix, max_bytes=MAX_BYTES)
     version = content.get('schema_version') if isinstance(content, dict) else None
     if version != SCHEMA_VERSION:
         raise EvaluationError(

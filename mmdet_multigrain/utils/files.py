@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from mmdet_multigrain.utils.errors import FileError
+from mmdet_multigrain.utils.errors import FileError, MultigrainError
 
 _TEMPORARY = re.compile(r'\.(?P<name>.+)\.(?P<process>\d+)\.tmp')
 
@@ -55,6 +55,24 @@ def load_json(
         return json.loads(raw)
     except RecursionError:
         raise ValueError('nested too deeply') from None
+
+
+def load_written_json(
+    path: str | os.PathLike[str], *, error: type[MultigrainError], fix: str, **options: Any
+) -> Any:
+    """Parse a JSON file that a tool has written; `options` are those of `load_json`.
+
+    Args:
+        path: The file.
+        error: What is raised, in one line, if it cannot be read or is not JSON.
+        fix: How to write it again.
+    """
+    try:
+        return load_json(path, **options)
+    except OSError as reason:
+        raise error(f'{path}: cannot be read ({reason.strerror})') from None
+    except ValueError as reason:
+        raise error(f'{path}: not valid JSON ({reason}); {fix}') from None
 
 
 def read_bytes(path: str | os.PathLike[str], max_bytes: int | None = None) -> bytes:

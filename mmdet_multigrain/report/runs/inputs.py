@@ -23,7 +23,7 @@ from mmdet_multigrain.evaluation.functional.matching import suppress
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.taxonomy.levels import Level
 from mmdet_multigrain.utils.errors import EvaluationError, ReportError
-from mmdet_multigrain.utils.files import load_json
+from mmdet_multigrain.utils.files import load_written_json
 from mmdet_multigrain.utils.messages import show
 
 from .doubts import shifted_ids
@@ -250,12 +250,8 @@ def _number_text(stem: str) -> str:
 
 
 def _load_list(path: str | os.PathLike[str]) -> list:
-    try:
-        content = load_json(path, allow_nan=True)  # so that the message can say how many
-    except OSError as error:
-        raise ReportError(f'{path}: cannot be read ({error.strerror})') from None
-    except ValueError as error:
-        raise ReportError(f'{path}: not valid JSON ({error}); write it again') from None
+    # NaN is read, so that the message can say how many there are.
+    content = load_written_json(path, error=ReportError, fix='write it again', allow_nan=True)
     if not isinstance(content, list):
         raise ReportError(f"{path}: no list of detections in COCO's results format")
     return content
