@@ -179,7 +179,9 @@ def _machines(parts: Sequence[Mapping[str, Any]]) -> str:
     counts = Counter(part['hardware'] for part in parts)
     if len(counts) == 1:
         return next(iter(counts))
-    return '; '.join(f'{name} ({number} runs)' for name, number in counts.most_common())
+    return '; '.join(
+        f'{name} ({number} run{"s" * (number > 1)})' for name, number in counts.most_common()
+    )
 
 
 def _by_the_rule(experiment: Experiment, results: Results, *evaluation: Any) -> tuple[int, str]:

@@ -80,7 +80,7 @@ def head_configs(model: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
         )
     if any(head.get('added') for _, head in found):
         raise ConfigError(
-            f'{key}: added keeps the scores of old classes as they are; tune without it'
+            f'{key}: added keeps the scores of old classes as they are; leave added out to tune'
         )
     if 'num_stages' in roi_head and not all(
         head.get('reg_class_agnostic') or head.get('reg_per') == 'agnostic' for _, head in found

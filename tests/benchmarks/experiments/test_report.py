@@ -35,7 +35,7 @@ def test_every_machine_is_named(experiment_of, results, tmp_path):
     assert 'cpu: a processor, one thread.' in render(experiment_of(), results, tmp_path)
     results['stock', 1]['hardware'] = 'another'
     text = render(experiment_of(), results, tmp_path)
-    assert 'cpu: a processor (6 runs); another (1 runs), one thread.' in text
+    assert 'cpu: a processor (6 runs); another (1 run), one thread.' in text
 
 
 def test_scores_of_flat_detectors_are_not_those_of_classes(experiment_of, results, tmp_path):
