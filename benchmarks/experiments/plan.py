@@ -135,6 +135,7 @@ class Experiment:
         packing: Detections kept of each class: `per_box` times its boxes in the evaluation set and
             `at_least` so many; the rest goes to `packing.pack`.
         options: --cfg-options of all variants: the recipe.
+        speed: Options for faster training (docs/speed.md) of all variants.
         variants: In order of their runs; the two of the primary question come first.
         measures: Further measures; all comparisons are made in these, too, as secondary ones.
         compare: Secondary comparisons, each a variant and what it is compared with; default: those
@@ -159,6 +160,7 @@ class Experiment:
     variants: tuple[Variant, ...]
     measures: Sequence[str] = ()
     compare: Sequence[Sequence[str]] = ()
+    speed: Sequence[str] = ()
     pilot: int = PILOT
     first: int = 1
     gate: Mapping[str, Any] = field(default_factory=dict)
@@ -236,6 +238,7 @@ class Experiment:
         return dict(
             config=variant.config,
             options={**self.options, **variant.options},
+            **(dict(speed=[*self.speed]) if self.speed else {}),
             **(boxes if variant.coarse else {}),
             **(added if variant.held_out else {}),
         )

@@ -151,17 +151,18 @@ def train(
     """Data, --cfg-options and last checkpoint of a run; what is done is not repeated."""
     variant = experiment.variant(run.variant)
     data = prepare(experiment, run, source=source, folder=folder / 'data')
-    recipe = experiment.recipe(variant.name)['options']
-    values = {**recipe, **data.options}
+    recipe = experiment.recipe(variant.name)
+    values = {**recipe['options'], **data.options}
     if variant.shots:
         values |= add_class(experiment, run, worker, data, folder, source=source)
     options = cfg_options(values)
-    checkpoint = folder / 'training' / f'iter_{recipe["max_iters"]}.pth'
+    checkpoint = folder / 'training' / f'iter_{recipe["options"]["max_iters"]}.pth'
     # Locks of this name do not count as runs, so that a pause does not wait for them.
     with worker.turn(f'queue.training.{run.lock}'):
         if not checkpoint.exists():
             common = [variant.config, '--work-dir', checkpoint.parent, '--seed', run.replicate]
-            worker.call(sys.executable, 'tools/train.py', *common, '--resume', *options)
+            speed = ['--speed', *recipe['speed']] if 'speed' in recipe else []
+            worker.call(sys.executable, 'tools/train.py', *common, '--resume', *speed, *options)
     return data, options, checkpoint
 
 

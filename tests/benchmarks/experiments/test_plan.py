@@ -99,6 +99,10 @@ def test_coarse_boxes_are_part_of_the_recipe(experiment_of):
     assert experiment.recipe('some') == wanted
 
 
+def test_options_for_faster_training_are_part_of_the_recipe(experiment_of):
+    assert experiment_of(speed=('channels-last',)).recipe('wgroup')['speed'] == ['channels-last']
+
+
 def test_a_gate_lets_one_run_through_until_it_reaches_its_score(experiment_of, tmp_path):
     gate = dict(variant='wogroup', measure='tail AP50', least=5)
     experiment = experiment_of(gate=gate)
