@@ -4,18 +4,21 @@ Prints Markdown: the primary question replicate by replicate, and the means of a
 Results that may not be compared are refused (`comparable`), and so is a look at the differences
 before all replicates are there. After the pilot it says how many these are, and nothing else. With
 --data come intervals, and flat controls (`flat`). With --write the section of a Markdown file
-between `<!-- begin NAME -->` and `<!-- end NAME -->` is replaced; before all replicates are there it
-tells how far the runs are. --scores and --gains draw figures.
+between `<!-- begin NAME -->` and `<!-- end NAME -->` is replaced by the short tables (`zoo`), and
+README.md beside the results by all; before all replicates are there both tell how far the runs are.
+--scores and --gains draw figures.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import statistics
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +34,8 @@ from .flat import compare_flat
 from .folds import by_replicate, parts_of
 from .intervals import differences, interval_table, load_truth, plan_replicates, plan_text
 from .plan import (
-    GROUP,
-    OBJECT,
     RESULTS,
     RUNS,
-    SUPERCLASS,
     Experiment,
     Results,
     Run,
@@ -45,10 +45,11 @@ from .plan import (
     stopped_by_gate,
 )
 from .why import class_gains, error_table, sibling_table
+from .zoo import model_table, pair_table
 
 FEWEST = 4  # classes with the fewest fine boxes that a table names
-# What the labels of a flat detector are to others.
-PROTOCOLS = dict(superclasses=(SUPERCLASS, GROUP), object=(OBJECT,))
+GENERATED = 'Written by `python -m benchmarks.experiments.report` from the files of this folder.'
+ALL = 'README.md'  # page with all tables, in the folder of the results
 
 
 def replicate_table(experiment: Experiment, results: Results) -> str:
@@ -71,19 +72,6 @@ def replicate_table(experiment: Experiment, results: Results) -> str:
     )
 
 
-def variant_table(experiment: Experiment, results: Results) -> str:
-    """Means of all variants over their replicates."""
-    own = [experiment.primary['measure'], *experiment.measures]
-    own += [f'{name} AP50' for name in experiment.class_sets]
-    columns = list(dict.fromkeys([*own, 'AP50', 'AP', 'superclass AP50']))
-    lines = [f'| variant | replicates | {" | ".join(columns)} |', '|---' * (len(columns) + 2) + '|']
-    for variant in experiment.variants:
-        if own := [result for (name, _), result in results.items() if name == variant.name]:
-            cells = [_mean([_score(result, column) for result in own]) for column in columns]
-            lines.append(f'| {variant.name} | {len(own)} | {" | ".join(cells)} |')
-    return '\n'.join(lines)
-
-
 def coarse_table(results: Results) -> str:
     """What training boxes lost their fine label, by share and replicate; empty without any."""
     rows = {}
@@ -103,29 +91,30 @@ def coarse_table(results: Results) -> str:
     return '\n'.join([*head, *(rows[key] for key in sorted(rows, reverse=True))]) if rows else ''
 
 
-def _score(result: Mapping[str, Any], column: str) -> float | None:
-    """A score; the classes of a flat detector are superclasses, or objects."""
-    if result['labels'] != 'classes':
-        protocol, _, metric = column.rpartition(' ')
-        column = metric if protocol in PROTOCOLS[result['labels']] else ''
-    return result['scores'].get(column)
+@dataclass(frozen=True)
+class Report:
+    """An experiment in Markdown."""
 
-
-def _mean(values: list[float | None]) -> str:
-    known = [value for value in values if value is not None]
-    return f'{statistics.fmean(known):.2f}' if known else '-'
+    short: str  # for a page of several experiments
+    full: str  # all tables
 
 
 def render(
-    experiment: Experiment, results: Results, folder: Path, *, source: Path | None = None
-) -> str:
-    """The tables, in Markdown; after the pilot, how many replicates there are.
+    experiment: Experiment,
+    results: Results,
+    folder: Path,
+    *,
+    source: Path | None = None,
+    page: Path | None = None,
+) -> Report:
+    """The tables; after the pilot, how many replicates there are.
 
     Args:
         experiment: The experiment.
         results: Its results.
         folder: Of its result files.
         source: The data set's folder, for intervals; default: none.
+        page: The file that the short tables are for; default: that of all tables.
 
     Raises:
         ComparisonError: The results may not be compared, or not yet.
@@ -133,13 +122,14 @@ def render(
     parts = [part for one in results.values() for part in parts_of(one)]
     check_comparable(parts, folder)
     _check_complete(experiment, results)
-    intervals, flat, why = [], '', []
+    intervals, flat, why, pairs = [], '', [], ''
     if source is not None:
         evaluation = load_truth(experiment, results, source)
         if experiment.pilot:
             number, text = _by_the_rule(experiment, results, *evaluation)
             if number != experiment.replicates:
-                return _not_yet(experiment, text, number)
+                text = _not_yet(experiment, text, number)
+                return Report(text, text)
             intervals.append(text)
         found = dict(differences(experiment, results, *evaluation))
         for measure in experiment.measures:
@@ -149,6 +139,7 @@ def render(
         found |= others
         counts = {key: len(paired(results, *key[:2])) for key in found}
         intervals.append(interval_table(found, experiment.pair, counts))
+        pairs = pair_table(found, experiment.primary['measure'], counts)
         truths, taxonomy = evaluation
         why = [
             error_table(experiment, results, truths, taxonomy),
@@ -161,17 +152,31 @@ def render(
         )
     first = next(iter(results.values()))
     dropped = max(part['detections']['dropped'] for part in parts)
-    return '\n\n'.join(
-        [
-            replicate_table(experiment, results),
-            variant_table(experiment, results),
-            *filter(None, [coarse_table(results), added_table(experiment, results), flat]),
-            *intervals,
-            *filter(None, why),
-            f'Commit {first["commit"][:12]}, {first["device"]}: {_machines(parts)}, one thread. '
-            f'Scores are those of the packed detections (at most {dropped} dropped in a run).',
-        ]
+    machine = (
+        f'Commit {first["commit"][:12]}, {first["device"]}: {_machines(parts)}, one thread. '
+        f'Scores are those of the packed detections (at most {dropped} dropped in a run).'
     )
+    all_tables = folder / ALL
+    extra = [coarse_table(results), added := added_table(experiment, results), flat]
+    full = [
+        replicate_table(experiment, results),
+        model_table(experiment, results, all_tables),
+        *filter(None, [*extra, *intervals, *why]),
+        machine,
+    ]
+    short = [
+        model_table(experiment, results, page or all_tables),
+        *filter(None, [added, pairs, _not_run(experiment, results)]),
+        machine,
+    ]
+    return Report('\n\n'.join(short), '\n\n'.join(full))
+
+
+def _not_run(experiment: Experiment, results: Results) -> str:
+    """The variants without a result, in words; empty if there is none."""
+    have = {name for name, _ in results}
+    names = [one.name for one in experiment.variants if one.name not in have]
+    return f'Planned, not run: {", ".join(names)}.' if names else ''
 
 
 def _machines(parts: Sequence[Mapping[str, Any]]) -> str:
@@ -249,7 +254,8 @@ def section(
     results: Path,
     *,
     source: Path | None = None,
-) -> str:
+    page: Path | None = None,
+) -> Report:
     """Question, rule, state of the runs and, once all replicates are there, the tables.
 
     Args:
@@ -257,21 +263,29 @@ def section(
         done: Its results.
         results: Folder of all results.
         source: The data set's folder, for intervals.
+        page: The file that the short section is for; default: that of all tables.
     """
     joined = by_replicate(experiment, done)
     number = len(paired(joined, *experiment.pair))
+    folder = results / experiment.name
+    start = [preface(experiment)]
     if stopped := stopped_by_gate(experiment, results):
-        told = f'{stopped}.'
+        told = Report(f'{stopped}.', f'{stopped}.')
     elif number < experiment.replicates:
-        told = (
+        text = (
             f'{number} of {experiment.replicates} replicates of {" and ".join(experiment.pair)} are '
             'done; no difference is shown before all are.'
         )
+        told = Report(f'{len(done)} of {len(experiment.runs())} runs, {text}', text)
     else:
-        told = render(experiment, joined, results / experiment.name, source=source)
-    return '\n\n'.join(
-        [preface(experiment), _wrapped(experiment.rule), state_table(experiment, done), told]
+        told = render(experiment, joined, folder, source=source, page=page)
+    command = (
+        f'Everything else (the rule, each replicate, all comparisons, errors, classes): '
+        f'[{experiment.name}]({os.path.relpath(folder, (page or folder / ALL).parent)}).'
     )
+    full = [*start, _wrapped(experiment.rule), state_table(experiment, done), told.full]
+    short = [*start, told.short, *([command] if done else [])]
+    return Report('\n\n'.join(short), '\n\n'.join(full))
 
 
 def write_section(path: Path, name: str, content: str) -> None:
@@ -365,13 +379,16 @@ def main() -> None:
             raise ComparisonError(f'{folder}: no result of {run.name}')
         print(write_equality(done[run], other, folder))
     elif args.write:
-        content = section(experiment, done, args.results, source=args.data)
-        write_section(args.write, experiment.name, content)
+        report = section(experiment, done, args.results, source=args.data, page=args.write)
+        write_section(args.write, experiment.name, report.short)
+        if done:
+            head = f'# {experiment.name}\n\n{GENERATED}\n\n'
+            write_whole(folder / ALL, f'{head}{report.full}\n'.encode())
     elif not done:
         raise ComparisonError(f'{folder}: no results')
     else:
         print(f'{preface(experiment)}\n')
-        print(render(experiment, by_replicate(experiment, done), folder, source=args.data))
+        print(render(experiment, by_replicate(experiment, done), folder, source=args.data).full)
 
 
 if __name__ == '__main__':

@@ -22,35 +22,19 @@ def results(result_of):
 
 
 def test_tables(experiment_of, results, tmp_path):
-    text = render(experiment_of(), results, tmp_path)
+    report = render(experiment_of(), results, tmp_path)
+    text = report.full
     assert '| 1 | 50.00 | 52.00 | +2.00 |\n| 2 | 41.00 | 47.00 | +6.00 |' in text
     assert '| mean | | | +4.00 (SD 2.83) |' in text
-    assert '| wogroup | 2 | 45.50 | 60.00 | 30.00 | 70.00 |' in text
-    assert '| wgroup | 3 | 63.00 | 60.00 | 30.00 | 70.00 |' in text
-    assert '| stock | 1 | - | 60.00 | 30.00 | 70.00 |' in text
-    assert '| super | 1 | - | - | - | 77.00 |' in text
+    assert report.short.endswith('Planned, not run: random.\n\n' + text.rpartition('\n\n')[2])
+    assert '| mean' not in report.short
 
 
 def test_every_machine_is_named(experiment_of, results, tmp_path):
-    assert 'cpu: a processor, one thread.' in render(experiment_of(), results, tmp_path)
+    assert 'cpu: a processor, one thread.' in render(experiment_of(), results, tmp_path).full
     results['stock', 1]['hardware'] = 'another'
-    text = render(experiment_of(), results, tmp_path)
+    text = render(experiment_of(), results, tmp_path).full
     assert 'cpu: a processor (6 runs); another (1 run), one thread.' in text
-
-
-def test_scores_of_flat_detectors_are_not_those_of_classes(experiment_of, results, tmp_path):
-    variants = [dict(name=name, config='a.py') for name in ('wgroup', 'wogroup')]
-    variants += [dict(name='super', config='a.py', labels='superclasses')]
-    variants += [dict(name='object', config='a.py', labels='object')]
-    one = results['super', 1]
-    results['object', 1] = one | dict(variant='object', labels='object')
-    experiment = experiment_of(variants=variants, measures=['group AP', 'group AP50'])
-    text = render(experiment, results, tmp_path)
-    assert (
-        '| variant | replicates | tail AP50 | group AP | group AP50 | AP50 | AP | superclass AP50 |'
-    ) in text
-    assert '| super | 1 | - | 44.00 | 77.00 | - | - | 77.00 |' in text
-    assert '| object | 1 | - | - | - | - | - | - |' in text
 
 
 def test_refuses_what_may_not_be_compared(experiment_of, results, tmp_path):
@@ -90,18 +74,26 @@ def by_run(results):
 
 def test_section_tells_how_far_the_runs_are_and_no_score(experiment_of, results, tmp_path):
     del results['wogroup', 2]
-    text = section(experiment_of(caveat='Read this.'), by_run(results), tmp_path)
+    report = section(experiment_of(caveat='Read this.'), by_run(results), tmp_path)
+    text = report.full
     assert text.startswith('**Does it run?**\n\nRead this.\n\nTwo replicates.\n\n| variant | ')
     assert '| wgroup | 3 of 2 | 1.0 |\n| wogroup | 1 of 2 | 0.3 |\n| stock | 1 of 2 | ' in text
-    assert text.endswith(
+    told = (
         '1 of 2 replicates of wgroup and wogroup are done; no difference is shown before all are.'
     )
-    assert '52' not in text and '+' not in text
+    assert text.endswith(told)
+    start = f'**Does it run?**\n\nRead this.\n\n6 of 10 runs, {told}\n\n'
+    assert report.short.startswith(start)
+    for part in (text, report.short):
+        assert '52' not in part and '+' not in part
 
 
 def test_section_with_all_replicates_has_the_tables(experiment_of, results, tmp_path):
-    text = section(experiment_of(), by_run(results), tmp_path)
-    assert '| wogroup | 2 of 2 | 0.7 |' in text and '| mean | | | +4.00 (SD 2.83) |' in text
+    page = tmp_path / 'docs' / 'page.md'
+    report = section(experiment_of(), by_run(results), tmp_path / 'results', page=page)
+    assert '| wogroup | 2 of 2 | 0.7 |' in report.full
+    assert '| mean | | | +4.00 (SD 2.83) |' in report.full
+    assert report.short.endswith('classes): [small](../results/small).')
 
 
 def test_section_of_a_stopped_experiment(experiment_of, result_of, tmp_path):
@@ -109,7 +101,7 @@ def test_section_of_a_stopped_experiment(experiment_of, result_of, tmp_path):
     one = result_of('wogroup', 1, tail=3.0)
     (tmp_path / 'small' / 'wogroup-01.json').write_text(json.dumps(one))
     experiment = experiment_of(gate=dict(variant='wogroup', measure='tail AP50', least=5))
-    text = section(experiment, {Run('small', 'wogroup', 1): one}, tmp_path)
+    text = section(experiment, {Run('small', 'wogroup', 1): one}, tmp_path).full
     assert text.endswith('small stops after wogroup-01: its tail AP50 is 3.0, below 5.')
 
 
@@ -133,4 +125,15 @@ def test_command_writes_the_section(experiment_of, results, tmp_path):
     places = ['--runs', tmp_path / 'runs.yaml', '--results', tmp_path / 'results']
     done = call('experiments.report', 'small', *places, '--write', page)
     assert done.status == 0 and done.out == '', done.err
-    assert '| wgroup | 0 of 2 | 0.0 |' in page.read_text()
+    assert '0 of 10 runs, 0 of 2 replicates' in page.read_text()
+    folder = tmp_path / 'results' / 'small'
+    assert not folder.exists()
+    folder.mkdir(parents=True)
+    for (variant, number), result in results.items():
+        (folder / f'{variant}-{number:02d}.json').write_text(json.dumps(result))
+    done = call('experiments.report', 'small', *places, '--write', page)
+    assert done.status == 0 and done.out == '', done.err
+    assert '[small](results/small)' in page.read_text()
+    text = (folder / 'README.md').read_text()
+    assert text.startswith('# small\n\nWritten by ')
+    assert '| mean | | | +4.00 (SD 2.83) |' in text
