@@ -136,6 +136,8 @@ class Experiment:
             `at_least` so many; the rest goes to `packing.pack`.
         options: --cfg-options of all variants: the recipe.
         speed: Options for faster training (docs/speed.md) of all variants.
+        sweep: `variants` whose scores are tuned without training, too (`choice`), and the `gammas` and
+            `count_gammas` that tools/analysis_tools/sweep_scores.py tries.
         variants: In order of their runs; the two of the primary question come first.
         measures: Further measures; all comparisons are made in these, too, as secondary ones.
         compare: Secondary comparisons, each a variant and what it is compared with; default: those
@@ -161,6 +163,7 @@ class Experiment:
     measures: Sequence[str] = ()
     compare: Sequence[Sequence[str]] = ()
     speed: Sequence[str] = ()
+    sweep: Mapping[str, Any] = field(default_factory=dict)
     pilot: int = PILOT
     first: int = 1
     gate: Mapping[str, Any] = field(default_factory=dict)
@@ -174,7 +177,8 @@ class Experiment:
                     f'{self.name}: {name} detects no classes, so it cannot be compared in a measure '
                     'of classes; the report shows it as a flat control'
                 )
-        for name in filter(None, (one.base for one in self.variants)):
+        bases = filter(None, (one.base for one in self.variants))
+        for name in (*bases, *self.sweep.get('variants', ())):
             self.variant(name)
         if self.gate:
             self.variant(self.gate['variant'])

@@ -5,7 +5,7 @@ Results that may not be compared are refused (`comparable`), and so is a look at
 before all replicates are there. After the pilot it says how many these are, and nothing else. With
 --data come intervals, and flat controls (`flat`). With --write the section of a Markdown file
 between `<!-- begin NAME -->` and `<!-- end NAME -->` is replaced by the short tables (`zoo`), and
-README.md beside the results by all; before all replicates are there both tell how far the runs are.
+README.md next to the results by all; before all replicates are there both tell how far the runs are.
 --scores and --gains draw figures.
 """
 
@@ -28,6 +28,7 @@ from mmdet_multigrain.utils.files import load_json, write_whole
 from mmdet_multigrain.visualization import style
 
 from .added import added_table
+from .choice import choice_table
 from .comparable import ComparisonError, check_comparable, write_equality
 from .figure import gain_figure, score_figure
 from .flat import compare_flat
@@ -157,7 +158,8 @@ def render(
         f'Scores are those of the packed detections (at most {dropped} dropped in a run).'
     )
     all_tables = folder / ALL
-    extra = [coarse_table(results), added := added_table(experiment, results), flat]
+    own = [added_table(experiment, results), choice_table(results)]
+    extra = [coarse_table(results), *own, flat]
     full = [
         replicate_table(experiment, results),
         model_table(experiment, results, all_tables),
@@ -166,7 +168,7 @@ def render(
     ]
     short = [
         model_table(experiment, results, page or all_tables),
-        *filter(None, [added, pairs, _not_run(experiment, results)]),
+        *filter(None, [*own, pairs, _not_run(experiment, results)]),
         machine,
     ]
     return Report('\n\n'.join(short), '\n\n'.join(full))
@@ -276,7 +278,7 @@ def section(
             f'{number} of {experiment.replicates} replicates of {" and ".join(experiment.pair)} are '
             'done; no difference is shown before all are.'
         )
-        told = Report(f'{len(done)} of {len(experiment.runs())} runs, {text}', text)
+        told = Report(_wrapped(f'{len(done)} of {len(experiment.runs())} runs, {text}'), text)
     else:
         told = render(experiment, joined, folder, source=source, page=page)
     command = (
@@ -284,7 +286,7 @@ def section(
         f'[{experiment.name}]({os.path.relpath(folder, (page or folder / ALL).parent)}).'
     )
     full = [*start, _wrapped(experiment.rule), state_table(experiment, done), told.full]
-    short = [*start, told.short, *([command] if done else [])]
+    short = [*start, told.short, *([_wrapped(command)] if done else [])]
     return Report('\n\n'.join(short), '\n\n'.join(full))
 
 

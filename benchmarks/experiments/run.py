@@ -25,6 +25,7 @@ from mmdet_multigrain.utils.errors import MultigrainError
 from mmdet_multigrain.utils.files import dump_json, load_json, write_whole
 
 from .added import BASE
+from .choice import condense
 from .data import RunData, prepare
 from .plan import RUNS, Experiment, Run, load_experiment
 
@@ -209,6 +210,22 @@ def what_was_added(data: RunData, checkpoint: Path) -> dict[str, Any]:
     )
 
 
+def sweep_scores(
+    experiment: Experiment, worker: Worker, config: str, checkpoint: Path, options: list[str]
+) -> dict[str, Any]:
+    """The scores of a detector with each fusion of its levels."""
+    out = worker.folder / 'sweep'
+    if not (out / 'sweep.json').exists():
+        gammas = [
+            text
+            for name in ('gammas', 'count_gammas')
+            for text in (f'--{name.replace("_", "-")}', *experiment.sweep[name])
+        ]
+        tool = 'tools/analysis_tools/sweep_scores.py'
+        worker.call(sys.executable, tool, config, checkpoint, '--out', out, *gammas, *options)
+    return condense(load_json(out / 'sweep.json'))
+
+
 def carry_out(
     experiment: Experiment, run: Run, worker: Worker, *, source: Path, out: Path, commit: str
 ) -> None:
@@ -223,6 +240,11 @@ def carry_out(
     if not tested.exists():
         common = [variant.config, checkpoint, '--work-dir', tested.parent]
         worker.call(sys.executable, 'tools/test.py', *common, '--out', tested, *options)
+    facts = dict(coarse=data.coarse) if data.coarse else {}
+    if variant.shots:
+        facts['added'] = what_was_added(data, checkpoint)
+    if variant.name in experiment.sweep.get('variants', ()):
+        facts['sweep'] = sweep_scores(experiment, worker, variant.config, checkpoint, options)
     result = make_result(
         experiment,
         run,
@@ -234,8 +256,7 @@ def carry_out(
         recipe=experiment.recipe(variant.name),
         labels=variant.labels,
         groups=data.groups,
-        **(dict(coarse=data.coarse) if data.coarse else {}),
-        **(dict(added=what_was_added(data, checkpoint)) if variant.shots else {}),
+        **facts,
         data=data.digests,
         device=worker.device,
         minutes=round(worker.seconds / 60, 2),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 
 from benchmarks.experiments.plan import Run
-from benchmarks.experiments.run import train
+from benchmarks.experiments.run import sweep_scores, train
+from mmdet_multigrain.utils.files import dump_json
+from tests.benchmarks.experiments.test_choice import CONTENT
 
 
 class Recorder:
@@ -32,3 +35,27 @@ def test_options_for_faster_training_reach_the_trainer(experiment_of, source, tm
     end = command.index('--cfg-options')
     assert command[command.index('--resume') + 1 : end] == (['--speed', *names] if names else [])
     assert 'lr=0.5' in command[end:]
+
+
+def test_scores_are_tuned_once_with_the_gammas_of_the_experiment(experiment_of, tmp_path):
+    class Sweeper(Recorder):
+        folder = tmp_path
+
+        def call(self, *command):
+            super().call(*command)
+            out = Path(command[command.index('--out') + 1])
+            out.mkdir()
+            (out / 'sweep.json').write_bytes(dump_json(CONTENT))
+
+    gammas = dict(variants=['wgroup'], gammas=[0.5], count_gammas=[0.6, 0.8])
+    worker, experiment = Sweeper(), experiment_of(sweep=gammas)
+    for _ in range(2):
+        found = sweep_scores(
+            experiment, worker, 'a.py', tmp_path / 'x.pth', ['--cfg-options', 'lr=1']
+        )
+        assert found['fusions']['NorCal 0.6'] == {'rare AP': 30.0, 'AP': 45.0}
+    (command,) = worker.commands
+    assert command[1:4] == ['tools/analysis_tools/sweep_scores.py', 'a.py', str(tmp_path / 'x.pth')]
+    assert command[6:] == (
+        ['--gammas', '0.5', '--count-gammas', '0.6', '0.8', '--cfg-options', 'lr=1']
+    )

@@ -1,0 +1,53 @@
+"""Scores tuned without training: what each fusion of a detector's levels gives, and which is chosen."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from .plan import Results
+
+MEASURES = ('rare AP', 'AP')  # the first decides
+OFF = 'off'
+ROWS = 3  # fusions of a variant that a table shows, next to none
+
+
+def condense(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What a result keeps of a sweep.json: each fusion's scores in percent, at the test's limits."""
+    first = content['fusions'][0]['numbers']
+    return dict(
+        images=content['images'],
+        class_counts=content['class_counts']['counts'],
+        fusions={
+            row['name']: {
+                name: round(100 * row['numbers'][next(iter(first))][name], 2) for name in MEASURES
+            }
+            for row in content['fusions']
+        },
+    )
+
+
+def choice_table(results: Results) -> str:
+    """Means over the replicates: each variant's best fusions and none; empty without any.
+
+    The best fusion is the one with the highest mean AP of the rarest classes.
+    """
+    tried: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for (name, _), result in results.items():
+        if 'sweep' in result:
+            tried[name].append(result['sweep']['fusions'])
+    rows = []
+    for variant, sweeps in tried.items():
+        means = {
+            fusion: [statistics.fmean(one[fusion][name] for one in sweeps) for name in MEASURES]
+            for fusion in sweeps[0]
+            if all(fusion in one for one in sweeps)
+        }
+        best = sorted(means, key=lambda fusion: means[fusion], reverse=True)[:ROWS]
+        for fusion in dict.fromkeys([OFF, *best]):
+            cells = ' | '.join(f'{value:.2f}' for value in means[fusion])
+            rows.append(f'| {variant} | {fusion} | {len(sweeps)} | {cells} |')
+    head = f'| variant | fusion | replicates | {" | ".join(MEASURES)} |'
+    return '\n'.join([head, '|---' * (3 + len(MEASURES)) + '|', *rows]) if rows else ''

@@ -1,0 +1,54 @@
+"""What is kept of a sweep, and which fusion its table puts first, by hand-computed numbers."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.experiments.choice import choice_table, condense
+
+
+def fusion(name, ap, rare):
+    first = {'AP': ap, 'AP50': 0.9, 'rare AP': rare, 'superclass AP': 0.8}
+    return dict(
+        name=name, fusion=None, numbers={'100 / 100': first, '300 / 300': {}}, halves=[1, 2]
+    )
+
+
+CONTENT = dict(
+    images=7,
+    class_counts=dict(counts=[5, 2], source='training'),
+    fusions=[fusion('off', 0.44, 0.29), fusion('NorCal 0.6', 0.45, 0.3)],
+)
+
+
+def test_scores_at_the_limits_of_the_test_are_kept():
+    assert condense(CONTENT) == dict(
+        images=7,
+        class_counts=[5, 2],
+        fusions={
+            'off': {'rare AP': 29.0, 'AP': 44.0},
+            'NorCal 0.6': {'rare AP': 30.0, 'AP': 45.0},
+        },
+    )
+
+
+@pytest.fixture
+def results(result_of):
+    def make(number, **scores):
+        fusions = {name: {'rare AP': rare, 'AP': ap} for name, (rare, ap) in scores.items()}
+        return result_of('wgroup', number) | dict(sweep=dict(fusions=fusions))
+
+    return {
+        ('wgroup', 1): make(1, off=(10, 40), a=(30, 41), b=(20, 42), c=(9, 60), d=(8, 61)),
+        ('wgroup', 2): make(2, off=(12, 40), a=(10, 41), b=(24, 42), c=(9, 60), d=(8, 61)),
+        ('stock', 1): result_of('stock', 1),
+    }
+
+
+def test_the_highest_mean_of_the_rarest_comes_first(results):
+    assert choice_table(results).splitlines()[2:] == [
+        '| wgroup | off | 2 | 11.00 | 40.00 |',
+        '| wgroup | b | 2 | 22.00 | 42.00 |',
+        '| wgroup | a | 2 | 20.00 | 41.00 |',
+    ]
+    assert choice_table({('stock', 1): results['stock', 1]}) == ''
