@@ -9,20 +9,20 @@ from typing import Any
 
 from .plan import Results
 
-MEASURES = ('rare AP', 'AP')  # the first decides
+MEASURES = {'rare AP': 'rare_AP', 'AP': 'AP'}  # by the names of a sweep; the first decides
 OFF = 'off'
 ROWS = 3  # fusions of a variant that a table shows, next to none
 
 
 def condense(content: Mapping[str, Any]) -> dict[str, Any]:
     """What a result keeps of a sweep.json: each fusion's scores in percent, at the test's limits."""
-    first = content['fusions'][0]['numbers']
+    limits = next(iter(content['fusions'][0]['numbers']))
     return dict(
         images=content['images'],
         class_counts=content['class_counts']['counts'],
         fusions={
             row['name']: {
-                name: round(100 * row['numbers'][next(iter(first))][name], 2) for name in MEASURES
+                name: round(100 * row['numbers'][limits][key], 2) for name, key in MEASURES.items()
             }
             for row in content['fusions']
         },

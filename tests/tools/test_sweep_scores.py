@@ -9,6 +9,7 @@ import shutil
 import numpy as np
 import pytest
 
+from benchmarks.experiments.choice import condense
 from mmdet_multigrain.apis.roi_outputs import DESCRIPTION
 from mmdet_multigrain.engine.checkpoint.read import read_checkpoint
 from mmdet_multigrain.evaluation import read_result
@@ -97,6 +98,8 @@ def test_what_it_shows_and_writes(swept, config, trained):
     highest = max(row['numbers']['100/100']['AP'] for row in written['fusions'])
     row = next(row for row in written['fusions'] if row['name'] == best['name'])
     assert row['numbers']['100/100']['AP'] == highest
+    kept = condense(written)['fusions'][best['name']]
+    assert kept == {'AP': round(100 * highest, 2), 'rare AP': kept['rare AP']}
     if best['cfg_options']:
         assert shlex.join(best['cfg_options']) in shown.out.splitlines()[-1]
     counts = read_checkpoint(str(folder / 'counts.pth'))

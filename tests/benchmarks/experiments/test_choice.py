@@ -8,7 +8,7 @@ from benchmarks.experiments.choice import choice_table, condense
 
 
 def fusion(name, ap, rare):
-    first = {'AP': ap, 'AP50': 0.9, 'rare AP': rare, 'superclass AP': 0.8}
+    first = {'AP': ap, 'AP50': 0.9, 'rare_AP': rare, 'superclass_AP': 0.8}
     return dict(
         name=name, fusion=None, numbers={'100 / 100': first, '300 / 300': {}}, halves=[1, 2]
     )
