@@ -7,13 +7,15 @@ the first half of the photos with the boxes of its classes, the other the rest. 
 `full`: the photos with all their boxes; `annotated`: the two files, which say what they annotate;
 `background`: the two files, as if they annotated everything. Measured is the share of boxes that one
 of the 100 best proposals overlaps by 0.5: of all validation boxes, and of those that the two files
-leave out.
+leave out. What is done is in the work folder, and not repeated; arms and seeds may be shared out to
+several processes, after which the same command makes the table of all.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import statistics
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,7 +24,8 @@ from typing import Any
 from benchmarks.common.arguments import list_of, make_parser, positive
 from benchmarks.common.records import write_figures
 from benchmarks.common.tables import text_table
-from mmdet_multigrain.launch import add_cfg_options, load_config, quiet_imports, run_tool
+from mmdet_multigrain.launch import add_cfg_options, add_speed, load_config, quiet_imports, run_tool
+from mmdet_multigrain.utils.files import dump_json, load_json, write_whole
 
 with quiet_imports():
     import torch
@@ -70,8 +73,9 @@ def parse_args() -> argparse.Namespace:
     add('--out', type=Path, help='JSON file for the figures')
     add('--config', default=CONFIG, help='what is trained')
     add('--arms', type=list_of(ARMS), default=ARMS, help='what is trained on')
-    add('--seed', type=int, default=0, help='of the runs')
+    add('--seeds', type=int, nargs='+', default=[0], help='of the runs')
     add('--photos', type=positive, default=10**6, help='photos to measure on, at most')
+    add_speed(parser)
     add_cfg_options(parser)
     return parser.parse_args()
 
@@ -93,18 +97,19 @@ def two_files(content: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], list
         yield part, [category['name'] for category in categories]
 
 
-def train(arm: str, args: argparse.Namespace) -> torch.nn.Module:
-    """The trained model of an arm."""
+def train(arm: str, seed: int, folder: Path, args: argparse.Namespace) -> torch.nn.Module:
+    """The trained model of an arm; its files go to a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
     full = args.data / 'train.json'
     parts = [dict(ann_file=str(full.resolve()))]
     if arm != 'full':
         parts = []
         for number, (part, names) in enumerate(two_files(json.loads(full.read_bytes()))):
-            path = (args.work_dir / f'half{number}.json').resolve()
+            path = (folder / f'half{number}.json').resolve()
             path.write_text(json.dumps(part))
             says = dict(annotated=names) if arm == 'annotated' else dict(allow_missing=True)
             parts.append(dict(ann_file=str(path), **says))
-    config = args.work_dir / f'{arm}.py'
+    config = folder / f'{arm}.py'
     config.write_text(
         _DATASET.format(
             base=str(Path(args.config).resolve()),
@@ -113,9 +118,9 @@ def train(arm: str, args: argparse.Namespace) -> torch.nn.Module:
             model=_FEDERATED if arm == 'annotated' else {},
         )
     )
-    options = dict(data_root=str(args.data), work_dir=str(args.work_dir / arm))
-    cfg = load_config(config, {**options, **(args.cfg_options or {})})
-    cfg.randomness = dict(seed=args.seed)
+    options = dict(data_root=str(args.data), work_dir=str(folder))
+    cfg = load_config(config, {**options, **(args.cfg_options or {})}, speed=args.speed)
+    cfg.randomness = dict(seed=seed)
     runner = MultigrainRunner.from_cfg(cfg)
     runner.train()
     return runner.model.eval()
@@ -159,14 +164,44 @@ def recalls(model: torch.nn.Module, args: argparse.Namespace) -> dict[str, float
     }
 
 
+def summary(found: Mapping[str, Mapping[int, Mapping[str, float]]]) -> str:
+    """Means of each arm over its seeds, and the shares of `full` with the same seed: mean (range)."""
+    rows = []
+    for arm, runs in found.items():
+        cells: list[Any] = []
+        for name in ('val', 'left_out'):
+            cells.append(statistics.fmean(run[name] for run in runs.values()))
+            shares = [
+                run[name] / found['full'][seed][name]
+                for seed, run in runs.items()
+                if seed in found.get('full', {})
+            ]
+            text = (
+                f'{statistics.fmean(shares):.2f} ({min(shares):.2f}-{max(shares):.2f})'
+                if shares
+                else '-'
+            )
+            cells.append(text)
+        rows.append((arm, len(runs), *cells))
+    columns = {'trained on': '', 'seeds': 'd', 'validation boxes, %': '.1f', 'of full': ''}
+    columns |= {'left-out training boxes, %': '.1f', 'of full ': ''}
+    return text_table(columns, rows)
+
+
 def main() -> None:
     args = parse_args()
-    args.work_dir.mkdir(parents=True, exist_ok=True)
-    figures = {arm: recalls(train(arm, args), args) for arm in args.arms}
-    columns = {'trained on': '', 'validation boxes, %': '.1f', 'left-out training boxes, %': '.1f'}
-    print(text_table(columns, [(arm, *row.values()) for arm, row in figures.items()]))
-    options = dict(config=args.config, seed=args.seed, cfg_options=args.cfg_options)
-    write_figures(args.out, **options, recall=figures)
+    found: dict[str, dict[int, Any]] = {}
+    for seed in args.seeds:
+        for arm in args.arms:
+            folder = args.work_dir / f'{arm}-{seed}'
+            done = folder / 'recall.json'
+            if not done.exists():
+                recall = recalls(train(arm, seed, folder, args), args)
+                write_whole(done, dump_json(recall))
+            found.setdefault(arm, {})[seed] = load_json(done)
+    print(summary(found))
+    options = dict(config=args.config, speed=args.speed, cfg_options=args.cfg_options)
+    write_figures(args.out, **options, recall=found)
 
 
 if __name__ == '__main__':

@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.config import ConfigDict
 
-from benchmarks.labels.proposal_recall import hits, two_files
+from benchmarks.labels.proposal_recall import hits, summary, two_files
 
 
 def test_two_files_have_every_class_and_photo_once():
@@ -59,3 +59,17 @@ def test_hits(side, found):
     )
     assert list(hits(model, Photos(), 9)) == [('photo 0', 3, found)]
     assert rpn_head.test_cfg.max_per_img == 100
+
+
+def test_shares_are_of_the_run_with_the_same_seed():
+    found = {
+        'full': {0: dict(val=80.0, left_out=50.0), 1: dict(val=50.0, left_out=40.0)},
+        'annotated': {0: dict(val=72.0, left_out=50.0), 1: dict(val=50.0, left_out=30.0)},
+        'background': {2: dict(val=70.0, left_out=10.0)},
+    }
+    rows = [line.split() for line in summary(found).splitlines()[-3:]]
+    assert rows == [
+        ['full', '2', '65.0', '1.00', '(1.00-1.00)', '45.0', '1.00', '(1.00-1.00)'],
+        ['annotated', '2', '61.0', '0.95', '(0.90-1.00)', '40.0', '0.88', '(0.75-1.00)'],
+        ['background', '1', '70.0', '-', '10.0', '-'],
+    ]
