@@ -153,7 +153,7 @@ def render(
         )
     first = next(iter(results.values()))
     dropped = max(part['detections']['dropped'] for part in parts)
-    machine = (
+    machine = _wrapped(
         f'Commit {first["commit"][:12]}, {first["device"]}: {_machines(parts)}, one thread. '
         f'Scores are those of the packed detections (at most {dropped} dropped in a run).'
     )
@@ -178,7 +178,7 @@ def _not_run(experiment: Experiment, results: Results) -> str:
     """The variants without a result, in words; empty if there is none."""
     have = {name for name, _ in results}
     names = [one.name for one in experiment.variants if one.name not in have]
-    return f'Planned, not run: {", ".join(names)}.' if names else ''
+    return _wrapped(f'Planned, not run: {", ".join(names)}.') if names else ''
 
 
 def _machines(parts: Sequence[Mapping[str, Any]]) -> str:
