@@ -19,7 +19,7 @@ def condense(content: Mapping[str, Any]) -> dict[str, Any]:
     limits = next(iter(content['fusions'][0]['numbers']))
     return dict(
         images=content['images'],
-        class_counts=content['class_counts']['counts'],
+        class_counts=content['class_counts'] and content['class_counts']['counts'],
         fusions={
             row['name']: {
                 name: round(100 * row['numbers'][limits][key], 2) for name, key in MEASURES.items()

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from mmdet_multigrain.speed import option_names
 from mmdet_multigrain.utils.errors import ConfigError
 from mmdet_multigrain.utils.files import load_json
 
@@ -177,6 +178,11 @@ class Experiment:
                     f'{self.name}: {name} detects no classes, so it cannot be compared in a measure '
                     'of classes; the report shows it as a flat control'
                 )
+        wanted = {'variants', 'gammas', 'count_gammas'} if self.sweep else set()
+        if self.sweep.keys() != wanted:
+            raise ConfigError(f'{self.name}: sweep needs {", ".join(sorted(wanted))}, and no more')
+        if unknown := {*self.speed} - {*option_names()}:
+            raise ConfigError(f'{self.name}: speed: no such option: {", ".join(sorted(unknown))}')
         bases = filter(None, (one.base for one in self.variants))
         for name in (*bases, *self.sweep.get('variants', ())):
             self.variant(name)

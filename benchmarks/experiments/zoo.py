@@ -27,7 +27,7 @@ def model_table(experiment: Experiment, results: Results, page: Path) -> str:
     own = [experiment.primary['measure'], *experiment.measures]
     own += [f'{name} AP50' for name in experiment.class_sets]
     columns = list(dict.fromkeys([*own, 'AP50', 'AP', 'superclass AP50']))
-    head = ['variant', 'with', 'replicates', *columns, 'min']
+    head = ['variant', 'with', 'replicates', *columns, 'minutes']
     lines = [f'| {" | ".join(head)} |', '|---' * len(head) + '|']
     for variant in experiment.variants:
         found = {number: one for (name, number), one in results.items() if name == variant.name}

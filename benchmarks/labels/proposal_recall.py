@@ -25,6 +25,7 @@ from benchmarks.common.arguments import list_of, make_parser, positive
 from benchmarks.common.records import write_figures
 from benchmarks.common.tables import text_table
 from mmdet_multigrain.launch import add_cfg_options, add_speed, load_config, quiet_imports, run_tool
+from mmdet_multigrain.utils.errors import ConfigError
 from mmdet_multigrain.utils.files import dump_json, load_json, write_whole
 
 with quiet_imports():
@@ -164,7 +165,7 @@ def recalls(model: torch.nn.Module, args: argparse.Namespace) -> dict[str, float
     }
 
 
-def summary(found: Mapping[str, Mapping[int, Mapping[str, float]]]) -> str:
+def summary(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
     """Means of each arm over its seeds, and the shares of `full` with the same seed: mean (range)."""
     rows = []
     for arm, runs in found.items():
@@ -188,19 +189,33 @@ def summary(found: Mapping[str, Mapping[int, Mapping[str, float]]]) -> str:
     return text_table(columns, rows)
 
 
+def measured(arm: str, seed: int, args: argparse.Namespace, options: Any) -> dict[str, float]:
+    """Recall of an arm and seed: what the work folder has of it, else of a training.
+
+    Raises:
+        ConfigError: The folder has that of other data or options.
+    """
+    folder = args.work_dir / f'{arm}-{seed}'
+    done = folder / 'recall.json'
+    if not done.exists():
+        recall = recalls(train(arm, seed, folder, args), args)
+        write_whole(done, dump_json(dict(options=options, recall=recall)))
+    content = load_json(done)
+    if content['options'] != json.loads(dump_json(options)):
+        raise ConfigError(f'{done} is of other data or options; choose another --work-dir')
+    return content['recall']
+
+
 def main() -> None:
     args = parse_args()
-    found: dict[str, dict[int, Any]] = {}
+    options = dict(config=args.config, speed=[*args.speed], cfg_options=args.cfg_options)
+    options |= dict(data=str(args.data.resolve()), photos=args.photos)
+    found: dict[str, dict[str, Any]] = {}
     for seed in args.seeds:
         for arm in args.arms:
-            folder = args.work_dir / f'{arm}-{seed}'
-            done = folder / 'recall.json'
-            if not done.exists():
-                recall = recalls(train(arm, seed, folder, args), args)
-                write_whole(done, dump_json(recall))
-            found.setdefault(arm, {})[seed] = load_json(done)
+            found.setdefault(arm, {})[str(seed)] = measured(arm, seed, args, options)
     print(summary(found))
-    options = dict(config=args.config, speed=args.speed, cfg_options=args.cfg_options)
+    del options['data']  # a place of this machine
     write_figures(args.out, **options, recall=found)
 
 

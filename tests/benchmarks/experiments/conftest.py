@@ -99,3 +99,13 @@ def result_of():
         return json.loads(json.dumps(result | changes))
 
     return make
+
+
+@pytest.fixture
+def results(result_of) -> dict:
+    """Results of two pairs, and of others that are not complete."""
+    tails = {('wgroup', 1): 52.0, ('wogroup', 1): 50.0, ('wgroup', 2): 47.0, ('wogroup', 2): 41.0}
+    tails |= {('wgroup', 3): 90.0, ('stock', 1): None}
+    found = {key: result_of(*key, tail=tail) for key, tail in tails.items()}
+    flat = dict(labels='superclasses', scores={'AP50': 77.0, 'AP': 44.0})
+    return found | {('super', 1): result_of('super', 1, **flat)}

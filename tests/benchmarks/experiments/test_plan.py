@@ -103,6 +103,22 @@ def test_options_for_faster_training_are_part_of_the_recipe(experiment_of):
     assert experiment_of(speed=('channels-last',)).recipe('wgroup')['speed'] == ['channels-last']
 
 
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (dict(speed=['fast']), 'speed: no such option: fast'),
+        (
+            dict(sweep=dict(variants=['wgroup'], gammas=[1])),
+            'sweep needs count_gammas, gammas, var',
+        ),
+        (dict(sweep=dict(variants=['x'], gammas=[1], count_gammas=[1])), "no variant 'x'"),
+    ],
+)
+def test_refuses_what_would_fail_after_training(experiment_of, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        experiment_of(**changes)
+
+
 def test_a_gate_lets_one_run_through_until_it_reaches_its_score(experiment_of, tmp_path):
     gate = dict(variant='wogroup', measure='tail AP50', least=5)
     experiment = experiment_of(gate=gate)

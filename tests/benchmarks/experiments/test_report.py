@@ -12,15 +12,6 @@ from benchmarks.experiments.report import render, section, write_section
 from tests.benchmarks.conftest import call
 
 
-@pytest.fixture
-def results(result_of):
-    tails = {('wgroup', 1): 52.0, ('wogroup', 1): 50.0, ('wgroup', 2): 47.0, ('wogroup', 2): 41.0}
-    tails |= {('wgroup', 3): 90.0, ('stock', 1): None}
-    found = {key: result_of(*key, tail=tail) for key, tail in tails.items()}
-    flat = dict(labels='superclasses', scores={'AP50': 77.0, 'AP': 44.0})
-    return found | {('super', 1): result_of('super', 1, **flat)}
-
-
 def test_tables(experiment_of, results, tmp_path):
     report = render(experiment_of(), results, tmp_path)
     text = report.full

@@ -12,19 +12,10 @@ from benchmarks.experiments.zoo import REPOSITORY, changes_text, model_table, pa
 PAGE = REPOSITORY / 'docs' / 'page.md'
 
 
-@pytest.fixture
-def results(result_of):
-    tails = {('wgroup', 1): 52.0, ('wogroup', 1): 50.0, ('wgroup', 2): 47.0, ('wogroup', 2): 41.0}
-    tails |= {('wgroup', 3): 90.0, ('stock', 1): None}
-    found = {key: result_of(*key, tail=tail) for key, tail in tails.items()}
-    flat = dict(labels='superclasses', scores={'AP50': 77.0, 'AP': 44.0})
-    return found | {('super', 1): result_of('super', 1, **flat)}
-
-
 def test_a_row_for_each_variant_with_results(experiment_of, results):
     results['wgroup', 3]['minutes'] = 50.0
     assert model_table(experiment_of(), results, PAGE).splitlines() == [
-        '| variant | with | replicates | tail AP50 | AP50 | AP | superclass AP50 | min |',
+        '| variant | with | replicates | tail AP50 | AP50 | AP | superclass AP50 | minutes |',
         '|---|---|---|---|---|---|---|---|',
         '| [stock](../stock.py) | - | 1 | - | 60.00 | 30.00 | 70.00 | 20 |',
         '| [wogroup](../wogroup.py) | - | 1, 2 | 45.50 | 60.00 | 30.00 | 70.00 | 20 |',
@@ -41,7 +32,7 @@ def test_scores_of_flat_detectors_are_not_those_of_classes(experiment_of, result
     results['object', 1] = one | dict(variant='object', labels='object')
     experiment = experiment_of(variants=variants, measures=['group AP', 'group AP50'])
     text = model_table(experiment, results, PAGE)
-    head = 'tail AP50 | group AP | group AP50 | AP50 | AP | superclass AP50 | min |'
+    head = 'tail AP50 | group AP | group AP50 | AP50 | AP | superclass AP50 | minutes |'
     assert text.splitlines()[0].endswith(head)
     assert 'labels: superclasses | 1 | - | 44.00 | 77.00 | - | - | 77.00 | 20 |' in text
     assert 'labels: object | 1 | - | - | - | - | - | - | 20 |' in text

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import pytest
 import torch
 from mmengine.config import ConfigDict
 
-from benchmarks.labels.proposal_recall import hits, summary, two_files
+from benchmarks.labels.proposal_recall import CONFIG, hits, measured, summary, two_files
+from mmdet_multigrain.utils.errors import ConfigError
+from mmdet_multigrain.utils.files import dump_json
+from tests.benchmarks.conftest import call
 
 
 def test_two_files_have_every_class_and_photo_once():
@@ -63,9 +67,9 @@ def test_hits(side, found):
 
 def test_shares_are_of_the_run_with_the_same_seed():
     found = {
-        'full': {0: dict(val=80.0, left_out=50.0), 1: dict(val=50.0, left_out=40.0)},
-        'annotated': {0: dict(val=72.0, left_out=50.0), 1: dict(val=50.0, left_out=30.0)},
-        'background': {2: dict(val=70.0, left_out=10.0)},
+        'full': {'0': dict(val=80.0, left_out=50.0), '1': dict(val=50.0, left_out=40.0)},
+        'annotated': {'0': dict(val=72.0, left_out=50.0), '1': dict(val=50.0, left_out=30.0)},
+        'background': {'2': dict(val=70.0, left_out=10.0)},
     }
     rows = [line.split() for line in summary(found).splitlines()[-3:]]
     assert rows == [
@@ -73,3 +77,30 @@ def test_shares_are_of_the_run_with_the_same_seed():
         ['annotated', '2', '61.0', '0.95', '(0.90-1.00)', '40.0', '0.88', '(0.75-1.00)'],
         ['background', '1', '70.0', '-', '10.0', '-'],
     ]
+
+
+def test_what_is_done_is_taken_unless_it_is_of_other_options(tmp_path):
+    args = SimpleNamespace(work_dir=tmp_path)
+    (tmp_path / 'full-3').mkdir()
+    options = dict(photos=9, cfg_options={'scale': (3, 4)})
+    content = dict(options=options, recall=dict(val=80.0, left_out=50.0))
+    (tmp_path / 'full-3' / 'recall.json').write_bytes(dump_json(content))
+    assert measured('full', 3, args, options) == content['recall']
+    with pytest.raises(ConfigError, match='is of other data or options; choose another --work-dir'):
+        measured('full', 3, args, options | dict(photos=8))
+
+
+def test_the_table_of_what_is_done_and_its_file(tmp_path):
+    options = dict(config=CONFIG, speed=[], cfg_options=None, data=str(tmp_path), photos=9)
+    for arm, value in (('full', 80.0), ('annotated', 72.0)):
+        folder = tmp_path / f'{arm}-0'
+        folder.mkdir()
+        content = dict(options=options, recall=dict(val=value, left_out=value))
+        (folder / 'recall.json').write_bytes(dump_json(content))
+    places = ['--data', tmp_path, '--work-dir', tmp_path, '--out', tmp_path / 'out.json']
+    more = ['--arms', 'full,annotated', '--photos', 9]
+    done = call('labels.proposal_recall', *places, *more)
+    assert done.status == 0, done.err
+    assert '0.90 (0.90-0.90)' in done.out
+    text = (tmp_path / 'out.json').read_text()
+    assert json.loads(text)['recall']['annotated']['0'] == dict(val=72.0, left_out=72.0)
