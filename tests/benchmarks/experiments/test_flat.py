@@ -164,13 +164,13 @@ def test_a_control_with_fewer_replicates(experiment_of, results, source):
 
 
 def test_differences_join_the_others_in_holms_rule(experiment, results, source, tmp_path):
-    text = render(experiment, results, tmp_path, source=source)
+    text = render(experiment, results, tmp_path, source=source).full
     assert text.index(ROWS + OBJECT_ROWS) < text.index('| comparison |')
     assert f'| wgroup - super, group AP50 | 3 | {100 - SUPER:+.2f} |' in text
     assert f'| wgroup - object, object AP50 | 3 | {100 - OBJECT:+.2f} |' in text
     assert 'the others (3) are adjusted together' in text
     del results['super', 1], results['object', 1]
-    text = render(experiment, results, tmp_path, source=source)
+    text = render(experiment, results, tmp_path, source=source).full
     assert 'protocol' not in text and 'the others (1) are adjusted together' in text
 
 

@@ -132,7 +132,7 @@ def test_report_has_all_comparisons_in_further_measures(experiment_of, results, 
     results['random', 2]['coarse'] = done
     for result in results.values():
         result['scores']['superclass AP'] = 50.0
-    text = render(experiment, results, tmp_path, source=source)
+    text = render(experiment, results, tmp_path, source=source).full
     starts = [line.split('|')[1].strip() for line in text.splitlines() if line.startswith('| ')]
     compared = ['wgroup - wogroup', 'random - wgroup']
     begin = starts.index('comparison') + 1
@@ -223,7 +223,10 @@ def test_plan_by_the_rule():
 
 
 def test_report_with_data(experiment, results, source, tmp_path):
-    text = render(experiment, results, tmp_path, source=source)
+    found = render(experiment, results, tmp_path, source=source)
+    text = found.full
+    assert '| difference | replicates | tail AP50 |' in found.short
+    assert 'no conclusion' not in found.short
     assert '| random - wogroup | 2 |' in text and '(over photos only: no conclusion)' in text
     assert 'the pilot' not in text
 
@@ -239,7 +242,9 @@ def test_the_pilot_tells_the_number_and_nothing_else(
 ):
     experiment = experiment_of(replicates=3, pilot=3)
     of_plan(monkeypatch, 5)
-    text = render(experiment, results, tmp_path, source=source)
+    found = render(experiment, results, tmp_path, source=source)
+    text = found.full
+    assert found.short == text
     assert text.startswith('By the pilot of 3 replicates (s_d ') and text.endswith(
         'Write `replicates: 5` for small into the file of runs and commit it before replicate 4; '
         'no difference is shown before all are done.'
@@ -248,7 +253,7 @@ def test_the_pilot_tells_the_number_and_nothing_else(
     with pytest.raises(ComparisonError, match='name the data set.s folder: --data'):
         render(experiment, results, tmp_path)
     of_plan(monkeypatch, 3)
-    text = render(experiment, results, tmp_path, source=source)
+    text = render(experiment, results, tmp_path, source=source).full
     assert '| wgroup - wogroup | 3 |' in text and '3 replicates show a difference of 2.00' in text
 
 
