@@ -24,10 +24,10 @@ BAR = '#8da0cb'
 def score_figure(
     figure: Figure, experiment: Experiment, results: Results, labels: Mapping[str, str]
 ) -> None:
-    """Draw the scores of all variants with all replicates: the mean as a bar, each one as a dot.
+    """Draw the scores of the variants whose replicates are done: their mean as a bar, each as a dot.
 
-    The panels are the primary measure and the first further one; the rows go from the lowest mean
-    of the primary measure to the highest.
+    Variants with one replicate are left out. The panels are the primary measure and the first further
+    one; the rows go from the lowest mean of the primary measure to the highest.
 
     Args:
         figure: An empty figure (`style.render`).
@@ -36,11 +36,12 @@ def score_figure(
         labels: Of the variants that have others than their names.
     """
     measures = [experiment.primary['measure'], *experiment.measures[:1]]
-    numbers = experiment.numbers(experiment.pair[0])
     scores = {
         one.name: [results[one.name, number]['scores'] for number in numbers]
         for one in experiment.variants
-        if one.labels == 'classes' and all((one.name, number) in results for number in numbers)
+        if one.labels == 'classes'
+        and len(numbers := experiment.numbers(one.name)) > 1
+        and all((one.name, number) in results for number in numbers)
     }
 
     def mean(name: str, measure: str) -> float:
