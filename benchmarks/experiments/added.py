@@ -111,10 +111,10 @@ def added_table(experiment: Experiment, results: Results) -> str:
             _mean_sd(values, sign) for values, sign in zip(columns, ('', '', '+', ''), strict=True)
         ]
         rows.append(
-            f'| {variant.base} | {variant.shots} | {len(own)} | {old:.2f} | {" | ".join(cells)} |'
+            f'| {variant.name} | {variant.shots} | {len(own)} | {old:.2f} | {" | ".join(cells)} |'
         )
     head = [
-        '| detector | boxes | draws | old AP before | new AP | new AP50 | change of old AP | seconds |',
+        '| variant | boxes | draws | old AP before | new AP | new AP50 | change of old AP | seconds |',
         '|---' * 8 + '|',
     ]
     return '\n'.join([*head, *rows]) if rows else ''

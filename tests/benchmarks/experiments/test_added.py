@@ -145,7 +145,7 @@ def test_table(experiment, result_of):
     assert added_table(experiment, results) == ''
     text = added_table(experiment, {('base', 1): before, **results})
     cells = '12.00 (2.83) | 24.00 (5.66) | -1.25 (0.35) | 61.00 (1.41)'
-    assert text.splitlines()[2:] == [f'| base | 2 | 2 | 30.00 | {cells} |']
+    assert text.splitlines()[2:] == [f'| vest_2 | 2 | 2 | 30.00 | {cells} |']
 
 
 @pytest.fixture
