@@ -154,7 +154,7 @@ def render(
     first = next(iter(results.values()))
     dropped = max(part['detections']['dropped'] for part in parts)
     machine = _wrapped(
-        f'Commit {first["commit"][:12]}, {first["device"]}: {_machines(parts)}, one thread. '
+        f'{_commits(parts)}, {first["device"]}: {_machines(parts)}, one thread. '
         f'Scores are those of the packed detections (at most {dropped} dropped in a run).'
     )
     all_tables = folder / ALL
@@ -179,6 +179,13 @@ def _not_run(experiment: Experiment, results: Results) -> str:
     have = {name for name, _ in results}
     names = [one.name for one in experiment.variants if one.name not in have]
     return _wrapped(f'Planned, not run: {", ".join(names)}.') if names else ''
+
+
+def _commits(parts: Sequence[Mapping[str, Any]]) -> str:
+    """What the runs were made of; of several commits, the one with the most runs first."""
+    counts = Counter(part['commit'][:12] for part in parts)
+    names = ', '.join(name for name, _ in counts.most_common())
+    return f'Commit{"s" * (len(counts) > 1)} {names}'
 
 
 def _machines(parts: Sequence[Mapping[str, Any]]) -> str:
@@ -311,8 +318,8 @@ def draw(
     done: Mapping[Run, Mapping[str, Any]],
     source: Path | None,
     labels: Mapping[str, str],
-) -> None:
-    """Write a figure: `scores` of the variants, with these labels, or `gains` of the classes.
+) -> bytes:
+    """A figure for this file: `scores` of the variants, with these labels, or `gains` of the classes.
 
     Raises:
         ComparisonError: There is no look yet, no data set, or nothing to draw.
@@ -331,7 +338,7 @@ def draw(
         if not gains:
             raise ComparisonError(f'{experiment.name}: no results with training boxes by class')
         drawn = style.render(gain_figure, experiment, metric, gains, taxonomy)
-    write_whole(path, drawn[path.suffix[1:]])
+    return drawn[path.suffix[1:]]
 
 
 def _label(text: str) -> tuple[str, str]:
@@ -370,9 +377,6 @@ def main() -> None:
     done = read_results(experiment, args.results)
     folder = args.results / experiment.name
     labels = {experiment.variant(name).name: text for name, text in args.label}
-    for kind in ('scores', 'gains'):
-        if path := getattr(args, kind):
-            draw(kind, path, experiment, done, args.data, labels)
     if args.equal:
         other = load_json(args.equal)
         place = other['variant'], other['replicate'], other.get('fold', 0)
@@ -380,7 +384,13 @@ def main() -> None:
         if run not in done:
             raise ComparisonError(f'{folder}: no result of {run.name}')
         print(write_equality(done[run], other, folder))
-    elif args.write:
+        return
+    figures = {  # drawn before anything is written
+        path: draw(kind, path, experiment, done, args.data, labels)
+        for kind in ('scores', 'gains')
+        if (path := getattr(args, kind))
+    }
+    if args.write:
         report = section(experiment, done, args.results, source=args.data, page=args.write)
         write_section(args.write, experiment.name, report.short)
         if done:
@@ -391,6 +401,8 @@ def main() -> None:
     else:
         print(f'{preface(experiment)}\n')
         print(render(experiment, by_replicate(experiment, done), folder, source=args.data).full)
+    for path, content in figures.items():
+        write_whole(path, content)
 
 
 if __name__ == '__main__':

@@ -100,6 +100,8 @@ def two_files(content: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], list
 
 def train(arm: str, seed: int, folder: Path, args: argparse.Namespace) -> torch.nn.Module:
     """The trained model of an arm; its files go to a folder."""
+    for name in ('train.json', 'val.json'):
+        load_json(args.data / name)  # refused before anything is written
     folder.mkdir(parents=True, exist_ok=True)
     full = args.data / 'train.json'
     parts = [dict(ann_file=str(full.resolve()))]

@@ -28,6 +28,13 @@ def test_every_machine_is_named(experiment_of, results, tmp_path):
     assert 'cpu: a processor (6 runs); another (1 run), one thread.' in text
 
 
+def test_every_commit_is_named(experiment_of, results, tmp_path):
+    assert f'Commit {"c" * 12}, cpu: ' in render(experiment_of(), results, tmp_path).full
+    results['stock', 1]['commit'] = 'b' * 40
+    text = render(experiment_of(), results, tmp_path).full
+    assert f'Commits {"c" * 12}, {"b" * 12}, cpu: ' in text
+
+
 def test_refuses_what_may_not_be_compared(experiment_of, results, tmp_path):
     results['stock', 1]['digest'] = 'other'
     with pytest.raises(ComparisonError):
@@ -128,3 +135,17 @@ def test_command_writes_the_section(experiment_of, results, tmp_path):
     text = (folder / 'README.md').read_text()
     assert text.startswith('# small\n\nWritten by ')
     assert '| mean | | | +4.00 (SD 2.83) |' in text
+
+
+def test_no_figure_without_the_tables(experiment_of, results, tmp_path):
+    experiment_of()
+    folder = tmp_path / 'results' / 'small'
+    folder.mkdir(parents=True)
+    for (variant, number), result in results.items():
+        (folder / f'{variant}-{number:02d}.json').write_text(json.dumps(result))
+    places = ['small', '--runs', tmp_path / 'runs.yaml', '--results', tmp_path / 'results']
+    figure = tmp_path / 'scores.svg'
+    done = call('experiments.report', *places, '--scores', figure, '--data', tmp_path / 'nowhere')
+    assert 'nowhere' in done.error() and not figure.exists()
+    done = call('experiments.report', *places, '--scores', figure)
+    assert done.status == 0 and '<svg' in figure.read_text(), done.err

@@ -104,3 +104,9 @@ def test_the_table_of_what_is_done_and_its_file(tmp_path):
     assert '0.90 (0.90-0.90)' in done.out
     text = (tmp_path / 'out.json').read_text()
     assert json.loads(text)['recall']['annotated']['0'] == dict(val=72.0, left_out=72.0)
+
+
+def test_without_the_data_nothing_is_written(tmp_path):
+    places = ['--data', tmp_path / 'nowhere', '--work-dir', tmp_path / 'runs']
+    assert 'nowhere' in call('labels.proposal_recall', *places).error()
+    assert not (tmp_path / 'runs').exists()
