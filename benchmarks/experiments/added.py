@@ -10,6 +10,7 @@ from typing import Any
 
 from mmdet_multigrain.utils.errors import ConfigError
 
+from .coarse import coarse_name
 from .plan import Experiment, Results
 
 BASE = 1  # replicate of the detectors that a class is added to, and of their data
@@ -50,6 +51,14 @@ def without(coco: Mapping[str, Any], name: str) -> dict[str, Any]:
         categories=[item for item in coco['categories'] if item['id'] != number],
         annotations=[box for box in coco['annotations'] if box['category_id'] != number],
     )
+
+
+def as_superclass(coco: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The file as it was before the class: its objects have the category of its superclass."""
+    left = without(coco, name)
+    (item,) = (item for item in coco['categories'] if item not in left['categories'])
+    known = dict(id=item['id'], name=coarse_name(item['supercategory']))
+    return dict(coco, categories=[*left['categories'], known])
 
 
 def draw_shots(pool: Mapping[str, Any], name: str, *, boxes: int, seed: int) -> dict[str, Any]:

@@ -9,14 +9,17 @@ from typing import Any
 
 from mmdet_multigrain.taxonomy import Taxonomy
 
-PREFIX = 'any '  # of the superclasses' names: in some data sets a class has the name of its group
+
+def coarse_name(superclass: str) -> str:
+    """Name of a superclass as a label: in some data sets a class has the name of its group."""
+    return f'any {superclass}'
 
 
 def regroup_coarse(taxonomy: Taxonomy) -> Taxonomy:
     """The same classes in the same groups, whose names are those of the coarse categories."""
     groups = defaultdict(list)
     for name in taxonomy.classes:
-        groups[PREFIX + taxonomy.superclass_of(name)].append(name)
+        groups[coarse_name(taxonomy.superclass_of(name))].append(name)
     return Taxonomy.load(dict(name='coarse', groups=dict(groups), classes=list(taxonomy.classes)))
 
 
@@ -41,7 +44,7 @@ def coarsen(
         the fine and coarse boxes of each class.
     """
     name_of = {item['id']: item['name'] for item in coco['categories']}
-    group_of = {name: PREFIX + taxonomy.superclass_of(name) for name in name_of.values()}
+    group_of = {name: coarse_name(taxonomy.superclass_of(name)) for name in name_of.values()}
     sizes = Counter(group_of.values())
     classes_on: dict[Any, list[str]] = defaultdict(list)
     for box in coco['annotations']:

@@ -14,7 +14,7 @@ from mmdet_multigrain.taxonomy.controls import one_group, random_groups
 from mmdet_multigrain.utils.errors import ConfigError
 from mmdet_multigrain.utils.files import dump_json, load_json, write_whole
 
-from .added import BASE, draw_shots, of_images, set_aside, unused, without
+from .added import BASE, as_superclass, draw_shots, of_images, set_aside, unused, without
 from .coarse import coarsen, regroup_coarse
 from .folds import deal
 from .plan import RUNS, Experiment, Run
@@ -80,7 +80,8 @@ def prepare(experiment: Experiment, run: Run, *, source: Path, folder: Path) -> 
         parts['val'] = of_images(parts['val'], set(ids[half - 1 :: 2]))
     if variant.held_out:
         parts = _hold_out(experiment, run, parts, source)
-    given = Taxonomy.from_coco(parts['train'], drawn / 'train.json')
+    part = 'val' if variant.superclass_known else 'train'  # train has a coarse category, too
+    given = Taxonomy.from_coco(parts[part], drawn / f'{part}.json')
     options = dict(data_root=str(folder), images=f'{images.resolve()}/')
     groups = coarse = taxonomy = None
     if variant.coarse:
@@ -91,6 +92,8 @@ def prepare(experiment: Experiment, run: Run, *, source: Path, folder: Path) -> 
             seed=run.replicate,
             drop=variant.drop_coarse,
         )
+        taxonomy = regroup_coarse(given)
+    elif variant.superclass_known:
         taxonomy = regroup_coarse(given)
     elif variant.groups == 'random':
         taxonomy = random_groups(given, seed=run.replicate)
@@ -115,7 +118,7 @@ def prepare(experiment: Experiment, run: Run, *, source: Path, folder: Path) -> 
 def _hold_out(
     experiment: Experiment, run: Run, parts: dict[str, Any], source: Path
 ) -> dict[str, Any]:
-    """Both files without the held-out class; or the boxes that it is added from, and all of val."""
+    """Both files before the held-out class; or the boxes that it is added from, and all of val."""
     variant = experiment.variant(run.variant)
     train, val, share = parts['train'], parts['val'], experiment.data.get('aside')
     if share:
@@ -125,7 +128,10 @@ def _hold_out(
     if variant.shots:
         shots = draw_shots(pool, variant.held_out, boxes=variant.shots, seed=run.replicate)
         return dict(train=shots, val=val)
-    return dict(train=without(train, variant.held_out), val=without(val, variant.held_out))
+    val = without(val, variant.held_out)
+    if variant.superclass_known:
+        return dict(train=as_superclass(train, variant.held_out), val=val)
+    return dict(train=without(train, variant.held_out), val=val)
 
 
 def relabel(coco: dict[str, Any], labels: str) -> dict[str, Any]:

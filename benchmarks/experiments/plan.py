@@ -24,6 +24,7 @@ Pair = tuple[str, str]  # a variant, and what it is compared with
 PILOT = 6  # replicates that decide on the number of them
 LABELS = ('classes', 'superclasses', 'object')
 GROUPS = ('given', 'random', 'one')  # or a YAML file next to the file of runs
+HELD_OUT_AS = BACKGROUND, SUPERCLASS_ONLY = 'background', 'superclass'
 # Protocols with measures of their own; without one, a measure is of the classes.
 SUPERCLASS, GROUP, OBJECT = 'superclass', 'group', 'object'
 
@@ -43,6 +44,8 @@ class Variant:
         coarse: Share of the training boxes of which only the superclass is known (`coarse`).
         drop_coarse: Whether these boxes are removed, so that their objects are background.
         held_out: Class without boxes and category in training (`added`).
+        held_out_as: What its objects are before it is added: `background`, or `superclass`: they have
+            boxes of which only the superclass is known.
         shots: Boxes from which that class is added, to the detector `base`; a replicate is another
             draw of them.
         base: A variant that differs in nothing else, with `shots: 0`.
@@ -57,6 +60,7 @@ class Variant:
     coarse: float = 0.0
     drop_coarse: bool = False
     held_out: str = ''
+    held_out_as: str = BACKGROUND
     shots: int = 0
     base: str = ''
     replicates: int | None = None
@@ -73,15 +77,25 @@ class Variant:
             raise ConfigError(
                 f'variant {self.name}: shots needs held_out and base, base needs shots'
             )
+        if self.held_out_as not in HELD_OUT_AS or (self.superclass_known and not self.held_out):
+            raise ConfigError(
+                f'variant {self.name}: held_out_as is one of {", ".join(HELD_OUT_AS)}; it needs held_out'
+            )
         if not 0 <= self.coarse < 1 or (self.drop_coarse and not self.coarse):
             raise ConfigError(
                 f'variant {self.name}: coarse is a share from 0 to below 1; only with one above 0 is '
                 'there something to drop'
             )
-        if self.coarse and (self.labels, self.groups) != ('classes', 'given'):
+        plain = (self.labels, self.groups) == ('classes', 'given')
+        if (self.coarse or self.superclass_known) and not plain:
             raise ConfigError(
                 f'variant {self.name}: coarse boxes have labels: classes and groups: given'
             )
+
+    @property
+    def superclass_known(self) -> bool:
+        """Whether objects of the held-out class have boxes, whose superclass is known."""
+        return self.held_out_as == SUPERCLASS_ONLY
 
 
 @dataclass(frozen=True)
@@ -183,8 +197,10 @@ class Experiment:
             raise ConfigError(f'{self.name}: sweep needs {", ".join(sorted(wanted))}, and no more')
         if unknown := {*self.speed} - {*option_names()}:
             raise ConfigError(f'{self.name}: speed: no such option: {", ".join(sorted(unknown))}')
-        bases = filter(None, (one.base for one in self.variants))
-        for name in (*bases, *self.sweep.get('variants', ())):
+        for one in filter(lambda one: one.base, self.variants):
+            if self.variant(one.base).held_out_as != one.held_out_as:
+                raise ConfigError(f'{self.name}: {one.name} and {one.base} differ in held_out_as')
+        for name in self.sweep.get('variants', ()):
             self.variant(name)
         if self.gate:
             self.variant(self.gate['variant'])
@@ -245,6 +261,8 @@ class Experiment:
         variant = self.variant(name)
         boxes = dict(coarse=variant.coarse, drop_coarse=variant.drop_coarse)
         added = dict(held_out=variant.held_out, shots=variant.shots, base=variant.base)
+        if variant.superclass_known:  # results from before this key lack it
+            added['held_out_as'] = variant.held_out_as
         return dict(
             config=variant.config,
             options={**self.options, **variant.options},

@@ -26,6 +26,7 @@ from mmdet_multigrain.utils.files import dump_json, load_json, write_whole
 
 from .added import BASE
 from .choice import condense
+from .coarse import coarse_name
 from .data import RunData, prepare
 from .plan import RUNS, Experiment, Run, load_experiment
 
@@ -190,9 +191,11 @@ def add_class(
         before, _, checkpoint = train(experiment, base, worker, place, source=source)
         known = load_json(data.folder / 'val.json')['categories']
         group_of = {item['name']: item['supercategory'] for item in known}
+        group = group_of[variant.held_out]
+        group = coarse_name(group) if variant.superclass_known else group
         worker.call(
             *(sys.executable, 'tools/add_class.py', '--ckpt', checkpoint, '--out', grown),
-            *('--add', f'{variant.held_out}:{group_of[variant.held_out]}', '--force'),
+            *('--add', f'{variant.held_out}:{group}', '--force'),
             *('--shots', data.folder / 'train.json', '--counts', before.folder / 'train.json'),
         )
     return dict(load_from=grown, taxonomy=grown.with_suffix('.yaml'))

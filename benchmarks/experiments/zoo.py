@@ -52,11 +52,13 @@ def changes_text(experiment: Experiment, variant: Variant) -> str:
             f'{variant.coarse:.0%} of boxes {"left out" if variant.drop_coarse else "coarse"}'
         )
     if variant.held_out:
-        parts.append(
-            f'{variant.held_out} added from {variant.shots} boxes'
-            if variant.shots
-            else f'without {variant.held_out}'
-        )
+        known = variant.superclass_known
+        if variant.shots:
+            known = ', known by its superclass,' if known else ''
+            parts.append(f'{variant.held_out}{known} added from {variant.shots} boxes')
+        else:
+            alone = f'{variant.held_out} known by its superclass alone'
+            parts.append(alone if known else f'without {variant.held_out}')
     if variant.groups != 'given':
         parts.append(f'groups: {variant.groups}')
     if variant.labels != 'classes':

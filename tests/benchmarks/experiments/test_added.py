@@ -126,6 +126,35 @@ def test_data_of_base_and_shots(experiment, source, tmp_path):
     assert files['vest_2', 1]['train'] != files['vest_2', 3]['train']
 
 
+def test_data_of_a_class_known_by_its_superclass(experiment_of, source, tmp_path):
+    known = dict(held_out_as='superclass')
+    variants = [VARIANTS[0] | known, *(one | known for one in VARIANTS[1:])]
+    data = dict(draw='draw.py', images='photos')
+    experiment = experiment_of(variants=variants, primary=PRIMARY, class_sets=SETS, data=data)
+    (source / 'train.json').write_text(json.dumps(POOL))
+    one = prepare(experiment, Run('small', 'base', 1), source=source, folder=tmp_path / 'base')
+    train, val = (
+        json.loads((one.folder / f'{name}.json').read_text()) for name in ('train', 'val')
+    )
+    assert [item['name'] for item in train['categories']] == [*SETS['old'], 'any top']
+    (box,) = (box for box in train['annotations'] if box['bbox'][0] == 10)  # the vest
+    assert box['category_id'] == train['categories'][-1]['id']
+    assert len(train['annotations']) == 5 and len(val['annotations']) == 16
+    taxonomy = Taxonomy.load(one.options['taxonomy'])
+    assert set(taxonomy.classes) == set(SETS['old'])
+    assert taxonomy.superclass_of('shirt') == 'any top'
+    assert experiment.recipe('base')['held_out_as'] == 'superclass'
+
+
+def test_detector_and_base_know_the_same(experiment_of):
+    variants = [VARIANTS[0], VARIANTS[1] | dict(held_out_as='superclass'), VARIANTS[2]]
+    with pytest.raises(ConfigError, match='vest_2 and base differ in held_out_as'):
+        experiment_of(variants=variants, primary=PRIMARY, class_sets=SETS)
+    odd = dict(name='odd', config='a.py', held_out_as='superclass')
+    with pytest.raises(ConfigError, match='held_out_as is one of background, superclass; it needs'):
+        experiment_of(variants=[*VARIANTS, odd], primary=PRIMARY, class_sets=SETS)
+
+
 @pytest.mark.parametrize(
     'changes', [dict(shots=3), dict(base='base'), dict(shots=3, base='base', held_out='')]
 )

@@ -47,6 +47,14 @@ def test_scores_of_flat_detectors_are_not_those_of_classes(experiment_of, result
         (dict(groups='one'), 'groups: one'),
         (dict(held_out='hat'), 'without hat'),
         (dict(held_out='hat', shots=5, base='a'), 'hat added from 5 boxes'),
+        (
+            dict(held_out='hat', held_out_as='superclass'),
+            'hat known by its superclass alone',
+        ),
+        (
+            dict(held_out='hat', held_out_as='superclass', shots=5, base='a'),
+            'hat, known by its superclass, added from 5 boxes',
+        ),
         (dict(options={'a.b.c': 1, 'd.b.c': 1, 'max_iters': 3}), '`b.c=1`'),
     ],
 )
