@@ -39,7 +39,8 @@ class PreflightHook(Hook):
     and the training data; those of data to evaluate on may have other superclasses. The model must
     be able to learn boxes without a class, ignore them, and leave out classes that a file does not
     annotate. What would stop the first validation stops the run before its first iteration: images
-    that are missing or damaged, or annotations that the evaluator cannot use.
+    that are missing or damaged, or annotations that the evaluator cannot use. Before a test, the
+    latter are checked, too.
 
     Raises:
         AnnotationError: There is no box to train or to evaluate on.
@@ -89,6 +90,7 @@ class PreflightHook(Hook):
         """Check the test data."""
         check_data(runner.model, runner.test_dataloader.dataset, with_groups=False)
         check_scored(runner.test_loop, runner.test_dataloader.dataset)
+        on_main_process(lambda: check_metrics(runner.test_loop))
 
 
 def check_data(model: nn.Module, dataset: Any, *, with_groups: bool = True) -> None:
@@ -109,14 +111,20 @@ def check_boxes(dataset: Any, purpose: str) -> None:
 
 def check_validation(loop: BaseLoop) -> None:
     """Raise what would stop the first validation, if data sets and metrics can tell."""
-    parts = list(inner_datasets(loop.dataloader.dataset))
-    for part in parts:
+    for part in inner_datasets(loop.dataloader.dataset):
         if hasattr(part, 'check_images'):
             part.check_images()
+    check_metrics(loop)
+
+
+def check_metrics(loop: BaseLoop) -> None:
+    """Raise what metrics cannot use of their files, before anything is detected."""
     metrics = [metric for metric in loop.evaluator.metrics if hasattr(metric, 'check_data')]
     if metrics:
         image_ids = [
-            part.get_data_info(idx)['img_id'] for part in parts for idx in range(len(part))
+            part.get_data_info(idx)['img_id']
+            for part in inner_datasets(loop.dataloader.dataset)
+            for idx in range(len(part))
         ]
         for metric in metrics:
             metric.check_data(image_ids)

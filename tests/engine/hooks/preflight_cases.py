@@ -96,7 +96,7 @@ def runner_of(taxonomy=None, *, batch=3, processes=1, steps=1, scaling=None, lr=
             dataset=kwargs.get('train'), batch_sampler=SimpleNamespace(batch_size=batch)
         ),
         val_loop=kwargs.get('val') and val_loop(kwargs['val'], *kwargs.get('metrics', ())),
-        test_loop=None,
+        test_loop=kwargs.get('test') and val_loop(kwargs['test'], *kwargs.get('metrics', ())),
         val_dataloader=SimpleNamespace(dataset=kwargs.get('val')),
         test_dataloader=SimpleNamespace(dataset=kwargs.get('test')),
     )

@@ -248,6 +248,15 @@ def test_what_would_stop_the_first_validation_is_asked_before_training(garments)
     assert asked == [['a'] * 10 + ['b', 'c'] * 5]
 
 
+def test_what_the_evaluator_cannot_use_is_asked_before_a_test(garments):
+    asked = []
+    dataset = data(garments, 'test.json')
+    dataset.get_data_info = lambda idx: dict(img_id=idx)
+    metrics = SimpleNamespace(check_data=asked.append), SimpleNamespace()
+    PreflightHook().before_test(runner_of(garments, test=dataset, metrics=metrics))
+    assert asked == [list(range(10))]
+
+
 def test_before_testing(garments):
     hook = PreflightHook()
     hook.before_test(runner_of(garments, test=data(garments)))
