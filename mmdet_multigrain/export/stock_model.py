@@ -76,6 +76,11 @@ def stock_model(config: Mapping[str, Any], model: nn.Module) -> tuple[dict, dict
     # A copy: detectors hand parts of their config on to others within it.
     stock = MODELS.build(ConfigDict(copy.deepcopy(config)))
     _check_stock(stock)
+    if not hasattr(model, 'roi_head'):
+        raise ExportError(
+            f'the model ({type(model).__name__}) has no RoI head; only two-stage detectors are '
+            'exported, and stock ones of another kind load in MMDetection as they are'
+        )
     stock.load_state_dict(tensors)
     return config, {name: tensors[name].clone() for name in stock.state_dict()}
 

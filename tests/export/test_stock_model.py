@@ -74,6 +74,29 @@ def test_added_classes_apart_cannot_be_exported(small_config):
             export(model)
 
 
+def test_a_stock_detector_of_one_stage_is_not_exported():
+    config = dict(
+        type='RetinaNet',
+        backbone=dict(type='ResNet', depth=18, out_indices=(2, 3)),
+        neck=dict(type='FPN', in_channels=[256, 512], out_channels=8, num_outs=2),
+        bbox_head=dict(
+            type='RetinaHead',
+            num_classes=5,
+            in_channels=8,
+            feat_channels=8,
+            anchor_generator=dict(
+                type='AnchorGenerator', octave_base_scale=4, scales_per_octave=1, ratios=[1.0],
+                strides=[16, 32],
+            ),
+            bbox_coder=dict(type='DeltaXYWHBBoxCoder'),
+            loss_cls=dict(type='FocalLoss', use_sigmoid=True),
+            loss_bbox=dict(type='L1Loss'),
+        ),
+    )  # fmt: skip
+    with pytest.raises(ExportError, match='.RetinaNet. has no RoI head; only two-stage'):
+        stock_model(config, build(ConfigDict(config)))
+
+
 def test_the_model_given_stays_as_it_is(small_config):
     config = small_config().model
     model = build(config)
