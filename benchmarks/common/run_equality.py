@@ -1,4 +1,4 @@
-"""Compare two runs bit by bit: what their checkpoints hold and what their logs say.
+"""Compare two runs bit for bit: what their checkpoints hold and what their logs say.
 
 Times, paths and the memory in use are left out; everything else has to be equal.
 """

@@ -1,4 +1,4 @@
-"""Kill training runs at random moments, resume them, and compare the results bit by bit:
+"""Kill training runs at random moments, resume them, and compare the results bit for bit:
 
 python -m benchmarks.reliability.kill_training --kills 20 --workers 2
 

@@ -72,7 +72,7 @@ def check_mmdet(detector: Detector, folder: Path, pictures: list) -> Difference:
     """Compare the files' detections with those of the detector, of any score.
 
     Raises:
-        ExportError: They are not equal, bit by bit.
+        ExportError: They are not equal, bit for bit.
     """
     cfg = Config.fromfile(folder / CONFIG)
     stock = MODELS.build(cfg.model)

@@ -1,4 +1,4 @@
-"""tools/train.py --resume: a run that was interrupted ends as one that was not, bit by bit."""
+"""tools/train.py --resume: a run that was interrupted ends as one that was not, bit for bit."""
 
 from __future__ import annotations
 

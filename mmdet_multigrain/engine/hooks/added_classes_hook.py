@@ -1,4 +1,4 @@
-"""Train classes that `tools/add_class.py` added, and keep the old ones bit by bit as they are."""
+"""Train classes that `tools/add_class.py` added, and keep the old ones bit for bit as they are."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class AddedClassesHook(Hook):
 
     Parameters that are frozen as a whole get no gradient, and batch norm in frozen parts keeps its
     statistics. Frozen rows of a predictor get a gradient of 0, and after each step their old
-    values back: frozen values and their moving averages (`EMAHook`) are equal bit by bit, whatever
+    values back: frozen values and their moving averages (`EMAHook`) are equal bit for bit, whatever
     the optimizer.
 
     Args:

@@ -28,7 +28,7 @@ class ExactAddition:
     A new class divides the probability of its finest group and background between "as before" and
     itself, in the ratio of their exponentiated scores. In RoIs where that gives it `tau` (0.5) or
     more, the old classes of its group have what is left; in all others their scores and boxes are
-    those of the old detector, bit by bit. Old detections keep their places in an image, as many as
+    those of the old detector, bit for bit. Old detections keep their places in an image, as many as
     `test_cfg.rcnn.max_per_img`; new ones have places of their own, `added.max_per_img` (100).
 
     In training, and where groups are detected (`test_cfg.rcnn.groups`), it does nothing.

@@ -147,7 +147,7 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
 
         In evaluation mode only the fine branch is computed, as detections come from it alone. For
         a `fusion` of the levels there are the scores of the others, too; those of the fine one and
-        the deltas are bit by bit the same.
+        the deltas are bit for bit the same.
         """
         if not self.training and not self.loss_cls.fuses_levels:
             fine = self.fine_feature(x)

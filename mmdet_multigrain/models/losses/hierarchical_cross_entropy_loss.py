@@ -270,7 +270,7 @@ class HierarchicalCrossEntropyLoss(nn.Module):
         reduction: str | None,
     ) -> Tensor:
         # Coarse labels cost no wait for the device. Without any, they add a term of exactly 0 or a
-        # factor of exactly 1, so that the loss is bit by bit the one of the known labels.
+        # factor of exactly 1, so that the loss is bit for bit the one of the known labels.
         criterion = self.fine_loss if level == self.num_levels - 1 else self.coarse_loss
         targets = self.group_of_label[level][labels]
         known = targets != UNKNOWN

@@ -16,7 +16,7 @@ class PlainRoIExtractor(SingleRoIExtractor):
     extractor rounds the boxes too, to whole pixels from 1024 on. And it takes the storage of
     channels-last features for that of contiguous ones, which silently gives wrong numbers.
 
-    On contiguous features in single precision it is the stock extractor, bit by bit.
+    On contiguous features in single precision it is the stock extractor, bit for bit.
     """
 
     def forward(

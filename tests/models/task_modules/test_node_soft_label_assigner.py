@@ -69,7 +69,7 @@ def test_a_coarse_label_costs_what_its_best_class_would(coarse, classes):
     assert len(best) == len(cost) and len(best.unique()) == len(classes)
     wanted = torch.stack(of_classes)[best, torch.arange(len(best))]
     torch.testing.assert_close(cost[:, 1], wanted[:, 1], rtol=1e-5, atol=1e-5)
-    assert torch.equal(cost[:, [0, 2]], of_classes[0][:, [0, 2]])  # the others stay, bit by bit
+    assert torch.equal(cost[:, [0, 2]], of_classes[0][:, [0, 2]])  # the others stay, bit for bit
     assert {*result.labels[result.gt_inds == 2].tolist()} == {coarse}
     assert {*result.labels.tolist()} == {-1, 1, 2, coarse}
 
