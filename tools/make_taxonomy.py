@@ -234,7 +234,8 @@ def read_suggestion(args: argparse.Namespace) -> tuple[Suggestion, list[str]]:
         vectors = sources.from_files(*args.input)
     own = Taxonomy.load(args.taxonomy) if args.taxonomy else None
     number = None if args.groups == AUTO else args.groups
-    suggestion = suggest(found, vectors, own=own, num_groups=number)
+    with error_source(path, ReportError):
+        suggestion = suggest(found, vectors, own=own, num_groups=number)
     if args.train_ann_file:
         file = AnnotationFile(
             args.train_ann_file,

@@ -30,6 +30,9 @@ def alike_by_confusions(counts: np.ndarray) -> np.ndarray:
 
 def alike_by_vectors(vectors: np.ndarray) -> np.ndarray:
     """(K, K) cosines of (K, D) vectors, from 0 (opposite) to 1; NaN where a vector is zero."""
+    # By powers of two, which round nothing: squares of 1e200 would be infinite, of 1e-200 zero.
+    exponents = np.frexp(np.abs(vectors).max(axis=1, keepdims=True))[1]
+    vectors = np.ldexp(vectors, -exponents)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit = vectors / np.where(lengths > 0, lengths, np.nan)
     return (1 + np.clip(unit @ unit.T, -1, 1)) / 2

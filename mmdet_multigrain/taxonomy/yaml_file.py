@@ -22,8 +22,8 @@ _EXPLANATION = """\
 #   main_tree:  of several trees, the one for hedging and fusion; left out, the first.
 #   ungrouped:  classes without a group; each is its own superclass.
 #   classes:    the label order (all of them); left out, the order in which they appear above.
-#   aliases:    other names of a class, a group or `object` (any class) in data files. Case, '_',
-#               '-' and blanks never count.
+#   aliases:    other names of a class, a group or `object` (any class) in data files. Case
+#               does not count, and '_', '-' and blanks are the same.
 #   levels:     number of levels, where more are wanted than the groups need (classes included).
 #   allow_one_group: true where one group may hold all classes, which only a control needs.
 # Quote names that YAML reads otherwise, such as "no", "on" and "3".

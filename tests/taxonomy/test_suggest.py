@@ -104,6 +104,17 @@ def test_classes_of_which_nothing_is_known_stay_alone():
     assert GroupTree(alike_by_vectors(vectors)).groupings[2].tolist() == [0, 0, 1, 2, 2]
 
 
+@pytest.mark.parametrize('scale', [2.0**700, 2.0**-700])
+def test_the_length_of_a_vector_does_not_matter(scale):
+    rng = np.random.default_rng(3)
+    vectors = rng.normal(size=(6, 4))
+    vectors[2] = 0
+    assert np.array_equal(
+        alike_by_vectors(scale * vectors), alike_by_vectors(vectors), equal_nan=True
+    )
+    assert np.isnan(alike_by_vectors(vectors)[2]).all()
+
+
 @pytest.mark.parametrize(
     'alike', [np.ones((1, 1)), np.full((4, 4), np.nan), np.ones((3, 3)), np.ones((2, 2))]
 )

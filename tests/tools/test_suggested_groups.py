@@ -93,7 +93,7 @@ def test_groups_of_vectors(files, run, source):
     assert run(source, '--groups', 3, '--out', files / 'x.yaml').status == 0
     assert groups_of(files / 'x.yaml') == SAME
     line = run(source, '--groups', 'auto').error()
-    assert 'nothing tells how many groups are best' in line and '(--groups)' in line
+    assert ': nothing tells how many groups are best' in line and '(--groups)' in line
     judge = [
         '--judge',
         f'{files}/dets.json:{files}/held.json',
@@ -160,7 +160,7 @@ def test_options_of_suggestions_with_other_sources(files):
 @pytest.mark.parametrize(
     ('source', 'options', 'message'),
     [
-        ('embeddings', ['--groups', '4'], '--groups 4: vectors has no cut into so many groups'),
+        ('embeddings', ['--groups', '4'], 'vectors.json: has no cut into 4 groups (--groups)'),
         ('embeddings', ['--groups', '3', '--taxonomy', 'deepfashion2'], 'taxonomy'),
         ('embeddings', ['--groups', '3', '--train-ann-file', 'none.json'], 'none.json: no such'),
     ],

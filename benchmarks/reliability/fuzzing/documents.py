@@ -195,6 +195,39 @@ def detections(draw: Draw) -> list[dict[str, Any]]:
     ]
 
 
+@st.composite
+def answer_rules(draw: Draw) -> dict[str, Any]:
+    """A theta.json as tools/calibrate.py writes it, for `TAXONOMY`."""
+    curve = {
+        'platt': {'slope': draw(st.floats(0, 3)), 'offset': draw(st.floats(-3, 3))},
+        'isotonic': {'x': [0.1, 0.4, draw(st.floats(0.5, 1))], 'y': [0.0, 0.3, 0.3]},
+    }
+    kind = draw(st.sampled_from(['platt', 'isotonic', 'none']))
+    theta = draw(st.none() | st.floats(-1, 1))
+    return {
+        'version': 1,
+        'accuracy': 0.9,
+        'theta': theta,
+        'reason': 'too few photos' if theta is None else None,
+        'calibrator': {'type': kind, 'levels': [curve[kind]] * 2 if kind in curve else []},
+        'taxonomy': TAXONOMY,
+        'checkpoint': {'name': 'iter_9.pth', 'digest': '0' * 64, 'fusion': None},
+        'score_thr': 0.3,
+        'photos': {'theta': 60},
+        'promise': 'at most 10% wrong',
+        'seen': {'wrong': 0.1},
+    }
+
+
+@st.composite
+def class_vectors(draw: Draw) -> dict[str, list[float]]:
+    """A vector of each class, all of one length."""
+    length = draw(st.integers(1, 4))
+    names = draw(st.lists(_NAMES, min_size=4, max_size=8, unique=True))
+    numbers = st.lists(st.floats(-9, 9), min_size=length, max_size=length)
+    return {name: draw(numbers) for name in names}
+
+
 @functools.cache
 def _result() -> dict[str, Any]:
     from mmdet_multigrain import evaluation

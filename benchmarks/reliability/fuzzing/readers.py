@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import Any
 from unittest import mock
 
+import numpy as np
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -263,6 +264,27 @@ def _read_detections(folder: Path) -> None:
     _report(spec)
 
 
+def _read_answers(folder: Path) -> None:
+    from mmdet_multigrain.evaluation.answers import AnswerRule
+
+    rule = AnswerRule.load(folder / 'theta.json')
+    rule.save(folder / 'again.json')
+    assert AnswerRule.load(folder / 'again.json') == rule
+    (folder / 'again.json').unlink()
+    lineages = np.linspace(0, 1, 5 * rule.taxonomy.num_levels)
+    with np.errstate(over='ignore'):
+        probabilities = rule.probabilities(lineages)
+        levels = rule.levels(lineages)
+    assert np.all((probabilities >= 0) & (probabilities <= 1)), 'no probabilities'
+    for level in levels.tolist():
+        rule.name(0, level)
+
+
+def _read_vectors(folder: Path) -> None:
+    call(f'make_taxonomy --from embeddings {folder}/x.json --groups 2 --out {folder}/out.yaml')
+    Taxonomy.load(folder / 'out.yaml')
+
+
 # ------------------------------------------------------------------ their files
 
 
@@ -385,5 +407,16 @@ READERS: dict[str, Reader] = {
             }
         ),
         _read_detections,
+    ),
+    'answers': Reader(
+        'theta.json, --hedge',
+        _files({'theta.json': _json(documents.answer_rules())}),
+        _read_answers,
+    ),
+    'class-vectors': Reader(
+        'a vector of each class (JSON), make_taxonomy --from embeddings',
+        _files({'x.json': _json(documents.class_vectors())}),
+        _read_vectors,
+        ['out.yaml'],
     ),
 }

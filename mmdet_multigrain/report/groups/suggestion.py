@@ -192,21 +192,19 @@ def _number(
     possible = tree.groupings
     if not possible:
         raise ReportError(
-            f'{classes.name}: its {classes.num_classes} classes, {len(tree.known)} of which are like '
-            f'others, make no two groups of at least {MIN_SIZE} and at most {MAX_SHARE:.0%} of them; '
-            'write groups by hand'
+            f'its {classes.num_classes} classes, {len(tree.known)} of which are like others, make no '
+            f'two groups of at least {MIN_SIZE} and at most {MAX_SHARE:.0%} of them; write groups by hand'
         )
     if num_groups is None and not trials:
         raise ReportError(
-            f'{classes.name}: nothing tells how many groups are best (without --judge, or too few '
-            'confusions); give their number (--groups)'
+            'nothing tells how many groups are best (without --judge, or too few confusions); give '
+            'their number (--groups)'
         )
     number = best(trials)[0].num_groups if num_groups is None else num_groups
     if number not in possible:
         raise ReportError(
-            f'--groups {number}: {classes.name} has no cut into so many groups of at least '
-            f'{MIN_SIZE} classes and at most {MAX_SHARE:.0%} of them; it has for '
-            f'{", ".join(map(str, possible))}'
+            f'has no cut into {number} groups (--groups) of at least {MIN_SIZE} classes and at most '
+            f'{MAX_SHARE:.0%} of them; it has for {", ".join(map(str, possible))}'
         )
     return number
 

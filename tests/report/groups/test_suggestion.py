@@ -106,14 +106,19 @@ def test_groups_of_vectors_judged_by_confusions():
 def test_without_a_judge_a_number_is_needed():
     made = suggest(None, vectors(), num_groups=3)
     assert made.trials == [] and made.lines()[0].startswith('without a group')
-    with pytest.raises(ReportError, match=r'^mine: nothing tells how many .*\(--groups\)$'):
+    with pytest.raises(ReportError, match=r'^nothing tells how many .*\(--groups\)$'):
         suggest(None, vectors())
 
 
 @pytest.mark.parametrize(
     ('found', 'vectors', 'options', 'message'),
     [
-        (found(), None, dict(num_groups=5), '--groups 5: own has no cut .*; it has for .*3$'),
+        (
+            found(),
+            None,
+            dict(num_groups=5),
+            '^has no cut into 5 groups .--groups.*; it has for .*3$',
+        ),
         (
             None,
             vectors(('shirt', 'coat', 'jeans')),
