@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,13 @@ from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
-from mmdet_multigrain.coco.unannotated import PER_IMAGE, UNANNOTATED, all_but, unannotated_classes
+from mmdet_multigrain.coco.unannotated import (
+    PER_IMAGE,
+    UNANNOTATED,
+    all_but,
+    tells_annotated,
+    unannotated_classes,
+)
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import AnnotationError, ConfigError
 from mmdet_multigrain.utils.images import file_problem, image_size
@@ -155,22 +161,23 @@ class SuperclassCocoDataset(CocoDataset):
         data_info = super().parse_data_info({**raw_data_info, 'raw_ann_info': items})
         left_out = self._left_out(data_info['img_id'])
         if self.annotated is not None:
-            data_info[UNANNOTATED] = tuple(sorted(left_out))
+            data_info[UNANNOTATED] = left_out
         # Those of unknown classes were reported when the file was read.
         known = sum(item['category_id'] in self.cat2label for item in items)
         self._num_left_out += known - len(data_info['instances'])
         return data_info
 
     @functools.cached_property
-    def _left_out(self) -> Callable[[int], Iterable[int]]:
-        """Image id -> labels of the classes that it does not annotate."""
-        file, of_image = self.coco.file, unannotated_classes(self.coco.file)
-        self.tells_annotated = bool(of_image)
+    def _left_out(self) -> Callable[[int], tuple[int, ...]]:
+        """Image id -> labels of the classes that it does not annotate, ascending."""
+        file = self.coco.file
+        self.tells_annotated = tells_annotated(file)
         if self.annotated == PER_IMAGE:
+            of_image = unannotated_classes(file)
             return lambda image_id: of_image.get(image_id, ())
         if self.annotated is None:
             return lambda image_id: ()
-        left_out = all_but(self.annotated, file, allow_missing=self._allow_missing)
+        left_out = tuple(sorted(all_but(self.annotated, file, allow_missing=self._allow_missing)))
         return lambda image_id: left_out
 
     def _as_used(self, item: dict) -> dict:

@@ -51,6 +51,24 @@ def test_a_category_of_a_group_stands_for_its_classes_but_a_box_of_it_for_none(t
     assert found(tmp_path, fields, ['footwear']) == {'boot', 'sandal'}
 
 
+def test_images_share_the_numbers_of_classes(tmp_path):
+    """Copies for 100,000 images of LVIS take gigabytes."""
+    names = [f'class {n}' for n in range(600)]
+    content = dict(
+        images=[
+            dict(id=n, file_name=f'{n}.jpg', width=90, height=90, neg_category_ids=[1])
+            for n in range(50)
+        ],
+        categories=[dict(id=n, name=name) for n, name in enumerate(names, 1)],
+        annotations=[],
+    )
+    (tmp_path / 'file.json').write_text(json.dumps(content))
+    file = AnnotationFile(tmp_path / 'file.json', taxonomy=Taxonomy('many', names), coarse=True)
+    classes = unannotated_classes(file)
+    assert [*classes[0]] == [*range(1, 600)] and len(classes) == 50
+    assert len({id(label) for labels in classes.values() for label in labels}) == 599
+
+
 def all_but_of(tmp_path, names, categories=IDS, taxonomy=TAXONOMY, **options):
     content = dict(images=[], annotations=[], categories=[
         dict(id=n, name=name) for n, name in enumerate(categories, 1)

@@ -134,7 +134,7 @@ def test_what_images_leave_out(tmp_path):
     assert fields(coco) == {'a': ([SHIRT], []), 'b': ([HAT], [])}
     # As training and evaluation read it.
     file = AnnotationFile(summary.out_file, taxonomy=CHOSEN.taxonomy, coarse=True)
-    assert unannotated_classes(file) == {1: {2}, 2: {1}}
+    assert unannotated_classes(file) == {1: (2,), 2: (1,)}
 
 
 def test_labels_of_a_machine_are_refused(tmp_path):

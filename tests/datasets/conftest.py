@@ -13,6 +13,8 @@ from mmdet.registry import DATASETS
 from mmengine.logging import MMLogger
 from PIL import Image
 
+import mmdet_multigrain.datasets  # noqa: F401 (registers what `build` builds)
+
 # Image id -> boxes: category id, x, y, width, height.
 BOXES = {
     11: [(1, 0, 0, 10, 20), (3, 5, 5, 8, 8)],

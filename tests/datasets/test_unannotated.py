@@ -65,6 +65,13 @@ def test_facts_of_images_as_lvis_has_them(content, build):
     assert dataset.tells_annotated and build(content).tells_annotated
 
 
+def test_what_images_tell_is_not_worked_out_if_it_does_not_count(content, build, monkeypatch):
+    content['images'][0]['neg_category_ids'] = [4]
+    name = 'mmdet_multigrain.datasets.superclass_coco.unannotated_classes'
+    monkeypatch.setattr(name, lambda file: pytest.fail('hundreds of classes for each image'))
+    assert build(content).tells_annotated and build(content, annotated=['top']).tells_annotated
+
+
 def test_another_image_brings_its_own_facts(content, build, write):
     """A broken image is replaced."""
     content['images'][2]['neg_category_ids'] = []

@@ -276,7 +276,7 @@ class MultiGrainedCocoMetric(CocoMetric):
         coco, labels = self._coco_api, taxonomy.labels
         if coco is not None:
             for image_id, classes in unannotated_classes(coco.file).items():
-                unannotated[image_id] = {*unannotated.get(image_id, ()), *classes}
+                unannotated[image_id] = (*unannotated.get(image_id, ()), *classes)
             image_ids, annotations = coco.imgs, coco.dataset['annotations']
             ids = coco.category_ids
         else:
