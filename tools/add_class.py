@@ -58,7 +58,7 @@ def parse_args() -> argparse.Namespace:
         'the numbers of boxes',
     )
     parser.add_argument('--config', help='config of the detector, for --init imprint')
-    parser.add_argument('--seed', type=int, default=0, help='of random rows')
+    parser.add_argument('--seed', type=launch.whole_number(0), default=0, help='of random rows')
     launch.add_force(parser)
     launch.add_trust_checkpoint(parser)
     args = parser.parse_args()

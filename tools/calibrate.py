@@ -75,7 +75,9 @@ def parse_args() -> argparse.Namespace:
         metavar='S',
         help=f'lowest score of detections that get an answer ({SCORE_THR}, as in predict.py)',
     )
-    parser.add_argument('--seed', type=int, default=0, help='of the parts of the photos (0)')
+    parser.add_argument(
+        '--seed', type=launch.whole_number(0), default=0, help='of the parts of the photos (0)'
+    )
     parser.add_argument(
         '--deals',
         type=launch.whole_number(2),

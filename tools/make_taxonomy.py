@@ -32,7 +32,7 @@ try:
     from mmdet_multigrain.taxonomy.controls import CONTROLS, controls
     from mmdet_multigrain.taxonomy.files import read_bytes
     from mmdet_multigrain.utils.errors import ReportError, error_source
-    from mmdet_multigrain.utils.files import write_whole
+    from mmdet_multigrain.utils.files import write_together
     from mmdet_multigrain.utils.messages import printable, show, show_list
 except ImportError as error:
     raise SystemExit(f'error: {error}; fix: bash tools/setup.sh; . .venv/bin/activate') from None
@@ -268,13 +268,13 @@ def evaluated_on(config: str | Path | None, source: Path) -> list[Path]:
     return [Path(file) for file in files]
 
 
-def draw(suggestion: Suggestion, path: Path) -> None:
-    """Write the figure of suggested groups."""
+def draw(suggestion: Suggestion, kind: str) -> bytes:
+    """The figure of suggested groups, as `png` or `svg`."""
     from mmdet_multigrain.report.groups.figure import suggested_groups
     from mmdet_multigrain.visualization.style import render, warn_of_missing_letters
 
     warn_of_missing_letters(suggestion.taxonomy.classes)
-    write_whole(path, render(suggested_groups, suggestion)[path.suffix[1:]])
+    return render(suggested_groups, suggestion)[kind]
 
 
 def describe_openimages(path: Path, descriptions: Path | None, node: str | None) -> list[str]:
@@ -332,14 +332,13 @@ def main() -> None:
     others = controls(taxonomy) if args.controls else {}
     head = ''.join(f'# {printable(line)}\n' for line in comments)
     text = (f'{head}#\n' if head else '') + taxonomy.to_yaml()
-    if args.out:
-        write_whole(args.out, text.encode())
-    else:
-        sys.stdout.write(text)
+    files = {args.out: text.encode()} if args.out else {}
     if args.figure:
-        draw(suggestion, args.figure)
-    for name, other in others.items():
-        write_whole(args.controls / f'{name}.yaml', other.to_yaml().encode())
+        files[args.figure] = draw(suggestion, args.figure.suffix[1:])
+    files |= {args.controls / f'{name}.yaml': o.to_yaml().encode() for name, o in others.items()}
+    write_together(files.items())
+    if not args.out:
+        sys.stdout.write(text)
     for note in notes:
         print(note, file=sys.stderr)
     print(summarize(taxonomy) + (f' -> {args.out}' if args.out else ''), file=sys.stderr)

@@ -23,6 +23,7 @@ try:
         Split,
         group_images,
         join_near_duplicates,
+        join_same_photos,
         split,
     )
     from mmdet_multigrain.utils.errors import AnnotationError, ConfigError, error_source
@@ -67,7 +68,9 @@ def parse_args() -> argparse.Namespace:
         metavar='DIR',
         help="folder that 'file_name' is relative to; photos that look the same stay together",
     )
-    parser.add_argument('--seed', type=int, default=0, help='default: %(default)s')
+    parser.add_argument(
+        '--seed', type=launch.whole_number(0), default=0, help='default: %(default)s'
+    )
     launch.add_force(parser)
     args = parser.parse_args()
     if args.folds is not None and args.fractions:
@@ -141,19 +144,29 @@ def main() -> None:
         if not coco.images or not coco.categories:
             raise AnnotationError('has no images or no categories; name an annotation file')
         files = outputs(args, len(fractions))
-        group_of = group_images(coco, args.group_by)
+        apart = group_images(coco, args.group_by)
+        group_of = join_same_photos(coco, apart)
+        joined = len(np.unique(apart)) - len(np.unique(group_of))
         if args.images:
             group_of = join_near_duplicates(coco, group_of, args.images, progress=True)
         result = split(coco, fractions, group_of=group_of, seed=args.seed)
+        try:
+            write_together(
+                (path, dump_json(result.content(parts)) + b'\n') for path, parts in files.items()
+            )
+        except TypeError as error:  # half surrogates, say
+            raise AnnotationError(
+                f'cannot be written as JSON ({error}); tools/check_dataset.py --fix writes a copy '
+                'that can'
+            ) from None
     names = list(PARTS) if args.folds is None else [f'fold{fold}' for fold in range(args.folds)]
     print(class_table(result, names[: len(fractions)]).text())
     if line := absent_line(result):
         print(line)
     if strays := int((coco.image_of < 0).sum()):
         print(f'left out: {strays:,} annotations without an image')
-    write_together(
-        (path, dump_json(result.content(parts)) + b'\n') for path, parts in files.items()
-    )
+    if joined:
+        print(f'{joined:,} groups joined: their images name the same photos')
     print(f'written to {args.out}: {", ".join(str(path.relative_to(args.out)) for path in files)}')
 
 

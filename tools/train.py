@@ -30,7 +30,9 @@ def parse_args() -> argparse.Namespace:
         metavar='CKPT',
         help='resume from CKPT, or from the last checkpoint in the work folder',
     )
-    parser.add_argument('--seed', type=int, help='seed of all random numbers')
+    parser.add_argument(
+        '--seed', type=launch.whole_number(0, 2**32 - 1), help='seed of all random numbers'
+    )
     launch.add_speed(parser)
     launch.add_common_arguments(parser)
     return parser.parse_args()

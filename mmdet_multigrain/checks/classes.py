@@ -185,8 +185,9 @@ def _check_names(data: CocoData, taxonomy: Taxonomy, allow_missing: bool) -> Ite
     names = [category.get('name') for category in data.categories]
     boxes = data.boxes_per_category
     results = [_find(taxonomy, *pair) for pair in zip(names, boxes, strict=True)]
-    labels = {label for label, _ in results}
-    missing = [name for label, name in enumerate(taxonomy.classes) if label not in labels]
+    # As training reads it: a category of a group stands for its classes if it has none of them.
+    listed = taxonomy.labels.covered({label for label, _ in results if label is not None})
+    missing = [name for label, name in enumerate(taxonomy.classes) if label not in listed]
     unknown = [
         row
         for row, (label, _) in enumerate(results)

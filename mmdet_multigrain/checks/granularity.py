@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from shlex import quote
 
@@ -56,17 +57,22 @@ def check(data: CocoData, taxonomy: Taxonomy | str, train: Sequence[CocoData]) -
 
     The command that makes another taxonomy names the training files.
     """
-    keys, above = class_keys(data, taxonomy), names_above(data, taxonomy)
+    keys = class_keys(data, taxonomy)
     names = [category.get('name') for category in data.categories]
+    members: dict[str, list[int]] = defaultdict(list)  # rows of the categories below a name
+    for row, groups in enumerate(names_above(data, taxonomy)):
+        for group in groups:
+            members[group].append(row)
+    repeated = {name for name, count in Counter(filter(_is_text, names)).items() if count > 1}
     num_classes = taxonomy.num_classes if isinstance(taxonomy, Taxonomy) else math.inf
     boxes, parents, coarse = data.boxes_per_category, {}, []
     for row, (name, key) in enumerate(zip(names, keys, strict=True)):
-        if not boxes[row] or key is None or names.count(name) > 1:
+        if not boxes[row] or key is None or name in repeated:
             continue
         if isinstance(key, int) and key > num_classes:
             coarse.append(row)
         elif isinstance(key, int) or isinstance(taxonomy, str):
-            below = [other for other, groups in enumerate(above) if normalize(name) in groups]
+            below = members.get(normalize(name))
             parents |= {row: below} if below else {}
 
     def parent(data: CocoData, row: int) -> str:
@@ -89,6 +95,10 @@ def check(data: CocoData, taxonomy: Taxonomy | str, train: Sequence[CocoData]) -
     yield from found(PARENT_ANNOTATED, data, [*parents], fix=fix, describe=parent)
     counted = np.bincount(data.category_of[data.is_counted], minlength=len(keys))
     yield from found(SUPERCLASS_ONLY, data, coarse, describe=superclass)
+
+
+def _is_text(name: object) -> bool:
+    return isinstance(name, str)
 
 
 def check_depths(data: CocoData, taxonomy: Taxonomy | str) -> Iterator[Finding]:

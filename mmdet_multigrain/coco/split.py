@@ -76,13 +76,15 @@ def split(
             'group less, or make fewer parts'
         )
     used = coco.counted()
-    boxes = np.zeros((len(coco.images), len(coco.categories)), np.int64)
-    np.add.at(boxes, (coco.image_of[used], coco.category_of[used]), 1)
-    per_group = np.zeros((num_groups, len(coco.categories) + 1), np.int64)  # the last: images
-    np.add.at(per_group, group_of, np.hstack([boxes, np.ones((len(boxes), 1), np.int64)]))
+    image_of, category_of = coco.image_of[used], coco.category_of[used]
+    # The last column: images. 32 bits, as many photos of many classes make a large table.
+    per_group = np.zeros((num_groups, len(coco.categories) + 1), np.int32)
+    np.add.at(per_group, (group_of[image_of], category_of), 1)
+    np.add.at(per_group[:, -1], group_of, 1)
     part_of = stratify(per_group, np.asarray(fractions, float), np.random.default_rng(seed))
     part_of = part_of[group_of]
-    counts = np.stack([boxes[part_of == part].sum(0) for part in range(len(fractions))])
+    counts = np.zeros((len(fractions), len(coco.categories)), np.int64)
+    np.add.at(counts, (part_of[image_of], category_of), 1)
     return Split(coco, part_of, group_of, counts)
 
 
@@ -156,12 +158,22 @@ def _key(
     if pattern is None:
         return str(PurePosixPath(name.replace('\\', '/')).parent)
     found = pattern.search(name)
-    if found is None:
+    key = found and found[1 if pattern.groups else 0]
+    if key is None:  # its first group may have no part in a match
         raise AnnotationError(
             f'{coco.name_image(row)}: {pattern.pattern!r} does not match its file name; '
             f'--group-by takes {GROUPINGS}'
         )
-    return found[1] if pattern.groups else found[0]
+    return key
+
+
+def join_same_photos(coco: CocoColumns, group_of: np.ndarray) -> np.ndarray:
+    """Join the groups of images that name one photo; groups are (images,) numbers."""
+    first: dict[str, int] = {}
+    names = ((row, coco.file_name(row)) for row in range(len(coco.images)))
+    plain = ((row, str(PurePosixPath(name.replace('\\', '/')))) for row, name in names if name)
+    pairs = [(first.setdefault(name, row), row) for row, name in plain]
+    return _joined(group_of, pairs)
 
 
 def join_near_duplicates(
@@ -176,6 +188,11 @@ def join_near_duplicates(
     """
     rows = progress_bar(range(len(coco.images)), desc='comparing', unit='photo', show=progress)
     looks = [_look(coco, row, folder) for row in rows]
+    return _joined(group_of, look_alikes(looks, looks))
+
+
+def _joined(group_of: np.ndarray, pairs: Iterable[tuple[int, int]]) -> np.ndarray:
+    """Number the groups anew in which two images of each pair are together."""
     parent = np.arange(group_of.max() + 1)
 
     def root(group: int) -> int:
@@ -184,7 +201,7 @@ def join_near_duplicates(
             group = parent[group]
         return group
 
-    for row, other in look_alikes(looks, looks):
+    for row, other in pairs:
         parent[root(group_of[other])] = root(group_of[row])
     return np.unique([root(group) for group in group_of], return_inverse=True)[1]
 

@@ -52,7 +52,9 @@ def at_level(taxonomy: Taxonomy, level: int | str) -> Level:
             + (f', or a tree: {", ".join(taxonomy.trees)}' if tops else '')
         )
     members = np.equal.outer(range(len(names)), index)
-    sets = taxonomy.labels.sets[:, :-1]
+    first: dict[bytes, int] = {}  # the first label of each set of classes
+    for label, classes in enumerate(taxonomy.labels.sets[:, :-1]):
+        first.setdefault(classes.tobytes(), label)
     return Level(
         name=text,
         leaves=taxonomy,
@@ -62,5 +64,5 @@ def at_level(taxonomy: Taxonomy, level: int | str) -> Level:
             aliases={name: taxonomy.aliases.get(name, ()) for name in names},
         ),
         index=index,
-        labels=tuple(int((sets == group).all(axis=1).argmax()) for group in members),
+        labels=tuple(first[group.tobytes()] for group in members),
     )

@@ -48,6 +48,15 @@ def test_classes_as_the_taxonomy_has_them(names):
     assert codes(classes.check(data(dict.fromkeys(names, 1)), GARMENTS)) == {}
 
 
+def test_a_category_of_a_group_stands_for_its_classes_as_in_training():
+    taxonomy = Taxonomy.load({'groups': {'top': ['shirt', 'coat'], 'bottom': ['jeans', 'skirt']}})
+    boxes = {'top': 1, 'jeans': 1, 'skirt': 1}
+    assert codes(classes.check(data(boxes), taxonomy)) == {}
+    assert codes(classes.check(data(boxes | {'shirt': 1}), taxonomy)) == {
+        'class-not-listed': ("'coat'",)
+    }
+
+
 def test_unknown_and_missing_classes_with_what_may_be_meant():
     boxes = {'vest': 1, 'overcoat': 2, 'skrit': 1200, 'group': 0}
     assert codes(classes.check(data(boxes), GARMENTS)) == {

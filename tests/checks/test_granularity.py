@@ -171,3 +171,15 @@ def test_depths_and_groups_of_each_tree(two_trees):
     assert 'parent-annotated' in found(file, named) and 'parent-annotated' not in found(
         file, two_trees
     )
+
+
+def test_many_classes_are_not_compared_with_each_other(monkeypatch):
+    calls = []
+    normalize = granularity.normalize
+    monkeypatch.setattr(
+        granularity, 'normalize', lambda name: calls.append(name) or normalize(name)
+    )
+    for number in (40, 80):
+        names = {f'class {n}': 1 for n in range(number)}
+        found(data(names, groups={name: f'group {n // 4}' for n, name in enumerate(names)}))
+    assert len(calls) == 3 * (40 + 80)  # its name twice, and that of its group

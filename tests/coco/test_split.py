@@ -133,7 +133,11 @@ def test_wrong_groupings_are_refused(grouping, message):
 
 @pytest.mark.parametrize(
     ('grouping', 'message'),
-    [('field:video', "image 10 .*has no 'video'"), ('name:z', 'does not match its file name')],
+    [
+        ('field:video', "image 10 .*has no 'video'"),
+        ('name:z', 'does not match its file name'),
+        ('name:(z)?a?', 'does not match its file name'),  # its group has no part in the match
+    ],
 )
 def test_images_outside_all_groups_are_named(grouping, message):
     with pytest.raises(AnnotationError, match=message):

@@ -251,6 +251,13 @@ def test_options_that_do_not_go_together(files):
     assert 'no such file' in fails('--from', 'yaml', files / 'none.yaml')
 
 
+def test_all_files_or_none(files):
+    path = files / 'mine.yaml'
+    path.write_text('{top: [shirt, coat], bottom: [jeans, skirt], foot: [boot, sandal]}')
+    line = fails('--from', 'yaml', path, '--out', files / 'x.yaml', '--controls', path / 'no')
+    assert 'mine.yaml' in line and not (files / 'x.yaml').exists()
+
+
 def test_controls_next_to_a_taxonomy(files):
     """Files that a grouped head takes, each."""
     path, folder = files / 'mine.yaml', files / 'groups'

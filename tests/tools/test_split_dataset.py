@@ -73,6 +73,11 @@ def test_refusals_are_one_line_and_write_nothing(file, tmp_path, options, messag
     assert not (tmp_path / 'out').exists()
 
 
+def test_a_negative_seed_is_named(file, tmp_path):
+    shown = run(file, '--out', tmp_path / 'out', '--seed', -1)
+    assert shown.status == 2 and "--seed: '-1' is not a whole number" in shown.err
+
+
 def test_files_are_replaced_only_if_asked_for(file, tmp_path):
     assert run(file, '--out', tmp_path / 'out').status == 0
     before = (tmp_path / 'out' / 'train.json').read_bytes()
@@ -89,3 +94,24 @@ def test_the_input_is_never_replaced(file, tmp_path):
     shown = run(source, '--out', tmp_path, '--force')
     assert shown.status == 2 and 'would replace the input' in shown.err
     assert source.read_bytes() == before
+
+
+def test_images_that_name_one_photo_stay_together(file, tmp_path):
+    content = json.loads(file.read_text())
+    for image in content['images'][10:]:
+        image['file_name'] = content['images'][image['id'] - 10]['file_name'].replace('/', '\\')
+    file.write_text(json.dumps(content))
+    shown = run(file, '--out', tmp_path / 'out')
+    assert shown.status == 0, shown.err
+    assert '10 groups joined: their images name the same photos' in shown.out
+    for name in ('train', 'val', 'test'):
+        numbers = ids(tmp_path / 'out' / f'{name}.json')
+        assert {(n + 10) % 20 for n in numbers} == numbers
+
+
+def test_text_that_is_no_utf8_is_refused_in_one_line(file, tmp_path):
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps(content | {'info': {'note': '\ud83d'}}))  # half of an emoji
+    line = run(file, '--out', tmp_path / 'out').error()
+    assert f'{file}: cannot be written as JSON' in line and '--fix' in line
+    assert not (tmp_path / 'out').exists()
