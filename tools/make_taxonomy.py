@@ -202,7 +202,13 @@ def read_coco(paths: list[Path], coarse: list[str] | None) -> tuple[Taxonomy, li
             f'{source}{more}: less deep than other classes: {show_list(higher)}; on a level where a '
             'class has no group, it is a group by itself'
         )
+    groups = {group for path in taxonomy.paths for group in path}
     for path, own in contents if more else ():
+        if root := sorted(hierarchy.roots(own) & groups):
+            lines.append(
+                f'{path}: {show_list(root)} holds all of its classes; if that is only the root that a '
+                'tool exports, remove it from the taxonomy'
+            )
         listed = {taxonomy.find(category['name']) for category in own['categories']}
         if missing := [c for label, c in enumerate(taxonomy.classes) if label not in listed]:
             lines.append(

@@ -13,7 +13,7 @@ from typing import Any
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import CheckError
 from mmdet_multigrain.utils.files import leaves_folder
-from mmdet_multigrain.utils.messages import printable
+from mmdet_multigrain.utils.messages import printable, show
 
 from . import annotated, boxes, classes, copies, granularity, ids, images, repeated, structure
 from .data import CocoData, load
@@ -75,7 +75,8 @@ def load_photos(
     """Read the photos of a file; see `read_photos`.
 
     Raises:
-        CheckError: The folder does not exist, or holds none of the photos.
+        CheckError: The folder does not exist, holds none of the photos, or is below the one that
+            their names are relative to.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -83,7 +84,14 @@ def load_photos(
     names = dict.fromkeys(name for _, name in data.file_names())
     options = {'workers': workers, 'full_decode': full_decode, 'progress': progress}
     photos = read_photos(folder, [name for name in names if not leaves_folder(name)], **options)
-    photos |= _find_others(folder, names, photos, options)
+    others, sure = _find_others(folder, names, photos, options)
+    for name, path in sure.items():
+        if root := _folder_with(name, folder, path):
+            raise CheckError(
+                f'{folder}: {show(name)} of {data.path} is a file in {root}, and another one than '
+                f'{printable(str(folder / path))}; name {root}, the folder that the names are relative to'
+            )
+    photos |= others
     if photos and all(photo.is_absent and not photo.candidates for photo in photos.values()):
         first = printable(next(iter(photos.values())).path)
         raise CheckError(
@@ -95,8 +103,8 @@ def load_photos(
 
 def _find_others(
     folder: Path, names: Iterable[str], photos: Mapping[str, Photo], options: Mapping[str, Any]
-) -> dict[str, Photo]:
-    """Photos that the folder has under another spelling of their name, by either name."""
+) -> tuple[dict[str, Photo], dict[str, str]]:
+    """Photos that the folder has under another spelling of their name, by either name; the sure ones."""
     absent = [name for name in names if name not in photos or photos[name].is_absent]
     found = find_files(absent, folder, taken=photos.keys() - absent) if absent else {}
     sure = {name: paths[0] for name, paths in found.items() if len(paths) == 1}
@@ -107,7 +115,19 @@ def _find_others(
         for name in found
         if name not in sure
     }
-    return read | renamed | guesses
+    return read | renamed | guesses, sure
+
+
+def _folder_with(name: str, folder: Path, path: str) -> Path | None:
+    """The folder above this one that has a photo by its full name, as another file than a path here."""
+    parts = name.replace('\\', '/').split('/')
+    dropped = 0 if leaves_folder(name) else len(parts) - len(path.split('/'))
+    for number in range(1, dropped + 1):
+        root = Path(os.path.normpath(folder.joinpath(*['..'] * number)))
+        there = root.joinpath(*parts)
+        if os.path.isfile(there) and not os.path.samefile(there, folder / path):
+            return root
+    return None
 
 
 def check_files(

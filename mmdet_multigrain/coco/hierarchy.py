@@ -79,14 +79,17 @@ def annotated_parents(data: Mapping[str, Any]) -> dict[str, tuple[int, list[str]
 def merge(files: Iterable[tuple[object, Mapping[str, Any]]]) -> dict[str, Any]:
     """One content from several files (source and content), with the categories and annotations of all.
 
+    A category may have another root of everything in each file, as exports name them: these go.
+
     Raises:
         TaxonomyError: A category has different supercategories in two files.
     """
     merged: dict[str, tuple[object, dict[str, Any]]] = {}
-    annotations = []
+    annotations, roots_of, dropped = [], {}, set()
     for source, data in files:
         with error_source(source):
             categories, ids = _categories(data), {}
+            roots_of[source] = roots(data)
             for category in categories:
                 first, entry = merged.setdefault(
                     category.name,
@@ -94,6 +97,11 @@ def merge(files: Iterable[tuple[object, Mapping[str, Any]]]) -> dict[str, Any]:
                 )
                 given = entry['supercategory']
                 if given is not None and category.parent not in (None, given):
+                    both = {given} & roots_of[first], {category.parent} & roots_of[source]
+                    dropped = dropped.union(*both)
+                    if all(both):
+                        ids[category.id] = entry['id']
+                        continue
                     raise TaxonomyError(
                         f'category {show(category.name)} has the supercategory '
                         f'{show(category.parent)}, but {show(given)} in {first}; give it the same'
@@ -101,7 +109,23 @@ def merge(files: Iterable[tuple[object, Mapping[str, Any]]]) -> dict[str, Any]:
                 entry['supercategory'] = given or category.parent
                 ids[category.id] = entry['id']
         annotations += [{'category_id': ids[id]} for id in _category_ids(data) if id in ids]
-    return {'categories': [entry for _, entry in merged.values()], 'annotations': annotations}
+    used = {annotation['category_id'] for annotation in annotations}
+    entries = [
+        entry | {'supercategory': None} if entry['supercategory'] in dropped else entry
+        for name, (_, entry) in merged.items()
+        if name not in dropped or entry['id'] in used
+    ]
+    return {'categories': entries, 'annotations': annotations}
+
+
+def roots(data: Mapping[str, Any]) -> set[str]:
+    """Groups that hold all classes of a file, which make no group in its taxonomy."""
+    categories = _categories(data)
+    parents = _parents(categories, data)
+    pairs = zip(categories, _paths(categories), strict=True)
+    paths = [path for category, path in pairs if category.id not in parents]
+    stripped = strip_roots(paths)
+    return {*paths[0][: len(paths[0]) - len(stripped[0])]} if paths else set()
 
 
 def namesakes_without_boxes(

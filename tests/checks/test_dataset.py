@@ -86,6 +86,21 @@ def test_a_folder_without_any_photo_is_the_wrong_one(path, tmp_path):
         load_photos(data, tmp_path / 'none')
 
 
+def test_a_folder_below_the_right_one_does_not_lend_its_photos(path, tmp_path):
+    """Those of training, say, for names that begin with val/."""
+    [data] = load_files([path])
+    data.images[0]['file_name'] = 'val/1.jpg'
+    for number, folder in enumerate(('train', 'val')):
+        (tmp_path / folder).mkdir()
+        Image.new('RGB', (100, 80), (number, 0, 0)).save(tmp_path / folder / '1.jpg')
+    with pytest.raises(
+        CheckError, match=f"/train: 'val/1.jpg' of .* name {tmp_path}, the folder that"
+    ):
+        load_photos(data, tmp_path / 'train')
+    assert load_photos(data, tmp_path / 'val')['val/1.jpg'].named == '1.jpg'  # the same file
+    assert load_photos(data, tmp_path)['val/1.jpg'].size == (100, 80)
+
+
 def test_the_name_of_an_absent_photo_is_told_in_letters(path, tmp_path):
     [data] = load_files([path])
     data.images[0]['file_name'] = 'a\x00\n.jpg'

@@ -168,6 +168,39 @@ def test_several_files_and_what_each_lacks(files):
     assert 'several files and --coarse go with --from coco' in fails('--from', 'yaml', *paths)
 
 
+def test_roots_of_several_files(files):
+    def coco(name, root, classes, boxes=True):
+        names = [*([root] if root else []), *classes]
+        content = {
+            'images': [],
+            'categories': [
+                {'id': n, 'name': name, 'supercategory': root if name != root else 'none'}
+                for n, name in enumerate(names)
+            ],
+            'annotations': [
+                {'id': n, 'image_id': 1, 'category_id': n, 'bbox': [0, 0, 9, 9]}
+                for n, name in enumerate(names)
+                if name != root
+            ],
+        }
+        path = files / f'{name}.json'
+        path.write_text(json.dumps(content))
+        return path
+
+    one, other = (
+        coco('one', 'garments', ['shirt', 'pants']),
+        coco('b', 'clothes-x', ['shirt', 'hat']),
+    )
+    result = run('--from', 'coco', one, other, '--out', files / 'both.yaml')
+    assert result.status == 0, result.err
+    taxonomy = Taxonomy.load(files / 'both.yaml')
+    assert set(taxonomy.classes) == {'shirt', 'pants', 'hat'} and taxonomy.is_ungrouped
+    plain = coco('plain', '', ['shirt', 'hat', 'shoe'])
+    result = run('--from', 'coco', one, plain, '--out', files / 'root.yaml')
+    assert "one.json: 'garments' holds all of its classes; if that is only the root" in result.err
+    assert Taxonomy.load(files / 'root.yaml').superclass_of('pants') == 'garments'
+
+
 def test_leaves_of_unequal_depth_are_named(files):
     result = run('--from', 'coco', files / 'coco.json')
     assert "less deep than other classes: 'bag'; " in result.err
