@@ -354,7 +354,9 @@ def main() -> None:
     parser.add_argument('--runs', type=Path, default=RUNS, help='file of runs')
     parser.add_argument('--results', type=Path, default=RESULTS, help='folder of results')
     parser.add_argument('--data', type=Path, help="the data set's folder, for intervals")
-    parser.add_argument('--write', type=Path, metavar='FILE', help='Markdown file with a section')
+    parser.add_argument(
+        '--write', type=Path, metavar='FILE', help='Markdown file with a section; needs --data'
+    )
     for kind, what in (('scores', 'of the variants'), ('gains', 'of the classes')):
         help = f'draw the {kind} {what} into this PNG or SVG file, too'
         parser.add_argument(f'--{kind}', type=Path, metavar='FILE', help=help)
@@ -391,6 +393,10 @@ def main() -> None:
         if (path := getattr(args, kind))
     }
     if args.write:
+        if args.data is None and done:
+            raise ComparisonError(
+                f"{args.write}: a section has intervals, which need the data set's folder: --data"
+            )
         report = section(experiment, done, args.results, source=args.data, page=args.write)
         write_section(args.write, experiment.name, report.short)
         if done:

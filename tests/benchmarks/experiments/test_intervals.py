@@ -25,7 +25,9 @@ from benchmarks.experiments.packing import pack, unpack
 from benchmarks.experiments.plan import Run
 from benchmarks.experiments.report import render
 from mmdet_multigrain.evaluation import Detections
+from mmdet_multigrain.evaluation.functional import intervals
 from mmdet_multigrain.evaluation.functional.intervals import Difference, Term
+from tests.benchmarks.conftest import call
 
 MISSED = {  # boxes of vests (the first class of the set) that a run misses
     **{('wogroup', number): number for number in (1, 2, 3)},
@@ -123,7 +125,10 @@ def test_group_ap_is_that_of_suppressed_detections(experiment, results, source):
     assert value['superclass AP50'].value < value['group AP50'].value
 
 
-def test_report_has_all_comparisons_in_further_measures(experiment_of, results, source, tmp_path):
+def test_report_has_all_comparisons_in_further_measures(
+    experiment_of, results, source, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(intervals, 'MIN_IMAGES', 4)  # as many as the set has
     experiment = experiment_of(
         replicates=3, compare=[['random', 'wgroup']], measures=['superclass AP']
     )
@@ -143,6 +148,21 @@ def test_report_has_all_comparisons_in_further_measures(experiment_of, results, 
     ]
     assert '| 75% | 2 | 75.1% (7) | 3 of 4 | vest 2, hat 9 |' in text
     assert 'the others (1) are adjusted together' in text
+
+
+def test_command_writes_the_section(experiment, results, source, tmp_path):
+    page, folder = tmp_path / 'page.md', tmp_path / 'results' / 'small'
+    page.write_text('<!-- begin small -->\n<!-- end small -->\n')
+    folder.mkdir(parents=True)
+    for (variant, number), result in results.items():
+        (folder / f'{variant}-{number:02d}.json').write_text(json.dumps(result))
+    places = ['--runs', tmp_path / 'runs.yaml', '--results', folder.parent, '--data', source]
+    done = call('experiments.report', 'small', *places, '--write', page)
+    assert done.status == 0 and done.out == '', done.err
+    assert '[small](results/small)' in page.read_text()
+    text = (folder / 'README.md').read_text()
+    assert text.startswith('# small\n\nWritten by ')
+    assert '| mean | | | +' in text and '| comparison |' in text
 
 
 def test_other_evaluation_sets_are_refused(experiment, results, source):

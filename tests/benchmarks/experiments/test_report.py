@@ -116,7 +116,7 @@ def test_write_replaces_one_section(tmp_path):
         write_section(page, 'large', 'x')
 
 
-def test_command_writes_the_section(experiment_of, results, tmp_path):
+def test_command_writes_the_section_or_refuses(experiment_of, results, tmp_path):
     experiment_of()
     page = tmp_path / 'page.md'
     page.write_text('<!-- begin small -->\n<!-- end small -->\n')
@@ -129,12 +129,9 @@ def test_command_writes_the_section(experiment_of, results, tmp_path):
     folder.mkdir(parents=True)
     for (variant, number), result in results.items():
         (folder / f'{variant}-{number:02d}.json').write_text(json.dumps(result))
-    done = call('experiments.report', 'small', *places, '--write', page)
-    assert done.status == 0 and done.out == '', done.err
-    assert '[small](results/small)' in page.read_text()
-    text = (folder / 'README.md').read_text()
-    assert text.startswith('# small\n\nWritten by ')
-    assert '| mean | | | +4.00 (SD 2.83) |' in text
+    before = page.read_text()
+    error = call('experiments.report', 'small', *places, '--write', page).error()
+    assert 'page.md: a section has intervals, which need' in error and page.read_text() == before
 
 
 def test_no_figure_without_the_tables(experiment_of, results, tmp_path):
