@@ -25,7 +25,10 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:
-    """The argument --cfg-options KEY=VALUE ..., as MMDetection's users type it."""
+    """The argument --cfg-options KEY=VALUE ..., as MMDetection's users type it.
+
+    `cfg_options` is a dict of the values, `cfg_options_text` a list of what was typed.
+    """
     from mmengine.config import DictAction
 
     class Options(DictAction):
@@ -38,6 +41,11 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
                 val = val[1:-1]
             return DictAction._parse_int_float_bool(val)
 
+        def __call__(self, parser, namespace, values, option_string=None) -> None:
+            super().__call__(parser, namespace, values, option_string)
+            namespace.cfg_options_text = [*namespace.cfg_options_text, *values]
+
+    parser.set_defaults(cfg_options_text=[])
     parser.add_argument(
         '--cfg-options',
         nargs='+',

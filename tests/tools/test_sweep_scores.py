@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
+import itertools
 import json
+import runpy
 import shlex
 import shutil
 
@@ -11,10 +14,11 @@ import pytest
 
 from benchmarks.experiments.choice import condense
 from mmdet_multigrain.apis.roi_outputs import DESCRIPTION
+from mmdet_multigrain.apis.score_sweep import ScoreSweep
 from mmdet_multigrain.engine.checkpoint.read import read_checkpoint
 from mmdet_multigrain.evaluation import read_result
 
-from .conftest import call, options
+from .conftest import REPOSITORY, call, options
 from .test_export import sharpened
 
 TOOL = 'analysis_tools/sweep_scores'
@@ -100,11 +104,61 @@ def test_what_it_shows_and_writes(swept, config, trained):
     assert row['numbers']['100/100']['AP'] == highest
     kept = condense(written)['fusions'][best['name']]
     assert kept == {'AP': round(100 * highest, 2), 'rare AP': kept['rare AP']}
-    if best['cfg_options']:
-        assert shlex.join(best['cfg_options']) in shown.out.splitlines()[-1]
     counts = read_checkpoint(str(folder / 'counts.pth'))
     buffer = counts['state_dict']['roi_head.bbox_head.loss_cls.fusion.class_counts']
     assert buffer.tolist() == counts['meta']['class_counts']['counts'] and buffer.sum() > 10
+
+
+def test_the_command_that_it_prints(swept, config, garment_data, tmp_path, monkeypatch):
+    """It gives the numbers of the last fusion, which is made the best here."""
+    folder, _ = swept
+    shutil.copytree(folder / 'sweep', tmp_path / 'my sweep' / 'sweep')
+    numbers, calls = ScoreSweep.numbers, itertools.count()
+
+    def raised(self, found):
+        found, more = numbers(self, found), next(calls)
+        return {limits: {**one, 'AP': one['AP'] + more} for limits, one in found.items()}
+
+    monkeypatch.setattr(ScoreSweep, 'numbers', raised)
+    shown = sweep(config, folder / 'sharp.pth', tmp_path / 'my sweep', garment_data)
+    assert shown.status == 0, shown.err
+    *above, last = shown.out.splitlines()
+    assert not any('the numbers are of' in line for line in above)  # test data are validation data
+    python, tool, *arguments = shlex.split(last)
+    assert (python, tool) == ('python', 'tools/test.py')
+    out = tmp_path / 'result.json'
+    tested = call('test', *arguments, f'work_dir={tmp_path}', '--out', out)
+    assert tested.status == 0, tested.err
+    row = content(folder)['fusions'][-1]
+    assert row['name'] == content(tmp_path / 'my sweep')['best_on_all']['name']
+    assert read_result(out).summary.fine.coco['AP'] == row['numbers']['100/100']['AP']
+
+
+def test_the_command_of_other_data():
+    tool = runpy.run_path(str(REPOSITORY / 'tools' / f'{TOOL}.py'))
+    text = ['data_root=my data', 'model.test_cfg.rcnn.max_per_img=300']
+    args = argparse.Namespace(config='my config.py', checkpoint='best.pth', cfg_options_text=text)
+    evaluator = argparse.Namespace(ann_file='val.json')
+    cfg = {'test_evaluator': {'ann_file': 'test.json'}}
+    best = {'fusion': {'type': 'ProductFusion', 'gamma': 0.5}}
+    shown = tool['command_of'](args, cfg, evaluator, best, ['a=[1,2]'])
+    assert shown == (
+        'the numbers are of val.json; let test_dataloader and test_evaluator use it (test_ann), too, '
+        "for this command:\npython tools/test.py 'my config.py' best.pth --cfg-options "
+        "'data_root=my data' model.test_cfg.rcnn.max_per_img=300 'a=[1,2]'"
+    )
+
+
+@pytest.mark.parametrize('value', ['None', 'type=ProductFusion'])
+def test_a_fusion_of_the_config(config, trained, garment_data, tmp_path, value):
+    """What --cfg-options set would be merged into it, or cannot be set where it is None."""
+    fusion = f'{HEAD}.{value}' if '=' in value else f'{HEAD}={value}'
+    out = ['--out', tmp_path / 'sweep']
+    shown = call(TOOL, config, trained.checkpoint, *out, *options(garment_data, fusion))
+    assert shown.error() == (
+        f'error: {HEAD} is set: the sweep tries its own, and its --cfg-options would be merged into '
+        'this one; leave it out'
+    )
 
 
 def test_nothing_runs_twice(swept, config, garment_data):

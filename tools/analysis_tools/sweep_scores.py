@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 try:
     from mmdet_multigrain import launch
     from mmdet_multigrain.utils.errors import CheckpointError, ConfigError
+    from mmdet_multigrain.utils.nested import dicts
     from mmdet_multigrain.utils.progress import progress_bar
     from mmdet_multigrain.utils.table import Column, Table
 except ImportError as error:
@@ -69,6 +71,8 @@ def parse_args() -> argparse.Namespace:
 
 def load(args: argparse.Namespace) -> tuple[Any, Any]:
     """The config, and the evaluator of the data set."""
+    from mmdet_multigrain.apis import roi_outputs
+
     cfg = launch.load_config(args.config, args.cfg_options, checkpoint=args.checkpoint)
     launch.set_work_dir(cfg, config_path=args.config, work_dir=None)
     evaluator = cfg.get(f'{args.split}_evaluator')
@@ -82,6 +86,12 @@ def load(args: argparse.Namespace) -> tuple[Any, Any]:
         raise ConfigError(
             f'test_level={cfg.test_level!r}: scores of classes are tuned; leave it out'
         )
+    for key, head in roi_outputs.head_configs(cfg.model):
+        if 'fusion' in head:
+            raise ConfigError(
+                f'{key}.fusion is set: the sweep tries its own, and its --cfg-options would be merged '
+                'into this one; leave it out'
+            )
     return cfg, evaluator
 
 
@@ -213,6 +223,24 @@ def cfg_options(heads: Sequence[str], fusion: Mapping[str, Any] | None) -> list[
     return options
 
 
+def command_of(
+    args: argparse.Namespace, cfg: Any, evaluator: Any, best: Mapping[str, Any], options: list[str]
+) -> str:
+    """The call of tools/test.py that gives the numbers of the best fusion, and what it needs."""
+    checkpoint = args.checkpoint
+    if best['fusion']['type'] == 'NorCal':
+        checkpoint = args.out_checkpoint or 'FILE_OF_OUT_CHECKPOINT'
+    command = ['python', 'tools/test.py', args.config, str(checkpoint)]
+    line = shlex.join([*command, '--cfg-options', *args.cfg_options_text, *options])
+    tested = next(dicts(cfg.get('test_evaluator')), {}).get('ann_file')
+    if launch.same_path(tested or '', evaluator.ann_file):
+        return line
+    return (
+        f'the numbers are of {evaluator.ann_file}; let test_dataloader and test_evaluator use it '
+        f'(test_ann), too, for this command:\n{line}'
+    )
+
+
 def main() -> None:
     args = parse_args()
     launch.escape_unknown_letters()
@@ -286,12 +314,12 @@ def main() -> None:
     if not options:
         print('no fusion has a higher AP on all images than none')
         return
-    checkpoint = args.checkpoint
-    if best['fusion']['type'] == 'NorCal':
-        checkpoint = args.out_checkpoint or 'FILE_OF_OUT_CHECKPOINT'
     print(f'highest AP on all images, which the choices above put into perspective: {best["name"]}')
-    print(f'python tools/test.py {args.config} {checkpoint} --cfg-options {" ".join(options)}')
+    print(command_of(args, cfg, evaluator, best, options))
 
 
 if __name__ == '__main__':
-    launch.run_tool(main, interrupted='interrupted; the same command continues')
+    launch.run_tool(
+        main,
+        interrupted='interrupted; the same command continues (add --force if it has --out-checkpoint)',
+    )
