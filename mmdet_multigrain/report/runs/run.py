@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from mmdet_multigrain.evaluation import Detections, GroundTruth, Result
 from mmdet_multigrain.evaluation.training_record import record_difference
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ReportError
-from mmdet_multigrain.utils.messages import show_list
+from mmdet_multigrain.utils.messages import printable, show_list
 
 from .inputs import DetectionsFile, TestSet
 
@@ -110,7 +111,7 @@ def complete_variants(runs: Sequence[Run]) -> dict[str, list[Run]]:
 def check_comparable(runs: Sequence[Run]) -> None:
     """Raise a `ReportError` unless all runs have the same classes and ground truth.
 
-    Runs of one variant must be trained as the same, too.
+    Runs of one variant must be trained as the same and tested with the same options, too.
     """
     for first, *others in runs_by_variant(runs).values():
         for run in others:
@@ -121,6 +122,7 @@ def check_comparable(runs: Sequence[Run]) -> None:
                     f'{run.source}: {difference}, which is called {run.variant!r}, too; name the '
                     'variants apart (NAME=RUN)'
                 )
+        _check_options([first, *others])
     for run in runs[1:]:
         first = runs[0]
         protocols = run.result.summary.protocol, first.result.summary.protocol
@@ -158,6 +160,28 @@ def check_comparable(runs: Sequence[Run]) -> None:
                 f'{first.source} ({first_images}, {sum(first_boxes)}); compare runs tested on one '
                 'file'
             )
+
+
+def _check_options(runs: Sequence[Run]) -> None:
+    """Refuse runs of one variant that are known to be tested in different ways."""
+    # Without a command, none may have been recorded.
+    records = [(run, run.result.run) for run in runs]
+    known = [(run, _options(one.options)) for run, one in records if one.options or one.command]
+    for run, options in known[1:]:
+        first, first_options = known[0]
+        if {*options} != {*first_options}:
+            more = ' '.join(one for one in options if one not in first_options) or 'no option'
+            less = ' '.join(one for one in first_options if one not in options) or 'no option'
+            raise ReportError(
+                f'{run.source}: tested with {printable(more)}, but {first.source} with '
+                f'{printable(less)} instead, and both are called {run.variant!r}; name the variants '
+                'apart (NAME=RUN), or test both in one way'
+            )
+
+
+def _options(text: str | None) -> list[str]:
+    """The single options of a test; their values may have blanks."""
+    return re.split(r' (?=--|[\w.]+=)', text) if text else []
 
 
 def _class_difference(first: Run, run: Run) -> str:

@@ -166,6 +166,38 @@ def test_runs_of_a_variant_are_trained_as_the_same(make):
     assert len(load_runs([folders[0], f'wogroup={folders[1]}'])) == 2
 
 
+def test_runs_of_a_variant_are_tested_in_one_way(make):
+    folders = [make(name, config='wgroup.py', seed=seed) for seed, name in enumerate('abc')]
+    runs = [json.loads((folder / 'result.json').read_text())['run'] for folder in folders]
+
+    def tested(*options, command='tools/test.py'):
+        for folder, run, one in zip(folders, runs, options, strict=True):
+            edit(folder / 'result.json', run={**run, 'options': one, 'command': command})
+        return folders
+
+    assert len(load_runs(tested('--tta a=[1, 2]', '--tta a=[1, 2]', '--tta a=[1, 2]'))) == 3
+    assert len(load_runs(tested(None, None, None))) == 3
+    for options, this, first in (
+        (
+            ('--tta a=[1, 2] b=3', '--tta a=[1, 2] b=3', '--tta a=[2, 2] b=3'),
+            'a=[2, 2]',
+            'a=[1, 2]',
+        ),
+        ((None, None, '--max-dets 7'), '--max-dets 7', 'no option'),
+        (('--max-dets 7', '--max-dets 7', None), 'no option', '--max-dets 7'),
+    ):
+        with pytest.raises(ReportError) as caught:
+            load_runs([f'x={folder}' for folder in tested(*options)])
+        assert str(caught.value) == (
+            f'{folders[2]}/result.json: tested with {this}, but {folders[0]}/result.json with {first} '
+            "instead, and both are called 'x'; name the variants apart (NAME=RUN), or test both in "
+            'one way'
+        )
+        assert len(load_runs([*folders[:2], f'y={folders[2]}'])) == 3
+    # Nothing was recorded.
+    assert len(load_runs(tested(None, 'a=1', 'a=1', command=None))) == 3
+
+
 def test_same_variant_and_seed_twice(make):
     folders = [make(name, config='wgroup.py', seed=1) for name in ('a', 'b')]
     with pytest.raises(ReportError, match='b/result.json: wgroup with seed 1, as is .*a/result'):
