@@ -52,14 +52,22 @@ def _missing_detections(runs: Sequence[Run]) -> list[Block]:
         if run.test_set is None:
             missing = text('missing_truth', file=run.result.ann_file, source=run.source)
         else:
-            file, record = run.result.detections_file or 'none named', run.result.run
+            file = run.result.detections_file or 'none named'
             missing = text('missing_detections', file=file, source=run.source)
-            files = record.config or 'CONFIG', record.checkpoint or 'CHECKPOINT'
-            command = ['python', 'tools/test.py', *files, '--out', str(run.source)]
-            commands.append(shlex.join(command))
+            commands.append(_test_command(run))
         points.append((run.name, missing))
     blocks = [Paragraph(text('missing')), Points(points)] if points else []
     return blocks + [Command('\n'.join(commands))] * bool(commands)
+
+
+def _test_command(run: Run) -> str:
+    """The command that tests a run again, with the options of its test where they are known."""
+    record = run.result.run
+    files = record.config or 'CONFIG', record.checkpoint or 'CHECKPOINT'
+    command = record.command or shlex.join(['tools/test.py', *files])
+    if not any(word == '--out' or word.startswith('--out=') for word in command.split()):
+        command += f' --out {shlex.quote(str(run.source))}'
+    return f'python {command}'
 
 
 def answer_section(runs: Sequence[Run], answers: AnswerComparison | None) -> Section | None:

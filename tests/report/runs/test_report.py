@@ -198,6 +198,18 @@ def test_missing_detections_name_the_command(tmp_path):
         f"    python tools/test.py 'my configs/b.py' iter_9.pth --out {folders[1]}/result.json"
         in text
     )
+    for command, more in (
+        (
+            "tools/test.py b.py iter_9.pth --cfg-options 'a=my b'",
+            f' --out {folders[1]}/result.json',
+        ),
+        ('tools/test.py b.py iter_9.pth --out=b.json --max-dets 7', ''),
+    ):
+        record = dataclasses.replace(runs[1].result.run, command=command)
+        result = dataclasses.replace(runs[1].result, run=record)
+        again = [runs[0], dataclasses.replace(runs[1], result=result)]
+        text = render_markdown(runs_document(again, comparison, diagnose_variants(again)))
+        assert f'    python {command}{more}\n' in text
     truth.unlink()
     runs = load_runs(folders)
     text = render_markdown(runs_document(runs, compare(runs), diagnose_variants(runs)))
