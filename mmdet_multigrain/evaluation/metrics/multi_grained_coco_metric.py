@@ -23,10 +23,11 @@ from mmdet_multigrain.datasets import TaxonomyCOCO
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.taxonomy.levels import Level, at_level
 from mmdet_multigrain.utils.errors import EvaluationError
+from mmdet_multigrain.utils.messages import show
 
 from ..functional.boxes import Detections, GroundTruth
 from ..functional.coco_eval import evaluate_groups, evaluate_levels, limits_up_to
-from ..functional.common import MAX_DETS
+from ..functional.common import IOU_THRS, MAX_DETS
 from ..functional.matching import image_groups
 from ..functional.protocols import group_protocol
 from ..functional.summary import EvaluationSummary, find_class_sets, render_text, summarize
@@ -92,7 +93,7 @@ class MultiGrainedCocoMetric(CocoMetric):
         allow_unknown: Leave out boxes of classes that the taxonomy lacks instead of raising.
         classwise: Also return AP of each class.
         metric_items: COCO numbers to return for `bbox`, of `bbox_items`. Default: the six APs.
-        **kwargs: Arguments of CocoMetric.
+        **kwargs: Arguments of CocoMetric; with `bbox`, `iou_thrs` are COCO's.
 
     Attributes:
         run (RunRecord): What is tested; `RunRecordHook` fills it in for the result.
@@ -121,6 +122,13 @@ class MultiGrainedCocoMetric(CocoMetric):
         super().__init__(classwise=classwise, metric_items=metric_items, **kwargs)
         if not isinstance(max_dets, int) or max_dets < 1:
             raise EvaluationError(f'max_dets={max_dets!r}: must be a whole number from 1 on')
+        if 'bbox' in self.metrics and not (
+            np.shape(self.iou_thrs) == IOU_THRS.shape and np.allclose(self.iou_thrs, IOU_THRS)
+        ):
+            raise EvaluationError(
+                f"iou_thrs={show(self.iou_thrs)}: AP of boxes is COCO's mean over 0.5 to 0.95, which "
+                'the report counts on; leave iou_thrs out'
+            )
         if level is not None and self.metrics != ['bbox']:
             raise EvaluationError(f'level={level!r}: evaluates boxes only; set metric to bbox')
         self._items = bbox_items(max_dets)

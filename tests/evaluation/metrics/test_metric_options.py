@@ -12,6 +12,8 @@ from mmdet_multigrain.utils.errors import AnnotationError, EvaluationError
 
 from .metric_cases import BOXES, TAXONOMY, perfect, run, sample, write
 
+COCO = [0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95]
+
 
 def test_errors_are_one_line(ann_file, tmp_path):
     samples = perfect(BOXES, 3)
@@ -94,3 +96,12 @@ def test_unknown_classes_of_a_set_are_refused_before_the_test(ann_file):
 def test_limits_that_are_none(limit):
     with pytest.raises(EvaluationError, match='max_dets=.*: must be a whole number from 1 on'):
         MultiGrainedCocoMetric(max_dets=limit)
+
+
+@pytest.mark.parametrize('thresholds', [[0.5], 0.5, [0.4, *COCO[1:]], COCO[:9]])
+def test_other_iou_thresholds(thresholds):
+    """Results do not record them, so whatever reads one takes COCO's."""
+    with pytest.raises(EvaluationError, match="^iou_thrs=.*COCO's.*; leave iou_thrs out$"):
+        MultiGrainedCocoMetric(metric=['proposal', 'bbox'], iou_thrs=thresholds)
+    MultiGrainedCocoMetric(iou_thrs=COCO)
+    assert MultiGrainedCocoMetric(metric='proposal', iou_thrs=thresholds).iou_thrs == thresholds
