@@ -104,10 +104,11 @@ def _taken(found: Detections, after: Detections, num_old: int) -> np.ndarray:
 
 
 def _right(found: Detections, truth: GroundTruth) -> np.ndarray:
-    """Whether each detection is on an object of its class, (N,) bool."""
+    """Whether each detection is on an object of its class, (N,) bool; crowds are none."""
     counted = np.ones(len(found.labels), bool)
     pairs = find_pairs(truth, found, counted=counted, min_iou=MIN_IOU)
     same = found.labels[pairs.detections] == truth.labels[pairs.truths]
+    same &= ~truth.crowd[pairs.truths]  # also a box of which only the superclass is known
     right = np.zeros(len(found.labels), bool)
     right[pairs.detections[same]] = True
     return right

@@ -74,6 +74,27 @@ def test_detections_that_a_new_class_took():
     assert none.rows[2][5:] == (0, 0, 0)
 
 
+@pytest.mark.parametrize('known', [True, False])
+def test_no_detection_is_right_on_a_crowd_or_a_superclass(known):
+    top = {'top': ['shirt', 'vest']}
+    groups = Taxonomy.load({'name': 't', 'groups': top, 'ungrouped': ['skirt']})
+    truth = GroundTruth(
+        (1, 2),
+        np.array([0, 1]),
+        np.array([0, 0 if known else groups.num_classes]),  # the latter is a top
+        np.array([[0, 0, 10, 10], [50, 0, 10, 10]], float),
+        np.full(2, 100.0),
+        np.array([True, False]),
+        sets=groups.labels.sets,
+    )
+    old = run('old.json', groups.classes, [0.5] * 3, [(0, 0, 0, 0.9), (1, 0, 50, 0.8)])
+    old.ground_truth = truth.relabel(range(3))
+    found = [(0, 3, 0, 0.9), (1, 3, 50, 0.8)]
+    after = run('new.json', (*groups.classes, 'robe'), [0.5] * 4, found)
+    table, _ = added_table(old, after, score_thr=0.3)
+    assert table.rows[0][5:] == (2, 2, int(known))
+
+
 @pytest.mark.parametrize(
     ('classes', 'photos', 'message'),
     [
