@@ -134,10 +134,18 @@ def clusters_of(ann_file: str | None, grouping: str) -> dict[Any, int]:
 
 def chosen_on(cfg, scoring: Mapping[str, Any]) -> list[str]:
     """What is known of the photos that checkpoint and fusion were chosen on."""
-    name, val_ann = Path(scoring['name']).name, next(dicts(cfg.val_evaluator)).get('ann_file')
+    name = Path(scoring['name']).name
+    val_ann, these = (
+        next(dicts(cfg.get(key)), {}).get('ann_file') for key in ('val_evaluator', 'test_evaluator')
+    )
     if not name.startswith('best_'):
         lines = [f'{name}: its name does not say that a validation chose it']
-    elif val_ann and launch.same_path(val_ann, cfg.test_evaluator.ann_file or ''):
+    elif not (val_ann and these):
+        lines = [
+            f'{name}: nothing tells on which photos it was chosen as the best (no ann_file); if on '
+            'these, new ones may be a little worse'
+        ]
+    elif launch.same_path(val_ann, these):
         lines = [f'{name}: chosen as the best on these photos, so new ones may be a little worse']
     else:
         lines = [f'{name}: chosen as the best on {val_ann}, not on these photos']
@@ -246,6 +254,7 @@ def main() -> None:
         launch.check_outputs([args.out], inputs=inputs, replace=args.force)
         cluster_of = args.group_by and clusters_of(ann_file, args.group_by)
         scoring = scoring_of(args.checkpoint, read_checkpoint(args.checkpoint), cfg.model)
+        chosen = chosen_on(cfg, scoring)
         set_lineages(cfg, leaf_datasets(cfg.test_dataloader.dataset))
         runner = MultigrainRunner.from_cfg(cfg)
         runner.test()
@@ -261,7 +270,6 @@ def main() -> None:
         calibrator=args.calibrator,
     )
     calibration = calibrate(seed=args.seed)
-    chosen = chosen_on(cfg, scoring)
     text = promise(args.accuracy, score_thr=args.score_thr, grouping=args.group_by)
     rule, _ = calibration.at(
         args.accuracy,

@@ -124,6 +124,20 @@ def test_what_was_chosen_on_other_photos(tool, checkpoint, fusion, lines):
     assert all(line.startswith(start) for line, start in zip(found, lines, strict=True))
 
 
+@pytest.mark.parametrize(
+    'evaluators',
+    [
+        dict(val_evaluator=dict(ann_file='a/val.json'), test_evaluator=dict(type='MatchMetric')),
+        dict(val_evaluator=dict(type='CocoMetric'), test_evaluator=dict(ann_file='a/test.json')),
+        dict(val_evaluator=None, test_evaluator=dict(ann_file='a/test.json')),
+        dict(test_evaluator=dict(type='MatchMetric')),
+    ],
+)
+def test_what_was_chosen_on_unknown_photos(tool, evaluators):
+    (line,) = tool['chosen_on'](Config(evaluators), dict(name='best_x.pth', fusion=None))
+    assert line.startswith('best_x.pth: nothing tells on which photos it was chosen as the best')
+
+
 @pytest.mark.parametrize('errs', [False, True])
 def test_a_broken_promise_is_named(tool, errs, three_levels):
     """Photos whose check part errs, as that of another site may."""
