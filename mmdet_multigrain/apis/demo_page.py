@@ -45,7 +45,6 @@ def build_page(detector: Detector, *, title: str, score_thr: float) -> gradio.Bl
     """
     gr = _gradio()
     detect = detection(detector)
-    start = detector.answers.theta
     with gr.Blocks(title=title, analytics_enabled=False) as page:
         gr.Markdown(f'# {title}\n{_ABOUT}')
         with gr.Row():
@@ -55,7 +54,7 @@ def build_page(detector: Detector, *, title: str, score_thr: float) -> gradio.Bl
                 theta = gr.Slider(
                     0,
                     1,
-                    1 if start is None else max(start, 0),
+                    start_of(detector.answers),
                     step=STEP,
                     label='theta: 0 answers with the class, 1 with "object"',
                 )
@@ -163,15 +162,22 @@ def answer_rows(prediction: Prediction, taxonomy: Taxonomy) -> list[list[Any]]:
     ]
 
 
+def start_of(rule: AnswerRule) -> float:
+    """Where the slider of theta starts, from 0 to 1: there the rule itself holds."""
+    return 1 if rule.theta is None else max(rule.theta, 0)
+
+
 def rule_at(rule: AnswerRule, theta: float) -> AnswerRule:
     """The rule with a slider's threshold, of which nothing is promised, unless it is its own."""
-    if rule.theta is not None and abs(theta - rule.theta) < STEP:
+    if abs(theta - start_of(rule)) < STEP:
         return rule
     return replace(rule, theta=theta, promise=None, reason=None)
 
 
 def promised(rule: AnswerRule, score_thr: float) -> str:
-    """What is promised of answers to all detections that score this."""
+    """What is promised of answers to all detections that score this, or why there is no threshold."""
+    if rule.theta is None and rule.reason:
+        return rule.reason
     if rule.promise and abs(score_thr - (rule.score_thr or 0)) < 1e-6:
         return rule.promise
     return 'Nothing is promised of answers at these sliders (tools/calibrate.py).'

@@ -84,8 +84,18 @@ def test_a_promise_is_about_its_own_threshold(garments, score, theta, said):
     now = demo_page.rule_at(rule, theta)
     assert demo_page.promised(now, score) == said
     assert now.theta == (0.51234 if abs(theta - 0.51234) < 1e-4 else theta)
-    never = demo_page.rule_at(AnswerRule(None, garments, promise='x', reason='y'), 1)
-    assert (never.theta, never.reason) == (1, None) and demo_page.promised(never, 0) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ('theta', 'reason', 'start', 'said'),
+    [(-1, None, 0, 'It holds.'), (None, 'Too few photos.', 1, 'Too few photos.')],
+)
+def test_a_rule_without_a_threshold_on_the_slider(garments, theta, reason, start, said):
+    detector = Detector(garments, theta=theta, promise='It holds.', reason=reason, score_thr=0.3)
+    photo = Image.new('RGB', (9, 9))
+    assert demo_page.detection(detector)(photo, 0.3, start)[2] == said
+    assert demo_page.detection(detector)(photo, 0.3, 0.5)[2] == NOTHING
+    assert demo_page.start_of(detector.answers) == start
 
 
 def test_without_the_package(garments, monkeypatch):
