@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .plan import Results
@@ -15,14 +16,20 @@ ROWS = 3  # fusions of a variant that a table shows, next to none
 
 
 def condense(content: Mapping[str, Any]) -> dict[str, Any]:
-    """What a result keeps of a sweep.json: each fusion's scores in percent, at the test's limits."""
+    """What a result keeps of a sweep.json: each fusion's scores in percent, at the test's limits.
+
+    A score is None where its classes have no boxes.
+    """
     limits = next(iter(content['fusions'][0]['numbers']))
     return dict(
         images=content['images'],
         class_counts=content['class_counts'] and content['class_counts']['counts'],
         fusions={
             row['name']: {
-                name: round(100 * row['numbers'][limits][key], 2) for name, key in MEASURES.items()
+                name: None
+                if (value := row['numbers'][limits][key]) is None
+                else round(100 * value, 2)
+                for name, key in MEASURES.items()
             }
             for row in content['fusions']
         },
@@ -32,7 +39,8 @@ def condense(content: Mapping[str, Any]) -> dict[str, Any]:
 def choice_table(results: Results) -> str:
     """Means over the replicates: each variant's best fusions and none; empty without any.
 
-    The best fusion is the one with the highest mean AP of the rarest classes.
+    The best fusion is the one with the highest mean AP of the rarest classes. Replicates whose
+    rarest classes have no boxes are left out of that mean.
     """
     tried: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for (name, _), result in results.items():
@@ -41,13 +49,21 @@ def choice_table(results: Results) -> str:
     rows = []
     for variant, sweeps in tried.items():
         means = {
-            fusion: [statistics.fmean(one[fusion][name] for one in sweeps) for name in MEASURES]
+            fusion: [_mean([one[fusion][name] for one in sweeps]) for name in MEASURES]
             for fusion in sweeps[0]
             if all(fusion in one for one in sweeps)
         }
-        best = sorted(means, key=lambda fusion: means[fusion], reverse=True)[:ROWS]
+        known = {
+            fusion: [-1 if math.isnan(mean) else mean for mean in means[fusion]] for fusion in means
+        }
+        best = sorted(known, key=lambda fusion: known[fusion], reverse=True)[:ROWS]
         for fusion in dict.fromkeys([OFF, *best]):
-            cells = ' | '.join(f'{value:.2f}' for value in means[fusion])
+            cells = ' | '.join('-' if math.isnan(mean) else f'{mean:.2f}' for mean in means[fusion])
             rows.append(f'| {variant} | {fusion} | {len(sweeps)} | {cells} |')
     head = f'| variant | fusion | replicates | {" | ".join(MEASURES)} |'
     return '\n'.join([head, '|---' * (3 + len(MEASURES)) + '|', *rows]) if rows else ''
+
+
+def _mean(values: Sequence[float | None]) -> float:
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known else math.nan

@@ -52,3 +52,22 @@ def test_the_highest_mean_of_the_rarest_comes_first(results):
         '| wgroup | a | 2 | 20.00 | 41.00 |',
     ]
     assert choice_table({('stock', 1): results['stock', 1]}) == ''
+
+
+def test_rarest_classes_without_boxes(results):
+    content = CONTENT | dict(fusions=[fusion('off', 0.44, None)])
+    assert condense(content)['fusions'] == {'off': {'rare AP': None, 'AP': 44.0}}
+    first, second = (results['wgroup', number]['sweep']['fusions'] for number in (1, 2))
+    for scores in second.values():
+        scores['rare AP'] = None
+    assert choice_table(results).splitlines()[2:] == [
+        '| wgroup | off | 2 | 10.00 | 40.00 |',
+        '| wgroup | a | 2 | 30.00 | 41.00 |',
+        '| wgroup | b | 2 | 20.00 | 42.00 |',
+    ]
+    for scores in first.values():
+        scores['rare AP'] = None
+    assert choice_table(results).splitlines()[2:4] == [
+        '| wgroup | off | 2 | - | 40.00 |',
+        '| wgroup | d | 2 | - | 61.00 |',
+    ]
