@@ -129,6 +129,7 @@ EFFECTS = {
     '--to': (f'{TOOLS}/test_export.py', "'--to', 'onnx'"),
     '--train-ann-file': ('tests/report/runs/test_load.py', 'not used, as each result holds'),
     '--trust-checkpoint': (f'{TOOLS}/test_trust.py', "'--trust-checkpoint'"),
+    '--until': (f'{TOOLS}/test_compare_losses.py', "'--until', 2).err == ''"),
 }
 SECTIONS = (
     'model|(?:train|val|test)_(?:dataloader|evaluator|cfg|pipeline)|batch_sampler|filter_cfg|env_cfg|'

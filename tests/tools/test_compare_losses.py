@@ -46,8 +46,23 @@ def test_beyond_the_spread_of_seeds(runs, tmp_path):
 
 
 def test_a_loss_that_is_no_number_is_beyond(runs, tmp_path):
-    result = compare(*runs, write(tmp_path / 'fast', {1: 4.0, 2: float('nan')}))
+    fast = write(tmp_path / 'fast', {1: 4.0, 2: float('nan')})
+    result = compare(*runs, fast)
     assert result.status == 1 and 'beyond the spread' in result.out
+    assert f'{fast}: diverged, its loss is nan at iteration 2' in result.out
+
+
+@pytest.mark.parametrize('diverged', [0, 1])
+def test_nothing_is_compared_with_a_plain_run_that_diverged(runs, tmp_path, diverged):
+    plain = [*runs]
+    plain[diverged] = write(tmp_path / 'diverged', {1: 4.0, 2: 3.0, 3: math.inf, 4: math.nan})
+    fast = write(tmp_path / 'fast', {1: 4.0, 2: 3.1, 3: 2.0, 4: 2.0})
+    assert compare(*plain, fast, '--until', 2).err == ''
+    common = (4, math.nan) if diverged == 0 else (3, math.inf)
+    assert compare(*plain, fast).error() == (
+        f'error: {plain[diverged]}: diverged, its loss is {common[1]} at iteration {common[0]}; '
+        'compare the iterations before (--until) or another run'
+    )
 
 
 def test_what_was_logged_after_a_resume_counts(runs, tmp_path):
@@ -71,3 +86,10 @@ def test_errors_are_one_line(runs, tmp_path):
     path = torn / '20260101_000000' / 'vis_data' / 'scalars.json'
     path.write_text(path.read_text() + '{"loss": 1')
     assert 'line 3 is not JSON' in compare(*runs, torn).error()
+    for line, problem in (
+        ('5', 'is not an object; take that line out'),
+        ('{"loss": 1.0}', 'has no iteration (step) or no number as its loss; take that line out'),
+        ('{"loss": null, "step": 1}', 'has no iteration (step) or no number as its loss; take'),
+    ):
+        path.write_text(line)
+        assert f'{path}: line 1 {problem}' in compare(*runs, torn).error()

@@ -4,7 +4,8 @@ python tools/analysis_tools/compare_losses.py PLAIN_SEED0 PLAIN_SEED1 FAST_SEED0
 
 Each is the work folder of a run. FAST has the seed of the first. It passes if its curve is no
 farther from the first than the second is, which differs by its seed alone: root mean square of the
-difference in loss over the iterations that all three logged. Exit status 1 if it is farther.
+difference in loss over the iterations that all three logged. Exit status 1 if it is farther, or
+diverged.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def read_losses(work_dir: Path, until: int | None = None) -> dict[int, float]:
     """Logged training loss by iteration; where a run was resumed, what was logged last.
 
     Raises:
-        ConfigError: The folder holds no logged loss, or a line is not JSON.
+        ConfigError: The folder holds no logged loss, or a line is not JSON of a log.
     """
     losses: dict[int, float] = {}
     for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
@@ -47,8 +48,18 @@ def read_losses(work_dir: Path, until: int | None = None) -> dict[int, float]:
                 raise ConfigError(
                     f'{path}: line {number} is not JSON; take that line out'
                 ) from None
-            if 'loss' in entry and (until is None or entry['step'] <= until):
-                losses[entry['step']] = entry['loss']
+            if not isinstance(entry, dict):
+                raise ConfigError(f'{path}: line {number} is not an object; take that line out')
+            if 'loss' not in entry:  # of a validation
+                continue
+            step, loss = entry.get('step'), entry['loss']
+            if not isinstance(step, int) or not isinstance(loss, int | float):
+                raise ConfigError(
+                    f'{path}: line {number} has no iteration (step) or no number as its loss; take '
+                    'that line out'
+                )
+            if until is None or step <= until:
+                losses[step] = loss
     if not losses:
         raise ConfigError(f'{work_dir}: no logged losses; name the work folder of a training run')
     return losses
@@ -70,6 +81,14 @@ def main() -> None:
             f'{args.plain}, {args.other_seed} and {args.fast} logged {len(steps)} iterations in '
             'common; give them the same default_hooks.logger.interval'
         )
+    for folder, losses in ((args.plain, plain), (args.other_seed, other), (args.fast, fast)):
+        step = next((step for step in sorted(steps) if not math.isfinite(losses[step])), None)
+        if step is None:
+            continue
+        diverged = f'{folder}: diverged, its loss is {losses[step]} at iteration {step}'
+        if losses is not fast:
+            raise ConfigError(f'{diverged}; compare the iterations before (--until) or another run')
+        print(diverged)
     spread, change = distance(plain, other, steps), distance(plain, fast, steps)
     alike = change <= spread
     print(
