@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html.parser
 import urllib.parse
 
 import pytest
+import torch
 from PIL import Image
 
+from mmdet_multigrain.engine.checkpoint.scoring import scoring_of
+from mmdet_multigrain.evaluation import RunRecord, write_result
 from mmdet_multigrain.evaluation.answers import AnswerRule
+from mmdet_multigrain.report.runs.load import load_runs
 from mmdet_multigrain.taxonomy import Taxonomy
 
 from .browse_cases import (
@@ -219,6 +224,32 @@ def test_answers(data, tmp_path):
     line = browse(*options(data, tmp_path / 'none', 'good'), '--hedge', theta).error()
     assert 'good.json: says only the class of each detection' in line
     assert browse(run, *options(data, out), '--hedge', theta).status == 0
+
+
+def test_a_rule_of_another_detector(data, tmp_path):
+    rows = [{**row, 'lineage': [0.4, 0.9]} for row in detections(WRONG)]
+    (run,) = load_runs([write(tmp_path / 'told.json', rows)], ann_file=data / 'truth.json')
+    checkpoint, theta = tmp_path / 'best.pth', tmp_path / 'theta.json'
+    record = RunRecord(checkpoint=str(checkpoint))
+    result = dataclasses.replace(run.result, run=record, detections_file='told.json')
+    write_result(tmp_path / 'result.json', result)
+    weights = {'state_dict': {'a': torch.ones(2)}}
+    own = scoring_of('mine.pth', weights, {'fusion': dict(type='NorCal')})
+
+    def shown(**changed):
+        AnswerRule(0.5, run.result.taxonomy, checkpoint={**own, **changed}).save(theta)
+        more = '--hedge', theta, '--num', 1, '--per-kind', 1
+        return browse(tmp_path, *options(data, tmp_path / 'out'), *more)
+
+    unknown = f'{theta}: not checked whether it is of the detector of {tmp_path}/result.json'
+    assert f'{unknown} (checkpoint {checkpoint}: no such file)\n' in shown().out
+    checkpoint.write_bytes(b'')
+    assert f'{unknown} ({checkpoint}: not a whole checkpoint (' in shown().out
+    torch.save(weights, checkpoint)
+    same = f'{unknown} with the same fusion ({own["fusion"]}); its weights are the same\n'
+    assert same in shown().out
+    line = shown(digest='0' * 64, name='b.pth').error()
+    assert "theta.json: calibrated of other weights (digest differs: 'b.pth' there, " in line
 
 
 def test_caps(data, tmp_path):

@@ -13,11 +13,16 @@ import argparse
 import math
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 try:
     from mmdet_multigrain import launch
 except ImportError as error:
     raise SystemExit(f'error: {error}; fix: bash tools/setup.sh; . .venv/bin/activate') from None
+
+if TYPE_CHECKING:
+    from mmdet_multigrain.evaluation.answers import AnswerRule
+    from mmdet_multigrain.report.runs.run import Run
 
 
 def parse_args() -> argparse.Namespace:
@@ -73,6 +78,36 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def check_detector(rule: AnswerRule, run: Run) -> None:
+    """Refuse a calibrated rule of other weights, and say what is not known.
+
+    The fusion would be in the config of the run, which is not loaded here: it is code.
+
+    Raises:
+        EvaluationError: It is of other weights.
+    """
+    from mmdet_multigrain.utils.errors import CheckpointError
+
+    checkpoint, reason = run.result.run.checkpoint, None
+    if checkpoint and Path(checkpoint).is_file():
+        try:
+            with launch.quiet_imports():
+                from mmdet_multigrain.engine.checkpoint.read import read_checkpoint
+                from mmdet_multigrain.engine.checkpoint.scoring import scoring_of
+            scoring = scoring_of(checkpoint, read_checkpoint(checkpoint), {})
+        except (CheckpointError, ImportError) as error:
+            reason = error
+    else:
+        reason = f'checkpoint {checkpoint or "unknown"}: no such file'
+    unknown = f'{rule.source}: not checked whether it is of the detector of {run.source}'
+    if reason is not None:
+        print(f'{unknown} ({reason})')
+        return
+    fusion = rule.checkpoint.get('fusion')
+    rule.check(run.result.taxonomy, {**scoring, 'fusion': fusion})
+    print(f'{unknown} with the same fusion ({fusion}); its weights are the same')
+
+
 def main() -> None:
     args = parse_args()
 
@@ -107,6 +142,8 @@ def main() -> None:
             raise ConfigError(
                 f'--hedge {args.hedge}: is for one detector; name its run only, or give a number'
             )
+        if rule.checkpoint:
+            check_detector(rule, runs[0])
     choice = Choice(args.score_thr, args.num, args.per_kind, args.classes, rule)
     folder = browse(runs, args.out, photos=photos, choice=choice, width=args.width, progress=True)
     if photos.problems.counts:
