@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from benchmarks.experiments.choice import condense
+from mmdet_multigrain.apis import roi_outputs
 from mmdet_multigrain.apis.roi_outputs import DESCRIPTION
 from mmdet_multigrain.apis.score_sweep import ScoreSweep
 from mmdet_multigrain.engine.checkpoint.read import read_checkpoint
@@ -188,6 +189,22 @@ def test_an_interrupted_run_continues(swept, config, garment_data, tmp_path):
         arrays = [np.load(at / 'sweep/rois' / f'{name}.npy') for at in (folder, tmp_path)]
         count = int(counts.min())
         assert np.array_equal(*(array[:, :count] if array.ndim > 1 else array for array in arrays))
+
+
+def test_how_an_interrupted_run_continues(swept, config, garment_data, tmp_path, monkeypatch):
+    """The checkpoint with counts is written before the detector runs."""
+    folder, _ = swept
+
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(roi_outputs, 'read_roi_outputs', interrupted)
+        shown = sweep(config, folder / 'sharp.pth', tmp_path, garment_data)
+    assert shown.status == 130 and (tmp_path / 'counts.pth').is_file()
+    assert shown.err.endswith(
+        'the same command continues (add --force if it has --out-checkpoint)\n'
+    )
 
 
 def test_of_another_checkpoint(swept, config, trained, garment_data):
