@@ -12,18 +12,19 @@ from typing import Any
 from mmengine.registry import LOOPS
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 
-from .positions import begin_at, is_validated, run_seed
+from .positions import begin_at, check_sampler, is_validated, run_seed
 
 
 @LOOPS.register_module()
 class ExactIterBasedTrainLoop(IterBasedTrainLoop):
     """MMEngine's `IterBasedTrainLoop` with an exact resume; same arguments.
 
-    The sampler has to be an `ExactInfiniteSampler`.
+    The sampler has to be an `ExactInfiniteSampler`, or another exact one without end.
     """
 
     def run(self) -> Any:
         """Train; returns the model."""
+        check_sampler(self.dataloader, by_epoch=False)
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')
         begin_at(self.dataloader, seed=run_seed(self.runner), epoch=0, batch=self._iter)
@@ -49,6 +50,7 @@ class ExactEpochBasedTrainLoop(EpochBasedTrainLoop):
 
     def run(self) -> Any:
         """Train; returns the model."""
+        check_sampler(self.dataloader, by_epoch=True)
         self.runner.call_hook('before_train')
         if self._iter > 0 and self._batches_done == 0 and not is_validated(self.runner):
             _validate_if_due(self, self._epoch, self._max_epochs)

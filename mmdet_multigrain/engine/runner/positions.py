@@ -40,6 +40,26 @@ def begin_at(dataloader: DataLoader, *, seed: int, epoch: int, batch: int) -> No
         sampler.begin_at(epoch=epoch, skip=batch * batches.batch_size)
 
 
+def check_sampler(dataloader: DataLoader, *, by_epoch: bool) -> None:
+    """Raise a one-line ConfigError if an exact sampler does not go with the loop.
+
+    By epoch, a sampler without end would train on in the first epoch forever; by iteration, one that
+    ends would stop the run after its first epoch.
+    """
+    sampler = exact_sampler(dataloader)
+    if sampler is None or sampler.infinite != by_epoch:
+        return
+    what, other, loop = (
+        ('never ends an epoch', 'ExactSampler', 'ExactIterBasedTrainLoop')
+        if by_epoch
+        else ('ends after one epoch', 'ExactInfiniteSampler', 'ExactEpochBasedTrainLoop')
+    )
+    raise ConfigError(
+        f'{type(sampler).__name__} {what} and needs a train_cfg of type {loop}; take that, or set '
+        f'train_dataloader.sampler.type={other}'
+    )
+
+
 def exact_sampler(dataloader: DataLoader) -> ExactSampler | None:
     """The sampler of a loader, if it is an exact one that its batches are made of as they come."""
     batches = dataloader.batch_sampler

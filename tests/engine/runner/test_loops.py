@@ -12,7 +12,11 @@ from mmengine.hooks import Hook
 from torch.utils.data import DataLoader
 
 from benchmarks.reliability import tiny_run as tiny
-from mmdet_multigrain.datasets.samplers import ExactInfiniteSampler, ExactSampler
+from mmdet_multigrain.datasets.samplers import (
+    ExactClassAwareSampler,
+    ExactInfiniteSampler,
+    ExactSampler,
+)
 from mmdet_multigrain.engine import MultigrainRunner
 from mmdet_multigrain.engine.hooks import ExactResumeHook
 from mmdet_multigrain.engine.runner import loops
@@ -261,6 +265,48 @@ def test_a_sampler_that_cannot_begin_anywhere_is_refused(tmp_path, options):
 
     with pytest.raises(ConfigError, match='^RandomSampler cannot begin at an iteration; set train'):
         train(tmp_path / 'run', loader=plain, **options)
+
+
+@pytest.mark.parametrize(
+    ('options', 'kind', 'message'),
+    [
+        (
+            EPOCHS,
+            ExactInfiniteSampler,
+            'ExactInfiniteSampler never ends an epoch and needs a train_cfg of type '
+            'ExactIterBasedTrainLoop; take that, or set train_dataloader.sampler.type=ExactSampler',
+        ),
+        (
+            EPOCHS,
+            ExactClassAwareSampler,
+            'ExactClassAwareSampler never ends an epoch and needs a train_cfg of type '
+            'ExactIterBasedTrainLoop; take that, or set train_dataloader.sampler.type=ExactSampler',
+        ),
+        (
+            ITERATIONS,
+            ExactSampler,
+            'ExactSampler ends after one epoch and needs a train_cfg of type '
+            'ExactEpochBasedTrainLoop; take that, or set '
+            'train_dataloader.sampler.type=ExactInfiniteSampler',
+        ),
+    ],
+    ids=['infinite by epoch', 'class-aware by epoch', 'finite by iteration'],
+)
+def test_a_sampler_of_the_other_loop_is_refused(tmp_path, options, kind, message):
+    """By epoch the first one would never end; by iteration the order would end before the run."""
+
+    class Classes(Data):
+        metainfo = dict(classes=('one',))
+
+        def get_data_info(self, index):
+            return dict(instances=[dict(bbox_label=0)])
+
+    def loader(data):
+        return DataLoader(data, batch_size=2, sampler=kind(Classes(), seed=0))
+
+    with pytest.raises(ConfigError) as caught:
+        train(tmp_path / 'run', loader=loader, **options)
+    assert str(caught.value) == message
 
 
 def test_a_stop_ends_both_loops(tmp_path, monkeypatch):
