@@ -109,11 +109,18 @@ class AddedClassesHook(Hook):
         for part in self._norms:
             part.eval()
 
-    @torch.no_grad()
+    def before_val(self, runner: Runner) -> None:
+        """Give NorCal its counts back: a resumed run may validate before its first iteration."""
+        self._give_back()
+
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Give frozen rows their values back."""
+        self._give_back()
+
+    @torch.no_grad()
+    def _give_back(self) -> None:
         for parameter, rows, values in self._kept:
             parameter[rows] = values
 

@@ -188,8 +188,12 @@ def test_a_start_without_added_classes(train, start, tmp_path):
         AddedClassesHook('all')
 
 
-def test_old_boxes_of_norcal_stay(start):
-    """The run would count them in photos that do not annotate old classes."""
+@pytest.mark.parametrize('before', ['saving', 'validation'])
+def test_old_boxes_of_norcal_stay(start, before):
+    """The run would count them in photos that do not annotate old classes.
+
+    A resumed run may validate before its first iteration.
+    """
     taxonomy, path = start
     model = Small(taxonomy, dict(OURS, fusion=dict(type='NorCal')))
     counts = model.roi_head.bbox_head.loss_cls.fusion.class_counts
@@ -198,7 +202,10 @@ def test_old_boxes_of_norcal_stay(start):
     hook.after_load_checkpoint(runner, torch.load(path, weights_only=True))
     hook.before_train(runner)
     give_counts(model, [0, 0, 0, 0, 0, 9, 8])
-    hook.after_train_iter(runner, 0)
+    if before == 'saving':
+        hook.after_train_iter(runner, 0)
+    else:
+        hook.before_val(runner)
     assert counts.tolist() == [1, 2, 3, 4, 5, 9, 8]
 
 
