@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,8 +12,9 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmdet_multigrain.utils.errors import LossError
+from mmdet_multigrain.utils.errors import CheckpointError, LossError
 
+from ..checkpoint.find import find_last_checkpoint
 from ..data_access import samples_of
 
 _SHOWN = 8  # images that the message names
@@ -74,7 +76,10 @@ def _learning_rate(runner: Runner) -> str:
 
 
 def _way_on(runner: Runner) -> str:
-    last = runner.message_hub.runtime_info.get('last_ckpt')
+    last = runner._load_from if runner._resume else None  # of another folder, perhaps
+    # The message hub names one while it is being saved, which it then never is.
+    with contextlib.suppress(CheckpointError):
+        last = find_last_checkpoint(runner.work_dir, warn=lambda line: None) or last
     # A resumed run would take the learning rate from the checkpoint.
     start = (
         f'start a new run from {last} (load_from)' if last else 'nothing is saved yet; start again'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -19,10 +20,25 @@ NAN, INF = float('nan'), float('inf')
 
 
 @pytest.fixture
-def runner():
+def runner(tmp_path):
     """As much of a runner as the hook looks at, in its 120th iteration."""
     optimizer = SimpleNamespace(get_lr=lambda: {'lr': [0.02, 0.02, 0.001]})
-    return SimpleNamespace(iter=119, message_hub=MessageHub('a test'), optim_wrapper=optimizer)
+    return SimpleNamespace(
+        iter=119,
+        message_hub=MessageHub('a test'),
+        optim_wrapper=optimizer,
+        work_dir=str(tmp_path),
+        _resume=False,
+        _load_from='start.pth',
+    )
+
+
+def save(runner, iteration):
+    """Save an empty checkpoint; its path."""
+    path = f'{runner.work_dir}/iter_{iteration}.pth'
+    torch.save(dict(state_dict={}, meta=dict(iter=iteration)), path)
+    Path(runner.work_dir, 'last_checkpoint').write_text(path)
+    return path
 
 
 def batch(*names):
@@ -43,13 +59,13 @@ def test_the_message_has_all_that_helps(runner, logged):
         loss_bbox=torch.tensor(NAN),
         loss_cls_fine=torch.tensor(-INF),
     )
-    runner.message_hub.update_info('last_ckpt', 'work/iter_100.pth')
+    path = save(runner, 100)
     with pytest.raises(LossError) as caught:
         after_iteration(runner, outputs, batch('a.jpg', 'b.jpg'), logged=logged)
     assert str(caught.value) == (
         'iteration 120: loss_bbox is nan, loss_cls_fine is -inf, loss is nan; '
         'learning rate 0.02, 0.001, images a.jpg, b.jpg; '
-        'start a new run from work/iter_100.pth (load_from) with a lower optim_wrapper.optimizer.lr, '
+        f'start a new run from {path} (load_from) with a lower optim_wrapper.optimizer.lr, '
         'or look at these images and their boxes'
     )
 
@@ -103,6 +119,23 @@ def test_weights_that_are_no_numbers_are_not_saved(runner, value):
         FiniteLossHook().before_save_checkpoint(runner, {'state_dict': weights})
     del weights['b']
     FiniteLossHook().before_save_checkpoint(runner, {'state_dict': weights})
+
+
+@pytest.mark.parametrize('resumed', [False, True])
+def test_the_message_never_names_a_checkpoint_that_is_not_saved(runner, resumed):
+    """The message hub does, while one is being saved."""
+    runner.message_hub.update_info('last_ckpt', f'{runner.work_dir}/iter_120.pth')
+    runner._resume = resumed
+    weights = dict(a=torch.tensor(NAN))
+
+    def message():
+        with pytest.raises(LossError) as caught:
+            FiniteLossHook().before_save_checkpoint(runner, {'state_dict': weights})
+        return str(caught.value)
+
+    nothing = 'nothing is saved yet; start again with'
+    assert ('start a new run from start.pth (load_from)' if resumed else nothing) in message()
+    assert f'start a new run from {save(runner, 119)} (load_from)' in message()
 
 
 def test_it_acts_between_the_log_and_all_others():
