@@ -44,7 +44,8 @@ class ExactResumeHook(Hook):
 
     Args:
         allow_world_size_change: Resume with another number of processes or another batch size;
-            the images then come in a new order. Defaults to False.
+            the images then come in a new order, and learning rates that `auto_scale_lr` scales
+            follow the new batch. Defaults to False.
         allow_data_change: Resume with other training images or annotations. Defaults to False.
         allow_length_change: Resume with another number of iterations or epochs; the schedule is
             then that of the new length. Defaults to False.
@@ -63,7 +64,7 @@ class ExactResumeHook(Hook):
         self.allow_world_size_change = allow_world_size_change
         self.allow_data_change = allow_data_change
         self.allow_length_change = allow_length_change
-        self._length_changed = False
+        self._follows_config = False
         self._facts: dict[str, Any] | None = None
         self._buffers: list[Buffers] = []
 
@@ -88,6 +89,9 @@ class ExactResumeHook(Hook):
                 f'{path}: is of a run with seed {saved["seed"]}, not {seed}; leave out the seed to '
                 'continue that run, or start a new one from its weights (load_from)'
             )
+        with_schedule = ['allow_length_change']
+        if (runner.auto_scale_lr or {}).get('enable'):
+            with_schedule.append('allow_world_size_change')
         for switch, names in _COMPARED.items():
             # Older checkpoints do not hold all of these.
             changed = [n for n in names if n in saved and saved[n] != self._facts[n]]
@@ -97,10 +101,9 @@ class ExactResumeHook(Hook):
                     'that, or give up an exact resume with '
                     f'default_hooks.exact_resume.{switch}=True'
                 )
-            if changed and switch == 'allow_length_change':
-                self._length_changed = True
-                # MMEngine would give the schedulers the ends of the old length.
-                checkpoint.pop('param_schedulers', None)
+            if changed and switch in with_schedule:
+                self._follows_config = True
+                _drop_schedule(runner, checkpoint)
         for name, version in saved['versions'].items():
             if version != self._facts['versions'].get(name):
                 runner.logger.warning(
@@ -112,7 +115,7 @@ class ExactResumeHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Find out what is saved; give this process its own buffers back."""
         self._facts = self._facts or run_facts(runner)
-        if self._length_changed:
+        if self._follows_config:
             replay_schedule(runner)
         if len(self._buffers) == runner.world_size:
             set_buffers(runner.model, self._buffers[runner.rank])
@@ -171,6 +174,18 @@ def _saved_buffers(model: nn.Module) -> Buffers:
     model = bare_model(model)
     saved = model.state_dict()
     return {name: buffer for name, buffer in model.named_buffers() if name in saved}
+
+
+def _drop_schedule(runner: Runner, checkpoint: dict[str, Any]) -> None:
+    """Put the learning rates of the config into a checkpoint, and its schedule out.
+
+    MMEngine would go by the rates of the old batch and the ends of the old length.
+    """
+    checkpoint.pop('param_schedulers', None)
+    if groups := checkpoint.get('optimizer', {}).get('param_groups'):
+        own = runner.optim_wrapper.optimizer.param_groups
+        for saved, group in zip(groups, own, strict=True):
+            saved.update({key: group[key] for key in ('lr', 'initial_lr') if key in group})
 
 
 def _early_stopping(runner: Runner) -> list[EarlyStoppingHook]:

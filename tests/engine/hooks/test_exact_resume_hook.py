@@ -34,14 +34,15 @@ class Run:
 
     _resume, _load_from, world_size, rank, hooks = True, 'old.pth', 1, 0, ()
 
-    def __init__(self, kind, length):
+    def __init__(self, kind, length, *, lr=1.0, batch=2, scales=False):
         parameter = torch.nn.Parameter(torch.zeros(1))
-        self.optim_wrapper = OptimWrapper(torch.optim.SGD([parameter], lr=1.0))
-        self.param_schedulers = schedulers(kind, self.optim_wrapper, length)
+        self.optim_wrapper = OptimWrapper(torch.optim.SGD([parameter], lr=lr))
+        self.param_schedulers = kind and schedulers(kind, self.optim_wrapper, length)
+        self.auto_scale_lr = dict(enable=scales)
         self.train_dataloader = range(EPOCH)
         self.by_epoch = kind == 'epochs'
         self._randomness_cfg, self.model = {}, SimpleNamespace()
-        self.facts = dict(iterations=length, versions={}, seed=3)
+        self.facts = dict(iterations=length, batch_size=batch, versions={}, seed=3)
         self.iter = self.epoch = 0
         self.rates = []
 
@@ -50,7 +51,7 @@ class Run:
             self.rates.append(self.optim_wrapper.param_groups[0]['lr'])
             self.optim_wrapper.step()
             self.iter += 1
-            for scheduler in self.param_schedulers:
+            for scheduler in self.param_schedulers or ():
                 if not scheduler.by_epoch or self.iter % EPOCH == 0:
                     scheduler.step()
             self.epoch = self.iter // EPOCH if self.by_epoch else 0
@@ -60,7 +61,7 @@ class Run:
         return dict(
             meta=dict(exact_resume=self.facts),
             optimizer=self.optim_wrapper.state_dict(),
-            param_schedulers=[one.state_dict() for one in self.param_schedulers],
+            param_schedulers=[one.state_dict() for one in self.param_schedulers or ()],
         )
 
     def resume(self, old, hook):
@@ -69,7 +70,7 @@ class Run:
         hook.after_load_checkpoint(self, checkpoint)
         self.optim_wrapper.load_state_dict(checkpoint['optimizer'])
         states = checkpoint.get('param_schedulers', [])
-        for scheduler, state in zip(self.param_schedulers, states, strict=False):
+        for scheduler, state in zip(self.param_schedulers or (), states, strict=False):
             scheduler.load_state_dict(state)
         self.iter, self.epoch = old.iter, old.epoch
         hook.before_train(self)
@@ -100,3 +101,18 @@ def test_the_same_length_keeps_the_state_of_its_schedule(allowed):
     continued.resume(before, ExactResumeHook(allow_length_change=allowed))
     assert continued.param_schedulers[0].last_step == 0.7
     assert continued.train(7) == [0.7]
+
+
+@pytest.mark.parametrize('kind', [None, 'cosine', 'steps'])
+@pytest.mark.parametrize('scales', [True, False])
+def test_another_batch_has_the_rate_that_is_scaled_to_it(kind, scales):
+    """As auto_scale_lr has done with that of the config when a run resumes; else it goes on."""
+    options = dict(lr=2.0, batch=4, scales=scales)
+    before = Run(kind, 16)
+    before.train(6)
+    continued = Run(kind, 16, **options)
+    continued.resume(before, ExactResumeHook(allow_world_size_change=True))
+    expected = Run(kind, 16, **options if scales else {})
+    assert continued.train(16) == pytest.approx(expected.train(16)[6:], rel=1e-9)
+    (group,) = continued.optim_wrapper.param_groups
+    assert group.get('initial_lr', group['lr']) == (2.0 if scales else 1.0)  # what the log tells

@@ -50,6 +50,7 @@ def a_runner(**attributes):
         iter=4,
         max_iters=8,
         optim_wrapper=SimpleNamespace(),
+        auto_scale_lr=None,
     )
     return SimpleNamespace(**{**defaults, **attributes}), lines
 
