@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 from mmdet.datasets import MultiImageMixDataset
 from torch import nn
 
@@ -27,14 +28,16 @@ _RPN = "type='Float32RPNHead', unannotated_thr=0.5"
 def check_coarse_boxes(model: nn.Module, dataset: Any) -> None:
     """Raise a one-line ConfigError if a model cannot train as the data wants to be used.
 
-    Boxes of which only the superclass is known need heads that take them; boxes that are to be
-    ignored need assigners that know ignore regions.
+    Boxes of which only the superclass is known need heads that take them and know the groups of the
+    data, even if they are trained without groups; boxes that are to be ignored need assigners that
+    know ignore regions.
     """
     model = bare_model(model)
     for part in inner_datasets(dataset):
         counts, ignored = getattr(part, 'coarse_counts', ()), getattr(part, 'num_ignored', 0)
         if sum(counts):
-            _check_heads(model, part.ann_file, sum(counts))
+            taxonomy = Taxonomy.load(part.metainfo['taxonomy'])
+            _check_heads(model, part.ann_file, sum(counts), taxonomy)
         for name, assigner in _assigners(model) if ignored else ():
             if not isinstance(assigner, IgnoreRegionAssigner) or assigner.ignore_iof_thr <= 0:
                 fix = (
@@ -49,16 +52,27 @@ def check_coarse_boxes(model: nn.Module, dataset: Any) -> None:
                 )
 
 
-def _check_heads(model: nn.Module, source: str, count: int) -> None:
+def _check_heads(model: nn.Module, source: str, count: int, taxonomy: Taxonomy) -> None:
+    ignore = (
+        f"set train_dataloader.dataset.coarse='ignore', and {_ASSIGNER} in "
+        'model.train_cfg.rpn.assigner and model.train_cfg.rcnn.assigner'
+    )
     for name, head in model.named_modules():
         # An RPN and class-agnostic masks do not ask for the class.
         asks = hasattr(head, 'loss_cls') or getattr(head, 'class_agnostic', True) is False
-        if asks and not name.startswith('rpn_head') and not getattr(head, 'takes_coarse_labels', 0):
+        if not asks or name.startswith('rpn_head'):
+            continue
+        if not getattr(head, 'takes_coarse_labels', False):
             raise ConfigError(
                 f'{source}: of {count} boxes only the superclass is known, which the '
                 f'{type(head).__name__} of model.{name} cannot learn; take MultiGrainedBBoxHead '
-                "(wgroup, wogroup), or set train_dataloader.dataset.coarse='ignore', and "
-                f'{_ASSIGNER} in model.train_cfg.rpn.assigner and model.train_cfg.rcnn.assigner'
+                f'(wgroup, wogroup), or {ignore}'
+            )
+        own = getattr(head, 'label_taxonomy', head.taxonomy)
+        if not np.array_equal(own.labels.sets, taxonomy.labels.sets):
+            raise ConfigError(
+                f'{source}: of {count} boxes only the superclass is known, but the groups of '
+                f'model.{name} are others; give both the same taxonomy, or {ignore}'
             )
 
 

@@ -7,10 +7,13 @@ from mmdet.registry import MODELS, TASK_UTILS
 from torch import nn
 
 from mmdet_multigrain.datasets import taxonomy_metainfo
-from mmdet_multigrain.engine.hooks.preflight_hook import check_boxes
+from mmdet_multigrain.engine.hooks.preflight_hook import check_boxes, check_heads
 from mmdet_multigrain.engine.incomplete_labels import check_coarse_boxes, coarse_lines
 from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.taxonomy.controls import controls
 from mmdet_multigrain.utils.errors import AnnotationError, ConfigError
+
+from ..models.dense_heads.made_node_heads import RTMDET, of_nodes
 
 SIZE = dict(in_channels=2, roi_feat_size=1)
 
@@ -42,10 +45,15 @@ def data(taxonomy, coarse=(0, 0, 0), ignored=0, boxes=(1, 1, 1, 1, 1), name='tra
     )
 
 
+GARMENTS = {  # as the fixture
+    'groups': {'top': ['shirt', 'vest'], 'bottom': ['skirt', 'shorts']},
+    'ungrouped': ['hat'],
+    'classes': ['shirt', 'skirt', 'vest', 'hat', 'shorts'],
+}
 HEADS = {
-    'wgroup': dict(type='MultiGrainedBBoxHead', taxonomy='deepfashion2'),
-    'wogroup': dict(type='MultiGrainedBBoxHead', taxonomy='deepfashion2', grouped=False),
-    'merged': dict(type='MergedBBoxHead', taxonomy='deepfashion2'),
+    'wgroup': dict(type='MultiGrainedBBoxHead', taxonomy=GARMENTS),
+    'wogroup': dict(type='MultiGrainedBBoxHead', taxonomy=GARMENTS, grouped=False),
+    'merged': dict(type='MergedBBoxHead', taxonomy=GARMENTS),
     'stock': dict(type='Shared2FCBBoxHead', num_classes=13),
 }
 MASKS = dict(type='FCNMaskHead', num_convs=1, in_channels=2, conv_out_channels=2)
@@ -62,6 +70,39 @@ def test_heads_that_cannot_learn_coarse_boxes_are_refused(name, garments):
     message = r'^b.json: of 9 boxes .* the \w+BBoxHead of model.roi_head.bbox_head.0 cannot learn; '
     with pytest.raises(ConfigError, match=message + "take .*coarse='ignore', and type='IgnoreReg"):
         check_coarse_boxes(detector, both)
+
+
+OTHERS = {  # the same classes, and labels, in groups of their own
+    **GARMENTS,
+    'groups': {'top': ['shirt', 'skirt'], 'bottom': ['vest', 'shorts']},
+}
+
+
+@pytest.mark.parametrize('name', ['wogroup', 'identity', 'one_group'])
+def test_heads_with_other_groups_would_learn_coarse_boxes_as_others(name, garments):
+    """Their groups need not be those of the data as long as all boxes have a class."""
+    control = {'wogroup': OTHERS, **controls(garments)}[name]
+    control = control if name == 'wogroup' else {**control.to_dict(), 'allow_one_group': True}
+    head = dict(HEADS['wogroup' if name == 'wogroup' else 'wgroup'], taxonomy=control)
+    detector = model(head)
+    check_heads(detector, data(garments).metainfo, source='train.json')
+    check_coarse_boxes(detector, data(garments))
+    message = (
+        'train.json: of 7 boxes only the superclass is known, but the groups of '
+        'model.roi_head.bbox_head.0 are others; give both the same taxonomy, or set train_data'
+    )
+    with pytest.raises(ConfigError) as caught:
+        check_coarse_boxes(detector, data(garments, (0, 7, 0)))
+    assert str(caught.value).startswith(message) and '\n' not in str(caught.value)
+
+
+def test_heads_of_one_stage_know_the_groups_of_their_taxonomy(garments):
+    detector = nn.Module()
+    detector.bbox_head = of_nodes(RTMDET, garments)
+    check_coarse_boxes(detector, data(garments, (0, 7, 0)))
+    detector.bbox_head = of_nodes(RTMDET, Taxonomy.load(OTHERS))
+    with pytest.raises(ConfigError, match='the groups of model.bbox_head are others'):
+        check_coarse_boxes(detector, data(garments, (0, 7, 0)))
 
 
 def test_masks_for_each_class_are_refused(garments):

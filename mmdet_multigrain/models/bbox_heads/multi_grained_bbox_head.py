@@ -106,6 +106,7 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
             init_cfg=init_cfg,
             **kwargs,
         )
+        self.label_taxonomy = label_taxonomy
         self.reg_weights = tuple(float(weight) for weight in reg_weights)
 
         *coarse_channels, fine_channels = self.loss_cls.level_channels
