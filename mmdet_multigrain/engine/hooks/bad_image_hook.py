@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from mmdet.registry import HOOKS
-from mmengine.dist import all_gather_object
+from mmengine.dist import all_gather_object, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -25,6 +25,11 @@ class BadImageHook(Hook):
     Loader workers tell of them in the metainfo of the sample that took their place. Checkpoints
     keep the counts of the first process, so that a resumed run continues to count.
     """
+
+    def before_train(self, runner: Runner) -> None:
+        """Leave what a checkpoint counts to the first process: `after_train` adds up all of them."""
+        if not is_main_process():
+            runner.message_hub.update_info(_COUNTS, {})
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None

@@ -66,6 +66,18 @@ def test_a_run_that_goes_on_counts_on(runner):
     assert len(runner.lines) == 1 and 'left out 2 time(s): a.jpg;' in runner.lines[0]
 
 
+@pytest.mark.parametrize(('first', 'counted'), [(True, 4), (False, 1)])
+def test_what_a_checkpoint_counts_is_counted_once(runner, monkeypatch, first, counted):
+    """Every process loads the counts of the first one."""
+    monkeypatch.setattr(bad_image_hook, 'is_main_process', lambda: first)
+    runner.message_hub.update_info(bad_image_hook._COUNTS, {'a.jpg': 3})
+    hook = BadImageHook()
+    hook.before_train(runner)
+    hook.after_train_iter(runner, 0, batch({'a.jpg': 'empty'}))
+    hook.after_train(runner)
+    assert f'were left out {counted} time(s)' in runner.lines[-1]
+
+
 def test_all_processes_are_counted(runner, monkeypatch):
     monkeypatch.setattr(
         bad_image_hook, 'all_gather_object', lambda counts: [counts, {'a.jpg': 2, 'c.jpg': 1}, {}]
