@@ -18,6 +18,8 @@ class SameBuffersHook(Hook):
     """
 
     def before_val(self, runner: Runner) -> None:
-        """Broadcast all buffers of the model."""
-        for buffer in runner.model.buffers():
-            broadcast(buffer)
+        """Broadcast all buffers of the model, and of averaged ones, which validation may use."""
+        averaged = [hook.ema_model for hook in runner.hooks if hasattr(hook, 'ema_model')]
+        for model in (runner.model, *averaged):
+            for buffer in model.buffers():
+                broadcast(buffer)
