@@ -60,7 +60,11 @@ def describe_fusion(fusion: Mapping[str, Any] | None) -> str:
 
 
 def make_fusions(
-    gammas: Sequence[float], count_gammas: Sequence[float], *, num_levels: int = 2
+    gammas: Sequence[float],
+    count_gammas: Sequence[float],
+    *,
+    num_levels: int = 2,
+    with_groups: bool = True,
 ) -> Iterator[dict[str, Any] | None]:
     """The configs to try: none, both fusions of levels, and NorCal alone and after each of them.
 
@@ -69,6 +73,7 @@ def make_fusions(
             or 0, on each.
         count_gammas: Of NorCal; empty without counts.
         num_levels: Of the taxonomy of the head.
+        with_groups: Whether it has groups, for NorCal within them.
     """
     weights = [*gammas]
     if num_levels > 2:
@@ -82,7 +87,8 @@ def make_fusions(
             own = dict(type='NorCal', gamma=gamma)
             for center in CENTERS if fusion is None else CENTERS[:1]:
                 yield dict(own, center=center, fusion=fusion)
-            yield dict(own, within_groups=True, fusion=fusion)
+            if with_groups:
+                yield dict(own, within_groups=True, fusion=fusion)
 
 
 @dataclass(eq=False)

@@ -10,7 +10,7 @@ from ..signatures import defaults
 
 DEFAULTS = {
     roi_outputs.read_roi_outputs: dict(split='test', redo=False),
-    score_sweep.make_fusions: dict(num_levels=2),
+    score_sweep.make_fusions: dict(num_levels=2, with_groups=True),
     score_sweep.ScoreSweep.halves: dict(seed=0),
 }
 

@@ -170,6 +170,8 @@ def test_names_and_grids():
     assert 'NorCal 0.4 total' in names
     assert 'NorCal 0.4 in groups after ProductFusion 1' in names
     assert len([*make_fusions([0.5, 1], [])]) == 5
+    without = [*map(describe_fusion, make_fusions([0.5, 1], [0.4], with_groups=False))]
+    assert without == [name for name in names if 'in groups' not in name]
     levels = [*make_fusions([0.5, 1], [], num_levels=3)]
     assert len(levels) == 1 + 2 + 8
     assert 'ProductFusion 0,0.5' in map(describe_fusion, levels)

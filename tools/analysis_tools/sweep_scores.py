@@ -249,6 +249,7 @@ def main() -> None:
         from mmdet_multigrain.apis import roi_outputs, score_sweep
         from mmdet_multigrain.engine.checkpoint.weights_only import trust_checkpoints
         from mmdet_multigrain.evaluation import write_json
+        from mmdet_multigrain.models.losses.score_fusion import has_groups
 
     with trust_checkpoints(args.trust_checkpoint):
         cfg, evaluator = load(args)
@@ -267,7 +268,10 @@ def main() -> None:
     count_gammas = args.count_gammas if counts else ()
     fusions = [
         *score_sweep.make_fusions(
-            args.gammas, count_gammas, num_levels=sweep.loss.taxonomy.hierarchy.num_levels
+            args.gammas,
+            count_gammas,
+            num_levels=sweep.loss.taxonomy.hierarchy.num_levels,
+            with_groups=has_groups(sweep.loss.taxonomy),
         )
     ]
     halves = sweep.halves(args.seed)

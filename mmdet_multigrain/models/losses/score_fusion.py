@@ -154,7 +154,8 @@ class NorCal(ScoreFusion):
         class_counts: Training boxes of each class, (K, ); no box counts as one.
 
     Raises:
-        ConfigError: `gamma` is negative or `center` unknown; in `forward`, there are no counts.
+        ConfigError: `gamma` is negative or `center` unknown, or `within_groups` has no group of
+            several classes; in `forward`, there are no counts.
     """
 
     def __init__(
@@ -168,6 +169,11 @@ class NorCal(ScoreFusion):
         super().__init__(taxonomy)
         if center not in CENTERS:
             raise ConfigError(f'fusion: center={center!r}: must be one of {CENTERS}')
+        if within_groups and not has_groups(taxonomy):
+            raise ConfigError(
+                f'fusion: within_groups=True changes nothing in a head without groups (wogroup, '
+                f'grouped=False; taxonomy {taxonomy.name!r}); leave within_groups out'
+            )
         self.gamma = _not_negative(gamma)
         self.center = center
         self.within_groups = within_groups
@@ -202,6 +208,12 @@ class NorCal(ScoreFusion):
         level = len(self.num_groups) - 1
         lost = self.marginals(fine, level) - self.marginals(adjusted, level)
         return adjusted + lost.index_select(1, getattr(self, f'index_{level}'))
+
+
+def has_groups(taxonomy: Taxonomy) -> bool:
+    """Whether the level above the classes, of the main tree, has a group of several classes."""
+    taxonomy = taxonomy.hierarchy
+    return taxonomy.num_levels > 1 and taxonomy.num_groups(-2) < taxonomy.num_classes
 
 
 def build_fusion(config: dict | None, taxonomy: Taxonomy) -> ScoreFusion | None:

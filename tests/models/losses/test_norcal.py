@@ -118,6 +118,14 @@ def test_refusals(garments, arguments, message):
     assert '\n' not in str(error.value)
 
 
+def test_within_groups_needs_a_group_of_several_classes(garments, three_levels):
+    """In wogroup it would change nothing, silently."""
+    for taxonomy in (garments.ungrouped(), three_levels.ungrouped()):
+        with pytest.raises(ConfigError, match='head without groups .*; leave within_groups out$'):
+            make_loss(taxonomy, within_groups=True)
+        assert make_loss(taxonomy).fusion is not None
+
+
 def test_without_counts(garments):
     loss = make_loss(garments, [0] * 5)
     with pytest.raises(ConfigError, match='which this checkpoint lacks; add them with') as error:
