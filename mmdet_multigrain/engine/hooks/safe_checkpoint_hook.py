@@ -72,15 +72,18 @@ class SafeCheckpointHook(CheckpointHook):
         """Save now, in `after_train_iter` of another hook, unless this iteration is saved already.
 
         A hook that saves by epoch names the file by iteration, too, as the epoch is not over; the
-        next regular checkpoint replaces it.
+        next checkpoint replaces it.
         """
         iteration = runner.iter + 1
         if self._saved_iteration == iteration:
             return
         meta = dict(epoch=runner.epoch, iter=iteration)
         if self.by_epoch:
+            before = runner.message_hub.pop_info(INTERIM)
             runner.message_hub.update_info(INTERIM, iteration)
             self._save_last(runner, _interim(iteration), meta)
+            if before is not None and is_main_process():
+                self._remove(runner, _interim(before))
         else:
             self._save_checkpoint_with_step(runner, iteration, meta)
 

@@ -9,10 +9,13 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from mmdet.registry import HOOKS
+from mmengine.logging import MessageHub
 from mmengine.runner import find_latest_checkpoint
 
 from benchmarks.reliability import tiny_run as tiny
@@ -265,6 +268,22 @@ def test_saving_on_request_within_an_epoch(tmp_path, monkeypatch):
     assert names(folder) == ['epoch_1.pth', 'iter_3.pth', 'last_checkpoint']
     tiny.train(folder, resume='auto', **options)
     assert names(folder) == ['epoch_3.pth', 'last_checkpoint']
+
+
+def test_a_second_request_within_an_epoch(tmp_path):
+    """A checkpoint of the first one would stay: the last epoch removes the second one only."""
+    folder, hub = tmp_path, MessageHub('two requests')
+    for iteration, name in ((4, 'iter_5.pth'), (7, 'iter_8.pth'), (10, 'epoch_1.pth')):
+        hook = SafeCheckpointHook(by_epoch=True, out_dir=str(folder), max_keep_ckpts=3)
+        hook._save_whole = lambda runner, name, **options: Path(folder, name).touch()
+        runner = SimpleNamespace(
+            message_hub=hub, iter=iteration, epoch=0, work_dir=str(folder), call_hook=str
+        )
+        if name.startswith('iter'):
+            hook.save(runner)
+        else:
+            hook._save_checkpoint_with_step(runner, 1, dict(epoch=1, iter=10))
+        assert names(folder) == [name, 'last_checkpoint']
 
 
 def test_what_killed_runs_left_is_removed_and_nothing_else(tmp_path):
