@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from mmdet_multigrain.models.losses.score_fusion import is_off
 from mmdet_multigrain.utils.nested import dicts
 
 from .read import state_dict_of
@@ -19,7 +20,7 @@ def scoring_of(
     """Plain values for `AnswerRule.checkpoint`: name of the file or URL, digest, fusion.
 
     `digest` is the SHA-256 of the weights, whatever else the file holds; `fusion` is that of the
-    box head in the config of the model, None if it is off.
+    box head in the config of the model, None if it is off; of one with `gamma` 0, the one before it.
     """
     digest = hashlib.sha256()
     tensors = {
@@ -29,9 +30,11 @@ def scoring_of(
         digest.update(f'{key} {tuple(value.shape)} {value.dtype}\0'.encode())
         digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     fusions = [part['fusion'] for part in dicts(model) if part.get('fusion')]
-    fusion = {'gamma': 1.0, **fusions[0]} if fusions else None
+    fusion = fusions[0] if fusions else None
+    while fusion and is_off(fusion):
+        fusion = fusion.get('fusion')
     return {
         'name': str(name),
         'digest': digest.hexdigest(),
-        'fusion': fusion if fusion and fusion['gamma'] else None,
+        'fusion': {'gamma': 1.0, **fusion} if fusion else None,
     }

@@ -7,7 +7,8 @@ quotient NaN.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from mmdet.registry import MODELS
@@ -229,10 +230,15 @@ def build_fusion(config: dict | None, taxonomy: Taxonomy) -> ScoreFusion | None:
             f'fusion={config!r}: must have the type ConditionalFusion, ProductFusion or NorCal, such '
             "as dict(type='ConditionalFusion', gamma=1)"
         )
-    gamma = config.get('gamma', 1)
-    if gamma == 0 or (isinstance(gamma, list | tuple) and not any(gamma)):
+    if is_off(config):
         return build_fusion(config.get('fusion'), taxonomy)
     return MODELS.build(dict(config, taxonomy=taxonomy))
+
+
+def is_off(config: Mapping[str, Any]) -> bool:
+    """Whether a fusion changes nothing, so that only the one counts that it would come after."""
+    gamma = config.get('gamma', 1)
+    return gamma == 0 or (isinstance(gamma, list | tuple) and not any(gamma))
 
 
 def _not_negative(gamma: object) -> float:

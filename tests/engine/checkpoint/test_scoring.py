@@ -44,6 +44,13 @@ def test_other_weights_have_another_digest(change):
         ({'type': 'ConditionalFusion'}, {'type': 'ConditionalFusion', 'gamma': 1.0}),
         ({'type': 'ProductFusion', 'gamma': 0.5}, {'type': 'ProductFusion', 'gamma': 0.5}),
         ({'type': 'ProductFusion', 'gamma': 0}, None),
+        ({'type': 'ProductFusion', 'gamma': [0, 0]}, None),
+        ({'type': 'NorCal', 'gamma': 0}, None),
+        # What it would come after still acts.
+        (
+            {'type': 'NorCal', 'gamma': 0, 'fusion': {'type': 'ConditionalFusion'}},
+            {'type': 'ConditionalFusion', 'gamma': 1.0},
+        ),
     ],
 )
 def test_fusion(fusion, kept):
