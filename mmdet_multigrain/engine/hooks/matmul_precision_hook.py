@@ -12,13 +12,15 @@ from mmengine.runner import Runner
 class MatmulPrecisionHook(Hook):
     """Set PyTorch's precision of float32 matrix products for the time of a run.
 
+    `MultigrainRunner` calls `after_run` after a run that raises, too.
+
     Args:
         precision: 'highest', 'high' (TF32, the default) or 'medium', as PyTorch names them.
     """
 
     def __init__(self, precision: str = 'high') -> None:
         self.precision = precision
-        self._before = torch.get_float32_matmul_precision()
+        self._before: str | None = None
 
     def before_run(self, runner: Runner) -> None:
         """Set it."""
@@ -26,5 +28,7 @@ class MatmulPrecisionHook(Hook):
         torch.set_float32_matmul_precision(self.precision)
 
     def after_run(self, runner: Runner) -> None:
-        """Set what was before."""
-        torch.set_float32_matmul_precision(self._before)
+        """Set what was before, once."""
+        if self._before is not None:
+            torch.set_float32_matmul_precision(self._before)
+            self._before = None

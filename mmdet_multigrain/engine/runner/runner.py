@@ -40,6 +40,7 @@ from ..checkpoint.read import loading
 from ..checkpoint.weights_only import only_weights
 from ..console import console_from
 from ..data_access import bare_model
+from ..hooks.matmul_precision_hook import MatmulPrecisionHook
 from ..hooks.same_buffers_hook import SameBuffersHook
 from ..main_process import on_main_process
 from .initial_values import built_by_name, drawn_by_name
@@ -235,7 +236,10 @@ class MultigrainRunner(Runner):
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:
-        """Load weights only, and name a process whose end makes this one fail."""
+        """Load weights only, and name a process whose end makes this one fail.
+
+        However it ends, the process has its own precision again.
+        """
         with only_weights():
             try:
                 yield
@@ -243,6 +247,10 @@ class MultigrainRunner(Runner):
                 if lost := lost_process(error, self.processes):
                     raise lost from error
                 raise
+            finally:
+                for hook in getattr(self, '_hooks', ()):
+                    if isinstance(hook, MatmulPrecisionHook):
+                        hook.after_run(self)
 
     def load_or_resume(self) -> None:
         """Load as MMEngine does; resume from a checkpoint that the first process has verified."""

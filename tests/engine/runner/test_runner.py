@@ -17,7 +17,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mmdet_multigrain.engine import MultigrainRunner
-from mmdet_multigrain.engine.hooks import PreflightHook, SameBuffersHook
+from mmdet_multigrain.engine.hooks import MatmulPrecisionHook, PreflightHook, SameBuffersHook
 from mmdet_multigrain.engine.runner import runner as module
 from mmdet_multigrain.utils.errors import CheckpointError, ConfigError, LostProcessError
 
@@ -38,6 +38,30 @@ def groups(monkeypatch):
     )
     monkeypatch.setattr(Runner, 'setup_env', lambda self, env_cfg: calls.append('MMEngine'))
     return calls
+
+
+@pytest.mark.parametrize('call', ['train', 'val', 'test'])
+@pytest.mark.parametrize('error', [ValueError, RuntimeError, SystemExit])
+def test_a_run_that_fails_leaves_the_precision_as_it_was(monkeypatch, call, error):
+    """MMEngine calls no hook then."""
+    seen = []
+
+    def run(self):
+        self._hooks[0].before_run(self)
+        seen.append(torch.get_float32_matmul_precision())
+        raise error
+
+    monkeypatch.setattr(Runner, call, run)
+    runner = unbuilt(_hooks=[MatmulPrecisionHook('medium')], model=nn.Linear(1, 1))
+    runner.logger = SimpleNamespace(info=str)
+    before = torch.get_float32_matmul_precision()
+    try:
+        with pytest.raises(error):
+            getattr(runner, call)()
+        assert torch.get_float32_matmul_precision() == before
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert seen == ['medium'] != [before]
 
 
 def test_stock_tools_find_it():
