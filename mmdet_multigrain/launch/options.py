@@ -135,7 +135,8 @@ def _unread(
     elif kind is None:
         otherwise, known = 'nothing reads it', _words(cfg, place, options)
     else:
-        known, takes_any = _arguments(kind, node)
+        own = {key.removeprefix(f'{place}.'): value for key, value in options.items()}
+        known, takes_any = _arguments(kind, {**node, **own})
         what = f'{place} ({_name(kind)}) takes no {step!r}'
         otherwise, near = f'it takes {show_list(sorted(known)) or "none"}', sorted(known | {*node})
     if step in known or step in _BUILDERS_KEYS or step in _taken_above(cfg, place):

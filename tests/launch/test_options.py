@@ -92,6 +92,8 @@ def check(repository):
         'model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=a.pth',
         'model.backbone.norm_cfg.num_groups=2 model.backbone.norm_cfg.type=GN',
         'default_hooks.early.type=EarlyStoppingHook default_hooks.early.monitor=loss',
+        'default_hooks.ema.type=EMAHook default_hooks.ema.ema_type=ExpMomentumEMA '
+        'default_hooks.ema.gamma=100',
     ],
 )
 def test_what_a_run_reads(check, options):
@@ -202,6 +204,16 @@ def test_kwargs_that_go_nowhere_are_no_arguments(check):
     assert "did you mean 'interval'?" in check('custom_hooks.1.intervals=1', cfg=cfg)
     assert check('custom_hooks.2.inplace=True', cfg=cfg) is None
     assert "(torch.nn.ReLU) takes no 'x'" in check('custom_hooks.2.x=1', cfg=cfg)
+
+
+def test_arguments_of_a_kind_that_another_option_sets(check):
+    cfg = Config({'default_hooks': {'ema': {'type': 'EMAHook'}}})
+    kind, gamma = 'default_hooks.ema.ema_type=ExpMomentumEMA', 'default_hooks.ema.gamma=100'
+    assert check(kind, gamma, cfg=cfg) is None and check(gamma, kind, cfg=cfg) is None
+    assert "(EMAHook) takes no 'gamma'; it takes" in check(gamma, cfg=cfg)
+    assert "takes no 'gama'; did you mean 'gamma'?" in check(
+        kind, 'default_hooks.ema.gama=100', cfg=cfg
+    )
 
 
 def test_every_tool_that_takes_options_checks_them(repository):
