@@ -192,7 +192,7 @@ def join_near_duplicates(
 
 
 def _joined(group_of: np.ndarray, pairs: Iterable[tuple[int, int]]) -> np.ndarray:
-    """Number the groups anew in which two images of each pair are together."""
+    """New numbers of groups in which the two images of each pair are together."""
     parent = np.arange(group_of.max() + 1)
 
     def root(group: int) -> int:
