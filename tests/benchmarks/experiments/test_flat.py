@@ -18,6 +18,7 @@ from benchmarks.experiments.plan import Run
 from benchmarks.experiments.report import render
 from benchmarks.experiments.results import make_result
 from mmdet_multigrain.evaluation import Detections
+from mmdet_multigrain.evaluation.functional import intervals
 
 VARIANTS = [
     dict(name='wgroup', config='wgroup.py'),
@@ -163,7 +164,10 @@ def test_a_control_with_fewer_replicates(experiment_of, results, source):
     assert [one.over_seeds for one in found.values()] == [False]
 
 
-def test_differences_join_the_others_in_holms_rule(experiment, results, source, tmp_path):
+def test_differences_join_the_others_in_holms_rule(
+    experiment, results, source, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(intervals, 'MIN_IMAGES', 4)  # as many as the set has
     text = render(experiment, results, tmp_path, source=source).full
     assert text.index(ROWS + OBJECT_ROWS) < text.index('| comparison |')
     assert f'| wgroup - super, group AP50 | 3 | {100 - SUPER:+.2f} |' in text

@@ -129,8 +129,8 @@ def done(results):
 
 def test_figure_of_gains(experiment, done, source, tmp_path):
     path = tmp_path / 'gains.svg'
-    draw('gains', path, experiment, done, source, {})
-    assert path.read_text().count('<g id="LineCollection') == len(CLASSES)  # an interval each
+    text = draw('gains', path, experiment, done, source, {}).decode()
+    assert text.count('<g id="LineCollection') == len(CLASSES)  # an interval each
     with pytest.raises(ComparisonError, match='gains need the data set'):
         draw('gains', path, experiment, done, None, {})
 
@@ -155,8 +155,8 @@ def test_command_draws_with_labels(results, tmp_path):
 
 def test_figure_of_scores(experiment, done, tmp_path):
     path = tmp_path / 'scores.svg'
-    draw('scores', path, experiment, done, None, {})
-    bars = path.read_text().count(f'fill: {BAR}')
+    text = draw('scores', path, experiment, done, None, {}).decode()
+    bars = text.count(f'fill: {BAR}')
     assert bars == 2  # wgroup and wogroup; the others have no results
     with pytest.raises(ComparisonError, match='ends in .png or .svg'):
         draw('scores', path.with_suffix('.pdf'), experiment, done, None, {})

@@ -105,10 +105,10 @@ def test_denoising_queries_are_of_classes(build):
     assert model._of_classes(sample) is sample  # as stock, without a draw
 
 
-def test_only_nodedino_takes_coarse_labels(build):
-    _check_heads(build(), 'train.json', 1)
+def test_only_nodedino_takes_coarse_labels(build, garments):
+    _check_heads(build(), 'train.json', 1, garments)
     with pytest.raises(ConfigError, match='the NodeDINOHead of model.bbox_head cannot learn'):
-        _check_heads(build(type='DINO'), 'train.json', 1)
+        _check_heads(build(type='DINO'), 'train.json', 1, garments)
     head = dict(MODEL['bbox_head'], type='DINOHead', num_classes=K)
     with pytest.raises(ConfigError, match='of type DINOHead: NodeDINO needs NodeDINOHead'):
         build(bbox_head=head)
