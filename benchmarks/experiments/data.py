@@ -53,11 +53,7 @@ def prepare(experiment: Experiment, run: Run, *, source: Path, folder: Path) -> 
         ConfigError: The data set lacks a file, or its script fails.
     """
     variant = experiment.variant(run.variant)
-    images = source / experiment.data['images']
-    if not images.is_dir():
-        raise ConfigError(
-            f'{images}: no such folder; name the data set of {run.experiment}: --data'
-        )
+    images = images_of(experiment, source)
     drawn = source if run.fold == 0 else folder / 'drawn'
     if run.fold:
         dealt = deal(source, images, folds=experiment.data['folds'], fold=run.fold)
@@ -113,6 +109,20 @@ def prepare(experiment: Experiment, run: Run, *, source: Path, folder: Path) -> 
         write_whole(path, taxonomy.to_yaml().encode())
         options['taxonomy'] = str(path)
     return RunData(folder, digests, groups, coarse, options)
+
+
+def images_of(experiment: Experiment, source: Path) -> Path:
+    """The folder of the images in that of the data set.
+
+    Raises:
+        ConfigError: It does not exist.
+    """
+    images = source / experiment.data['images']
+    if not images.is_dir():
+        raise ConfigError(
+            f'{images}: no such folder; name the data set of {experiment.name}: --data'
+        )
+    return images
 
 
 def _hold_out(

@@ -27,7 +27,7 @@ from mmdet_multigrain.utils.files import dump_json, load_json, write_whole
 from .added import BASE
 from .choice import condense
 from .coarse import coarse_name
-from .data import RunData, prepare
+from .data import RunData, images_of, prepare
 from .plan import RUNS, Experiment, Run, load_experiment
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -282,6 +282,8 @@ def main() -> None:
     args = parser.parse_args()
     experiment = load_experiment(args.experiment, args.runs)
     run = Run(args.experiment, args.variant, args.replicate, args.fold)
+    experiment.variant(args.variant)  # refused before a folder is made, as is missing data
+    images_of(experiment, args.data)
     with locked(run.lock) as lock:
         args.folder.mkdir(parents=True, exist_ok=True)
         worker = Worker(args.folder.resolve(), lock, args.device)

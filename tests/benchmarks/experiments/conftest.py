@@ -102,6 +102,20 @@ def result_of():
 
 
 @pytest.fixture
+def write_results(tmp_path):
+    """Writes results of the small experiment where a command finds them; gives the folder."""
+
+    def write(results) -> Path:
+        folder = tmp_path / 'results' / 'small'
+        folder.mkdir(parents=True)
+        for (variant, number), result in results.items():
+            (folder / f'{variant}-{number:02d}.json').write_text(json.dumps(result))
+        return folder
+
+    return write
+
+
+@pytest.fixture
 def results(result_of) -> dict:
     """Results of two pairs, and of others that are not complete."""
     tails = {('wgroup', 1): 52.0, ('wogroup', 1): 50.0, ('wgroup', 2): 47.0, ('wogroup', 2): 41.0}

@@ -150,12 +150,9 @@ def test_report_has_all_comparisons_in_further_measures(
     assert 'the others (1) are adjusted together' in text
 
 
-def test_command_writes_the_section(experiment, results, source, tmp_path):
-    page, folder = tmp_path / 'page.md', tmp_path / 'results' / 'small'
+def test_command_writes_the_section(experiment, results, write_results, source, tmp_path):
+    page, folder = tmp_path / 'page.md', write_results(results)
     page.write_text('<!-- begin small -->\n<!-- end small -->\n')
-    folder.mkdir(parents=True)
-    for (variant, number), result in results.items():
-        (folder / f'{variant}-{number:02d}.json').write_text(json.dumps(result))
     places = ['--runs', tmp_path / 'runs.yaml', '--results', folder.parent, '--data', source]
     done = call('experiments.report', 'small', *places, '--write', page)
     assert done.status == 0 and done.out == '', done.err

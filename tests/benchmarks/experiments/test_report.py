@@ -48,12 +48,9 @@ def test_no_look_before_all_replicates_are_done(experiment_of, results, tmp_path
         render(experiment_of(), results, tmp_path)
 
 
-def test_command_prints_tables_or_records_equality(experiment_of, results, tmp_path):
+def test_command_prints_tables_or_records_equality(experiment_of, results, write_results, tmp_path):
     experiment_of()
-    folder = tmp_path / 'results' / 'small'
-    folder.mkdir(parents=True)
-    for (variant, number), result in results.items():
-        (folder / f'{variant}-{number:02d}.json').write_text(json.dumps(result))
+    folder = write_results(results)
     places = ['small', '--runs', tmp_path / 'runs.yaml', '--results', tmp_path / 'results']
     done = call('experiments.report', *places)
     assert '| mean | | | +4.00 (SD 2.83) |' in done.out, done.err
@@ -116,7 +113,7 @@ def test_write_replaces_one_section(tmp_path):
         write_section(page, 'large', 'x')
 
 
-def test_command_writes_the_section_or_refuses(experiment_of, results, tmp_path):
+def test_command_writes_the_section_or_refuses(experiment_of, results, write_results, tmp_path):
     experiment_of()
     page = tmp_path / 'page.md'
     page.write_text('<!-- begin small -->\n<!-- end small -->\n')
@@ -126,20 +123,15 @@ def test_command_writes_the_section_or_refuses(experiment_of, results, tmp_path)
     assert '0 of 10 runs, 0 of 2 replicates' in page.read_text()
     folder = tmp_path / 'results' / 'small'
     assert not folder.exists()
-    folder.mkdir(parents=True)
-    for (variant, number), result in results.items():
-        (folder / f'{variant}-{number:02d}.json').write_text(json.dumps(result))
+    write_results(results)
     before = page.read_text()
     error = call('experiments.report', 'small', *places, '--write', page).error()
     assert 'page.md: a section has intervals, which need' in error and page.read_text() == before
 
 
-def test_no_figure_without_the_tables(experiment_of, results, tmp_path):
+def test_no_figure_without_the_tables(experiment_of, results, write_results, tmp_path):
     experiment_of()
-    folder = tmp_path / 'results' / 'small'
-    folder.mkdir(parents=True)
-    for (variant, number), result in results.items():
-        (folder / f'{variant}-{number:02d}.json').write_text(json.dumps(result))
+    write_results(results)
     places = ['small', '--runs', tmp_path / 'runs.yaml', '--results', tmp_path / 'results']
     figure = tmp_path / 'scores.svg'
     done = call('experiments.report', *places, '--scores', figure, '--data', tmp_path / 'nowhere')

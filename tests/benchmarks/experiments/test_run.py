@@ -10,6 +10,7 @@ import pytest
 from benchmarks.experiments.plan import Run
 from benchmarks.experiments.run import sweep_scores, train
 from mmdet_multigrain.utils.files import dump_json
+from tests.benchmarks.conftest import call
 from tests.benchmarks.experiments.test_choice import CONTENT
 
 
@@ -59,3 +60,15 @@ def test_scores_are_tuned_once_with_the_gammas_of_the_experiment(experiment_of, 
     assert command[6:] == (
         ['--gammas', '0.5', '--count-gammas', '0.6', '0.8', '--cfg-options', 'lr=1']
     )
+
+
+@pytest.mark.parametrize(
+    ('variant', 'data', 'message'),
+    [('wgruop', 'set', "no variant 'wgruop'"), ('wgroup', 'none', 'none/photos: no such folder')],
+)
+def test_bad_calls_leave_no_folder(experiment_of, source, tmp_path, variant, data, message):
+    experiment_of()
+    places = ['--runs', tmp_path / 'runs.yaml', '--data', tmp_path / data]
+    outputs = ['--folder', tmp_path / 'run', '--out', tmp_path / 'run.json']
+    error = call('experiments.run', 'small', variant, 1, *places, *outputs).error()
+    assert message in error and not (tmp_path / 'run').exists()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
@@ -135,11 +133,8 @@ def test_figure_of_gains(experiment, done, source, tmp_path):
         draw('gains', path, experiment, done, None, {})
 
 
-def test_command_draws_with_labels(results, tmp_path):
-    folder = tmp_path / 'results' / 'small'
-    folder.mkdir(parents=True)
-    for (variant, number), result in results.items():
-        (folder / f'{variant}-{number:02d}.json').write_text(json.dumps(result))
+def test_command_draws_with_labels(results, write_results, tmp_path):
+    write_results(results)
     places = ['small', '--runs', tmp_path / 'runs.yaml', '--results', tmp_path / 'results']
     drawn = []
     for label in ('wgroup=with groups', 'wgroup=with=groups', 'wogroup=with groups'):
