@@ -39,6 +39,7 @@ from mmdet_multigrain.utils.errors import ConfigError
 from mmdet_multigrain.utils.messages import show_list
 
 from .comparable import check_addition
+from .data import images_of
 from .plan import (
     RESULTS,
     RUNS,
@@ -253,6 +254,7 @@ def run_queue(args: argparse.Namespace) -> None:
             f'{experiment.name} comes after {len(before)} other runs ({show_list(before)}); run them '
             'first'
         )
+    images_of(experiment, args.data)  # else every run would fail, three times
     with locked(f'queue.{experiment.name}'):
         done = read_results(experiment, args.results)
         commit = pin(state, done, args.commit)

@@ -248,6 +248,13 @@ def test_an_experiment_waits_for_those_before_it(experiment_of, tmp_path):
         queue_module.main(['run', 'small', *map(str, places)])
 
 
+def test_missing_data_stops_the_queue_and_not_each_run(experiment_of, tmp_path):
+    experiment_of()
+    places = ['--runs', tmp_path / 'runs.yaml', '--results', tmp_path, '--data', tmp_path / 'none']
+    with pytest.raises(ConfigError, match='none/photos: no such folder'):
+        queue_module.main(['run', 'small', *map(str, places)])
+
+
 def test_run_needs_data(capsys):
     with pytest.raises(SystemExit):
         queue_module.main(['run', 'rbc12'])
