@@ -89,6 +89,7 @@ class Worker:
                 pass_fds=[self.lock, *self.turns],
                 start_new_session=True,
             )
+            keep_niceness(child.pid)
             note(self.lock, child=child.pid)
             status = self._watch(child)
         note(self.lock)
@@ -134,6 +135,12 @@ class Worker:
                 told = True
                 child.terminate()  # the trainer saves and ends
         return status
+
+
+def keep_niceness(session: int) -> None:
+    """Give a new session this process's niceness, too: Linux may weigh sessions before processes."""
+    with contextlib.suppress(OSError):  # no autogroups here
+        Path(f'/proc/{session}/autogroup').write_text(str(os.nice(0)))
 
 
 def cfg_options(values: Mapping[str, Any]) -> list[str]:

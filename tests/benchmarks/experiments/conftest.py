@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,14 @@ for part, count in (('train', seed), ('val', 4)):
     content = dict(images=images, annotations=boxes, categories=categories)
     (folder / f'{{part}}.json').write_text(json.dumps(content))
 """
+
+
+@pytest.fixture
+def sigterm():
+    """A worker handles SIGTERM, which this process must not go on doing."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture

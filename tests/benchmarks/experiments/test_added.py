@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 
@@ -175,14 +174,6 @@ def test_table(experiment, result_of):
     text = added_table(experiment, {('base', 1): before, **results})
     cells = '12.00 (2.83) | 24.00 (5.66) | -1.25 (0.35) | 61.00 (1.41)'
     assert text.splitlines()[2:] == [f'| vest_2 | 2 | 2 | 30.00 | {cells} |']
-
-
-@pytest.fixture
-def sigterm():
-    """A worker handles SIGTERM, which this process must not go on doing."""
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.mark.usefixtures('sigterm')

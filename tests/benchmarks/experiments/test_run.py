@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from benchmarks.common.activity import locked
 from benchmarks.experiments.plan import Run
-from benchmarks.experiments.run import sweep_scores, train
+from benchmarks.experiments.run import Worker, sweep_scores, train
 from mmdet_multigrain.utils.files import dump_json
 from tests.benchmarks.conftest import call
 from tests.benchmarks.experiments.test_choice import CONTENT
@@ -72,3 +75,19 @@ def test_bad_calls_leave_no_folder(experiment_of, source, tmp_path, variant, dat
     outputs = ['--folder', tmp_path / 'run', '--out', tmp_path / 'run.json']
     error = call('experiments.run', 'small', variant, 1, *places, *outputs).error()
     assert message in error and not (tmp_path / 'run').exists()
+
+
+@pytest.mark.skipif(not Path('/proc/self/autogroup').exists(), reason='no autogroups')
+@pytest.mark.usefixtures('sigterm')
+def test_steps_are_as_nice_as_their_run(tmp_path, monkeypatch):
+    """Sessions of their own would get as much of the processor as all else together."""
+    monkeypatch.setattr(os, 'nice', lambda _: 7)
+    wait_and_copy = """
+import pathlib, sys, time
+deadline = time.monotonic() + 20
+while ' 7' not in (text := pathlib.Path('/proc/self/autogroup').read_text()):
+    assert time.monotonic() < deadline, text
+    time.sleep(0.05)
+"""
+    with locked('small.run') as lock:
+        Worker(tmp_path, lock, 'cpu').call(sys.executable, '-c', wait_and_copy)
