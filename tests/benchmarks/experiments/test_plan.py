@@ -183,3 +183,11 @@ def test_every_experiment_can_be_read_and_its_configs_exist(name, repository):
         assert measure.split()[-1] in ('AP', 'AP50')
     missing = [v.config for v in experiment.variants if not (repository / v.config).is_file()]
     assert missing == []
+
+
+@pytest.mark.parametrize('name', ['rbc12_choice', 'tin60lt_choice', 'rbc12_verdict'])
+def test_what_corrects_scores_is_compared_below_any_threshold(name):
+    """Else a correction that lifts all scores of a rare class, in the same order, would seem to win."""
+    options = load_experiment(name).options
+    assert options['model.test_cfg.rcnn.score_thr'] == 0.001
+    assert options['model.test_cfg.rcnn.max_per_img'] == 300
