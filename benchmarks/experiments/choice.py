@@ -8,18 +8,20 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .plan import Results
+from .plan import Experiment, Results
 
-MEASURES = {'rare AP': 'rare_AP', 'AP': 'AP'}  # by the names of a sweep; the first decides
 OFF = 'off'
 ROWS = 3  # fusions of a variant that a table shows, next to none
 
 
-def condense(content: Mapping[str, Any]) -> dict[str, Any]:
+def condense(content: Mapping[str, Any], measure: str) -> dict[str, Any]:
     """What a result keeps of a sweep.json: each fusion's scores in percent, at the test's limits.
 
-    A score is None where its classes have no boxes.
+    These are the measure of a set of classes that decides, and AP. A score is None where its classes
+    have no boxes.
     """
+    chosen, _, metric = measure.rpartition(' ')
+    keys = {measure: f'set_{chosen}_{metric}', 'AP': 'AP'}
     limits = next(iter(content['fusions'][0]['numbers']))
     return dict(
         images=content['images'],
@@ -29,19 +31,20 @@ def condense(content: Mapping[str, Any]) -> dict[str, Any]:
                 name: None
                 if (value := row['numbers'][limits][key]) is None
                 else round(100 * value, 2)
-                for name, key in MEASURES.items()
+                for name, key in keys.items()
             }
             for row in content['fusions']
         },
     )
 
 
-def choice_table(results: Results) -> str:
+def choice_table(experiment: Experiment, results: Results) -> str:
     """Means over the replicates: each variant's best fusions and none; empty without any.
 
-    The best fusion is the one with the highest mean AP of the rarest classes. Replicates whose
-    rarest classes have no boxes are left out of that mean.
+    The best fusion is the one with the highest mean of the measure that decides. Replicates whose
+    classes have no boxes are left out of that mean.
     """
+    measures = [experiment.sweep.get('measure', ''), 'AP']
     tried: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for (name, _), result in results.items():
         if 'sweep' in result:
@@ -49,7 +52,7 @@ def choice_table(results: Results) -> str:
     rows = []
     for variant, sweeps in tried.items():
         means = {
-            fusion: [_mean([one[fusion][name] for one in sweeps]) for name in MEASURES]
+            fusion: [_mean([one[fusion][name] for one in sweeps]) for name in measures]
             for fusion in sweeps[0]
             if all(fusion in one for one in sweeps)
         }
@@ -60,8 +63,8 @@ def choice_table(results: Results) -> str:
         for fusion in dict.fromkeys([OFF, *best]):
             cells = ' | '.join('-' if math.isnan(mean) else f'{mean:.2f}' for mean in means[fusion])
             rows.append(f'| {variant} | {fusion} | {len(sweeps)} | {cells} |')
-    head = f'| variant | fusion | replicates | {" | ".join(MEASURES)} |'
-    return '\n'.join([head, '|---' * (3 + len(MEASURES)) + '|', *rows]) if rows else ''
+    head = f'| variant | fusion | replicates | {" | ".join(measures)} |'
+    return '\n'.join([head, '|---' * (3 + len(measures)) + '|', *rows]) if rows else ''
 
 
 def _mean(values: Sequence[float | None]) -> float:

@@ -151,8 +151,9 @@ class Experiment:
             `at_least` so many; the rest goes to `packing.pack`.
         options: --cfg-options of all variants: the recipe.
         speed: Options for faster training (docs/speed.md) of all variants.
-        sweep: `variants` whose scores are tuned without training, too (`choice`), and the `gammas` and
-            `count_gammas` that tools/analysis_tools/sweep_scores.py tries.
+        sweep: `variants` whose scores are tuned without training, too (`choice`), the `gammas` and
+            `count_gammas` that tools/analysis_tools/sweep_scores.py tries, and the `measure` that
+            decides: `NAME AP` or `NAME AP50` of a set of classes.
         variants: In order of their runs; the two of the primary question come first.
         measures: Further measures; all comparisons are made in these, too, as secondary ones.
         compare: Secondary comparisons, each a variant and what it is compared with; default: those
@@ -192,7 +193,7 @@ class Experiment:
                     f'{self.name}: {name} detects no classes, so it cannot be compared in a measure '
                     'of classes; the report shows it as a flat control'
                 )
-        wanted = {'variants', 'gammas', 'count_gammas'} if self.sweep else set()
+        wanted = {'variants', 'gammas', 'count_gammas', 'measure'} if self.sweep else set()
         if self.sweep.keys() != wanted:
             raise ConfigError(f'{self.name}: sweep needs {", ".join(sorted(wanted))}, and no more')
         if unknown := {*self.speed} - {*option_names()}:
@@ -202,6 +203,10 @@ class Experiment:
                 raise ConfigError(f'{self.name}: {one.name} and {one.base} differ in held_out_as')
         for name in self.sweep.get('variants', ()):
             self.variant(name)
+        if self.sweep and self.sweep['measure'].rpartition(' ')[0] not in self.class_sets:
+            raise ConfigError(
+                f'{self.name}: sweep: measure {self.sweep["measure"]!r}: no such set of classes'
+            )
         if self.gate:
             self.variant(self.gate['variant'])
         for measure in (self.primary['measure'], *self.measures):

@@ -158,7 +158,7 @@ def render(
         f'Scores are those of the packed detections (at most {dropped} dropped in a run).'
     )
     all_tables = folder / ALL
-    own = [added_table(experiment, results), choice_table(results)]
+    own = [added_table(experiment, results), choice_table(experiment, results)]
     extra = [coarse_table(results), *own, flat]
     full = [
         replicate_table(experiment, results),

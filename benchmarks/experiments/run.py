@@ -232,8 +232,10 @@ def sweep_scores(
             for text in (f'--{name.replace("_", "-")}', *experiment.sweep[name])
         ]
         tool = 'tools/analysis_tools/sweep_scores.py'
+        sets = {f'test_evaluator.class_sets.{k}': v for k, v in experiment.class_sets.items()}
+        options = [*options, *cfg_options(sets)[1:]]
         worker.call(sys.executable, tool, config, checkpoint, '--out', out, *gammas, *options)
-    return condense(load_json(out / 'sweep.json'))
+    return condense(load_json(out / 'sweep.json'), experiment.sweep['measure'])
 
 
 def carry_out(

@@ -102,6 +102,7 @@ class ScoreSweep:
     caps: Sequence[Cap]  # limits to evaluate at; the choice is made at the first
     class_counts: Sequence[int] | None = None  # training boxes of each class, for NorCal
     train_counts: Sequence[int] | None = None  # say which are rare; default: boxes of `truth`
+    class_sets: Mapping[str, Sequence[str]] = field(default_factory=dict)  # names of classes
     # further arguments of `evaluate_levels` (`engine`, `iou_thrs`)
     evaluation: Mapping[str, Any] = field(default_factory=dict)
 
@@ -142,7 +143,8 @@ class ScoreSweep:
     def numbers(self, found: Sequence[tuple[Any, ...]]) -> dict[str, dict[str, float | None]]:
         """AP, AP50, AP of the rarest classes and of the main tree's coarsest groups at each limit.
 
-        They are those of MultiGrainedCocoMetric.
+        After them come `set_NAME_AP` and `set_NAME_AP50` of each class set. All are those of
+        MultiGrainedCocoMetric.
         """
         taxonomy, numbers, known = self.taxonomy, {}, {}
         coarsest = taxonomy.levels_of(taxonomy.main_tree).start
@@ -156,13 +158,15 @@ class ScoreSweep:
                 levels = evaluate_levels(
                     self.truth, detections, indices, **options, **self.evaluation
                 )
-                summary = summarize(levels, taxonomy, self.train_counts)
+                summary = summarize(levels, taxonomy, self.train_counts, class_sets=self.class_sets)
                 values = {
                     'AP': summary.fine.coco['AP'],
                     'AP50': summary.fine.coco['AP50'],
                     'rare_AP': summary.tail.ap,
                     'superclass_AP': summary.levels[coarsest].coco['AP'],
                 }
+                for one in summary.class_sets:
+                    values |= {f'set_{one.name}_AP': one.ap, f'set_{one.name}_AP50': one.ap50}
                 known[key] = {k: None if np.isnan(v) else v for k, v in values.items()}
             numbers[str(cap)] = known[key]
         return numbers

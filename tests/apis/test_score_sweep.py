@@ -111,6 +111,15 @@ def test_numbers_are_those_of_an_evaluation(sweep, garments):
     assert sweep.ap_of(found, np.ones(IMAGES, bool)) == numbers['10/100']['AP'] > 0.05
 
 
+def test_classes_of_a_set(sweep, garments):
+    names = garments.classes[:2]
+    found = replace(sweep, class_sets={'two': names}).numbers(sweep.detect(None))['10/100']
+    detections = sweep.detections(sweep.detect(None))
+    (fine,) = evaluate_levels(sweep.truth, detections, [range(5)])
+    assert found['set_two_AP'] == pytest.approx(fine.class_ap()[:2].mean())
+    assert found['set_two_AP50'] == pytest.approx(fine.class_ap(iou=0.5)[:2].mean())
+
+
 def test_a_half_is_an_evaluation_of_its_images(sweep):
     found, halves = sweep.detect(None), sweep.halves()
     assert (halves[0] ^ halves[1]).all() and halves[0].sum() == 6

@@ -143,6 +143,7 @@ def make_sweep(
         class_counts=counts and counts['counts'],
         train_counts=train
         and TestSet(train, outputs.taxonomy, lenient).annotations.training_counts(),
+        class_sets=evaluator.get('class_sets') or {},
         evaluation={'engine': evaluator.get('engine', 'auto')},
     )
 
@@ -159,7 +160,7 @@ def results_table(caps: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str
         values = [*row['numbers'][caps[0]].values()]
         values += [row['numbers'][cap]['AP'] for cap in caps[1:]]
         lines.append([row['name'], *map(percent, (*values, *row['halves']))])
-    titles = 'fusion', 'AP', 'AP50', 'rare AP', 'superclass AP'
+    titles = 'fusion', *(key.replace('_', ' ') for key in rows[0]['numbers'][caps[0]])
     titles = *titles, *(f'AP {cap}' for cap in caps[1:]), 'AP half A', 'AP half B'
     return Table([Column(title, left=title == 'fusion') for title in titles], lines).text()
 

@@ -20,6 +20,7 @@ from benchmarks.experiments.plan import (
 from mmdet_multigrain.utils.errors import ConfigError
 
 PAIR = ('wgroup', 'wogroup')
+SWEEP = dict(variants=['wgroup'], gammas=[1], count_gammas=[1], measure='tail AP')
 COARSE = dict(name='some', config='a.py', coarse=0.5)
 
 
@@ -109,9 +110,10 @@ def test_options_for_faster_training_are_part_of_the_recipe(experiment_of):
         (dict(speed=['fast']), 'speed: no such option: fast'),
         (
             dict(sweep=dict(variants=['wgroup'], gammas=[1])),
-            'sweep needs count_gammas, gammas, var',
+            'sweep needs count_gammas, gammas, measure, var',
         ),
-        (dict(sweep=dict(variants=['x'], gammas=[1], count_gammas=[1])), "no variant 'x'"),
+        (dict(sweep=SWEEP | dict(variants=['x'])), "no variant 'x'"),
+        (dict(sweep=SWEEP | dict(measure='rare AP')), "sweep: measure 'rare AP': no such set"),
     ],
 )
 def test_refuses_what_would_fail_after_training(experiment_of, changes, message):

@@ -51,18 +51,19 @@ def test_scores_are_tuned_once_with_the_gammas_of_the_experiment(experiment_of, 
             out.mkdir()
             (out / 'sweep.json').write_bytes(dump_json(CONTENT))
 
-    gammas = dict(variants=['wgroup'], gammas=[0.5], count_gammas=[0.6, 0.8])
+    gammas = dict(variants=['wgroup'], gammas=[0.5], count_gammas=[0.6, 0.8], measure='tail AP')
     worker, experiment = Sweeper(), experiment_of(sweep=gammas)
     for _ in range(2):
         found = sweep_scores(
             experiment, worker, 'a.py', tmp_path / 'x.pth', ['--cfg-options', 'lr=1']
         )
-        assert found['fusions']['NorCal 0.6'] == {'rare AP': 30.0, 'AP': 45.0}
+        assert found['fusions']['NorCal 0.6'] == {'tail AP': 30.0, 'AP': 45.0}
     (command,) = worker.commands
     assert command[1:4] == ['tools/analysis_tools/sweep_scores.py', 'a.py', str(tmp_path / 'x.pth')]
-    assert command[6:] == (
-        ['--gammas', '0.5', '--count-gammas', '0.6', '0.8', '--cfg-options', 'lr=1']
-    )
+    assert command[6:] == [
+        *('--gammas', '0.5', '--count-gammas', '0.6', '0.8', '--cfg-options', 'lr=1'),
+        'test_evaluator.class_sets.tail=[vest,shorts]',
+    ]
 
 
 @pytest.mark.parametrize(
