@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -42,15 +41,15 @@ def choice_table(experiment: Experiment, results: Results) -> str:
     """Means over the replicates: each variant's best fusions and none; empty without any.
 
     The best fusion is the one with the highest mean of the measure that decides. Replicates whose
-    classes have no boxes are left out of that mean.
+    classes have no boxes are left out of that mean, variants without all replicates of the table.
     """
     measures = [experiment.sweep.get('measure', ''), 'AP']
-    tried: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for (name, _), result in results.items():
-        if 'sweep' in result:
-            tried[name].append(result['sweep']['fusions'])
     rows = []
-    for variant, sweeps in tried.items():
+    for variant in experiment.sweep.get('variants', ()):
+        own = [results.get((variant, number), {}) for number in experiment.numbers(variant)]
+        if not all('sweep' in one for one in own):
+            continue  # draws differ by more than fusions: a mean over fewer does not compare
+        sweeps = [one['sweep']['fusions'] for one in own]
         means = {
             fusion: [_mean([one[fusion][name] for one in sweeps]) for name in measures]
             for fusion in sweeps[0]

@@ -63,6 +63,13 @@ def test_the_highest_mean_of_the_rarest_comes_first(experiment, results):
     assert choice_table(experiment, {('stock', 1): results['stock', 1]}) == ''
 
 
+def test_means_over_other_draws_do_not_compare(experiment, results):
+    results['stock', 1]['sweep'] = results['wgroup', 1]['sweep']
+    assert '| stock |' not in choice_table(experiment, results)
+    results['stock', 2] = results['stock', 1]
+    assert '| stock | off | 2 | 10.00 | 40.00 |' in choice_table(experiment, results)
+
+
 def test_rarest_classes_without_boxes(experiment, results):
     content = CONTENT | dict(fusions=[fusion('off', 0.44, None)])
     assert condense(content, 'tail AP')['fusions'] == {'off': {'tail AP': None, 'AP': 44.0}}
