@@ -75,14 +75,14 @@ def check_addition(
         folder: Of the result files.
 
     Raises:
-        ComparisonError: Sources, device or the recipe of a variant differ.
+        ComparisonError: Sources, device, half of the photos or the recipe of a variant differ.
     """
-    results = list(results)
+    results, half = list(results), experiment.data.get('half')
     _check_agree({source_digest(tree), *(result['digest'] for result in results)}, folder)
     for result in results:
-        wanted = dict(device=device, recipe=experiment.recipe(result['variant']))
+        wanted = dict(device=device, recipe=experiment.recipe(result['variant']), half=half)
         for key, value in wanted.items():
-            if result[key] != value:
+            if result.get(key, value) != value:  # the first results do not tell their half
                 raise ComparisonError(f'{folder} has a {result["variant"]} of another {key}')
 
 

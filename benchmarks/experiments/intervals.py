@@ -50,13 +50,15 @@ def load_truth(
     Raises:
         ComparisonError: The data set gives another one.
     """
-    truths = []
+    truths, half = [], experiment.data.get('half')
     for number, fold in enumerate(experiment.folds):
         run = Run(experiment.name, experiment.primary['variant'], 1, fold)
         with tempfile.TemporaryDirectory() as folder:
             data = prepare(experiment, run, source=source, folder=Path(folder))
-            used = {parts_of(result)[number]['data']['val'] for result in results.values()}
-            if used - {data.digests['val']}:
+            parts = [parts_of(result)[number] for result in results.values()]
+            # The digest is of all photos; the first results do not tell their half.
+            used = {(part['data']['val'], part.get('half', half)) for part in parts}
+            if used - {(data.digests['val'], half)}:
                 raise ComparisonError(f'{source}: not the evaluation set of these results')
             truth, taxonomy, _ = read_truth(data.folder / 'val.json')
         truths.append(truth)

@@ -147,7 +147,7 @@ def make_result(
     """
     truth, taxonomy, ids = read_truth(folder / 'val.json')
     train, *_ = read_truth(folder / 'train.json', taxonomy)
-    packing = dict(experiment.packing)
+    packing, half = dict(experiment.packing), experiment.data.get('half')
     per_box, at_least = packing.pop('per_box'), packing.pop('at_least')
     packed = pack(
         read_detections(detections, truth, ids),
@@ -163,6 +163,7 @@ def make_result(
         variant=run.variant,
         replicate=run.replicate,
         **(dict(fold=run.fold) if run.fold else {}),
+        **(dict(half=half) if half else {}),
         **(dict(caveat=experiment.caveat) if experiment.caveat else {}),
         **facts,
         versions=machine['versions'],

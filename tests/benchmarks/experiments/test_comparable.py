@@ -89,6 +89,7 @@ def test_digest_of_sources(tree):
         ({}, None),
         (dict(digest='other'), 'may not be compared'),
         (dict(device='cuda'), 'has a wgroup of another device'),
+        (dict(half=2), 'has a wgroup of another half'),
         (dict(recipe=dict(config='wgroup.py', options={})), 'has a wgroup of another recipe'),
     ],
 )

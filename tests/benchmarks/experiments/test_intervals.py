@@ -170,6 +170,17 @@ def test_other_evaluation_sets_are_refused(experiment, results, source):
         load_truth(experiment, results, source)
 
 
+def test_the_other_half_of_the_photos_is_refused(experiment_of, results, source):
+    experiment = experiment_of(data=dict(draw='draw.py', images='photos', half=2))
+    load_truth(experiment, results, source)  # results from before the half was told
+    for result in results.values():
+        result['half'] = 2
+    load_truth(experiment, results, source)
+    results['wgroup', 2]['half'] = 1
+    with pytest.raises(ComparisonError, match='not the evaluation set of these results'):
+        load_truth(experiment, results, source)
+
+
 def test_table_adjusts_all_but_the_primary():
     def of(value):
         return Difference(value, (Term(1.0, 9),), Term(0.0, 99), 100)

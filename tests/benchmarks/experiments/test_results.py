@@ -49,6 +49,15 @@ def test_scores_by_class_and_set(result, tmp_path):
     assert str(tmp_path) not in json.dumps(values)
 
 
+def test_the_half_of_the_photos_is_told(experiment_of, source, tmp_path):
+    experiment = experiment_of(data=dict(draw='draw.py', images='photos', half=2))
+    run = Run('small', 'wgroup', 3)
+    folder = prepare(experiment, run, source=source, folder=tmp_path / 'data').folder
+    (tmp_path / 'found.json').write_text('[]')
+    made = make_result(experiment, run, folder=folder, detections=tmp_path / 'found.json')
+    assert made['half'] == 2 and made['detections']['images'] == 2
+
+
 def test_group_ap_counts_a_second_answer_inside_a_group_once(
     experiment_of, source, tmp_path, result
 ):
