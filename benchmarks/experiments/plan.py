@@ -177,7 +177,7 @@ class Experiment:
     options: Mapping[str, Any]
     variants: tuple[Variant, ...]
     measures: Sequence[str] = ()
-    compare: Sequence[Sequence[str]] = ()
+    compare: Sequence[Sequence[str]] | None = None
     speed: Sequence[str] = ()
     sweep: Mapping[str, Any] = field(default_factory=dict)
     pilot: int = PILOT
@@ -187,7 +187,7 @@ class Experiment:
     caveat: str = ''
 
     def __post_init__(self) -> None:
-        for name in chain(self.pair, *self.compare):
+        for name in chain(self.pair, *(self.compare or ())):
             if self.variant(name).labels != 'classes':
                 raise ConfigError(
                     f'{self.name}: {name} detects no classes, so it cannot be compared in a measure '
@@ -245,7 +245,7 @@ class Experiment:
         Unless the file names them: other groups of the same classes are controls of the primary
         variant, so it is compared with them, too. Those with other labels are flat controls (`flat`).
         """
-        if self.compare:
+        if self.compare is not None:
             return [self.pair, *((one, other) for one, other in self.compare)]
         variant, reference = self.pair
         others = [one for one in self.variants if one.labels == 'classes' and one.name != reference]

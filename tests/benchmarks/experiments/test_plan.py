@@ -91,6 +91,10 @@ def test_a_variant_with_its_own_replicates_and_named_comparisons(experiment_of):
     assert '0 of 1 ' in ledger(experiment, {}, jobs=1)
 
 
+def test_no_comparison_but_the_primary_one(experiment_of):
+    assert experiment_of(compare=[]).comparisons() == [PAIR]
+
+
 def test_coarse_boxes_are_part_of_the_recipe(experiment_of):
     variants = [dict(name=name, config='a.py') for name in PAIR]
     experiment = experiment_of(variants=[*variants, COARSE])
