@@ -203,7 +203,7 @@ def _by_the_rule(experiment: Experiment, results: Results, *evaluation: Any) -> 
     pilot = {
         key: result
         for key, result in results.items()
-        if key[0] in experiment.pair and key[1] <= experiment.pilot
+        if key[0] in experiment.pair and key[1] < experiment.first + experiment.pilot
     }
     one = differences(experiment, pilot, *evaluation)[experiment.pair]
     plan = plan_replicates(one, experiment.pilot)
@@ -233,7 +233,8 @@ def _not_yet(experiment: Experiment, text: str, number: int) -> str:
         )
     return (
         f'{text} Write `replicates: {number}` for {experiment.name} into the file of runs and commit '
-        f'it before replicate {experiment.pilot + 1}; no difference is shown before all are done.'
+        f'it before replicate {experiment.first + experiment.pilot}; no difference is shown before '
+        'all are done.'
     )
 
 

@@ -285,6 +285,17 @@ def test_the_pilot_tells_the_number_and_nothing_else(
     assert '| wgroup - wogroup | 3 |' in text and '3 replicates show a difference of 2.00' in text
 
 
+def test_a_pilot_from_another_number_on(experiment_of, results, source, tmp_path, monkeypatch):
+    of_plan(monkeypatch, 5)
+    later = {
+        (name, number + 200): result | dict(replicate=number + 200)
+        for (name, number), result in results.items()
+    }
+    experiment = experiment_of(replicates=3, pilot=3, first=201)
+    text = render(experiment, later, tmp_path, source=source).full
+    assert text.startswith('By the pilot of 3 replicates') and 'before replicate 204' in text
+
+
 @pytest.mark.parametrize('number', [4, 2])
 def test_no_look_at_another_number_than_the_rule_gives(
     experiment_of, results, source, tmp_path, monkeypatch, number
