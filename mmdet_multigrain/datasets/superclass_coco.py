@@ -210,10 +210,12 @@ class SuperclassCocoDataset(CocoDataset):
                 'box, or is smaller than filter_cfg.min_size'
             )
         num_classes, counts = self.taxonomy.num_classes, [0] * len(self.taxonomy.labels)
+        # Where no argument asks for a region, what is ignored is a crowd: background as any other.
+        first = num_classes + 1 if self.coarse == 'ignore' else len(counts) - 1
+        regions = range(first, len(counts)) if 'ignore' in (self.coarse, self.unknown) else ()
         for instance in itertools.chain(*(image['instances'] for image in images)):
             counts[instance['bbox_label']] += not instance['ignore_flag']
-            is_coarse = instance['bbox_label'] > num_classes
-            self.num_ignored += instance['ignore_flag'] and is_coarse
+            self.num_ignored += instance['ignore_flag'] and instance['bbox_label'] in regions
         self.box_counts, self.coarse_counts = counts[:num_classes], counts[num_classes + 1 :]
         if self.annotated is not None:
             self.annotated_counts = [len(images)] * num_classes

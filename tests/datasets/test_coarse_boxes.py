@@ -119,6 +119,10 @@ def test_crowds_stay_crowds(coarse, build):
     dataset = build(coarse, allow_unknown=True)
     assert dataset.coarse_counts == [1, 0, 1]
     assert labels(dataset)[11] == [(0, 0), (2, 0), (TOP, 1)]
+    # Nobody asked for ignore regions, which stock assigners do not know.
+    assert dataset.num_ignored == 0
+    assert build(coarse, unknown='ignore').num_ignored == 1  # the belt
+    assert build(coarse, allow_unknown=True, coarse='ignore').num_ignored == 3
 
 
 def test_samplers_that_balance_classes_see_classes_only(coarse, build):
