@@ -79,12 +79,13 @@ class SuperclassCocoDataset(CocoDataset):
 
     Attributes:
         taxonomy: The taxonomy.
-        box_counts: Boxes of each class, crowds not counted, in the images that `filter_cfg` leaves.
+        box_counts: Boxes of each class, crowds not counted, in the images that `filter_cfg` and
+            `indices` leave.
         coarse_counts: The same of the labels above K.
         num_ignored: Boxes in these images that `coarse` and `unknown` make ignore regions.
         annotated_counts: Of these images, those that annotate each class; None without `annotated`.
         tells_annotated: Whether images tell which classes they annotate.
-        empty_counts: Images without objects that `filter_cfg` leaves, and those that it drops.
+        empty_counts: Those of these images without objects, and those that `filter_cfg` drops.
 
     Raises:
         MultigrainError: The taxonomy is missing or does not match the file, no image is left, or
@@ -202,11 +203,16 @@ class SuperclassCocoDataset(CocoDataset):
         images = super().filter_data()
         if not self.test_mode and (self.filter_cfg or {}).get('filter_empty_gt', False):
             images = [image for image in images if image['instances']]
-        empty, kept = (sum(not i['instances'] for i in part) for part in (self.data_list, images))
-        self.empty_counts = kept, empty - kept
+        total, left_out = len(self.data_list), len(self.data_list) - len(images)
+        dropped = _empty(self.data_list) - _empty(images)
+        if self._indices is not None:  # MMEngine would take these images after the counts
+            self.data_list = images
+            self.data_list = images = self._get_unserialized_subset(self._indices)
+            self._indices = None
+        self.empty_counts = _empty(images), dropped
         if not images:
             raise AnnotationError(
-                f'{self.ann_file}: no image is left of {len(self.data_list)}; each has no usable '
+                f'{self.ann_file}: no image is left of {total}; each has no usable '
                 'box, or is smaller than filter_cfg.min_size'
             )
         num_classes, counts = self.taxonomy.num_classes, [0] * len(self.taxonomy.labels)
@@ -233,7 +239,6 @@ class SuperclassCocoDataset(CocoDataset):
             )
         why = '(without usable boxes, or smaller than filter_cfg.min_size)'
         why_boxes = '(outside the image, smaller than a pixel, or marked ignore)'
-        left_out = len(self.data_list) - len(images)
         boxes, coarse = sum(self.box_counts), sum(self.coarse_counts)
         parts = (
             f'{self.ann_file}: {len(images)} images, {boxes} boxes of {num_classes} classes',
@@ -321,6 +326,10 @@ class SuperclassCocoDataset(CocoDataset):
             self._skipped[path] = problem
             return None
         raise self._image_error(path, problem) from None
+
+
+def _empty(images: list[dict]) -> int:
+    return sum(not image['instances'] for image in images)
 
 
 def _image_problem(path: str, stated: tuple[int, int]) -> str | None:

@@ -45,6 +45,18 @@ def test_labels_boxes_and_counts_by_hand(content, build, garments, log):
     assert log == [f'{dataset.ann_file}: 3 images, 6 boxes of 5 classes']
 
 
+def test_counts_are_of_the_images_that_indices_leave(content, build, log):
+    content['images'].append({'id': 14, 'file_name': '14.png', 'width': 40, 'height': 30})
+    dataset = build(content, indices=[2, 3], annotated=['top', 'hat'])
+    assert {*samples(dataset)} == {13, 14}
+    assert dataset.box_counts == [0, 0, 0, 1, 0] and dataset.empty_counts == (1, 0)
+    assert dataset.annotated_counts == [2, 0, 2, 2, 0]
+    assert log[-1] == f'{dataset.ann_file}: 2 images, 1 boxes of 5 classes'
+    dataset = build(content, indices=-1, filter_cfg=dict(filter_empty_gt=True))
+    assert {*samples(dataset)} == {13} and dataset.empty_counts == (0, 1)
+    assert '1 images, 1 boxes' in log[-1] and 'left out 1 images' in log[-1]
+
+
 def test_scrambled_file_gives_the_same_samples(content, build):
     expected = build(content)
     rng = random.Random(3)
