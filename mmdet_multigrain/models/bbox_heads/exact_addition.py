@@ -53,17 +53,17 @@ class ExactAddition:
             )
         self.added = {**_DEFAULTS, **added}
         self._num_old = taxonomy.num_classes - number
-        level = max(taxonomy.num_levels - 2, 0)
-        index = taxonomy.group_index(level) if taxonomy.num_levels > 1 else (0,) * self.num_classes
-        # The old classes, and background, that each group of new classes divides the share of.
-        groups = sorted(set(index[self._num_old :]))
-        self._shares = [
-            (
-                [new for new in range(self._num_old, len(index)) if index[new] == group],
-                [*(old for old in range(self._num_old) if index[old] == group), self._num_old],
-            )
-            for group in groups
-        ]
+        # By the finest group of new classes: the new classes that divide the share of its old ones
+        # and background. Without a group, a class is alone; without groups, all are one.
+        shares: dict[tuple[int, ...], tuple[list[int], list[int]]] = {}
+        for new in range(self._num_old, self.num_classes):
+            level = max(len(taxonomy.paths[new]) - 1, 0)
+            index = taxonomy.group_index(level)
+            if taxonomy.num_levels == 1:
+                index = (0,) * self.num_classes
+            old = [label for label in range(self._num_old) if index[label] == index[new]]
+            shares.setdefault((level, index[new]), ([], [*old, self._num_old]))[0].append(new)
+        self._shares = [*shares.values()]
 
     def _apart(self, layer: nn.Module, feature: Tensor, rows: Sequence[Sequence[int]]) -> Tensor:
         """Outputs of rows of a layer, by a product for each part: of another shape, it may round

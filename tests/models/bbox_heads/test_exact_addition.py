@@ -97,6 +97,21 @@ def test_shares_by_hand():
     assert old[0].tolist() == pytest.approx([0.125 / 4, 0.125 / 4, 0.5, 0.25 / 4])
 
 
+@pytest.mark.parametrize(
+    ('path', 'others'), [(('g', 'h'), [0]), (('g',), [0, 1]), ((), [])], ids=['h', 'g', 'none']
+)
+def test_the_finest_group_may_be_of_any_level(path, others):
+    """Classes a (g, h) and b (g, i), c (j), d (new), background."""
+    paths = [('g', 'h'), ('g', 'i'), ('j',), path]
+    taxonomy = Taxonomy('t', ('a', 'b', 'c', 'd'), paths)
+    head = MODELS.build(
+        dict(type='MergedBBoxHead', taxonomy=taxonomy, added=dict(classes=1, tau=0), **SMALL)
+    )
+    scores = torch.ones(1, 5)
+    old, _ = head._divide(scores)
+    assert (old[0] < scores[0, 0] / 4).nonzero().flatten().tolist() == [*others, 3]
+
+
 def test_training_and_groups_are_as_without():
     before, after = pair('wgroup')
     after.train()
