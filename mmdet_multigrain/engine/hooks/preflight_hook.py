@@ -150,6 +150,7 @@ def check_heads(
     With `with_groups` the superclasses must agree, too. `source` says where `metainfo` is from.
     """
     model = bare_model(model)
+    check_stages(model)
     classes = tuple(metainfo['classes'])
     taxonomy = metainfo.get('taxonomy')
     taxonomy = None if taxonomy is None else Taxonomy.load(taxonomy)
@@ -190,6 +191,22 @@ def check_heads(
                         f'{of_data!r} belongs to {groups[0]!r} in model.{name} but to '
                         f'{groups[1]!r} in {source}; give both the same taxonomy'
                     )
+
+
+def check_stages(model: nn.Module) -> None:
+    """Raise a one-line ConfigError if only some stages of a cascade give scores of all levels.
+
+    A cascade averages the scores of its stages.
+    """
+    stages = getattr(getattr(model, 'roi_head', None), 'bbox_head', None)
+    if not isinstance(stages, nn.ModuleList):
+        return
+    fuses = [getattr(getattr(head, 'loss_cls', None), 'fuses_levels', False) for head in stages]
+    if any(fuses) and not all(fuses):
+        raise ConfigError(
+            f'model.roi_head.bbox_head.{fuses.index(False)} has no fusion of levels, but '
+            f'model.roi_head.bbox_head.{fuses.index(True)} has; give all {len(fuses)} stages the same'
+        )
 
 
 def class_table(taxonomy: Taxonomy, counts: list[int] | None) -> str:

@@ -56,6 +56,18 @@ def test_number_of_classes(garments):
         assert str(caught.value) == expected + more
 
 
+def test_fusion_in_some_stages_of_a_cascade(garments):
+    fused = head(garments, fusion=dict(type='ConditionalFusion', gamma=1))
+    check_data(Model(nn.ModuleList([fused, fused])), data(garments))
+    check_data(Model(nn.ModuleList([stock_head(5), head(garments)])), data(garments))
+    with pytest.raises(ConfigError) as caught:
+        check_data(Model(nn.ModuleList([head(garments), fused])), data(garments))
+    assert str(caught.value) == (
+        'model.roi_head.bbox_head.0 has no fusion of levels, but model.roi_head.bbox_head.1 has; '
+        'give all 2 stages the same'
+    )
+
+
 def test_order_of_classes(garments):
     classes = ('shirt', 'vest', 'skirt', 'hat', 'shorts')
     other = Taxonomy('other', classes, [garments.paths[garments.label_of(n)] for n in classes])
