@@ -174,12 +174,12 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
     def loss(
         self,
         cls_score: Tensor,
-        bbox_pred: Tensor,
+        bbox_pred: Tensor | None,
         rois: Tensor,
         labels: Tensor,
         label_weights: Tensor,
-        bbox_targets: Tensor,
-        bbox_weights: Tensor,
+        bbox_targets: Tensor | None,
+        bbox_weights: Tensor | None,
         reduction_override: str | None = None,
     ) -> dict[str, Tensor]:
         """Classification losses of all levels, regression losses of those with a weight.
@@ -191,6 +191,8 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
         """
         others = label_weights, bbox_targets, bbox_weights, reduction_override
         losses = super().loss(cls_score, None, rois, labels, *others)
+        if bbox_pred is None:  # OHEMSampler ranks RoIs by their classification alone
+            return losses
         labels = self.loss_cls.likeliest_class(cls_score, labels)
         losses |= super().loss(None, self._fine_deltas(bbox_pred), rois, labels, *others)
         losses['loss_bbox'] = self.reg_weights[-1] * losses['loss_bbox']

@@ -87,6 +87,20 @@ def one_image(with_mask=False):
     return sample, proposals
 
 
+@pytest.mark.parametrize('reg_weights', [(0, 1), (1, 1)])
+def test_hard_rois_are_mined_by_the_fine_loss(reg_weights, garments):
+    bbox_head = dict(
+        type='MultiGrainedBBoxHead', taxonomy=garments.to_dict(), reg_weights=reg_weights, **SMALL
+    )
+    config = roi_head_config('StandardRoIHead', bbox_head)
+    sampler = dict(type='OHEMSampler', loss_key='loss_cls_fine', num=2, pos_fraction=0.5)
+    config.train_cfg.sampler = sampler
+    roi_head = MODELS.build(config)
+    sample, proposals = one_image()
+    losses = roi_head.loss((torch.randn(1, 4, 16, 16),), [proposals], [sample])
+    assert losses['loss_cls_fine'] > 0 and losses['loss_bbox'] > 0
+
+
 @pytest.mark.parametrize('with_mask', [False, True])
 @pytest.mark.parametrize('kind', ['StandardRoIHead', 'CascadeRoIHead'])
 @pytest.mark.parametrize('reg_weights', [(0, 1), (1, 1)])
