@@ -12,8 +12,9 @@ import os
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, NamedTuple
 
-from mmdet.registry import MODELS
+from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
+from mmengine.dataset import ClassBalancedDataset, ConcatDataset
 
 from mmdet_multigrain.datasets.transforms import use_fast_loading
 from mmdet_multigrain.models import MultiGrainedBBoxHead, NodeHead
@@ -119,6 +120,7 @@ def resolve(cfg: Config, *, checkpoint_meta: Mapping[str, Any] | None = None) ->
         )
     if checkpoint_meta is None:
         _check_groups(cfg)
+        _check_repeats(cfg)
     use_fast_loading(cfg)
     schedule = schedule_of(cfg)
     resolve_length(cfg, from_data=checkpoint_meta is None)
@@ -137,6 +139,19 @@ def _check_groups(cfg: Config) -> None:
             taxonomy = resolve_taxonomy(_plain(head['taxonomy']), allow_one_group=one_group)
             if head.get('grouped', True):
                 check_groups(taxonomy)
+
+
+def _check_repeats(cfg: Config) -> None:
+    """Refuse a data set that MMEngine could not count the classes of."""
+    for part in dicts(cfg.get('train_dataloader')):
+        inside = part.get('dataset')
+        if is_kind(part, DATASETS, ClassBalancedDataset) and is_kind(
+            inside, DATASETS, ConcatDataset
+        ):
+            raise ConfigError(
+                'train_dataloader: a ClassBalancedDataset (repeat) cannot ask a ConcatDataset for the '
+                'classes of its images; put one around each of its datasets, or take class_aware'
+            )
 
 
 def is_taxonomy_open(cfg: Config) -> bool:

@@ -10,6 +10,7 @@ import pytest
 from mmdet.apis import init_detector
 from mmdet.registry import DATASETS
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from PIL import Image
 
 from mmdet_multigrain.engine.runner.resolver import is_taxonomy_open, leaf_datasets, resolve
@@ -301,6 +302,25 @@ def test_source_configs_raise_when_built_and_resolved_ones_are_right(path, tmp_p
     model = init_detector(str(tmp_path / 'dumped.py'), device='cpu')
     classes = 3 if 'custom' in path.stem else 40 if 'oiv4c' in path.stem else 13
     assert getattr(model, 'roi_head', model).bbox_head.num_classes == classes
+
+
+def test_repeated_images_of_several_files(configs, tmp_path):
+    data_root = str(make_data(tmp_path / 'data'))
+    cfg = Config.fromfile(configs / 'wgroup_r18_fpn_custom.py')
+    part, repeat = cfg.train_dataloader.dataset, dict(type='ClassBalancedDataset', oversample_thr=1)
+    cfg.merge_from_dict(dict(data_root=data_root))
+    of_each = copy.deepcopy(cfg)
+    of_each.train_dataloader.dataset = dict(
+        type='ConcatDataset', datasets=[dict(repeat, dataset=part)] * 2
+    )
+    resolve(of_each)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        assert len(DATASETS.build(of_each.train_dataloader.dataset)) == 8
+    cfg.train_dataloader.dataset = dict(
+        repeat, dataset=dict(type='ConcatDataset', datasets=[part, part])
+    )
+    with pytest.raises(ConfigError, match=r'cannot ask a ConcatDataset .* around each of its data'):
+        resolve(cfg)
 
 
 def test_the_main_tree(configs, tmp_path, monkeypatch):
