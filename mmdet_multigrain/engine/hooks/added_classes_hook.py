@@ -42,7 +42,8 @@ class AddedClassesHook(Hook):
             Defaults to 'all_but_new'.
 
     Raises:
-        CheckpointError: The run starts from a checkpoint without added classes.
+        CheckpointError: The run starts from a checkpoint without added classes, or NorCal would
+            not know the training boxes of the old ones.
         ConfigError: `freeze` is unknown, the data lacks a new class, or several processes would
             wait for gradients of what is frozen.
     """
@@ -94,6 +95,12 @@ class AddedClassesHook(Hook):
         for part in model.modules():
             if isinstance(part, NorCal):  # new photos tell the boxes of new classes only
                 counts = part.class_counts[old].clone()
+                if not counts.any():
+                    raise CheckpointError(
+                        f'{runner._load_from}: lacks the training boxes of the old classes, which '
+                        'NorCal needs; add them before the new class (tools/analysis_tools/'
+                        'sweep_scores.py --out-checkpoint), or leave fusion out'
+                    )
                 self._kept.append((part.class_counts, torch.tensor(old), counts))
         self._norms = [
             part

@@ -209,6 +209,17 @@ def test_old_boxes_of_norcal_stay(start, before):
     assert counts.tolist() == [1, 2, 3, 4, 5, 9, 8]
 
 
+def test_norcal_needs_the_old_boxes(start):
+    """With none for the old classes and some for the new ones, it would lower the new ones alone."""
+    taxonomy, path = start
+    model = Small(taxonomy, dict(OURS, fusion=dict(type='NorCal')))
+    hook, runner = AddedClassesHook(), runner_of(model, taxonomy)
+    runner._load_from = path
+    hook.after_load_checkpoint(runner, torch.load(path, weights_only=True))
+    with pytest.raises(CheckpointError, match='lacks the training boxes of the old classes'):
+        hook.before_train(runner)
+
+
 def runner_of(model, taxonomy):
     """What the hook asks of a runner."""
     return SimpleNamespace(
