@@ -43,6 +43,7 @@ from ..data_access import bare_model
 from ..hooks.matmul_precision_hook import MatmulPrecisionHook
 from ..hooks.same_buffers_hook import SameBuffersHook
 from ..main_process import on_main_process
+from .config_text import as_writable
 from .initial_values import built_by_name, drawn_by_name
 from .positions import run_seed
 from .resolver import resolve
@@ -116,6 +117,7 @@ class MultigrainRunner(Runner):
         """Complete a copy of a config and build the runner from it."""
         cfg = copy.deepcopy(cfg) if isinstance(cfg, Config) else Config(copy.deepcopy(cfg))
         resolve(cfg)
+        as_writable(cfg)  # the taxonomy in it has names as keys
         return super().from_cfg(cfg)
 
     def setup_env(self, env_cfg: dict) -> None:
