@@ -43,8 +43,11 @@ def check_outputs(
                 f'{out}: already exists, from another command; name another file or folder, or '
                 'replace it (--force)'
             )
-    if len({os.path.realpath(out) for out in outputs}) < len(outputs):
-        raise ConfigError(f'{outputs[-1]}: named for two outputs; write one elsewhere')
+    seen: set[str] = set()
+    for out in outputs:
+        if (real := os.path.realpath(out)) in seen:
+            raise ConfigError(f'{out}: named for two outputs; write one elsewhere')
+        seen.add(real)
 
 
 def same_path(left: str | os.PathLike[str], right: str | os.PathLike[str]) -> bool:

@@ -43,7 +43,7 @@ def test_none_is_no_file(old, tmp_path):
 def test_two_outputs_of_one_name(tmp_path):
     (tmp_path / 'link').symlink_to(tmp_path)
     with pytest.raises(ConfigError, match=r'a.json: named for two outputs'):
-        check_outputs([tmp_path / 'a.json', tmp_path / 'link' / 'a.json'])
+        check_outputs([tmp_path / 'a.json', tmp_path / 'link' / 'a.json', tmp_path / 'b.json'])
 
 
 def test_same_path(tmp_path, monkeypatch):
