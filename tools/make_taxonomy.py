@@ -318,7 +318,8 @@ def main() -> None:
     path = args.input[0]
     outputs = [args.out, args.figure]
     outputs += [args.controls / f'{name}.yaml' for name in CONTROLS] if args.controls else []
-    read = *args.input, args.descriptions, args.train_ann_file
+    read = *args.input, args.descriptions, args.train_ann_file, args.taxonomy, args.config
+    read = *read, *(args.evaluated_on or ())
     launch.check_outputs(outputs, inputs=read, replace=args.force)
     comments, notes = [], []
     if args.source == 'coco':

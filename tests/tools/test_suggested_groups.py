@@ -157,6 +157,15 @@ def test_options_of_suggestions_with_other_sources(files):
         assert f'{option} goes with --from confusion, weights, embeddings' in line
 
 
+@pytest.mark.parametrize('option', ['--taxonomy', '--train-ann-file', '--evaluated-on'])
+def test_what_is_read_is_not_replaced(files, run, option):
+    source, own = ('confusion' if option == '--evaluated-on' else 'embeddings'), files / 'val.json'
+    before = own.read_bytes()
+    line = run(source, option, own, '--out', own, '--force', '--groups', '3').error()
+    assert f'{own}: would replace the input {own}; write elsewhere' in line
+    assert own.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ('source', 'options', 'message'),
     [
