@@ -7,6 +7,7 @@ import random
 from mmdet_multigrain.utils.errors import TaxonomyError
 from mmdet_multigrain.utils.messages import show
 
+from .names import OBJECT
 from .taxonomy import Taxonomy
 
 ONE_GROUP = 'everything'
@@ -60,7 +61,8 @@ def _regrouped(taxonomy: Taxonomy, what: str, paths: list[tuple[str, ...]]) -> T
         f'{taxonomy.name} ({what})',
         taxonomy.classes,
         paths,
-        aliases={name: taxonomy.aliases.get(name, ()) for name in taxonomy.classes},
+        # "object" is in all groups alike.
+        aliases={name: taxonomy.aliases.get(name, ()) for name in (*taxonomy.classes, OBJECT)},
         num_levels=max(2, taxonomy.num_levels),
         allow_one_group=True,
     )

@@ -18,7 +18,7 @@ TREE = Taxonomy.load(
             'foot': {'shoe': ['boot']},
         },
         'ungrouped': ['hat'],
-        'aliases': {'vest': ['gilet'], 'top': ['upper']},
+        'aliases': {'vest': ['gilet'], 'top': ['upper'], 'object': ['thing']},
     }
 )
 
@@ -32,6 +32,7 @@ def test_the_same_classes_on_the_same_number_of_levels(name):
     control = controls(TREE)[name]
     assert (control.classes, control.num_levels) == (TREE.classes, TREE.num_levels)
     assert control.find('gilet') == TREE.find('gilet') and 'top' not in control.aliases
+    assert control.find('thing', coarse=True) == len(control.labels) - 1  # any class, as before
 
 
 @pytest.mark.parametrize('seed', range(20))
