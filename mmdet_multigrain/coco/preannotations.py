@@ -12,6 +12,7 @@ from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.taxonomy.names import OBJECT
 from mmdet_multigrain.taxonomy.nodes import Nodes
 from mmdet_multigrain.utils.errors import TaxonomyError
+from mmdet_multigrain.utils.messages import show
 
 
 def preannotations(images: Iterable[Mapping[str, Any]], taxonomy: Taxonomy) -> dict[str, Any]:
@@ -25,6 +26,9 @@ def preannotations(images: Iterable[Mapping[str, Any]], taxonomy: Taxonomy) -> d
             "object"; of a group that has no name of its own, as that of a class, it is the next
             group above.
         taxonomy: The detector's; of several trees, the first counts.
+
+    Raises:
+        TaxonomyError: An answer is "object", which is the name of a class or a group, too.
     """
     taxonomy = taxonomy.tree()
     nodes, names = Nodes.of(taxonomy), named_labels(taxonomy)
@@ -57,6 +61,11 @@ def preannotations(images: Iterable[Mapping[str, Any]], taxonomy: Taxonomy) -> d
     categories = category_tree(taxonomy)
     anything = len(taxonomy.labels)  # only where there is one: without boxes it would be a class
     if any(annotation['category_id'] == anything for annotation in annotations):
+        if taxonomy.find(OBJECT, coarse=True) != anything - 1:
+            raise TaxonomyError(
+                f'taxonomy {show(taxonomy.name)} calls a class or a group {show(OBJECT)}, as boxes of '
+                'any class are called in annotations; rename it'
+            )
         categories.append(dict(id=anything, name=OBJECT, supercategory='none'))
     return dict(images=entries, annotations=annotations, categories=categories)
 

@@ -9,7 +9,7 @@ from hotcoco import COCO
 
 from mmdet_multigrain.coco.annotations import AnnotationFile
 from mmdet_multigrain.coco.preannotations import category_tree, preannotations
-from mmdet_multigrain.taxonomy import Taxonomy
+from mmdet_multigrain.taxonomy import Taxonomy, TaxonomyError
 from mmdet_multigrain.taxonomy.nodes import Nodes
 
 NESTED = Taxonomy.load(
@@ -111,6 +111,16 @@ def test_object_is_a_category_only_where_it_is_an_answer(garments):
     for level, names in ((1, []), (2, ['object'])):
         content = preannotations([image(garments, answers=[('vest', level)])], garments)
         assert [row['name'] for row in content['categories']][7:] == names
+
+
+@pytest.mark.parametrize(
+    'groups', [dict(a=['Object', 'b'], c=['d']), dict(object=['b', 'e'], c=['d'])]
+)
+def test_an_object_that_would_be_read_as_a_class_is_refused(groups):
+    taxonomy = Taxonomy.load(groups)
+    preannotations([image(taxonomy, answers=[('d', 1)])], taxonomy)
+    with pytest.raises(TaxonomyError, match="calls a class or a group 'object'.*; rename it$"):
+        preannotations([image(taxonomy, answers=[('d', 2)])], taxonomy)
 
 
 def test_of_several_trees_the_first_has_the_categories(two_trees, three_levels):
