@@ -131,7 +131,7 @@ class Table:
         """
         file = io.StringIO()
         writer = csv.writer(file, lineterminator='\n')
-        writer.writerow(column.key for column in self.columns)
+        writer.writerow(_csv_value(column.key) for column in self.columns)
         writer.writerows(
             [_csv_value(cell.value if isinstance(cell, Cell) else cell) for cell in row]
             for row in self.rows

@@ -81,6 +81,7 @@ def test_csv_holds_no_formula(text):
     read = list(csv.reader(io.StringIO(table.csv(), newline='')))
     assert read[1:] == [[f"'{text}", '-0.5'], [f"'{text}", '-1']]  # numbers stay numbers
     assert text.strip() in table.text() and table.rows[0][0] == text
+    assert Table([Column(text)], []).csv() == f"'{text}\n"  # a heading may name a run
 
 
 def test_csv_has_a_line_for_each_row():
