@@ -13,7 +13,9 @@ from mmdet_multigrain.utils.errors import ExportError
 
 def check_new(folder: Path) -> None:
     """Refuse a folder that holds files, and a file: those of two exports must not mix."""
-    if folder.is_dir() and not any(folder.iterdir()):
+    # A mount point and the current folder cannot be replaced.
+    is_fixed = folder.is_dir() and (os.path.ismount(folder) or folder.samefile('.'))
+    if folder.is_dir() and not is_fixed and not any(folder.iterdir()):
         return
     if folder.exists():
         raise ExportError(f'--out {folder}: already exists; name a new folder or remove it')
@@ -27,6 +29,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     be written is an ExportError.
     """
     check_new(folder)
+    folder, named = Path(os.path.realpath(folder)), folder  # a link to a folder stays one
     made = [parent for parent in folder.absolute().parents if not parent.exists()]
     temporary = folder.with_name(f'.{folder.name}.{os.getpid()}.tmp')
     try:
@@ -39,5 +42,5 @@ def whole_folder(folder: Path) -> Iterator[Path]:
             for parent in made:
                 parent.rmdir()
         if isinstance(error, OSError):
-            raise ExportError(f'{folder}: cannot be written ({error.strerror})') from None
+            raise ExportError(f'{named}: cannot be written ({error.strerror})') from None
         raise

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
-from mmdet_multigrain.export.folder import whole_folder
+from mmdet_multigrain.export.folder import check_new, whole_folder
 from mmdet_multigrain.utils.errors import ExportError
 
 
@@ -35,6 +38,25 @@ def test_what_is_there_stays(tmp_path):
             with whole_folder(target):
                 pass
     assert [path.name for path in tmp_path.iterdir()] == ['mine.txt']
+
+
+def test_what_cannot_be_replaced_is_refused_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'mounted').mkdir()
+    monkeypatch.setattr(os.path, 'ismount', lambda path: Path(path).name == 'mounted')
+    for name in ('.', 'mounted'):
+        with pytest.raises(ExportError, match=f'--out {name}: already exists; name a new folder'):
+            check_new(Path(name))
+
+
+@pytest.mark.parametrize('exists', [False, True])
+def test_a_link_to_a_folder_stays(tmp_path, exists):
+    (tmp_path / 'link').symlink_to(tmp_path / 'real')
+    if exists:
+        (tmp_path / 'real').mkdir()
+    with whole_folder(tmp_path / 'link') as folder:
+        (folder / 'x').write_text('x')
+    assert (tmp_path / 'link').is_symlink() and (tmp_path / 'real' / 'x').read_text() == 'x'
 
 
 def test_parents_that_existed_or_got_files_stay(tmp_path):
