@@ -147,6 +147,9 @@ def test_files_of_one_name_are_told_apart(small, tmp_path):
     result = stats(*others)
     assert result.out.splitlines()[0].split()[3:5] == ['a/all', 'b/all']
     assert 'given twice; name it once' in stats(others[0], others[0]).error()
+    old = others[0].with_suffix('.old')
+    old.write_bytes(small.read_bytes())
+    assert stats(others[0], old).out.splitlines()[0].split()[3:5] == ['all.json', 'all.old']
 
 
 def test_a_large_file_is_announced(small):

@@ -68,11 +68,13 @@ def parse_args() -> argparse.Namespace:
 
 
 def split_names(paths: list[Path]) -> list[str]:
-    """The shortest ends of the paths, without suffix, that tell them apart."""
-    absolute = [Path(os.path.abspath(path)).with_suffix('') for path in paths]
+    """The shortest ends of the paths that tell them apart; without suffixes if these do not."""
+    absolute = [Path(os.path.abspath(path)) for path in paths]
     path, times = Counter(absolute).most_common(1)[0]
     if times > 1:
         raise ConfigError(f'{paths[absolute.index(path)]}: given twice; name it once')
+    bare = [path.with_suffix('') for path in absolute]
+    absolute = bare if len(set(bare)) == len(bare) else absolute
     for depth in range(1, max(len(path.parts) for path in absolute) + 1):
         names = ['/'.join(path.parts[-depth:]) for path in absolute]
         if len(set(names)) == len(names):
