@@ -1,6 +1,6 @@
 """Taxonomies: fine classes, the superclasses that group them, and the names data files use.
 
-Needs PyYAML only: no torch, no mmcv, no mmdet.
+Needs PyYAML, orjson and NumPy only: no torch, no mmcv, no mmdet.
 """
 
 from mmdet_multigrain.utils.errors import TaxonomyError
