@@ -86,16 +86,16 @@ class PlainDetector(nn.Module):
             score = score[0].permute(1, 2, 0).reshape(-1).sigmoid()
             delta = delta[0].permute(1, 2, 0).reshape(-1, 4)
             score, order = score.sort(descending=True)
-            if cfg.nms_pre > 0:
-                score, order = score[: cfg.nms_pre], order[: cfg.nms_pre]
+            if (most := cfg.get('nms_pre', -1)) > 0:
+                score, order = score[:most], order[:most]
             deltas.append(delta[order])
             anchors.append(prior[order])
             scores.append(score)
             levels.append(torch.full_like(score, level))
         score, level = torch.cat(scores), torch.cat(levels)
         boxes = _decode(head.bbox_coder, torch.cat(anchors), torch.cat(deltas), size)
-        if cfg.min_bbox_size >= 0:
-            large = ((boxes[:, 2:] - boxes[:, :2]) > cfg.min_bbox_size).all(1)
+        if (least := cfg.get('min_bbox_size', -1)) >= 0:
+            large = ((boxes[:, 2:] - boxes[:, :2]) > least).all(1)
             chosen = large.nonzero().flatten()
             boxes, score, level = boxes[chosen], score[chosen], level[chosen]
         kept = _nms_by_group(boxes, score, level, cfg.nms.iou_threshold)

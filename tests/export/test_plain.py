@@ -140,6 +140,15 @@ def test_features_are_from_the_level_of_a_box(small_config):
     assert torch.equal(plain._roi_features(features, boxes), expected)
 
 
+def test_limits_of_proposals_may_be_left_out(small_config, pictures):
+    config = small_config(**{'model.test_cfg.rcnn.score_thr': 0.0})
+    for key in ('nms_pre', 'min_bbox_size'):
+        del config.model.test_cfg.rpn[key]
+    model, batch = build(config.model), samples(config, pictures[:1])
+    seen = difference(detections(model, batch), restated(PlainDetector(model), batch, 0.0))
+    assert seen.box < PIXELS and seen.score == 0 and seen.detections
+
+
 @torch.no_grad()
 @pytest.mark.parametrize(('smallest', 'some'), [(0, False), (-1, True)])
 def test_proposals_without_a_width_are_left_out(smallest, some, small_config):
