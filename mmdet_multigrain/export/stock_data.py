@@ -44,7 +44,7 @@ def stock_data(
     classes = taxonomy.classes
     loader = cfg['test_dataloader']
     given = loader['dataset']
-    metainfo, pipeline = dict(classes=classes, palette=palette), given.get('pipeline', [])
+    metainfo, pipeline = dict(classes=classes, palette=palette), _pipeline(given)
     dataset = dict(type='CocoDataset', metainfo=metainfo, test_mode=True, pipeline=pipeline)
     check_pipeline(pipeline)
     path = os.path.join(given.get('data_root') or '', given.get('ann_file') or '')
@@ -72,6 +72,16 @@ def stock_data(
         test_cfg=dict(type='TestLoop'),
     )
     return entries, note
+
+
+def _pipeline(dataset: Mapping[str, Any]) -> Any:
+    """The pipeline of a data set, or of the first one in it, as `get_test_pipeline_cfg` finds it."""
+    while 'pipeline' not in dataset:
+        inner = [dataset['dataset']] if 'dataset' in dataset else dataset.get('datasets')
+        if not inner:
+            return []
+        dataset = inner[0]
+    return dataset['pipeline']
 
 
 def _loader(given: Mapping[str, Any], dataset: dict[str, Any]) -> dict[str, Any]:

@@ -137,6 +137,15 @@ def test_a_loader_without_workers_and_paths(garments, tmp_path, monkeypatch):
     assert {*entries} == {'test_dataloader'}
 
 
+def test_the_pipeline_of_data_sets_in_others(garments, tmp_path):
+    options = dict(taxonomy=garments, palette=[], folder=tmp_path)
+    inner = dict(type='CocoDataset', ann_file='val.json', pipeline=PIPELINE)
+    both = dict(type='ConcatDataset', datasets=[dict(type='RepeatDataset', dataset=inner), inner])
+    entries, note = stock_data(dict(test_dataloader=dict(dataset=both)), **options)
+    assert entries['test_dataloader']['dataset']['pipeline'] == PIPELINE
+    assert note == 'no test data: annotations of one COCO file do not exist'
+
+
 def test_a_pipeline_of_others_is_refused(garments, tmp_path):
     pipeline = [*PIPELINE, dict(type='OurOwnTransform')]
     with pytest.raises(ExportError, match='OurOwnTransform of .*, which MMDetection lacks'):
