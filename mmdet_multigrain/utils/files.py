@@ -19,6 +19,7 @@ import orjson
 
 from mmdet_multigrain.utils.errors import FileError, MultigrainError
 
+_MAX_NAME = 230  # bytes; names have 255, of which the temporary one's ends take some
 _TEMPORARY = re.compile(r'\.(?P<name>.+)\.(?P<process>\d+)\.tmp')
 
 
@@ -123,17 +124,20 @@ def _naming(target: Path) -> Iterator[None]:
 def open_whole(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator[_Writer]:
     """Write a file in pieces that appears complete or not at all, with `write(bytes)` of what is yielded.
 
-    The content goes to a temporary file next to the target (`.NAME.PID.tmp`), which is renamed when
-    the block ends. If the block raises, an existing file stays and missing folders, which are made,
-    are removed again; only a killed process leaves its temporary file behind. With `sync` it waits
-    until content and name are on the disk, so that the file survives a power cut, which costs
-    milliseconds.
+    The content goes to a temporary file next to the target (`.NAME.PID.tmp`, of a long name the end),
+    which is renamed when the block ends. If the block raises, an existing file stays and missing
+    folders, which are made, are removed again; only a killed process leaves its temporary file
+    behind. With `sync` it waits until content and name are on the disk, so that the file survives a
+    power cut, which costs milliseconds.
 
     Raises:
         FileError: The file cannot be written, with the system's reason.
     """
     path = Path(path)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')  # as in _TEMPORARY
+    name = path.name
+    while len(os.fsencode(name)) > _MAX_NAME:
+        name = name[1:]
+    temporary = path.with_name(f'.{name}.{os.getpid()}.tmp')  # as in _TEMPORARY
     made = [folder for folder in path.parents if not folder.exists()]
     try:
         with _naming(path):

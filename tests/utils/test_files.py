@@ -90,6 +90,12 @@ def test_write_whole_replaces_and_leaves_nothing_else(tmp_path):
     assert (tmp_path / 'a').read_bytes() == b'new'
 
 
+@pytest.mark.parametrize('name', [250 * 'a' + '.json', 83 * '衣' + '.png'])
+def test_names_as_long_as_they_may_be(tmp_path, name):
+    write_whole(tmp_path / name, b'new')
+    assert os.listdir(tmp_path) == [name]
+
+
 class FailingFile:
     """Takes half of the data, then raises."""
 
