@@ -6,11 +6,13 @@ import importlib
 import io
 import json
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from mmcv.transforms import Compose
 from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
 
@@ -28,6 +30,7 @@ from .to_mmdet import detect, read_arrays
 MODEL, DESCRIPTION, RULE = 'detector.onnx', 'detector.json', 'theta.json'
 TOLERANCE = 1e-3  # pixels, and scores
 MOST_ALONE = 0.05  # share of detections that ties of scores may change; see nearest_difference
+_PACKING = 'LoadAnnotations', 'PackDetInputs', 'PlanarPackDetInputs'  # leave the image as it is
 _OPSET = 17  # RoiAlign is aligned from 16 on
 
 
@@ -54,14 +57,13 @@ def export_onnx(cfg: Config, detector: Detector, pictures: list, folder: Path) -
         ExportError: The model has parts that cannot be exported, or the detections differ.
     """
     check_added(detector.model)
+    resize = resize_step(get_test_pipeline_cfg(cfg))
     write_whole(folder / MODEL, onnx_bytes(PlainDetector(detector.model)))
     taxonomy = detector.taxonomy
-    pipeline = get_test_pipeline_cfg(cfg)
-    resize = next((step for step in pipeline if step['type'] == 'Resize'), {})
     description = dict(
         classes=taxonomy.classes,
         superclasses=[taxonomy.superclass_of(label) for label in range(taxonomy.num_classes)],
-        resize={key: value for key, value in resize.items() if key != 'type'},
+        resize=resize,
         score_thr=detector.model.roi_head.test_cfg.score_thr,
     )
     if detector.answers is not None:
@@ -73,6 +75,25 @@ def export_onnx(cfg: Config, detector: Detector, pictures: list, folder: Path) -
         detector.answers.save(folder / RULE)
     write_whole(folder / DESCRIPTION, json.dumps(description, indent=2).encode())
     return [f'checked: {check_onnx(cfg, detector, folder, pictures)}']
+
+
+def resize_step(pipeline: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Arguments of the Resize in a test pipeline; none if it leaves images at their size.
+
+    Raises:
+        ExportError: Another step changes images, too.
+    """
+    resize = {}
+    for step, transform in zip(pipeline[1:], Compose(pipeline[1:]).transforms, strict=True):
+        kind = type(transform).__name__
+        if kind == 'Resize' and not resize:
+            resize = {key: value for key, value in step.items() if key != 'type'}
+        elif kind not in _PACKING:
+            raise ExportError(
+                f'the test pipeline has {kind}, which neither {MODEL} nor {DESCRIPTION} holds; export '
+                'with a config whose test pipeline loads, resizes once (Resize) and packs'
+            )
+    return resize
 
 
 def onnx_bytes(plain: PlainDetector) -> bytes:

@@ -23,7 +23,7 @@ from mmdet_multigrain.export.to_mmdet import (
     export_mmdet,
     read_arrays,
 )
-from mmdet_multigrain.export.to_onnx import check_onnx, check_packages, export_onnx
+from mmdet_multigrain.export.to_onnx import check_onnx, check_packages, export_onnx, resize_step
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ExportError
 from mmdet_multigrain.visualization.palette import class_palette
@@ -204,6 +204,23 @@ def test_the_description_tells_what_to_feed(detector, monkeypatch, tmp_path):
     cfg.test_dataloader.dataset.pipeline = cfg.test_dataloader.dataset.pipeline[:1]
     export_onnx(cfg, trained, [], tmp_path)
     assert json.loads((tmp_path / 'detector.json').read_text())['resize'] == {}
+
+
+def test_steps_that_the_onnx_file_lacks_are_refused():
+    load, size, pack = (
+        dict(type=f'{kind}') for kind in ('LoadImageFromFile', 'Resize', 'PackDetInputs')
+    )
+    size |= dict(scale=(64, 48), keep_ratio=True)
+    named = size | dict(type='mmdet.Resize')
+    for step in (size, named):
+        assert resize_step([load, step, pack]) == dict(scale=(64, 48), keep_ratio=True)
+    for steps in (
+        [size, size],
+        [dict(type='Pad', size=(64, 64))],
+        [size | dict(type='FixScaleResize')],
+    ):
+        with pytest.raises(ExportError, match=r'pipeline has \w+, which neither detector.onnx nor'):
+            resize_step([load, *steps, pack])
 
 
 @pytest.mark.parametrize('missing', ['onnx', 'onnxruntime'])
