@@ -15,6 +15,7 @@ classes; it is checked and written in full. Without --out the file goes to the s
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -345,6 +346,8 @@ def main() -> None:
     files |= {args.controls / f'{name}.yaml': o.to_yaml().encode() for name, o in others.items()}
     write_together(files.items())
     if not args.out:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding='utf-8')  # it may become a file, which is read as such
         sys.stdout.write(text)
     for note in notes:
         print(note, file=sys.stderr)

@@ -1,6 +1,7 @@
 """tools/make_taxonomy.py: the file it writes, what it prints, and what it refuses."""
 
 import json
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +10,7 @@ from mmdet_multigrain.engine.hooks.preflight_hook import check_heads
 from mmdet_multigrain.models import MultiGrainedBBoxHead
 from mmdet_multigrain.taxonomy import Taxonomy
 
-from .conftest import call
+from .conftest import REPOSITORY, call, start
 
 TREE = {
     'LabelName': '/m/root',
@@ -91,6 +92,16 @@ def test_a_node_on_the_screen(files):
     assert Taxonomy.load(files / 'w.yaml').classes == ('/m/hat', '/m/sock', '/m/tie')
     assert result.err == '/m/wear: 3 classes, 0 groups, 1 levels, 3 classes without a group\n'
     assert 'below /m/wear' in result.out and 'several parents' not in result.out
+
+
+@pytest.mark.parametrize('encoding', ['latin-1', 'ascii'])
+def test_the_screen_of_another_encoding_can_become_a_file(files, encoding):
+    (files / 'in.yaml').write_text('[béret, hat]', encoding='utf-8')
+    tool = sys.executable, REPOSITORY / 'tools' / 'make_taxonomy.py', '--from', 'yaml'
+    result = start(*tool, files / 'in.yaml', PYTHONIOENCODING=encoding)
+    assert result.status == 0, result.err
+    (files / 'out.yaml').write_text(result.out, encoding='utf-8')
+    assert Taxonomy.load(files / 'out.yaml').classes == ('béret', 'hat')
 
 
 def test_what_yaml_cannot_hold_stands_escaped_in_comments(files):
