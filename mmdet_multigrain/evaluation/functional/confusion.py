@@ -147,9 +147,9 @@ def measure_confusion(
     choose_engine('hotcoco')
     taxonomy = taxonomy.tree()
     check_labels(ground_truth, detections, taxonomy.num_classes)
+    detections = detections[~unjudged(ground_truth, detections, iou_thr=iou_thr)]
     if min_score is None:
         min_score = balanced_score(ground_truth, detections)
-    detections = detections[~unjudged(ground_truth, detections, iou_thr=iou_thr)]
     no_limit = max(1, len(detections.scores))
     evaluator = hotcoco_evaluator(
         ground_truth,
@@ -176,8 +176,10 @@ def balanced_score(ground_truth: GroundTruth, detections: Detections) -> float:
     """The score that keeps as many detections as there are boxes, or all if there are fewer.
 
     A fixed score would keep none of a detector whose scores are low. Rounded down to three
-    digits, so that what is shown is what is meant; 0 without detections. Crowds are not counted.
+    digits, so that what is shown is what is meant; 0 without detections. Crowds are not counted,
+    nor are detections of unannotated classes that match no box of theirs (at IoU 0.5).
     """
+    detections = detections[~unjudged(ground_truth, detections, iou_thr=0.5)]
     boxes = max(1, int(np.count_nonzero(~ground_truth.crowd)))
     kept = np.sort(detections.scores)[::-1][:boxes]
     if not len(kept) or not kept[-1]:

@@ -1,5 +1,7 @@
 """Confusion matrix: hand-computed cases, its order and blocks, and what is read off it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -210,6 +212,18 @@ def test_balanced_score(boxes, scores, expected):
 def test_crowds_are_not_counted_for_the_balanced_score():
     gt, found = case([(0, 0), (0, 1, True)], [(0, 0, 0.9), (0, 1, 0.5)])
     assert balanced_score(gt, found) == 0.9
+
+
+def test_detections_that_are_left_out_do_not_raise_the_balanced_score():
+    """The image does not annotate hats; the two that are found score highest."""
+    gt, found = case(
+        [(0, 0), (0, 1)], [(4, 7, 0.9), (4, 8, 0.8), (0, 0, 0.5), (2, 1, 0.4), (0, 5, 0.1)]
+    )
+    gt = replace(gt, unannotated=np.arange(5)[None] == 4)
+    assert balanced_score(gt, found) == 0.4
+    confusion = measure_confusion(gt, found, MIXED)
+    assert confusion.min_score == 0.4
+    assert confusion.counts.sum() == confusion.counts[0, :2].sum() == 2
 
 
 def test_confusions_of_a_detector_with_low_scores():
