@@ -24,6 +24,7 @@ from mmdet_multigrain.evaluation.functional.protocols import LEAF, group_protoco
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.taxonomy.levels import at_level
 from mmdet_multigrain.utils.errors import ReportError
+from mmdet_multigrain.utils.messages import show
 
 from .doubts import find_doubt
 from .inputs import DetectionsFile, TestSet
@@ -79,6 +80,11 @@ def load_runs(
         raise ReportError(
             f'--max-dets {max_dets}: not used, as each result was made with a limit of its own; '
             'test the runs again with it'
+        )
+    if taxonomy is not None and len(results) == len(sources):
+        raise ReportError(
+            f'--taxonomy {_name_of(taxonomy)}: not used, as each result holds the groups of its '
+            'test; test the runs again with it as eval_taxonomy'
         )
     if train_ann_file is not None and len(results) == len(sources):
         raise ReportError(
@@ -154,6 +160,12 @@ class _Source:
                 f'{path}:GROUND_TRUTH.json, or name it (--ann-file)'
             )
         return cls(path, variant, truth, is_detections)
+
+
+def _name_of(taxonomy: Taxonomy | str | os.PathLike[str] | Mapping[str, Any]) -> str:
+    if isinstance(taxonomy, str | os.PathLike):
+        return os.fspath(taxonomy)
+    return show(Taxonomy.load(taxonomy).name)
 
 
 def _other_results(folder: Path) -> str:

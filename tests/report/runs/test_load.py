@@ -129,6 +129,16 @@ def test_training_file_that_no_run_would_use(make):
     assert [run.result.train_ann_file for run in runs] == [None, str(make.truth)]
 
 
+def test_taxonomy_that_no_run_would_use(make):
+    folder = make('work/a')
+    with pytest.raises(ReportError, match='--taxonomy deepfashion2: not used, as each result'):
+        load_runs([folder], taxonomy='deepfashion2')
+    with pytest.raises(ReportError, match="--taxonomy 'g': not used"):
+        load_runs([folder], taxonomy=GARMENTS)
+    spec = f'other={folder}/result.bbox.json:{make.truth}'
+    assert len(load_runs([folder, spec], taxonomy=GARMENTS)) == 2
+
+
 def test_limit_on_detections(make):
     folder = make('work/a')
     spec = f'other={folder}/result.bbox.json:{make.truth}'
