@@ -74,6 +74,9 @@ class Measures:
     trees: tuple[str, ...] = ()
     # boxes that decide which classes are rare: `training` or `validation`
     counted_on: str = 'training'
+    # training boxes of each class that decide, in label order, and their file; None if unknown
+    counts: tuple[int | None, ...] = ()
+    counted_in: str | None = None
     # `df2` or `oiv4c` if this is the paper's data set, whose tables and figures a report may then
     # refer to; None for other data
     dataset: str | None = None
@@ -88,12 +91,9 @@ def measures_of_runs(runs: Sequence[Run]) -> Measures:
     """Metrics, classes and superclasses of comparable runs."""
     summary, taxonomy = runs[0].result.summary, runs[0].result.taxonomy
     # Detections of other frameworks have no training counts.
-    known = (
-        run.result.summary.levels
-        for run in runs
-        if all(row.train_boxes is not None for row in run.result.summary.fine.classes)
-    )
-    levels = next(known, summary.levels)
+    known = (run.result for run in runs if None not in train_counts(run))
+    decides = next(known, runs[0].result)
+    levels = decides.summary.levels
     classes = _entries(levels[-1].classes)
     order = np.argsort([entry.boxes for entry in classes], kind='stable')
     classes = tuple(classes[label] for label in order)
@@ -116,8 +116,15 @@ def measures_of_runs(runs: Sequence[Run]) -> Measures:
         superclasses=tuple(_entries(levels[level].classes, level) for level in coarse),
         trees=trees if taxonomy.trees else (),
         counted_on='validation' if classes[0].train_boxes is None else 'training',
+        counts=tuple(row.train_boxes for row in levels[-1].classes),
+        counted_in=decides.train_ann_file,
         dataset=dataset,
     )
+
+
+def train_counts(run: Run) -> tuple[int | None, ...]:
+    """Boxes that each class was trained on, in label order; None where that is unknown."""
+    return tuple(row.train_boxes for row in run.result.summary.fine.classes)
 
 
 def _entries(classes: Iterable[ClassScore], level: int | None = None) -> tuple[ClassEntry, ...]:

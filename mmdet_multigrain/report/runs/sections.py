@@ -15,7 +15,7 @@ from . import claims, figures, tables
 from .comparison import Comparison
 from .document import Paragraph, Points, Section
 from .formats import INTERVAL, NOISE
-from .measures import DIFFERENCE, MEAN_OF_GAINS, known_boxes
+from .measures import DIFFERENCE, MEAN_OF_GAINS, known_boxes, train_counts
 from .paper import Paper
 from .run import Run
 from .tables import PaperReference
@@ -71,11 +71,15 @@ def _run_points(runs: Sequence[Run], comparison: Comparison) -> list[tuple[str, 
     counted = 'boxes of the training file'
     if comparison.counted_on != 'training':
         counted = 'boxes of the ground truth, as no training file is known'
-    trained_on = _join(result.train_ann_file for result in results)
+    by = ': '.join(filter(None, (f'by {counted}', comparison.counted_in)))
+    known = [(run.name, train_counts(run)) for run in runs if None not in train_counts(run)]
+    if others := [name for name, counts in known if counts != comparison.counts]:
+        # The choice is that of the run that was named first.
+        by += f', not by those of {", ".join(others)}, which differ'
     versions = [result.run.versions.items() for result in results]
     points = {
         'Ground truth': _join(result.ann_file for result in results),
-        'Rare and frequent classes': f'by {counted}: {trained_on}'.removesuffix(f': {_UNKNOWN}'),
+        'Rare and frequent classes': by,
         'Evaluation': f'{_join(summary.engine for summary in summaries)}, at most '
         f'{_join(summary.max_dets for summary in summaries)} detections per image and class',
         'Detections left out, beyond that limit': ', '.join(

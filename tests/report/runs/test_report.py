@@ -343,3 +343,28 @@ def test_every_table_and_figure_has_its_protocol(document, runs):
     alone = [at_a_level(run) for run in runs if run.variant == 'wgroup'][:1]
     text = named(runs_document(alone, compare(alone, resamples=9), []), 'overall').note
     assert text.startswith('Protocol: group (coarse, sum). ')
+
+
+def test_whose_training_boxes_decide_which_classes_are_rare(tmp_path):
+    truth = write_ground_truth(tmp_path / 'val.json')
+    folders = [
+        write_run(tmp_path / name, truth, wrong=0.2, seed=0, config=f'{name}.py', detections=False)
+        for name in ('one', 'two')
+    ]
+    one, two = load_runs(folders)
+    fine = two.result.summary.fine
+    rows = tuple(
+        dataclasses.replace(row, train_boxes=100 - row.train_boxes) for row in fine.classes
+    )
+    levels = *two.result.summary.levels[:-1], dataclasses.replace(fine, classes=rows)
+    summary = dataclasses.replace(two.result.summary, levels=levels)
+    half = dataclasses.replace(two.result, summary=summary, train_ann_file='half.json')
+    other = dataclasses.replace(two, result=half)
+
+    def rare_by(*runs):
+        text = render_markdown(runs_document(runs, compare(runs), []))
+        return re.search(r'Rare and frequent classes\*\*: (.*)', text)[1]
+
+    assert re.fullmatch('by boxes of the training file: .*train.json', rare_by(one, two))
+    assert rare_by(one, other).endswith('train.json, not by those of two, which differ')
+    assert rare_by(other, one).endswith(': half.json, not by those of one, which differ')
