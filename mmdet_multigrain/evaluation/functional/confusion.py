@@ -16,7 +16,7 @@ from mmdet_multigrain.taxonomy import Taxonomy
 from .boxes import Detections, GroundTruth, check_labels
 from .engines import choose_engine, hotcoco_evaluator
 from .error_analysis import shared_levels
-from .matching import unjudged
+from .matching import find_pairs, unjudged
 
 
 @dataclass(frozen=True)
@@ -128,9 +128,10 @@ def measure_confusion(
     """Which class is taken for which.
 
     By falling score, each detection takes the ground truth of highest IoU that none has taken,
-    whatever their classes (hotcoco's definition). Crowd boxes are left out: a detection on one
-    counts as on the background. There is no limit on detections: the minimum score replaces it.
-    Detections of unannotated classes that match no box of theirs are left out.
+    whatever their classes (hotcoco's definition). There is no limit on detections: the minimum
+    score replaces it. Crowd boxes are left out, and so are detections on one of their class that
+    are on no other box, as in AP: a box of which only the superclass is known is a crowd of each of
+    its classes. So are detections of unannotated classes that match no box of theirs.
 
     Args:
         ground_truth: Boxes with fine labels.
@@ -147,7 +148,7 @@ def measure_confusion(
     choose_engine('hotcoco')
     taxonomy = taxonomy.tree()
     check_labels(ground_truth, detections, taxonomy.num_classes)
-    detections = detections[~unjudged(ground_truth, detections, iou_thr=iou_thr)]
+    detections = detections[~_left_out(ground_truth, detections, iou_thr=iou_thr)]
     if min_score is None:
         min_score = balanced_score(ground_truth, detections)
     no_limit = max(1, len(detections.scores))
@@ -177,9 +178,9 @@ def balanced_score(ground_truth: GroundTruth, detections: Detections) -> float:
 
     A fixed score would keep none of a detector whose scores are low. Rounded down to three
     digits, so that what is shown is what is meant; 0 without detections. Crowds are not counted,
-    nor are detections of unannotated classes that match no box of theirs (at IoU 0.5).
+    nor are detections that `measure_confusion` leaves out at IoU 0.5.
     """
-    detections = detections[~unjudged(ground_truth, detections, iou_thr=0.5)]
+    detections = detections[~_left_out(ground_truth, detections, iou_thr=0.5)]
     boxes = max(1, int(np.count_nonzero(~ground_truth.crowd)))
     kept = np.sort(detections.scores)[::-1][:boxes]
     if not len(kept) or not kept[-1]:
@@ -187,6 +188,20 @@ def balanced_score(ground_truth: GroundTruth, detections: Detections) -> float:
     score = float(kept[-1])
     scale = 10.0 ** (2 - math.floor(math.log10(abs(score))))
     return min(score, math.floor(score * scale + 1e-9) / scale)
+
+
+def _left_out(ground_truth: GroundTruth, detections: Detections, *, iou_thr: float) -> np.ndarray:
+    """(N,) bool: detections that are neither right nor wrong; see `measure_confusion`."""
+    left_out = unjudged(ground_truth, detections, iou_thr=iou_thr)
+    if not ground_truth.crowd.any():
+        return left_out
+    pairs = find_pairs(ground_truth, detections, counted=~left_out, min_iou=iou_thr)
+    crowd = ground_truth.crowd[pairs.truths]
+    own = ground_truth.labels[pairs.truths] == detections.labels[pairs.detections]
+    on_crowd = np.zeros_like(left_out)
+    on_crowd[pairs.detections[crowd & own]] = True
+    on_crowd[pairs.detections[~crowd]] = False
+    return left_out | on_crowd
 
 
 def order_by_superclass(taxonomy: Taxonomy) -> tuple[np.ndarray, tuple[tuple[Block, ...], ...]]:

@@ -130,9 +130,28 @@ def test_iou_from_which_a_detection_meets_a_box(iou_thr, met):
     assert found.counts[shirt, nothing] == found.counts[nothing, coat] == 3 - sum(met)
 
 
-def test_detection_on_a_crowd_box_is_on_the_background():
-    result = measure([(0, 0, True)], [(0, 0, 0.9)])
-    assert result.counts[-1, 0] == 1 and result.counts.sum() == 1
+def test_detections_on_a_crowd_of_their_class_are_left_out():
+    """As in AP; another class there, and a second detection of a box, are on the background."""
+    result = measure([(0, 0, True)], [(0, 0, 0.9)], min_score=0)
+    assert not result.counts.any()
+    shirt, coat, nothing = 0, 1, 5
+    result = measure(
+        [(0, 0, True), (0, 1), (0, 1, True)],
+        [(2, 0, 0.9), (0, 1, 0.8), (0, 1, 0.7)],
+        min_score=0,
+    )
+    assert result.counts[nothing, coat] == result.counts[nothing, shirt] == 1
+    assert result.counts[shirt, shirt] == 1 and result.counts.sum() == 3
+
+
+def test_boxes_of_which_only_the_superclass_is_known():
+    """Three tops, of which one is known to be a shirt: it is not the best detection."""
+    gt, found = case([(0, 0), (5, 1), (5, 2)], [(0, 1, 0.9), (2, 2, 0.8), (2, 0, 0.7)])
+    sets = np.vstack([np.eye(5, 6, dtype=bool), [True, False, True, False, False, False]])
+    gt = replace(gt, sets=sets).relabel(range(5))
+    assert gt.crowd.sum() == 4 and balanced_score(gt, found) == 0.7
+    confusion = measure_confusion(gt, found, MIXED)
+    assert confusion.counts[0, 1] == confusion.counts.sum() == 1
 
 
 def test_most_confused_first():
