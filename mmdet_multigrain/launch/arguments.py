@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,10 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     class Options(DictAction):
         @staticmethod
         def _parse_iterable(val: str) -> Any:
-            # MMEngine takes blanks out of all values; paths may have some.
-            if any(character in val for character in '[(,'):
-                return DictAction._parse_iterable(val)
+            # MMEngine takes blanks out of all values; paths and names may have some.
+            if ',' in val or val.strip('\'"')[:1] in ('[', '('):
+                kept = re.sub(r'(?<=[^\s,()\[\]]) (?=[^\s,()\[\]])', '\0', val)
+                return _with_blanks(DictAction._parse_iterable(kept))
             if len(val) > 1 and val[0] == val[-1] and val[0] in '\'"':
                 val = val[1:-1]
             return DictAction._parse_int_float_bool(val)
@@ -54,6 +56,12 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
         metavar='KEY=VALUE',
         help='override config entries, e.g. train_dataloader.batch_size=4',
     )
+
+
+def _with_blanks(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return type(value)(map(_with_blanks, value))
+    return value.replace('\0', ' ') if isinstance(value, str) else value
 
 
 def add_runs(parser: argparse.ArgumentParser, *, nargs: str) -> None:

@@ -81,6 +81,16 @@ def test_quotes_are_taken_off_in_pairs():
     assert given['f'] is None
 
 
+def test_blanks_stay_in_paths_and_names():
+    options = ('a=my photos (1)/x', "b=['long dress', top]", 'c=( (1, 2), [a b , c] )', 'd=x y, z')
+    assert parse('--cfg-options', *options).cfg_options == {
+        'a': 'my photos (1)/x',
+        'b': ['long dress', 'top'],
+        'c': ((1, 2), ['a b', 'c']),
+        'd': ['x y', 'z'],
+    }
+
+
 def test_other_arguments_of_all_tools():
     args = parse()
     assert args.trust_checkpoint is False and parse('--trust-checkpoint').trust_checkpoint is True
