@@ -30,11 +30,14 @@ def check_outputs(
     asked for, or the same command wrote them for the same purpose.
 
     Raises:
-        ConfigError: A file that will be written is an input, is named twice or already exists.
+        ConfigError: A file that will be written is an input, a folder, named twice, or already
+            exists.
     """
     outputs, inputs = ([Path(path) for path in paths if path] for paths in (outputs, inputs))
     inputs = [path for path in inputs if path.exists()]
     for out in outputs:
+        if out.is_dir():
+            raise ConfigError(f'{out}: this is a folder; name a file in it')
         for path in inputs:
             if out.exists() and os.path.samefile(path, out):
                 raise ConfigError(f'{out}: would replace the input {path}; write elsewhere')

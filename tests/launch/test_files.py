@@ -34,6 +34,12 @@ def test_what_exists_stays_unless_asked(old, tmp_path):
     check_outputs([tmp_path / 'new.json'], inputs=[old, tmp_path / 'missing.json'])
 
 
+def test_a_folder_is_no_file(tmp_path):
+    for replace in (False, True):
+        with pytest.raises(ConfigError, match='this is a folder; name a file in it'):
+            check_outputs([tmp_path], replace=replace)
+
+
 def test_none_is_no_file(old, tmp_path):
     check_outputs([None, tmp_path / 'new.json'], inputs=[None, str(old)])
     with pytest.raises(ConfigError, match='would replace the input'):
