@@ -70,6 +70,7 @@ from .answers import answers_of, describe_answers
 
 Picture = str | os.PathLike[str] | np.ndarray | Image.Image
 _READABLE_SIDE = 400  # pixels; about four labels fit side by side
+_LONGEST_SIDE = 4000  # of an enlarged picture; formats have limits, WebP from 16383 on
 
 
 @dataclass(frozen=True)
@@ -211,13 +212,14 @@ class Detector:
 
         Args:
             image: A file; (height, width, 3) uint8, blue-green-red as OpenCV has it; or an image of
-                Pillow, in any mode.
+                Pillow, with 8 or 16 bits per channel.
 
         Raises:
-            ImageError: It is missing or not readable, or an array of another kind.
+            ImageError: It is missing or not readable, has floating-point or 32-bit pixels, or is an
+                array of another kind.
         """
         if isinstance(image, Image.Image):
-            image = np.array(ImageOps.exif_transpose(image).convert('RGB'))[..., ::-1]
+            image = _pixels(image)
         if isinstance(image, np.ndarray):
             if image.dtype != np.uint8 or image.shape[2:] != (3,) or not image.size:
                 raise ImageError(
@@ -261,6 +263,19 @@ class Detector:
             rois=found['rois'],
             iou_thr=self._iou_thr,
         )
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
+    """The pixels of an image of Pillow as OpenCV has them: upright, 8 of 16 bits."""
+    if image.mode in ('I', 'F'):
+        raise ImageError(f'image of mode {image.mode}: give one with 8 or 16 bits per channel')
+    try:
+        image = ImageOps.exif_transpose(image)
+        if image.mode.startswith('I;16'):  # Pillow would clip all above 255 to white
+            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        return np.array(image.convert('RGB'))[..., ::-1]
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ImageError(f'image of Pillow: cannot be read ({error})') from None
 
 
 def _rule_for(
@@ -354,7 +369,8 @@ def draw(prediction: Prediction, taxonomy: Taxonomy) -> Image.Image:
     0.93`. Small images are enlarged, so that labels can be read.
     """
     picture = Image.fromarray(prediction.image[..., ::-1])
-    zoom = max(1, round(_READABLE_SIDE / min(picture.size)))
+    zoom = min(round(_READABLE_SIDE / min(picture.size)), _LONGEST_SIDE // max(picture.size))
+    zoom = max(1, zoom)
     marks = [
         Mark((x1, y1, x2 - x1, y2 - y1), text, color)
         for (x1, y1, x2, y2), text, color in _labels(prediction, taxonomy)

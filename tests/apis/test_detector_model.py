@@ -220,6 +220,14 @@ def test_images_of_any_kind(trained, save, tmp_path):
     assert same_detections(both[1], both[2])
     gray = Image.fromarray(pixels[..., 0])
     assert np.array_equal(detector.read(gray)['img'][..., 2], pixels[..., 0])
+    deep = Image.fromarray(pixels[..., 0].astype(np.uint16) * 257)
+    deep.save(tmp_path / '16.png')
+    for kind in (deep, Image.open(tmp_path / '16.png'), tmp_path / '16.png'):
+        assert np.array_equal(detector.read(kind)['img'][..., 2], pixels[..., 0])
+    (tmp_path / 'cut.png').write_bytes(photos[0].read_bytes()[:-2000])
+    for wrong in (Image.new('F', (9, 9)), Image.new('I', (9, 9)), Image.open(tmp_path / 'cut.png')):
+        with pytest.raises(ImageError, match='^image of '):
+            detector.read(wrong)
     for wrong in (pixels[..., 0], pixels.astype(float), pixels[..., :1], pixels[:0]):
         with pytest.raises(ImageError, match=r'^array of shape .* not an image; give \(height'):
             detector.read(wrong)
@@ -243,6 +251,15 @@ def test_large_pictures_are_not_enlarged():
         image = np.zeros((height, 999, 3), np.uint8)
         picture = module.draw(Prediction(image, *none[0], none[1]), TAXONOMY)
         assert picture.size == (999 * zoom, height * zoom)
+
+
+def test_strips_stay_small_enough_to_be_written(tmp_path):
+    none = [np.zeros(0, int)] * 2
+    for width, zoom in ((4100, 1), (1900, 2)):
+        image = np.zeros((10, width, 3), np.uint8)
+        picture = module.draw(Prediction(image, *none, np.zeros((0, 4))), TAXONOMY)
+        assert picture.size == (width * zoom, 10 * zoom)
+        save_picture(picture, tmp_path / 'a.webp')
 
 
 def test_numbers_are_rounded():
