@@ -125,7 +125,8 @@ def main() -> None:
     root, names, left_out = launch.find_images(args.images, leave_out=pictures)
     picture_names = PictureNames()
     picture_of = {name: pictures / picture_names.of(name) for name in names}
-    if any(picture_of[name].resolve() == (root / name).resolve() for name in names):
+    sources = {(root / name).resolve() for name in names}
+    if any(picture.resolve() in sources for picture in picture_of.values()):
         raise ConfigError(f'--out {args.out}: pictures would replace the images; name another')
     launch.check_checkpoint(args.checkpoint)
     out_file, annotation_file = args.out / 'predictions.json', args.out / 'annotations.json'
@@ -175,7 +176,7 @@ def main() -> None:
                     left_out[name.as_posix()] = str(error).removeprefix(f'{root / name}: ')
             found = detector.predict([*samples.values()]) if samples else []
             for name, prediction in zip(samples, found, strict=True):
-                best = max(best, *prediction.scores[:1])
+                best = max([best, *prediction.scores[:1]])  # maybe there are none
                 prediction = prediction.above(score_thr)
                 entry = {'file_name': name.as_posix()}
                 if not args.no_pictures:
@@ -205,7 +206,8 @@ def main() -> None:
         if args.annotations:
             write_json(annotation_file, preannotations(images, detector.taxonomy))
         for name in old - pictures_of(content):
-            (args.out / name).unlink(missing_ok=True)
+            if (args.out / name).resolve() not in sources:
+                (args.out / name).unlink(missing_ok=True)
     count = sum(len(image['detections']) for image in images)
     if images and not count:
         print(

@@ -18,10 +18,12 @@ from mmdet.apis import inference_detector, init_detector
 from PIL import Image
 
 from mmdet_multigrain.apis import detector
+from mmdet_multigrain.datasets import taxonomy_metainfo
 from mmdet_multigrain.launch import add_cfg_options, load_config, quiet_imports
 from mmdet_multigrain.taxonomy import Taxonomy
 
 from ..conftest import READS_GIF
+from ..export.conftest import build
 from .conftest import SMALL, call, options
 
 MODEL = [option for option in SMALL if option.startswith('model.')]
@@ -164,6 +166,46 @@ def test_scores_below_the_threshold_are_left_out(garment_data, config, trained, 
     best = float(re.search('no box scores 0.99 or more; the best has (.*) ', result.out)[1])
     assert 0 < best < 0.99
     assert (tmp_path / 'pictures' / '000002.jpg').is_file()
+
+
+@pytest.fixture
+def untrained(config, tmp_path) -> Path:
+    """A checkpoint of random weights, which takes less time than a trained one."""
+    parser = argparse.ArgumentParser()
+    add_cfg_options(parser)
+    cfg = load_config(config, parser.parse_args(['--cfg-options', *MODEL]).cfg_options)
+    meta = {'dataset_meta': taxonomy_metainfo(Taxonomy.load('deepfashion2'))}
+    path = tmp_path / 'untrained.pth'
+    torch.save({'meta': meta, 'state_dict': build(cfg.model).state_dict()}, path)
+    return path
+
+
+def test_images_without_any_detection(config, untrained, tmp_path):
+    Image.new('RGB', (50, 60)).save(tmp_path / 'a.png')
+    none = 'model.test_cfg.rcnn.score_thr=1'
+    result = predict(
+        tmp_path / 'a.png', config, untrained, tmp_path / 'out', '--cfg-options', *MODEL, none
+    )
+    assert result.status == 0, result.err
+    assert 'no box scores 0.3 or more; the detector gives none' in result.out
+
+
+def test_no_image_is_replaced_or_removed(config, untrained, tmp_path):
+    images = [tmp_path / name for name in ('pictures/b/a.png', 'b/a.png', 'c.png')]
+    for image in images:
+        image.parent.mkdir(parents=True, exist_ok=True)
+        Image.new('RGB', (50, 60)).save(image)
+    more = (config, untrained, '--out', tmp_path, '--force')
+    line = call('predict', *images[:2], *more).error()
+    assert 'pictures would replace the images' in line
+    # A picture that an earlier call wrote is now an image.
+    earlier = {'source': '', 'config': '', 'checkpoint': ''}
+    earlier['images'] = [{'picture': 'pictures/b/a.png'}, {'picture': 'pictures/old.png'}]
+    (tmp_path / 'predictions.json').write_text(json.dumps(earlier))
+    (tmp_path / 'pictures' / 'old.png').touch()
+    model = ('--no-pictures', '--cfg-options', *MODEL)
+    assert call('predict', images[0], images[2], *more, *model).status == 0
+    assert images[0].is_file() and not (tmp_path / 'pictures' / 'old.png').exists()
 
 
 def test_several_files_and_patterns(folder, config, trained, tmp_path):
