@@ -191,7 +191,7 @@ def test_every_experiment_can_be_read_and_its_configs_exist(name, repository):
     assert missing == []
 
 
-@pytest.mark.parametrize('name', ['rbc12_choice', 'tin60lt_choice', 'rbc12_verdict'])
+@pytest.mark.parametrize('name', ['rbc12_choice', 'rbc12_verdict', 'tin60lt_verdict'])
 def test_what_corrects_scores_is_compared_below_any_threshold(name):
     """Else a correction that lifts all scores of a rare class, in the same order, would seem to win."""
     options = load_experiment(name).options
