@@ -29,6 +29,7 @@ from mmengine.registry import init_default_scope
 from PIL import Image, ImageOps
 from torch import nn
 
+from mmdet_multigrain.engine.checkpoint import training_record
 from mmdet_multigrain.engine.checkpoint.read import (
     keep_what_fits,
     misfit,
@@ -37,12 +38,6 @@ from mmdet_multigrain.engine.checkpoint.read import (
     trained_on,
 )
 from mmdet_multigrain.engine.checkpoint.scoring import scoring_of
-from mmdet_multigrain.engine.checkpoint.training_record import (
-    NO_RECORD,
-    is_missed,
-    other_training,
-    recorded,
-)
 from mmdet_multigrain.engine.hooks.preflight_hook import check_heads
 from mmdet_multigrain.engine.runner.resolver import resolve
 from mmdet_multigrain.engine.runner.test_level import set_groups
@@ -186,12 +181,13 @@ class Detector:
             rcnn = next(part['test_cfg'].rcnn for part in dicts(model_cfg) if part.get('roi_head'))
             self._iou_thr = (rcnn.get('nms') or {}).get('iou_threshold', 0.5)
         self.model: nn.Module = revert_sync_batchnorm(MODELS.build(model_cfg))
-        record = recorded(content)
-        problem = keep_what_fits(self.model, content).problem or other_training(record, self.model)
+        record = training_record.recorded(content)
+        problem = keep_what_fits(self.model, content).problem
+        problem = problem or training_record.other_training(record, self.model)
         if problem is not None:
             raise misfit(checkpoint, 'predict', problem)
-        if is_missed(self.model, record):
-            print(f'{checkpoint}: {NO_RECORD}', file=sys.stderr)
+        if training_record.is_missed(self.model, record):
+            print(f'{checkpoint}: {training_record.NO_RECORD}', file=sys.stderr)
         if 'classes' not in metainfo:
             raise CheckpointError(f'{checkpoint}: does not say which classes it was trained on')
         check_heads(self.model, metainfo, source=str(checkpoint))

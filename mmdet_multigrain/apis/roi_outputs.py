@@ -144,7 +144,12 @@ def read_roi_outputs(
             'another folder, or make it again (--force)'
         )
     if not known or known['made_from'] != made_from:
-        _create(cfg, folder, made_from, _image_ids(dataset))
+        image_ids = [
+            part.get_data_info(number)['img_id']
+            for part in inner_datasets(dataset)
+            for number in range(len(part))
+        ]
+        _create(cfg, folder, made_from, image_ids)
     outputs = _open(folder, taxonomy)
     undone = np.flatnonzero(outputs.counts == _NOT_DONE)
     if len(undone):
@@ -175,14 +180,6 @@ def _made_from(cfg: Config, checkpoint: str, dataset: Dataset, loader: Mapping) 
         'config': hashlib.sha256(text.encode()).hexdigest(),
         'annotations': [file_digest(path) for path in files],
     }
-
-
-def _image_ids(dataset: Dataset) -> list[Hashable]:
-    return [
-        part.get_data_info(number)['img_id']
-        for part in inner_datasets(dataset)
-        for number in range(len(part))
-    ]
 
 
 def _description(folder: Path) -> dict[str, Any]:
