@@ -143,6 +143,7 @@ def main() -> None:
 
     with launch.quiet_imports():
         from mmdet_multigrain.apis import detector as inference
+        from mmdet_multigrain.apis import drawing
         from mmdet_multigrain.coco.preannotations import preannotations
         from mmdet_multigrain.engine.checkpoint.weights_only import trust_checkpoints
         from mmdet_multigrain.engine.runner.stop_request import StopRequest
@@ -181,8 +182,8 @@ def main() -> None:
                 entry = {'file_name': name.as_posix()}
                 if not args.no_pictures:
                     entry['picture'] = picture_of[name].relative_to(args.out).as_posix()
-                    picture = inference.draw(prediction, detector.taxonomy)
-                    inference.save_picture(picture, picture_of[name])
+                    picture = drawing.draw(prediction, detector.taxonomy)
+                    drawing.save_picture(picture, picture_of[name])
                 images.append(entry | inference.describe(prediction, detector.taxonomy))
             progress.update(len(batch))
     left_out |= dict.fromkeys((name.as_posix() for name in todo), 'not reached')

@@ -97,20 +97,17 @@ def describe_answers(prediction: Prediction, taxonomy: Taxonomy) -> list[dict[st
 
     The scores are probabilities given that there is an object; "object" has 1.
     """
-    nodes, rows = Nodes.of(taxonomy), []
-    columns = prediction.labels, prediction.calibrated, prediction.answer_levels
-    for label, scores, level, score in zip(
-        *(column.tolist() for column in (*columns, prediction.answer_scores)), strict=True
-    ):
-        rows.append(
-            {
-                'levels': [
-                    {'name': nodes.name(label, number), 'score': round(value, 4)}
-                    for number, value in enumerate(scores)
-                ],
-                'answer': nodes.name(label, level),
-                'answer_level': level,
-                'answer_score': round(score, 4),
-            }
-        )
-    return rows
+    nodes = Nodes.of(taxonomy)
+    rows = prediction.rows('labels', 'calibrated', 'answer_levels', 'answer_scores')
+    return [
+        {
+            'levels': [
+                {'name': nodes.name(label, number), 'score': round(value, 4)}
+                for number, value in enumerate(scores)
+            ],
+            'answer': nodes.name(label, level),
+            'answer_level': level,
+            'answer_score': round(score, 4),
+        }
+        for label, scores, level, score in rows
+    ]

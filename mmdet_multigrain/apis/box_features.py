@@ -76,8 +76,8 @@ def _inputs(model: nn.Module, sample: dict[str, Any], xywh: Tensor) -> Mapping[s
     rois = torch.cat([corners.new_zeros(len(corners), 1), corners], dim=1).to(levels[0])
     seen: dict[str, Tensor] = {}
     roi_head = model.roi_head
-    extractors = roi_head.bbox_roi_extractor
-    extractors = [*extractors] if isinstance(extractors, nn.ModuleList) else [extractors]
+    own = roi_head.bbox_roi_extractor
+    extractors = own if isinstance(own, nn.ModuleList) else [own]  # stages of a cascade
     heads = {name: part for name, part in model.named_modules() if isinstance(part, BBoxHead)}
     for (name, head), extractor in zip(heads.items(), extractors, strict=True):
         feature = extractor(levels[: extractor.num_inputs], rois)

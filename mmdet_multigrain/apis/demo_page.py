@@ -19,7 +19,8 @@ from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError
 
 from .answers import answers_of
-from .detector import Detector, Prediction, draw
+from .detector import Detector, Prediction
+from .drawing import draw
 
 if TYPE_CHECKING:
     import gradio
@@ -132,20 +133,11 @@ def detection(detector: Detector) -> Callable[..., tuple[Image.Image | None, lis
             return None, [], ''
         photo = ImageOps.exif_transpose(photo).convert('RGB')
         now = rule_at(rule, theta)
-        prediction = answered(found(photo.size, photo.tobytes()).above(score_thr), now)
+        prediction = found(photo.size, photo.tobytes()).above(score_thr).answered(now)
         rows = answer_rows(prediction, taxonomy)
         return draw(prediction, taxonomy), rows, promised(now, score_thr)
 
     return detect
-
-
-def answered(prediction: Prediction, rule: AnswerRule) -> Prediction:
-    """The same detections with the answers of another rule."""
-    return replace(
-        prediction,
-        calibrated=rule.probabilities(prediction.lineage),
-        answer_levels=rule.levels(prediction.lineage),
-    )
 
 
 def answer_rows(prediction: Prediction, taxonomy: Taxonomy) -> list[list[Any]]:

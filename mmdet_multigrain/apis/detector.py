@@ -1,17 +1,16 @@
 """Detection on pictures without annotations: what tools/predict.py does, for use from Python.
 
-It leads from an image file to detections with class and superclass, and to a picture that shows
-them. Model, test pipeline and post-processing are MMDetection's own.
+It leads from an image file to detections with class and superclass; `drawing` shows them. Model,
+test pipeline and post-processing are MMDetection's own.
 """
 
 from __future__ import annotations
 
 import copy
-import io
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,10 @@ from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from mmengine.model.utils import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
-from PIL import Image, ImageColor, ImageOps
+from PIL import Image, ImageOps
 from torch import nn
 
+from mmdet_multigrain.engine.checkpoint import training_record
 from mmdet_multigrain.engine.checkpoint.read import (
     keep_what_fits,
     misfit,
@@ -38,12 +38,6 @@ from mmdet_multigrain.engine.checkpoint.read import (
     trained_on,
 )
 from mmdet_multigrain.engine.checkpoint.scoring import scoring_of
-from mmdet_multigrain.engine.checkpoint.training_record import (
-    NO_RECORD,
-    is_missed,
-    other_training,
-    recorded,
-)
 from mmdet_multigrain.engine.hooks.preflight_hook import check_heads
 from mmdet_multigrain.engine.runner.resolver import resolve
 from mmdet_multigrain.engine.runner.test_level import set_groups
@@ -52,25 +46,13 @@ from mmdet_multigrain.evaluation.functional.matching import image_groups
 from mmdet_multigrain.models.roi_heads.lineage import add_lineage
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.taxonomy.levels import at_level
-from mmdet_multigrain.taxonomy.nodes import Nodes
 from mmdet_multigrain.utils.errors import CheckpointError, ConfigError, ImageError
-from mmdet_multigrain.utils.files import write_whole
 from mmdet_multigrain.utils.images import file_problem
 from mmdet_multigrain.utils.nested import dicts
-from mmdet_multigrain.visualization.palette import (
-    NO_SUPERCLASS,
-    Color,
-    class_palette,
-    superclass_colors,
-)
-from mmdet_multigrain.visualization.pictures import Mark, draw_marks
-from mmdet_multigrain.visualization.style import readable
 
 from .answers import answers_of, describe_answers
 
 Picture = str | os.PathLike[str] | np.ndarray | Image.Image
-_READABLE_SIDE = 400  # pixels; about four labels fit side by side
-_LONGEST_SIDE = 4000  # of an enlarged picture; formats have limits, WebP from 16383 on
 
 
 @dataclass(frozen=True)
@@ -113,12 +95,23 @@ class Prediction:
 
     def above(self, score_thr: float) -> Prediction:
         """The detections with at least this score."""
-        keep = self.scores >= score_thr
-        columns = [entry.name for entry in fields(self) if entry.name not in ('image', 'iou_thr')]
-        parts = {name: getattr(self, name) for name in columns}
+        keep, shared = self.scores >= score_thr, ('image', 'iou_thr')
+        columns = {name: part for name, part in vars(self).items() if name not in shared}
         return replace(
-            self, **{name: part[keep] for name, part in parts.items() if part is not None}
+            self, **{name: part[keep] for name, part in columns.items() if part is not None}
         )
+
+    def answered(self, rule: AnswerRule) -> Prediction:
+        """The same detections with the answers of a rule; `lineage` must be there."""
+        return replace(
+            self,
+            calibrated=rule.probabilities(self.lineage),
+            answer_levels=rule.levels(self.lineage),
+        )
+
+    def rows(self, *columns: str) -> Iterator[tuple[Any, ...]]:
+        """Plain values of each detection, from the columns of these names."""
+        return zip(*(getattr(self, name).tolist() for name in columns), strict=True)
 
 
 class Detector:
@@ -188,12 +181,13 @@ class Detector:
             rcnn = next(part['test_cfg'].rcnn for part in dicts(model_cfg) if part.get('roi_head'))
             self._iou_thr = (rcnn.get('nms') or {}).get('iou_threshold', 0.5)
         self.model: nn.Module = revert_sync_batchnorm(MODELS.build(model_cfg))
-        record = recorded(content)
-        problem = keep_what_fits(self.model, content).problem or other_training(record, self.model)
+        record = training_record.recorded(content)
+        problem = keep_what_fits(self.model, content).problem
+        problem = problem or training_record.other_training(record, self.model)
         if problem is not None:
             raise misfit(checkpoint, 'predict', problem)
-        if is_missed(self.model, record):
-            print(f'{checkpoint}: {NO_RECORD}', file=sys.stderr)
+        if training_record.is_missed(self.model, record):
+            print(f'{checkpoint}: {training_record.NO_RECORD}', file=sys.stderr)
         if 'classes' not in metainfo:
             raise CheckpointError(f'{checkpoint}: does not say which classes it was trained on')
         check_heads(self.model, metainfo, source=str(checkpoint))
@@ -239,30 +233,19 @@ class Detector:
     def predict(self, images: Sequence[Picture | dict[str, Any]]) -> list[Prediction]:
         """Detect on one batch of images, or of samples from `read`."""
         samples = [image if isinstance(image, dict) else self.read(image) for image in images]
-        pixels = [sample['img'] for sample in samples]
         batch = pseudo_collate([self._transform(dict(sample)) for sample in samples])
         results = [result.pred_instances.cpu().numpy() for result in self.model.test_step(batch)]
         if self._groups is not None:
             results = [image_groups(found, self._groups) for found in results]
-        return [
-            Prediction(
-                image, found['labels'], found['scores'], found['bboxes'], **self._answer(found)
-            )
-            for image, found in zip(pixels, results, strict=True)
-        ]
-
-    def _answer(self, found: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        """The fields of a `Prediction` that only a rule for answers gives."""
-        if self.answers is None:
-            return {}
-        lineage = found['lineage']
-        return dict(
-            lineage=lineage,
-            calibrated=self.answers.probabilities(lineage),
-            answer_levels=self.answers.levels(lineage),
-            rois=found['rois'],
-            iou_thr=self._iou_thr,
-        )
+        predictions = []
+        for sample, found in zip(samples, results, strict=True):
+            columns = found['labels'], found['scores'], found['bboxes']
+            prediction = Prediction(sample['img'], *columns)
+            if self.answers is not None:
+                origin = dict(lineage=found['lineage'], rois=found['rois'], iou_thr=self._iou_thr)
+                prediction = replace(prediction, **origin).answered(self.answers)
+            predictions.append(prediction)
+        return predictions
 
 
 def _pixels(image: Image.Image) -> np.ndarray:
@@ -324,9 +307,7 @@ def describe(prediction: Prediction, taxonomy: Taxonomy) -> dict[str, Any]:
     """
     height, width = prediction.image.shape[:2]
     detections = []
-    columns = (prediction.labels, prediction.scores, prediction.boxes)
-    rows = zip(*(column.tolist() for column in columns), strict=True)
-    for label, score, (x1, y1, x2, y2) in rows:
+    for label, score, box in prediction.rows('labels', 'scores', 'boxes'):
         groups = [taxonomy.superclass_of(label, level) for level in range(taxonomy.num_levels - 1)]
         detections.append(
             {
@@ -334,7 +315,7 @@ def describe(prediction: Prediction, taxonomy: Taxonomy) -> dict[str, Any]:
                 'superclass': taxonomy.superclass_of(label),
                 **({'superclasses': groups} if len(groups) > 1 else {}),
                 'score': round(score, 4),
-                'box': _sides((x1, y1, x2, y2)),
+                'box': _sides(box),
             }
         )
     content = {'width': width, 'height': height, 'detections': detections}
@@ -359,55 +340,3 @@ def describe(prediction: Prediction, taxonomy: Taxonomy) -> dict[str, Any]:
 def _sides(box: Sequence[float]) -> list[float]:
     x1, y1, x2, y2 = box
     return [round(value, 2) for value in (x1, y1, x2 - x1, y2 - y1)]
-
-
-def draw(prediction: Prediction, taxonomy: Taxonomy) -> Image.Image:
-    """The image with boxes in the colors of their superclasses, small ones on top.
-
-    Labels read `class (superclass) 0.87`, with an index instead of a name that no font here can
-    show. With answers, each has one box, and one that is a group or any object reads `superclass?
-    0.93`. Small images are enlarged, so that labels can be read.
-    """
-    picture = Image.fromarray(prediction.image[..., ::-1])
-    zoom = min(round(_READABLE_SIDE / min(picture.size)), _LONGEST_SIDE // max(picture.size))
-    zoom = max(1, zoom)
-    marks = [
-        Mark((x1, y1, x2 - x1, y2 - y1), text, color)
-        for (x1, y1, x2, y2), text, color in _labels(prediction, taxonomy)
-    ]
-    return draw_marks(picture, marks, size=(zoom * picture.width, zoom * picture.height))
-
-
-def _labels(
-    prediction: Prediction, taxonomy: Taxonomy
-) -> Iterator[tuple[Sequence[float], str, Color]]:
-    """Box, text and color of what is drawn."""
-    palette, colors = class_palette(taxonomy), superclass_colors(taxonomy)
-    nodes, rows = Nodes.of(taxonomy), []
-    if prediction.answer_levels is None:
-        columns = prediction.labels, prediction.scores, prediction.boxes
-        rows = [(*row, 0) for row in zip(*(column.tolist() for column in columns), strict=True)]
-    else:
-        rows = [
-            (answer.label, answer.score, answer.box, answer.level)
-            for answer in answers_of(prediction, taxonomy)
-        ]
-    names = [
-        readable(level, 'group' if number else 'class') for number, level in enumerate(nodes.names)
-    ]
-    for label, score, box, level in rows:
-        name, top = names[level][nodes.index[level, label]], taxonomy.superclass_of(label)
-        if nodes.is_class(label, level):
-            alone = top == taxonomy.classes[label]
-            group = '' if alone else f' ({names[-2][nodes.index[-2, label]]})'
-            yield box, f'{name}{group} {score:.2f}', palette[label]
-        else:
-            color = colors[top] if level < taxonomy.num_levels else NO_SUPERCLASS
-            yield box, f'{name}? {score:.2f}', ImageColor.getrgb(color)
-
-
-def save_picture(picture: Image.Image, path: Path) -> None:
-    """Write a picture atomically, in the format of its suffix; missing folders are created."""
-    content = io.BytesIO()
-    picture.save(content, format=Image.registered_extensions()[path.suffix.lower()], quality=92)
-    write_whole(path, content.getvalue())

@@ -73,10 +73,10 @@ def head_configs(model: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     found = found or [(f'{key}.{number}', head) for number, head in enumerate(heads)]
     kinds = {getattr(head['type'], '__name__', head['type']) for _, head in found}
     if kinds != {MultiGrainedBBoxHead.__name__} or roi_head.get('mask_head'):
+        names = ', '.join(sorted(kinds)) or 'none'
         raise ConfigError(
-            f'model of type {model.get("type")} has box heads of type '
-            f'{", ".join(sorted(kinds)) or "none"}; only the scores of a detector with '
-            'MultiGrainedBBoxHead and without masks can be tuned'
+            f'model of type {model.get("type")} has box heads of type {names}; only the scores of a '
+            'detector with MultiGrainedBBoxHead and without masks can be tuned'
         )
     if any(head.get('added') for _, head in found):
         raise ConfigError(
@@ -144,7 +144,12 @@ def read_roi_outputs(
             'another folder, or make it again (--force)'
         )
     if not known or known['made_from'] != made_from:
-        _create(cfg, folder, made_from, _image_ids(dataset))
+        image_ids = [
+            part.get_data_info(number)['img_id']
+            for part in inner_datasets(dataset)
+            for number in range(len(part))
+        ]
+        _create(cfg, folder, made_from, image_ids)
     outputs = _open(folder, taxonomy)
     undone = np.flatnonzero(outputs.counts == _NOT_DONE)
     if len(undone):
@@ -158,7 +163,6 @@ def read_roi_outputs(
         check_data(model, dataset, with_groups=False)
         batches = MultigrainRunner.build_dataloader({**loader, 'dataset': rest}, seed=0)
         _fill(outputs, model, batches, start)
-        outputs = _open(folder, taxonomy)
     return outputs
 
 
@@ -176,14 +180,6 @@ def _made_from(cfg: Config, checkpoint: str, dataset: Dataset, loader: Mapping) 
         'config': hashlib.sha256(text.encode()).hexdigest(),
         'annotations': [file_digest(path) for path in files],
     }
-
-
-def _image_ids(dataset: Dataset) -> list[Hashable]:
-    return [
-        part.get_data_info(number)['img_id']
-        for part in inner_datasets(dataset)
-        for number in range(len(part))
-    ]
 
 
 def _description(folder: Path) -> dict[str, Any]:
@@ -211,21 +207,15 @@ def _create(cfg: Config, folder: Path, made_from: Mapping, image_ids: Sequence[H
         raise FileError(f'{folder}: {size / 1e6:.0f} MB do not fit in {free / 1e6:.0f} MB of disk')
     (folder / DESCRIPTION).unlink(missing_ok=True)
     for name, shape in shapes.items():
-        np.lib.format.open_memmap(_file(folder, name), 'w+', np.float32, shape)
-    counts = np.lib.format.open_memmap(_file(folder, 'counts'), 'w+', np.int32, (len(image_ids),))
-    counts[:] = _NOT_DONE
-    counts.flush()
+        np.lib.format.open_memmap(folder / f'{name}.npy', 'w+', np.float32, shape)
+    np.save(folder / 'counts.npy', np.full(len(image_ids), _NOT_DONE, np.int32))
     content = {'made_from': made_from, 'image_ids': image_ids}
     write_whole(folder / DESCRIPTION, json.dumps(content).encode())
 
 
-def _file(folder: Path, name: str) -> Path:
-    return folder / f'{name}.npy'
-
-
 def _open(folder: Path, taxonomy: Taxonomy) -> RoIOutputs:
     names = ('counts', 'logits', 'boxes')
-    arrays = {name: np.load(_file(folder, name), mmap_mode='r+') for name in names}
+    arrays = {name: np.load(folder / f'{name}.npy', mmap_mode='r+') for name in names}
     return RoIOutputs(tuple(_description(folder)['image_ids']), **arrays, taxonomy=taxonomy)
 
 

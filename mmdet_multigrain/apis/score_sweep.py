@@ -50,8 +50,7 @@ def describe_fusion(fusion: Mapping[str, Any] | None) -> str:
     """A short name, like `NorCal 0.4 geometric after ConditionalFusion 1`."""
     if fusion is None:
         return OFF
-    gamma = fusion['gamma']
-    numbers = ','.join(f'{value:g}' for value in np.atleast_1d(gamma))
+    numbers = ','.join(f'{value:g}' for value in np.atleast_1d(fusion['gamma']))
     parts = [fusion['type'], numbers]
     if fusion['type'] == 'NorCal':
         parts.append('in groups' if fusion.get('within_groups') else fusion['center'])

@@ -12,8 +12,8 @@ processes, and whether there is anything to do; files and items are in `deepfash
 from __future__ import annotations
 
 import functools
-import itertools
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -34,6 +34,7 @@ LAYOUT = 'ROOT/{train,validation}/image/*.jpg and ROOT/{train,validation}/annos/
 FORMAT_VERSION = 1  # raise it when the same release no longer gives the same bytes
 CHUNK = 250  # files that a process converts at a time
 MIN_SHARED = 8 * CHUNK  # fewer files are converted sooner than other processes start
+_NOT_UTF8 = re.compile('[\ud800-\udfff]')  # bytes that cannot be decoded, as Python names them
 
 
 def find_folders(root: str | Path, split: str) -> tuple[Path, Path]:
@@ -51,9 +52,9 @@ def _files_by_stem(
     """Names of files by their stems; hidden files, as archivers leave, are left out."""
     names = [name for name in names if name.lower().endswith(suffixes) and name[0] != '.']
     if not ''.join(names).isascii():
-        for name in sorted(itertools.filterfalse(_is_utf8, names)):
+        for name in sorted(filter(_NOT_UTF8.search, names)):
             problems.add('file name that is not UTF-8', name)
-        names = list(filter(_is_utf8, names))
+        names = [name for name in names if not _NOT_UTF8.search(name)]
     names.sort(reverse=True)
     files = {name.rpartition('.')[0]: name for name in names}  # of several, the first by name
     for name in sorted({*names} - {*files.values()} if len(files) < len(names) else ()):
@@ -74,14 +75,6 @@ def pair_files(
         problems.add('annotation file without image', annos.pop(stem))
     for stem, name in sorted(annos.items()):
         yield name, images[stem]
-
-
-def _is_utf8(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def convert(

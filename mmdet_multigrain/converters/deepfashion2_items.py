@@ -214,10 +214,7 @@ def convert_files(
                 problems.add('unreadable image', f'{image_name} ({error})')
                 continue
             keys, found = item_keys(annotation), []
-            of_image = {}
-            for key in IMAGE_FIELDS:
-                if key in annotation:
-                    of_image[key] = annotation[key]
+            of_image = {key: annotation[key] for key in IMAGE_FIELDS if key in annotation}
             for key in keys:
                 try:
                     item = convert_item(annotation[key], width, height, ids)

@@ -28,13 +28,12 @@ from .openimages_labels import FIELDS, image_fields, read_absent
 from .openimages_rows import add_rows, leave_out, read_rows
 from .openimages_selection import CLOTHING, Selection, load_selection
 from .openimages_sizes import IMAGE_SUFFIX, sizes_of_csv, sizes_of_files
-from .openimages_writer import CONFIDENCE, DECIMALS, FLAGS, TEXTS, in_pixels, write_boxes
+from .openimages_writer import CONFIDENCE, DECIMALS, FLAGS, OPTIONAL, TEXTS, in_pixels, write_boxes
 
 FORMAT_VERSION = 1  # raise it when the same release no longer gives the same bytes
 GROUP_OF, COARSE = ('crowd', 'drop'), ('drop', 'keep')
 COORDINATES = {'XMin': 'x1', 'XMax': 'x2', 'YMin': 'y1', 'YMax': 'y2'}
 REQUIRED = ('ImageID', 'LabelName', *COORDINATES)
-OPTIONAL = (*FLAGS, *TEXTS, *CONFIDENCE)
 WRONG_COLUMNS = 1 / 3  # of the boxes reversed, or far outside, is no accident
 WRONG_NUMBERS = {
     'reversed': 'have XMin > XMax or YMin > YMax; the columns look swapped: correct their names in '
@@ -234,7 +233,7 @@ def read_boxes(
     kept = {**selection.labels, **(selection.coarse if coarse == 'keep' else {})}
     options = dict(problems=summary.problems, progress=progress)
     names = {*selection.labels, *selection.inner}
-    for rows in read_rows(path, REQUIRED, OPTIONAL, containing=names, **options):
+    for rows in read_rows(path, REQUIRED, [*OPTIONAL], containing=names, **options):
         of_superclass = rows.filter(pl.col('LabelName').is_in(list(selection.inner.keys() - kept)))
         left_out.append(of_superclass['ImageID', 'LabelName'])
         add_rows(

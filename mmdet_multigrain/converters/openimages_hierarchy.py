@@ -45,15 +45,12 @@ class Hierarchy:
 
     def name(self, label_name: str) -> str:
         """The display name, or the label name without class descriptions."""
-        if not self.names:
-            return label_name
-        try:
-            return self.names[label_name]
-        except KeyError:
+        if self.names and label_name not in self.names:
             raise TaxonomyError(
                 f'{show(label_name)} is not among the class descriptions; '
                 'add a line with it and its name there'
-            ) from None
+            )
+        return self.names.get(label_name, label_name)
 
     def find(self, node: str | None) -> str:
         """Label name of a node given by display name or label name; None is the root."""

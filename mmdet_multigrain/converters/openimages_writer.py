@@ -23,6 +23,7 @@ FLAGS = {
 }
 TEXTS = {'Source': 'source'}
 CONFIDENCE = {'Confidence': 'confidence'}
+OPTIONAL = {**FLAGS, **TEXTS, **CONFIDENCE}
 DECIMALS = 3  # of a pixel: the release's six of an image's side tell no more
 WRITTEN_IMAGES = 20_000  # at a time
 
@@ -57,11 +58,7 @@ def write_boxes(
         pl.concat_list('x', 'y', 'w', 'h').alias('bbox'),
         (pl.col('w') * pl.col('h')).round(DECIMALS).alias('area'),
         is_crowd.cast(pl.Int8).alias('iscrowd'),
-        *(
-            new
-            for new in (*FLAGS.values(), *TEXTS.values(), *CONFIDENCE.values())
-            if new in boxes.columns
-        ),
+        *(new for new in OPTIONAL.values() if new in boxes.columns),
     )
     more = fields.columns[1:]
     image = pl.struct(

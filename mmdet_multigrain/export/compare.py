@@ -61,9 +61,8 @@ def difference(ours: Sequence[Found], theirs: Sequence[Found]) -> Difference:
                 f'the exported detector sees other objects in picture {number}: '
                 f'{len(right.labels)} detections, not the {len(left.labels)} of the original'
             )
-        if len(left.labels):
-            box = max(box, float(np.abs(left.boxes - right.boxes).max()))
-            score = max(score, float(np.abs(left.scores - right.scores).max()))
+        box = max(box, float(np.abs(left.boxes - right.boxes).max(initial=0)))
+        score = max(score, float(np.abs(left.scores - right.scores).max(initial=0)))
     return Difference(len(ours), sum(len(found.labels) for found in ours), box, score)
 
 
@@ -136,10 +135,8 @@ def read_pictures(source: Path, *, at_most: int = 16) -> list[np.ndarray]:
         paths = sorted(path for path in source.iterdir() if is_image(path))[:at_most]
     if not paths:
         raise ExportError(f'{source}: no picture in this folder that OpenCV reads')
-    pictures = []
-    for path in paths:
-        picture = cv2.imread(str(path))
+    pictures = {path: cv2.imread(str(path)) for path in paths}
+    for path, picture in pictures.items():
         if picture is None:
             raise ExportError(f'{path}: not a readable picture')
-        pictures.append(picture)
-    return pictures
+    return [*pictures.values()]

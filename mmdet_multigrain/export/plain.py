@@ -20,11 +20,7 @@ from mmdet.models.roi_heads import SingleRoIExtractor, StandardRoIHead
 from mmdet.models.task_modules import AnchorGenerator, DeltaXYWHBBoxCoder
 from torch import Tensor, nn
 
-from mmdet_multigrain.models import (
-    FederatedStandardRoIHead,
-    Float32RPNHead,
-    LineageStandardRoIHead,
-)
+from mmdet_multigrain.models import FederatedStandardRoIHead, Float32RPNHead, LineageStandardRoIHead
 from mmdet_multigrain.models.roi_heads.lineage import lineages
 from mmdet_multigrain.utils.errors import ExportError
 
@@ -59,7 +55,9 @@ class PlainDetector(nn.Module):
             Boxes (N, 4) as x1, y1, x2, y2 in pixels of the original, scores (N,) by falling
             score, and labels (N,); of a model that tells it also the lineages (N, L).
         """
-        size = torch.stack([_length(image, 2), _length(image, 1)]).float()  # width, height
+        # Sizes as tensors, so that a trace keeps them open.
+        width, height = (torch._shape_as_tensor(image)[axis] for axis in (2, 1))
+        size = torch.stack([width, height]).float()
         features = self.model.neck(self.model.backbone(self._preprocess(image)))
         proposals = self._propose(features, size)
         return self._detect(features, proposals, size, scale_factor, score_thr)
@@ -80,7 +78,7 @@ class PlainDetector(nn.Module):
     def _propose(self, features: tuple[Tensor, ...], size: Tensor) -> Tensor:
         """Proposals (N, 4) of the RPN."""
         head, cfg = self.model.rpn_head, self.model.rpn_head.test_cfg
-        deltas, scores, anchors, levels = [], [], [], []
+        rows = []
         for level, (score, delta) in enumerate(zip(*head(features), strict=True)):
             prior = self._anchors(level, score)
             score = score[0].permute(1, 2, 0).reshape(-1).sigmoid()
@@ -88,10 +86,8 @@ class PlainDetector(nn.Module):
             score, order = score.sort(descending=True)
             if (most := cfg.get('nms_pre', -1)) > 0:
                 score, order = score[:most], order[:most]
-            deltas.append(delta[order])
-            anchors.append(prior[order])
-            scores.append(score)
-            levels.append(torch.full_like(score, level))
+            rows.append((delta[order], prior[order], score, torch.full_like(score, level)))
+        deltas, anchors, scores, levels = zip(*rows, strict=True)
         score, level = torch.cat(scores), torch.cat(levels)
         boxes = _decode(head.bbox_coder, torch.cat(anchors), torch.cat(deltas), size)
         if (least := cfg.get('min_bbox_size', -1)) >= 0:
@@ -160,11 +156,6 @@ class PlainDetector(nn.Module):
             parts.append(_RoIAlign.apply(features[level], boxes[chosen], layer))
             places.append(chosen)
         return torch.cat(parts)[torch.cat(places).argsort()]
-
-
-def _length(tensor: Tensor, axis: int) -> Tensor:
-    """A size as a tensor, so that a trace keeps it open."""
-    return torch._shape_as_tensor(tensor)[axis]
 
 
 def _decode(coder: DeltaXYWHBBoxCoder, boxes: Tensor, deltas: Tensor, size: Tensor) -> Tensor:

@@ -43,19 +43,31 @@ def stock_data(
     """
     classes = taxonomy.classes
     loader = cfg['test_dataloader']
-    given = loader['dataset']
+    given, workers = loader['dataset'], loader.get('num_workers', 0)
     metainfo, pipeline = dict(classes=classes, palette=palette), _pipeline(given)
     dataset = dict(type='CocoDataset', metainfo=metainfo, test_mode=True, pipeline=pipeline)
     check_pipeline(pipeline)
+    test_dataloader = dict(
+        batch_size=loader.get('batch_size', 1),
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset=dataset,
+    )
     path = os.path.join(given.get('data_root') or '', given.get('ann_file') or '')
     if not given.get('ann_file') or not Path(path).is_file():
         missing = path if given.get('ann_file') else 'of one COCO file'
         note = f'no test data: annotations {missing} do not exist'
-        return dict(test_dataloader=_loader(loader, dataset)), note
+        return dict(test_dataloader=test_dataloader), note
     file = AnnotationFile(path, taxonomy=taxonomy, allow_missing=True, allow_unknown=True)
     note = f'test data: {path}'
-    if file.notes or _stock_order(file.dataset['categories'], classes) != file.category_ids:
-        _write_in_order(file, classes, folder / ANNOTATIONS)
+    # The category ids that CocoDataset takes for labels 0, 1, ...
+    stock_ids = [item['id'] for item in file.dataset['categories'] if item['name'] in classes]
+    if file.notes or stock_ids != file.category_ids:
+        ids = zip(file.category_ids, classes, strict=True)
+        categories = [dict(id=number, name=name) for number, name in ids]
+        content = dump_json({**file.dataset, 'categories': categories})
+        write_whole(folder / ANNOTATIONS, content)
         # MMEngine puts the config's own folder here.
         path = '{{ fileDirname }}/' + ANNOTATIONS
         note = f'test data: {ANNOTATIONS}, a copy with the categories in the order of the classes'
@@ -67,7 +79,7 @@ def stock_data(
         data_prefix=given.get('data_prefix', dict(img='')),
     )
     entries = dict(
-        test_dataloader=_loader(loader, dataset),
+        test_dataloader=test_dataloader,
         test_evaluator=dict(type='CocoMetric', ann_file=path, metric='bbox'),
         test_cfg=dict(type='TestLoop'),
     )
@@ -84,17 +96,6 @@ def _pipeline(dataset: Mapping[str, Any]) -> Any:
     return dataset['pipeline']
 
 
-def _loader(given: Mapping[str, Any], dataset: dict[str, Any]) -> dict[str, Any]:
-    workers = given.get('num_workers', 0)
-    return dict(
-        batch_size=given.get('batch_size', 1),
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        sampler=dict(type='DefaultSampler', shuffle=False),
-        dataset=dataset,
-    )
-
-
 def check_pipeline(pipeline: Any) -> None:
     """Refuse a pipeline with transforms that stock MMDetection lacks."""
     for transform in Compose(pipeline).transforms:
@@ -104,14 +105,3 @@ def check_pipeline(pipeline: Any) -> None:
                 f'the test pipeline has {kind.__name__} of {kind.__module__}, which MMDetection '
                 'lacks; export with a config whose test pipeline is stock'
             )
-
-
-def _stock_order(categories: list[dict[str, Any]], classes: tuple[str, ...]) -> list[int]:
-    """The category ids that CocoDataset takes for labels 0, 1, ..."""
-    return [item['id'] for item in categories if item['name'] in classes]
-
-
-def _write_in_order(file: AnnotationFile, classes: tuple[str, ...], path: Path) -> None:
-    ids = zip(file.category_ids, classes, strict=True)
-    categories = [dict(id=number, name=name) for number, name in ids]
-    write_whole(path, dump_json({**file.dataset, 'categories': categories}))

@@ -65,10 +65,7 @@ def stock_model(config: Mapping[str, Any], model: nn.Module) -> tuple[dict, dict
             for stage, head in zip(stages, heads.values(), strict=True)
         ]
         is_cascade = isinstance(model.roi_head.bbox_head, nn.ModuleList)
-        config['roi_head'] = {
-            **config['roi_head'],
-            'bbox_head': stages if is_cascade else stages[0],
-        }
+        config['roi_head']['bbox_head'] = stages if is_cascade else stages[0]
     for prefix, head in heads.items():
         if isinstance(head, MultiGrainedBBoxHead):
             tensors = {key: value for key, value in tensors.items() if not key.startswith(prefix)}
@@ -136,10 +133,10 @@ def _check_fine(head: MultiGrainedBBoxHead) -> None:
             'a stock head rounds differently: its detections would not be equal'
         )
     if head.loss_cls.fusion is not None:
+        kind = type(head.loss_cls.fusion).__name__
         raise ExportError(
-            'model.roi_head.bbox_head corrects its scores '
-            f'(fusion: {type(head.loss_cls.fusion).__name__}), which no stock head does; leave '
-            'fusion out, or export to ONNX'
+            f'model.roi_head.bbox_head corrects its scores (fusion: {kind}), which no stock head does; '
+            'leave fusion out, or export to ONNX'
         )
 
 

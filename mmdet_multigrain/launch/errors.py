@@ -9,7 +9,6 @@ import re
 import signal
 import sys
 from collections.abc import Callable
-from typing import NoReturn
 
 from mmdet_multigrain.utils.errors import MultigrainError
 
@@ -51,19 +50,20 @@ def run_tool(main: Callable[[], None], *, interrupted: str = 'interrupted') -> N
             raise
         status = stop.code
     finally:
-        _flush()
+        # Write what is left of the output; Python would complain of a closed pipe at its very end.
+        try:
+            print(end='', flush=True)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if _is_one_of_several():
-        _end_now(status)
+        # The threads of a process group outlive the interpreter's state; now and then one of them asks
+        # for it too late, and SIGABRT ends a process whose work is done.
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
     if status:
         sys.exit(status)
-
-
-def _flush() -> None:
-    """Write what is left of the output; Python would complain of a closed pipe at its very end."""
-    try:
-        print(end='', flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(line: str) -> None:
@@ -77,18 +77,6 @@ def _is_one_of_several() -> bool:
     return distributed is not None and distributed.is_available() and distributed.is_initialized()
 
 
-def _end_now(status: int) -> NoReturn:
-    """End this process without taking the interpreter apart.
-
-    The threads of a process group outlive the interpreter's state; now and then one of them asks
-    for it too late, and SIGABRT ends a process whose work is done.
-    """
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
-
-
 def escape_unknown_letters() -> None:
     """Let names that the terminal's encoding lacks stand escaped; they must not end a report."""
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -97,7 +85,11 @@ def escape_unknown_letters() -> None:
 
 def one_line(error: BaseException) -> str:
     """The message of an error in one line, also of one that a loader worker passed on."""
-    message = ' '.join(_own_text(error).split())
+    message = str(error)
+    # A worker's message arrives behind the traceback that was printed there.
+    if passed_on := re.match(r'Caught (\w+) in DataLoader worker', message):
+        message = re.split(rf'^(?:\w+\.)*{passed_on[1]}\b:? ?', message, flags=re.MULTILINE)[-1]
+    message = ' '.join(message.split())
     if isinstance(error, ImportError) and (error.name or '').partition('.')[0] in _INSTALLED:
         return f'{message}; {_SET_UP}'
     if message and isinstance(error, OSError | MultigrainError):
@@ -105,11 +97,3 @@ def one_line(error: BaseException) -> str:
     if not message:
         return f'{type(error).__name__}; {TRACEBACK_VARIABLE}=1 shows where'
     return f'{type(error).__name__}: {message} ({TRACEBACK_VARIABLE}=1 shows where)'
-
-
-def _own_text(error: BaseException) -> str:
-    """The message of an error; a worker's arrives behind the traceback that was printed there."""
-    passed_on = re.match(r'Caught (\w+) in DataLoader worker', str(error))
-    if passed_on is None:
-        return str(error)
-    return re.split(rf'^(?:\w+\.)*{passed_on[1]}\b:? ?', str(error), flags=re.MULTILINE)[-1]

@@ -96,7 +96,5 @@ def _refuse_video(path: Path) -> None:
     if _is_video(path):
         frames = path.with_name(f'{path.stem}_frames')
         code = f'import mmcv; mmcv.VideoReader("{path}").cvt2frames("{frames}")'
-        raise ConfigError(
-            f'{path}: a video; write its frames to a folder and name that: '
-            f'python -c {shlex.quote(code)}'
-        )
+        advice = f'write its frames to a folder and name that: python -c {shlex.quote(code)}'
+        raise ConfigError(f'{path}: a video; {advice}')

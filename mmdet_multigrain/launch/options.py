@@ -108,10 +108,8 @@ def _problem_below(
         else:
             entry = place.rpartition('.')[2]
             filled = [key for key, places in sources.items() if (first, entry) in places]
-            rest = option.removeprefix(place)
-            return f'{place} is {show(node)}, without entries' + (
-                f'; set {filled[0]}{rest}' if filled else '; set it as a whole'
-            )
+            fix = f'{filled[0]}{option.removeprefix(place)}' if filled else 'it as a whole'
+            return f'{place} is {show(node)}, without entries; set {fix}'
         place = f'{place}.{step}'
     if steps and steps[-1] == 'type' and isinstance(value, str) and not _kinds(value):
         old = _get(cfg, option)
@@ -186,11 +184,11 @@ def _get(cfg: Any, option: str) -> Any:
 
 def _registries(name: Any) -> list[Any]:
     """The registries that have a name; all of them if none has."""
-    from mmengine.registry import Registry
+    from mmdet import registry as of_mmdet
+    from mmengine import registry as of_mmengine
 
-    modules = [importlib.import_module(name) for name in ('mmengine.registry', 'mmdet.registry')]
-    every = [part for module in modules for part in vars(module).values()]
-    every = [part for part in every if isinstance(part, Registry)]
+    parts = [*vars(of_mmengine).values(), *vars(of_mmdet).values()]
+    every = [part for part in parts if isinstance(part, of_mmengine.Registry)]
     return [registry for registry in every if name in registry.module_dict] or every
 
 
@@ -213,20 +211,23 @@ def _arguments(kind: Any, node: Mapping[str, Any]) -> tuple[set[str], bool]:
     names: set[str] = set()
     takes_any = not (kinds := _kinds(kind))
     for made in kinds:
-        own, more = _signature(made)
+        defaults, more = _signature(made)
         # RandomResize(resize_type='Resize', **resize_kwargs) passes the rest to that class.
-        passed_to = [name for name in own if name.endswith('_type')] if more else []
+        passed_to = [name for name in defaults if name.endswith('_type')] if more else []
         for name in passed_to:
-            inner, more = _arguments(node.get(name, _default(made, name)), {})
-            own |= inner
-        names |= own
+            inner, more = _arguments(node.get(name, defaults[name]), {})
+            names |= inner
+        names |= defaults.keys()
         takes_any |= more
     return names - {'self'}, takes_any
 
 
-def _signature(made: Callable[..., Any]) -> tuple[set[str], bool]:
-    """The arguments of a function or class, and of its bases if it passes others on to them."""
-    names: set[str] = set()
+def _signature(made: Callable[..., Any]) -> tuple[dict[str, Any], bool]:
+    """The arguments of a function or class, and of its bases if it passes others on to them.
+
+    By name, with their defaults; and whether it takes any other.
+    """
+    defaults: dict[str, Any] = {}
     passes_on: list[bool] = []
     for owner in _mro(made):
         function = vars(owner).get('__init__') if inspect.isclass(owner) else owner
@@ -234,25 +235,18 @@ def _signature(made: Callable[..., Any]) -> tuple[set[str], bool]:
             continue
         parameters = inspect.signature(function).parameters.values()
         rest = [one.name for one in parameters if one.kind is one.VAR_KEYWORD]
-        names |= {one.name for one in parameters if one.kind not in _REST}
+        own = {one.name: one.default for one in parameters if one.kind not in _REST}
+        defaults = own | defaults
         passes_on.append(bool(rest) and _uses(function, rest[0]))
         if not passes_on[0]:
             break
-    return names, bool(passes_on) and all(passes_on)
-
-
-def _default(made: Callable[..., Any], name: str) -> Any:
-    """The default of an argument of a function or class, perhaps of a base that it goes on to."""
-    owners = (inspect.signature(owner).parameters for owner in _mro(made) if owner is not object)
-    return next(parameters[name].default for parameters in owners if name in parameters)
+    return defaults, bool(passes_on) and all(passes_on)
 
 
 def _uses(function: Callable[..., Any], name: str) -> bool:
     """Whether a function does something with an argument; `**kwargs` may only swallow."""
-    code = getattr(inspect.unwrap(function), '__code__', None)
-    return code is None or any(
-        name in str(step.argval) for step in dis.get_instructions(code) if 'LOAD' in step.opname
-    )
+    steps = dis.get_instructions(inspect.unwrap(function))
+    return any(name in str(step.argval) for step in steps if 'LOAD' in step.opname)
 
 
 def _taken_above(cfg: Any, place: str) -> set[str]:

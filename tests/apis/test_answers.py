@@ -8,9 +8,10 @@ import torch
 from mmcv.ops import batched_nms
 from PIL import ImageColor
 
-from mmdet_multigrain.apis import detector
+from mmdet_multigrain.apis import drawing
 from mmdet_multigrain.apis.answers import answers_of, merge_answers
-from mmdet_multigrain.apis.detector import Prediction, describe, draw
+from mmdet_multigrain.apis.detector import Prediction, describe
+from mmdet_multigrain.apis.drawing import draw
 from mmdet_multigrain.evaluation.answers import AnswerRule
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.visualization.palette import (
@@ -127,7 +128,7 @@ def test_nodes_of_the_same_classes_are_one_answer(three_levels):
 
 def test_labels_mark_what_is_less_than_a_class(hedged, garments, monkeypatch):
     drawn = []
-    monkeypatch.setattr(detector, 'draw_marks', lambda picture, marks, **_: drawn.extend(marks))
+    monkeypatch.setattr(drawing, 'draw_marks', lambda picture, marks, **_: drawn.extend(marks))
     draw(hedged, garments)
     assert [mark.text for mark in drawn] == [
         'object? 0.75', 'top? 0.72', 'hat 0.32', 'vest (top) 0.27',

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import io
 
 import cv2
 import numpy as np
@@ -13,7 +12,7 @@ from mmdet.apis import inference_detector
 from PIL import Image
 
 from mmdet_multigrain.apis import detector as module
-from mmdet_multigrain.apis.detector import Detector, Prediction, save_picture
+from mmdet_multigrain.apis.detector import Detector, Prediction
 from mmdet_multigrain.datasets import taxonomy_metainfo
 from mmdet_multigrain.engine.checkpoint.scoring import scoring_of
 from mmdet_multigrain.engine.checkpoint.training_record import NO_RECORD
@@ -231,35 +230,6 @@ def test_images_of_any_kind(trained, save, tmp_path):
     for wrong in (pixels[..., 0], pixels.astype(float), pixels[..., :1], pixels[:0]):
         with pytest.raises(ImageError, match=r'^array of shape .* not an image; give \(height'):
             detector.read(wrong)
-
-
-def test_pictures_keep_most_of_their_quality(tmp_path):
-    picture = module.draw(
-        Prediction(np.full((20, 30, 3), 90, np.uint8), *[np.zeros(0, int)] * 2, np.zeros((0, 4))),
-        TAXONOMY,
-    )
-    save_picture(picture, tmp_path / 'a.jpg')
-    content = io.BytesIO()
-    picture.save(content, format='JPEG', quality=92)
-    assert (tmp_path / 'a.jpg').read_bytes() == content.getvalue()
-    assert picture.size == (600, 400)
-
-
-def test_large_pictures_are_not_enlarged():
-    none = [np.zeros(0, int)] * 2, np.zeros((0, 4))
-    for height, zoom in ((267, 1), (266, 2), (400, 1), (900, 1)):
-        image = np.zeros((height, 999, 3), np.uint8)
-        picture = module.draw(Prediction(image, *none[0], none[1]), TAXONOMY)
-        assert picture.size == (999 * zoom, height * zoom)
-
-
-def test_strips_stay_small_enough_to_be_written(tmp_path):
-    none = [np.zeros(0, int)] * 2
-    for width, zoom in ((4100, 1), (1900, 2)):
-        image = np.zeros((10, width, 3), np.uint8)
-        picture = module.draw(Prediction(image, *none, np.zeros((0, 4))), TAXONOMY)
-        assert picture.size == (width * zoom, 10 * zoom)
-        save_picture(picture, tmp_path / 'a.webp')
 
 
 def test_numbers_are_rounded():

@@ -17,7 +17,7 @@ import torch
 from mmdet.apis import inference_detector, init_detector
 from PIL import Image
 
-from mmdet_multigrain.apis import detector
+from mmdet_multigrain.apis import drawing
 from mmdet_multigrain.datasets import taxonomy_metainfo
 from mmdet_multigrain.launch import add_cfg_options, load_config, quiet_imports
 from mmdet_multigrain.taxonomy import Taxonomy
@@ -304,8 +304,8 @@ def test_an_interrupted_call_writes_what_it_has(
         os.kill(os.getpid(), number)
         return original(*arguments)
 
-    original = detector.draw
-    monkeypatch.setattr(detector, 'draw', draw)
+    original = drawing.draw
+    monkeypatch.setattr(drawing, 'draw', draw)
     result = predict(folder, config, trained.checkpoint, tmp_path / 'out', '--cfg-options', *MODEL)
     assert result.status == 128 + number
     assert result.err.splitlines()[-1] == 'interrupted; 4 of 5 images not reached'
