@@ -61,7 +61,9 @@ def read_rows(
     path = Path(path)
     options = dict(desc=path.name, unit='B', unit_scale=True, show=progress)
     with _opened(path) as (raw, file), progress_bar(total=path.stat().st_size, **options) as bar:
-        columns, width = _columns(file.readline(BLOCK_BYTES), required, optional, path)
+        with _naming(path):
+            header = file.readline(BLOCK_BYTES)
+        columns, width = _columns(header, required, optional, path)
         wanted = pl.lit(True)
         if containing is not None:
             wanted = pl.col('text').str.count_matches(',', literal=True) != width - 1
@@ -127,16 +129,26 @@ def leave_out(
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
-    """The file, and what it holds decompressed; what reading raises is one line that names it."""
-    if path.is_dir():
-        raise ConverterError(f'{path}: this is a folder; name a CSV file in it')
+    """The file, and what it holds decompressed."""
     if not path.is_file():
-        raise ConverterError(f'{path}: no such file; check the path')
-    try:
-        with open(path, 'rb') as raw:
+        folder = 'this is a folder; name a CSV file in it'
+        raise ConverterError(
+            f'{path}: {folder if path.is_dir() else "no such file; check the path"}'
+        )
+    with _naming(path):
+        raw = open(path, 'rb')  # closed below
+    with raw:
+        with _naming(path):
             compressed = raw.read(len(GZIP_MAGIC)) == GZIP_MAGIC
             raw.seek(0)
-            yield raw, gzip.GzipFile(fileobj=raw) if compressed else raw
+        yield raw, gzip.GzipFile(fileobj=raw) if compressed else raw
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Turn what reading may raise into one line that names the file."""
+    try:
+        yield
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, 'strerror', None) or error
         raise ConverterError(
@@ -147,7 +159,11 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
 def _blocks(file: BinaryIO, path: Path) -> Iterator[bytes]:
     """The rest of a file in pieces of whole lines, without the last line end of each."""
     rest = b''
-    while block := file.read(BLOCK_BYTES):
+    while True:
+        with _naming(path):
+            block = file.read(BLOCK_BYTES)
+        if not block:
+            break
         whole, newline, rest = (rest + block).rpartition(b'\n')
         if newline:
             yield whole
