@@ -227,15 +227,13 @@ class _Surgery:
     def _fine_regressor(
         self, state: Mapping[str, Any], layer: str, facts: Mapping[str, Any]
     ) -> Tensors:
-        rows, size = len(state[f'{layer}.weight']), 4
-        per = facts.get('reg_per', 'class')
-        if per == 'agnostic' or rows == size and self._count > 1:  # a single group, too
+        per, size = facts.get('reg_per', 'class'), len(state[f'{layer}.weight'])
+        if per == 'agnostic' or size == 4 and self._count > 1:  # a single group, too
             return {}
         if 'reg_per' not in facts:
             self._check_one_class(layer)
-        is_grouped = per == 'group'
-        classes_or_groups = self._groups(facts, 'reg_taxonomy', -2) if is_grouped else self._classes
-        return self._regressor(state, layer, classes_or_groups)
+        rows = self._groups(facts, 'reg_taxonomy', -2) if per == 'group' else self._classes
+        return self._regressor(state, layer, rows)
 
     def _coarse(
         self, state: Mapping[str, Any], layer: str, facts: Mapping[str, Any], kind: str, level: int
