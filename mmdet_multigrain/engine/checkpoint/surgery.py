@@ -178,15 +178,12 @@ class _Surgery:
 
     def grown_record(self) -> dict[str, Any]:
         """What the model is trained as, with the taxonomies of its heads grown."""
-        return {
-            name: facts
-            | {
-                key: self._head_taxonomies(facts, key)[1].to_dict()
-                for key in facts
-                if key.endswith('taxonomy')
-            }
-            for name, facts in self.record.items()
-        }
+        record = {name: dict(facts) for name, facts in self.record.items()}
+        for facts in record.values():
+            for key in facts:
+                if key.endswith('taxonomy'):
+                    facts[key] = self._head_taxonomies(facts, key)[1].to_dict()
+        return record
 
     def table(self) -> str:
         """The tensors that grew, then the new classes."""

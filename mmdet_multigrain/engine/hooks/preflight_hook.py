@@ -157,10 +157,9 @@ def check_heads(
     taxonomy = None if taxonomy is None else Taxonomy.load(taxonomy)
     for name, head in model.named_modules():
         # Fused semantic heads count classes of "stuff", class-agnostic masks count none.
-        is_head = 'roi_head' in name or 'bbox_head' in name
-        if not (is_head and hasattr(head, 'num_classes')) or (
-            isinstance(head, FusedSemanticHead) or getattr(head, 'class_agnostic', False)
-        ):
+        is_head = ('roi_head' in name or 'bbox_head' in name) and hasattr(head, 'num_classes')
+        is_free = isinstance(head, FusedSemanticHead) or getattr(head, 'class_agnostic', False)
+        if is_free or not is_head:
             continue
         own = getattr(head, 'taxonomy', None)
         if head.num_classes != len(classes):
