@@ -17,7 +17,7 @@ PACKAGES = ('torch', 'numpy', 'mmcv', 'mmdet', 'mmengine', 'mmdet_multigrain')
 def versions() -> dict[str, str]:
     """Versions of Python and of `PACKAGES`, as they are imported."""
     found = {name: str(importlib.import_module(name).__version__) for name in PACKAGES}
-    return {'python': platform.python_version(), **found}
+    return {'python': platform.python_version()} | found
 
 
 def file_digest(path: str | Path) -> str | None:

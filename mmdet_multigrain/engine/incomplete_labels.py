@@ -21,7 +21,10 @@ from mmdet_multigrain.utils.messages import show, show_list
 
 from .data_access import bare_model, inner_datasets, is_wrapper, nested_datasets
 
-_ASSIGNER = "type='IgnoreRegionAssigner', ignore_iof_thr=0.5"
+_ASSIGNERS = (
+    "type='IgnoreRegionAssigner', ignore_iof_thr=0.5 in model.train_cfg.rpn.assigner and "
+    'model.train_cfg.rcnn.assigner'
+)
 _RPN = "type='Float32RPNHead', unannotated_thr=0.5"
 
 
@@ -40,12 +43,8 @@ def check_coarse_boxes(model: nn.Module, dataset: Any) -> None:
             _check_heads(model, part.ann_file, sum(counts), taxonomy)
         for name, assigner in _assigners(model) if ignored else ():
             if not isinstance(assigner, IgnoreRegionAssigner) or assigner.ignore_iof_thr <= 0:
-                fix = (
-                    f'set {_ASSIGNER} in model.train_cfg.rpn.assigner and '
-                    'model.train_cfg.rcnn.assigner'
-                )
-                if not hasattr(model, 'roi_head'):
-                    fix = 'take a two-stage detector'
+                two_stages = hasattr(model, 'roi_head')
+                fix = f'set {_ASSIGNERS}' if two_stages else 'take a two-stage detector'
                 raise ConfigError(
                     f'{part.ann_file}: {ignored} boxes without a class are to be ignored, but '
                     f'the {type(assigner).__name__} of model.{name} makes them background; {fix}'
@@ -53,10 +52,7 @@ def check_coarse_boxes(model: nn.Module, dataset: Any) -> None:
 
 
 def _check_heads(model: nn.Module, source: str, count: int, taxonomy: Taxonomy) -> None:
-    ignore = (
-        f"set train_dataloader.dataset.coarse='ignore', and {_ASSIGNER} in "
-        'model.train_cfg.rpn.assigner and model.train_cfg.rcnn.assigner'
-    )
+    ignore = f"set train_dataloader.dataset.coarse='ignore', and {_ASSIGNERS}"
     for name, head in model.named_modules():
         # An RPN and class-agnostic masks do not ask for the class.
         asks = hasattr(head, 'loss_cls') or getattr(head, 'class_agnostic', True) is False

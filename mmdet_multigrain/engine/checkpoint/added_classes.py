@@ -33,11 +33,10 @@ def with_classes(taxonomy: Taxonomy, added: Mapping[str, str | None]) -> Taxonom
     _check_one_tree(taxonomy)
     known = [label for label in taxonomy.labels.names if label != 'background']
     for name in added:
-        if taxonomy.find(name, coarse=True) is not None:
+        if (label := taxonomy.find(name, coarse=True)) is not None:
             raise TaxonomyError(
                 f'class {show(name)} exists already in taxonomy {show(taxonomy.name)}, as '
-                f'{show(taxonomy.labels.names[taxonomy.find(name, coarse=True)])}; the classes and '
-                f'groups are {show_list(known)}'
+                f'{show(taxonomy.labels.names[label])}; the classes and groups are {show_list(known)}'
             )
     paths = [() if group is None else _path_of(taxonomy, group) for group in added.values()]
     return _changed(taxonomy, (*taxonomy.classes, *added), (*taxonomy.paths, *paths))
@@ -134,12 +133,6 @@ def _changed(
     paths: Sequence[Sequence[str]],
     aliases: Mapping[str, Sequence[str]] | None = None,
 ) -> Taxonomy:
-    return Taxonomy(
-        taxonomy.name,
-        classes,
-        paths,
-        aliases=taxonomy.aliases if aliases is None else aliases,
-        num_levels=taxonomy.num_levels,
-        description=taxonomy.description,
-        allow_one_group=True,
-    )
+    aliases = taxonomy.aliases if aliases is None else aliases
+    kept = dict(num_levels=taxonomy.num_levels, description=taxonomy.description)
+    return Taxonomy(taxonomy.name, classes, paths, aliases=aliases, allow_one_group=True, **kept)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -30,46 +30,19 @@ Tensors = dict[str, Tensor]
 Pairs = Sequence[tuple[int, int]]  # a row of the model, and the row of the checkpoint for it
 
 
-@dataclass(frozen=True)
-class Source:
-    """What the predictors of a checkpoint stand for.
-
-    Attributes:
-        classes: In label order; None if the checkpoint does not tell.
-        taxonomies: What each of our heads was trained with, by its name in the model and that of
-            the fact: 'taxonomy', or 'reg_taxonomy' of a head with a regressor for each group.
-        is_stock: Whether these are weights for COCO's classes that stock MMDetection trained.
-    """
-
-    classes: tuple[str, ...] | None
-    taxonomies: Mapping[tuple[str, str], Taxonomy]
-    is_stock: bool
-
-    @classmethod
-    def of(cls, checkpoint: Mapping[str, Any]) -> Source:
-        """Read it from a checkpoint: its records, or COCO's list if it has 80 classes."""
-        data, heads = trained_on(checkpoint), recorded(checkpoint) or {}
-        # MMDetection 2 has them in capitals, and stripped files have no record.
-        classes = data.get('classes') or (checkpoint.get('meta') or {}).get('CLASSES')
-        if classes is None:
-            rows = {
-                value.shape[0]
-                for name, value in state_dict_of(checkpoint).items()
-                if name.endswith('.fc_cls.weight')
-            }
-            classes = _COCO if rows == {len(_COCO) + 1} else None
-        classes = None if classes is None else tuple(classes)
-        return cls(
-            classes=classes,
-            # The taxonomy of the data is not enough: a head with `grouped=False` ignores it.
-            taxonomies={
-                (name, fact): Taxonomy.from_mapping(facts[fact], allow_one_group=True)
-                for name, facts in heads.items()
-                for fact in ('taxonomy', 'reg_taxonomy')
-                if fact in facts
-            },
-            is_stock=classes == _COCO and 'taxonomy' not in data,
-        )
+def classes_of(checkpoint: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The classes of a checkpoint in label order, or COCO's if it has 80; None if it does not tell."""
+    # MMDetection 2 has them in capitals, and stripped files have no record.
+    meta = checkpoint.get('meta') or {}
+    classes = trained_on(checkpoint).get('classes') or meta.get('CLASSES')
+    if classes is None:
+        rows = {
+            value.shape[0]
+            for name, value in state_dict_of(checkpoint).items()
+            if name.endswith('.fc_cls.weight')
+        }
+        classes = _COCO if rows == {len(_COCO) + 1} else None
+    return None if classes is None else tuple(classes)
 
 
 def carry_box_heads(
@@ -90,14 +63,23 @@ def carry_box_heads(
     None: unless they are stock weights for COCO, since not all variants could take those. Returns
     what came from where, for the log.
     """
-    source = Source.of(checkpoint)
-    taxonomy = taxonomy_of_data(metainfo)
-    take = not source.is_stock if load_box_head is None else load_box_head
+    classes, taxonomy = classes_of(checkpoint), taxonomy_of_data(metainfo)
+    # The taxonomy of the data is not enough: a head with `grouped=False` ignores it.
+    trained = {
+        name: {
+            fact: Taxonomy.from_mapping(facts[fact], allow_one_group=True)
+            for fact in ('taxonomy', 'reg_taxonomy')
+            if fact in facts
+        }
+        for name, facts in (recorded(checkpoint) or {}).items()
+    }
+    is_stock = classes == _COCO and 'taxonomy' not in trained_on(checkpoint)
+    take = not is_stock if load_box_head is None else load_box_head
     lines = []
     for name, head in model.named_modules():
         given = _pop(checkpoint, f'{name}.') if isinstance(head, BBoxHead) else {}
         if given and take:
-            carry = _Carry(head, given, name=name, source=source, taxonomy=taxonomy)
+            carry = _Carry(head, given, classes, trained.get(name, {}), taxonomy)
             state_dict_of(checkpoint).update(
                 {f'{name}.{key}': value for key, value in carry.taken.items()}
             )
@@ -105,8 +87,8 @@ def carry_box_heads(
         elif given:
             why = ' (COCO weights: not every variant could take them)' * (load_box_head is None)
             lines.append(f'{name}: not taken{why}; load_box_head=True takes what fits')
-    trained = {name: own for (name, fact), own in source.taxonomies.items() if fact == 'taxonomy'}
-    return lines + carry_predictors(model, checkpoint, source.classes, taxonomy, trained)
+    taxonomies = {name: own['taxonomy'] for name, own in trained.items() if 'taxonomy' in own}
+    return lines + carry_predictors(model, checkpoint, classes, taxonomy, taxonomies)
 
 
 def _pop(checkpoint: Mapping[str, Any], prefix: str) -> Tensors:
@@ -120,21 +102,26 @@ def _pop(checkpoint: Mapping[str, Any], prefix: str) -> Tensors:
     }
 
 
+@dataclass
 class _Carry:
-    """One box head; `taken` are its tensors with values from the checkpoint in all or some rows."""
+    """One box head; `taken` are its tensors with values from the checkpoint in all or some rows.
 
-    def __init__(
-        self, head: BBoxHead, given: Tensors, *, name: str, source: Source, taxonomy: Taxonomy
-    ) -> None:
-        self._own = {key: value.detach().cpu().clone() for key, value in head.state_dict().items()}
-        self._given, self._head = given, head
-        self._given_classes = source.classes
-        self._given_groups = source.taxonomies.get((name, 'taxonomy'))
-        self._given_reg_groups = source.taxonomies.get((name, 'reg_taxonomy'))
-        self._taxonomy = taxonomy
+    `classes` are those of the checkpoint, and `trained` has what its head was trained with by the
+    name of the fact: 'taxonomy', or 'reg_taxonomy' with a regressor for each group.
+    """
+
+    head: BBoxHead
+    given: Tensors
+    classes: tuple[str, ...] | None
+    trained: Mapping[str, Taxonomy]
+    taxonomy: Taxonomy
+    taken: Tensors = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        own = self.head.state_dict()
+        self._own = {key: value.detach().cpu().clone() for key, value in own.items()}
         self._rows: list[tuple[str, str]] = []
-        self.taken: Tensors = {}
-        self._labels = match_labels(source.classes, taxonomy)
+        self._labels = match_labels(self.classes, self.taxonomy)
         with torch.no_grad():
             self._carry_predictors(self._carry_branches())
 
@@ -142,26 +129,20 @@ class _Carry:
         """Parts of the head and where they came from, then the classes."""
         columns = Column('part', left=True), Column('from the checkpoint', left=True)
         text = Table(columns, self._rows).text()
-        classes = self._given_classes
-        if classes is None:
+        if self.classes is None:
             return text
-        columns = (
-            Column('label'),
-            Column('class', left=True),
-            Column('in the checkpoint', left=True),
-        )
-        rows = [
-            (label, name, f'{self._labels[label]} {classes[self._labels[label]]}')
-            if label in self._labels
-            else (label, name, 'new')
-            for label, name in enumerate(self._taxonomy.classes)
-        ]
-        return f'{text}\n{Table(columns, rows).text()}'
+        rows = []
+        for label, name in enumerate(self.taxonomy.classes):
+            given = self._labels.get(label)
+            rows.append((label, name, 'new' if given is None else f'{given} {self.classes[given]}'))
+        columns = Column('label'), Column('class', left=True)
+        table = Table((*columns, Column('in the checkpoint', left=True)), rows)
+        return f'{text}\n{table.text()}'
 
     def _carry_branches(self) -> list[bool]:
         """Take the branches that fit; for each of the head, coarse to fine, whether it did."""
-        own = _branches(self._own, number=len(getattr(self._head, 'branch_depths', (1,))))
-        given = _branches(self._given, number=len(own))
+        own = _branches(self._own, number=len(getattr(self.head, 'branch_depths', (1,))))
+        given = _branches(self.given, number=len(own))
         same_number = len(own) == len(given)
         carried = []
         for level, branch in enumerate(own):
@@ -185,7 +166,7 @@ class _Carry:
             coarse = _COARSE.match(name)
             if coarse:
                 on_branch = carried[int(coarse['level'])]
-            elif isinstance(self._head, MergedBBoxHead):
+            elif isinstance(self.head, MergedBBoxHead):
                 on_branch = all(carried)
             else:
                 on_branch = carried[-1]
@@ -196,7 +177,7 @@ class _Carry:
                 told = 'new'
             elif coarse:
                 told = self._carry_groups(name, value, given, int(coarse['level']))
-            elif 'fc_reg.' in name and getattr(self._head, 'reg_rows', None) is not None:
+            elif 'fc_reg.' in name and getattr(self.head, 'reg_rows', None) is not None:
                 told = self._carry_groups(name, value, given, -2)
             else:
                 told = self._carry_classes(name, value, given)
@@ -208,38 +189,28 @@ class _Carry:
         """The tensor of the checkpoint for one of the head: our loss holds stock's as a part."""
         inner = name.replace('loss_cls.', 'loss_cls.fine_loss.', 1)
         outer = name.replace('loss_cls.fine_loss.', 'loss_cls.', 1)
-        return next((self._given[key] for key in (name, inner, outer) if key in self._given), None)
+        return next((self.given[key] for key in (name, inner, outer) if key in self.given), None)
 
     def _carry_classes(self, name: str, own: Tensor, given: Tensor) -> str:
-        if self._given_classes is None:
+        if self.classes is None:
             return 'new (the checkpoint does not name its classes)'
-        counts = self._taxonomy.num_classes, len(self._given_classes)
+        counts = self.taxonomy.num_classes, len(self.classes)
         pairs = list(self._labels.items())
-        return self._carry_rows(name, own, given, pairs, counts=counts, what='classes')
+        return self._carry_rows(name, own, given, pairs, counts, f'{counts[0]} classes')
 
     def _carry_groups(self, name: str, own: Tensor, given: Tensor, level: int) -> str:
-        taxonomy, given_taxonomy = self._head.taxonomy, self._given_groups
-        if level < 0:
-            taxonomy, given_taxonomy = self._head.reg_taxonomy, self._given_reg_groups
-        if given_taxonomy is None:
-            part = 'head' if level >= 0 else 'regressors'
+        fact, part = ('taxonomy', 'head') if level >= 0 else ('reg_taxonomy', 'regressors')
+        source = self.trained.get(fact)
+        if source is None:
             return f'new (the checkpoint does not name the groups of its {part})'
-        here = taxonomy.group_names(level)
-        there = {
-            normalize(group): row for row, group in enumerate(given_taxonomy.group_names(level))
-        }
-        pairs = [
-            (row, there[normalize(group)])
-            for row, group in enumerate(here)
-            if normalize(group) in there
-        ]
+        here = [normalize(group) for group in getattr(self.head, fact).group_names(level)]
+        there = {normalize(group): row for row, group in enumerate(source.group_names(level))}
+        pairs = [(row, there[group]) for row, group in enumerate(here) if group in there]
         # As many outputs as classes, or as groups: the background is behind either.
         size = self._row_size(name)
         tail = 0 if size > 1 else 1
         counts = (own.shape[0] - tail) // size, (given.shape[0] - tail) // size
-        told = self._carry_rows(
-            name, own, given, pairs, counts=counts, what='groups', total=len(here)
-        )
+        told = self._carry_rows(name, own, given, pairs, counts, f'{len(here)} groups')
         is_same = pairs == [(row, row) for row in range(len(here))] and len(here) == len(there)
         if is_same and own.shape == given.shape:
             # Outputs behind the groups, which never become a target, have learned to stay low.
@@ -248,7 +219,7 @@ class _Carry:
 
     def _row_size(self, name: str) -> int:
         """Rows of a predictor for each class."""
-        return self._head.bbox_coder.encode_size if 'fc_reg.' in name else 1
+        return self.head.bbox_coder.encode_size if 'fc_reg.' in name else 1
 
     def _carry_rows(
         self,
@@ -256,20 +227,18 @@ class _Carry:
         own: Tensor,
         given: Tensor,
         pairs: Pairs,
-        *,
         counts: tuple[int, int],
-        what: str,
-        total: int | None = None,
+        total: str,
     ) -> str:
         """Take rows of a predictor, `own` in place; says which.
 
         `pairs` are the classes or groups that both have, `counts` how many the two tensors have
-        rows for, `total` how many the model has if that is not the first of them.
+        rows for, `total` how many the model has, in words.
         """
         size = self._row_size(name)
         if own.shape[1:] != given.shape[1:]:
             return f'new (of {tuple(given.shape)})'
-        if size > 1 and self._head.reg_class_agnostic and len(own) == len(given) == size:
+        if size > 1 and self.head.reg_class_agnostic and len(own) == len(given) == size:
             own.copy_(given)
             self.taken[name] = own
             return 'all (one for all classes)'
@@ -286,8 +255,7 @@ class _Carry:
             own[-tails[0] :] = given[-tails[0] :]
         if pairs or background:
             self.taken[name] = own
-        total = counts[0] if total is None else total
-        return f'{len(pairs)} of {total} {what}' + ', background' * background
+        return f'{len(pairs)} of {total}' + ', background' * background
 
 
 def _branches(state: Tensors, *, number: int) -> list[list[tuple[str, Tensor]]]:

@@ -10,6 +10,7 @@ import os
 import re
 import zipfile
 from collections.abc import Callable
+from os.path import isfile
 from pathlib import Path
 
 from mmdet_multigrain.utils.errors import CheckpointError
@@ -28,9 +29,8 @@ def check_archive(path: str | os.PathLike[str]) -> None:
     Raises:
         CheckpointError: It is cut off or changed.
     """
-    with loading(str(path)):
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
+    with loading(str(path)), zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
     if damaged is not None:
         raise CheckpointError(
             f'{path}: not a whole checkpoint ({damaged} in it was changed); copy it again or take '
@@ -88,10 +88,11 @@ def find_last_checkpoint(
     work_dir = Path(work_dir)
     noted = _noted(work_dir)
     folder = work_dir
-    if noted is not None and not _numbered(work_dir) and not _is_file(work_dir / noted.name):
+    # Of `os.path`: False, not an error, for impossible names.
+    if noted is not None and not _numbered(work_dir) and not isfile(work_dir / noted.name):
         folder = noted.parent  # of a hook with an `out_dir`
     last = None if noted is None else folder / noted.name
-    if last is not None and not _is_file(last):
+    if last is not None and not isfile(last):
         warn(f'{work_dir / POINTER}: names {last.name!r}, which does not exist')
     elif last is not None and _iteration(last, warn) is not None:
         return str(last)
@@ -109,7 +110,7 @@ def find_last_checkpoint(
             whole[kind] = iteration, path
     if whole:
         return str(max(whole.values())[1])
-    if others or (last is not None and _is_file(last)):
+    if others or (last is not None and isfile(last)):
         raise CheckpointError(
             f'{folder}: no checkpoint in it is whole; copy one again, or move them away to start '
             'from the beginning'
@@ -124,10 +125,6 @@ def _noted(work_dir: Path) -> Path | None:
     except OSError:
         return None
     return Path(text) if text and text.isprintable() and Path(text).name else None
-
-
-def _is_file(path: Path) -> bool:
-    return os.path.isfile(path)  # False, not an error, for impossible names
 
 
 def _numbered(folder: Path) -> list[tuple[str, int, Path]]:

@@ -36,14 +36,11 @@ def loading(path: str) -> Iterator[None]:
             ) from None
         lines = str(error).splitlines() or ['']
         reason = ': '.join(filter(None, (type(error).__name__, lines[0].split('. ')[0])))
+        what, fix = 'not a whole checkpoint', 'copy it again or take another'
         if '://' in str(path):
-            raise CheckpointError(
-                f'{path}: cannot be loaded ({reason}); download it where there is a network and '
-                'name the file instead'
-            ) from error
-        raise CheckpointError(
-            f'{path}: not a whole checkpoint ({reason}); copy it again or take another'
-        ) from error
+            what = 'cannot be loaded'
+            fix = 'download it where there is a network and name the file instead'
+        raise CheckpointError(f'{path}: {what} ({reason}); {fix}') from error
 
 
 def read_checkpoint(path: str) -> dict[str, Any]:
@@ -97,16 +94,14 @@ class Fit:
 
 def keep_what_fits(model: nn.Module, checkpoint: Mapping[str, Any]) -> Fit:
     """Remove from a loaded checkpoint the tensors that a bare model cannot take, in place."""
-    own = model.state_dict()
-    given = state_dict_of(checkpoint)
+    own, given = model.state_dict(), state_dict_of(checkpoint)
     names = {key: key.removeprefix('module.') for key in given}
     skipped = [
         key for key, name in names.items() if name not in own or own[name].shape != given[key].shape
     ]
     problem = None
-    other_shape = [key for key in skipped if names[key] in own]
-    if other_shape:
-        key = other_shape[0]
+    key = next((key for key in skipped if names[key] in own), None)
+    if key is not None:
         problem = (
             f'{names[key]} has shape {tuple(given[key].shape)} in the checkpoint but '
             f'{tuple(own[names[key]].shape)} in the model'

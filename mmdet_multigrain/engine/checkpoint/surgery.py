@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import copy
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import InitVar, dataclass, field
 from typing import Any
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mmdet_multigrain.datasets import taxonomy_metainfo
@@ -16,8 +20,7 @@ from mmdet_multigrain.utils.messages import show_list
 from mmdet_multigrain.utils.table import Column, Table
 
 from .added_classes import ADDED, added_by, grown_head, siblings_of
-from .box_heads import Source
-from .new_rows import NewRows, Siblings, Tensors
+from .box_heads import Tensors, classes_of
 from .read import state_dict_of, trained_on
 from .training_record import KEY, TrainingRecord, recorded
 
@@ -25,6 +28,11 @@ _FC_CLS = re.compile(r'(?P<head>(?:.*\.)?)fc_cls\.weight')
 _COARSE = re.compile(r'coarse_fc_(?P<kind>cls|reg)\.(?P<level>\d+)')
 _MASK = re.compile(r'(.*\.)?mask_head(\.\d+)?\.conv_logits\.(weight|bias)')
 _CANNOT_GROW = re.compile(r'(.*\.)?(mask_iou_head|point_head|fc_logits)\.')
+# Standard deviation of random weights for one row and for a box, as in MMDetection's heads.
+_STD = {1: 0.01, 4: 0.001}
+# The bias of an output that never becomes a target: its weight is 0, its share of a softmax nothing.
+_UNUSED = -20.0
+_TOLD = {'siblings': "siblings' mean", 'imprint': 'imprinted', 'random': 'random'}
 # Of the meta of a checkpoint: what stays true.
 _KEPT = ('epoch', 'iter', 'seed', 'experiment_name', 'mmengine_version')
 
@@ -38,7 +46,7 @@ def taxonomy_of(checkpoint: Mapping[str, Any], path: object) -> Taxonomy:
     data = trained_on(checkpoint)
     if 'taxonomy' in data:
         return Taxonomy.load(data['taxonomy'])
-    classes = Source.of(checkpoint).classes
+    classes = classes_of(checkpoint)
     if classes is None:
         raise CheckpointError(
             f'{path}: does not name its classes; take a checkpoint that training saved'
@@ -82,10 +90,8 @@ def add_classes(
         CheckpointError: It has no box head, or a part that cannot grow.
     """
     old = taxonomy_of(checkpoint, path)
-    new_rows = NewRows(
-        old.num_classes, init=init, counts=counts or {}, features=features or {}, seed=seed
-    )
-    surgery = _Surgery(old, grown, new_rows, record=recorded(checkpoint) or {}, path=path)
+    record = recorded(checkpoint)
+    surgery = _Surgery(old, grown, path, record or {}, init, counts or {}, features or {}, seed)
     states = {
         key: surgery.grow(checkpoint[key])
         for key in ('ema_state_dict', 'state_dict')
@@ -105,29 +111,45 @@ def add_classes(
         'dataset_meta': data,
         ADDED: [*added_by(checkpoint), addition],
     }
-    if recorded(checkpoint) is not None:
+    if record is not None:
         meta[KEY] = surgery.grown_record()
-    return {'meta': meta, **states}, surgery.table(counts or {})
+    return {'meta': meta, **states}, surgery.table()
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of a predictor: one for each class, or one for each group of a level."""
+
+    members: Sequence[Sequence[int]]  # labels of each old row; new rows go behind the last of them
+    # Old rows that each new row gets its values from, by the labels that it stands for.
+    siblings: Mapping[tuple[int, ...], list[int]]
+
+
+@dataclass
 class _Surgery:
-    """What is the same for all tensors of a checkpoint."""
+    """What is the same for all tensors of a checkpoint; see the arguments of `add_classes`.
 
-    def __init__(
-        self,
-        old: Taxonomy,
-        grown: Taxonomy,
-        new_rows: NewRows,
-        *,
-        record: TrainingRecord,
-        path: object,
-    ) -> None:
-        self._old, self._grown, self._count = old, grown, old.num_classes
-        self._new = range(self._count, grown.num_classes)
-        self._new_rows, self._record, self._path = new_rows, record, path
-        self._siblings: Siblings = {
-            (label,): siblings_of(grown, label, self._count) for label in self._new
-        }
+    `made` has name, old rows and new rows of each tensor that grew, and what the new ones are.
+    """
+
+    old: Taxonomy
+    grown: Taxonomy
+    path: object
+    record: TrainingRecord
+    init: str
+    counts: Mapping[int, int]
+    features: Mapping[str, Tensor]
+    seed: InitVar[int]
+    made: list[tuple[str, int, int, str]] = field(default_factory=list)
+
+    def __post_init__(self, seed: int) -> None:
+        self._count = self.old.num_classes
+        self._new = range(self._count, self.grown.num_classes)
+        self._classes = _Rows(
+            members=[[label] for label in range(self._count)],
+            siblings={(new,): siblings_of(self.grown, new, self._count) for new in self._new},
+        )
+        self._generator = torch.Generator().manual_seed(seed)
 
     def grow(self, state: dict[str, Any]) -> dict[str, Any]:
         """A state dict with the new rows; the tensors of all others are the same objects."""
@@ -136,140 +158,208 @@ class _Surgery:
         if not heads or stuck is not None:
             what = 'has no box head with fc_cls' if stuck is None else f'{stuck} cannot grow'
             raise CheckpointError(
-                f'{self._path}: {what}; take a two-stage detector with stock or multi-grained box '
+                f'{self.path}: {what}; take a two-stage detector with stock or multi-grained box '
                 'heads'
             )
         state = copy.copy(state)  # with the versions of modules that PyTorch keeps in it
         if not self._new:
             return state
-        self._new_rows.made.clear()  # of the copy that was grown before
+        self.made.clear()  # of the copy that was grown before
         grown: Tensors = {}
         for head in sorted(heads):
             grown |= self._grow_head(head, state)
         for key, value in state.items():
             if _MASK.fullmatch(key) and len(value) == self._count:
                 self._check_one_class(key)
-                rows = [value[siblings].mean(0) for siblings in self._siblings.values()]
-                grown[key] = self._new_rows.insert(key, value, self._count, rows, "siblings' mean")
+                rows = [value[siblings].mean(0) for siblings in self._classes.siblings.values()]
+                grown[key] = self._insert(key, value, self._count, rows, _TOLD['siblings'])
         state.update(grown)
         return state
 
     def grown_record(self) -> dict[str, Any]:
         """What the model is trained as, with the taxonomies of its heads grown."""
-        return {
-            name: facts
-            | {
-                key: self._head_taxonomies(facts, key)[1].to_dict()
-                for key in facts
-                if key.endswith('taxonomy')
-            }
-            for name, facts in self._record.items()
-        }
+        record = {name: dict(facts) for name, facts in self.record.items()}
+        for facts in record.values():
+            for key in facts:
+                if key.endswith('taxonomy'):
+                    facts[key] = self._head_taxonomies(facts, key)[1].to_dict()
+        return record
 
-    def table(self, counts: Mapping[int, int]) -> str:
+    def table(self) -> str:
         """The tensors that grew, then the new classes."""
-        columns = (
-            Column('tensor', left=True),
-            Column('rows'),
-            Column('new'),
-            Column('new rows are', left=True),
-        )
-        text = Table(columns, self._new_rows.made).text()
-        columns = (
-            Column('label'),
-            Column('class', left=True),
-            Column('group', left=True),
-            Column('boxes'),
-            Column('siblings', left=True),
-        )
+        columns = Column('tensor', left=True), Column('rows'), Column('new')
+        text = Table((*columns, Column('new rows are', left=True)), self.made).text()
+        columns = Column('label'), Column('class', left=True), Column('group', left=True)
         rows = []
         for label in self._new:
-            names = [self._old.classes[sibling] for sibling in self._siblings[(label,)]]
-            group = ' / '.join(self._grown.paths[label]) or '-'
-            name = self._grown.classes[label]
-            rows.append((label, name, group, counts.get(label), show_list(names)))
-        return f'{text}\n{Table(columns, rows).text()}'
+            siblings = self._classes.siblings[(label,)]
+            names = show_list(self.old.classes[sibling] for sibling in siblings)
+            group = ' / '.join(self.grown.paths[label]) or '-'
+            rows.append((label, self.grown.classes[label], group, self.counts.get(label), names))
+        more = Column('boxes'), Column('siblings', left=True)
+        return f'{text}\n{Table((*columns, *more), rows).text()}'
 
     # ------------------------------------------------------------------ one head
 
     def _grow_head(self, head: str, state: Mapping[str, Any]) -> Tensors:
         """The tensors of a head that grow."""
-        facts = self._record.get(head.removeprefix('module.').rstrip('.'), {})
-        layers = {
-            key.removeprefix(head).rpartition('.')[0] for key in state if key.startswith(head)
-        }
+        facts = self.record.get(head.removeprefix('module.').rstrip('.'), {})
         grown: Tensors = {}
-        for layer in sorted(layers):
-            coarse = _COARSE.fullmatch(layer)
-            if layer == 'fc_cls':
-                boxes = [self._new_rows.boxes([label]) for label in range(self._count)]
-                layer = f'{head}{layer}'
-                grown |= self._new_rows.classifier(state, layer, self._siblings, self._count, boxes)
-            elif layer == 'fc_reg':
-                grown |= self._regressor(state, head, facts)
+        for layer in sorted({key.rpartition('.')[0] for key in state if key.startswith(head)}):
+            coarse = _COARSE.fullmatch(layer.removeprefix(head))
+            if layer == f'{head}fc_cls':
+                grown |= self._classifier(state, layer, self._classes)
+            elif layer == f'{head}fc_reg':
+                grown |= self._fine_regressor(state, layer, facts)
             elif coarse:
-                grown |= self._coarse(state, f'{head}{layer}', facts, int(coarse['level']))
+                grown |= self._coarse(state, layer, facts, coarse['kind'], int(coarse['level']))
         for key, value in state.items():
             # What SeesawLoss has counted, and training boxes for NorCal.
             if key.startswith(head) and key.endswith(('.cum_samples', '.class_counts')):
-                known = self._new_rows.boxes if key.endswith('class_counts') else lambda node: 0
-                rows = [value.new_tensor(known(node) or 0) for node in self._siblings]
-                grown[key] = self._new_rows.insert(key, value, self._count, rows, 'counts')
+                known = self._boxes if key.endswith('class_counts') else lambda node: 0
+                rows = [value.new_tensor(known(node) or 0) for node in self._classes.siblings]
+                grown[key] = self._insert(key, value, self._count, rows, 'counts')
         return grown
 
-    def _regressor(self, state: Mapping[str, Any], head: str, facts: Mapping[str, Any]) -> Tensors:
-        layer = f'{head}fc_reg'
-        rows, size = len(state[f'{layer}.weight']), 4
-        per = facts.get('reg_per', 'class')
-        if per == 'agnostic' or rows == size and self._count > 1:  # a single group, too
+    def _fine_regressor(
+        self, state: Mapping[str, Any], layer: str, facts: Mapping[str, Any]
+    ) -> Tensors:
+        per, size = facts.get('reg_per', 'class'), len(state[f'{layer}.weight'])
+        if per == 'agnostic' or size == 4 and self._count > 1:  # a single group, too
             return {}
         if 'reg_per' not in facts:
             self._check_one_class(layer)
-        if per == 'group':
-            new, at = self._new_groups(*self._head_taxonomies(facts, 'reg_taxonomy'), -2)
-            return self._new_rows.regressor(state, layer, new, at)
-        return self._new_rows.regressor(state, layer, self._siblings, self._count)
+        rows = self._groups(facts, 'reg_taxonomy', -2) if per == 'group' else self._classes
+        return self._regressor(state, layer, rows)
 
     def _coarse(
-        self, state: Mapping[str, Any], layer: str, facts: Mapping[str, Any], level: int
+        self, state: Mapping[str, Any], layer: str, facts: Mapping[str, Any], kind: str, level: int
     ) -> Tensors:
         if 'taxonomy' not in facts:
             raise CheckpointError(
-                f'{self._path}: does not name the groups of {layer}, as it was made by an earlier '
+                f'{self.path}: does not name the groups of {layer}, as it was made by an earlier '
                 'version; train again with this one'
             )
-        own, grown = self._head_taxonomies(facts, 'taxonomy')
-        new, at = self._new_groups(own, grown, level)
+        groups = self._groups(facts, 'taxonomy', level)
         # As many outputs as classes: new groups are in front of those without a group.
-        unused = len(self._new) - len(new) if facts['coarse_width'] == 'classes' else 0
-        if '.coarse_fc_reg.' in f'.{layer}':
-            agnostic = len(state[f'{layer}.weight']) == 4 < 4 * self._count
-            return {} if agnostic else self._new_rows.regressor(state, layer, new, at, unused)
-        members = [[] for _ in range(at)]
-        for label, group in enumerate(own.group_index(level)):
-            members[group].append(label)
-        boxes = [self._new_rows.boxes(labels) for labels in members]
-        return self._new_rows.classifier(state, layer, new, at, boxes, unused)
+        by_class = facts['coarse_width'] == 'classes'
+        unused = len(self._new) - len(groups.siblings) if by_class else 0
+        if kind == 'cls':
+            return self._classifier(state, layer, groups, unused)
+        agnostic = len(state[f'{layer}.weight']) == 4 < 4 * self._count
+        return {} if agnostic else self._regressor(state, layer, groups, unused)
 
     def _check_one_class(self, layer: str) -> None:
         if self._count == 1:
             raise CheckpointError(
-                f'{self._path}: does not tell whether {layer} is of its only class or of all '
+                f'{self.path}: does not tell whether {layer} is of its only class or of all '
                 'classes; start from a detector of two classes or more'
             )
 
     def _head_taxonomies(self, facts: Mapping[str, Any], key: str) -> tuple[Taxonomy, Taxonomy]:
         own = Taxonomy.from_mapping(facts[key], allow_one_group=True)
-        return own, grown_head(own, self._grown)
+        return own, grown_head(own, self.grown)
 
-    def _new_groups(
-        self, own: Taxonomy, grown: Taxonomy, level: int
-    ) -> tuple[dict[tuple[int, ...], list[int]], int]:
-        """The groups that the siblings of each new group belong to, by its labels; where it goes."""
+    def _groups(self, facts: Mapping[str, Any], key: str, level: int) -> _Rows:
+        """The groups of a level of a head; siblings of a new one are the groups of its siblings."""
+        own, grown = self._head_taxonomies(facts, key)
         before, index = own.group_index(level), grown.group_index(level)
-        new: dict[tuple[int, ...], list[int]] = {}
-        for group in range(own.num_groups(level), grown.num_groups(level)):
-            members = tuple(label for label in self._new if index[label] == group)
-            siblings = {before[s] for label in members for s in self._siblings[(label,)]}
-            new[members] = sorted(siblings)
-        return new, own.num_groups(level)
+        members = [[] for _ in range(own.num_groups(level))]
+        for label, group in enumerate(before):
+            members[group].append(label)
+        siblings = {}
+        for group in range(len(members), grown.num_groups(level)):
+            labels = tuple(label for label in self._new if index[label] == group)
+            others = {before[s] for label in labels for s in self._classes.siblings[(label,)]}
+            siblings[labels] = sorted(others)
+        return _Rows(members, siblings)
+
+    # ------------------------------------------------------------------ one layer
+
+    def _classifier(
+        self, state: Mapping[str, Any], layer: str, rows: _Rows, unused: int = 0
+    ) -> Tensors:
+        """Weight and bias of a classifier with its new rows.
+
+        `unused` outputs that mean nothing are added before background.
+        """
+        key, at, nodes = f'{layer}.weight', len(rows.members), rows.siblings.items()
+        weights = [self._weight(layer, state[key], *node) for node in nodes]
+        grown = {key: self._insert(key, state[key], at, weights, _TOLD[self.init], unused)}
+        if (key := f'{layer}.bias') in state:
+            boxes = [self._boxes(labels) for labels in rows.members]
+            biases = [self._bias(state[key], *node, boxes) for node in nodes]
+            told = _TOLD['siblings'] + ', by boxes' * bool(self.counts)
+            grown[key] = self._insert(key, state[key], at, biases, told, unused, fill=_UNUSED)
+        return grown
+
+    def _regressor(
+        self, state: Mapping[str, Any], layer: str, rows: _Rows, unused: int = 0
+    ) -> Tensors:
+        """The same of a regressor, which has four rows for each class or group."""
+        grown, is_random = {}, self.init == 'random'
+        told = _TOLD['random' if is_random else 'siblings']
+        for key, scale in ((f'{layer}.weight', 1), (f'{layer}.bias', 0)):
+            blocks = state[key].unflatten(0, (-1, 4))
+            new = [
+                scale * self._random(blocks[0]) if is_random else blocks[others].mean(0)
+                for others in rows.siblings.values()
+            ]
+            at = len(rows.members)
+            grown[key] = self._insert(key, blocks, at, new, told, unused, behind=0).flatten(0, 1)
+        return grown
+
+    def _insert(
+        self,
+        key: str,
+        value: Tensor,
+        at: int,
+        rows: Sequence[Tensor],
+        told: str,
+        unused: int = 0,
+        *,
+        fill: float = 0.0,
+        behind: int = 1,
+    ) -> Tensor:
+        """A tensor with rows at a place, and unused ones in front of the last (`behind`) rows."""
+        if not rows and not unused:
+            return value
+        parts = [told] * bool(rows) + [f'{unused} unused'] * bool(unused)
+        size = value[0].shape[0] if value.dim() > 1 and not behind else 1  # of a regressor
+        self.made.append((key, size * len(value), size * (len(rows) + unused), ', '.join(parts)))
+        end = len(value) - behind if unused else at
+        filler = value.new_full((unused, *value.shape[1:]), fill)
+        rows = [row[None].to(value) for row in rows]
+        return torch.cat([value[:at], *rows, value[at:end], filler, value[end:]])
+
+    # ------------------------------------------------------------------ one row
+
+    def _boxes(self, labels: Sequence[int]) -> int | None:
+        """Training boxes of some classes; None if unknown."""
+        known = self.counts.keys() >= {*labels}
+        return sum(self.counts[label] for label in labels) if known else None
+
+    def _random(self, like: Tensor) -> Tensor:
+        std = _STD[len(like) if like.dim() > 1 else 1]
+        return std * torch.randn(like.shape, generator=self._generator)
+
+    def _weight(
+        self, layer: str, weight: Tensor, node: tuple[int, ...], siblings: list[int]
+    ) -> Tensor:
+        if self.init == 'siblings':
+            return weight[siblings].mean(0)
+        if self.init == 'random':
+            return self._random(weight[0])
+        features = self.features[layer.removeprefix('module.')]
+        unit = F.normalize(features[[label - self._count for label in node]].mean(0), dim=0)
+        return weight[siblings].norm(dim=1).mean() * unit.to(weight)
+
+    def _bias(
+        self, bias: Tensor, node: tuple[int, ...], siblings: list[int], boxes: Sequence[int | None]
+    ) -> Tensor:
+        values = bias[siblings]
+        own, others = self._boxes(node), [boxes[sibling] for sibling in siblings]
+        if not own or None in others or not sum(others):
+            return values.mean()
+        by_boxes = values.mean() + math.log(own * len(others) / sum(others))
+        return by_boxes.clamp(values.min(), values.max())

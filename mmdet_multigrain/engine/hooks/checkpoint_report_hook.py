@@ -26,13 +26,7 @@ from ..checkpoint.read import (
     state_dict_of,
     trained_on,
 )
-from ..checkpoint.training_record import (
-    NO_RECORD,
-    is_missed,
-    keep_record,
-    other_training,
-    recorded,
-)
+from ..checkpoint.training_record import NO_RECORD, is_missed, keep_record, other_training, recorded
 from ..data_access import bare_model, inner_datasets
 
 # One branch or predictor is a useful unit; a ResNet block is not.
@@ -76,7 +70,11 @@ class CheckpointReportHook(Hook):
         is_training = isinstance(getattr(runner, '_train_loop', None), BaseLoop)  # built before
         starts = is_training and not runner._resume
         keys = list(state_dict_of(checkpoint))
-        carried = _carry(runner, model, checkpoint) if starts else []
+        carried: list[str] = []
+        if starts:
+            data = next(inner_datasets(runner.train_dataloader.dataset)).metainfo
+            options = dict(load_box_head=runner.cfg.get('load_box_head'))
+            carried = carry_box_heads(model, checkpoint, data, **options)
         fit = keep_what_fits(model, checkpoint)
         if starts and not fit.loaded and not runner.cfg.get('allow_unmatched_checkpoint'):
             raise _unmatched(runner._load_from, keys, fit)
@@ -126,18 +124,9 @@ class CheckpointReportHook(Hook):
             self._has_no_record = False
 
 
-def _carry(runner: Runner, model: nn.Module, checkpoint: dict[str, Any]) -> list[str]:
-    """Let the box heads of a checkpoint give what fits by name; lines for the log."""
-    dataset = next(inner_datasets(runner.train_dataloader.dataset))
-    load_box_head = runner.cfg.get('load_box_head')
-    return carry_box_heads(model, checkpoint, dataset.metainfo, load_box_head=load_box_head)
-
-
 def _fit_lines(fit: Fit) -> list[str]:
-    lines = [
-        f'Checkpoint gives {len(fit.loaded)} of the {len(fit.loaded) + len(fit.new)} tensors of '
-        'the model'
-    ]
+    total = len(fit.loaded) + len(fit.new)
+    lines = [f'Checkpoint gives {len(fit.loaded)} of the {total} tensors of the model']
     if fit.new:
         lines.append(f'  new, not in the checkpoint: {_by_module(fit.new)}')
     if fit.skipped:

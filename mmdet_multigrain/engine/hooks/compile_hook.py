@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import attrgetter
 from typing import Any
 
 from mmdet.registry import HOOKS
@@ -33,5 +32,5 @@ class CompileHook(Hook):
         """Compile once everything else about the model is settled."""
         model = bare_model(runner.model)
         for name in self.modules:
-            attrgetter(name)(model).compile(**self.options)
+            model.get_submodule(name).compile(**self.options)
         runner.logger.info(f'Compiled: {", ".join(self.modules)}; the first iterations are slow')

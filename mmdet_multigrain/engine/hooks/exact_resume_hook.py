@@ -105,10 +105,10 @@ class ExactResumeHook(Hook):
                 self._follows_config = True
                 _drop_schedule(runner, checkpoint)
         for name, version in saved['versions'].items():
-            if version != self._facts['versions'].get(name):
+            if version != (here := self._facts['versions'].get(name)):
                 runner.logger.warning(
-                    f'{path}: was written with {name} {version}, this is '
-                    f'{self._facts["versions"].get(name)}; the numbers of the resumed run may differ'
+                    f'{path}: was written with {name} {version}, this is {here}; the numbers of the '
+                    'resumed run may differ'
                 )
         self._buffers = checkpoint.get(BUFFERS, [])
 

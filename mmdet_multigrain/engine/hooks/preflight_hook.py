@@ -55,7 +55,8 @@ class PreflightHook(Hook):
         check_coarse_boxes(runner.model, dataset)
         check_unannotated(runner.model, dataset)
         check_masks(runner.model, dataset)
-        give_counts(runner.model, box_counts(dataset))
+        counts = box_counts(dataset)
+        give_counts(runner.model, counts)
         if runner.val_loop is not None:
             check_data(runner.model, runner.val_dataloader.dataset, with_groups=False)
             check_boxes(runner.val_dataloader.dataset, 'evaluate on')
@@ -63,9 +64,9 @@ class PreflightHook(Hook):
             check_masks(runner.model, runner.val_dataloader.dataset, metrics)
             runner.logger.info('Checking the photos and annotations to evaluate on')
             on_main_process(lambda: check_validation(runner.val_loop))
-        parts = list(inner_datasets(dataset))
-        if 'taxonomy' in parts[0].metainfo:
-            taxonomy, counts = Taxonomy.load(parts[0].metainfo['taxonomy']), box_counts(dataset)
+        metainfo = next(inner_datasets(dataset)).metainfo
+        if 'taxonomy' in metainfo:
+            taxonomy = Taxonomy.load(metainfo['taxonomy'])
             sampler = getattr(runner.train_dataloader.batch_sampler, 'sampler', None)
             lines = [
                 f'Classes of {_sources(dataset)}:',
@@ -156,10 +157,9 @@ def check_heads(
     taxonomy = None if taxonomy is None else Taxonomy.load(taxonomy)
     for name, head in model.named_modules():
         # Fused semantic heads count classes of "stuff", class-agnostic masks count none.
-        is_head = 'roi_head' in name or 'bbox_head' in name
-        if not (is_head and hasattr(head, 'num_classes')) or (
-            isinstance(head, FusedSemanticHead) or getattr(head, 'class_agnostic', False)
-        ):
+        is_head = ('roi_head' in name or 'bbox_head' in name) and hasattr(head, 'num_classes')
+        is_free = isinstance(head, FusedSemanticHead) or getattr(head, 'class_agnostic', False)
+        if is_free or not is_head:
             continue
         own = getattr(head, 'taxonomy', None)
         if head.num_classes != len(classes):
@@ -213,14 +213,12 @@ def class_table(taxonomy: Taxonomy, counts: list[int] | None) -> str:
     """Text table: label, class, superclass (all coarser levels; a column for each tree), boxes."""
     columns = [Column('label'), Column('class', left=True)]
     columns += [Column(tree or 'superclass', left=True) for tree in taxonomy.forest]
+    trees = [taxonomy.levels_of(tree or None) for tree in taxonomy.forest]
     rows = []
     for label, name in enumerate(taxonomy.classes):
-        paths = [
-            ' / '.join(
-                taxonomy.superclass_of(label, level) for level in taxonomy.levels_of(tree or None)
-            )
-            for tree in taxonomy.forest
-        ]
+        paths = (
+            ' / '.join(taxonomy.superclass_of(label, level) for level in levels) for levels in trees
+        )
         rows.append((label, name, *paths, '?' if counts is None else counts[label]))
     return Table((*columns, Column('boxes')), rows).text()
 
@@ -248,9 +246,8 @@ def learning_rate_line(runner: Runner) -> str:
     groups = runner.optim_wrapper.optimizer.param_groups
     # Parts of the model may have smaller rates (paramwise_cfg).
     rate = max(group.get('initial_lr', group['lr']) for group in groups)
-    per_process = runner.train_dataloader.batch_sampler.batch_size
     steps = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
-    batch = runner.world_size * per_process * steps
+    batch = runner.world_size * runner.train_dataloader.batch_sampler.batch_size * steps
     line = f'Learning rate {rate:g} after warm-up, for batches of {batch} images'
     if steps > 1:
         line += f' ({steps} steps accumulated)'

@@ -69,12 +69,9 @@ def git_revision(folder: Path) -> str | None:
     """Revision of the checkout of a folder, "+" behind it if files changed; None without one."""
 
     def git(*arguments: str) -> str:
+        command = ['git', '-C', str(folder), *arguments]
         return subprocess.run(
-            ['git', '-C', str(folder), *arguments],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
+            command, capture_output=True, text=True, check=True, timeout=10
         ).stdout.strip()
 
     try:

@@ -65,11 +65,8 @@ def exact_sampler(dataloader: DataLoader) -> ExactSampler | None:
     batches = dataloader.batch_sampler
     sampler = getattr(batches, 'sampler', None)
     plain = type(batches).__module__.startswith('torch.')
-    if isinstance(sampler, ExactSampler) and (
-        plain or isinstance(batches, ExactAspectRatioBatchSampler)
-    ):
-        return sampler
-    return None
+    known = plain or isinstance(batches, ExactAspectRatioBatchSampler)
+    return sampler if known and isinstance(sampler, ExactSampler) else None
 
 
 def run_seed(runner: Runner) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterator, Mapping, MutableMapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
@@ -59,31 +59,13 @@ TABLE = {
     'test_ann': (('test_dataloader', 'ann_file'), ('test_evaluator', 'ann_file')),
     'images': (('train_dataloader', 'data_prefix.img'),),
     'val_images': (('val_dataloader', 'data_prefix.img'), ('test_dataloader', 'data_prefix.img')),
-    'taxonomy': (
-        ('train_dataloader', 'taxonomy'),
-        ('heads', 'taxonomy'),
-        ('model', 'num_classes'),
-    ),
+    'taxonomy': (('train_dataloader', 'taxonomy'), ('heads', 'taxonomy'), ('model', 'num_classes')),
     'eval_taxonomy': (('val_dataloader', 'taxonomy'), ('test_dataloader', 'taxonomy')),
     'empty_photos': (('train_dataloader', 'filter_cfg.filter_empty_gt'),),
     'train_pipeline': (('train_dataloader', 'pipeline'),),
     'test_pipeline': (('val_dataloader', 'pipeline'), ('test_dataloader', 'pipeline')),
 }
 KEYS = (*TABLE, *LENGTH_KEYS, 'main_tree', 'test_level')
-
-
-class _Target(NamedTuple):
-    """An entry that a key fills in, and the value that the key gives it."""
-
-    key: str
-    owner: MutableMapping[str, Any]
-    entry: str
-    value: Any
-
-    @property
-    def is_open(self) -> bool:
-        own = self.owner.get(self.entry)
-        return own is None or (self.entry == 'taxonomy' and own == AUTO)
 
 
 def resolve(cfg: Config, *, checkpoint_meta: Mapping[str, Any] | None = None) -> set[str]:
@@ -109,15 +91,13 @@ def resolve(cfg: Config, *, checkpoint_meta: Mapping[str, Any] | None = None) ->
     _reset(cfg)
     keys = _resolve_keys(cfg, checkpoint_meta)
     used = set()
-    for target in _targets(cfg, keys):
-        if target.is_open:
-            target.owner[target.entry] = copy.deepcopy(target.value)
-        if target.owner.get(target.entry) == target.value:
-            used.add(target.key)
+    for key, owner, entry, value in _targets(cfg, keys):
+        if owner.get(entry) is None or (entry == 'taxonomy' and owner[entry] == AUTO):
+            owner[entry] = copy.deepcopy(value)
+        if owner.get(entry) == value:
+            used.add(key)
     if cfg.get('test_level') is not None:
-        set_level(
-            cfg, cfg.test_level, leaf_datasets((cfg.get('test_dataloader') or {}).get('dataset'))
-        )
+        set_level(cfg, cfg.test_level, _dicts_at(cfg, 'test_dataloader'))
     if checkpoint_meta is None:
         _check_groups(cfg)
         _check_repeats(cfg)
@@ -144,10 +124,8 @@ def _check_groups(cfg: Config) -> None:
 def _check_repeats(cfg: Config) -> None:
     """Refuse a data set that MMEngine could not count the classes of."""
     for part in dicts(cfg.get('train_dataloader')):
-        inside = part.get('dataset')
-        if is_kind(part, DATASETS, ClassBalancedDataset) and is_kind(
-            inside, DATASETS, ConcatDataset
-        ):
+        repeats = is_kind(part, DATASETS, ClassBalancedDataset)
+        if repeats and is_kind(part.get('dataset'), DATASETS, ConcatDataset):
             raise ConfigError(
                 'train_dataloader: a ClassBalancedDataset (repeat) cannot ask a ConcatDataset for the '
                 'classes of its images; put one around each of its datasets, or take class_aware'
@@ -164,9 +142,9 @@ def _reset(cfg: Config) -> None:
     before = cfg.get('resolved')
     if before is None:
         return
-    for target in _targets(cfg, before['keys']):
-        if target.owner.get(target.entry) == target.value:
-            target.owner[target.entry] = None
+    for _, owner, entry, value in _targets(cfg, before['keys']):
+        if owner.get(entry) == value:
+            owner[entry] = None
     for key, other in _SAME_AS.items():
         if key in cfg and cfg[key] == before['keys'].get(key) == before['keys'].get(other):
             cfg[key] = None
@@ -223,8 +201,8 @@ def _find_taxonomy(cfg: Config, checkpoint_meta: Mapping[str, Any] | None) -> Ta
         raise TaxonomyError(str(error).replace('check the path', hint)) from None
 
 
-def _targets(cfg: Config, keys: Mapping[str, Any]) -> Iterator[_Target]:
-    """The entries that the table names and the config has, with the values that keys give."""
+def _targets(cfg: Config, keys: Mapping[str, Any]) -> Iterator[tuple[str, Any, str, Any]]:
+    """Key, owner (a dict), entry and value for what the table names and the config has."""
     for key, places in TABLE.items():
         if keys.get(key) is None:
             continue
@@ -236,7 +214,7 @@ def _targets(cfg: Config, keys: Mapping[str, Any]) -> Iterator[_Target]:
                     owner = owner.get(step) or {}
                 # Our heads need a taxonomy, and source configs do not mention it.
                 if name in owner or place == 'heads':
-                    yield _Target(key, owner, name, value)
+                    yield key, owner, name, value
 
 
 def _value(keys: Mapping[str, Any], key: str, *, place: str, entry: str) -> Any:

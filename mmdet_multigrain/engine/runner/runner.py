@@ -123,8 +123,7 @@ class MultigrainRunner(Runner):
     def setup_env(self, env_cfg: dict) -> None:
         """Set up the environment as MMEngine does, and compare the processes."""
         if self._launcher == 'mpi':  # tools set LOCAL_RANK to their argument, which is 0 there
-            local_rank = os.environ.get('OMPI_COMM_WORLD_LOCAL_RANK', '0')
-            os.environ['LOCAL_RANK'] = local_rank
+            os.environ['LOCAL_RANK'] = os.environ.get('OMPI_COMM_WORLD_LOCAL_RANK', '0')
         if self.distributed and not is_distributed() and get_device() == 'cpu':
             # MMEngine would choose a CUDA device for each process.
             if self.launcher == 'mpi':
@@ -191,10 +190,8 @@ class MultigrainRunner(Runner):
         text = f'{_HEAD}{self.cfg.pretty_text}'
         if path.exists():
             old = path.read_bytes()
-            is_input = (
-                self.cfg.filename is not None
-                and path.resolve() == Path(self.cfg.filename).resolve()
-            )
+            source = self.cfg.filename
+            is_input = source is not None and path.resolve() == Path(source).resolve()
             if is_input and old != text.encode() or not old.startswith(_HEAD.encode()):
                 path = path.with_stem(f'{path.stem}_{self.timestamp}')
         write_whole(path, text.encode())
