@@ -20,7 +20,7 @@ from mmdet_multigrain.utils.messages import show
 from mmdet_multigrain.utils.progress import progress_bar
 
 from .columns import CocoColumns, first_rows
-from .looks import Look, look_alikes, look_at
+from .looks import look_alikes, look_at
 
 GROUPINGS = 'folder, name:REGEX or field:KEY'
 
@@ -186,8 +186,13 @@ def join_near_duplicates(
     Raises:
         AnnotationError: A photo cannot be read.
     """
-    rows = progress_bar(range(len(coco.images)), desc='comparing', unit='photo', show=progress)
-    looks = [_look(coco, row, folder) for row in rows]
+    looks = []
+    for row in progress_bar(range(len(coco.images)), desc='comparing', unit='photo', show=progress):
+        looks.append(look_at(folder / (coco.file_name(row) or '')))
+        if looks[-1] is None:
+            raise AnnotationError(
+                f'{coco.name_image(row)}: cannot be read in {folder}; check --images, or leave it out'
+            )
     return _joined(group_of, look_alikes(looks, looks))
 
 
@@ -204,12 +209,3 @@ def _joined(group_of: np.ndarray, pairs: Iterable[tuple[int, int]]) -> np.ndarra
     for row, other in pairs:
         parent[root(group_of[other])] = root(group_of[row])
     return np.unique([root(group) for group in group_of], return_inverse=True)[1]
-
-
-def _look(coco: CocoColumns, row: int, folder: Path) -> Look:
-    look = look_at(folder / (coco.file_name(row) or ''))
-    if look is None:
-        raise AnnotationError(
-            f'{coco.name_image(row)}: cannot be read in {folder}; check --images, or leave it out'
-        )
-    return look
