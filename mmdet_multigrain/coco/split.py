@@ -170,8 +170,7 @@ def _key(
 def join_same_photos(coco: CocoColumns, group_of: np.ndarray) -> np.ndarray:
     """Join the groups of images that name one photo; groups are (images,) numbers."""
     first: dict[str, int] = {}
-    names = ((row, coco.file_name(row)) for row in range(len(coco.images)))
-    plain = ((row, str(PurePosixPath(name.replace('\\', '/')))) for row, name in names if name)
+    plain = ((row, str(PurePosixPath(name.replace('\\', '/')))) for row, name in coco.file_names())
     pairs = [(first.setdefault(name, row), row) for row, name in plain]
     return _joined(group_of, pairs)
 
