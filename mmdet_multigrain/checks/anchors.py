@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,9 +43,8 @@ class AnchorCoverage:
 
     def table(self) -> Table:
         """The classes with such boxes, the largest share first."""
-        shares = self.without / np.maximum(self.boxes, 1)
-        counts = zip(self.classes, self.boxes.tolist(), self.without.tolist(), shares, strict=True)
-        rows = [list(row) for row in sorted(counts, key=lambda row: -row[3]) if row[2]]
+        rows = [[*counts, counts[2] / counts[1]] for counts in self._counts() if counts[2]]
+        rows.sort(key=lambda row: -row[3])
         columns = [
             Column('class', left=True),
             Column('boxes', form=','),
@@ -66,13 +65,12 @@ class AnchorCoverage:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {
-            'images': self.images[0],
-            'classes': [
-                {'class': name, 'boxes': int(boxes), 'without_anchor': int(without)}
-                for name, boxes, without in zip(self.classes, self.boxes, self.without, strict=True)
-            ],
-        }
+        keys = 'class', 'boxes', 'without_anchor'
+        rows = [dict(zip(keys, counts, strict=True)) for counts in self._counts()]
+        return {'images': self.images[0], 'classes': rows}
+
+    def _counts(self) -> Iterator[tuple[str, int, int]]:
+        return zip(self.classes, self.boxes.tolist(), self.without.tolist(), strict=True)
 
 
 def anchor_coverage(
@@ -140,16 +138,12 @@ class _Assignment:
     def __call__(self, instances: InstanceData, shape: tuple[int, int]) -> np.ndarray:
         """(N,) whether each box of an image of this height and width has one."""
         padded = [self._divisor * math.ceil(side / self._divisor) for side in shape]
-        sizes = [
-            tuple(math.ceil(side / step) for side, step in zip(padded, stride[::-1], strict=True))
-            for stride in self._generator.strides
-        ]
+        strides = np.array(self._generator.strides)[:, ::-1]  # of x and y
+        sizes = np.ceil(padded / strides).astype(int).tolist()
         anchors = torch.cat(self._generator.grid_priors(sizes, device='cpu'))
         valid = torch.cat(self._generator.valid_flags(sizes, padded, device='cpu'))
         anchors = anchors[anchor_inside_flags(anchors, valid, shape, self._border)]
         boxes = getattr(instances.bboxes, 'tensor', instances.bboxes)
         targets = InstanceData(bboxes=boxes, labels=instances.labels)
         assigned = self._assigner.assign(InstanceData(priors=anchors), targets).gt_inds
-        has_anchor = np.zeros(len(instances), bool)
-        has_anchor[assigned[assigned > 0].unique().numpy() - 1] = True
-        return has_anchor
+        return np.isin(np.arange(len(instances)) + 1, assigned.numpy())

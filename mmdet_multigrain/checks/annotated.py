@@ -12,6 +12,7 @@ from mmdet_multigrain.utils.messages import show
 from .data import CocoData
 from .finding import Checks, rows_where
 
+FIELDS = NEGATIVE, PARTIAL
 Entry = tuple[int, str, Any]  # row of an image, field, category id
 
 
@@ -37,17 +38,6 @@ def _known(data: CocoData) -> set[object]:
     return {id_key(category.get('id')) for category in data.categories} - {None}
 
 
-def _unknown_ids(data: CocoData) -> list[Entry]:
-    known = _known(data)
-    return _entries(data, (NEGATIVE, PARTIAL), lambda row, id: id not in known)
-
-
-def _absent_with_boxes(data: CocoData) -> list[Entry]:
-    ids, known = (id_key(item.get('category_id')) for item in data.annotations), _known(data)
-    boxed = set(zip(data.image_of.tolist(), ids, strict=True))
-    return _entries(data, (NEGATIVE,), lambda row, id: id in known and (row, id) in boxed)
-
-
 CHECKS = Checks(describe=_describe)
 CHECKS.note(
     'annotated-per-image',
@@ -65,22 +55,28 @@ CHECKS.error(
     f'images whose {NEGATIVE} or {PARTIAL} are not lists',
     'write lists of category ids',
     rows_where(
-        'images',
-        lambda image: any(
-            not isinstance(image.get(key) or [], list) for key in (NEGATIVE, PARTIAL)
-        ),
+        'images', lambda image: not all(isinstance(image.get(key) or [], list) for key in FIELDS)
     ),
     describe=CocoData.name_image,
 )
-CHECKS.warning(
+
+
+@CHECKS.warning(
     'annotated-unknown-id',
     f'ids in {NEGATIVE} and {PARTIAL} that no category has',
     'correct them, or add the categories; they are passed over',
-    _unknown_ids,
 )
-CHECKS.warning(
+def _unknown_ids(data: CocoData) -> list[Entry]:
+    known = _known(data)
+    return _entries(data, FIELDS, lambda row, id: id not in known)
+
+
+@CHECKS.warning(
     'absent-class-with-boxes',
     f'ids in {NEGATIVE}, absent from the image, of categories that it has boxes of',
     'remove the ids, or the boxes',
-    _absent_with_boxes,
 )
+def _absent_with_boxes(data: CocoData) -> list[Entry]:
+    ids, known = (id_key(item.get('category_id')) for item in data.annotations), _known(data)
+    boxed = set(zip(data.image_of.tolist(), ids, strict=True))
+    return _entries(data, (NEGATIVE,), lambda row, id: id in known and (row, id) in boxed)

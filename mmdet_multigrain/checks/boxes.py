@@ -10,7 +10,7 @@ from mmdet_multigrain.coco.columns import MAX_COORDINATE, is_absent, is_number
 from mmdet_multigrain.utils.messages import show
 
 from .data import CocoData
-from .finding import Checks, rows_where
+from .finding import Check, Checks, rows_where
 from .layout import CORNERS, DOUBTFUL, FRACTIONS, SLACK, XYWH
 from .recover import as_number, is_unclear
 
@@ -35,32 +35,6 @@ def _area(data: CocoData, row: int) -> str:
 def _mask(data: CocoData, row: int) -> str:
     x1, y1, x2, y2 = data.outlines[row].tolist()
     return f'{_box(data, row)}, mask in [{x1:g}, {y1:g}, {x2 - x1:g}, {y2 - y1:g}]'
-
-
-def _unclear(data: CocoData) -> list[int]:
-    rows = np.flatnonzero(~data.has_numbers & np.isnan(data.outlines).any(1)).tolist()
-    return [row for row in rows if is_unclear(data.annotations[row].get('bbox'))]
-
-
-def _duplicates(data: CocoData) -> np.ndarray:
-    """All but the first of equal boxes, in the order of the file."""
-    rows = np.flatnonzero(data.usable & (data.image_of >= 0) & (data.category_of >= 0))
-    keys = [*data.boxes[rows].T, data.category_of[rows], data.image_of[rows]]
-    order = np.lexsort(keys)  # stable: of equal boxes the first in the file comes first
-    equal = np.ones(max(len(rows) - 1, 0), bool)
-    for key in keys:
-        equal &= key[order][1:] == key[order][:-1]
-    return np.sort(rows[order[1:][equal]])
-
-
-def _area_unusable(data: CocoData) -> list[int]:
-    of_box = data.boxes[:, 2:].prod(1)
-    positive = (data.areas > 0) & (data.areas <= MAX_COORDINATE**2) | (data.areas == of_box)
-    return [
-        row
-        for row in np.flatnonzero(data.usable & (data.layouts == XYWH) & ~positive).tolist()
-        if not is_absent(data.annotations[row].get('area'))
-    ]
 
 
 def ious(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -94,16 +68,6 @@ def _rotation(item: dict[str, Any]) -> float:
     return 0.0
 
 
-def _rotated(data: CocoData) -> list[int]:
-    """Rows with a rotation, unless the box is the one around the mask."""
-    apart = ~(np.abs(data.corners - data.outlines) <= SLACK).all(1)
-    return [
-        row
-        for row in np.flatnonzero(apart & data.usable).tolist()
-        if MIN_TURN < _rotation(data.annotations[row]) % 180 < 180 - MIN_TURN
-    ]
-
-
 # Of boxes in a doubtful layout only that is found, since all else would follow from it.
 CHECKS = Checks(describe=_box)
 corners = CHECKS.error(
@@ -119,57 +83,59 @@ normalized = CHECKS.error(
     "multiply them by the image's width and height",
     lambda data: data.layouts == FRACTIONS,
 )
-unclear = CHECKS.error(
+
+
+@CHECKS.error(
     'bbox-unclear',
     'boxes of other than four numbers',
     'write x, y, width, height; nothing tells which of the numbers these are',
-    _unclear,
 )
+def unclear(data: CocoData) -> list[int]:
+    rows = np.flatnonzero(~data.has_numbers & np.isnan(data.outlines).any(1)).tolist()
+    return [row for row in rows if is_unclear(data.annotations[row].get('bbox'))]
+
+
 DOUBTS = (corners, normalized, unclear)  # no repair starts from these
-CHECKS.error(
+CHECKS.fixable_error(
     'bbox-corners-told',
     "boxes that are corners (x1, y1, x2, y2), as 'area' or mask tells",
     'write x, y, width, height',
     lambda data: data.layouts == CORNERS,
     describe=_area,
-    fixable=True,
 )
-not_numbers = CHECKS.error(
+not_numbers = CHECKS.fixable_error(
     'bbox-not-four-numbers',
     'boxes that are not four numbers',
     'write x, y, width, height: --fix takes them from text or mask, and removes the others',
-    lambda data: np.setdiff1d(np.flatnonzero(~data.has_numbers), _unclear(data)),
-    fixable=True,
+    lambda data: np.setdiff1d(np.flatnonzero(~data.has_numbers), unclear.find(data)),
 )
-not_finite = CHECKS.error(
-    'bbox-not-finite',
-    'boxes with NaN, infinity or enormous numbers',
-    'remove them',
-    lambda data: data.has_numbers & ~data.is_finite,
-    fixable=True,
+
+
+@CHECKS.fixable_error(
+    'bbox-not-finite', 'boxes with NaN, infinity or enormous numbers', 'remove them'
 )
-empty = CHECKS.error(
-    'bbox-empty',
-    'boxes without width or height',
-    'remove them',
-    lambda data: data.is_finite & (data.boxes[:, 2:] <= 0).any(1),
-    fixable=True,
-)
-outside = CHECKS.error(
+def not_finite(data: CocoData) -> np.ndarray:
+    return data.has_numbers & ~data.is_finite
+
+
+@CHECKS.fixable_error('bbox-empty', 'boxes without width or height', 'remove them')
+def empty(data: CocoData) -> np.ndarray:
+    return data.is_finite & (data.boxes[:, 2:] <= 0).any(1)
+
+
+outside = CHECKS.fixable_error(
     'bbox-outside',
     'boxes wholly outside their image',
     'remove them; no detector can find them',
     lambda data: data.is_outside(data.sizes) & data.is_placed,
     describe=_box_in_image,
-    fixable=True,
 )
-partly_outside = CHECKS.warning(
+partly_outside = CHECKS.fixable_warning(
     'bbox-partly-outside',
     'boxes partly outside their image',
     'clip them',
     lambda data: data.leaving(data.sizes) & ~data.is_outside(data.sizes) & data.is_placed,
     describe=_box_in_image,
-    fixable=True,
 )
 CHECKS.warning(
     'bbox-below-one-pixel',
@@ -177,14 +143,21 @@ CHECKS.warning(
     'remove them: neither training nor evaluation counts them',
     lambda data: data.usable & data.is_thin & (data.layouts == XYWH),
 )
-area_unusable = CHECKS.warning(
+
+
+@CHECKS.fixable_warning(
     'area-not-positive',
     "boxes whose 'area' is not a positive number",
     'write width x height',
-    _area_unusable,
     describe=_area,
-    fixable=True,
 )
+def area_unusable(data: CocoData) -> np.ndarray:
+    of_box = data.boxes[:, 2:].prod(1)
+    positive = (data.areas > 0) & (data.areas <= MAX_COORDINATE**2) | (data.areas == of_box)
+    rows = np.flatnonzero(data.usable & (data.layouts == XYWH) & ~positive)
+    return np.setdiff1d(rows, area_missing.find(data))
+
+
 CHECKS.warning(
     'area-contradicts-box',
     "boxes whose 'area' cannot be theirs",
@@ -193,7 +166,7 @@ CHECKS.warning(
     lambda data: data.judged_areas.are_wrong & (data.layouts == XYWH) & ~_area_of_another(data),
     describe=_area,
 )
-area_of_another = CHECKS.warning(
+area_of_another = CHECKS.fixable_warning(
     'area-of-another',
     "boxes whose 'area' is that of the image, or not that of their mask",
     'write the area of the mask, else of the box (statistics and AP by size take that)',
@@ -201,7 +174,6 @@ area_of_another = CHECKS.warning(
     describe=lambda data, row: (
         f'{_area(data, row)}; of the object: {data.judged_areas.areas[row]:g}'
     ),
-    fixable=True,
 )
 CHECKS.warning(
     'bbox-apart-from-mask',
@@ -210,36 +182,47 @@ CHECKS.warning(
     _apart_from_mask,
     describe=_mask,
 )
-CHECKS.warning(
+
+
+@CHECKS.warning(
     'bbox-rotated',
     'boxes of objects that are drawn turned: the box is the one before the turn',
     'draw them around the turned shape (the hull of its polygon), or leave them out',
-    _rotated,
     describe=lambda data, row: f'{_box(data, row)}, turned by {_rotation(data.annotations[row]):g}',
 )
-duplicates = CHECKS.warning(
-    'bbox-duplicate',
-    'duplicate boxes: same image, class and box',
-    'remove the second',
-    _duplicates,
-    fixable=True,
+def _rotated(data: CocoData) -> list[int]:
+    """Rows with a rotation, unless the box is the one around the mask."""
+    apart = ~(np.abs(data.corners - data.outlines) <= SLACK).all(1)
+    return [
+        row
+        for row in np.flatnonzero(apart & data.usable).tolist()
+        if MIN_TURN < _rotation(data.annotations[row]) % 180 < 180 - MIN_TURN
+    ]
+
+
+@CHECKS.fixable_warning(
+    'bbox-duplicate', 'duplicate boxes: same image, class and box', 'remove the second'
 )
-area_missing = CHECKS.warning(
-    'area-missing',
-    "boxes without 'area'",
-    'write width x height; this project fills it in, other tools fail',
-    rows_where('annotations', lambda item: is_absent(item.get('area'))),
-    describe=CocoData.name_annotation,
-    fixable=True,
-)
-crowd_missing = CHECKS.warning(
-    'iscrowd-missing',
-    "boxes without 'iscrowd'",
-    'write 0; this project fills it in, other tools fail',
-    rows_where('annotations', lambda item: is_absent(item.get('iscrowd'))),
-    describe=CocoData.name_annotation,
-    fixable=True,
-)
+def duplicates(data: CocoData) -> np.ndarray:
+    """All but the first of equal boxes, in the order of the file."""
+    rows = np.flatnonzero(data.usable & (data.image_of >= 0) & (data.category_of >= 0))
+    table = np.column_stack([data.boxes, data.category_of, data.image_of])[rows]
+    order = np.lexsort(table.T)  # stable: of equal boxes the first in the file comes first
+    is_equal = (np.diff(table[order], axis=0) == 0).all(1)
+    return np.sort(rows[order[1:][is_equal]])
+
+
+def _missing(field: str, value: str) -> Check:
+    return CHECKS.fixable_warning(
+        f'{field}-missing',
+        f"boxes without '{field}'",
+        f'write {value}; this project fills it in, other tools fail',
+        rows_where('annotations', lambda item: is_absent(item.get(field))),
+        describe=CocoData.name_annotation,
+    )
+
+
+area_missing, crowd_missing = _missing('area', 'width x height'), _missing('iscrowd', '0')
 CHECKS.error(
     'iscrowd-not-0-or-1',
     "boxes whose 'iscrowd' is not 0 or 1",

@@ -12,7 +12,6 @@ import numpy as np
 
 from mmdet_multigrain.coco import hierarchy as coco
 from mmdet_multigrain.coco.columns import MIN_IMAGE_SIDE
-from mmdet_multigrain.coco.hierarchy import namesakes_without_boxes
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.taxonomy.names import normalize
 from mmdet_multigrain.utils.errors import TaxonomyError
@@ -140,7 +139,7 @@ def check_taxonomy(data: CocoData, taxonomy: Taxonomy | str) -> Iterator[Finding
         data.name_category(row) + f': {show(category["supercategory"])}'
         for row, category in enumerate(data.categories)
         if coco.means_no_group(word := category.get('supercategory'))
-        and not (word is None or isinstance(word, str) and word.strip().casefold() in ('', 'none'))
+        and str(word).strip().casefold() not in ('', 'none')
     ]
     yield from found(SAYS_NONE, data, words)
     if taxonomy.is_ungrouped:
@@ -169,7 +168,7 @@ def check(
         if row != other and not _is_duplicate(data.categories[row], data.categories[other])
     ]
     annotated = {*np.flatnonzero(data.boxes_per_category).tolist()}
-    repeated = namesakes_without_boxes(dict(enumerate(keys)), annotated).keys()
+    repeated = coco.namesakes_without_boxes(dict(enumerate(keys)), annotated).keys()
     yield from found(ONE_CLASS, data, [pair for pair in same if repeated.isdisjoint(pair)])
     yield from found(NAMESAKE, data, [pair for pair in same if not repeated.isdisjoint(pair)])
     if isinstance(taxonomy, Taxonomy):
@@ -194,23 +193,19 @@ def _check_names(data: CocoData, taxonomy: Taxonomy, allow_missing: bool) -> Ite
         if label is None and boxes[row] and isinstance(names[row], str)
     ]
     known = [alias for name in missing for alias in (name, *taxonomy.aliases.get(name, ()))]
-    yield from found(
-        UNKNOWN,
-        data,
-        unknown,
-        describe=lambda data, row: (
-            f'{data.name_category(row)}, {boxes[row]:,} boxes'
-            + (results[row][1] or did_you_mean(names[row], known))
-        ),
-    )
     # A name that the file uses for a known class is not a likely misspelling of another class.
     others = [names[row] for row in unknown]
-    yield from found(
-        NOT_LISTED,
-        data,
-        [] if allow_missing else missing,
-        describe=lambda data, name: show(name) + did_you_mean(name, others),
-    )
+
+    def unknown_category(data: CocoData, row: int) -> str:
+        why = results[row][1] or did_you_mean(names[row], known)
+        return f'{data.name_category(row)}, {boxes[row]:,} boxes{why}'
+
+    def missing_class(_: CocoData, name: str) -> str:
+        return show(name) + did_you_mean(name, others)
+
+    yield from found(UNKNOWN, data, unknown, describe=unknown_category)
+    if not allow_missing:
+        yield from found(NOT_LISTED, data, missing, describe=missing_class)
 
 
 def check_boxes(splits: Sequence[CocoData], taxonomy: Taxonomy | str) -> Iterator[Finding]:
@@ -235,9 +230,7 @@ def check_boxes(splits: Sequence[CocoData], taxonomy: Taxonomy | str) -> Iterato
     lacking = [[name for name, count in counts.items() if not count] for counts in boxes]
     never = [name for name in dict.fromkeys(itertools.chain(*lacking)) if not total[name]]
     yield from found(NO_BOXES, first, never, split='', describe=describe)
-    for check, names in zip(
-        (ONLY_VAL, ONLY_TRAIN), lacking if len(boxes) == 2 else (), strict=False
-    ):
+    for check, names in zip((ONLY_VAL, ONLY_TRAIN), lacking, strict=False):
         once = [name for name in names if total[name]]
         yield from found(check, first, once, split='', describe=describe)
     learned = [(count, name) for name, count in boxes[0].items() if count]

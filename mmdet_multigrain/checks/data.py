@@ -113,11 +113,6 @@ class CocoData(CocoColumns):
 
     # ------------------------------------------------------------------ photos
 
-    def file_names(self) -> Iterator[tuple[int, str]]:
-        """Row and `file_name` of each image that has one."""
-        names = map(self.file_name, range(len(self.images)))
-        return ((row, name) for row, name in enumerate(names) if name is not None)
-
     def photo(self, row: int) -> Photo | None:
         """What is known of the photo of an image."""
         name = self.file_name(row)

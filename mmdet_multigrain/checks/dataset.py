@@ -92,7 +92,7 @@ def load_photos(
                 f'{printable(str(folder / path))}; name {root}, the folder that the names are relative to'
             )
     photos |= others
-    if photos and all(photo.is_absent and not photo.candidates for photo in photos.values()):
+    if photos and all(photo.is_absent for photo in photos.values()):
         first = printable(next(iter(photos.values())).path)
         raise CheckError(
             f'{folder}: none of the {len(photos):,} photos of {data.path} is there, '

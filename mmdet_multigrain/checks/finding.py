@@ -6,32 +6,36 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from .data import CocoData
-    from .photos import Photo
+from .data import CocoData
+from .photos import Photo
 
 # A mask of rows, or items in the order in which they are shown, as a rule rows of one table.
-Search: TypeAlias = 'Callable[[CocoData], np.ndarray | Sequence[Any]]'
-Describe: TypeAlias = 'Callable[[CocoData, Any], str]'
+Search: TypeAlias = Callable[[CocoData], np.ndarray | Sequence[Any]]
+Describe: TypeAlias = Callable[[CocoData, Any], str]
 ERROR, WARNING, NOTE = SEVERITIES = ('error', 'warning', 'note')
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Check:
-    """One thing that can be wrong."""
+    """One thing that can be wrong; decorates its search where that is not an argument."""
 
     severity: str  # `error`: training or evaluation fails or is wrong. `warning`: perhaps
     code: str  # stable name for scripts
     title: str  # what is found, in the plural
     fix: str  # what to do, in one phrase
-    search: Search | None = None  # None: its subject's `check` finds the items
+    search: Search | None = None  # without one, its subject's `check` finds the items
     describe: Describe = lambda data, item: item  # one line about an item that was found
     fixable: bool = False  # a repaired copy is without it
     varies: Callable[[CocoData], dict[str, Any]] = lambda data: {}  # fields that a file changes
+
+    def __call__(self, search: Search) -> Check:
+        """The check with its search."""
+        self.search = search
+        return self
 
     def find(self, data: CocoData) -> Sequence[Any]:
         """What is wrong in a file: rows or other items."""
@@ -55,7 +59,9 @@ class Checks(list[Check]):
         return self[-1]
 
     error = functools.partialmethod(_add, ERROR)
+    fixable_error = functools.partialmethod(_add, ERROR, fixable=True)
     warning = functools.partialmethod(_add, WARNING)
+    fixable_warning = functools.partialmethod(_add, WARNING, fixable=True)
     note = functools.partialmethod(_add, NOTE)
 
     def run(self, data: CocoData) -> Iterator[Finding]:

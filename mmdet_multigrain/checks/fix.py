@@ -79,7 +79,7 @@ def repair(data: CocoData) -> Fixed:
     if data.not_strict:
         done['replaced', structure.not_strict.title] += 1
     done.update({('rewritten', what): count for what, count in data.recovered.items()})
-    before = [len(data.images), len(data.annotations)]
+    num_images, num_boxes = len(data.images), len(data.annotations)
     for _ in range(MAX_PASSES):
         new: Done = Counter()
         for step in STEPS:
@@ -87,25 +87,18 @@ def repair(data: CocoData) -> Fixed:
             content = step(data, new)
             if new.total() > before_step:  # else what is known of the arrays stays
                 data = data.replaced(content)
-        if not new:
+        if not new.total():
             break
         done += new
-    left = (len(data.images), len(data.annotations))
-    if any(count and not rest for count, rest in zip(before, left, strict=True)):
+    if num_images and not data.images or num_boxes and not data.annotations:
         raise CheckError(
             f'{data.path}: not repaired, because no image with a box would be left; see the errors'
         )
-    return Fixed(dict(data.content), done, before[1] - len(data.annotations), before[1])
+    return Fixed(dict(data.content), done, num_boxes - len(data.annotations), num_boxes)
 
 
-def _count(done: Done, what: str, check: Check, rows: Collection[Any]) -> None:
-    if len(rows):
-        done[what, check.title] += len(rows)
-
-
-def _without(entries: list[dict[str, Any]], rows: Collection[int]) -> list[dict[str, Any]]:
-    gone = set(map(int, rows))
-    return [entry for row, entry in enumerate(entries) if row not in gone] if gone else entries
+def _without(entries: list[dict[str, Any]], gone: set[int]) -> list[dict[str, Any]]:
+    return [entry for row, entry in enumerate(entries) if row not in gone]
 
 
 def _remove(data: CocoData, done: Done, *checks: Check) -> set[int]:
@@ -113,7 +106,7 @@ def _remove(data: CocoData, done: Done, *checks: Check) -> set[int]:
     gone: set[int] = set()
     for check in checks:
         rows = set(map(int, check.find(data))) - gone
-        _count(done, 'removed', check, rows)
+        done['removed', check.title] += len(rows)
         gone |= rows
     return gone
 
@@ -123,7 +116,7 @@ def _drop_unknown(data: CocoData, done: Done) -> dict[str, Any]:
 
     These go before ids are given: a new id could be the one that they name.
     """
-    _count(done, 'removed', structure.not_objects, structure.not_objects.find(data))
+    done['removed', structure.not_objects.title] += len(structure.not_objects.find(data))
     gone = _remove(data, done, ids.unknown_images, ids.unknown_categories)
     left = _without(data.annotations, gone)
     return data.with_lists(images=data.images, categories=data.categories, annotations=left)
@@ -135,19 +128,17 @@ def _fix_images(data: CocoData, done: Done) -> dict[str, Any]:
         data, done, images.unnamed, ids.duplicate_images, images.absent, images.unreadable
     )
     new, is_seen = list(data.images), np.isfinite(data.seen).all(1)
-    rows = images.named_otherwise.find(data)
-    _count(done, 'renamed', images.named_otherwise, rows)
-    for row in rows:
+    for row in images.named_otherwise.find(data):
+        done['renamed', images.named_otherwise.title] += 1
         new[row] = new[row] | {'file_name': data.photo(row).named}
     for check in (images.size_missing, images.size_wrong):
-        rows = [row for row in check.find(data) if row not in gone and is_seen[row]]
-        _count(done, 'corrected', check, rows)
-        for row in rows:
-            width, height = data.seen[row].astype(int).tolist()
-            new[row] = new[row] | {'width': width, 'height': height}
-    of_gone = np.flatnonzero(np.isin(data.image_of, list(gone)))
-    if len(of_gone):
-        done['removed', 'boxes of removed images'] += len(of_gone)
+        for row in check.find(data):
+            if row not in gone and is_seen[row]:
+                done['corrected', check.title] += 1
+                width, height = data.seen[row].astype(int).tolist()
+                new[row] = new[row] | {'width': width, 'height': height}
+    of_gone = {row for row, image in enumerate(data.image_of.tolist()) if image in gone}
+    done['removed', 'boxes of removed images'] += len(of_gone)
     annotations = _refer(data, 'image', new, gone, done)
     left = _without(annotations, of_gone)
     return data.with_lists(images=_without(new, gone), annotations=left)
@@ -181,8 +172,7 @@ def _refer(
 
 def _number(entries: list[dict[str, Any]], rows: list[int], done: Done, title: str) -> None:
     """Number the entries of some rows 1, 2, ... without the ids in use."""
-    if rows:
-        done['numbered', title] += len(rows)
+    done['numbered', title] += len(rows)
     used = {entry['id'] for entry in entries if ids.is_good_id(entry.get('id'))}
     free = (number for number in itertools.count(1) if number not in used)
     for row, number in zip(rows, free, strict=False):
@@ -204,10 +194,9 @@ def _refuse_doubts(data: CocoData, done: Done) -> dict[str, Any]:
 def _fix_boxes(data: CocoData, done: Done) -> dict[str, Any]:
     """Boxes that are not usable go; those that leave their image are clipped."""
     gone = _remove(data, done, boxes.not_numbers, boxes.not_finite, boxes.empty, boxes.outside)
-    rows = boxes.partly_outside.find(data)
-    _count(done, 'clipped', boxes.partly_outside, rows)
     annotations, sizes = list(data.annotations), data.of_boxes(data.sizes)
-    for row in rows:
+    for row in boxes.partly_outside.find(data):
+        done['clipped', boxes.partly_outside.title] += 1
         annotations[row] = _clipped(annotations[row], data.areas[row], sizes[row].tolist())
     return data.with_lists(annotations=_without(annotations, gone))
 
@@ -236,14 +225,13 @@ def _fill_fields(data: CocoData, done: Done) -> dict[str, Any]:
         ('filled in', boxes.area_missing),
         ('corrected', boxes.area_unusable),
         ('corrected', boxes.area_of_another),
-        ('filled in', boxes.crowd_missing),
     ):
-        rows = check.find(data)
-        _count(done, what, check, rows)
-        for row in rows:
-            is_crowd = check is boxes.crowd_missing
-            value = {'iscrowd': 0} if is_crowd else {'area': _area(data, row)}
-            annotations[row] = annotations[row] | value
+        for row in check.find(data):
+            done[what, check.title] += 1
+            annotations[row] = annotations[row] | {'area': _area(data, row)}
+    for row in boxes.crowd_missing.find(data):
+        done['filled in', boxes.crowd_missing.title] += 1
+        annotations[row] = annotations[row] | {'iscrowd': 0}
     numbers = [item.get('id') for item in annotations]
     rows = {row for row, id in enumerate(numbers) if not ids.is_good_id(id) or id < 1}
     rows = sorted(rows.union(ids.duplicate_annotation_ids.find(data).tolist()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from shlex import quote
@@ -64,12 +63,11 @@ def check(data: CocoData, taxonomy: Taxonomy | str, train: Sequence[CocoData]) -
         for group in groups:
             members[group].append(row)
     repeated = {name for name, count in Counter(filter(_is_text, names)).items() if count > 1}
-    num_classes = taxonomy.num_classes if isinstance(taxonomy, Taxonomy) else math.inf
     boxes, parents, coarse = data.boxes_per_category, {}, []
     for row, (name, key) in enumerate(zip(names, keys, strict=True)):
         if not boxes[row] or key is None or name in repeated:
             continue
-        if isinstance(key, int) and key > num_classes:
+        if isinstance(key, int) and key > taxonomy.num_classes:
             coarse.append(row)
         elif isinstance(key, int) or isinstance(taxonomy, str):
             below = members.get(normalize(name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Callable
 
 import numpy as np
 
@@ -11,24 +12,21 @@ from mmdet_multigrain.utils.images import TURNS
 from mmdet_multigrain.utils.messages import show
 
 from .data import CocoData
-from .finding import Checks, photos_where
+from .finding import Checks, Search, photos_where
 from .names import difference, is_doubtful
 
 _UNTURN = 'remove the orientation tag (exiftool -Orientation= FILE) and keep the pixels'
 
 
-def _stated(data: CocoData, row: int) -> str:
+def _stated(data: CocoData, row: int, read: str = '') -> str:
     image = data.images[row]
-    return f'stated {show(image.get("width"))} x {show(image.get("height"))}'
-
-
-def _image_stated(data: CocoData, row: int) -> str:
-    return f'{data.name_image(row)}: {_stated(data, row)}'
+    stated = f'stated {show(image.get("width"))} x {show(image.get("height"))}'
+    return f'{data.name_image(row)}: {read}{stated}'
 
 
 def _size(data: CocoData, row: int) -> str:
     width, height = data.photo(row).size
-    return f'{data.name_image(row)}: {width} x {height}, {_stated(data, row)}'
+    return _stated(data, row, f'{width} x {height}, ')
 
 
 def _turn(data: CocoData, row: int) -> str:
@@ -37,9 +35,8 @@ def _turn(data: CocoData, row: int) -> str:
 
 def _other_name(data: CocoData, row: int) -> str:
     name, path = data.file_name(row), data.photo(row).named
-    return (
-        f'image {show(data.images[row].get("id"))}: {name!a} is {path!a} ({difference(name, path)})'
-    )
+    image = f'image {show(data.images[row].get("id"))}'
+    return f'{image}: {name!a} is {path!a} ({difference(name, path)})'
 
 
 def _grays(data: CocoData, row: int) -> str:
@@ -47,69 +44,41 @@ def _grays(data: CocoData, row: int) -> str:
     return f'{data.name_image(row)}: values {look.low:.0f} to {look.high:.0f} of 255'
 
 
-def _size_wrong(data: CocoData) -> np.ndarray:
-    """(images,) whether the photo has another size than stated, unless boxes contradict it."""
-    is_stated = np.isfinite(data.stated).all(1)
-    return data.differs & is_stated & ~data.is_turned & ~data.is_rescaled
-
-
 def plain_name(name: str) -> str:
     """A file name without parts that lead nowhere: `a.jpg` for `./a.jpg` and `x/../a.jpg`."""
     return posixpath.normpath(name)
 
 
-def _duplicate_names(data: CocoData) -> list[tuple[int, int]]:
-    """Row of the image and of the first one with its file name."""
-    first: dict[str, int] = {}
-    rows = [(row, first.setdefault(plain_name(name), row)) for row, name in data.file_names()]
-    ids = [image.get('id') for image in data.images]
-    # With the same id, it is a duplicated entry: a finding about ids.
-    return [(row, other) for row, other in rows if row != other and ids[row] != ids[other]]
-
-
-def _names_by_case(data: CocoData) -> list[tuple[int, str]]:
-    """Row of the image and the first name that is like its own."""
-    rows: dict[str, int] = {}
-    for row, name in data.file_names():
-        rows.setdefault(name, row)
-    first: dict[str, str] = {}
-    names = [(row, name, first.setdefault(name.lower(), name)) for name, row in rows.items()]
-    return [(row, other) for row, name, other in names if name != other]
-
-
-def _unknown(data: CocoData) -> list[tuple[int, str]]:
-    """Row and file name of the images whose photo was not read, or is not in the folder."""
-    return [
-        (row, name)
+def _names_where(test: Callable[[str], bool]) -> Search:
+    """Rows of the images whose file name passes a test and whose photo was not read, or is absent."""
+    return lambda data: [
+        row
         for row, name in data.file_names()
-        if (photo := data.photo(row)) is None or photo.is_absent and not photo.candidates
+        if test(name) and ((photo := data.photo(row)) is None or photo.is_absent)
     ]
 
 
 CHECKS = Checks(describe=CocoData.name_image)
-size_missing = CHECKS.error(
+size_missing = CHECKS.fixable_error(
     'image-size-missing',
     "images without 'width' and 'height'",
     'write them; with --images they are read from the photos',
     lambda data: np.isnan(data.stated).any(1),
-    describe=_image_stated,
-    fixable=True,
+    describe=_stated,
     varies=lambda data: {'fixable': data.photos is not None},
 )
-unnamed = CHECKS.error(
+unnamed = CHECKS.fixable_error(
     'file-name-missing',
     "images without 'file_name'",
     'name the file, or remove the image',
     lambda data: [row for row in range(len(data.images)) if data.file_name(row) is None],
-    fixable=True,
 )
-named_otherwise = CHECKS.error(
+named_otherwise = CHECKS.fixable_error(
     'photo-named-otherwise',
     'images whose photo has another name in the folder',
     'write the name that the folder has',
     photos_where(lambda photo: bool(photo.named)),
     describe=_other_name,
-    fixable=True,
 )
 ambiguous = CHECKS.error(
     'photo-ambiguous',
@@ -120,21 +89,19 @@ ambiguous = CHECKS.error(
         f'{data.name_image(row)}: {", ".join(map(ascii, data.photo(row).candidates[:3]))}'
     ),
 )
-absent = CHECKS.error(
+absent = CHECKS.fixable_error(
     'photo-absent',
     'images whose photo is not there',
     'get the photos, or remove the images',
-    photos_where(lambda photo: photo.is_absent and not photo.candidates),
+    photos_where(lambda photo: photo.is_absent),
     describe=lambda data, row: f'{data.name_image(row)}: no {show(data.photo(row).path)}',
-    fixable=True,
 )
-unreadable = CHECKS.error(
+unreadable = CHECKS.fixable_error(
     'photo-unreadable',
     'images whose photo cannot be read',
     'get the photos again, or remove the images',
     photos_where(lambda photo: bool(photo.problem)),
     describe=lambda data, row: f'{data.name_image(row)}: {data.photo(row).problem}',
-    fixable=True,
 )
 CHECKS.warning(
     'photo-black',
@@ -145,14 +112,20 @@ CHECKS.warning(
     ),
     describe=_grays,
 )
-size_wrong = CHECKS.error(
+
+
+@CHECKS.fixable_error(
     'image-size-wrong',
     'images whose photo has another size than stated',
     "write the photo's size",
-    _size_wrong,
     describe=_size,
-    fixable=True,
 )
+def size_wrong(data: CocoData) -> np.ndarray:
+    """(images,) whether the photo has another size than stated, unless boxes contradict it."""
+    is_stated = np.isfinite(data.stated).all(1)
+    return data.differs & is_stated & ~data.is_turned & ~data.is_rescaled
+
+
 CHECKS.error(
     'photo-rescaled',
     'images whose photo is not the one (by size) that boxes were drawn on',
@@ -179,7 +152,7 @@ swapped = CHECKS.error(
     'images that boxes leave, and would fit with width and height swapped',
     'read the photos (--images), or write the sizes that they have',
     lambda data: data.is_swapped,
-    describe=_image_stated,
+    describe=_stated,
 )
 CHECKS.note(
     'image-without-boxes',
@@ -187,40 +160,55 @@ CHECKS.note(
     'nothing, if they show no object; MMDetection can leave them out',
     lambda data: data.boxes_per_image == 0,
 )
-CHECKS.warning(
+
+
+@CHECKS.warning(
     'file-name-twice',
     'file names that a second image has too',
     'merge the two images: in each, the boxes of the other count as background',
-    _duplicate_names,
     describe=lambda data, rows: f'{data.name_image(rows[0])}, also {data.name_image(rows[1])}',
 )
-CHECKS.warning(
+def _duplicate_names(data: CocoData) -> list[tuple[int, int]]:
+    """Row of the image and of the first one with its file name."""
+    first: dict[str, int] = {}
+    rows = [(row, first.setdefault(plain_name(name), row)) for row, name in data.file_names()]
+    ids = [image.get('id') for image in data.images]
+    # With the same id, it is a duplicated entry: a finding about ids.
+    return [(row, other) for row, other in rows if row != other and ids[row] != ids[other]]
+
+
+@CHECKS.warning(
     'file-name-case',
     'file names that differ from another in case only',
     'rename one; on some systems both are one file',
-    _names_by_case,
     describe=lambda data, item: f'{data.name_image(item[0])}, also {show(item[1])}',
 )
+def _names_by_case(data: CocoData) -> list[tuple[int, str]]:
+    """Row of the image and the first name that is like its own."""
+    rows: dict[str, int] = {}
+    for row, name in data.file_names():
+        rows.setdefault(name, row)
+    first: dict[str, str] = {}
+    names = [(row, name, first.setdefault(name.lower(), name)) for name, row in rows.items()]
+    return [(row, other) for row, name, other in names if name != other]
+
+
 CHECKS.error(
     'file-name-absolute',
     'file names that are absolute paths; these are not read',
     'name files relative to the image folder; a folder above all of them can be that',
-    lambda data: [row for row, name in _unknown(data) if is_absolute(name)],
+    _names_where(is_absolute),
 )
 CHECKS.error(
     'file-name-above-folder',
     'file names that leave the image folder; these are not read',
     "name files below the image folder, without '..'; a folder above all of them can be that",
-    lambda data: [
-        row for row, name in _unknown(data) if leaves_folder(name) and not is_absolute(name)
-    ],
+    _names_where(lambda name: leaves_folder(name) and not is_absolute(name)),
 )
 CHECKS.warning(
     'file-name-doubtful',
     'file names with a URL, %-escapes or backslashes, as folders seldom have them',
     'check them with --images: --fix then writes the names that the folder has',
-    lambda data: [
-        row for row, name in _unknown(data) if is_doubtful(name) and not leaves_folder(name)
-    ],
+    _names_where(lambda name: is_doubtful(name) and not leaves_folder(name)),
 )
 DOUBTS = (swapped, ambiguous)  # no repair starts from these

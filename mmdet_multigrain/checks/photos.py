@@ -10,7 +10,8 @@ import os
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from mmdet_multigrain.coco.looks import Look, look_at
 from mmdet_multigrain.utils.images import (
@@ -22,9 +23,6 @@ from mmdet_multigrain.utils.images import (
 )
 from mmdet_multigrain.utils.parallel import default_workers, map_ordered
 from mmdet_multigrain.utils.progress import progress_bar
-
-if TYPE_CHECKING:
-    import numpy as np
 
 MIN_SHARED = 200  # fewer photos are decoded sooner than other processes start
 TAIL_BYTES = 1024  # of an equally large file; photos differ here, their headers may not
@@ -47,8 +45,8 @@ class Photo:
 
     @property
     def is_absent(self) -> bool:
-        """Whether there is no such file."""
-        return self.size is None and not self.problem
+        """Whether there is no such file, and none that may be meant."""
+        return self.size is None and not self.problem and not self.candidates
 
 
 def read_photos(
@@ -142,7 +140,6 @@ def _other_format(path: str) -> ImageHeader | str | None:
 
 def _by_opencv(path: str, *, turn: bool = True) -> np.ndarray | None:
     import cv2  # slow to import
-    import numpy as np
 
     cv2.setNumThreads(1)
     content = np.fromfile(path, np.uint8)

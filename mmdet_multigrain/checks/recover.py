@@ -58,12 +58,11 @@ def recover(data: CocoData, done: Done) -> dict[str, Any]:
     """The content with numbers, references and boxes as COCO writes them, each change counted."""
     images = [_with_numbers(image, ('width', 'height'), done) for image in data.images]
     annotations, corners = [], data.layouts == CORNERS
-    tables = {'image_id': data.images, 'category_id': data.categories}
-    references = {key: _references(entries) for key, entries in tables.items()}
+    ids = {'image_id': _ids_by_text(data.images), 'category_id': _ids_by_text(data.categories)}
     for row, item in enumerate(data.annotations):
         new = _with_numbers(item, ('area', 'iscrowd'), done)
-        for key, ids in references.items():
-            new = _referring(new, key, ids, done)
+        for key, by_text in ids.items():
+            new = _referring(new, key, by_text, done)
         box, reason = _box(data, row, corners[row])
         if reason:
             done[RECOMPUTED, reason] += 1
@@ -119,28 +118,25 @@ def _with_numbers(entry: dict[str, Any], keys: tuple[str, ...], done: Done) -> d
     return entry
 
 
-def _references(entries: list[dict[str, Any]]) -> tuple[set[Any], dict[str, list[Any]]]:
-    """Ids as they are, and by how they read as text."""
-    ids = {key for entry in entries if (key := id_key(entry.get('id'))) is not None}
-    by_text = defaultdict(list)
-    for key in ids:
-        by_text[_as_text(key)].append(key)
-    return ids, by_text
+def _ids_by_text(entries: list[dict[str, Any]]) -> dict[str, set[Any]]:
+    """Ids by how they read as text."""
+    by_text = defaultdict(set)
+    for entry in entries:
+        if (key := id_key(entry.get('id'))) is not None:
+            by_text[_as_text(key)].add(key)
+    return by_text
 
 
 def _referring(
-    item: dict[str, Any], key: str, ids: tuple[set[Any], dict[str, list[Any]]], done: Done
+    item: dict[str, Any], key: str, by_text: dict[str, set[Any]], done: Done
 ) -> dict[str, Any]:
     """The annotation with the one id that its reference reads like."""
     value = id_key(item.get(key))
-    known, by_text = ids
-    if value is None or value in known:
-        return item
-    same = by_text.get(_as_text(value), ())
-    if len(same) != 1:
+    same = by_text.get(_as_text(value), ()) if value is not None else ()
+    if value in same or len(same) != 1:
         return item
     done['corrected', f"'{key}' that is a text for a number, or the reverse"] += 1
-    return item | {key: same[0]}
+    return item | {key: min(same)}
 
 
 def _as_text(key: int | float | str) -> str:

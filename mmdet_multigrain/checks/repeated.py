@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 
@@ -23,21 +22,17 @@ NEAR = 2.0  # pixels between the sides of two boxes, if these overlap enough:
 # and parts that fill their whole are at one place, too, so classes that differ ask for more.
 ONE_CLASS, TWO_CLASSES = (0.85, 0.7), (0.95, 0.8)
 
-
-class Place(NamedTuple):
-    """A box and an earlier one at its place: rows of annotations."""
-
-    row: int
-    first: int
+Place = tuple[int, int]  # a box and an earlier one at its place: rows of annotations
 
 
 def _describe(data: CocoData, place: Place) -> str:
-    boxes = [show(data.annotations[row]['bbox']) for row in place]
-    names = [data.categories[data.category_of[row]].get('name') for row in place]
+    row, first = place
+    boxes = [show(data.annotations[each]['bbox']) for each in place]
+    names = [data.categories[data.category_of[each]].get('name') for each in place]
     if names[0] != names[1]:
         boxes = [f'{box} of {show(name)}' for box, name in zip(boxes, names, strict=True)]
-    number = show(data.annotations[place.first].get('id'))
-    return f'{data.name_annotation(place.row)}: {boxes[0]}, and {number}: {boxes[1]}'
+    number = show(data.annotations[first].get('id'))
+    return f'{data.name_annotation(row)}: {boxes[0]}, and {number}: {boxes[1]}'
 
 
 CHECKS = Checks(describe=_describe)
@@ -75,10 +70,10 @@ def check(data: CocoData, taxonomy: Taxonomy | str) -> Iterator[Finding]:
         least, least_near = ONE_CLASS if is_same else TWO_CLASSES
         is_equal = gap == 0 and one == other
         if not is_equal and (iou >= least or gap <= NEAR and iou >= least_near):
-            places[kind.code].append(Place(row, first))
+            places[kind.code].append((row, first))
     for kind in CHECKS:
-        of_row = {place.row: place for place in sorted(places[kind.code], reverse=True)}
-        yield from found(kind, data, sorted(of_row.values()))
+        first_of = dict(sorted(places[kind.code], reverse=True))  # of several, the first stays
+        yield from found(kind, data, sorted(first_of.items()))
 
 
 def _near_pairs(data: CocoData) -> Iterator[tuple[int, int, float, float]]:

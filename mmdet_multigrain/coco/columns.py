@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -177,6 +177,11 @@ class CocoColumns:
         """`file_name` of an image, or None if it has none."""
         name = self.images[row].get('file_name')
         return name if isinstance(name, str) and name.strip() else None
+
+    def file_names(self) -> Iterator[tuple[int, str]]:
+        """Row and `file_name` of each image that has one."""
+        names = map(self.file_name, range(len(self.images)))
+        return ((row, name) for row, name in enumerate(names) if name is not None)
 
     def name_image(self, row: int) -> str:
         """An image in a message."""

@@ -86,9 +86,8 @@ def recover(content: dict[str, Any]) -> Counter[str]:
 def objects(content: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     """The objects in a list of the content; nothing for its other entries."""
     entries = content.get(name)
-    return (
-        [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
-    )
+    entries = entries if isinstance(entries, list) else ()
+    return [entry for entry in entries if isinstance(entry, dict)]
 
 
 def _url_path(url: object) -> str:

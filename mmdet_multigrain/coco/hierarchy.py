@@ -38,25 +38,12 @@ def parse(data: Mapping[str, Any], coarse: Collection[str] = ()) -> dict[str, An
     `coarse` are parents with annotations that are not classes: of their boxes only the superclass
     is known, or nothing if the parent is the root of all classes.
     """
-    categories = _categories(data)
-    parents = _parents(categories, data, coarse)
-    # With the paths of parents, so that a circle among them raises.
-    paths = {
-        category.name: path
-        for category, path in zip(categories, _paths(categories), strict=True)
-        if category.id not in parents
-    }
+    paths = _paths_of_classes(data, coarse)
     whole = [*paths.values()]
-    stripped = strip_roots(whole)
-    roots = [
-        name
-        for path, rest in zip(whole[:1], stripped, strict=False)
-        for name in path[: len(path) - len(rest)]
-        if name in coarse
-    ]
+    roots = [name for name in _roots(whole) if name in coarse]
     return {
         'classes': list(paths),
-        'paths': _drop_repeated(paths, stripped),
+        'paths': _drop_repeated(paths, strip_roots(whole)),
         'aliases': {OBJECT: roots} if roots and OBJECT not in paths else {},
     }
 
@@ -95,19 +82,18 @@ def merge(files: Iterable[tuple[object, Mapping[str, Any]]]) -> dict[str, Any]:
                     category.name,
                     (source, {'id': len(merged), 'name': category.name, 'supercategory': None}),
                 )
+                ids[category.id] = entry['id']
                 given = entry['supercategory']
-                if given is not None and category.parent not in (None, given):
+                if given is None:
+                    entry['supercategory'] = category.parent
+                elif category.parent not in (None, given):
                     both = {given} & roots_of[first], {category.parent} & roots_of[source]
                     dropped = dropped.union(*both)
-                    if all(both):
-                        ids[category.id] = entry['id']
-                        continue
-                    raise TaxonomyError(
-                        f'category {show(category.name)} has the supercategory '
-                        f'{show(category.parent)}, but {show(given)} in {first}; give it the same'
-                    )
-                entry['supercategory'] = given or category.parent
-                ids[category.id] = entry['id']
+                    if not all(both):
+                        raise TaxonomyError(
+                            f'category {show(category.name)} has the supercategory '
+                            f'{show(category.parent)}, but {show(given)} in {first}; give it the same'
+                        )
         annotations += [{'category_id': ids[id]} for id in _category_ids(data) if id in ids]
     used = {annotation['category_id'] for annotation in annotations}
     entries = [
@@ -120,12 +106,7 @@ def merge(files: Iterable[tuple[object, Mapping[str, Any]]]) -> dict[str, Any]:
 
 def roots(data: Mapping[str, Any]) -> set[str]:
     """Groups that hold all classes of a file, which make no group in its taxonomy."""
-    categories = _categories(data)
-    parents = _parents(categories, data)
-    pairs = zip(categories, _paths(categories), strict=True)
-    paths = [path for category, path in pairs if category.id not in parents]
-    stripped = strip_roots(paths)
-    return {*paths[0][: len(paths[0]) - len(stripped[0])]} if paths else set()
+    return {*_roots([*_paths_of_classes(data).values()])}
 
 
 def namesakes_without_boxes(
@@ -174,7 +155,9 @@ def _categories(data: Mapping[str, Any]) -> list[_Category]:
         if id in categories:
             both = f'{show(categories[id].name)} and {show(name)}'
             raise TaxonomyError(f'categories {both} both have id {id}; number them apart')
-        categories[id] = _Category(id, name, _parent_name(entry.get('supercategory'), name))
+        group, what = entry.get('supercategory'), f'the supercategory of {show(name)}'
+        parent = None if means_no_group(group) else check_name(group, what)
+        categories[id] = _Category(id, name, parent)
     names = {id: categories[id].name for id in sorted(categories)}
     annotated, roots = {*_category_ids(data)}, {}
     for id, kept in namesakes_without_boxes(names, annotated).items():
@@ -196,12 +179,6 @@ def means_no_group(value: object) -> bool:
     if isinstance(value, str):
         return len(value) <= MAX_LETTERS and value.strip().casefold() in _NO_GROUP
     return value is None or value != value  # NaN, as tables of missing values export it
-
-
-def _parent_name(value: object, name: str) -> str | None:
-    if means_no_group(value):
-        return None
-    return check_name(value, f'the supercategory of {show(name)}')
 
 
 def _is_below(category: _Category, name: str, categories: Iterable[_Category]) -> bool:
@@ -236,6 +213,16 @@ def _parents(
     return {each.id for each in parents if each.name in coarse or each.id not in classes}
 
 
+def _paths_of_classes(
+    data: Mapping[str, Any], coarse: Collection[str] = ()
+) -> dict[str, tuple[str, ...]]:
+    """The groups that each class is in; a circle raises also if no class is in it."""
+    categories = _categories(data)
+    parents = _parents(categories, data, coarse)
+    pairs = zip(categories, _paths(categories), strict=True)
+    return {category.name: path for category, path in pairs if category.id not in parents}
+
+
 def _named_by_others(categories: Iterable[_Category]) -> set[str | None]:
     return {category.parent for category in categories if category.parent != category.name}
 
@@ -266,6 +253,11 @@ def strip_roots(paths: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
     while len(paths) > 1 and paths[0] and len({path[:1] for path in paths}) == 1:
         paths = [path[1:] for path in paths]
     return paths
+
+
+def _roots(paths: list[tuple[str, ...]]) -> tuple[str, ...]:
+    """The groups that `strip_roots` removes."""
+    return paths[0][: len(paths[0]) - len(strip_roots(paths)[0])] if paths else ()
 
 
 def _drop_repeated(names: Iterable[str], paths: list[tuple[str, ...]]) -> list[tuple[str, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from pycocotools import mask as library
 
 MAX_COORDINATE = 1e9  # a larger number (infinity, NaN) is not a coordinate
 MAX_SIDE = 1 << 16  # pixels of a run-length encoded mask
@@ -17,8 +18,6 @@ def outline(segmentation: Any) -> tuple[float, ...]:
     if mask is None:
         return _UNKNOWN
     if isinstance(mask, dict):
-        from pycocotools import mask as library
-
         x, y, w, h = library.toBbox(mask).tolist()
         return (x, y, x + w, y + h) if w > 0 and h > 0 else _UNKNOWN
     points = np.concatenate(mask)
@@ -32,8 +31,6 @@ def mask_area(segmentation: Any) -> float:
     if mask is None:
         return np.nan
     if isinstance(mask, dict):
-        from pycocotools import mask as library
-
         return float(library.area(mask)) or np.nan
     area = 0.0
     for x, y in (polygon.T for polygon in mask):
@@ -49,23 +46,15 @@ def _read(segmentation: Any) -> list[np.ndarray] | dict[str, Any] | None:
         if isinstance(segmentation, dict):
             return _runs(segmentation)
         polygons = segmentation if isinstance(segmentation[0], list) else [segmentation]
-        polygons = [_points(polygon) for polygon in polygons]
+        # Also of numbers written as text.
+        polygons = [np.array(polygon, dtype=np.float64).reshape(-1, 2) for polygon in polygons]
     except (TypeError, ValueError, KeyError, IndexError, OverflowError, MemoryError):
         return None
-    return polygons if all((np.abs(p) <= MAX_COORDINATE).all() for p in polygons) else None
-
-
-def _points(polygon: list[Any]) -> np.ndarray:
-    """(points, 2) x and y; also of numbers written as text."""
-    points = np.array(polygon, dtype=np.float64).reshape(-1, 2)
-    if len(points) < 3:
-        raise ValueError('not a polygon')
-    return points
+    are_usable = all(len(p) >= 3 and (np.abs(p) <= MAX_COORDINATE).all() for p in polygons)
+    return polygons if are_usable else None
 
 
 def _runs(runs: dict[str, Any]) -> dict[str, Any] | None:
-    from pycocotools import mask
-
     height, width = runs['size']
     counts = runs['counts']
     if not all(type(side) is int and 0 < side < MAX_SIDE for side in (height, width)):
@@ -74,6 +63,6 @@ def _runs(runs: dict[str, Any]) -> dict[str, Any] | None:
         # NumPy 1.26 wraps a negative number around.
         if min(counts, default=0) < 0 or sum(counts) != height * width:
             return None
-        return mask.frPyObjects(runs, height, width)
-    mask.area(runs)  # raises where the library cannot read them
+        return library.frPyObjects(runs, height, width)
+    library.area(runs)  # raises where the library cannot read them
     return runs

@@ -5,7 +5,8 @@ Its categories are the classes and the groups, so that a box may have either.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mmdet_multigrain.taxonomy import Taxonomy
@@ -34,17 +35,15 @@ def preannotations(images: Iterable[Mapping[str, Any]], taxonomy: Taxonomy) -> d
     nodes, names = Nodes.of(taxonomy), named_labels(taxonomy)
     entries, annotations = [], []
     for number, image in enumerate(images, 1):
-        entries.append(
-            dict(id=number) | {key: image[key] for key in ('file_name', 'width', 'height')}
-        )
+        fields = {key: image[key] for key in ('file_name', 'width', 'height')}
+        entries.append(dict(id=number, **fields))
         found = image['detections']
         labels = [taxonomy.label_of(row['class']) for row in found]
         if 'answers' in image:
             found = image['answers']
-            leaves = [labels[row['members'][0]] for row in found]
             labels = [
-                _answer_label(taxonomy, nodes, names, leaf, row['level'])
-                for leaf, row in zip(leaves, found, strict=True)
+                _answer_label(taxonomy, nodes, names, labels[row['members'][0]], row['level'])
+                for row in found
             ]
         for label, row in zip(labels, found, strict=True):
             annotations.append(
@@ -74,17 +73,13 @@ def category_tree(taxonomy: Taxonomy) -> list[dict[str, Any]]:
     """Classes and groups as COCO categories: id = label + 1, the next category above as parent."""
     names, table = named_labels(taxonomy), taxonomy.labels
     groups = {name for label, name in names.items() if label > taxonomy.num_classes}
-
-    def parent(path: Sequence[str]) -> str:
-        above = [name for name in path if name in groups] or path or ['none']
-        return above[-1]
-
     categories = []
     for label, name in names.items():
         path = taxonomy.paths[table.sets[label, :-1].argmax()]
         if label > taxonomy.num_classes:
             path = path[: path.index(name)]
-        categories.append(dict(id=label + 1, name=name, supercategory=parent(path)))
+        above = [group for group in path if group in groups] or path or ['none']
+        categories.append(dict(id=label + 1, name=name, supercategory=above[-1]))
     return categories
 
 
@@ -93,11 +88,9 @@ def named_labels(taxonomy: Taxonomy) -> dict[int, str]:
     names = dict(enumerate(taxonomy.classes))
     for label in range(taxonomy.num_classes + 1, len(taxonomy.labels) - 1):
         name = taxonomy.labels.names[label]
-        try:
+        with contextlib.suppress(TaxonomyError):  # several groups have this name
             if taxonomy.find(name, coarse=True) == label:  # not that of a class
                 names[label] = name
-        except TaxonomyError:  # several groups have this name
-            continue
     return names
 
 

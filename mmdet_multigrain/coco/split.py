@@ -20,7 +20,7 @@ from mmdet_multigrain.utils.messages import show
 from mmdet_multigrain.utils.progress import progress_bar
 
 from .columns import CocoColumns, first_rows
-from .looks import Look, look_alikes, look_at
+from .looks import look_alikes, look_at
 
 GROUPINGS = 'folder, name:REGEX or field:KEY'
 
@@ -170,8 +170,7 @@ def _key(
 def join_same_photos(coco: CocoColumns, group_of: np.ndarray) -> np.ndarray:
     """Join the groups of images that name one photo; groups are (images,) numbers."""
     first: dict[str, int] = {}
-    names = ((row, coco.file_name(row)) for row in range(len(coco.images)))
-    plain = ((row, str(PurePosixPath(name.replace('\\', '/')))) for row, name in names if name)
+    plain = ((row, str(PurePosixPath(name.replace('\\', '/')))) for row, name in coco.file_names())
     pairs = [(first.setdefault(name, row), row) for row, name in plain]
     return _joined(group_of, pairs)
 
@@ -186,8 +185,13 @@ def join_near_duplicates(
     Raises:
         AnnotationError: A photo cannot be read.
     """
-    rows = progress_bar(range(len(coco.images)), desc='comparing', unit='photo', show=progress)
-    looks = [_look(coco, row, folder) for row in rows]
+    looks = []
+    for row in progress_bar(range(len(coco.images)), desc='comparing', unit='photo', show=progress):
+        looks.append(look_at(folder / (coco.file_name(row) or '')))
+        if looks[-1] is None:
+            raise AnnotationError(
+                f'{coco.name_image(row)}: cannot be read in {folder}; check --images, or leave it out'
+            )
     return _joined(group_of, look_alikes(looks, looks))
 
 
@@ -204,12 +208,3 @@ def _joined(group_of: np.ndarray, pairs: Iterable[tuple[int, int]]) -> np.ndarra
     for row, other in pairs:
         parent[root(group_of[other])] = root(group_of[row])
     return np.unique([root(group) for group in group_of], return_inverse=True)[1]
-
-
-def _look(coco: CocoColumns, row: int, folder: Path) -> Look:
-    look = look_at(folder / (coco.file_name(row) or ''))
-    if look is None:
-        raise AnnotationError(
-            f'{coco.name_image(row)}: cannot be read in {folder}; check --images, or leave it out'
-        )
-    return look
