@@ -62,9 +62,9 @@ def split(
     """
     first = first_rows(coco.images)
     for row in np.flatnonzero(first != np.arange(len(first))):
-        names = (coco.images[number].get('file_name') for number in (row, first[row]))
+        name, other = (coco.images[number].get('file_name') for number in (row, first[row]))
         problem = 'its id is that of another image; number the images apart'
-        if len({*names}) == 1:
+        if name == other:
             problem = 'listed twice; remove one (tools/check_dataset.py --fix)'
         raise AnnotationError(f'{coco.name_image(row)}: {problem}')
     if group_of is None:

@@ -149,6 +149,9 @@ def test_what_cannot_be_split_is_refused():
         split(coco([[1], [1]]), [0.4, 0.3, 0.3])
     with pytest.raises(AnnotationError, match='image 10 .*its id is that of another image'):
         split(coco([[1], [1], [1]], id=[10, 11, 10]), [0.5, 0.5])
+    lists = dict(id=[10, 11, 10], file_name=[['a'], 'b', ['c']])  # no names of files
+    with pytest.raises(AnnotationError, match='its id is that of another image'):
+        split(coco([[1], [1], [1]], **lists), [0.5, 0.5])
     same = dict(id=[10, 11, 10], file_name=['a', 'b', 'a'])
     with pytest.raises(
         AnnotationError, match=r'listed twice; remove one \(tools/check_dataset.py --f'
