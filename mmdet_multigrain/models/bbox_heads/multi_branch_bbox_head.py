@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from mmdet.registry import MODELS
+from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -165,6 +166,10 @@ class MultiBranchBBoxHead(GroupPrediction, ExactAddition, BBoxHead):
         size = self.bbox_coder.encode_size
         return size if self.reg_class_agnostic else size * self.num_classes
 
+    def _fine_deltas(self, bbox_pred: Tensor) -> Tensor:
+        """The deltas without those of coarser levels; contiguous, as BBoxHead views them by class."""
+        return bbox_pred[:, : self._reg_channels].contiguous()
+
     def _regress(self, feature: Tensor) -> Tensor:
         """Deltas of `fc_reg`, (N, 4 K), for each class those of its group; (N, 4) if agnostic.
 
@@ -245,6 +250,27 @@ class MultiBranchBBoxHead(GroupPrediction, ExactAddition, BBoxHead):
             loss_cls = self.loss_cls(cls_score, labels, label_weights, avg_factor=1.0)
             losses.update(loss_cls if isinstance(loss_cls, dict) else dict(loss_cls=loss_cls))
         return losses
+
+    def _predict_by_feat_single(
+        self,
+        roi: Tensor,
+        cls_score: Tensor,
+        bbox_pred: Tensor,
+        img_meta: dict,
+        rescale: bool = False,
+        rcnn_test_cfg: dict | None = None,
+    ) -> InstanceData:
+        """Detections of one image as in BBoxHead, but see GroupPrediction and ExactAddition."""
+        predict = super()._predict_by_feat_single
+        bbox_pred = self._fine_deltas(bbox_pred)
+        of_groups = rcnn_test_cfg is not None and rcnn_test_cfg.get('groups') is not None
+        of_added = rcnn_test_cfg is not None and self.added is not None
+        if not (of_groups or of_added) or not len(roi):
+            return predict(roi, cls_score, bbox_pred, img_meta, rescale, rcnn_test_cfg)
+        raw = predict(roi, cls_score, bbox_pred, img_meta, rescale)
+        if of_groups:
+            return self._detect_groups(raw, rcnn_test_cfg)
+        return self._detect_added(raw.bboxes, cls_score, rcnn_test_cfg)
 
     def _without(self, cls_score: Tensor, hidden: Tensor) -> Tensor:
         """Scores in which the hidden classes, bool (N, K), take no part in the softmax."""
