@@ -6,7 +6,6 @@ quotient NaN.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,10 +20,15 @@ from mmdet_multigrain.utils.nested import is_kind
 CENTERS = ('geometric', 'total', 'none')
 
 
-class ScoreFusion(nn.Module, ABC):
+class ScoreFusion(nn.Module):
     """Corrects class probabilities at test time; of several trees, only the main one counts.
 
-    `reads_coarse` says whether it needs the logits of the coarser levels.
+    `reads_coarse` says whether it needs the logits of the coarser levels. `forward(fine, coarse)`
+    gives the logarithms of the corrected probabilities of classes and background, (N, K + 1), from
+
+    - fine: Logarithms of the fine level's probabilities, (N, K + 1), float32.
+    - coarse: Logits of all coarser levels of the head, coarse to fine, the last output background;
+      outputs between the groups and background are not used.
     """
 
     reads_coarse = True
@@ -45,16 +49,6 @@ class ScoreFusion(nn.Module, ABC):
             self.register_buffer(f'members_{level}', order, persistent=False)
             self.register_buffer(f'given_{level}', given, persistent=False)
 
-    @abstractmethod
-    def forward(self, fine: Tensor, coarse: list[Tensor]) -> Tensor:
-        """Logarithms of the corrected probabilities of classes and background, (N, K + 1).
-
-        Args:
-            fine: Logarithms of the fine level's probabilities, (N, K + 1), float32.
-            coarse: Logits of all coarser levels of the head, coarse to fine, the last output
-                background; outputs between the groups and background are not used.
-        """
-
     def marginals(self, fine: Tensor, level: int) -> Tensor:
         """Logarithms of the summed probabilities of each group and background, (N, G + 1)."""
         members = fine[:, getattr(self, f'members_{level}')]
@@ -63,8 +57,9 @@ class ScoreFusion(nn.Module, ABC):
         return members.logsumexp(dim=2).clamp(min=-1e30)
 
 
-class LevelFusion(ScoreFusion):
-    """Corrects class probabilities by what the coarser levels say of their groups.
+@MODELS.register_module()
+class ProductFusion(ScoreFusion):
+    r"""Multiplies class and group: :math:`\log s_c = \log p_c + \gamma \log q_g`, normalized.
 
     The levels act one after the other, from the finest to the coarsest, and background is a group
     of its own on each.
@@ -100,36 +95,27 @@ class LevelFusion(ScoreFusion):
             fine = (fine + self.gammas[level] * gain.index_select(1, index)).log_softmax(dim=1)
         return fine
 
-    @abstractmethod
     def gain(self, fine: Tensor, groups: Tensor, level: int) -> Tensor:
         """What a level adds to the logarithm of each group's classes and of background, (N, G + 1).
 
         `fine` are logarithms of the classes' probabilities so far, (N, K + 1), `groups` those of
         the level, (N, G + 1).
         """
+        return groups
 
 
 @MODELS.register_module()
-class ConditionalFusion(LevelFusion):
+class ConditionalFusion(ProductFusion):
     r"""Moves each group's probability toward that of the coarser level.
 
     :math:`\log s_c = \log p_c + \gamma (\log q_g - \log \sum_{c' \in g} p_{c'})`, normalized. With
     `gamma` 1 a group has the probability that the coarsest level gives it, and the fine level only
-    says how to share it among the group's classes.
+    says how to share it among the group's classes. Arguments are those of ProductFusion.
     """
 
     def gain(self, fine: Tensor, groups: Tensor, level: int) -> Tensor:
-        """See LevelFusion."""
+        """See ProductFusion."""
         return groups - self.marginals(fine, level)
-
-
-@MODELS.register_module()
-class ProductFusion(LevelFusion):
-    r"""Multiplies class and group: :math:`\log s_c = \log p_c + \gamma \log q_g`, normalized."""
-
-    def gain(self, fine: Tensor, groups: Tensor, level: int) -> Tensor:
-        """See LevelFusion."""
-        return groups
 
 
 @MODELS.register_module()
