@@ -65,7 +65,7 @@ class SamePadding(nn.Module):
         return functional.pad(x, (left, width - left, top, height - top))
 
 
-class InvertedResidual(nn.Module):
+class InvertedResidual(nn.Sequential):
     """Expand each channel `expansion` times, filter each, project; adds the input if shapes allow."""
 
     def __init__(
@@ -89,8 +89,7 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, in_channels, H, W) to (B, out_channels, H / stride, W / stride)."""
-        inner = self.expand(x) if hasattr(self, 'expand') else x
-        out = self.project(self.depthwise(inner))
+        out = super().forward(x)
         return x + out if self.adds_input else out
 
 
