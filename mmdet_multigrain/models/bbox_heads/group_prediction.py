@@ -10,7 +10,7 @@ from mmdet.models.layers import multiclass_nms
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from mmdet_multigrain.utils.errors import ConfigError
+from mmdet_multigrain.utils.errors import ConfigError, check_choice
 
 GROUP_SCORES = ('sum', 'max')
 
@@ -59,8 +59,7 @@ def merge_classes(
     Raises:
         ConfigError: `groups` or `how` cannot be used.
     """
-    if how not in GROUP_SCORES:
-        raise ConfigError(f'group_score={how!r}: must be one of {GROUP_SCORES}')
+    check_choice('group_score', how, GROUP_SCORES)
     of_classes, num_groups = scores[:, :-1], max(groups) + 1
     if len(groups) != of_classes.size(1):
         raise ConfigError(
@@ -76,10 +75,8 @@ def merge_classes(
     if how == 'sum':
         merged, shares = total(of_classes), of_classes
     else:
-        every = index.expand_as(of_classes)
-        merged = total(of_classes.new_zeros(of_classes.shape)).scatter_reduce(
-            1, every, of_classes, 'amax'
-        )
+        zeros = scores.new_zeros(len(scores), num_groups)
+        merged = zeros.scatter_reduce(1, index.expand_as(of_classes), of_classes, 'amax')
         shares = (of_classes == merged[:, index]).to(of_classes)
     if boxes.size(1) > 1:
         shares = shares / total(shares)[:, index].clamp(min=torch.finfo(shares.dtype).tiny)

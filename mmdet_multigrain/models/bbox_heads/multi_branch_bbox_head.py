@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from mmdet_multigrain.taxonomy import Taxonomy
-from mmdet_multigrain.utils.errors import ConfigError
+from mmdet_multigrain.utils.errors import ConfigError, check_choice
 
 from .exact_addition import ExactAddition
 from .group_prediction import GroupPrediction
@@ -198,17 +198,16 @@ class MultiBranchBBoxHead(GroupPrediction, ExactAddition, BBoxHead):
 
         Its first product has the shape of a head of this one branch: it may round differently.
         """
-        rows = slice(-self.fc_out_channels, None)
-        return self._deepen(self._first(x, rows), self.branch_fcs[-1:])[0]
+        return self._features(x, slice(-self.fc_out_channels, None), self.branch_fcs[-1:])[0]
 
     def coarse_features(self, x: Tensor) -> tuple[Tensor, ...]:
         """Features of the other branches alone, as in `branch_features`."""
-        rows = slice(None, -self.fc_out_channels)
-        return self._deepen(self._first(x, rows), self.branch_fcs[:-1])
+        return self._features(x, slice(None, -self.fc_out_channels), self.branch_fcs[:-1])
 
-    def _first(self, x: Tensor, rows: slice) -> Tensor:
-        """The first layer of the branches whose rows of `branch_in` these are."""
-        return F.linear(self._flat(x), self.branch_in.weight[rows], self.branch_in.bias[rows])
+    def _features(self, x: Tensor, rows: slice, branches: nn.ModuleList) -> tuple[Tensor, ...]:
+        """Features of the branches whose first layers are these rows of `branch_in`."""
+        weight, bias = self.branch_in.weight[rows], self.branch_in.bias[rows]
+        return self._deepen(F.linear(self._flat(x), weight, bias), branches)
 
     def _deepen(self, first: Tensor, branches: nn.ModuleList) -> tuple[Tensor, ...]:
         """Features of branches from what their first layers give."""
@@ -281,8 +280,7 @@ def _check_reg_per(reg_per: str | None, agnostic: bool | None, groups: Taxonomy)
     """The `reg_per` that two arguments of a head ask for, or a one-line ConfigError."""
     if reg_per is None:
         return 'agnostic' if agnostic else 'class'
-    if reg_per not in REG_PER:
-        raise ConfigError(f'reg_per={reg_per!r}: must be one of {REG_PER}')
+    check_choice('reg_per', reg_per, REG_PER)
     if agnostic not in (None, reg_per == 'agnostic'):
         raise ConfigError(
             f'reg_per={reg_per!r} contradicts reg_class_agnostic={agnostic}; leave '

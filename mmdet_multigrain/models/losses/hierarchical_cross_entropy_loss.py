@@ -13,7 +13,7 @@ from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from mmdet_multigrain.taxonomy import Taxonomy
-from mmdet_multigrain.utils.errors import ConfigError
+from mmdet_multigrain.utils.errors import ConfigError, check_choice
 
 from .score_fusion import build_fusion
 
@@ -92,8 +92,7 @@ class HierarchicalCrossEntropyLoss(nn.Module):
                 f'level_weights={tuple(level_weights)}: taxonomy {taxonomy.name!r} has '
                 f'{taxonomy.num_levels} levels and needs one weight >= 0 for each, coarse to fine'
             )
-        if coarse_width not in COARSE_WIDTHS:
-            raise ConfigError(f'coarse_width={coarse_width!r}: must be one of {COARSE_WIDTHS}')
+        check_choice('coarse_width', coarse_width, COARSE_WIDTHS)
         self.taxonomy = taxonomy
         self.num_classes = taxonomy.num_classes
         self.num_levels = taxonomy.num_levels
@@ -101,6 +100,8 @@ class HierarchicalCrossEntropyLoss(nn.Module):
         self.coarse_width = coarse_width
         self.fine_loss = _build_fine_loss(fine_loss, self.num_classes)
         self.coarse_loss = CrossEntropyLoss()
+        # Whether `without` leaves a loss that is defined: that of a softmax over what is left.
+        self.takes_unannotated = type(self.fine_loss) is CrossEntropyLoss
 
         fine_channels = (
             self.fine_loss.get_cls_channels(self.num_classes)
@@ -112,8 +113,7 @@ class HierarchicalCrossEntropyLoss(nn.Module):
             for level in range(self.num_levels - 1)
         ]
         self.level_channels = (*coarse_channels, fine_channels)
-        if coarse_labels not in COARSE_LABELS:
-            raise ConfigError(f'coarse_labels={coarse_labels!r}: must be one of {COARSE_LABELS}')
+        check_choice('coarse_labels', coarse_labels, COARSE_LABELS)
         self.coarse_labels = coarse_labels
         if coarse_labels == 'marginal':
             _check_marginal(self.fine_loss)
@@ -206,11 +206,6 @@ class HierarchicalCrossEntropyLoss(nn.Module):
         scores = cls_score.detach()[:, : self.num_classes].float()
         children = scores.masked_fill(~self.label_sets[-1][labels, :-1], float('-inf')).argmax(1)
         return torch.where(labels > self.num_classes, children, labels)
-
-    @property
-    def takes_unannotated(self) -> bool:
-        """Whether `without` leaves a loss that is defined: that of a softmax over what is left."""
-        return type(self.fine_loss) is CrossEntropyLoss
 
     def without(self, cls_score: Tensor, hidden: Tensor) -> Tensor:
         """Scores in which `hidden` classes, bool (N, K), take no part in the softmax: they are -inf.

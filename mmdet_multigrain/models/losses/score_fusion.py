@@ -14,7 +14,7 @@ from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from mmdet_multigrain.taxonomy import Taxonomy
-from mmdet_multigrain.utils.errors import ConfigError
+from mmdet_multigrain.utils.errors import ConfigError, check_choice
 from mmdet_multigrain.utils.nested import is_kind
 
 CENTERS = ('geometric', 'total', 'none')
@@ -154,8 +154,7 @@ class NorCal(ScoreFusion):
         fusion: dict | None = None,
     ) -> None:
         super().__init__(taxonomy)
-        if center not in CENTERS:
-            raise ConfigError(f'fusion: center={center!r}: must be one of {CENTERS}')
+        check_choice('fusion: center', center, CENTERS)
         if within_groups and not has_groups(taxonomy):
             raise ConfigError(
                 f'fusion: within_groups=True changes nothing in a head without groups (wogroup, '
@@ -165,15 +164,11 @@ class NorCal(ScoreFusion):
         self.center = center
         self.within_groups = within_groups
         self.fusion = build_fusion(fusion, taxonomy)
+        self.reads_coarse = self.fusion is not None  # as all others do
         if isinstance(self.fusion, NorCal):
             raise ConfigError('fusion: NorCal on NorCal; leave one out')
         counts = torch.zeros(taxonomy.num_classes, dtype=torch.int64)
         self.register_buffer('class_counts', counts)
-
-    @property
-    def reads_coarse(self) -> bool:
-        """Whether the fusion below it needs the coarser levels."""
-        return self.fusion is not None
 
     def forward(self, fine: Tensor, coarse: list[Tensor]) -> Tensor:
         """See ScoreFusion."""
