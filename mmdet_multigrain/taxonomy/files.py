@@ -8,17 +8,12 @@ from pathlib import Path
 from mmdet_multigrain.utils import files
 from mmdet_multigrain.utils.errors import TaxonomyError
 
-_BUILTIN = Path(__file__).parent / 'data'
+BUILTIN = Path(__file__).parent / 'data'  # a YAML file for each built-in taxonomy
 
 
 def builtin_names() -> tuple[str, ...]:
     """Names of the built-in taxonomies, in alphabetical order."""
-    return tuple(sorted(path.stem for path in _BUILTIN.glob('*.yaml')))
-
-
-def read_builtin(name: str) -> bytes:
-    """The YAML file of a built-in taxonomy."""
-    return (_BUILTIN / f'{name}.yaml').read_bytes()
+    return tuple(sorted(path.stem for path in BUILTIN.glob('*.yaml')))
 
 
 def read_bytes(path: str | os.PathLike[str], max_bytes: int | None = None) -> bytes:

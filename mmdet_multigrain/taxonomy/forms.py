@@ -15,7 +15,7 @@ from mmdet_multigrain.utils.errors import TaxonomyError, error_source
 from mmdet_multigrain.utils.messages import did_you_mean, show
 
 from . import schema, yaml_file
-from .files import builtin_names, read_builtin, read_bytes
+from .files import BUILTIN, builtin_names, read_bytes
 
 if TYPE_CHECKING:
     from .taxonomy import Taxonomy
@@ -45,8 +45,7 @@ class TaxonomyForms:
                 'give a built-in name, a .yaml or COCO .json file, or a mapping'
             )
         if spec in builtin_names():
-            with error_source(spec):
-                return cls._from_yaml_content(read_builtin(spec), spec)
+            return cls.from_yaml(BUILTIN / f'{spec}.yaml')
         path = Path(spec)
         suffix = path.suffix.lower()
         if suffix in ('.yaml', '.yml'):
@@ -76,11 +75,8 @@ class TaxonomyForms:
     def from_yaml(cls, path: str | os.PathLike[str]) -> Taxonomy:
         """Read a YAML file, such as `to_yaml` writes."""
         with error_source(path):
-            return cls._from_yaml_content(read_bytes(path, yaml_file.MAX_BYTES), Path(path).stem)
-
-    @classmethod
-    def _from_yaml_content(cls, content: bytes, name: str) -> Taxonomy:
-        return cls(**schema.parse(yaml_file.parse(content), default_name=name))
+            mapping = yaml_file.parse(read_bytes(path, yaml_file.MAX_BYTES))
+            return cls(**schema.parse(mapping, default_name=Path(path).stem))
 
     @classmethod
     def from_coco(

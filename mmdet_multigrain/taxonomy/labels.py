@@ -56,12 +56,8 @@ class LabelTable:
                 elif name != taxonomy.classes[classes[0]]:
                     self.only_class[normalize(name)] = taxonomy.classes[classes[0]]
         classes, finest = taxonomy.num_classes, taxonomy.num_levels - 1
-        self.names = (
-            *taxonomy.classes,
-            BACKGROUND,
-            *(names[0] for names in groups.values()),
-            OBJECT,
-        )
+        group_names = (names[0] for names in groups.values())
+        self.names = (*taxonomy.classes, BACKGROUND, *group_names, OBJECT)
         self.levels = (*(finest,) * classes, None, *(levels[group] for group in groups), None)
         self.sets = np.zeros((len(self.names), classes + 1), bool)
         self.sets[: classes + 1] = np.eye(classes + 1, dtype=bool)
@@ -104,6 +100,14 @@ class LabelTable:
         """The classes among some labels, and those of groups of which no class is among them."""
         sets = [{*np.flatnonzero(self.sets[label, :-1]).tolist()} for label in labels]
         return set().union(*(one for one in sets if len(one) == 1 or one.isdisjoint(labels)))
+
+    def of_groups(self, index: Sequence[int]) -> np.ndarray:
+        """The label of each group of a level, by the group of each class; of equal ones the first."""
+        labels: dict[bytes, int] = {}
+        for label, classes in enumerate(self.sets[:, :-1]):
+            labels.setdefault(classes.tobytes(), label)
+        members = np.equal.outer(range(max(index) + 1), index)
+        return np.array([labels[group.tobytes()] for group in members])
 
     def outputs(self, index: Sequence[int], width: int) -> np.ndarray:
         """(N, width) bool: the outputs of a level that each label allows; one if the level knows it.

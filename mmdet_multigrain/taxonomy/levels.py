@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from mmdet_multigrain.utils.errors import TaxonomyError
 from mmdet_multigrain.utils.messages import show
 
@@ -51,18 +49,7 @@ def at_level(taxonomy: Taxonomy, level: int | str) -> Level:
             f'{"a number up to " if last > 1 else ""}{last} (the classes) or {OBJECT}'
             + (f', or a tree: {", ".join(taxonomy.trees)}' if tops else '')
         )
-    members = np.equal.outer(range(len(names)), index)
-    first: dict[bytes, int] = {}  # the first label of each set of classes
-    for label, classes in enumerate(taxonomy.labels.sets[:, :-1]):
-        first.setdefault(classes.tobytes(), label)
-    return Level(
-        name=text,
-        leaves=taxonomy,
-        taxonomy=Taxonomy(
-            f'{taxonomy.name} ({text})',
-            names,
-            aliases={name: taxonomy.aliases.get(name, ()) for name in names},
-        ),
-        index=index,
-        labels=tuple(first[group.tobytes()] for group in members),
-    )
+    labels = tuple(taxonomy.labels.of_groups(index).tolist())
+    aliases = {name: taxonomy.aliases.get(name, ()) for name in names}
+    flat = Taxonomy(f'{taxonomy.name} ({text})', names, aliases=aliases)
+    return Level(name=text, leaves=taxonomy, taxonomy=flat, index=index, labels=labels)

@@ -30,12 +30,8 @@ class Nodes:
         index = np.array(
             [*(taxonomy.group_index(level) for level in levels), (0,) * taxonomy.num_classes]
         )
-        sets, known = np.empty_like(index), {}
-        for groups, own in zip(index, sets, strict=True):
-            for group in range(groups.max() + 1):
-                members = np.flatnonzero(groups == group)
-                own[members] = known.setdefault(tuple(members.tolist()), len(known))
-        return cls(names, index, sets)
+        sets = [taxonomy.labels.of_groups(groups)[groups] for groups in index]
+        return cls(names, index, np.array(sets))
 
     def name(self, label: int, level: int) -> str:
         """Name of the node of a class at an answer level."""

@@ -200,21 +200,15 @@ class _Leaves:
                     'flatten it, or remove a reference to itself'
                 )
             self._groups.add(path)
-            self._add_children(children, path)
-
-    def _add_children(self, children: object, path: tuple[str, ...]) -> None:
-        group = f'group {show(path[-1])}'
-        if children is None or isinstance(children, (list, tuple, Mapping)) and not children:
-            raise TaxonomyError(f'{group} is empty; list its classes or remove it')
-        if isinstance(children, Mapping):
-            self.add_groups(children, path)
-            return
-        fix = 'write a list of its classes, such as [shirt, coat]'
-        for child in _typed(children, (list, tuple), group, fix):
-            if isinstance(child, Mapping) and child:
-                self.add_groups(child, path)
-            else:
-                self.add_leaf(child, path)
+            if children is None or isinstance(children, (list, tuple, Mapping)) and not children:
+                raise TaxonomyError(f'group {show(name)} is empty; list its classes or remove it')
+            fix = 'write a list of its classes, such as [shirt, coat]'
+            children = [children] if isinstance(children, Mapping) else children
+            for child in _typed(children, (list, tuple), f'group {show(name)}', fix):
+                if isinstance(child, Mapping) and child:
+                    self.add_groups(child, path)
+                else:
+                    self.add_leaf(child, path)
 
     def add_leaf(self, leaf: object, path: tuple[str, ...]) -> None:
         place = f'group {show(path[-1])}' if path else 'ungrouped'

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -103,31 +104,28 @@ class Taxonomy(TaxonomyForms, TaxonomyTrees):
             )
         if not trees:
             depths[''] = num_levels - 1
-        values = {
-            'name': name,
-            'classes': classes,
-            'paths': next(iter(forest.values())),
-            'forest': MappingProxyType(forest),
-            'main_tree': choose_main(main_tree, trees),
-            'aliases': MappingProxyType(aliases),
-            'num_levels': num_levels,
-            'description': description,
-            '_labels': index_names(
-                classes, aliases, {OBJECT}.union(*(path for own in forest.values() for path in own))
-            ),
-            '_levels': (
-                *(
-                    build_level(classes, own, level, tree)
-                    for tree, own in forest.items()
-                    for level in range(depths[tree])
-                ),
-                (classes, tuple(range(len(classes)))),
-            ),
-        }
-        for key, value in values.items():
-            object.__setattr__(self, key, value)
+        main_tree = choose_main(main_tree, trees)
+        groups = {OBJECT}.union(*itertools.chain.from_iterable(forest.values()))
+        labels = index_names(classes, aliases, groups)
+        levels = [
+            build_level(classes, own, level, tree)
+            for tree, own in forest.items()
+            for level in range(depths[tree])
+        ]
+        vars(self).update(  # attributes cannot be set
+            name=name,
+            classes=classes,
+            paths=next(iter(forest.values())),
+            forest=MappingProxyType(forest),
+            main_tree=main_tree,
+            aliases=MappingProxyType(aliases),
+            num_levels=num_levels,
+            description=description,
+            _labels=labels,
+            _levels=(*levels, (classes, tuple(range(len(classes))))),
+        )
         if self.has_one_group and not allow_one_group:
-            names = (self.group_names(self.levels_of(tree or None).start) for tree in forest)
+            names = (self.group_names(self.levels_of(tree).start) for tree in forest)
             only = next(names_of for names_of in names if len(names_of) == 1)
             raise TaxonomyError(
                 f'one group, {show(only[0])}, holds all {len(classes)} classes: one '
@@ -151,7 +149,7 @@ class Taxonomy(TaxonomyForms, TaxonomyTrees):
     @property
     def has_one_group(self) -> bool:
         """Whether one group holds all of several classes: a control that teaches nothing."""
-        tops = (self.levels_of(tree or None).start for tree in self.forest)
+        tops = (self.levels_of(tree).start for tree in self.forest)
         known = self.num_levels > 1 and self.num_classes > 1
         return known and any(self.num_groups(level) == 1 for level in tops)
 

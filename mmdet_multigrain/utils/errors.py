@@ -7,7 +7,7 @@ lines print it as it is; any other exception is a bug, here or in a library.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 
 class MultigrainError(ValueError):
@@ -88,6 +88,12 @@ class ExportError(MultigrainError):
 
 class ReportError(MultigrainError):
     """A report or figure that cannot be made."""
+
+
+def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    """Raise a ConfigError if an argument has none of its possible values."""
+    if value not in choices:
+        raise ConfigError(f'{name}={value!r}: must be one of {choices}')
 
 
 @contextlib.contextmanager

@@ -75,8 +75,7 @@ def _ranks(taxonomy: Taxonomy) -> dict[int, int]:
         for group, path in zip(groups, taxonomy.paths, strict=True)
         if path or taxonomy.is_ungrouped
     )
-    ranked = sorted(sizes, key=lambda group: (-sizes[group], group))
-    return {group: rank for rank, group in enumerate(ranked)}
+    return {group: rank for rank, (group, _) in enumerate(sizes.most_common())}
 
 
 def _base(rank: int | None) -> tuple[str, float]:

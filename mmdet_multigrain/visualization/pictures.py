@@ -241,17 +241,15 @@ def _outline(canvas: ImageDraw.ImageDraw, box: Sequence[int], mark: Mark, line: 
     if not mark.dashed:
         canvas.rectangle(box, outline=mark.color, width=line)
         return
-    dash = 4 * line
-    for axis in (0, 1):
-        low, high = box[axis], box[axis + 2]
-        for start in range(low, high + 1, 3 * dash // 2):
-            end = min(start + dash - 1, high)
-            for side in (0, 2):  # left and right, or top and bottom
-                across = box[1 - axis + side]
-                inner = across + (line - 1) * (1 if side == 0 else -1)
-                first, last = sorted((across, inner))
-                part = (start, first, end, last) if axis == 0 else (first, start, last, end)
-                canvas.rectangle(part, fill=mark.color)
+    dash, inset = 4 * line, line - 1
+    for start in range(x1, x2 + 1, 3 * dash // 2):
+        end = min(start + dash - 1, x2)
+        canvas.rectangle((start, y1, end, y1 + inset), fill=mark.color)
+        canvas.rectangle((start, y2 - inset, end, y2), fill=mark.color)
+    for start in range(y1, y2 + 1, 3 * dash // 2):
+        end = min(start + dash - 1, y2)
+        canvas.rectangle((x1, start, x1 + inset, end), fill=mark.color)
+        canvas.rectangle((x2 - inset, start, x2, end), fill=mark.color)
 
 
 def _tie(

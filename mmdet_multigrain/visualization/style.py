@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
-import itertools
 import math
 import os
 import sys
@@ -158,7 +157,7 @@ def missing_letters(texts: Iterable[str]) -> str:
     fonts = [get_font(findfont(name)) for name in installed_fonts()]
     return ''.join(
         letter
-        for letter in sorted(set(itertools.chain.from_iterable(texts)))
+        for letter in sorted(set().union(*texts))
         if not any(font.get_char_index(ord(letter)) for font in fonts)
     )
 

@@ -35,10 +35,7 @@ class MultiGrainedVisualizer(DetLocalVisualizer):
         labels = instances.get('labels', ())
         if taxonomy is not None and len(labels) and max(labels) > len(classes):
             table = Taxonomy.load(taxonomy).labels
-            palette = [
-                *palette,
-                ImageColor.getrgb(NO_SUPERCLASS),
-                *(palette[k] for k in table.sets[len(classes) + 1 :].argmax(1)),
-            ]
+            firsts = table.sets[len(classes) + 1 :].argmax(1)
+            palette = [*palette, ImageColor.getrgb(NO_SUPERCLASS), *(palette[k] for k in firsts)]
             classes = table.names
         return super()._draw_instances(image, instances, classes, palette)

@@ -65,14 +65,13 @@ class SamePadding(nn.Module):
         return functional.pad(x, (left, width - left, top, height - top))
 
 
-class InvertedResidual(nn.Module):
+class InvertedResidual(nn.Sequential):
     """Expand each channel `expansion` times, filter each, project; adds the input if shapes allow."""
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        *,
         kernel_size: int,
         stride: int,
         expansion: int,
@@ -90,8 +89,7 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, in_channels, H, W) to (B, out_channels, H / stride, W / stride)."""
-        inner = self.expand(x) if hasattr(self, 'expand') else x
-        out = self.project(self.depthwise(inner))
+        out = super().forward(x)
         return x + out if self.adds_input else out
 
 
@@ -109,14 +107,9 @@ def _convolution(
     parts = OrderedDict()
     if stride == 2:
         parts['pad'] = SamePadding(kernel_size)
+    padding = 0 if stride == 2 else kernel_size // 2
     parts['conv'] = nn.Conv2d(
-        in_channels,
-        out_channels,
-        kernel_size,
-        stride=stride,
-        padding=0 if stride == 2 else kernel_size // 2,
-        groups=groups,
-        bias=False,
+        in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=False
     )
     parts['bn'] = build_norm_layer(dict(norm_cfg), out_channels)[1]
     if activation:
@@ -176,16 +169,11 @@ class EfficientNetLite(BaseModule):
         channels = STEM_CHANNELS
         for repeats, kernel_size, stride, expansion, out_channels in BLOCKS:
             for repeat in range(repeats):
-                self.blocks.append(
-                    InvertedResidual(
-                        channels,
-                        out_channels,
-                        kernel_size=kernel_size,
-                        stride=1 if repeat else stride,
-                        expansion=expansion,
-                        norm_cfg=norm_cfg,
-                    )
+                block_stride = 1 if repeat else stride
+                block = InvertedResidual(
+                    channels, out_channels, kernel_size, block_stride, expansion, norm_cfg
                 )
+                self.blocks.append(block)
                 channels = out_channels
         self._freeze_stages()
 

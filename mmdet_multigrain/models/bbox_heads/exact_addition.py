@@ -11,13 +11,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from mmdet.models.layers import multiclass_nms
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ConfigError
+
+from .group_prediction import suppress
 
 _DEFAULTS = {'tau': 0.5, 'max_per_img': 100}
 
@@ -82,34 +83,19 @@ class ExactAddition:
         scores = self._apart(self.fc_cls, feature, [[*range(old), last], range(old, last)])
         return torch.cat([scores[:, :old], scores[:, old + 1 :], scores[:, old : old + 1]], dim=1)
 
-    def _predict_by_feat_single(
-        self,
-        roi: Tensor,
-        cls_score: Tensor,
-        bbox_pred: Tensor,
-        img_meta: dict,
-        rescale: bool = False,
-        rcnn_test_cfg: dict | None = None,
+    def _detect_added(
+        self, boxes: Tensor, cls_score: Tensor, cfg: Mapping[str, Any]
     ) -> InstanceData:
-        """Detections of one image; see BBoxHead."""
-        predict = super()._predict_by_feat_single
-        if self.added is None or rcnn_test_cfg is None or not len(roi):
-            return predict(roi, cls_score, bbox_pred, img_meta, rescale, rcnn_test_cfg)
-        boxes = predict(roi, cls_score, bbox_pred, img_meta, rescale).bboxes
+        """Detections of one image from the boxes of its RoIs, (N, 4 K) or (N, 4)."""
+        old_boxes = new_boxes = boxes
+        if boxes.size(1) > self.bbox_coder.encode_size:
+            cut = self.bbox_coder.encode_size * self._num_old
+            old_boxes, new_boxes = boxes[:, :cut], boxes[:, cut:]
         scores, new_scores = self._divide(cls_score)
-        one_box = boxes.size(1) == self.bbox_coder.encode_size
-        cut = boxes.size(1) if one_box else self.bbox_coder.encode_size * self._num_old
-        parts = []
-        for part, values, limit in (
-            (boxes[:, :cut], scores, rcnn_test_cfg.max_per_img),
-            (boxes if one_box else boxes[:, cut:], new_scores, self.added['max_per_img']),
-        ):
-            found, labels = multiclass_nms(
-                part, values, rcnn_test_cfg.score_thr, rcnn_test_cfg.nms, limit
-            )
-            labels = labels + self._num_old * (values is new_scores)
-            parts.append(InstanceData(bboxes=found[:, :-1], scores=found[:, -1], labels=labels))
-        return InstanceData.cat(parts)
+        old = suppress(old_boxes, scores, cfg, cfg['max_per_img'])
+        new = suppress(new_boxes, new_scores, cfg, self.added['max_per_img'])
+        new.labels += self._num_old
+        return InstanceData.cat([old, new])
 
     def _divide(self, cls_score: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities of old classes and background, (N, K' + 1), and of the n new classes and

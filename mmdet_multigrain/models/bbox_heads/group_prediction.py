@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from mmdet.models.layers import multiclass_nms
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from mmdet_multigrain.utils.errors import ConfigError
+from mmdet_multigrain.utils.errors import ConfigError, check_choice
 
 GROUP_SCORES = ('sum', 'max')
 
@@ -23,34 +24,22 @@ class GroupPrediction:
     one answer. `groups` has the group of each class, `range(K)` changes nothing.
     """
 
-    def _predict_by_feat_single(
-        self,
-        roi: Tensor,
-        cls_score: Tensor,
-        bbox_pred: Tensor,
-        img_meta: dict,
-        rescale: bool = False,
-        rcnn_test_cfg: dict | None = None,
-    ) -> InstanceData:
-        """Detections of one image; see BBoxHead."""
-        predict = super()._predict_by_feat_single
-        groups = None if rcnn_test_cfg is None else rcnn_test_cfg.get('groups')
-        if groups is None or not len(roi):
-            return predict(roi, cls_score, bbox_pred, img_meta, rescale, rcnn_test_cfg)
-        raw = predict(roi, cls_score, bbox_pred, img_meta, rescale)
-        how = rcnn_test_cfg.get('group_score', GROUP_SCORES[0])
-        boxes, scores = merge_classes(
-            raw.bboxes.unflatten(1, (-1, self.bbox_coder.encode_size)), raw.scores, groups, how
-        )
-        found, labels = multiclass_nms(
-            boxes.flatten(1),
-            scores,
-            rcnn_test_cfg.score_thr,
-            rcnn_test_cfg.nms,
-            rcnn_test_cfg.max_per_img,
-            box_dim=boxes.size(-1),
-        )
-        return InstanceData(bboxes=found[:, :-1], scores=found[:, -1], labels=labels)
+    def _detect_groups(self, raw: InstanceData, cfg: Mapping[str, Any]) -> InstanceData:
+        """Detections of one image from the boxes and scores of its RoIs."""
+        boxes = raw.bboxes.unflatten(1, (-1, self.bbox_coder.encode_size))
+        how = cfg.get('group_score', GROUP_SCORES[0])
+        boxes, scores = merge_classes(boxes, raw.scores, cfg['groups'], how)
+        return suppress(boxes.flatten(1), scores, cfg, cfg['max_per_img'], boxes.size(-1))
+
+
+def suppress(
+    boxes: Tensor, scores: Tensor, cfg: Mapping[str, Any], max_per_img: int, box_dim: int = 4
+) -> InstanceData:
+    """What the last lines of BBoxHead.predict_by_feat do."""
+    found, labels = multiclass_nms(
+        boxes, scores, cfg['score_thr'], cfg['nms'], max_per_img, box_dim=box_dim
+    )
+    return InstanceData(bboxes=found[:, :-1], scores=found[:, -1], labels=labels)
 
 
 def merge_classes(
@@ -70,8 +59,7 @@ def merge_classes(
     Raises:
         ConfigError: `groups` or `how` cannot be used.
     """
-    if how not in GROUP_SCORES:
-        raise ConfigError(f'group_score={how!r}: must be one of {GROUP_SCORES}')
+    check_choice('group_score', how, GROUP_SCORES)
     of_classes, num_groups = scores[:, :-1], max(groups) + 1
     if len(groups) != of_classes.size(1):
         raise ConfigError(
@@ -87,10 +75,8 @@ def merge_classes(
     if how == 'sum':
         merged, shares = total(of_classes), of_classes
     else:
-        every = index.expand_as(of_classes)
-        merged = total(of_classes.new_zeros(of_classes.shape)).scatter_reduce(
-            1, every, of_classes, 'amax'
-        )
+        zeros = scores.new_zeros(len(scores), num_groups)
+        merged = zeros.scatter_reduce(1, index.expand_as(of_classes), of_classes, 'amax')
         shares = (of_classes == merged[:, index]).to(of_classes)
     if boxes.size(1) > 1:
         shares = shares / total(shares)[:, index].clamp(min=torch.finfo(shares.dtype).tiny)

@@ -9,11 +9,12 @@ import torch
 import torch.nn.functional as F
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from mmdet.registry import MODELS
+from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from mmdet_multigrain.taxonomy import Taxonomy
-from mmdet_multigrain.utils.errors import ConfigError
+from mmdet_multigrain.utils.errors import ConfigError, check_choice
 
 from .exact_addition import ExactAddition
 from .group_prediction import GroupPrediction
@@ -165,6 +166,10 @@ class MultiBranchBBoxHead(GroupPrediction, ExactAddition, BBoxHead):
         size = self.bbox_coder.encode_size
         return size if self.reg_class_agnostic else size * self.num_classes
 
+    def _fine_deltas(self, bbox_pred: Tensor) -> Tensor:
+        """The deltas without those of coarser levels; contiguous, as BBoxHead views them by class."""
+        return bbox_pred[:, : self._reg_channels].contiguous()
+
     def _regress(self, feature: Tensor) -> Tensor:
         """Deltas of `fc_reg`, (N, 4 K), for each class those of its group; (N, 4) if agnostic.
 
@@ -193,17 +198,16 @@ class MultiBranchBBoxHead(GroupPrediction, ExactAddition, BBoxHead):
 
         Its first product has the shape of a head of this one branch: it may round differently.
         """
-        rows = slice(-self.fc_out_channels, None)
-        return self._deepen(self._first(x, rows), self.branch_fcs[-1:])[0]
+        return self._features(x, slice(-self.fc_out_channels, None), self.branch_fcs[-1:])[0]
 
     def coarse_features(self, x: Tensor) -> tuple[Tensor, ...]:
         """Features of the other branches alone, as in `branch_features`."""
-        rows = slice(None, -self.fc_out_channels)
-        return self._deepen(self._first(x, rows), self.branch_fcs[:-1])
+        return self._features(x, slice(None, -self.fc_out_channels), self.branch_fcs[:-1])
 
-    def _first(self, x: Tensor, rows: slice) -> Tensor:
-        """The first layer of the branches whose rows of `branch_in` these are."""
-        return F.linear(self._flat(x), self.branch_in.weight[rows], self.branch_in.bias[rows])
+    def _features(self, x: Tensor, rows: slice, branches: nn.ModuleList) -> tuple[Tensor, ...]:
+        """Features of the branches whose first layers are these rows of `branch_in`."""
+        weight, bias = self.branch_in.weight[rows], self.branch_in.bias[rows]
+        return self._deepen(F.linear(self._flat(x), weight, bias), branches)
 
     def _deepen(self, first: Tensor, branches: nn.ModuleList) -> tuple[Tensor, ...]:
         """Features of branches from what their first layers give."""
@@ -246,6 +250,27 @@ class MultiBranchBBoxHead(GroupPrediction, ExactAddition, BBoxHead):
             losses.update(loss_cls if isinstance(loss_cls, dict) else dict(loss_cls=loss_cls))
         return losses
 
+    def _predict_by_feat_single(
+        self,
+        roi: Tensor,
+        cls_score: Tensor,
+        bbox_pred: Tensor,
+        img_meta: dict,
+        rescale: bool = False,
+        rcnn_test_cfg: dict | None = None,
+    ) -> InstanceData:
+        """Detections of one image as in BBoxHead, but see GroupPrediction and ExactAddition."""
+        predict = super()._predict_by_feat_single
+        bbox_pred = self._fine_deltas(bbox_pred)
+        of_groups = rcnn_test_cfg is not None and rcnn_test_cfg.get('groups') is not None
+        of_added = rcnn_test_cfg is not None and self.added is not None
+        if not (of_groups or of_added) or not len(roi):
+            return predict(roi, cls_score, bbox_pred, img_meta, rescale, rcnn_test_cfg)
+        raw = predict(roi, cls_score, bbox_pred, img_meta, rescale)
+        if of_groups:
+            return self._detect_groups(raw, rcnn_test_cfg)
+        return self._detect_added(raw.bboxes, cls_score, rcnn_test_cfg)
+
     def _without(self, cls_score: Tensor, hidden: Tensor) -> Tensor:
         """Scores in which the hidden classes, bool (N, K), take no part in the softmax."""
         raise NotImplementedError
@@ -255,8 +280,7 @@ def _check_reg_per(reg_per: str | None, agnostic: bool | None, groups: Taxonomy)
     """The `reg_per` that two arguments of a head ask for, or a one-line ConfigError."""
     if reg_per is None:
         return 'agnostic' if agnostic else 'class'
-    if reg_per not in REG_PER:
-        raise ConfigError(f'reg_per={reg_per!r}: must be one of {REG_PER}')
+    check_choice('reg_per', reg_per, REG_PER)
     if agnostic not in (None, reg_per == 'agnostic'):
         raise ConfigError(
             f'reg_per={reg_per!r} contradicts reg_class_agnostic={agnostic}; leave '

@@ -165,12 +165,6 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
             deltas = torch.cat([deltas, *of_levels], dim=1)
         return torch.cat(scores, dim=1), deltas
 
-    def _fine_deltas(self, bbox_pred: Tensor) -> Tensor:
-        if not self.coarse_fc_reg:
-            return bbox_pred
-        # Contiguous, as BBoxHead views it by class.
-        return bbox_pred[:, : self._reg_channels].contiguous()
-
     def loss(
         self,
         cls_score: Tensor,
@@ -231,14 +225,6 @@ class MultiGrainedBBoxHead(MultiBranchBBoxHead):
         if self.reg_decoded_bbox:
             deltas = get_box_tensor(self.bbox_coder.decode(rois[:, 1:], deltas))
         return deltas
-
-    def _predict_by_feat_single(
-        self, roi: Tensor, cls_score: Tensor, bbox_pred: Tensor, *args, **kwargs
-    ) -> InstanceData:
-        """Detections of one image, from the fine branch."""
-        return super()._predict_by_feat_single(
-            roi, cls_score, self._fine_deltas(bbox_pred), *args, **kwargs
-        )
 
     def refine_bboxes(
         self, sampling_results: list, bbox_results: dict, batch_img_metas: list[dict]

@@ -53,7 +53,8 @@ class Float32RPNHead(RPNHead):
         bbox_preds: list[Tensor],
         batch_gt_instances: list,
         batch_img_metas: list[dict],
-        batch_gt_instances_ignore: list | None = None,
+        *args,
+        **kwargs,
     ) -> dict:
         """Losses as in RPNHead; see there."""
         leaves_out = [bool(meta.get(UNANNOTATED)) for meta in batch_img_metas]
@@ -61,11 +62,7 @@ class Float32RPNHead(RPNHead):
             self._leaves_out = torch.tensor(leaves_out, device=cls_scores[0].device)[:, None]
         try:
             return super().loss_by_feat(
-                cls_scores,
-                bbox_preds,
-                batch_gt_instances,
-                batch_img_metas,
-                batch_gt_instances_ignore,
+                cls_scores, bbox_preds, batch_gt_instances, batch_img_metas, *args, **kwargs
             )
         finally:
             self._leaves_out = None

@@ -13,7 +13,7 @@ from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from mmdet_multigrain.taxonomy import Taxonomy
-from mmdet_multigrain.utils.errors import ConfigError
+from mmdet_multigrain.utils.errors import ConfigError, check_choice
 
 from .score_fusion import build_fusion
 
@@ -92,8 +92,7 @@ class HierarchicalCrossEntropyLoss(nn.Module):
                 f'level_weights={tuple(level_weights)}: taxonomy {taxonomy.name!r} has '
                 f'{taxonomy.num_levels} levels and needs one weight >= 0 for each, coarse to fine'
             )
-        if coarse_width not in COARSE_WIDTHS:
-            raise ConfigError(f'coarse_width={coarse_width!r}: must be one of {COARSE_WIDTHS}')
+        check_choice('coarse_width', coarse_width, COARSE_WIDTHS)
         self.taxonomy = taxonomy
         self.num_classes = taxonomy.num_classes
         self.num_levels = taxonomy.num_levels
@@ -101,6 +100,8 @@ class HierarchicalCrossEntropyLoss(nn.Module):
         self.coarse_width = coarse_width
         self.fine_loss = _build_fine_loss(fine_loss, self.num_classes)
         self.coarse_loss = CrossEntropyLoss()
+        # Whether `without` leaves a loss that is defined: that of a softmax over what is left.
+        self.takes_unannotated = type(self.fine_loss) is CrossEntropyLoss
 
         fine_channels = (
             self.fine_loss.get_cls_channels(self.num_classes)
@@ -112,8 +113,7 @@ class HierarchicalCrossEntropyLoss(nn.Module):
             for level in range(self.num_levels - 1)
         ]
         self.level_channels = (*coarse_channels, fine_channels)
-        if coarse_labels not in COARSE_LABELS:
-            raise ConfigError(f'coarse_labels={coarse_labels!r}: must be one of {COARSE_LABELS}')
+        check_choice('coarse_labels', coarse_labels, COARSE_LABELS)
         self.coarse_labels = coarse_labels
         if coarse_labels == 'marginal':
             _check_marginal(self.fine_loss)
@@ -207,11 +207,6 @@ class HierarchicalCrossEntropyLoss(nn.Module):
         children = scores.masked_fill(~self.label_sets[-1][labels, :-1], float('-inf')).argmax(1)
         return torch.where(labels > self.num_classes, children, labels)
 
-    @property
-    def takes_unannotated(self) -> bool:
-        """Whether `without` leaves a loss that is defined: that of a softmax over what is left."""
-        return type(self.fine_loss) is CrossEntropyLoss
-
     def without(self, cls_score: Tensor, hidden: Tensor) -> Tensor:
         """Scores in which `hidden` classes, bool (N, K), take no part in the softmax: they are -inf.
 
@@ -246,11 +241,29 @@ class HierarchicalCrossEntropyLoss(nn.Module):
             reduction_override: 'none', 'mean' or 'sum'; default 'mean'.
         """
         losses = {}
+        weights = (torch.ones_like(labels) if label_weights is None else label_weights).float()
+        total = len(labels) if avg_factor is None else avg_factor
+        how = {'avg_factor': avg_factor, 'reduction_override': reduction_override}
         # Half precision is enough for the layers, not for the logarithm of a sum.
         for level, scores in self._fine_first(cls_score.float()):
-            loss = self._level_loss(
-                level, scores, labels, label_weights, avg_factor, reduction_override
-            )
+            # Coarse labels cost no wait for the device. Without any, they add a term of exactly 0
+            # or a factor of exactly 1, so that the loss is bit for bit that of the known labels.
+            criterion = self.fine_loss if level == self.num_levels - 1 else self.coarse_loss
+            targets = self.group_of_label[level][labels]
+            known = targets != UNKNOWN
+            # What the level does not know is background of weight 0.
+            targets = targets.where(known, self._widths[level] - 1)
+            loss = criterion(scores, targets, weights * known, **how)
+            if isinstance(loss, dict):  # SeesawLoss returns its two terms
+                loss = sum(loss.values())
+            reduction = reduction_override or getattr(criterion, 'reduction', 'mean')
+            if self.coarse_labels == 'marginal':
+                sets = set_cross_entropy(scores, self._sets(level)[labels])
+                sets = weight_reduce_loss(sets, weights * ~known, reduction, avg_factor)
+                loss = loss + criterion.loss_weight * sets
+            elif reduction == 'mean':
+                left_out = (~known & (weights > 0)).sum()
+                loss = loss * (total / (total - left_out).clamp(min=min(total, 1)))
             losses[f'loss_cls_{self.level_name(level)}'] = self.level_weights[level] * loss
         return losses
 
@@ -259,38 +272,6 @@ class HierarchicalCrossEntropyLoss(nn.Module):
         *coarse, fine = self.split(cls_score)
         yield self.num_levels - 1, fine
         yield from enumerate(coarse)
-
-    def _level_loss(
-        self,
-        level: int,
-        scores: Tensor,
-        labels: Tensor,
-        weights: Tensor | None,
-        avg_factor: float | None,
-        reduction: str | None,
-    ) -> Tensor:
-        # Coarse labels cost no wait for the device. Without any, they add a term of exactly 0 or a
-        # factor of exactly 1, so that the loss is bit for bit the one of the known labels.
-        criterion = self.fine_loss if level == self.num_levels - 1 else self.coarse_loss
-        targets = self.group_of_label[level][labels]
-        known = targets != UNKNOWN
-        # What the level does not know is background of weight 0.
-        targets = targets.where(known, self._widths[level] - 1)
-        own = known.float() if weights is None else weights.float() * known
-        loss = criterion(scores, targets, own, avg_factor=avg_factor, reduction_override=reduction)
-        if isinstance(loss, dict):  # SeesawLoss returns its two terms
-            loss = sum(loss.values())
-        reduction = reduction or getattr(criterion, 'reduction', 'mean')
-        if self.coarse_labels == 'marginal':
-            others = ~known if weights is None else weights.float() * ~known
-            sets = set_cross_entropy(scores, self._sets(level)[labels])
-            sets = weight_reduce_loss(sets, others, reduction, avg_factor)
-            return loss + criterion.loss_weight * sets
-        if reduction != 'mean':
-            return loss
-        total = len(labels) if avg_factor is None else avg_factor
-        left_out = ~known if weights is None else ~known & (weights > 0)
-        return loss * (total / (total - left_out.sum()).clamp(min=min(total, 1)))
 
     def _sets(self, level: int) -> Tensor:
         """The outputs that each label allows at a level, bool (labels, outputs)."""

@@ -6,7 +6,6 @@ quotient NaN.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,16 +14,21 @@ from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from mmdet_multigrain.taxonomy import Taxonomy
-from mmdet_multigrain.utils.errors import ConfigError
+from mmdet_multigrain.utils.errors import ConfigError, check_choice
 from mmdet_multigrain.utils.nested import is_kind
 
 CENTERS = ('geometric', 'total', 'none')
 
 
-class ScoreFusion(nn.Module, ABC):
+class ScoreFusion(nn.Module):
     """Corrects class probabilities at test time; of several trees, only the main one counts.
 
-    `reads_coarse` says whether it needs the logits of the coarser levels.
+    `reads_coarse` says whether it needs the logits of the coarser levels. `forward(fine, coarse)`
+    gives the logarithms of the corrected probabilities of classes and background, (N, K + 1), from
+
+    - fine: Logarithms of the fine level's probabilities, (N, K + 1), float32.
+    - coarse: Logits of all coarser levels of the head, coarse to fine, the last output background;
+      outputs between the groups and background are not used.
     """
 
     reads_coarse = True
@@ -45,16 +49,6 @@ class ScoreFusion(nn.Module, ABC):
             self.register_buffer(f'members_{level}', order, persistent=False)
             self.register_buffer(f'given_{level}', given, persistent=False)
 
-    @abstractmethod
-    def forward(self, fine: Tensor, coarse: list[Tensor]) -> Tensor:
-        """Logarithms of the corrected probabilities of classes and background, (N, K + 1).
-
-        Args:
-            fine: Logarithms of the fine level's probabilities, (N, K + 1), float32.
-            coarse: Logits of all coarser levels of the head, coarse to fine, the last output
-                background; outputs between the groups and background are not used.
-        """
-
     def marginals(self, fine: Tensor, level: int) -> Tensor:
         """Logarithms of the summed probabilities of each group and background, (N, G + 1)."""
         members = fine[:, getattr(self, f'members_{level}')]
@@ -63,8 +57,9 @@ class ScoreFusion(nn.Module, ABC):
         return members.logsumexp(dim=2).clamp(min=-1e30)
 
 
-class LevelFusion(ScoreFusion):
-    """Corrects class probabilities by what the coarser levels say of their groups.
+@MODELS.register_module()
+class ProductFusion(ScoreFusion):
+    r"""Multiplies class and group: :math:`\log s_c = \log p_c + \gamma \log q_g`, normalized.
 
     The levels act one after the other, from the finest to the coarsest, and background is a group
     of its own on each.
@@ -100,36 +95,27 @@ class LevelFusion(ScoreFusion):
             fine = (fine + self.gammas[level] * gain.index_select(1, index)).log_softmax(dim=1)
         return fine
 
-    @abstractmethod
     def gain(self, fine: Tensor, groups: Tensor, level: int) -> Tensor:
         """What a level adds to the logarithm of each group's classes and of background, (N, G + 1).
 
         `fine` are logarithms of the classes' probabilities so far, (N, K + 1), `groups` those of
         the level, (N, G + 1).
         """
+        return groups
 
 
 @MODELS.register_module()
-class ConditionalFusion(LevelFusion):
+class ConditionalFusion(ProductFusion):
     r"""Moves each group's probability toward that of the coarser level.
 
     :math:`\log s_c = \log p_c + \gamma (\log q_g - \log \sum_{c' \in g} p_{c'})`, normalized. With
     `gamma` 1 a group has the probability that the coarsest level gives it, and the fine level only
-    says how to share it among the group's classes.
+    says how to share it among the group's classes. Arguments are those of ProductFusion.
     """
 
     def gain(self, fine: Tensor, groups: Tensor, level: int) -> Tensor:
-        """See LevelFusion."""
+        """See ProductFusion."""
         return groups - self.marginals(fine, level)
-
-
-@MODELS.register_module()
-class ProductFusion(LevelFusion):
-    r"""Multiplies class and group: :math:`\log s_c = \log p_c + \gamma \log q_g`, normalized."""
-
-    def gain(self, fine: Tensor, groups: Tensor, level: int) -> Tensor:
-        """See LevelFusion."""
-        return groups
 
 
 @MODELS.register_module()
@@ -168,8 +154,7 @@ class NorCal(ScoreFusion):
         fusion: dict | None = None,
     ) -> None:
         super().__init__(taxonomy)
-        if center not in CENTERS:
-            raise ConfigError(f'fusion: center={center!r}: must be one of {CENTERS}')
+        check_choice('fusion: center', center, CENTERS)
         if within_groups and not has_groups(taxonomy):
             raise ConfigError(
                 f'fusion: within_groups=True changes nothing in a head without groups (wogroup, '
@@ -179,15 +164,11 @@ class NorCal(ScoreFusion):
         self.center = center
         self.within_groups = within_groups
         self.fusion = build_fusion(fusion, taxonomy)
+        self.reads_coarse = self.fusion is not None  # as all others do
         if isinstance(self.fusion, NorCal):
             raise ConfigError('fusion: NorCal on NorCal; leave one out')
         counts = torch.zeros(taxonomy.num_classes, dtype=torch.int64)
         self.register_buffer('class_counts', counts)
-
-    @property
-    def reads_coarse(self) -> bool:
-        """Whether the fusion below it needs the coarser levels."""
-        return self.fusion is not None
 
     def forward(self, fine: Tensor, coarse: list[Tensor]) -> Tensor:
         """See ScoreFusion."""

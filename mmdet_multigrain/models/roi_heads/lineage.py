@@ -6,7 +6,7 @@ they can be trusted start from here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -58,27 +58,20 @@ class LineageRoIHeadMixin:
         batch_img_metas: list[dict],
         rpn_results_list: list[InstanceData],
         rcnn_test_cfg: dict | None,
-        rescale: bool = False,
         **kwargs,
     ) -> list[InstanceData]:
         """Detections of each image; args as in the RoI head."""
         if rcnn_test_cfg is not None and rcnn_test_cfg.get('groups') is not None:
             raise ConfigError('lineages start from classes; predict without a level')
-        inputs = x, batch_img_metas, rpn_results_list
-        raw = super().predict_bbox(*inputs, rcnn_test_cfg=None, rescale=rescale, **kwargs)
+        raw = super().predict_bbox(x, batch_img_metas, rpn_results_list, None, **kwargs)
         if rcnn_test_cfg is None:
             return raw
         return [self._detect(image.bboxes, image.scores, rcnn_test_cfg) for image in raw]
 
-    def _detect(self, boxes: Tensor, scores: Tensor, rcnn_test_cfg: dict) -> InstanceData:
+    def _detect(self, boxes: Tensor, scores: Tensor, cfg: dict) -> InstanceData:
         """What the last lines of BBoxHead.predict_by_feat do, and the lineage of what is left."""
         found, labels, places = multiclass_nms(
-            boxes,
-            scores,
-            rcnn_test_cfg.score_thr,
-            rcnn_test_cfg.nms,
-            rcnn_test_cfg.max_per_img,
-            return_inds=True,
+            boxes, scores, cfg.score_thr, cfg.nms, cfg.max_per_img, return_inds=True
         )
         rois = places.div(self.taxonomy.num_classes, rounding_mode='floor')
         return InstanceData(
@@ -134,21 +127,16 @@ def add_lineage(model: Mapping[str, Any], taxonomy: Taxonomy) -> None:
         ConfigError: It has no RoI head that can.
     """
     found = [part['roi_head'] for part in dicts(model) if part.get('roi_head')]
-    for roi_head in found:
-        _add_lineage(roi_head, taxonomy)
     if not found:
         raise ConfigError(
             f'model of type {model.get("type")} has no RoI head; lineages need a two-stage detector'
         )
-
-
-def _add_lineage(roi_head: MutableMapping[str, Any], taxonomy: Taxonomy) -> None:
-    kind = roi_head['type']
-    kind = kind if isinstance(kind, str) else kind.__name__
-    name = kind.rpartition('.')[2]
-    if name not in {*_WITH_LINEAGE, *_WITH_LINEAGE.values()}:
-        raise ConfigError(
-            f'model.roi_head of type {kind} cannot tell the lineage of detections; only '
-            f'{", ".join(_WITH_LINEAGE)} can'
-        )
-    roi_head.update(type=_WITH_LINEAGE.get(name, name), taxonomy=taxonomy.hierarchy.to_dict())
+    for roi_head in found:
+        kind = getattr(roi_head['type'], '__name__', roi_head['type'])  # a class or its name
+        name = kind.rpartition('.')[2]
+        if name not in {*_WITH_LINEAGE, *_WITH_LINEAGE.values()}:
+            raise ConfigError(
+                f'model.roi_head of type {kind} cannot tell the lineage of detections; only '
+                f'{", ".join(_WITH_LINEAGE)} can'
+            )
+        roi_head.update(type=_WITH_LINEAGE.get(name, name), taxonomy=taxonomy.hierarchy.to_dict())

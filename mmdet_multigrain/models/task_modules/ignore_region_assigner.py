@@ -5,7 +5,6 @@ from __future__ import annotations
 from mmdet.models.task_modules.assigners import AssignResult, MaxIoUAssigner
 from mmdet.registry import TASK_UTILS
 from mmengine.structures import InstanceData
-from torch import Tensor
 
 
 @TASK_UTILS.register_module()
@@ -41,18 +40,14 @@ class IgnoreRegionAssigner(MaxIoUAssigner):
         priors = pred_instances.priors
         if self.ignore_iof_thr <= 0 or regions is None or not len(regions) or not len(priors):
             return result
-        unsampled = (result.gt_inds == 0) & self._are_inside(priors, regions)
+        if self.ignore_wrt_candidates:
+            parts = self.iou_calculator(priors, regions, mode='iof').max(dim=1).values
+        else:
+            parts = self.iou_calculator(regions, priors, mode='iof').max(dim=0).values
+        unsampled = (result.gt_inds == 0) & (parts > self.ignore_iof_thr)
         if len(gt_instances.bboxes):
             overlaps = self.iou_calculator(gt_instances.bboxes, priors)
             best = overlaps.max(dim=1, keepdim=True).values
             unsampled &= ~((overlaps == best) & (best > 0)).any(dim=0)
         result.gt_inds[unsampled] = -1
         return result
-
-    def _are_inside(self, priors: Tensor, regions: Tensor) -> Tensor:
-        """Whether each candidate is in a region."""
-        if self.ignore_wrt_candidates:
-            parts = self.iou_calculator(priors, regions, mode='iof').max(dim=1).values
-        else:
-            parts = self.iou_calculator(regions, priors, mode='iof').max(dim=0).values
-        return parts > self.ignore_iof_thr
