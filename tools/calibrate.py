@@ -91,10 +91,7 @@ def parse_args() -> argparse.Namespace:
 
 def load_config(args: argparse.Namespace):
     """The config of the test whose detections are matched."""
-    cfg = launch.load_config(
-        args.config, args.cfg_options, launcher=args.launcher, checkpoint=args.checkpoint
-    )
-    launch.set_work_dir(cfg, config_path=args.config, work_dir=args.work_dir)
+    cfg = launch.load_run_config(args, checkpoint=args.checkpoint)
     cfg.load_from, cfg.resume = args.checkpoint, False
     if 'module' in cfg.model:
         raise ConfigError(
@@ -238,7 +235,6 @@ def summary(calibration: AnswerCalibration, rule: AnswerRule, chosen: Sequence[s
 def main() -> None:
     args = parse_args()
     launch.escape_unknown_letters()
-    launch.set_local_rank(args.local_rank)
     launch.check_checkpoint(args.checkpoint)
     with launch.quiet_imports():
         from mmdet_multigrain.engine import MultigrainRunner, trust_checkpoints

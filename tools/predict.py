@@ -35,8 +35,6 @@ def parse_args() -> argparse.Namespace:
         metavar='IMAGE_OR_FOLDER',
         help='images, folders with images at any depth, patterns like "photos/*.jpg"',
     )
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(
         '--out', type=Path, default=Path('predictions'), help='folder to write (predictions)'
     )
@@ -60,8 +58,7 @@ def parse_args() -> argparse.Namespace:
         help='also write a COCO file of the detections (with --hedge: the answers), to be corrected '
         'in an annotation tool',
     )
-    launch.add_cfg_options(parser)
-    launch.add_trust_checkpoint(parser)
+    launch.add_detector(parser)
     launch.add_force(parser)
     return parser.parse_intermixed_args()
 
@@ -144,20 +141,13 @@ def main() -> None:
     with launch.quiet_imports():
         from mmdet_multigrain.apis import detector as inference
         from mmdet_multigrain.coco.preannotations import preannotations
-        from mmdet_multigrain.engine.checkpoint.weights_only import trust_checkpoints
         from mmdet_multigrain.engine.runner.stop_request import StopRequest
         from mmdet_multigrain.evaluation.result_file import write_json
         from mmdet_multigrain.visualization.style import missing_letters_line
 
-    with trust_checkpoints(args.trust_checkpoint):
-        cfg = launch.load_config(args.config, args.cfg_options, checkpoint=args.checkpoint)
-        detector = inference.Detector(
-            cfg,
-            args.checkpoint,
-            device=None if args.device == 'auto' else args.device,
-            level=args.level,
-            answers=args.hedge,
-        )
+    detector = launch.load_detector(
+        args, device=args.device, level=args.level, answers=args.hedge
+    )
     rule, score_thr = detector.answers, args.score_thr
     if score_thr is None:
         score_thr = SCORE_THR if rule is None or rule.score_thr is None else rule.score_thr

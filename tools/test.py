@@ -147,10 +147,7 @@ def set_show_dir(cfg, show_dir: str) -> None:
 
 def load_config(args: argparse.Namespace):
     """The config of the test, complete."""
-    cfg = launch.load_config(
-        args.config, args.cfg_options, launcher=args.launcher, checkpoint=args.checkpoint
-    )
-    launch.set_work_dir(cfg, config_path=args.config, work_dir=args.work_dir)
+    cfg = launch.load_run_config(args, checkpoint=args.checkpoint)
     cfg.load_from, cfg.resume = args.checkpoint, False
     parts = ['result', *(['tta'] if args.tta else []), *filter(None, [args.level])]
     out = Path(args.out or Path(cfg.work_dir, f'{"_".join(parts)}.json'))
@@ -185,7 +182,6 @@ def load_config(args: argparse.Namespace):
 
 def main() -> None:
     args = parse_args()
-    launch.set_local_rank(args.local_rank)
     launch.check_checkpoint(args.checkpoint)
     with launch.quiet_imports():
         from mmdet_multigrain.engine import MultigrainRunner, trust_checkpoints

@@ -32,8 +32,6 @@ ROWS = 15  # of the table; the file has all
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Tune scores without training')
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(
         '--out', type=Path, metavar='DIR', help='folder to write (sweep in the work folder)'
     )
@@ -63,8 +61,7 @@ def parse_args() -> argparse.Namespace:
         help='of the bootstrap over images (2000)',
     )
     parser.add_argument('--seed', type=launch.whole_number(0), default=0, help='of the halves')
-    launch.add_cfg_options(parser)
-    launch.add_trust_checkpoint(parser)
+    launch.add_detector(parser)
     launch.add_force(parser)
     return parser.parse_args()
 
