@@ -75,11 +75,9 @@ def earlier(out_file: Path) -> Mapping[str, Any]:
 
 def is_same(content: Mapping[str, Any], args: argparse.Namespace) -> bool:
     """Whether an earlier call predicted on the same images with the same checkpoint."""
-    if not content:
-        return False
     source = content['source']
-    before = [*(source if isinstance(source, list) else [source])]
-    before += content['config'], content['checkpoint']
+    sources = source if isinstance(source, list) else [source]
+    before = [*sources, content['config'], content['checkpoint']]
     now = [*args.images, args.config, args.checkpoint]
     return (
         len(before) == len(now)
@@ -128,12 +126,9 @@ def main() -> None:
     launch.check_checkpoint(args.checkpoint)
     out_file, annotation_file = args.out / 'predictions.json', args.out / 'annotations.json'
     inputs, before = (args.config, args.checkpoint), earlier(out_file)
-    again = is_same(before, args)
-    launch.check_outputs(
-        [out_file, *(() if args.no_pictures else picture_of.values())],
-        inputs=inputs,
-        replace=args.force or again,
-    )
+    again = bool(before) and is_same(before, args)
+    outputs = [out_file] if args.no_pictures else [out_file, *picture_of.values()]
+    launch.check_outputs(outputs, inputs=inputs, replace=args.force or again)
     if args.annotations:
         replace = args.force or (again and before.get('annotations') == annotation_file.name)
         launch.check_outputs([annotation_file], inputs=inputs, replace=replace)
@@ -145,9 +140,7 @@ def main() -> None:
         from mmdet_multigrain.evaluation.result_file import write_json
         from mmdet_multigrain.visualization.style import missing_letters_line
 
-    detector = launch.load_detector(
-        args, device=args.device, level=args.level, answers=args.hedge
-    )
+    detector = launch.load_detector(args, device=args.device, level=args.level, answers=args.hedge)
     rule, score_thr = detector.answers, args.score_thr
     if score_thr is None:
         score_thr = SCORE_THR if rule is None or rule.score_thr is None else rule.score_thr
@@ -191,19 +184,16 @@ def main() -> None:
             'unreadable': unreadable,
             'left_out': left_out,
         }
-        old = pictures_of(earlier(out_file))
         write_json(out_file, content)
         if args.annotations:
             write_json(annotation_file, preannotations(images, detector.taxonomy))
-        for name in old - pictures_of(content):
+        for name in pictures_of(before) - pictures_of(content):
             if (args.out / name).resolve() not in sources:
                 (args.out / name).unlink(missing_ok=True)
     count = sum(len(image['detections']) for image in images)
     if images and not count:
-        print(
-            f'no box scores {score_thr:g} or more; '
-            + (f'the best has {best:.3f} (--score-thr)' if best else 'the detector gives none')
-        )
+        highest = f'the best has {best:.3f} (--score-thr)' if best else 'the detector gives none'
+        print(f'no box scores {score_thr:g} or more; {highest}')
     print(f'{len(images)} images, {count} detections -> {out_file}')
     if rule is not None and count:
         tell_answers(rule, images, score_thr)
