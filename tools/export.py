@@ -14,12 +14,10 @@ try:
 except ImportError as error:
     raise SystemExit(f'error: {error}; fix: bash tools/setup.sh; . .venv/bin/activate') from None
 
-TARGETS = ('mmdet', 'onnx')
-
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Export a trained detector')
-    parser.add_argument('--to', choices=TARGETS, required=True, help='what is to load it')
+    parser.add_argument('--to', choices=('mmdet', 'onnx'), required=True, help='what is to load it')
     parser.add_argument('--out', type=Path, required=True, help='new folder to write')
     parser.add_argument(
         '--images',
