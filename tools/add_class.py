@@ -22,8 +22,6 @@ try:
 except ImportError as error:
     raise SystemExit(f'error: {error}; fix: bash tools/setup.sh; . .venv/bin/activate') from None
 
-INITS = ('siblings', 'imprint', 'random')
-
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Add classes to a trained detector')
@@ -43,7 +41,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--init',
-        choices=INITS,
+        choices=('siblings', 'imprint', 'random'),
         default='siblings',
         help="new rows of classifiers: the siblings' mean; with their norm, the mean feature of "
         'the shots (needs --shots, --images and --config); or random (default: %(default)s)',
@@ -119,12 +117,9 @@ def main() -> None:
         if args.shots is not None:
             shots = AnnotationFile(args.shots, taxonomy=grown, allow_missing=True, coarse=True)
             boxes = shots.training_counts()
-            provenance |= {
-                'shots': args.shots.name,
-                'shots_sha256': file_digest(args.shots),
-                'boxes': [boxes[label] for label in new],
-            }
             counts = {label: boxes[label] for label in new}
+            provenance |= {'shots': args.shots.name, 'shots_sha256': file_digest(args.shots)}
+            provenance['boxes'] = [*counts.values()]
         if args.counts is not None:
             # It may have the new classes already: their boxes are counted in the shots alone.
             others = dict(allow_missing=True, allow_unknown=True, coarse=True)
@@ -136,16 +131,8 @@ def main() -> None:
                 from mmdet_multigrain.apis.detector import Detector
             cfg = launch.load_config(args.config, checkpoint=args.ckpt)
             features = class_features(Detector(cfg, args.ckpt), shots, args.images, new)
-    content, table = add_classes(
-        checkpoint,
-        grown,
-        path=args.ckpt,
-        init=args.init,
-        counts=counts,
-        features=features,
-        provenance=provenance,
-        seed=args.seed,
-    )
+    rows = dict(init=args.init, counts=counts, features=features, seed=args.seed)
+    content, table = add_classes(checkpoint, grown, path=args.ckpt, provenance=provenance, **rows)
     buffer = io.BytesIO()
     torch.save(content, buffer)
     write_whole(files[1], grown.to_yaml().encode())

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -91,10 +90,7 @@ def parse_args() -> argparse.Namespace:
 
 def load_config(args: argparse.Namespace):
     """The config of the test whose detections are matched."""
-    cfg = launch.load_config(
-        args.config, args.cfg_options, launcher=args.launcher, checkpoint=args.checkpoint
-    )
-    launch.set_work_dir(cfg, config_path=args.config, work_dir=args.work_dir)
+    cfg = launch.load_run_config(args, checkpoint=args.checkpoint)
     cfg.load_from, cfg.resume = args.checkpoint, False
     if 'module' in cfg.model:
         raise ConfigError(
@@ -107,16 +103,12 @@ def load_config(args: argparse.Namespace):
         cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, cfg.val_evaluator
     given = next(dicts(cfg.test_evaluator))
     known = ('ann_file', 'backend_args', 'allow_missing', 'allow_unknown')
-    cfg.test_evaluator = dict(
-        type='MatchMetric',
-        score_thr=args.score_thr,
-        **{key: given[key] for key in known if key in given},
-    )
-    if given.get('ann_file') and launch.same_path(
-        given.ann_file, given.get('train_ann_file') or ''
-    ):
+    kept = {key: given[key] for key in known if key in given}
+    cfg.test_evaluator = dict(type='MatchMetric', score_thr=args.score_thr, **kept)
+    ann_file, train = given.get('ann_file'), given.get('train_ann_file')
+    if ann_file and launch.same_path(ann_file, train or ''):
         raise ConfigError(
-            f'{given.ann_file}: what the detector was trained on promises nothing for new photos; '
+            f'{ann_file}: what the detector was trained on promises nothing for new photos; '
             'calibrate on photos that were held back (val_ann)'
         )
     return cfg
@@ -138,31 +130,28 @@ def chosen_on(cfg, scoring: Mapping[str, Any]) -> list[str]:
     val_ann, these = (
         next(dicts(cfg.get(key)), {}).get('ann_file') for key in ('val_evaluator', 'test_evaluator')
     )
+    worse = 'new ones may be a little worse'
     if not name.startswith('best_'):
         lines = [f'{name}: its name does not say that a validation chose it']
     elif not (val_ann and these):
-        lines = [
-            f'{name}: nothing tells on which photos it was chosen as the best (no ann_file); if on '
-            'these, new ones may be a little worse'
-        ]
+        unknown = 'nothing tells on which photos it was chosen as the best (no ann_file)'
+        lines = [f'{name}: {unknown}; if on these, {worse}']
     elif launch.same_path(val_ann, these):
-        lines = [f'{name}: chosen as the best on these photos, so new ones may be a little worse']
+        lines = [f'{name}: chosen as the best on these photos, so {worse}']
     else:
         lines = [f'{name}: chosen as the best on {val_ann}, not on these photos']
-    if scoring['fusion']:
-        lines.append(
-            f'fusion {dict(scoring["fusion"])}: nothing tells on which photos it was chosen; if on '
-            'these, new ones may be a little worse'
-        )
+    if fusion := scoring['fusion']:
+        unknown = 'nothing tells on which photos it was chosen'
+        lines.append(f'fusion {dict(fusion)}: {unknown}; if on these, {worse}')
     return lines
 
 
 def size_table(calibration: AnswerCalibration) -> Table:
     """How much each part of the photos has."""
     sizes = calibration.sizes
-    columns = [Column('part', left=True), *map(Column, sizes['check'])]
-    titled = [replace(column, title=column.key.replace('_', ' ')) for column in columns]
-    return Table(titled, [[name, *size.values()] for name, size in sizes.items()])
+    numbers = [Column(name.replace('_', ' ')) for name in sizes['check']]
+    rows = [[name, *size.values()] for name, size in sizes.items()]
+    return Table([Column('part', left=True), *numbers], rows)
 
 
 def answer_table(calibration: AnswerCalibration, accuracies: Sequence[float]) -> Table:
@@ -171,14 +160,9 @@ def answer_table(calibration: AnswerCalibration, accuracies: Sequence[float]) ->
     for accuracy in accuracies:
         rule, seen = calibration.at(accuracy)
         rows.append((f'{accuracy:.4g}', rule.theta, 1 - accuracy, seen))
-    columns = [
-        Column('accuracy', left=True),
-        Column('theta', form='.4f'),
-        Column('wrong at most', form='.1%'),
-        Column('seen', form='.1%'),
-        Column('95% interval'),
-        *_level_columns(calibration),
-    ]
+    columns = [Column('accuracy', left=True), Column('theta', form='.4f')]
+    columns += [*_percents('wrong at most', 'seen'), Column('95% interval')]
+    columns += _percents(*_level_names(calibration))
     return Table(columns, [[*first, *_cells(seen)] for *first, seen in rows])
 
 
@@ -187,20 +171,19 @@ def deals_table(deals: Sequence[AnswerCalibration], accuracies: Sequence[float])
     checks = [deal.parts['check'] for deal in deals]
     rows = [('always the class', None, [Seen.on(check, ALWAYS_LEAF) for check in checks])]
     rows += [(f'{one:.4g}', 1 - one, [deal.at(one)[1] for deal in deals]) for one in accuracies]
-    columns = [
-        Column('accuracy', left=True),
-        Column('wrong at most', form='.1%'),
-        Column('seen', form='.1%'),
-        Column('sd', form='.1%', title='SD of deals'),
-        *_level_columns(deals[0]),
-    ]
+    names = 'wrong at most', 'seen', 'SD of deals', *_level_names(deals[0])
+    columns = [Column('accuracy', left=True), *_percents(*names)]
     return Table(columns, [[*first, *_means(seen)] for *first, seen in rows])
 
 
-def _level_columns(calibration: AnswerCalibration) -> list[Column]:
+def _percents(*names: str) -> list[Column]:
+    return [Column(name, form='.1%') for name in names]
+
+
+def _level_names(calibration: AnswerCalibration) -> list[str]:
     levels = calibration.rule.taxonomy.num_levels
     groups = ['group'] if levels == 2 else [f'level {n}' for n in reversed(range(levels - 1))]
-    return [Column(name, form='.1%') for name in ('class', *groups, 'object')]
+    return ['class', *groups, 'object']
 
 
 def _means(seen: Sequence[Seen]) -> list[Any]:
@@ -238,7 +221,6 @@ def summary(calibration: AnswerCalibration, rule: AnswerRule, chosen: Sequence[s
 def main() -> None:
     args = parse_args()
     launch.escape_unknown_letters()
-    launch.set_local_rank(args.local_rank)
     launch.check_checkpoint(args.checkpoint)
     with launch.quiet_imports():
         from mmdet_multigrain.engine import MultigrainRunner, trust_checkpoints
@@ -261,29 +243,16 @@ def main() -> None:
     metric = runner.test_evaluator.metrics[0]
     if metric.matches is None:  # another process has them
         return
-    calibrate = partial(
-        AnswerCalibration,
-        metric.matches,
-        metric.taxonomy,
-        num_photos=len(metric.image_ids),
-        clusters=cluster_of and np.array([cluster_of[one] for one in metric.image_ids]),
-        calibrator=args.calibrator,
-    )
+    clusters = cluster_of and np.array([cluster_of[one] for one in metric.image_ids])
+    options = dict(num_photos=len(metric.image_ids), clusters=clusters, calibrator=args.calibrator)
+    calibrate = partial(AnswerCalibration, metric.matches, metric.taxonomy, **options)
     calibration = calibrate(seed=args.seed)
+    name = ann_file and Path(ann_file).name
+    photos = {'ann_file': name, 'grouping': args.group_by, 'seed': args.seed}
+    photos |= {'parts': calibration.sizes, 'chosen': chosen}
     text = promise(args.accuracy, score_thr=args.score_thr, grouping=args.group_by)
-    rule, _ = calibration.at(
-        args.accuracy,
-        checkpoint=scoring,
-        score_thr=args.score_thr,
-        photos={
-            'ann_file': ann_file and Path(ann_file).name,
-            'grouping': args.group_by,
-            'seed': args.seed,
-            'parts': calibration.sizes,
-            'chosen': chosen,
-        },
-        promise=text,
-    )
+    facts = dict(checkpoint=scoring, score_thr=args.score_thr, photos=photos, promise=text)
+    rule, _ = calibration.at(args.accuracy, **facts)
     print(summary(calibration, rule, chosen))
     if args.deals:
         deals = [calibrate(seed=args.seed + number) for number in range(args.deals)]

@@ -120,23 +120,15 @@ def main() -> None:
     read = *inputs, *args.also, args.taxonomy, args.config
     launch.check_outputs([*outputs, args.json], inputs=read, replace=True)
     launch.check_outputs(outputs, replace=args.force)
-    if args.json:
-        checked_before = [args.train, *args.also, *inputs[1:]]
-        launch.check_outputs(
-            [args.json], replace=args.force or is_report(args.json, checked_before)
-        )
+    if args.json and not is_report(args.json, [args.train, *args.also, *inputs[1:]]):
+        launch.check_outputs([args.json], replace=args.force)
     taxonomy = Taxonomy.load(args.taxonomy) if args.taxonomy else None
     files = load_files(inputs, also=args.also, max_examples=args.examples)
     if args.images and not args.no_images:
+        options = dict(workers=args.workers, full_decode=args.full_decode, progress=True)
         for data in files:
             folder = args.val_images if data.split == 'val' else None
-            data.photos = load_photos(
-                data,
-                folder or args.images,
-                workers=args.workers,
-                full_decode=args.full_decode,
-                progress=True,
-            )
+            data.photos = load_photos(data, folder or args.images, **options)
     checked = check_files(files, taxonomy, progress=True)
     print(report.as_text(checked))
     summary = report.as_dict(checked)
@@ -148,13 +140,11 @@ def main() -> None:
         repaired = write_repaired(checked, outputs)
         checked = check_again(checked, outputs, taxonomy)
         print(f'\n{report.left_text(checked, repaired)}')
+        left = report.as_dict(checked)
         summary['repaired'] = {
             'files': [report.fixed_dict(*pair) for pair in zip(outputs, repaired, strict=True)],
-            **{
-                key: value
-                for key, value in report.as_dict(checked).items()
-                if key in ('verdict', 'findings')
-            },
+            'verdict': left['verdict'],
+            'findings': left['findings'],
         }
     if args.json:
         write_whole(args.json, dump_json(summary) + b'\n')
@@ -184,9 +174,9 @@ def is_report(path: Path, inputs: list[Path]) -> bool:
 def write_repaired(checked: Checked, outputs: list[Path]) -> list[Fixed]:
     """Write the repaired copies, all or none, and tell what was fixed."""
     repaired = [repair(data) for data in checked.files]
-    contents = [fixed.encoded() for fixed in repaired]
-    write_together(zip(outputs, contents, strict=True))
-    for path, fixed in zip(outputs, repaired, strict=True):
+    copies = dict(zip(outputs, repaired, strict=True))
+    write_together((path, fixed.encoded()) for path, fixed in copies.items())
+    for path, fixed in copies.items():
         print(f'\n{report.fixed_text(path, fixed)}')
     return repaired
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import operator
 import os
 import re
 import shlex
@@ -100,31 +101,29 @@ class Needs:
         return ' '.join([self.pip, 'install', *filter(None, [options]), *wanted])
 
 
-def judge_python(facts: Facts, needs: Needs) -> Row:
+def judge_python(facts: Facts, needs: Needs, piece: str) -> Row:
     version = '.'.join(map(str, facts.python))
     if facts.python[:2] < OLDEST:
-        return Row(
-            'python', BROKEN, version, f'Python 3.{OLDEST[1]} or newer is needed', needs.setup
-        )
+        return Row(piece, BROKEN, version, f'Python 3.{OLDEST[1]} or newer is needed', needs.setup)
     newer = f'newer than the newest tested, 3.{NEWEST[1]}'
-    return Row('python', OK, version, newer if facts.python[:2] > NEWEST else '')
+    return Row(piece, OK, version, newer if facts.python[:2] > NEWEST else '')
 
 
-def judge_torch(facts: Facts, needs: Needs) -> Row:
-    probe = facts.probes['torch']
+def judge_torch(facts: Facts, needs: Needs, piece: str) -> Row:
+    probe = facts.probes[piece]
     if 'error' in probe:
-        return facts.failed('torch', needs.setup)
+        return facts.failed(piece, needs.setup)
     version, detail = probe['version'], f'CUDA {probe["cuda"]}' if probe.get('cuda') else 'CPU'
     wanted = OFFICIAL_TORCH if facts.official else needs.requirements.get('torch', '')
     if not satisfies(version, wanted):
-        return Row('torch', BROKEN, version, f'{wanted} is needed', needs.setup)
+        return Row(piece, BROKEN, version, f'{wanted} is needed', needs.setup)
     numpy = facts.distributions.get('numpy', '')
     if not satisfies(version, '>=2.3') and not satisfies(numpy, '<2'):
         fix = f"{needs.pip} install 'numpy>=1.26,<2'"
-        return Row('torch', BROKEN, version, f'it takes NumPy 1, not {numpy}', fix)
+        return Row(piece, BROKEN, version, f'it takes NumPy 1, not {numpy}', fix)
     if facts.gpu_in_machine and not probe.get('gpu'):
         detail += '; it cannot use the GPU of this machine'
-    return Row('torch', OK, version, detail)
+    return Row(piece, OK, version, detail)
 
 
 def judge_openmmlab(facts: Facts, needs: Needs, piece: str) -> Row:
@@ -151,8 +150,8 @@ def judge_openmmlab(facts: Facts, needs: Needs, piece: str) -> Row:
     return Row(piece, OK, version, ''.join(found))
 
 
-def judge_mmcv_operators(facts: Facts, needs: Needs) -> Row:
-    piece, probe = 'mmcv operators', facts.probes['mmcv operators']
+def judge_mmcv_operators(facts: Facts, needs: Needs, piece: str) -> Row:
+    probe = facts.probes[piece]
     if 'error' not in probe:
         return Row(piece, OK, '', 'nms and roi_align run on the CPU')
     state, detail = BROKEN, probe['error']
@@ -165,9 +164,8 @@ def judge_mmcv_operators(facts: Facts, needs: Needs) -> Row:
     return Row(piece, state, '', detail, needs.setup)
 
 
-def judge_cuda_operators(facts: Facts, needs: Needs) -> Row:
-    piece, gpu = 'CUDA operators', facts.probes['torch'].get('gpu')
-    error = facts.probes[piece].get('error')
+def judge_cuda_operators(facts: Facts, needs: Needs, piece: str) -> Row:
+    gpu, error = facts.probes['torch'].get('gpu'), facts.probes[piece].get('error')
     compiled = facts.probes['mmcv operators'].get('cuda', 'not available')
     needed = needs.cuda == 'on' or (needs.cuda == 'auto' and gpu)
     if compiled == 'not available':
@@ -180,13 +178,13 @@ def judge_cuda_operators(facts: Facts, needs: Needs) -> Row:
     return Row(piece, OK, compiled, 'nms runs on the GPU' if gpu and not error else '')
 
 
-def judge_cv2(facts: Facts, needs: Needs) -> Row:
-    found, fix = ' '.join(facts.of('cv2')), needs.install('opencv-python-headless')
-    if 'error' not in facts.probes['cv2']:
-        return Row('cv2', OK, facts.probes['cv2']['version'], found)
+def judge_cv2(facts: Facts, needs: Needs, piece: str) -> Row:
+    found, fix = ' '.join(facts.of(piece)), needs.install('opencv-python-headless')
+    if 'error' not in facts.probes[piece]:
+        return Row(piece, OK, facts.probes[piece]['version'], found)
     # Several builds overwrite each other in one folder: take all out, then put one in.
     fix = f'{needs.pip} uninstall -y {found} && {fix}' if found else fix
-    row = facts.failed('cv2', fix)
+    row = facts.failed(piece, fix)
     hint = ' (the headless build of OpenCV needs no libGL)' if 'libGL' in row.detail else ''
     return replace(row, detail=row.detail + hint)
 
@@ -203,23 +201,22 @@ def judge_pinned(facts: Facts, needs: Needs, piece: str) -> Row:
     return Row(piece, OK, version)
 
 
-def judge_requirements(facts: Facts, needs: Needs) -> Row:
+def judge_requirements(facts: Facts, needs: Needs, piece: str) -> Row:
     """The plain packages without their own row, by their metadata."""
     wrong = {}
-    for name in needs.requirements.keys() - PIECES.keys() - set(PROVIDERS['cv2']):
+    for name in sorted(needs.requirements.keys() - PIECES.keys() - {*PROVIDERS['cv2']}):
         version, wanted = facts.distributions.get(name), needs.requirements[name]
         if version is None:
             wrong[name] = f'{name} is missing'
         elif not satisfies(version, wanted):
             wrong[name] = f'{name} {version} is not {wanted}'
     if wrong:
-        details = ', '.join(wrong[name] for name in sorted(wrong))
-        return Row('requirements', MISSING, '', details, needs.install(*sorted(wrong)))
-    return Row('requirements', OK, '', 'the plain packages')
+        return Row(piece, MISSING, '', ', '.join(wrong.values()), needs.install(*wrong))
+    return Row(piece, OK, '', 'the plain packages')
 
 
-def judge_package(facts: Facts, needs: Needs) -> Row:
-    piece, probe = 'mmdet_multigrain', facts.probes['mmdet_multigrain']
+def judge_package(facts: Facts, needs: Needs, piece: str) -> Row:
+    probe = facts.probes[piece]
     fix = f'{needs.pip} install --no-deps --no-build-isolation -e {shlex.quote(str(ROOT))}'
     if 'error' in probe:
         return facts.failed(piece, fix if probe.get('lacks') == piece else needs.setup)
@@ -233,14 +230,14 @@ def judge_package(facts: Facts, needs: Needs) -> Row:
 PIECES = {
     'python': judge_python,
     'torch': judge_torch,
-    'mmengine': lambda facts, needs: judge_openmmlab(facts, needs, 'mmengine'),
-    'mmcv': lambda facts, needs: judge_openmmlab(facts, needs, 'mmcv'),
+    'mmengine': judge_openmmlab,
+    'mmcv': judge_openmmlab,
     'mmcv operators': judge_mmcv_operators,
     'CUDA operators': judge_cuda_operators,
-    'mmdet': lambda facts, needs: judge_openmmlab(facts, needs, 'mmdet'),
+    'mmdet': judge_openmmlab,
     'cv2': judge_cv2,
-    'pycocotools': lambda facts, needs: judge_pinned(facts, needs, 'pycocotools'),
-    'hotcoco': lambda facts, needs: judge_pinned(facts, needs, 'hotcoco'),
+    'pycocotools': judge_pinned,
+    'hotcoco': judge_pinned,
     'requirements': judge_requirements,
     'mmdet_multigrain': judge_package,
 }
@@ -249,8 +246,8 @@ PIECES = {
 def judge(facts: Facts, needs: Needs, pieces: Sequence[str] = tuple(PIECES)) -> list[Row]:
     """The table, one row per piece, in the order of PIECES."""
     if facts.python[:2] < OLDEST:
-        return [judge_python(facts, needs)]
-    rows = [verdict(facts, needs) for piece, verdict in PIECES.items() if piece in pieces]
+        pieces = ['python']
+    rows = [verdict(facts, needs, piece) for piece, verdict in PIECES.items() if piece in pieces]
     if not needs.pip or any(row.fix == needs.setup for row in rows):
         # It fixes the rest, too.
         rows = [replace(row, fix=needs.setup) if row.fix else row for row in rows]
@@ -264,12 +261,9 @@ def satisfies(version: str, wanted: str) -> bool:
         leading = re.match(r'[\d.]*', text).group().strip('.')
         return [int(part) for part in re.sub(r'(\.0+)+$', '', leading).split('.') if part]
 
-    have = numbers(version)
-    for operator, bound in re.findall(r'(==|>=|<)([^,]+)', wanted):
-        want = numbers(bound)
-        if not {'==': have == want, '>=': have >= want, '<': have < want}[operator]:
-            return False
-    return True
+    holds = {'==': operator.eq, '>=': operator.ge, '<': operator.lt}
+    bounds = re.findall(r'(==|>=|<)([^,]+)', wanted)
+    return all(holds[sign](numbers(version), numbers(bound)) for sign, bound in bounds)
 
 
 def read_requirements(*paths: Path) -> dict[str, str]:
@@ -283,22 +277,14 @@ def run_probes(pieces: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Probe in one child process, and in one more after each piece that kills it."""
     results: dict[str, dict[str, Any]] = {}
     left = list(pieces)
+    options = dict(stdin=subprocess.DEVNULL, capture_output=True, timeout=PROBE_SECONDS)
     with tempfile.TemporaryDirectory() as empty:
         while left:
             command = [sys.executable, str(PROBES_FILE), *left]
             try:
-                child = subprocess.run(
-                    command,
-                    cwd=empty,
-                    stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    timeout=PROBE_SECONDS,
-                    check=False,
-                )
-                output, reason = (
-                    child.stdout,
-                    f'its import ended Python (status {child.returncode})',
-                )
+                child = subprocess.run(command, cwd=empty, check=False, **options)
+                output = child.stdout
+                reason = f'its import ended Python (status {child.returncode})'
             except subprocess.TimeoutExpired as late:
                 output, reason = late.stdout or b'', f'no answer within {PROBE_SECONDS} s'
             for line in output.splitlines():
@@ -352,11 +338,10 @@ def in_own_venv() -> bool:
 def show(rows: Sequence[Row], *, quiet: bool) -> None:
     """Print the table (quiet: only what is wrong), then a command for each thing that is wrong."""
     shown = [row for row in rows if row.fix or not quiet]
-    widths = [
-        max((len(getattr(row, name)) for row in shown), default=0) for name in ('piece', 'version')
-    ]
+    pieces = max((len(row.piece) for row in shown), default=0)
+    versions = max((len(row.version) for row in shown), default=0)
     for row in shown:
-        line = f'{row.piece:{widths[0]}}  {row.version:{widths[1]}}  {row.state:7}  {row.detail}'
+        line = f'{row.piece:{pieces}}  {row.version:{versions}}  {row.state:7}  {row.detail}'
         print(line.rstrip())
     for command in dict.fromkeys(row.fix for row in rows if row.fix):
         pieces = ', '.join(row.piece for row in rows if row.fix == command)

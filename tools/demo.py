@@ -20,16 +20,13 @@ THETA = 0.8  # without a rule; see docs/answers.md
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='A local page that shows detections')
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--host', default='127.0.0.1', help='address to listen on (127.0.0.1)')
     parser.add_argument(
         '--port', type=launch.whole_number(1, 65535), help='default: a free one from 7860 on'
     )
     parser.add_argument('--device', default='auto', help='like cpu; default: the GPU if any')
     launch.add_hedge(parser)
-    launch.add_cfg_options(parser)
-    launch.add_trust_checkpoint(parser)
+    launch.add_detector(parser)
     return parser.parse_args()
 
 
@@ -38,23 +35,13 @@ def main() -> None:
     launch.check_checkpoint(args.checkpoint)
     with launch.quiet_imports():
         from mmdet_multigrain.apis import demo_page
-        from mmdet_multigrain.apis.detector import Detector
-        from mmdet_multigrain.engine.checkpoint.weights_only import trust_checkpoints
 
-    with trust_checkpoints(args.trust_checkpoint):
-        cfg = launch.load_config(args.config, args.cfg_options, checkpoint=args.checkpoint)
-        detector = Detector(
-            cfg,
-            args.checkpoint,
-            device=None if args.device == 'auto' else args.device,
-            answers=THETA if args.hedge is None else args.hedge,
-        )
-    score_thr = detector.answers.score_thr
-    page = demo_page.build_page(
-        detector,
-        title=Path(args.checkpoint).name,
-        score_thr=SCORE_THR if score_thr is None else score_thr,
-    )
+    answers = THETA if args.hedge is None else args.hedge
+    detector = launch.load_detector(args, device=args.device, answers=answers)
+    calibrated = detector.answers.score_thr
+    score_thr = SCORE_THR if calibrated is None else calibrated
+    title = Path(args.checkpoint).name
+    page = demo_page.build_page(detector, title=title, score_thr=score_thr)
     demo_page.launch(page, host=args.host, port=args.port)
 
 

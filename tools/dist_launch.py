@@ -78,7 +78,7 @@ def run(arguments: list[str]) -> int:
     try:
         torchrun.run(torchrun.parse_args(arguments))
     except ChildFailedError as error:
-        rank, first = _first_of(error.failures)
+        rank, first = max(error.failures.items(), key=_certainty)
         if first.exitcode < 0:
             sys.stderr.write(f'error: process {rank} was ended by {first.signal_name()}\n')
             return 128 - first.exitcode
@@ -88,18 +88,14 @@ def run(arguments: list[str]) -> int:
     return 0
 
 
-def _first_of(failures: Mapping[int, ProcessFailure]) -> tuple[int, ProcessFailure]:
-    """Rank and failure of the process that the others failed with.
+def _certainty(failure: tuple[int, ProcessFailure]) -> tuple[bool, int]:
+    """How likely a failure (with its rank) is the one that the others failed with.
 
     That is one that was killed; torchrun itself ends the others by SIGTERM. Else it is one with a
     separate status.
     """
-
-    def certainty(item: tuple[int, ProcessFailure]) -> tuple[bool, int]:
-        status = item[1].exitcode
-        return status < 0 and status != -signal.SIGTERM, status
-
-    return max(failures.items(), key=certainty)
+    status = failure[1].exitcode
+    return status < 0 and status != -signal.SIGTERM, status
 
 
 def main() -> None:
@@ -116,19 +112,9 @@ def main() -> None:
         # Else processes that are started again find in the store where the first ones were, and
         # wait for them (torch 2.13).
         os.environ.setdefault('TORCH_DISABLE_SHARE_RDZV_TCP_STORE', '1')
-    sys.exit(
-        run(
-            [
-                *meeting_point(os.environ),
-                f'--nproc-per-node={processes}',
-                f'--max-restarts={restarts}',
-                str(Path(__file__).with_name(script)),
-                config,
-                *arguments,
-                '--launcher=pytorch',
-            ]
-        )
-    )
+    options = [f'--nproc-per-node={processes}', f'--max-restarts={restarts}']
+    command = [str(Path(__file__).with_name(script)), config, *arguments, '--launcher=pytorch']
+    sys.exit(run([*meeting_point(os.environ), *options, *command]))
 
 
 if __name__ == '__main__':

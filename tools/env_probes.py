@@ -127,8 +127,7 @@ def main() -> None:
             answer = {'error': message.rstrip(': ')}
             if isinstance(error, ModuleNotFoundError):
                 answer['lacks'] = error.name
-        answers.write(json.dumps(answer) + '\n')
-        answers.flush()
+        print(json.dumps(answer), file=answers, flush=True)
     # Past the interpreter's shut-down: what crashes there has already answered.
     os._exit(0)
 

@@ -14,14 +14,10 @@ try:
 except ImportError as error:
     raise SystemExit(f'error: {error}; fix: bash tools/setup.sh; . .venv/bin/activate') from None
 
-TARGETS = ('mmdet', 'onnx')
-
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Export a trained detector')
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--to', choices=TARGETS, required=True, help='what is to load it')
+    parser.add_argument('--to', choices=('mmdet', 'onnx'), required=True, help='what is to load it')
     parser.add_argument('--out', type=Path, required=True, help='new folder to write')
     parser.add_argument(
         '--images',
@@ -29,8 +25,7 @@ def parse_args() -> argparse.Namespace:
         help='picture, or folder with pictures, to compare detections on (default: made ones)',
     )
     launch.add_hedge(parser)
-    launch.add_cfg_options(parser)
-    launch.add_trust_checkpoint(parser)
+    launch.add_detector(parser)
     return parser.parse_args()
 
 
@@ -44,8 +39,6 @@ def main() -> None:
     launch.check_checkpoint(args.checkpoint)
 
     with launch.quiet_imports():
-        from mmdet_multigrain.apis.detector import Detector
-        from mmdet_multigrain.engine.checkpoint.weights_only import trust_checkpoints
         from mmdet_multigrain.export.compare import made_pictures, read_pictures
         from mmdet_multigrain.export.folder import check_new, whole_folder
         from mmdet_multigrain.export.to_mmdet import export_mmdet
@@ -55,9 +48,7 @@ def main() -> None:
     if args.to == 'onnx':
         check_packages()
     pictures = made_pictures() if args.images is None else read_pictures(args.images)
-    with trust_checkpoints(args.trust_checkpoint):
-        cfg = launch.load_config(args.config, args.cfg_options, checkpoint=args.checkpoint)
-        detector = Detector(cfg, args.checkpoint, device='cpu', answers=args.hedge)
+    detector = launch.load_detector(args, device='cpu', answers=args.hedge)
     export = export_mmdet if args.to == 'mmdet' else export_onnx
     with whole_folder(args.out) as folder:
         for line in export(detector.cfg, detector, pictures, folder):

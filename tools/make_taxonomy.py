@@ -43,10 +43,8 @@ if TYPE_CHECKING:
 
 SUGGESTED = ('confusion', 'weights', 'embeddings')
 AUTO = 'auto'
-OF_SUGGESTIONS = (
-    *('groups', 'judge', 'config', 'evaluated_on', 'group_by', 'taxonomy', 'train_ann_file'),
-    'figure',
-)
+OF_RUNS = ('config', 'evaluated_on', 'group_by')
+OF_SUGGESTIONS = ('groups', 'judge', *OF_RUNS, 'taxonomy', 'train_ann_file', 'figure')
 SOURCES = ('coco', 'openimages', 'yaml', *SUGGESTED)
 
 
@@ -94,12 +92,12 @@ def parse_args() -> argparse.Namespace:
     add_suggestion(parser)
     launch.add_force(parser)
     args = parser.parse_args()
-    is_suggested = args.source in SUGGESTED
-    if not is_suggested and (given := [key for key in OF_SUGGESTIONS if getattr(args, key)]):
+    given = [key for key in OF_SUGGESTIONS if getattr(args, key)]
+    if given and args.source not in SUGGESTED:
         parser.error(f'--{given[0].replace("_", "-")} goes with --from {", ".join(SUGGESTED)}')
     if args.source == 'confusion' and args.judge:
         parser.error('--judge goes with --from weights, embeddings')
-    needs_run = [key for key in ('config', 'evaluated_on', 'group_by') if getattr(args, key)]
+    needs_run = any(getattr(args, key) for key in OF_RUNS)
     if needs_run and args.source != 'confusion' and not args.judge:
         parser.error('--config, --evaluated-on and --group-by go with --from confusion or --judge')
     if args.figure and args.figure.suffix not in ('.png', '.svg'):
@@ -159,14 +157,9 @@ def read_yaml(path: Path) -> Taxonomy:
                 if name in groups:
                     raise TaxonomyError(f'group {show(name)} is listed twice; merge the two')
                 groups[name] = children
-        return Taxonomy.from_mapping(
-            {
-                'name': path.stem,
-                'groups': groups,
-                'ungrouped': [entry for entry in content if not isinstance(entry, Mapping)],
-            },
-            source='',
-        )
+        ungrouped = [entry for entry in content if not isinstance(entry, Mapping)]
+        mapping = {'name': path.stem, 'groups': groups, 'ungrouped': ungrouped}
+        return Taxonomy.from_mapping(mapping, source='')
 
 
 def read_coco(paths: list[Path], coarse: list[str] | None) -> tuple[Taxonomy, list[str]]:
@@ -187,16 +180,12 @@ def read_coco(paths: list[Path], coarse: list[str] | None) -> tuple[Taxonomy, li
         taxonomy = Taxonomy(f'{source.name}{more}', **hierarchy.parse(content, chosen))
     lines = []
     for name, (boxes, below) in parents.items():
-        line = (
-            f'{source}{more}: {boxes:,} boxes of {show(name)}, the superclass of {show_list(below)}'
-        )
+        fix = f'add --coarse {quote(name)}' if name in unclear else 'give them its category'
+        meaning = f', are a class of their own: negatives for it; if they may be of it, {fix}'
         if name in chosen:
-            lines.append(f'{line}: only the superclass is known')
-        else:
-            fix = f'add --coarse {quote(name)}' if name in unclear else 'give them its category'
-            lines.append(
-                f'{line}, are a class of their own: negatives for it; if they may be of it, {fix}'
-            )
+            meaning = ': only the superclass is known'
+        superclass = f'{boxes:,} boxes of {show(name)}, the superclass of {show_list(below)}'
+        lines.append(f'{source}{more}: {superclass}{meaning}')
     depths = [len(path) for path in taxonomy.paths]
     if higher := [c for c, d in zip(taxonomy.classes, depths, strict=True) if d < max(depths)]:
         lines.append(
@@ -222,9 +211,9 @@ def read_coco(paths: list[Path], coarse: list[str] | None) -> tuple[Taxonomy, li
 
 def read_suggestion(args: argparse.Namespace) -> tuple[Suggestion, list[str]]:
     """Groups that the data suggests, and what to know about the photos, as lines."""
-    from mmdet_multigrain.coco.annotations import AnnotationFile
     from mmdet_multigrain.report.groups import sources
     from mmdet_multigrain.report.groups.suggestion import suggest
+    from mmdet_multigrain.report.runs.inputs import TestSet
     from mmdet_multigrain.report.runs.load import load_runs
 
     path, found, vectors, notes = args.input[0], None, None, []
@@ -244,14 +233,8 @@ def read_suggestion(args: argparse.Namespace) -> tuple[Suggestion, list[str]]:
     with error_source(path, ReportError):
         suggestion = suggest(found, vectors, own=own, num_groups=number)
     if args.train_ann_file:
-        file = AnnotationFile(
-            args.train_ann_file,
-            taxonomy=suggestion.own,
-            allow_missing=True,
-            allow_unknown=True,
-            coarse=True,
-        )
-        suggestion = replace(suggestion, train_boxes=file.training_counts())
+        train = TestSet(args.train_ann_file, suggestion.own, lenient=True)
+        suggestion = replace(suggestion, train_boxes=train.annotations.training_counts())
     return suggestion, notes
 
 
@@ -288,13 +271,10 @@ def describe_openimages(path: Path, descriptions: Path | None, node: str | None)
     """How the hierarchy was read, as comments for the file's head."""
     hierarchy = openimages.read(path, descriptions)
     lines = [f'From {path.name}: all classes' + (f' below {node}.' if node else '.')]
-    choices = hierarchy.choices(node)
-    if choices:
+    if choices := hierarchy.choices(node):
         lines.append(f'A node with several parents goes to {openimages.RULE}:')
-        lines += [
-            f'- {name}: {chosen} (not {", ".join(others)})'
-            for name, (chosen, *others) in choices.items()
-        ]
+    for name, (chosen, *others) in choices.items():
+        lines.append(f'- {name}: {chosen} (not {", ".join(others)})')
     return lines
 
 
@@ -319,8 +299,8 @@ def main() -> None:
     path = args.input[0]
     outputs = [args.out, args.figure]
     outputs += [args.controls / f'{name}.yaml' for name in CONTROLS] if args.controls else []
-    read = *args.input, args.descriptions, args.train_ann_file, args.taxonomy, args.config
-    read = *read, *(args.evaluated_on or ())
+    read = args.descriptions, args.train_ann_file, args.taxonomy, args.config
+    read = *args.input, *read, *(args.evaluated_on or ())
     launch.check_outputs(outputs, inputs=read, replace=args.force)
     comments, notes = [], []
     if args.source == 'coco':

@@ -35,8 +35,6 @@ def parse_args() -> argparse.Namespace:
         metavar='IMAGE_OR_FOLDER',
         help='images, folders with images at any depth, patterns like "photos/*.jpg"',
     )
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(
         '--out', type=Path, default=Path('predictions'), help='folder to write (predictions)'
     )
@@ -60,8 +58,7 @@ def parse_args() -> argparse.Namespace:
         help='also write a COCO file of the detections (with --hedge: the answers), to be corrected '
         'in an annotation tool',
     )
-    launch.add_cfg_options(parser)
-    launch.add_trust_checkpoint(parser)
+    launch.add_detector(parser)
     launch.add_force(parser)
     return parser.parse_intermixed_args()
 
@@ -78,11 +75,9 @@ def earlier(out_file: Path) -> Mapping[str, Any]:
 
 def is_same(content: Mapping[str, Any], args: argparse.Namespace) -> bool:
     """Whether an earlier call predicted on the same images with the same checkpoint."""
-    if not content:
-        return False
     source = content['source']
-    before = [*(source if isinstance(source, list) else [source])]
-    before += content['config'], content['checkpoint']
+    sources = source if isinstance(source, list) else [source]
+    before = [*sources, content['config'], content['checkpoint']]
     now = [*args.images, args.config, args.checkpoint]
     return (
         len(before) == len(now)
@@ -131,12 +126,9 @@ def main() -> None:
     launch.check_checkpoint(args.checkpoint)
     out_file, annotation_file = args.out / 'predictions.json', args.out / 'annotations.json'
     inputs, before = (args.config, args.checkpoint), earlier(out_file)
-    again = is_same(before, args)
-    launch.check_outputs(
-        [out_file, *(() if args.no_pictures else picture_of.values())],
-        inputs=inputs,
-        replace=args.force or again,
-    )
+    again = bool(before) and is_same(before, args)
+    outputs = [out_file] if args.no_pictures else [out_file, *picture_of.values()]
+    launch.check_outputs(outputs, inputs=inputs, replace=args.force or again)
     if args.annotations:
         replace = args.force or (again and before.get('annotations') == annotation_file.name)
         launch.check_outputs([annotation_file], inputs=inputs, replace=replace)
@@ -145,20 +137,11 @@ def main() -> None:
         from mmdet_multigrain.apis import detector as inference
         from mmdet_multigrain.apis import drawing
         from mmdet_multigrain.coco.preannotations import preannotations
-        from mmdet_multigrain.engine.checkpoint.weights_only import trust_checkpoints
         from mmdet_multigrain.engine.runner.stop_request import StopRequest
         from mmdet_multigrain.evaluation.result_file import write_json
         from mmdet_multigrain.visualization.style import missing_letters_line
 
-    with trust_checkpoints(args.trust_checkpoint):
-        cfg = launch.load_config(args.config, args.cfg_options, checkpoint=args.checkpoint)
-        detector = inference.Detector(
-            cfg,
-            args.checkpoint,
-            device=None if args.device == 'auto' else args.device,
-            level=args.level,
-            answers=args.hedge,
-        )
+    detector = launch.load_detector(args, device=args.device, level=args.level, answers=args.hedge)
     rule, score_thr = detector.answers, args.score_thr
     if score_thr is None:
         score_thr = SCORE_THR if rule is None or rule.score_thr is None else rule.score_thr
@@ -202,19 +185,16 @@ def main() -> None:
             'unreadable': unreadable,
             'left_out': left_out,
         }
-        old = pictures_of(earlier(out_file))
         write_json(out_file, content)
         if args.annotations:
             write_json(annotation_file, preannotations(images, detector.taxonomy))
-        for name in old - pictures_of(content):
+        for name in pictures_of(before) - pictures_of(content):
             if (args.out / name).resolve() not in sources:
                 (args.out / name).unlink(missing_ok=True)
     count = sum(len(image['detections']) for image in images)
     if images and not count:
-        print(
-            f'no box scores {score_thr:g} or more; '
-            + (f'the best has {best:.3f} (--score-thr)' if best else 'the detector gives none')
-        )
+        highest = f'the best has {best:.3f} (--score-thr)' if best else 'the detector gives none'
+        print(f'no box scores {score_thr:g} or more; {highest}')
     print(f'{len(images)} images, {count} detections -> {out_file}')
     if rule is not None and count:
         tell_answers(rule, images, score_thr)

@@ -10,22 +10,16 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 try:
     import numpy as np
 
     from mmdet_multigrain import launch
+    from mmdet_multigrain.coco import split
     from mmdet_multigrain.coco.columns import CocoColumns
     from mmdet_multigrain.coco.files import load_coco
-    from mmdet_multigrain.coco.split import (
-        GROUPINGS,
-        Split,
-        group_images,
-        join_near_duplicates,
-        join_same_photos,
-        split,
-    )
     from mmdet_multigrain.utils.errors import AnnotationError, ConfigError, error_source
     from mmdet_multigrain.utils.files import dump_json, write_together
     from mmdet_multigrain.utils.messages import show_list
@@ -59,7 +53,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--group-by',
         metavar='HOW',
-        help=f'images that must stay together: {GROUPINGS} (what REGEX, or its first group, '
+        help=f'images that must stay together: {split.GROUPINGS} (what REGEX, or its first group, '
         'matches in the file name)',
     )
     parser.add_argument(
@@ -92,43 +86,30 @@ def shares(args: argparse.Namespace) -> list[float]:
     return fractions
 
 
-def outputs(args: argparse.Namespace, num_parts: int) -> dict[Path, list[int]]:
-    """Each file with its parts.
-
-    Raises:
-        ConfigError: A file already exists, or is the input.
-    """
+def outputs(args: argparse.Namespace, names: Sequence[str]) -> dict[Path, list[int]]:
+    """Each file with the numbers of its parts."""
     if args.folds is None:
-        files = {args.out / f'{PARTS[part]}.json': [part] for part in range(num_parts)}
-    else:
-        files = {}
-        for fold in range(num_parts):
-            others = [part for part in range(num_parts) if part != fold]
-            files[args.out / f'fold{fold}' / 'train.json'] = others
-            files[args.out / f'fold{fold}' / 'val.json'] = [fold]
-    launch.check_outputs(files, inputs=[args.file], replace=args.force)
+        return {args.out / f'{name}.json': [part] for part, name in enumerate(names)}
+    files = {}
+    for fold, name in enumerate(names):
+        files[args.out / name / 'train.json'] = [n for n in range(len(names)) if n != fold]
+        files[args.out / name / 'val.json'] = [fold]
     return files
 
 
-def class_table(result: Split, names: list[str]) -> Table:
+def class_table(result: split.Split, names: Sequence[str]) -> Table:
     """Boxes of each class in all and in each part; then images and groups."""
-    parts = [Column(name, form=',') for name in names]
     titles = [str(category.get('name')) for category in result.coco.categories]
     order = np.argsort(-result.counts.sum(0), kind='stable')
-    rows = [
-        [titles[row], int(result.counts[:, row].sum()), *map(int, result.counts[:, row])]
-        for row in order
-    ]
-    for title, group_of in (
-        ('(images)', np.arange(len(result.part_of))),
-        ('(groups)', result.group_of),
-    ):
-        numbers = [len(np.unique(group_of[result.part_of == part])) for part in range(len(names))]
-        rows.append([title, sum(numbers), *numbers])
-    return Table([Column('boxes of', left=True), Column('all', form=','), *parts], rows)
+    lines = [(titles[row], result.counts[:, row].tolist()) for row in order]
+    members = [result.part_of == part for part in range(len(names))]
+    lines.append(('(images)', [int(chosen.sum()) for chosen in members]))
+    lines.append(('(groups)', [len(np.unique(result.group_of[chosen])) for chosen in members]))
+    columns = [Column('boxes of', left=True), *(Column(name, form=',') for name in ('all', *names))]
+    return Table(columns, [[title, sum(numbers), *numbers] for title, numbers in lines])
 
 
-def absent_line(result: Split) -> str | None:
+def absent_line(result: split.Split) -> str | None:
     """Which classes are not in every part, if any."""
     absent = (result.counts == 0).any(0) & (result.counts.sum(0) > 0)
     names = [result.coco.categories[row].get('name') for row in np.flatnonzero(absent)]
@@ -139,17 +120,21 @@ def main() -> None:
     args = parse_args()
     launch.escape_unknown_letters()
     fractions = shares(args)
+    names = PARTS[: len(fractions)]
+    if args.folds is not None:
+        names = [f'fold{fold}' for fold in range(args.folds)]
+    files = outputs(args, names)
     with error_source(args.file, AnnotationError):
         coco = CocoColumns(load_coco(args.file).content)
         if not coco.images or not coco.categories:
             raise AnnotationError('has no images or no categories; name an annotation file')
-        files = outputs(args, len(fractions))
-        apart = group_images(coco, args.group_by)
-        group_of = join_same_photos(coco, apart)
+        launch.check_outputs(files, inputs=[args.file], replace=args.force)
+        apart = split.group_images(coco, args.group_by)
+        group_of = split.join_same_photos(coco, apart)
         joined = len(np.unique(apart)) - len(np.unique(group_of))
         if args.images:
-            group_of = join_near_duplicates(coco, group_of, args.images, progress=True)
-        result = split(coco, fractions, group_of=group_of, seed=args.seed)
+            group_of = split.join_near_duplicates(coco, group_of, args.images, progress=True)
+        result = split.split(coco, fractions, group_of=group_of, seed=args.seed)
         try:
             write_together(
                 (path, dump_json(result.content(parts)) + b'\n') for path, parts in files.items()
@@ -159,8 +144,7 @@ def main() -> None:
                 f'cannot be written as JSON ({error}); tools/check_dataset.py --fix writes a copy '
                 'that can'
             ) from None
-    names = list(PARTS) if args.folds is None else [f'fold{fold}' for fold in range(args.folds)]
-    print(class_table(result, names[: len(fractions)]).text())
+    print(class_table(result, names).text())
     if line := absent_line(result):
         print(line)
     if strays := int((coco.image_of < 0).sum()):

@@ -53,16 +53,6 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def set_out(cfg, out: Path) -> None:
-    """Let the metric write its numbers to a file, and the detections next to it.
-
-    The report needs both: numbers for tables, detections for errors and intervals.
-    """
-    cfg.test_evaluator.result_file = str(out)
-    if cfg.test_evaluator.get('outfile_prefix') is None:
-        cfg.test_evaluator.outfile_prefix = str(out.with_suffix(''))
-
-
 def options_of(args: argparse.Namespace) -> str | None:
     """The options that change the numbers, in a fixed order; None without any."""
     options = ['--tta'] if args.tta else []
@@ -84,17 +74,12 @@ def is_result_of(out: Path, cfg, args: argparse.Namespace) -> bool:
     except EvaluationError:
         return False
     taxonomy = next((d['taxonomy'] for d in dicts(cfg.test_dataloader) if 'taxonomy' in d), None)
+    before = result.run.config, result.run.checkpoint, result.ann_file
+    now = args.config, args.checkpoint, cfg.test_evaluator.get('ann_file')
     return (
         result.run.options == options_of(args)
         and (taxonomy is None or Taxonomy.load(taxonomy) == result.leaves)
-        and all(
-            launch.same_path(before or '', now or '')
-            for before, now in (
-                (result.run.config, args.config),
-                (result.run.checkpoint, args.checkpoint),
-                (result.ann_file, cfg.test_evaluator.get('ann_file')),
-            )
-        )
+        and all(launch.same_path(a or '', b or '') for a, b in zip(before, now, strict=True))
     )
 
 
@@ -125,54 +110,40 @@ def check_outputs(cfg, out: Path, args: argparse.Namespace) -> None:
         )
 
 
-def set_lineages(cfg) -> None:
-    """Let the detector tell the lineage of each detection, along the taxonomy of the test data."""
-    from mmdet_multigrain.engine.runner.resolver import leaf_datasets
-    from mmdet_multigrain.engine.runner.test_level import set_lineages
-
-    set_lineages(cfg, leaf_datasets(cfg.test_dataloader.dataset))
-
-
 def set_show_dir(cfg, show_dir: str) -> None:
     """Let the visualization hook draw every image into a folder."""
     warnings.filterwarnings('ignore', message='.* is out of bounds')  # a box on the image's border
+    folder = str(Path(show_dir).resolve())
     cfg.default_hooks.visualization.update(
-        type='PictureHook',
-        draw=True,
-        test_out_dir=str(Path(show_dir).resolve()),
-        interval=1,
-        score_thr=SCORE_THR,
+        type='PictureHook', draw=True, test_out_dir=folder, interval=1, score_thr=SCORE_THR
     )
 
 
 def load_config(args: argparse.Namespace):
     """The config of the test, complete."""
-    cfg = launch.load_config(
-        args.config, args.cfg_options, launcher=args.launcher, checkpoint=args.checkpoint
-    )
-    launch.set_work_dir(cfg, config_path=args.config, work_dir=args.work_dir)
+    cfg = launch.load_run_config(args, checkpoint=args.checkpoint)
     cfg.load_from, cfg.resume = args.checkpoint, False
     parts = ['result', *(['tta'] if args.tta else []), *filter(None, [args.level])]
     out = Path(args.out or Path(cfg.work_dir, f'{"_".join(parts)}.json'))
     if args.level is not None:
         cfg.test_level = args.level
     if args.lineages:
+        from mmdet_multigrain.engine.runner.resolver import leaf_datasets
+        from mmdet_multigrain.engine.runner.test_level import set_lineages
+
         if args.tta:
             raise ConfigError(
                 '--lineages are of one view of a photo, --tta merges several; leave one out'
             )
-        set_lineages(cfg)
-    set_out(cfg, out)
+        set_lineages(cfg, leaf_datasets(cfg.test_dataloader.dataset))
+    # The report needs both: numbers for tables, detections for errors and intervals.
+    cfg.test_evaluator.result_file = str(out)
+    if cfg.test_evaluator.get('outfile_prefix') is None:
+        cfg.test_evaluator.outfile_prefix = str(out.with_suffix(''))
     check_outputs(cfg, out, args)
-    cfg.custom_hooks = [
-        *cfg.get('custom_hooks', ()),
-        dict(
-            type='RunRecordHook',
-            config=args.config,
-            command=shlex.join(sys.argv),
-            options=options_of(args),
-        ),
-    ]
+    command, options = shlex.join(sys.argv), options_of(args)
+    record = dict(type='RunRecordHook', config=args.config, command=command, options=options)
+    cfg.custom_hooks = [*cfg.get('custom_hooks', ()), record]
     if args.max_dets is not None:
         cfg.test_evaluator.max_dets = args.max_dets
     if args.show_dir:
@@ -185,7 +156,6 @@ def load_config(args: argparse.Namespace):
 
 def main() -> None:
     args = parse_args()
-    launch.set_local_rank(args.local_rank)
     launch.check_checkpoint(args.checkpoint)
     with launch.quiet_imports():
         from mmdet_multigrain.engine import MultigrainRunner, trust_checkpoints

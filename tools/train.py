@@ -68,11 +68,7 @@ def how_to_test(runner) -> str:
 
 def main() -> None:
     args = parse_args()
-    launch.set_local_rank(args.local_rank)
-    cfg = launch.load_config(
-        args.config, args.cfg_options, speed=args.speed, launcher=args.launcher
-    )
-    launch.set_work_dir(cfg, config_path=args.config, work_dir=args.work_dir)
+    cfg = launch.load_run_config(args, speed=args.speed)
     if args.amp:
         if 'amp-bf16' in (name.replace('_', '-') for name in args.speed):
             raise ConfigError('--amp and --speed amp-bf16 both set the precision; choose one')

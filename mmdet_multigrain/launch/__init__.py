@@ -22,10 +22,12 @@ from .errors import escape_unknown_letters, one_line, run_tool
 from .files import add_force, check_checkpoint, check_file, check_outputs, same_path
 from .images import find_images
 from .imports import quiet_imports
+from .loading import add_detector, load_detector, load_run_config
 
 __all__ = [
     'add_cfg_options',
     'add_common_arguments',
+    'add_detector',
     'add_force',
     'add_hedge',
     'add_level',
@@ -39,6 +41,8 @@ __all__ = [
     'escape_unknown_letters',
     'find_images',
     'load_config',
+    'load_detector',
+    'load_run_config',
     'number',
     'one_line',
     'quiet_imports',

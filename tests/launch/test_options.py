@@ -218,9 +218,14 @@ def test_arguments_of_a_kind_that_another_option_sets(check):
 
 def test_every_tool_that_takes_options_checks_them(repository):
     texts = [path.read_text('utf-8') for path in (repository / 'tools').rglob('*.py')]
-    takers = [text for text in texts if re.search(r'add_(cfg_options|common_arguments)\(', text)]
+    adds = r'add_(cfg_options|common_arguments|detector)\('
+    takers = [text for text in texts if re.search(adds, text)]
     assert len(takers) == 7  # train, test, predict, export, calibrate, demo, sweep_scores
-    assert all(re.search(r'load_config\(\s*args\.config, args\.cfg_options', t) for t in takers)
+    checks = r'load_config\(\s*args\.config, args\.cfg_options'
+    loads = rf'{checks}|load_(detector|run_config)\(\s*args\b'
+    assert all(re.search(loads, text) for text in takers)
+    shared = (repository / 'mmdet_multigrain' / 'launch' / 'loading.py').read_text('utf-8')
+    assert len(re.findall(checks, shared)) == 2  # of a detector, of a run
 
 
 @pytest.mark.parametrize('loop', ['ExactIterBasedTrainLoop', 'EpochBasedTrainLoop'])

@@ -88,20 +88,17 @@ def check_detector(rule: AnswerRule, run: Run) -> None:
     """
     from mmdet_multigrain.utils.errors import CheckpointError
 
-    checkpoint, reason = run.result.run.checkpoint, None
-    if checkpoint and Path(checkpoint).is_file():
-        try:
-            with launch.quiet_imports():
-                from mmdet_multigrain.engine.checkpoint.read import read_checkpoint
-                from mmdet_multigrain.engine.checkpoint.scoring import scoring_of
-            scoring = scoring_of(checkpoint, read_checkpoint(checkpoint), {})
-        except (CheckpointError, ImportError) as error:
-            reason = error
-    else:
-        reason = f'checkpoint {checkpoint or "unknown"}: no such file'
+    checkpoint = run.result.run.checkpoint
     unknown = f'{rule.source}: not checked whether it is of the detector of {run.source}'
-    if reason is not None:
-        print(f'{unknown} ({reason})')
+    try:
+        if not (checkpoint and Path(checkpoint).is_file()):
+            raise CheckpointError(f'checkpoint {checkpoint or "unknown"}: no such file')
+        with launch.quiet_imports():
+            from mmdet_multigrain.engine.checkpoint.read import read_checkpoint
+            from mmdet_multigrain.engine.checkpoint.scoring import scoring_of
+        scoring = scoring_of(checkpoint, read_checkpoint(checkpoint), {})
+    except (CheckpointError, ImportError) as error:
+        print(f'{unknown} ({error})')
         return
     fusion = rule.checkpoint.get('fusion')
     rule.check(run.result.taxonomy, {**scoring, 'fusion': fusion})
@@ -123,8 +120,8 @@ def main() -> None:
         from mmdet_multigrain.visualization.style import warn_of_missing_letters
 
     main_files = [args.out / PAGE, args.out / INDEX]
-    own = all(path.is_file() for path in main_files)
-    launch.check_outputs(main_files, replace=args.force or own)
+    replace = args.force or all(path.is_file() for path in main_files)
+    launch.check_outputs(main_files, replace=replace)
     runs = shorten_variants(load_runs(args.runs, ann_file=args.ann_file, taxonomy=args.taxonomy))
     for run in runs:
         if run.doubt:
@@ -133,17 +130,16 @@ def main() -> None:
     warn_of_missing_letters(names, what='pictures')
     photos = Photos(find_photos(runs, args.images), blur=args.blur_faces)
     rule = None
-    if args.hedge is not None:
-        if isinstance(args.hedge, str):
-            rule = AnswerRule.load(args.hedge)
-        else:
-            rule = AnswerRule(args.hedge, runs[0].result.taxonomy)
+    if isinstance(args.hedge, str):
+        rule = AnswerRule.load(args.hedge)
         if rule.checkpoint and len(runs) > 1:
             raise ConfigError(
                 f'--hedge {args.hedge}: is for one detector; name its run only, or give a number'
             )
         if rule.checkpoint:
             check_detector(rule, runs[0])
+    elif args.hedge is not None:
+        rule = AnswerRule(args.hedge, runs[0].result.taxonomy)
     choice = Choice(args.score_thr, args.num, args.per_kind, args.classes, rule)
     folder = browse(runs, args.out, photos=photos, choice=choice, width=args.width, progress=True)
     if photos.problems.counts:

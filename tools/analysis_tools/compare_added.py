@@ -45,11 +45,9 @@ def training_of(checkpoint: str | None, new: tuple[str, ...]) -> str:
     for added in added_by(read_checkpoint(checkpoint)):
         if {*added['classes']} <= {*new}:
             boxes, seconds = added.get('boxes'), added.get('seconds')
-            parts.append(
-                f'{", ".join(added["classes"])}: '
-                f'{"boxes unknown" if boxes is None else f"{sum(boxes)} boxes"}, '
-                f'{"not trained" if seconds is None else f"trained for {seconds:.0f} s"}'
-            )
+            count = 'boxes unknown' if boxes is None else f'{sum(boxes)} boxes'
+            trained = 'not trained' if seconds is None else f'trained for {seconds:.0f} s'
+            parts.append(f'{", ".join(added["classes"])}: {count}, {trained}')
     return '\n'.join(parts)
 
 

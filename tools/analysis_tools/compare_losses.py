@@ -42,21 +42,19 @@ def read_losses(work_dir: Path, until: int | None = None) -> dict[int, float]:
     losses: dict[int, float] = {}
     for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
         for number, line in enumerate(path.read_text().splitlines(), start=1):
+            where = f'{path}: line {number}'
             try:
                 entry = json.loads(line)
             except ValueError:
-                raise ConfigError(
-                    f'{path}: line {number} is not JSON; take that line out'
-                ) from None
+                raise ConfigError(f'{where} is not JSON; take that line out') from None
             if not isinstance(entry, dict):
-                raise ConfigError(f'{path}: line {number} is not an object; take that line out')
+                raise ConfigError(f'{where} is not an object; take that line out')
             if 'loss' not in entry:  # of a validation
                 continue
             step, loss = entry.get('step'), entry['loss']
             if not isinstance(step, int) or not isinstance(loss, int | float):
                 raise ConfigError(
-                    f'{path}: line {number} has no iteration (step) or no number as its loss; take '
-                    'that line out'
+                    f'{where} has no iteration (step) or no number as its loss; take that line out'
                 )
             if until is None or step <= until:
                 losses[step] = loss
@@ -72,16 +70,15 @@ def distance(left: Mapping[int, float], right: Mapping[int, float], steps: set[i
 
 def main() -> None:
     args = parse_args()
-    plain, other, fast = (
-        read_losses(folder, args.until) for folder in (args.plain, args.other_seed, args.fast)
-    )
+    folders = args.plain, args.other_seed, args.fast
+    plain, other, fast = curves = [read_losses(folder, args.until) for folder in folders]
     steps = plain.keys() & other.keys() & fast.keys()
     if len(steps) < 2:
         raise ConfigError(
             f'{args.plain}, {args.other_seed} and {args.fast} logged {len(steps)} iterations in '
             'common; give them the same default_hooks.logger.interval'
         )
-    for folder, losses in ((args.plain, plain), (args.other_seed, other), (args.fast, fast)):
+    for folder, losses in zip(folders, curves, strict=True):
         step = next((step for step in sorted(steps) if not math.isfinite(losses[step])), None)
         if step is None:
             continue
@@ -96,7 +93,7 @@ def main() -> None:
         f'seeds, by {change:.4f} between plain and fast (root mean square): '
         f'{"within" if alike else "beyond"} the spread of seeds'
     )
-    sys.exit(0 if alike else 1)
+    sys.exit(not alike)
 
 
 if __name__ == '__main__':

@@ -75,11 +75,10 @@ def split_names(paths: list[Path]) -> list[str]:
         raise ConfigError(f'{paths[absolute.index(path)]}: given twice; name it once')
     bare = [path.with_suffix('') for path in absolute]
     absolute = bare if len(set(bare)) == len(bare) else absolute
-    for depth in range(1, max(len(path.parts) for path in absolute) + 1):
-        names = ['/'.join(path.parts[-depth:]) for path in absolute]
-        if len(set(names)) == len(names):
-            return names
-    raise AssertionError('different paths have different parts')
+    depth = 1
+    while len({path.parts[-depth:] for path in absolute}) < len(absolute):
+        depth += 1
+    return ['/'.join(path.parts[-depth:]) for path in absolute]
 
 
 def read(paths: list[Path], taxonomy: Taxonomy | None) -> list[BoxColumns]:
@@ -152,10 +151,8 @@ def main() -> None:
     if coverage is not None:
         found['anchors'] = coverage.table()
     texts = {f'{name}.csv': table.csv() for name, table in found.items()}
-    texts |= {
-        'dataset_stats.md': tables.render_markdown(stats, comparison),
-        'dataset_stats.json': content,
-    }
+    texts['dataset_stats.md'] = tables.render_markdown(stats, comparison)
+    texts['dataset_stats.json'] = content
     contents = {name: text.encode() for name, text in texts.items()} | draw(stats)
     launch.check_outputs([args.out / name for name in contents], inputs=args.files, replace=replace)
     for name, content in contents.items():

@@ -18,7 +18,7 @@ from typing import Any
 try:
     from mmdet_multigrain import launch
     from mmdet_multigrain.utils.errors import CheckpointError, ConfigError
-    from mmdet_multigrain.utils.nested import dicts
+    from mmdet_multigrain.utils.nested import dicts, leaves
     from mmdet_multigrain.utils.progress import progress_bar
     from mmdet_multigrain.utils.table import Column, Table
 except ImportError as error:
@@ -28,12 +28,11 @@ GAMMAS = (0.25, 0.5, 0.75, 1.0)
 COUNT_GAMMAS = (0.2, 0.4, 0.6)
 CAPS = ((100, 100), (300, 100), (300, 300))
 ROWS = 15  # of the table; the file has all
+INTERRUPTED = 'interrupted; the same command continues (add --force if it has --out-checkpoint)'
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Tune scores without training')
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(
         '--out', type=Path, metavar='DIR', help='folder to write (sweep in the work folder)'
     )
@@ -63,8 +62,7 @@ def parse_args() -> argparse.Namespace:
         help='of the bootstrap over images (2000)',
     )
     parser.add_argument('--seed', type=launch.whole_number(0), default=0, help='of the halves')
-    launch.add_cfg_options(parser)
-    launch.add_trust_checkpoint(parser)
+    launch.add_detector(parser)
     launch.add_force(parser)
     return parser.parse_args()
 
@@ -130,8 +128,9 @@ def make_sweep(
         cfg, args.checkpoint, folder, split=args.split, redo=args.force
     )
     lenient = evaluator.get('allow_missing', False) or evaluator.get('allow_unknown', False)
-    train = evaluator.get('train_ann_file')
-    train = Path(train) if train and Path(train).is_file() else None
+    train, train_counts = Path(evaluator.get('train_ann_file') or ''), None
+    if train.is_file():
+        train_counts = TestSet(train, outputs.taxonomy, lenient).annotations.training_counts()
     rcnn = cfg.model.test_cfg.rcnn
     own_cap = max(rcnn.max_per_img, 0), evaluator.get('max_dets', 100)
     return score_sweep.ScoreSweep(
@@ -141,8 +140,7 @@ def make_sweep(
         TestSet(Path(evaluator.ann_file), outputs.taxonomy, lenient).boxes,
         caps=[score_sweep.Cap(*cap) for cap in dict.fromkeys((own_cap, *CAPS))],
         class_counts=counts and counts['counts'],
-        train_counts=train
-        and TestSet(train, outputs.taxonomy, lenient).annotations.training_counts(),
+        train_counts=train_counts,
         class_sets=evaluator.get('class_sets') or {},
         evaluation={'engine': evaluator.get('engine', 'auto')},
     )
@@ -167,11 +165,10 @@ def results_table(caps: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str
 
 def families(fusions: Sequence[Mapping[str, Any] | None]) -> dict[str, list[int]]:
     """Numbers of the fusions to choose among, each time with none, which is number 0."""
-    found: dict[str, list[int]] = {}
+    found = {'all': [*range(len(fusions))]}
     for number, fusion in enumerate(fusions[1:], start=1):
-        alone = not fusion.get('fusion')
-        for name in ('all', *((f'{fusion["type"]} alone',) if alone else ())):
-            found.setdefault(name, [0]).append(number)
+        if not fusion.get('fusion'):
+            found.setdefault(f'{fusion["type"]} alone', [0]).append(number)
     return found
 
 
@@ -195,16 +192,14 @@ def choose(
         fit = [{**one, 'chosen': rows[one['chosen']]['name']} for one in fit]
         numbers = dict(mean_AP=ap, gain=float(gain.value), interval=ends)
         content[name] = {'halves': fit, **numbers}
-        interval = ' to '.join(percent(end, '+.2f') for end in ends)
-        for one, half, label, last in zip(
-            fit,
-            'AB',
-            (name, ''),
-            (['', '', ''], [percent(ap), percent(gain.value, '+.2f'), interval]),
-            strict=True,
-        ):
-            numbers = map(percent, (one['AP'], one['other'], one['off_other']))
-            lines.append([label, half, one['chosen'], *numbers, *last])
+        low, high = (percent(end, '+.2f') for end in ends)
+        first, second = (
+            [one['chosen'], *map(percent, (one['AP'], one['other'], one['off_other']))]
+            for one in fit
+        )
+        lines.append([name, 'A', *first, '', '', ''])
+        gained = percent(gain.value, '+.2f')
+        lines.append(['', 'B', *second, percent(ap), gained, f'{low} to {high}'])
     titles = 'among', 'on half', 'chosen', 'AP there', 'AP on other', 'off on other'
     titles = *titles, 'mean on other', 'gain over off', '95% interval'
     columns = [Column(title, left=title in ('among', 'chosen')) for title in titles]
@@ -215,10 +210,8 @@ def cfg_options(heads: Sequence[str], fusion: Mapping[str, Any] | None) -> list[
     """The options of tools/test.py that apply a fusion."""
     options = []
     for head in heads:
-        for key, value in (fusion or {}).items():
-            if isinstance(value, Mapping):
-                options += cfg_options([f'{head}.fusion'], value)
-            elif value is not None:
+        for key, value in leaves(fusion):
+            if value is not None:
                 value = f'[{",".join(map(str, value))}]' if isinstance(value, list) else value
                 options.append(f'{head}.fusion.{key}={value}')
     return options
@@ -257,62 +250,47 @@ def main() -> None:
         heads = [key for key, _ in roi_outputs.head_configs(cfg.model)]
         out = args.out or Path(cfg.work_dir, 'sweep')
         rois, result = out / 'rois', out / 'sweep.json'
-        inputs = [Path(path) for path in (args.config, args.checkpoint, evaluator.ann_file)]
+        inputs = args.config, args.checkpoint, evaluator.ann_file
         again = (rois / roi_outputs.DESCRIPTION).is_file()  # of another test it is refused below
         launch.check_outputs([result], inputs=inputs, replace=args.force or again)
-        if args.out_checkpoint:
-            launch.check_outputs([args.out_checkpoint], inputs=inputs, replace=args.force)
+        launch.check_outputs([args.out_checkpoint], inputs=inputs, replace=args.force)
         head = roi_outputs.build_head(cfg.model)
         counts = read_counts(args, cfg, head)
         sweep = make_sweep(args, cfg, evaluator, head, counts, rois)
 
-    count_gammas = args.count_gammas if counts else ()
-    fusions = [
-        *score_sweep.make_fusions(
-            args.gammas,
-            count_gammas,
-            num_levels=sweep.loss.taxonomy.hierarchy.num_levels,
-            with_groups=has_groups(sweep.loss.taxonomy),
-        )
-    ]
+    taxonomy, count_gammas = sweep.loss.taxonomy, args.count_gammas if counts else ()
+    options = dict(num_levels=taxonomy.hierarchy.num_levels, with_groups=has_groups(taxonomy))
+    fusions = [*score_sweep.make_fusions(args.gammas, count_gammas, **options)]
     halves = sweep.halves(args.seed)
     rows, start = [], time.perf_counter()
     for fusion in progress_bar(fusions, show=True, desc='fusions'):
-        found = sweep.detect(fusion)
-        rows.append(
-            {
-                'name': score_sweep.describe_fusion(fusion),
-                'fusion': fusion,
-                'numbers': sweep.numbers(found),
-                'halves': [sweep.ap_of(found, half) for half in halves],
-            }
-        )
+        found, name = sweep.detect(fusion), score_sweep.describe_fusion(fusion)
+        row = {'name': name, 'fusion': fusion, 'numbers': sweep.numbers(found)}
+        rows.append({**row, 'halves': [sweep.ap_of(found, half) for half in halves]})
     seconds = (time.perf_counter() - start) / len(fusions)
     chosen, choice_table = choose(args, sweep, fusions, rows, halves)
-    caps = [*map(str, sweep.caps)]
+    caps, limits = [*map(str, sweep.caps)], 'detections of an image / of a class in it'
     best = max(rows, key=lambda row: row['numbers'][caps[0]]['AP'])
     detections = sweep.detections(sweep.detect(best['fusion']))
-    limit = dict(max_dets=sweep.caps[0].per_class)
+    f1_thresholds = score_sweep.f1_thresholds(
+        sweep.truth, detections, sweep.taxonomy, max_dets=sweep.caps[0].per_class
+    )
     options = cfg_options(heads, best['fusion'])
     content = {
         'config': args.config,
         'checkpoint': args.checkpoint,
         'ann_file': evaluator.ann_file,
         'images': len(sweep.truth.image_ids),
-        'limits': f'detections of an image / of a class in it; choices are at {caps[0]}',
+        'limits': f'{limits}; choices are at {caps[0]}',
         'seconds_per_fusion': seconds,
         'class_counts': counts,
         'fusions': rows,
         'cross_fitting': chosen,
         'best_on_all': {'name': best['name'], 'cfg_options': options},
-        'f1_thresholds': score_sweep.f1_thresholds(
-            sweep.truth, detections, sweep.taxonomy, **limit
-        ),
+        'f1_thresholds': f1_thresholds,
     }
     write_json(result, content)
-    print(
-        f'\nAP in percent at {caps[0]} detections of an image / of a class in it, and other limits'
-    )
+    print(f'\nAP in percent at {caps[0]} {limits}, and other limits')
     print(results_table(caps, rows))
     print(f'\nchosen on one half of the images, scored on the other\n{choice_table}')
     print(f'\n{len(rows)} fusions, {seconds:.2f} s each; all numbers and F1 thresholds -> {result}')
@@ -324,7 +302,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    launch.run_tool(
-        main,
-        interrupted='interrupted; the same command continues (add --force if it has --out-checkpoint)',
-    )
+    launch.run_tool(main, interrupted=INTERRUPTED)

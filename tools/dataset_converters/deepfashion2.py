@@ -44,19 +44,11 @@ def main() -> None:
     out_dir = args.out_dir or args.root / 'annotations'
     for split in args.splits:
         find_folders(args.root, split)  # before the first split takes its time
+    options = dict(with_segmentation=args.with_segmentation, workers=args.workers, force=args.force)
     for split in args.splits:
         out_file = out_dir / f'{split}.json'
         try:
-            print(
-                convert(
-                    args.root,
-                    split,
-                    out_file,
-                    with_segmentation=args.with_segmentation,
-                    workers=args.workers,
-                    force=args.force,
-                )
-            )
+            print(convert(args.root, split, out_file, **options))
         except KeyboardInterrupt:
             print(f'interrupted; {out_file} was not written', file=sys.stderr)
             sys.exit(130)

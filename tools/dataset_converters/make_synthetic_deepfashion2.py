@@ -12,11 +12,7 @@ import sys
 from pathlib import Path
 
 try:
-    from mmdet_multigrain.converters.synthetic_deepfashion2 import (
-        DIFFICULTIES,
-        SyntheticSpec,
-        generate,
-    )
+    from mmdet_multigrain.converters import synthetic_deepfashion2 as synthetic
     from mmdet_multigrain.launch import run_tool
 except ImportError as error:
     raise SystemExit(f'error: {error}; fix: bash tools/setup.sh; . .venv/bin/activate') from None
@@ -32,7 +28,7 @@ def image_size(text: str) -> tuple[int, int]:
 
 
 def parse_args() -> argparse.Namespace:
-    defaults = SyntheticSpec()
+    defaults = synthetic.SyntheticSpec()
     parser = argparse.ArgumentParser(description='Draw a synthetic DeepFashion2')
     parser.add_argument('out', type=Path, help='folder to write')
     parser.add_argument('--num-train', type=int, default=defaults.num_train)
@@ -44,7 +40,9 @@ def parse_args() -> argparse.Namespace:
         default=(defaults.width, defaults.height),
         help='default: 96x120',
     )
-    parser.add_argument('--difficulty', choices=list(DIFFICULTIES), default=defaults.difficulty)
+    parser.add_argument(
+        '--difficulty', choices=list(synthetic.DIFFICULTIES), default=defaults.difficulty
+    )
     parser.add_argument('--seed', type=int, default=defaults.seed)
     parser.add_argument('--workers', type=int, default=1, help='processes; no effect on the set')
     parser.add_argument(
@@ -55,28 +53,22 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    spec = SyntheticSpec(
-        num_train=args.num_train,
-        num_val=args.num_val,
-        width=args.image_size[0],
-        height=args.image_size[1],
-        difficulty=args.difficulty,
-        seed=args.seed,
+    width, height = args.image_size
+    numbers = dict(num_train=args.num_train, num_val=args.num_val, seed=args.seed)
+    spec = synthetic.SyntheticSpec(
+        width=width, height=height, difficulty=args.difficulty, **numbers
     )
     try:
-        written = generate(args.out, spec, overwrite=args.overwrite, workers=args.workers)
+        options = dict(overwrite=args.overwrite, workers=args.workers)
+        written = synthetic.generate(args.out, spec, **options)
     except KeyboardInterrupt:
         print('interrupted; the same command continues from here', file=sys.stderr)
         sys.exit(130)
     total = sum(spec.counts().values())
-    print(
-        f'{args.out}: '
-        + (
-            f'{written} of {total} pictures written'
-            if written
-            else f'complete already, {total} pictures'
-        )
-    )
+    done = f'{written} of {total} pictures written'
+    if not written:
+        done = f'complete already, {total} pictures'
+    print(f'{args.out}: {done}')
 
 
 if __name__ == '__main__':

@@ -112,9 +112,8 @@ def find_jobs(args: argparse.Namespace) -> list[tuple[str, Path, Path]]:
         raise ConverterError(f'{args.boxes}: no such file or folder; check the path')
     if not args.boxes.is_dir():
         split = args.split or files.split_of(args.boxes)
-        return [
-            (split, args.boxes, args.out or args.boxes.parent / 'annotations' / f'{split}.json')
-        ]
+        out = args.out or args.boxes.parent / 'annotations' / f'{split}.json'
+        return [(split, args.boxes, out)]
     out_dir = args.out or args.boxes / 'annotations'
     if out_dir.is_file() or out_dir.suffix == '.json':
         raise ConverterError(
@@ -126,57 +125,34 @@ def find_jobs(args: argparse.Namespace) -> list[tuple[str, Path, Path]]:
         raise ConverterError(
             f'{args.boxes}: no box file of split {args.split}, only of {", ".join(found)}'
         )
-    return [
-        (split, path, out_dir / f'{split}.json')
-        for split, path in found.items()
-        if args.split in (None, split)
-    ]
+    splits = [args.split] if args.split else found
+    return [(split, found[split], out_dir / f'{split}.json') for split in splits]
 
 
 def main() -> None:
     args = parse_args()
     jobs = find_jobs(args)
     root = jobs[0][1].parent
-    selection = load_selection(
-        args.taxonomy,
-        node=args.node,
-        hierarchy=args.hierarchy or files.find_one(root, files.HIERARCHY),
-        descriptions=args.descriptions or files.find_one(root, files.DESCRIPTIONS),
-    )
-    image_folders = [
-        None if args.image_sizes else files.find_images(root, split, args.images)
-        for split, _, _ in jobs
-    ]  # before the first split takes its time
+    hierarchy = args.hierarchy or files.find_one(root, files.HIERARCHY)
+    descriptions = args.descriptions or files.find_one(root, files.DESCRIPTIONS)
+    named = dict(node=args.node, hierarchy=hierarchy, descriptions=descriptions)
+    selection = load_selection(args.taxonomy, **named)
+    splits = [split for split, _, _ in jobs]
+    images, labels = [None] * len(jobs), [args.image_labels] * len(jobs)
+    if not args.image_sizes:  # before the first split takes its time
+        images = [files.find_images(root, split, args.images) for split in splits]
     if args.image_labels and args.image_labels.name and len(jobs) > 1:
         raise ConverterError(
             f'--image-labels {args.image_labels}: one file for {len(jobs)} splits; add --split, or name '
             'no file to take those next to the box files'
         )
-    labels = [
-        files.find_labels(root, split)
-        if args.image_labels and not args.image_labels.name
-        else args.image_labels
-        for split, _, _ in jobs
-    ]
+    if args.image_labels and not args.image_labels.name:
+        labels = [files.find_labels(root, split) for split in splits]
+    options = dict(image_sizes=args.image_sizes, group_of=args.group_of, coarse=args.coarse)
+    options |= dict(selection=selection, workers=args.workers, force=args.force)
     try:
-        for (split, boxes, out), images, image_labels in zip(
-            jobs, image_folders, labels, strict=True
-        ):
-            print(
-                convert(
-                    boxes,
-                    out,
-                    split=split,
-                    images=images,
-                    image_sizes=args.image_sizes,
-                    selection=selection,
-                    group_of=args.group_of,
-                    coarse=args.coarse,
-                    image_labels=image_labels,
-                    workers=args.workers,
-                    force=args.force,
-                )
-            )
+        for (split, boxes, out), folder, file in zip(jobs, images, labels, strict=True):
+            print(convert(boxes, out, split=split, images=folder, image_labels=file, **options))
     except KeyboardInterrupt:
         print(f'\ninterrupted; {out} was not written', file=sys.stderr)
         sys.exit(130)
