@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from mmdet_multigrain.evaluation import Detections, GroundTruth
+from mmdet_multigrain.evaluation.functional.common import mean_of_known
 from mmdet_multigrain.evaluation.functional.matching import find_pairs
 from mmdet_multigrain.utils.errors import ReportError
 from mmdet_multigrain.utils.messages import show_list
@@ -55,43 +58,39 @@ def added_table(before: Run, after: Run, *, score_thr: float) -> tuple[Table, tu
             f'{after.source}: of other photos than {before.source}; test both on the same'
         )
     found = before.detections[before.detections.scores >= score_thr]
-    taken = _taken(found, after.detections, len(old))
+    taken = _taken(found, after.detections, before.ground_truth, len(old))
     right = _right(found, before.ground_truth)
     scores = [{row.name: row for row in run.result.summary.fine.classes} for run in (before, after)]
+    was, now = (
+        [100 * side[name].ap if name in side else math.nan for name in all_classes]
+        for side in scores
+    )
     rows = []
     for label, name in enumerate(all_classes):
-        was, now = (None if name not in s else 100 * s[name].ap for s in scores)
         of_class = found.labels == label
         counts = (of_class.sum(), (of_class & taken).sum(), (of_class & taken & right).sum())
-        rows.append(_row(name, scores[1][name].val_boxes, was, now, counts))
+        rows.append(_row(name, scores[1][name].val_boxes, was[label], now[label], counts))
     count = len(old)
     boxes = sum(row[1] for row in rows[:count])
     counts = (len(taken), taken.sum(), (taken & right).sum())
-    means = (_mean([row[column] for row in rows[:count]]) for column in (2, 3))
+    means = (mean_of_known(np.array(side[:count])) for side in (was, now))
     rows.insert(count, _row(f'mean of {count} old classes', boxes, *means, counts))
     return Table(COLUMNS, rows, rules=(count, count + 1)), new
 
 
-def _row(name: str, boxes: int, was: float | None, now: float, counts: Sequence[int]) -> tuple:
-    was, now = (None if value is None or np.isnan(value) else value for value in (was, now))
-    change = None if was is None or now is None else now - was
-    return name, boxes, was, now, change, *(map(int, counts))
+def _row(name: str, boxes: int, was: float, now: float, counts: Sequence[int]) -> tuple:
+    values = (None if np.isnan(value) else value for value in (was, now, now - was))
+    return name, boxes, *values, *map(int, counts)
 
 
-def _mean(values: Sequence[float | None]) -> float:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else float('nan')
-
-
-def _taken(found: Detections, after: Detections, num_old: int) -> np.ndarray:
+def _taken(found: Detections, after: Detections, truth: GroundTruth, num_old: int) -> np.ndarray:
     """Whether a new class has the highest score at the place of each detection, (N,) bool."""
-    places = GroundTruth(
-        image_ids=(None,)
-        * (1 + int(max(found.images.max(initial=0), after.images.max(initial=0)))),
+    places = replace(
+        truth,
         images=after.images,
         labels=after.labels,
         boxes=after.boxes,
-        areas=after.boxes[:, 2] * after.boxes[:, 3],
+        areas=after.boxes[:, 2:].prod(axis=1),
         crowd=np.zeros(len(after.labels), bool),
     )
     counted = np.ones(len(found.labels), bool)

@@ -17,9 +17,8 @@ def axes_in_inches(
 ) -> Axes:
     """Set the size of a figure and add axes at a lower left corner, `room` in size; in inches."""
     figure.set_size_inches(*size)
-    return figure.add_axes(
-        (corner[0] / size[0], corner[1] / size[1], room[0] / size[0], room[1] / size[1])
-    )
+    box = corner[0] / size[0], corner[1] / size[1], room[0] / size[0], room[1] / size[1]
+    return figure.add_axes(box)
 
 
 def label(

@@ -75,22 +75,18 @@ def superclass_groups(stats: DatasetStats) -> list[Group]:
     Of several trees, the first counts. Boxes of which only the group of another is known may be of
     any of its superclasses.
     """
-    members: dict[str, list[int]] = {}
-    for number in stats.by_count:
-        path = stats.taxonomy.paths[number]
-        members.setdefault(path[0] if path else '', []).append(number)
-    unknown = [number for number in stats.coarse_labels if _superclass(stats, number) is None]
-    for number in stats.coarse_labels:
-        if number not in unknown:
-            members[_superclass(stats, number)].append(number)
-    boxes = {name: boxes_of(stats, labels) for name, labels in members.items()}
-    groups = []
-    for name in sorted(members, key=lambda name: (not name, -boxes[name])):
-        color = label_color(stats, members[name][0])
-        groups.append(Group(name or NO_SUPERCLASS, color, tuple(members[name])))
-    if unknown:
-        groups.append(Group(ANY_CLASS, NO_SUPERCLASS_COLOR, tuple(unknown)))
-    return groups
+    members: dict[str | None, list[int]] = {}
+    for number in (*stats.by_count, *stats.coarse_labels):
+        members.setdefault(_superclass(stats, number), []).append(number)
+
+    def rank(name: str | None) -> tuple[bool, bool, int]:
+        return name is None, not name, -boxes_of(stats, members[name])
+
+    titles = {'': NO_SUPERCLASS, None: ANY_CLASS}
+    return [
+        Group(titles.get(name, name), label_color(stats, members[name][0]), tuple(members[name]))
+        for name in sorted(members, key=rank)
+    ]
 
 
 def _superclass(stats: DatasetStats, number: int) -> str | None:
@@ -151,13 +147,8 @@ def class_counts(figure: Figure, stats: DatasetStats) -> None:
     axes.axhspan(shaded.start - 0.5, shaded.stop - 0.4, color=_SHADE, zorder=0, linewidth=0)
     axes.set_yticks(range(len(order)), [_class_name(stats, number) for number in order])
     colors = [label_color(stats, number) for number in order]
-    bars = axes.barh(
-        range(len(order)),
-        [max(count - low, 0) for count in counts],
-        left=low,
-        height=0.72,
-        color=colors,
-    )
+    lengths = [max(count - low, 0) for count in counts]
+    bars = axes.barh(range(len(order)), lengths, left=low, height=0.72, color=colors)
     for bar, number, color in zip(bars, order, colors, strict=True):
         bar.set(**hatching(stats, number, color))
     for number, split in enumerate(stats.splits[1:]):
@@ -194,15 +185,9 @@ def box_sizes(figure: Figure, stats: DatasetStats) -> None:
     axes.set_yticks(rows, texts)
     lowest, lower, middle, upper, highest = zip(*quantiles, strict=True)
     axes.hlines(rows, lowest, highest, colors=colors, linewidth=1.3, zorder=2)
-    bars = axes.barh(
-        rows,
-        [end - start for start, end in zip(lower, upper, strict=True)],
-        left=lower,
-        height=0.62,
-        color=[style.tint(color, 0.6) for color in colors],
-        edgecolor=colors,
-        zorder=3,
-    )
+    lengths = [end - start for start, end in zip(lower, upper, strict=True)]
+    look = {'color': [style.tint(color, 0.6) for color in colors], 'edgecolor': colors}
+    bars = axes.barh(rows, lengths, left=lower, height=0.62, zorder=3, **look)
     for bar, number, color in zip(bars, order, colors, strict=True):
         bar.set(**hatching(stats, number, color))
     starts, ends = [row - 0.31 for row in rows], [row + 0.31 for row in rows]

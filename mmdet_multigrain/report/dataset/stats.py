@@ -143,9 +143,9 @@ def dataset_stats(
     """
     splits = tuple(split_stats(name, columns) for name, columns in files)
     train, taxonomy = files[0][1], files[0][1].taxonomy
-    options = {'num_classes': taxonomy.num_classes}
+    columns = train.images, train.labels
     resamplings = tuple(
-        resample(train.images, train.labels, threshold=threshold, **options)
+        resample(*columns, num_classes=taxonomy.num_classes, threshold=threshold)
         for threshold in thresholds
     )
     return DatasetStats(taxonomy, splits, rarest_labels(splits[0].counts), resamplings)
@@ -159,6 +159,7 @@ def split_stats(name: str, columns: BoxColumns) -> SplitStats:
     above = [path[0] if path else None for path in taxonomy.paths]
     table, num_classes = taxonomy.labels, taxonomy.num_classes
     own = np.arange(len(table))
+    of_class = np.where(own < num_classes, own, -1)
     levels = []
     for level in range(max(1, taxonomy.num_levels - 1)):
         names = taxonomy.group_names(level)
@@ -168,9 +169,7 @@ def split_stats(name: str, columns: BoxColumns) -> SplitStats:
     return SplitStats(
         name=name,
         num_images=num_images,
-        classes=_group_stats(
-            columns, np.where(own < num_classes, own, -1), taxonomy.classes, above
-        ),
+        classes=_group_stats(columns, of_class, taxonomy.classes, above),
         coarse=_group_stats(columns, own - num_classes - 1, table.names[num_classes + 1 :]),
         levels=tuple(levels),
         boxes_per_image=tuple(np.bincount(per_image).tolist()),

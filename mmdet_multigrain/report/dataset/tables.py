@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from mmdet_multigrain.utils.table import Column, Table
 
 from .paper_counts import CountComparison
@@ -85,16 +87,11 @@ def short_class_table(stats: DatasetStats) -> Table:
     """The columns of the class table that fit on a screen."""
     of_train = ['images', *(['crowds'] if stats.train.crowds else [])]
     of_train += [f'{size}_share' for size in _SIZES] + ['size_px_q50', 'size_relative_q50']
-    return class_table(stats).select(
-        [
-            'class',
-            *(['superclass'] if stats.is_grouped else []),
-            'rare',
-            *(_key(stats, split, 'boxes') for split in stats.splits),
-            *(_key(stats, stats.train, key) for key in of_train),
-            *(f'repeat_{each.threshold:g}' for each in stats.resamplings),
-        ]
-    )
+    keys = ['class', *(['superclass'] if stats.is_grouped else []), 'rare']
+    keys += [_key(stats, split, 'boxes') for split in stats.splits]
+    keys += [_key(stats, stats.train, key) for key in of_train]
+    keys += [f'repeat_{each.threshold:g}' for each in stats.resamplings]
+    return class_table(stats).select(keys)
 
 
 def coarse_table(stats: DatasetStats) -> Table:
@@ -299,10 +296,7 @@ def _legend(stats: DatasetStats) -> str:
 
 def _boxes_per_image(split: SplitStats) -> str:
     counts, total = split.boxes_per_image, split.num_images
-    median, seen = 0, counts[0]
-    while 2 * seen < total:
-        median += 1
-        seen += counts[median]
+    median = int(np.searchsorted(np.cumsum(counts), total / 2))
     shown, rest = counts[: _MOST_BOXES + 1], counts[_MOST_BOXES + 1 :]
     entries = [f'{number}: {_percent(count, total)}' for number, count in enumerate(shown) if count]
     entries += [f'more: {_percent(sum(rest), total)}'] if rest else []

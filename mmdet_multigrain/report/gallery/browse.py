@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,12 +70,7 @@ def browse(
     names = [runs[0].test_set.file_names[image_id] for image_id in truth.image_ids]
     labels = choice.labels(taxonomy)
     scores = {run.name: _lowest_score(run, choice.score_thr) for run in runs}
-    cases = {
-        run.name: [
-            case for case in _cases_of(run, scores[run.name], choice.rule) if case.is_about(labels)
-        ]
-        for run in runs
-    }
+    cases = {run.name: _cases_of(run, scores[run.name], choice.rule, labels) for run in runs}
     images = choose_photos([*cases.values()], file_names=names, count=choice.num)
     galleries = choose_galleries(cases, names, per_kind=choice.per_kind)
     shown_cases = [case for gallery in galleries for case in gallery.cases]
@@ -101,11 +96,7 @@ def browse(
             bar.update()
         for gallery in galleries:
             pages[gallery.run] += folder.draw_gallery(gallery, done=bar.update)
-    pictures = [
-        pair[0] for galleries in pages.values() for page in galleries for pair in page.pictures
-    ]
-    found = {label for picture in (*shown, *pictures) for label in picture.classes}
-    found = sorted(found, key=lambda label: taxonomy.classes[label].casefold())
+    found = sorted(folder.classes_shown, key=lambda label: taxonomy.classes[label].casefold())
     folder.finish(
         render_template(
             __package__,
@@ -157,7 +148,10 @@ def _lowest_score(run: Run, wanted: float | None) -> float:
     return wanted
 
 
-def _cases_of(run: Run, score_thr: float, rule: AnswerRule | None) -> list[Case]:
+def _cases_of(
+    run: Run, score_thr: float, rule: AnswerRule | None, labels: Collection[int]
+) -> list[Case]:
+    """The cases of a run that are about one of these classes."""
     if rule is not None:
         rule.check(run.result.taxonomy)
         if run.detections.lineages is None:
@@ -166,7 +160,8 @@ def _cases_of(run: Run, score_thr: float, rule: AnswerRule | None) -> list[Case]
                 'groups score; test again with --lineages, or leave --hedge out'
             )
     found = run.ground_truth, run.detections, run.result.taxonomy
-    return find_cases(*found, score_thr=score_thr, rule=rule)
+    cases = find_cases(*found, score_thr=score_thr, rule=rule)
+    return [case for case in cases if case.is_about(labels)]
 
 
 def _by_group(taxonomy: Taxonomy, labels: Iterable[int]) -> dict[str, dict[int, str]]:

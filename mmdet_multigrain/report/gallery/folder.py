@@ -89,6 +89,7 @@ class PictureFolder:
         self._folders = dict(zip(self.runs, folders, strict=True))
         self._rows: list[tuple[Any, ...]] = []
         self._written: set[str] = set()
+        self.classes_shown: set[int] = set()  # labels of the predicted and true classes on pictures
 
     @property
     def num_written(self) -> int:
@@ -178,6 +179,7 @@ class PictureFolder:
             *(round(value, 2) for value in case.box),
         )
         self._rows.append(row)
+        self.classes_shown |= case.labels
 
 
 def slug(name: str) -> str:

@@ -121,13 +121,11 @@ class Suggestion:
         chosen = sum(size > 1 for size in Counter(self.taxonomy.group_index(0)).values())
         named = [(str(one.num_groups), one.num_groups == chosen, one) for one in self.trials]
         named += [(self.own.name, False, self.given)] if self.given is not None else []
-        rows = [
-            (
-                *(name, mark, one.share, one.random.mean(), one.random.std(ddof=1), one.p),
-                *(one.by_frequency.mean(), one.p_by_frequency),
-            )
-            for name, mark, one in named
-        ]
+        rows = []
+        for name, mark, one in named:
+            random = one.random.mean(), one.random.std(ddof=1), one.p
+            frequency = one.by_frequency.mean(), one.p_by_frequency
+            rows.append((name, mark, one.share, *random, *frequency))
         return Table(columns, rows)
 
     def _siblings(self, taxonomy: Taxonomy, label: int) -> list[int]:

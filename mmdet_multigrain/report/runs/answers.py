@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -60,35 +60,36 @@ def compare_answers(
     runs = sorted(runs, key=lambda run: run.variant != comparison.baseline)
     complete = complete_variants(runs)
     levels = _levels(runs[0].result.taxonomy.hierarchy)
+    tested = [run for own in complete.values() for run in own]
     matched = {
         run.name: MatchedDetections.of(run.boxes, run.detections, run.result.taxonomy)
-        for own in complete.values()
-        for run in own
+        for run in tested
     }
     if len(levels) == 1 or not any(len(one.photos) for one in matched.values()):
         return None
     resamples = comparison.resamples
-    found = resample_matches(
-        list(matched.values()), resamples=resamples, seed=seed, progress=progress
-    )
+    found = resample_matches([*matched.values()], resamples=resamples, seed=seed, progress=progress)
     draws = dict(zip(matched, found, strict=True))
     scores = {
         name: {run.name: {key: float(of[0]) for key, of in draws[run.name].items()} for run in own}
         for name, own in complete.items()
     }
-    what = Measures(_metrics(levels, draws.values()), ())
-    own_baseline = comparison.baseline in complete
+    what = Measures(_metrics(levels, found), ())
+    # Of each metric the fewest photos of any run count: with a match, or with a wrong class.
+    with_match = min(len(np.unique(one.photos)) for one in matched.values())
+    with_wrong = min(len(np.unique(one.photos[one.wrong[:, 0]])) for one in matched.values())
+    num_images = {
+        one.key: with_wrong if one.key.startswith('within') else with_match for one in what.metrics
+    }
+    resampled = Draws(draws, {run.name: run.seed for run in tested}, num_images)
+    baseline = next(iter(complete))  # that of the comparison, if it has detections
     return AnswerComparison(
         compare_scores(
-            scores,
-            what,
-            comparison.baseline if own_baseline else next(iter(complete)),
-            _draws(draws, runs, what, matched.values()) if resamples else None,
-            resamples=resamples,
+            scores, what, baseline, resampled if resamples else None, resamples=resamples
         ),
         {name: [matched[run.name] for run in own] for name, own in complete.items()},
         levels,
-        min(run.detections.scores.min(initial=np.inf) for own in complete.values() for run in own),
+        min(run.detections.scores.min(initial=np.inf) for run in tested),
     )
 
 
@@ -114,18 +115,17 @@ def answer_table(comparison: Comparison) -> Table:
 
 
 def _levels(taxonomy: Taxonomy) -> dict[int, str]:
-    coarse = coarse_levels(taxonomy)
-    names = {level: f'group of level {level}' for level in coarse}
-    if len(coarse) == 1:
-        names = {coarse[0]: 'superclass'}
-    return {0: 'class'} | {taxonomy.num_levels - 1 - n: names[n] for n in reversed(coarse)}
+    coarse, levels = coarse_levels(taxonomy), {0: 'class'}
+    for level in reversed(coarse):
+        name = 'superclass' if len(coarse) == 1 else f'group of level {level}'
+        levels[taxonomy.num_levels - 1 - level] = name
+    return levels
 
 
 def _metrics(
-    levels: Mapping[int, str], scores: Iterable[Mapping[str, np.ndarray]]
+    levels: Mapping[int, str], scores: Sequence[Mapping[str, np.ndarray]]
 ) -> tuple[Metric, ...]:
     """What is shown, in order. Precision and recall are left out where they equal F1 in all runs."""
-    scores = list(scores)
     titles = {f'wrong_{level}': f'wrong {name}' for level, name in levels.items()}
     for level, name in list(levels.items())[1:]:
         titles[f'within_{level}'] = f'of the wrong classes, in the right {name}'
@@ -138,18 +138,3 @@ def _metrics(
         titles['area'] = 'area under accuracy over specificity'
         titles |= {f'ece_{level}': f'calibration error, {name}' for level, name in levels.items()}
     return tuple(Metric(key, title, DIFFERENCE) for key, title in titles.items())
-
-
-def _draws(
-    scores: Mapping[str, Mapping[str, np.ndarray]],
-    runs: Iterable[Run],
-    what: Measures,
-    matched: Iterable[MatchedDetections],
-) -> Draws:
-    """Of each metric the fewest photos of any run count: with a match, or with a wrong class."""
-    photos = [
-        (len(np.unique(one.photos)), len(np.unique(one.photos[one.wrong[:, 0]]))) for one in matched
-    ]
-    fewest = [min(column) for column in zip(*photos, strict=True)]
-    num_images = {one.key: fewest[one.key.startswith('within')] for one in what.metrics}
-    return Draws(scores, {run.name: run.seed for run in runs}, num_images)

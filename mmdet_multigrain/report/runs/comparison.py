@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -174,12 +174,9 @@ def compare(
     if resamples and baseline in complete and len(complete) > 1:
         options = {'resamples': resamples, 'seed': seed, 'workers': workers, 'progress': progress}
         resampled = [run for run in runs if run.variant in complete]
-        taxonomy, truth = runs[0].result.taxonomy, resampled[0].boxes
-        draws = Draws(
-            _resample(resampled, what, **options),
-            {run.name: run.seed for run in runs},
-            measures.images_with_boxes(truth, what, taxonomy),
-        )
+        seeds = {run.name: run.seed for run in runs}
+        images = measures.images_with_boxes(resampled[0].boxes, what, runs[0].result.taxonomy)
+        draws = Draws(_resample(resampled, what, **options), seeds, images)
     scores = {
         name: {run.name: measures.scores_of_run(run) for run in own}
         for name, own in members.items()
@@ -217,6 +214,7 @@ def _resample(
         max_dets=runs[0].result.max_dets,
         **options,
     )
+    scores = {}
     for run, values in zip(runs, found, strict=True):
         ours, theirs = values.mean()[0], run.result.summary.fine.coco['AP']
         if abs(ours - theirs) > TOLERANCE:
@@ -224,10 +222,8 @@ def _resample(
                 f'{run.source}: its AP is {theirs:.6f}, but its detections give '
                 f'{ours:.6f}; test it again, so that both are of one test'
             )
-    return {
-        run.name: measures.scores_of_resampled(values, what, taxonomy)
-        for run, values in zip(runs, found, strict=True)
-    }
+        scores[run.name] = measures.scores_of_resampled(values, what, taxonomy)
+    return scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,23 +261,19 @@ def compare_scores(
     spreads = {name: _spreads(list(runs.values()), what) for name, runs in scores.items()}
     gains: dict[str, dict[str, Gain]] = {name: {} for name in scores}
     others = [name for name in scores if name != baseline]
-    for key in spreads[baseline]:
-        for name in others:
-            value = spreads[name][key].mean - spreads[baseline][key].mean
-            interval = draws and draws.difference(list(scores[baseline]), list(scores[name]), key)
-            gains[name][key] = Gain(value, interval)
-        p_values = [_p_over_seeds(gains[name][key]) for name in others]
-        for name, p in zip(others, holm(p_values), strict=True):
-            gains[name][key] = replace(gains[name][key], p_holm=float(p))
+    for key, before in spreads[baseline].items():
+        intervals = [
+            draws and draws.difference(list(scores[baseline]), list(scores[name]), key)
+            for name in others
+        ]
+        p_values = [one.p_value if one and one.over_seeds else math.nan for one in intervals]
+        for name, interval, p in zip(others, intervals, holm(p_values), strict=True):
+            value = spreads[name][key].mean - before.mean
+            gains[name][key] = Gain(value, interval, float(p))
     variants = tuple(
         Variant(name, tuple(scores[name]), own, gains[name]) for name, own in spreads.items()
     )
     return Comparison(**vars(what), baseline=baseline, variants=variants, resamples=resamples)
-
-
-def _p_over_seeds(gain: Gain) -> float:
-    known = gain.interval is not None and gain.interval.over_seeds
-    return float(gain.interval.p_value) if known else math.nan
 
 
 def _spreads(runs: Sequence[Mapping[str, float]], what: Measures) -> dict[str, Spread]:

@@ -24,25 +24,20 @@ def error_section(
     runs: Sequence[Run], comparison: Comparison, diagnostics: Sequence[VariantDiagnostics]
 ) -> Section:
     """What each kind of error costs, in sum and by class."""
-    blocks = _error_blocks(runs, comparison, diagnostics) if diagnostics else []
+    blocks: list[Block] = []
+    if diagnostics:
+        mean = text('mean_over_runs') if any(one.num_runs > 1 for one in diagnostics) else ''
+        values = {'mean': mean, 'ungrouped': '' if comparison.superclasses else text('ungrouped')}
+        shown = shown_variants(comparison, diagnostics)[-1]
+        others = text('other_errors') if len(diagnostics) > 1 else ''
+        labels = runs[0].result.taxonomy.classes
+        by_class = tables.class_error_table(shown, labels, comparison.classes)
+        blocks = [
+            figure_block('errors', figures.error_kinds, diagnostics, **values),
+            table_block('errors', tables.error_table(diagnostics), **values),
+            table_block('errors_by_class', by_class, variant=shown.variant, others=others),
+        ]
     return section('errors', [*blocks, *_missing_detections(runs)])
-
-
-def _error_blocks(
-    runs: Sequence[Run], comparison: Comparison, diagnostics: Sequence[VariantDiagnostics]
-) -> list[Block]:
-    mean = text('mean_over_runs') if any(one.num_runs > 1 for one in diagnostics) else ''
-    ungrouped = '' if comparison.superclasses else text('ungrouped')
-    values = {'mean': mean, 'ungrouped': ungrouped}
-    shown = shown_variants(comparison, diagnostics)[-1]
-    others = text('other_errors') if len(diagnostics) > 1 else ''
-    labels = runs[0].result.taxonomy.classes
-    by_class = tables.class_error_table(shown, labels, comparison.classes)
-    return [
-        figure_block('errors', figures.error_kinds, diagnostics, **values),
-        table_block('errors', tables.error_table(diagnostics), **values),
-        table_block('errors_by_class', by_class, variant=shown.variant, others=others),
-    ]
 
 
 def _missing_detections(runs: Sequence[Run]) -> list[Block]:
@@ -111,28 +106,24 @@ def confusion_section(
     if not diagnostics:
         return None
     variants = shown_variants(comparison, diagnostics)
-    shown = [one for one in variants if one.confusion is not None]
-    blocks = _confusion_blocks(comparison, shown) if shown else []
-    remarks = [Paragraph(f'Not shown: {remark}') for one in diagnostics for remark in one.remarks]
-    return section('confusion', [*blocks, *remarks])
-
-
-def _confusion_blocks(comparison: Comparison, shown: Sequence[VariantDiagnostics]) -> list[Block]:
-    blocks: list[Block] = [Points([(one.variant, confusion_sentence(one)) for one in shown])]
-    reading = text('matrix') + (text('frames') if _has_groups(shown[0]) else '')
-    for one in shown:
-        which = 'baseline' if one.variant == comparison.baseline else 'best'
-        look = {'file': f'confusion_{which}', 'variant': one.variant, 'reading': reading}
+    shown = {one.variant: one for one in variants if one.confusion is not None}
+    sentences = [(name, confusion_sentence(one)) for name, one in shown.items()]
+    blocks: list[Block] = [Points(sentences)] if shown else []
+    for number, (name, one) in enumerate(shown.items()):
+        which = 'baseline' if name == comparison.baseline else 'best'
+        reading = text('matrix') + (text('frames') if _has_groups(one) else '')
+        look = {'file': f'confusion_{which}', 'variant': name}
+        look['reading'] = '' if number else reading  # said once
         limits = {'min_score': _min_score(one), 'iou_thr': one.confusion.iou_thr}
         drawing = figures.confusion_matrix, one.confusion
         blocks.append(figure_block('confusion', *drawing, **look, **limits))
-        reading = ''  # said once
-    if any(one.confusion.mistaken.any() for one in shown):
-        summed = text('summed') if any(one.num_runs > 1 for one in shown) else ''
-        confusions = {one.variant: one.confusion for one in shown}
+    confusions = {name: one.confusion for name, one in shown.items()}
+    if any(confusion.mistaken.any() for confusion in confusions.values()):
+        summed = text('summed') if any(one.num_runs > 1 for one in shown.values()) else ''
         table = tables.confusion_table(confusions)
         blocks.append(table_block('confusions', table, summed=summed))
-    return blocks
+    blocks += [Paragraph(f'Not shown: {remark}') for one in diagnostics for remark in one.remarks]
+    return section('confusion', blocks)
 
 
 def confusion_sentence(one: VariantDiagnostics) -> str:

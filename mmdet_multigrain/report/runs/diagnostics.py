@@ -6,10 +6,9 @@ counts.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from tqdm import tqdm
@@ -62,7 +61,14 @@ def _diagnose(variant: str, runs: Sequence[Run], bar: tqdm) -> VariantDiagnostic
         truth, detections = run.ground_truth, run.detections
         max_dets = run.result.max_dets
         found = analyze_errors(truth, detections, taxonomy, max_dets=max_dets)
-        _check_ap50(run, found.ap)
+        written = run.result.summary.fine.coco['AP50']
+        # Only this notices another file with as many boxes of each class.
+        if abs(found.ap - written) > TOLERANCE:
+            raise ReportError(
+                f'{run.source}: its AP50 is {written:.6f}, but its detections on '
+                f'{run.test_set.path} give {found.ap:.6f}; name the file that it was tested on, or '
+                'test it again'
+            )
         errors.append(found)
         try:
             confusions.append(measure_confusion(truth, detections, taxonomy))
@@ -73,7 +79,7 @@ def _diagnose(variant: str, runs: Sequence[Run], bar: tqdm) -> VariantDiagnostic
     confusion = None
     if len(confusions) == len(runs):
         counts = sum(one.counts for one in confusions)
-        confusion = dataclasses.replace(confusions[0], counts=counts)
+        confusion = replace(confusions[0], counts=counts)
     calibrated = len(calibrations) == len(runs)
     return VariantDiagnostics(
         variant=variant,
@@ -86,16 +92,6 @@ def _diagnose(variant: str, runs: Sequence[Run], bar: tqdm) -> VariantDiagnostic
         calibration_error=_mean([one.ece for one in calibrations]) if calibrated else math.nan,
         remarks=tuple(remarks),
     )
-
-
-def _check_ap50(run: Run, ap50: float) -> None:
-    """Only this notices another file with as many boxes of each class."""
-    written = run.result.summary.fine.coco['AP50']
-    if abs(ap50 - written) > TOLERANCE:
-        raise ReportError(
-            f'{run.source}: its AP50 is {written:.6f}, but its detections on {run.test_set.path} '
-            f'give {ap50:.6f}; name the file that it was tested on, or test it again'
-        )
 
 
 def _mean_cost(costs: Sequence[ErrorCost]) -> ErrorCost:
@@ -116,8 +112,7 @@ def _merge_bins(calibrations: Sequence[Calibration]) -> tuple[ScoreBin, ...]:
         if count := sum(one.count for one in known):
             score = sum(one.count * one.score for one in known) / count
             precision = sum(one.count * one.precision for one in known) / count
-            values = {'count': count, 'score': score, 'precision': precision}
-            merged.append(dataclasses.replace(bins[0], **values))
+            merged.append(replace(bins[0], count=count, score=score, precision=precision))
     return tuple(merged)
 
 

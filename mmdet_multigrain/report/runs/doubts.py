@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmdet_multigrain.evaluation import Detections, GroundTruth
-from mmdet_multigrain.evaluation.functional.matching import pair_ious, within_limit
+from mmdet_multigrain.evaluation.functional.matching import (
+    Pairs,
+    find_pairs,
+    pair_ious,
+    within_limit,
+)
 
 if TYPE_CHECKING:
     from .inputs import TestSet
@@ -52,7 +57,10 @@ def find_doubt(detections: Detections, test_set: TestSet) -> str:
     if len(sample.boxes) < MIN_SAMPLE:
         return ''
     name, boxes = _best_reading(sample)
-    beyond = _share_beyond(detections.boxes, sizes[detections.images])
+    corners, sides = detections.boxes[:, :2], sizes[detections.images]
+    ends = corners + detections.boxes[:, 2:]
+    leave = (corners < -BEYOND * sides) | (ends > (1 + BEYOND) * sides)
+    beyond = float(leave.any(1).mean())  # share of the boxes that leave their image
     doubts = [_box_doubt(sample, name, boxes, beyond), _class_doubt(sample, boxes, test_set)]
     return '; '.join(filter(None, doubts))
 
@@ -76,48 +84,41 @@ class _Sample:
     boxes: np.ndarray  # (N, 4) as they were read
     labels: np.ndarray  # (N,) their classes
     sizes: np.ndarray  # (N, 2) width and height of their images
-    # (P,) index of the detection, ascending; each is paired with all boxes of its image
-    pairs: np.ndarray
-    truths: np.ndarray  # (P, 4) the annotated boxes
-    classes: np.ndarray  # (P,) their classes
+    pairs: Pairs  # each with all boxes of its image
+    truths: np.ndarray  # (P, 4) the annotated boxes of the pairs
+    classes: np.ndarray  # the classes of all annotated boxes
 
     @classmethod
     def of(cls, detections: Detections, truth: GroundTruth, sizes: np.ndarray) -> _Sample:
         """As many detections of an image as it has boxes, the best ones, of evenly chosen images."""
-        order = np.argsort(truth.images, kind='stable')
-        order = order[~truth.crowd[order]]
-        per_image = np.bincount(truth.images[order], minlength=len(sizes))
+        per_image = np.bincount(truth.images[~truth.crowd], minlength=len(sizes))
         # With the image as label, the limit is one for each image.
         by_image = replace(detections, labels=detections.images)
         limits = np.append(per_image, 0)
         best = np.flatnonzero(within_limit(by_image, limits) & (per_image[detections.images] > 0))
         best = best[np.argsort(detections.images[best], kind='stable')]
-        chosen = best[:: max(1, len(best) // SAMPLE)]
-        images = detections.images[chosen]
-        counts = per_image[images]
-        pairs = np.repeat(np.arange(len(chosen)), counts)
-        first = np.cumsum(per_image) - per_image
-        within = np.arange(len(pairs)) - np.repeat(np.cumsum(counts) - counts, counts)
-        rows = order[np.repeat(first[images], counts) + within]
-        own = detections.boxes[chosen], detections.labels[chosen], sizes[images]
-        return cls(*own, pairs, truth.boxes[rows], truth.labels[rows])
+        found = detections[best[:: max(1, len(best) // SAMPLE)]]
+        pairs = find_pairs(truth, found, counted=np.ones(len(found.labels), bool), min_iou=0)
+        pairs = pairs[~truth.crowd[pairs.truths]]
+        # In the order of the boxes: of equally near ones, the first counts.
+        pairs = pairs[np.lexsort((pairs.truths, pairs.detections))]
+        own = found.boxes, found.labels, sizes[found.images]
+        return cls(*own, pairs, truth.boxes[pairs.truths], truth.labels)
 
-    def ious(self, boxes: np.ndarray) -> np.ndarray:
-        """(P,) IoU of each pair if the detections had these boxes."""
-        return pair_ious(boxes[self.pairs], self.truths)
+    def nearest(self, boxes: np.ndarray) -> Pairs:
+        """Each detection with the nearest annotated box if the detections had these boxes."""
+        ious = pair_ious(boxes[self.pairs.detections], self.truths)
+        return replace(self.pairs, ious=ious).best()
 
     def fit(self, boxes: np.ndarray) -> float:
         """Mean IoU of the detections with the nearest annotated box."""
-        starts = np.flatnonzero(np.diff(self.pairs, prepend=-1))
-        return float(np.maximum.reduceat(self.ious(boxes), starts).mean())
+        return float(self.nearest(boxes).ious.mean())
 
     def met(self, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Labels of the detections that meet an annotated box, and of the nearest such box."""
-        ious = self.ious(boxes)
-        order = np.lexsort((-ious, self.pairs))
-        nearest = order[np.diff(self.pairs[order], prepend=-1) > 0]
-        nearest = nearest[ious[nearest] >= MEETS]
-        return self.labels[self.pairs[nearest]], self.classes[nearest]
+        pairs = self.nearest(boxes)
+        pairs = pairs[pairs.ious >= MEETS]
+        return self.labels[pairs.detections], self.classes[pairs.truths]
 
 
 def _best_reading(sample: _Sample) -> tuple[str, np.ndarray]:
@@ -229,13 +230,6 @@ def _class_doubt(sample: _Sample, boxes: np.ndarray, test_set: TestSet) -> str:
         f'its category_id looks like {name}: of {len(labels)} boxes on an annotated one, '
         f'{shares[name]:.0%} then have its class, and {now:.0%} as they are'
     )
-
-
-def _share_beyond(boxes: np.ndarray, sizes: np.ndarray) -> float:
-    """Share of the boxes that leave their image by more than some of its side."""
-    low, high = -BEYOND * sizes, (1 + BEYOND) * sizes
-    beyond = (boxes[:, :2] < low) | (boxes[:, :2] + boxes[:, 2:] > high)
-    return float(beyond.any(1).mean())
 
 
 def _from_corners(boxes: np.ndarray) -> np.ndarray:

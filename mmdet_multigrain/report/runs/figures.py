@@ -6,7 +6,7 @@ Each function draws on an empty figure; see `style.render`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 
 import numpy as np
@@ -54,9 +54,10 @@ def class_gains(figure: Figure, comparison: Comparison, colors: Mapping[str, str
     size = (_LEFT + panels + 0.2, height + 1.5)
     limits = _gain_limits(comparison)
     known = known_boxes(rows)
-    names = [
-        f'{shorten(style.shown(row.name, row.label), _NAME)} ({_boxes(row, known)})' for row in rows
-    ]
+    names = []
+    for row in rows:
+        boxes = ' / '.join(f'{getattr(row, key) or 0:,}' for key in known)
+        names.append(f'{shorten(style.shown(row.name, row.label), _NAME)} ({boxes})')
     for number, variant in enumerate(others):
         corner = (_LEFT + number * (width + _GAP), 0.75)
         axes = axes_in_inches(figure, size, corner, (width, height))
@@ -67,10 +68,6 @@ def class_gains(figure: Figure, comparison: Comparison, colors: Mapping[str, str
         title = {'fontsize': 10, 'fontweight': 'bold', 'color': INK, 'xycoords': 'axes fraction'}
         label(axes, shorten(style.escaped(variant.name), _NAME), (0, 1), (0, 6), **title)
     _color_legend(figure, comparison, colors, (_LEFT / size[0], 0.22 / size[1]))
-
-
-def _boxes(row: ClassEntry, known: Iterable[str]) -> str:
-    return ' / '.join(f'{getattr(row, key) or 0:,}' for key in known)
 
 
 def error_kinds(figure: Figure, diagnostics: Sequence[VariantDiagnostics]) -> None:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 
@@ -126,15 +125,20 @@ def read_detections(path: str | os.PathLike[str], test_set: TestSet) -> Detectio
     Raises:
         ReportError: One line with the file, if it is not such a list, or not of these images.
     """
-    content = _load_list(path)
-    annotations = test_set.annotations
-    label_of = {category['id']: -1 for category in annotations.dataset['categories']}
+    # NaN is read, so that the message can say how many there are.
+    content = load_written_json(path, error=ReportError, fix='write it again', allow_nan=True)
+    if not isinstance(content, list):
+        raise ReportError(f"{path}: no list of detections in COCO's results format")
+    names = {one['id']: one['name'] for one in test_set.annotations.dataset['categories']}
+    label_of = dict.fromkeys(names, -1)
     label_of |= {number: label for label, number in enumerate(test_set.category_ids)}
     try:
         image_ids = [item['image_id'] for item in content]
         category_ids = [item['category_id'] for item in content]
         images, image_reading = _image_numbers(image_ids, test_set)
-        labels, class_reading = _labels(category_ids, label_of, annotations.dataset['categories'])
+        labels, class_reading = _matched(
+            category_ids, label_of, {'names': lambda id: names.get(id, '')}
+        )
         boxes = np.array([item['bbox'] for item in content], dtype=np.float64)
         scores = np.array([item['score'] for item in content], dtype=np.float64)
         if len(content) and (boxes.shape != (len(content), 4) or scores.ndim != 1):
@@ -207,14 +211,6 @@ def _image_numbers(ids: list[Hashable], test_set: TestSet) -> tuple[np.ndarray, 
     return _matched(ids, places, readings)
 
 
-def _labels(
-    ids: list[Hashable], label_of: Mapping[int, int], categories: list[dict[str, Any]]
-) -> tuple[np.ndarray, str]:
-    """(N,) label of each detection, -1 for a class without one, and what its ids are if no ids."""
-    names = {category['id']: category['name'] for category in categories}
-    return _matched(ids, label_of, {'names': lambda id: names.get(id, '')})
-
-
 def _matched(
     ids: list[Hashable],
     number_of: Mapping[Hashable, int],
@@ -247,14 +243,6 @@ def _shift(ids: list[Hashable], known: Iterable[int]) -> str:
 def _number_text(stem: str) -> str:
     """A stem as Ultralytics writes it: a number without leading zeros."""
     return str(int(stem)) if stem.isdecimal() else stem
-
-
-def _load_list(path: str | os.PathLike[str]) -> list:
-    # NaN is read, so that the message can say how many there are.
-    content = load_written_json(path, error=ReportError, fix='write it again', allow_nan=True)
-    if not isinstance(content, list):
-        raise ReportError(f"{path}: no list of detections in COCO's results format")
-    return content
 
 
 def _first_damage(content: list) -> str:

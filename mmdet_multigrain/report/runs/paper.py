@@ -11,7 +11,7 @@ import yaml
 from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import ReportError
 
-DATASETS = ('df2', 'oiv4c')
+DATASETS = {'df2': 'DeepFashion2', 'oiv4c': 'OpenImagesV4-Clothing'}
 
 
 @dataclass(frozen=True)

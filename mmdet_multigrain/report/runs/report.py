@@ -15,7 +15,7 @@ from .comparison import Comparison, compare_paper
 from .diagnostics import VariantDiagnostics
 from .document import Document, FigureBlock, Points, Section, TableBlock
 from .measures import class_key
-from .paper import Paper
+from .paper import DATASETS, Paper
 from .run import Run
 from .summary import doubt_points, error_points, summary_points, summary_table
 from .tables import PaperReference
@@ -54,8 +54,14 @@ def runs_document(
     if answers is not None and answers.comparison.others:
         data['answer_gains_all'] = tables.gains_data(answers.comparison)
     shown = diagnostic_sections.shown_variants(comparison, diagnostics)
+    doubts, findings = doubt_points(runs), [*summary_points(comparison), *error_points(shown)]
+    summary_blocks = [
+        *([Points(doubts)] if doubts else []),
+        _summary_block(comparison, reference),
+        *([Points(findings)] if findings else []),
+    ]
     parts = [
-        _summary_section(comparison, error_points(shown), reference, doubt_points(runs)),
+        section('summary', summary_blocks),
         sections.run_section(runs, comparison),
         sections.overall_section(comparison, reference),
         sections.gain_section(comparison, reference),
@@ -95,7 +101,7 @@ def paper_document(paper: Paper) -> Document:
     comparison = compare_paper(paper)
     data = _data(comparison)
     return Document(
-        title=f"The paper's numbers on {sections.DATASETS[paper.dataset]}",
+        title=f"The paper's numbers on {DATASETS[paper.dataset]}",
         detail=text('paper_detail', paper=sections.PAPER),
         sections=[
             section('summary', [_summary_block(comparison)]),
@@ -123,25 +129,11 @@ def match_paper(paper: Paper, taxonomy: Taxonomy, *, source: object) -> PaperRef
     return PaperReference(comparison, keys)
 
 
-def _summary_section(
-    comparison: Comparison,
-    errors: Sequence[tuple[str, str]],
-    reference: PaperReference | None,
-    doubts: Sequence[tuple[str, str]],
-) -> Section:
-    before, after = (
-        [Points(points)] if points else []
-        for points in (doubts, [*summary_points(comparison), *errors])
-    )
-    return section('summary', [*before, _summary_block(comparison, reference), *after])
-
-
 def _summary_block(comparison: Comparison, reference: PaperReference | None = None) -> TableBlock:
     keys = [row.key for row in comparison.classes]
     if comparison.others:
-        note = text(
-            'in_short', baseline=comparison.baseline, in_ap=claims.legend(comparison, ['AP'])
-        )
+        in_ap = claims.legend(comparison, ['AP'])
+        note = text('in_short', baseline=comparison.baseline, in_ap=in_ap)
         if comparison.over_seeds:
             note += ' ' + claims.chance(comparison, keys, 'chance_of_classes')
     else:

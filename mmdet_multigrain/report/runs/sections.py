@@ -16,13 +16,12 @@ from .comparison import Comparison
 from .document import Paragraph, Points, Section
 from .formats import INTERVAL, NOISE
 from .measures import DIFFERENCE, MEAN_OF_GAINS, known_boxes, train_counts
-from .paper import Paper
+from .paper import DATASETS, Paper
 from .run import Run
 from .tables import PaperReference
 from .texts import figure_block, items, section, table_block, text
 
 PAPER = 'arXiv 2101.06770'
-DATASETS = {'df2': 'DeepFashion2', 'oiv4c': 'OpenImagesV4-Clothing'}
 # Where the paper shows the same of its data sets.
 _PLACES = {
     'df2': {'overall': 'table 1', 'classes': 'table 3', 'gains': 'figure 4'},
@@ -76,17 +75,15 @@ def _run_points(runs: Sequence[Run], comparison: Comparison) -> list[tuple[str, 
     if others := [name for name, counts in known if counts != comparison.counts]:
         # The choice is that of the run that was named first.
         by += f', not by those of {", ".join(others)}, which differ'
+    cut_of = {run.name: run.result.summary.fine.num_cut for run in runs}
+    cut = [f'{name}: {number:,}' for name, number in cut_of.items() if number]
     versions = [result.run.versions.items() for result in results]
     points = {
         'Ground truth': _join(result.ann_file for result in results),
         'Rare and frequent classes': by,
         'Evaluation': f'{_join(summary.engine for summary in summaries)}, at most '
         f'{_join(summary.max_dets for summary in summaries)} detections per image and class',
-        'Detections left out, beyond that limit': ', '.join(
-            f'{run.name}: {run.result.summary.fine.num_cut:,}'
-            for run in runs
-            if run.result.summary.fine.num_cut
-        ),
+        'Detections left out, beyond that limit': ', '.join(cut),
         'Classes without ground truth, in no mean': ', '.join(summaries[0].without_ground_truth),
         'Without any detection': ', '.join(
             run.name for run in runs if not run.result.summary.num_detections
@@ -109,12 +106,8 @@ def _join(values: Iterable[Any]) -> str:
 def overall_section(comparison: Comparison, paper: PaperReference | None = None) -> Section:
     """COCO's metrics, means over rare and frequent classes, superclasses, seeds."""
     levels, values = len(comparison.superclasses), _values(comparison, 'overall')
-    frequency = table_block(
-        'frequency_and_superclasses' if levels else 'frequency',
-        tables.frequency_table(comparison),
-        file='frequency',
-        **values,
-    )
+    name = 'frequency_and_superclasses' if levels else 'frequency'
+    frequency = table_block(name, tables.frequency_table(comparison), file='frequency', **values)
     blocks = [table_block('overall', tables.overall_table(comparison, paper), **values), frequency]
     for level in range(levels):
         table = tables.superclass_table(comparison, level)

@@ -10,6 +10,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from mmdet_multigrain.evaluation.functional.intervals import MIN_RUNS
 from mmdet_multigrain.utils.table import Cell, Column, Table
 
@@ -19,7 +21,7 @@ from .diagnostics import VariantDiagnostics
 from .formats import NOISE, gain_alone, percent, plain, signed
 from .measures import Metric
 from .run import Run
-from .tables import PaperReference, gain_cells, score_cells, words
+from .tables import PaperReference, gain_cells, name_cells, score_cells, score_table, words
 
 
 def summary_table(comparison: Comparison, paper: PaperReference | None = None) -> Table:
@@ -27,15 +29,15 @@ def summary_table(comparison: Comparison, paper: PaperReference | None = None) -
 
     Of a single variant, its main scores.
     """
+    metrics = _main_metrics(comparison)
     if not comparison.others:
-        return _scores(comparison)
-    sides = [('', comparison, comparison.variants)]
+        titles = {metric.key: _short(metric) for metric in metrics if metric.key != 'all'}
+        return score_table(comparison, titles)
+    sides = [(comparison, comparison.variants)]
     if paper is not None:
-        best = best_of(paper.comparison.variants)
-        sides.append(("the paper's ", paper.comparison, [best]))
-    metrics = [metric for metric in _main_metrics(comparison) if metric.key != 'AP50']
-    extra = [metric for metric in metrics if metric.key != 'AP']
-    if not any(_differs(side, variant) for _, side, variants in sides for variant in variants):
+        sides.append((paper.comparison, [best_of(paper.comparison.variants)]))
+    extra = [metric for metric in metrics if metric.key not in ('AP', 'AP50')]
+    if not any(_differs(side, variant) for side, variants in sides for variant in variants):
         extra = [metric for metric in extra if metric.key != 'all']
     titles = {metric.key: f'gain, {_short(metric)}' for metric in extra}
     titles |= {'all': 'mean gain of the classes'} if 'all' in titles else {}
@@ -47,22 +49,13 @@ def summary_table(comparison: Comparison, paper: PaperReference | None = None) -
         *(words('beyond_noise', 'beyond noise'), words('verdict', 'verdict on AP')),
     ]
     rows = []
-    for prefix, side, variants in sides:
+    for side, variants in sides:
         for variant, ap in zip(variants, score_cells(variants, 'AP'), strict=True):
-            runs = len(variant.runs) if side is comparison else None
-            rows.append((prefix + variant.name, runs, ap, *_gains(side, variant, extra)))
+            names = name_cells(variant, is_ours=side is comparison)
+            rows.append((*names, ap, *_gains(side, variant, extra)))
     table = Table(columns, rows, (len(comparison.variants),) if paper else ())
     left_out = [] if comparison.over_seeds else ['beyond_noise']
     return table.select([column.key for column in columns if column.key not in left_out])
-
-
-def _scores(comparison: Comparison) -> Table:
-    metrics = [metric for metric in _main_metrics(comparison) if metric.key != 'all']
-    columns = [words('variant'), Column('runs', form='d')]
-    columns += [Column(metric.key, _short(metric), '.2f') for metric in metrics]
-    (variant,) = comparison.variants
-    cells = [score_cells([variant], metric.key)[0] for metric in metrics]
-    return Table(columns, [(variant.name, len(variant.runs), *cells)])
 
 
 def _main_metrics(comparison: Comparison) -> list[Metric]:
@@ -96,14 +89,12 @@ def _gains(comparison: Comparison, variant: Variant, extra: Sequence[Metric]) ->
     by_class = [variant.gains[row.key] for row in comparison.classes]
     up, down = (sum(sign * gain.value > 0 for gain in by_class) for sign in (1, -1))
     gains = [variant.gains.get(metric.key) for metric in extra]
-    return [
-        *gain_cells([variant], 'AP'),
-        *(
-            gain and Cell(percent(gain.value), gain_alone(gain), gain.may_be_noise is False)
-            for gain in gains
-        ),
-        *(up, down, claims.beyond_noise(by_class), verdict(variant.gains['AP'])),
-    ]
+    cells = (
+        gain and Cell(percent(gain.value), gain_alone(gain), gain.may_be_noise is False)
+        for gain in gains
+    )
+    last = up, down, claims.beyond_noise(by_class), verdict(variant.gains['AP'])
+    return [*gain_cells([variant], 'AP'), *cells, *last]
 
 
 def verdict(gain: Gain) -> str:
@@ -140,10 +131,8 @@ def error_points(diagnostics: Sequence[VariantDiagnostics]) -> list[tuple[str, s
     """The two most costly kinds of error of each variant."""
     points = []
     for one in diagnostics:
-        costs = sorted(
-            (cost for cost in one.costs if round(cost.delta_ap, 4) > 0),
-            key=lambda cost: -cost.delta_ap,
-        )
+        costs = [cost for cost in one.costs if round(cost.delta_ap, 4) > 0]
+        costs.sort(key=lambda cost: -cost.delta_ap)
         parts = [f'"{cost.name}" ({signed(cost.delta_ap)})' for cost in costs[:2]]
         if parts:
             text = f'AP50 {plain(one.ap50)}; most would be won by fixing {", then ".join(parts)}.'
@@ -153,12 +142,7 @@ def error_points(diagnostics: Sequence[VariantDiagnostics]) -> list[tuple[str, s
 
 def best_of(variants: Sequence[Variant]) -> Variant:
     """The variant of highest AP; the first of equal ones."""
-
-    def ap(variant: Variant) -> float:
-        value = variant.scores['AP'].mean
-        return -math.inf if math.isnan(value) else value
-
-    return max(variants, key=ap)
+    return max(variants, key=lambda one: np.nan_to_num(one.scores['AP'].mean, nan=-math.inf))
 
 
 def _power_points(comparison: Comparison) -> list[tuple[str, str]]:

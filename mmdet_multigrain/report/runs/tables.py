@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import starmap
 from typing import Any
 
 from mmdet_multigrain.evaluation.functional.confusion import Confusion
@@ -46,30 +47,33 @@ class PaperReference:
 
 def overall_table(comparison: Comparison, paper: PaperReference | None = None) -> Table:
     """Tables 1 and 2: variants as rows, COCO's metrics as columns."""
-    sides = [('', comparison), *([("the paper's ", paper.comparison)] if paper else [])]
+    return score_table(comparison, {key: key for key in OVERALL}, paper)
+
+
+def score_table(
+    comparison: Comparison, titles: Mapping[str, str], paper: PaperReference | None = None
+) -> Table:
+    """Variants as rows, metrics as columns, whose keys have these titles."""
     rows = []
-    for prefix, side in sides:
-        columns = [score_cells(side.variants, key) for key in OVERALL]
+    for side in (comparison, *([paper.comparison] if paper else [])):
+        columns = [score_cells(side.variants, key) for key in titles]
         for variant, *cells in zip(side.variants, *columns, strict=True):
-            runs = len(variant.runs) if side is comparison else None
-            rows.append((prefix + variant.name, runs, *cells))
-    return Table(
-        [words('variant'), Column('runs', form='d'), *(_score(key) for key in OVERALL)],
-        rows,
-        (len(comparison.variants),) if paper else (),
-    )
+            rows.append((*name_cells(variant, is_ours=side is comparison), *cells))
+    columns = [words('variant'), Column('runs', form='d'), *starmap(_score, titles.items())]
+    return Table(columns, rows, (len(comparison.variants),) if paper else ())
+
+
+def name_cells(variant: Variant, *, is_ours: bool) -> tuple[str, int | None]:
+    """Name and number of runs, which the paper's variants do not have."""
+    return (variant.name, len(variant.runs)) if is_ours else (f"the paper's {variant.name}", None)
 
 
 def frequency_table(comparison: Comparison) -> Table:
     """Means over rare and frequent classes, and superclass AP; variants as columns."""
-    return Table(
-        [words('what', 'mean AP of'), *variant_columns(comparison.variants)],
-        [
-            (capital(metric.title), *score_cells(comparison.variants, metric.key))
-            for metric in comparison.metrics
-            if metric.classes or metric.key.endswith('_AP')
-        ],
-    )
+    variants = comparison.variants
+    shown = [one for one in comparison.metrics if one.classes or one.key.endswith('_AP')]
+    rows = [(capital(one.title), *score_cells(variants, one.key)) for one in shown]
+    return Table([words('what', 'mean AP of'), *variant_columns(variants)], rows)
 
 
 def class_table(comparison: Comparison, paper: PaperReference | None = None) -> Table:
@@ -106,17 +110,16 @@ def gain_table(
     comparison: Comparison, definition: str, paper: PaperReference | None = None
 ) -> Table:
     """Gains over the baseline by one definition, with intervals; variants as columns."""
-    paper_variants = paper.comparison.others if paper else ()
-    variants = (*comparison.others, *paper_variants)
-    return Table(
-        [words('what', 'gain in'), *_columns_with_paper(comparison.others, paper_variants)],
-        [
-            (capital(metric.title), *gain_cells(variants, metric.key))
-            for metric in comparison.metrics
-            # The paper's tables have no recall.
-            if metric.definition == definition and not metric.key.startswith('AR')
-        ],
-    )
+    papers = paper.comparison.others if paper else ()
+    variants = (*comparison.others, *papers)
+    rows = [
+        (capital(metric.title), *gain_cells(variants, metric.key))
+        for metric in comparison.metrics
+        # The paper's tables have no recall.
+        if metric.definition == definition and not metric.key.startswith('AR')
+    ]
+    columns = _columns_with_paper(comparison.others, papers)
+    return Table([words('what', 'gain in'), *columns], rows)
 
 
 def class_gain_table(comparison: Comparison) -> Table:
@@ -130,20 +133,19 @@ def class_gain_table(comparison: Comparison) -> Table:
 def seed_table(comparison: Comparison) -> Table:
     """AP of each run, and mean and standard deviation over the runs of a variant."""
     most = _most_runs(comparison)
-    return Table(
-        [
-            words('variant'),
-            Column('n', form='d'),
-            _score('mean', 'mean AP'),
-            _score('std', 'standard deviation'),
-            *(_score(f'run_{number}', f'run {number}') for number in range(1, most + 1)),
-        ],
-        [
-            (variant.name, len(ap.values), percent(ap.mean), percent(ap.std), *_runs(ap, most))
-            for variant in comparison.variants
-            for ap in [variant.scores['AP']]
-        ],
-    )
+    columns = [
+        words('variant'),
+        Column('n', form='d'),
+        _score('mean', 'mean AP'),
+        _score('std', 'standard deviation'),
+        *(_score(f'run_{number}', f'run {number}') for number in range(1, most + 1)),
+    ]
+    rows = []
+    for variant in comparison.variants:
+        ap = variant.scores['AP']
+        numbers = len(ap.values), percent(ap.mean), percent(ap.std)
+        rows.append((variant.name, *numbers, *_runs(ap, most)))
+    return Table(columns, rows)
 
 
 def scores_data(comparison: Comparison) -> Table:
@@ -162,9 +164,8 @@ def gains_data(comparison: Comparison) -> Table:
     """One row for each gain over the baseline, with its interval."""
     rows = []
     for variant in comparison.others:
-        for key, title, definition in _everything(comparison):
-            gain = variant.gains[key]
-            what = key, title, definition
+        for what in _everything(comparison):
+            gain = variant.gains[what[0]]
             cells = percent(gain.value), *_interval_cells(gain)
             rows.append((variant.name, comparison.baseline, *what, *cells))
     keys = ('variant', 'baseline', 'key', 'what', 'definition', 'gain', *_INTERVAL_KEYS)
@@ -255,14 +256,12 @@ def calibration_table(diagnostics: Sequence[VariantDiagnostics]) -> Table:
 
 def calibration_data(diagnostics: Sequence[VariantDiagnostics]) -> Table:
     """One row for each variant and bin of scores."""
-    return _data_table(
-        ('variant', 'detections', 'mean_score', 'precision'),
-        [
-            (one.variant, part.count, percent(part.score), percent(part.precision))
-            for one in diagnostics
-            for part in one.score_bins
-        ],
-    )
+    rows = [
+        (one.variant, part.count, percent(part.score), percent(part.precision))
+        for one in diagnostics
+        for part in one.score_bins
+    ]
+    return _data_table(('variant', 'detections', 'mean_score', 'precision'), rows)
 
 
 def real_groups(classes: Sequence[ClassEntry]) -> set[str]:

@@ -49,11 +49,7 @@ def table_block(
 
 
 def figure_block(
-    name: str,
-    draw: Callable[..., None],
-    *arguments: Any,
-    file: str | None = None,
-    **values: Any,
+    name: str, draw: Callable[..., None], *arguments: Any, file: str | None = None, **values: Any
 ) -> FigureBlock:
     """A drawn figure with its title and note; see `table_block` and `style.render`."""
     title, note = _title_and_note('figures', name, values)
