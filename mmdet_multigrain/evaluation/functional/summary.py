@@ -187,20 +187,14 @@ def find_class_sets(
     return found
 
 
-def rarest(
-    classes: Sequence[ClassScore],
-    counts: Sequence[int],
-    *,
-    counted_on: str,
-    share: float = TAIL_SHARE,
-) -> Bucket:
-    """The rarest of the K classes with boxes: k = floor(share * K) of them, at least one.
+def rarest(classes: Sequence[ClassScore], counts: Sequence[int], *, counted_on: str) -> Bucket:
+    """The rarest of the K classes with boxes: k = floor(`TAIL_SHARE` * K) of them, at least one.
 
     Classes are in label order. `counts` are the boxes of each that decide, of the `training` or
     `validation` data (`counted_on`); of equal ones, the first counts as rarer.
     """
-    labels = rarest_labels(counts, share)
-    bucket = _bucket(f'rarest {share:.0%}', counted_on, [classes[label] for label in labels])
+    labels = rarest_labels(counts)
+    bucket = _bucket(f'rarest {TAIL_SHARE:.0%}', counted_on, [classes[label] for label in labels])
     tied = tuple(classes[label].name for label in tied_labels(counts, labels))
     return replace(bucket, tied=tied)
 
@@ -310,10 +304,7 @@ def _score_level(
     train = [None] * len(names)
     if train_counts is not None:
         train = np.bincount(index, weights=train_counts, minlength=len(names)).astype(int).tolist()
-    above = [
-        (taxonomy.group_names(coarser), taxonomy.group_index(coarser))
-        for coarser in taxonomy.levels_above(level)
-    ]
+    above = taxonomy.levels_above(level)
     aps = (result.class_ap(iou=iou).tolist() for iou in (None, 0.5, 0.75))
     rows = zip(names, member, train, result.num_gt.tolist(), *aps, strict=True)
     return LevelScore(
@@ -321,7 +312,7 @@ def _score_level(
         num_cut=result.num_cut,
         tree=taxonomy.tree_of(level),
         classes=tuple(
-            ClassScore(name, tuple(groups[group[label]] for groups, group in above), *numbers)
+            ClassScore(name, tuple(taxonomy.superclass_of(label, one) for one in above), *numbers)
             for name, label, *numbers in rows
         ),
     )
