@@ -20,7 +20,7 @@ from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import EvaluationError
 from mmdet_multigrain.utils.table import Column, Table
 
-from .coco_eval import CocoResult
+from .coco_eval import AREAS, CocoResult
 from .common import mean_of_known
 from .imbalance import TAIL_SHARE, by_rarity, rarest_labels, tied_labels
 from .protocols import EXPANDED, LEAF, SUPERCLASS, meaning
@@ -319,19 +319,18 @@ def _score_level(
 
 
 def _coco_numbers(result: CocoResult, max_dets: int) -> dict[str, float]:
-    areas = {'s': 'small', 'm': 'medium', 'l': 'large'}
     return {
         'AP': result.mean_ap(),
         'AP50': result.mean_ap(iou=0.5),
         'AP75': result.mean_ap(iou=0.75),
-        **{f'AP{key}': result.mean_ap(area=area) for key, area in areas.items()},
+        **{f'AP{area[0]}': result.mean_ap(area=area) for area in AREAS[1:]},
         **{
             f'AR{limit}': result.mean_recall(max_dets=limit)
             for limit in result.max_dets[:-1]
             if limit < max_dets
         },
         f'AR{max_dets}': result.mean_recall(),
-        **{f'AR{key}': result.mean_recall(area=area) for key, area in areas.items()},
+        **{f'AR{area[0]}': result.mean_recall(area=area) for area in AREAS[1:]},
     }
 
 
