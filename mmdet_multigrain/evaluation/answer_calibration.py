@@ -7,7 +7,6 @@ would not hold.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -90,10 +89,7 @@ class AnswerCalibration:
         part_of = deal(cluster_of, SHARES if kind else WITHOUT_CALIBRATORS, seed=seed)
         if clusters is not None:
             matches = replace(matches, clusters=cluster_of[matches.photos])
-        raw = {
-            name: _select(matches, part_of[matches.photos] == part)
-            for part, name in enumerate(PARTS)
-        }
+        raw = {name: matches[part_of[matches.photos] == part] for part, name in enumerate(PARTS)}
         calibrators = ()
         if kind:
             first = raw['calibrators']
@@ -155,8 +151,3 @@ def promise(accuracy: float, *, score_thr: float, grouping: str | None = None) -
         f'{score_thr:g} or more and match an object (IoU 0.5), not for merged answers, and says '
         'nothing of detections without an object.'
     )
-
-
-def _select(lineages: Lineages, chosen: np.ndarray) -> Lineages:
-    columns: Mapping[str, np.ndarray | None] = vars(lineages)
-    return Lineages(**{name: None if one is None else one[chosen] for name, one in columns.items()})

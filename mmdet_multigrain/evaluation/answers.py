@@ -38,7 +38,6 @@ _KINDS = {
     'promise': (str,),
     'seen': (dict,),
 }
-_NEVER_NULL = ('taxonomy',)
 
 
 @dataclass(frozen=True)
@@ -120,12 +119,12 @@ class AnswerRule:
             )
         if not checkpoint or not self.checkpoint:
             return
-        own, other = self.checkpoint, checkpoint
-        for key, what in (('digest', 'of other weights'), ('fusion', 'with other scores')):
-            if own.get(key) != other.get(key):
-                there, here = (
-                    show(one.get('name' if key == 'digest' else key)) for one in (own, other)
-                )
+        for key, what, shown in (
+            ('digest', 'of other weights', 'name'),
+            ('fusion', 'with other scores', 'fusion'),
+        ):
+            if self.checkpoint.get(key) != checkpoint.get(key):
+                there, here = (show(one.get(shown)) for one in (self.checkpoint, checkpoint))
                 raise EvaluationError(
                     f'{self.source}: calibrated {what} ({key} differs: {there} there, {here} '
                     'here); calibrate this detector with tools/calibrate.py'
@@ -166,13 +165,10 @@ def _parse(content: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of an `AnswerRule` from the content of its file."""
     if unknown := content.keys() - _KINDS.keys() - {'version'}:
         raise EvaluationError(f'unknown entry {show(min(unknown))}')
-    values = {}
-    for key, kinds in _KINDS.items():
-        value = content.get(key)
-        is_null = value is None and key not in _NEVER_NULL
-        if not is_null and type(value) not in kinds:
+    values = {key: content.get(key) for key in _KINDS}
+    for key, value in values.items():
+        if type(value) not in _KINDS[key] and (value is not None or key == 'taxonomy'):
             raise EvaluationError(f'{key} is {show(value)}')
-        values[key] = value
     if values['theta'] is None and not values['reason']:
         raise EvaluationError('theta is null without a reason')
     calibrator = values.pop('calibrator') or {'type': 'none', 'levels': []}

@@ -6,13 +6,14 @@ numbers themselves are `summary`'s part.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -29,9 +30,11 @@ from .training_record import TrainingRecord
 
 SCHEMA_VERSION = 3
 MAX_BYTES = 256 << 20  # a hundred times what some thousand classes need
-# Entries of a class and of several classes, in this order.
-_CLASS = ('name', 'superclasses', 'train_boxes', 'val_boxes', 'AP', 'AP50', 'AP75')
-_BUCKET = ('name', 'counted_on', 'classes', 'tied', 'AP', 'AP50')
+# Entries of a class and of several classes, in this order: fields in lower case.
+_ENTRIES = {
+    ClassScore: ('name', 'superclasses', 'train_boxes', 'val_boxes', 'AP', 'AP50', 'AP75'),
+    Bucket: ('name', 'counted_on', 'classes', 'tied', 'AP', 'AP50'),
+}
 OVERALL = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl')  # what every level has, besides recall
 
 
@@ -104,24 +107,19 @@ def read_result(path: str | os.PathLike[str]) -> Result:
     fix = 'test the run again'
     content = load_written_json(path, error=EvaluationError, fix=fix, max_bytes=MAX_BYTES)
     version = content.get('schema_version') if isinstance(content, dict) else None
-    if version != SCHEMA_VERSION:
-        raise EvaluationError(
-            f'{path}: '
-            + (
-                'no result of a test'
-                if version is None
-                else f'of schema version {show(version)}, this is {SCHEMA_VERSION}'
-            )
-            + '; write it again with tools/test.py'
-        )
     folder = Path(path).resolve().parent
-    try:
-        return _with_paths(from_dict(content), lambda name: _from_here(name, folder))
-    except (KeyError, ValueError) as error:
-        what = f'{error} is missing' if isinstance(error, KeyError) else str(error)
-        raise EvaluationError(
-            f'{path}: not a whole result ({what}); write it again with tools/test.py'
-        ) from None
+    if version is None:
+        problem = 'no result of a test'
+    elif version != SCHEMA_VERSION:
+        problem = f'of schema version {show(version)}, this is {SCHEMA_VERSION}'
+    else:
+        try:
+            return _with_paths(from_dict(content), lambda name: _from_here(name, folder))
+        except KeyError as error:
+            problem = f'not a whole result ({error} is missing)'
+        except ValueError as error:
+            problem = f'not a whole result ({error})'
+    raise EvaluationError(f'{path}: {problem}; write it again with tools/test.py')
 
 
 def _with_paths(result: Result, change: Callable[[str], str]) -> Result:
@@ -178,9 +176,9 @@ def to_dict(result: Result) -> dict[str, Any]:
         'max_dets': summary.max_dets,
         **_level_to_dict(summary.fine),
         'without_ground_truth': list(summary.without_ground_truth),
-        'tail': _entries(summary.tail, _BUCKET),
-        'thirds': [_entries(bucket, _BUCKET) for bucket in summary.thirds],
-        'class_sets': [_entries(bucket, _BUCKET) for bucket in summary.class_sets],
+        'tail': _entries(summary.tail),
+        'thirds': [*map(_entries, summary.thirds)],
+        'class_sets': [*map(_entries, summary.class_sets)],
         'coarse_levels': [_level_to_dict(level) for level in summary.levels[:-1]],
         'taxonomy': result.taxonomy.to_dict(),
         **({} if result.level is None else _tested_level(result)),
@@ -207,7 +205,7 @@ def from_dict(content: Mapping[str, Any]) -> Result:
     ]:
         raise EvaluationError('its classes are not those of its taxonomy')
     levels = tuple(replace(one, tree=taxonomy.tree_of(n)) for n, one in enumerate(levels))
-    level = _get({'level': None, **content}, 'level', dict, or_none=True)
+    level = _get({'level': None, **content}, 'level', dict | None)
     if level is not None:
         leaves = Taxonomy.from_mapping(_get(level, 'taxonomy', dict), source='level')
         level = at_level(leaves, _get(level, 'name', str))
@@ -216,44 +214,40 @@ def from_dict(content: Mapping[str, Any]) -> Result:
     return Result(
         summary=EvaluationSummary(
             levels=levels,
-            tail=_bucket_from_dict(_get(content, 'tail', dict)),
-            thirds=tuple(map(_bucket_from_dict, _list(content, 'thirds', dict))),
+            tail=_from_entries(Bucket, _get(content, 'tail', dict)),
+            thirds=_all_from_entries(Bucket, content, 'thirds'),
             num_images=_get(content, 'num_images', int),
             num_detections=_get(content, 'num_detections', int),
             max_dets=_get(content, 'max_dets', int),
             engine=_get(content, 'engine', str),
-            class_sets=tuple(map(_bucket_from_dict, _list(content, 'class_sets', dict))),
+            class_sets=_all_from_entries(Bucket, content, 'class_sets'),
             protocol=_get({'protocol': LEAF, **content}, 'protocol', str),
         ),
         level=level,
         taxonomy=taxonomy,
-        ann_file=_get(dataset, 'ann_file', str, or_none=True),
-        train_ann_file=_get(dataset, 'train_ann_file', str, or_none=True),
-        detections_file=_get(content, 'detections_file', str, or_none=True),
+        ann_file=_get(dataset, 'ann_file', str | None),
+        train_ann_file=_get(dataset, 'train_ann_file', str | None),
+        detections_file=_get(content, 'detections_file', str | None),
         run=_run_from_dict(_get(content, 'run', dict)),
     )
 
 
 def _run_from_dict(content: Mapping[str, Any]) -> RunRecord:
-    # Entries may be missing, as in files of an earlier version.
-    kinds = {
-        entry.name: int if entry.name in ('iteration', 'seed') else str
-        for entry in fields(RunRecord)
-        if entry.name not in ('versions', 'trained_as')
-    }
-    unknown = content.keys() - kinds.keys() - {'versions', 'trained_as'}
-    if unknown:
+    kinds = _kinds(RunRecord)
+    if unknown := content.keys() - kinds.keys():
         raise EvaluationError(f'run has the unknown entry {show(min(unknown))}')
+    # Entries may be missing, as in files of an earlier version.
     versions = _get({'versions': {}, **content}, 'versions', dict)
+    plain = content.keys() - {'versions', 'trained_as'}
     return RunRecord(
-        **{key: _get(content, key, kinds[key], or_none=True) for key in content.keys() & kinds},
+        **{key: _get(content, key, kinds[key]) for key in plain},
         versions={key: _get(versions, key, str) for key in versions},
         trained_as=_training_record({'trained_as': None, **content}),
     )
 
 
 def _training_record(content: Mapping[str, Any]) -> TrainingRecord | None:
-    record = _get(content, 'trained_as', dict, or_none=True)
+    record = _get(content, 'trained_as', dict | None)
     for name, facts in (record or {}).items():
         if 'taxonomy' in _get(record, name, dict):
             Taxonomy.from_mapping(_get(facts, 'taxonomy', dict), name, allow_one_group=True)
@@ -264,12 +258,12 @@ def _level_to_dict(level: LevelScore) -> dict[str, Any]:
     return {
         'coco': {name: _plain(value) for name, value in level.coco.items()},
         'num_cut': level.num_cut,
-        'classes': [_entries(row, _CLASS) for row in level.classes],
+        'classes': [*map(_entries, level.classes)],
     }
 
 
-def _entries(value: ClassScore | Bucket, keys: Iterable[str]) -> dict[str, Any]:
-    return {key: _plain(getattr(value, key.lower())) for key in keys}
+def _entries(value: ClassScore | Bucket) -> dict[str, Any]:
+    return {key: _plain(getattr(value, key.lower())) for key in _ENTRIES[type(value)]}
 
 
 def _plain(value: Any) -> Any:
@@ -283,31 +277,22 @@ def _level_from_dict(content: Mapping[str, Any]) -> LevelScore:
     coco = _get(content, 'coco', dict)
     return LevelScore(
         coco={name: _fraction(coco, name) for name in (*OVERALL, *coco)},
-        classes=tuple(
-            ClassScore(
-                name=_get(row, 'name', str),
-                superclasses=tuple(_list(row, 'superclasses', str)),
-                train_boxes=_get(row, 'train_boxes', int, or_none=True),
-                val_boxes=_get(row, 'val_boxes', int),
-                ap=_fraction(row, 'AP'),
-                ap50=_fraction(row, 'AP50'),
-                ap75=_fraction(row, 'AP75'),
-            )
-            for row in _list(content, 'classes', dict)
-        ),
+        classes=_all_from_entries(ClassScore, content, 'classes'),
         num_cut=_get(content, 'num_cut', int),
     )
 
 
-def _bucket_from_dict(content: Mapping[str, Any]) -> Bucket:
-    return Bucket(
-        name=_get(content, 'name', str),
-        counted_on=_get(content, 'counted_on', str, or_none=True),
-        classes=tuple(_list(content, 'classes', str)),
-        ap=_fraction(content, 'AP'),
-        ap50=_fraction(content, 'AP50'),
-        tied=tuple(_list(content, 'tied', str)),
-    )
+_kinds = functools.cache(get_type_hints)
+
+
+def _all_from_entries(of: type, content: Mapping[str, Any], key: str) -> tuple[Any, ...]:
+    return tuple(_from_entries(of, row) for row in _list(content, key, dict))
+
+
+def _from_entries(of: type, content: Mapping[str, Any]) -> Any:
+    """The `ClassScore` or `Bucket` that `_entries` wrote."""
+    kinds = _kinds(of)
+    return of(**{key.lower(): _get(content, key, kinds[key.lower()]) for key in _ENTRIES[of]})
 
 
 def _fraction(content: Mapping[str, Any], key: str) -> float:
@@ -319,12 +304,14 @@ def _fraction(content: Mapping[str, Any], key: str) -> float:
     return float(value)
 
 
-def _get(content: Mapping[str, Any], key: str, kind: type, *, or_none: bool = False) -> Any:
-    """An entry of a kind; whole numbers are counts, so that they are not negative."""
-    value = content[key]
-    if value is None and or_none:
-        return None
-    if type(value) is not kind or kind is int and not 0 <= value < 2**63:
+def _get(content: Mapping[str, Any], key: str, kind: Any) -> Any:
+    """An entry of a kind: whole numbers are counts, not negative, others fractions, tuples of text."""
+    if kind is float:
+        return _fraction(content, key)
+    if get_origin(kind) is tuple:
+        return tuple(_list(content, key, str))
+    value, kinds = content[key], get_args(kind) or (kind,)
+    if type(value) not in kinds or type(value) is int and not 0 <= value < 2**63:
         raise EvaluationError(f'{key} is {show(value)}')
     return value
 

@@ -28,8 +28,7 @@ def record_difference(there: TrainingRecord, here: TrainingRecord, *, places: st
         for name, value in facts.items():
             other = there.get(module, {}).get(name, value)
             if name.endswith('taxonomy'):
-                taxonomies = _taxonomy(other), _taxonomy(value)
-                difference = group_difference(*taxonomies, places=places)
+                difference = group_difference(_taxonomy(other), _taxonomy(value), places=places)
                 if difference is not None:
                     return f'in {module}, {difference}'
             elif other != value:
@@ -48,22 +47,22 @@ def group_difference(there: Taxonomy, here: Taxonomy, *, places: str) -> str | N
         return f'there are {places.format(**levels)}'
     for level in range(here.num_levels - 1):
         pairs = zip(there.group_index(level), here.group_index(level), strict=True)
-        for label, groups in enumerate(pairs):
-            if groups[0] != groups[1]:
-                names = (
-                    one.group_names(level)[one.group_index(level)[label]] for one in (there, here)
+        for label, (other, own) in enumerate(pairs):
+            if other != own:
+                place = places.format(
+                    there=f'{other} ({there.superclass_of(label, level)!r})',
+                    here=f'{own} ({here.superclass_of(label, level)!r})',
                 )
-                texts = (f'{group} ({name!r})' for group, name in zip(groups, names, strict=True))
-                place = places.format(**dict(zip(('there', 'here'), texts, strict=True)))
                 return f'{here.classes[label]!r} is in group {place}'
     return None
 
 
 def record_text(record: TrainingRecord | None) -> str:
     """The box heads of a record, in words; empty for none."""
-    heads = [facts for facts in (record or {}).values() if 'type' in facts]
     texts = []
-    for facts in heads:
+    for facts in (record or {}).values():
+        if 'type' not in facts:
+            continue
         facts = {
             name: _taxonomy(value).name if name.endswith('taxonomy') else value
             for name, value in facts.items()

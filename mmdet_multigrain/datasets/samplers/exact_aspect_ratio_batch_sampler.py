@@ -17,7 +17,7 @@ from mmdet.registry import DATA_SAMPLERS
 
 from mmdet_multigrain.utils.errors import ConfigError
 
-from .exact_sampler import ExactSampler, SampleIndex, Share
+from .exact_sampler import ExactSampler, SampleIndex
 
 
 @DATA_SAMPLERS.register_module()
@@ -53,10 +53,9 @@ class ExactAspectRatioBatchSampler(AspectRatioBatchSampler):
     def __iter__(self) -> Iterator[list[SampleIndex]]:
         skip, self._skip = self._skip, 0
         epochs = itertools.count() if self.sampler.infinite else [self.sampler.epoch]
-        waiting = None
+        waiting = np.empty((0, 2), np.int64)
         for epoch in epochs:
-            share = self.sampler.share(epoch)
-            share = share if waiting is None else waiting.then(share)
+            share = np.concatenate([waiting, self.sampler.share(epoch)])
             batches, waiting = self._batches(share)
             for batch in batches[skip:]:
                 yield self.sampler.samples(share[batch])
@@ -68,13 +67,13 @@ class ExactAspectRatioBatchSampler(AspectRatioBatchSampler):
                 yield self.sampler.samples(batch)
             skip = max(0, skip - 1)
 
-    def _batches(self, share: Share) -> tuple[np.ndarray, np.ndarray]:
+    def _batches(self, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Full batches in the order in which they get full, (batches, batch size), and the rest.
 
         Both as places in the share; the rest holds fewer than a batch of either shape, so that it
         may stand before the next epoch in any order of the shapes.
         """
-        upright = self.upright[share.indices]
+        upright = self.upright[share[:, 0]]
         batches, rest = [], []
         for places in (np.flatnonzero(upright), np.flatnonzero(~upright)):
             full = len(places) // self.batch_size * self.batch_size

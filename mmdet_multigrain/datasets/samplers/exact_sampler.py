@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sized
-from dataclasses import dataclass
 
 import numpy as np
 from mmdet.registry import DATA_SAMPLERS
@@ -35,25 +34,6 @@ class SampleIndex(int):
     def __reduce__(self) -> tuple[type[SampleIndex], tuple[int, Entropy]]:
         """How it travels to the workers of a loader."""
         return SampleIndex, (int(self), self.entropy)
-
-
-@dataclass(frozen=True)
-class Share:
-    """What one process takes of an epoch, in order."""
-
-    indices: np.ndarray  # of the data set, int64
-    positions: np.ndarray  # in the order of the whole run, over all processes and epochs, int64
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, part: slice | np.ndarray) -> Share:
-        return Share(self.indices[part], self.positions[part])
-
-    def then(self, other: Share) -> Share:
-        """This one and another one behind it."""
-        both = (self.indices, other.indices), (self.positions, other.positions)
-        return Share(*map(np.concatenate, both))
 
 
 @DATA_SAMPLERS.register_module()
@@ -89,13 +69,17 @@ class ExactSampler(Sampler):
         """Choose the epoch of the next iteration."""
         self.epoch = epoch
 
-    def share(self, epoch: int) -> Share:
-        """What this process takes of an epoch."""
+    def share(self, epoch: int) -> np.ndarray:
+        """(N, 2) int64: what this process takes of an epoch, in order.
+
+        Each with its index of the data set, and its position in the order of the whole run, over
+        all processes and epochs.
+        """
         first = epoch * self.epoch_size
         offset = (self.rank - first) % self.world_size
         places = np.arange(offset, self.epoch_size, self.world_size)
         order = self.order(epoch)
-        return Share(order[places % len(order)], first + places)
+        return np.stack([order[places % len(order)], first + places], axis=1)
 
     def order(self, epoch: int) -> np.ndarray:
         """Indices of the data set in the order of an epoch, int64, as many as it has samples."""
@@ -109,10 +93,10 @@ class ExactSampler(Sampler):
         """What the order follows, apart from seed and data: a run resumes with the same rule only."""
         return 'each image once' if self.shuffle else 'not shuffled'
 
-    def samples(self, share: Share) -> list[SampleIndex]:
-        """What is yielded for a share."""
-        pairs = zip(share.indices.tolist(), share.positions.tolist(), strict=True)
-        return [SampleIndex(index, (self.seed, Stream.SAMPLE, place)) for index, place in pairs]
+    def samples(self, share: np.ndarray) -> list[SampleIndex]:
+        """What is yielded for a share, or a part of one."""
+        rows = share.tolist()
+        return [SampleIndex(index, (self.seed, Stream.SAMPLE, place)) for index, place in rows]
 
     def take_skip(self) -> int:
         """What `begin_at` said to leave out, once."""
@@ -148,7 +132,7 @@ class ExactInfiniteSampler(ExactSampler):
         first = self.rank + self.take_skip() * self.world_size
         for epoch in itertools.count(first // self.epoch_size):
             share = self.share(epoch)
-            yield from self.samples(share[share.positions >= first])
+            yield from self.samples(share[share[:, 1] >= first])
 
     def __len__(self) -> int:
         """Samples of the data set, as of MMEngine's."""

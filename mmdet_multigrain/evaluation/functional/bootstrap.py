@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from tqdm import tqdm
@@ -89,15 +90,10 @@ def resample_ap(
     workers = default_workers() if workers is None else workers
     curves = []  # by run, level, class
     with tqdm(total=len(runs) + resamples + 1, disable=not progress, desc='bootstrap') as bar:
+        options = dict(group_indices=group_indices, iou_thrs=iou_thrs, max_dets=max_dets)
         with ThreadPoolExecutor(workers) as pool:
-            curves_of = pool.map(
-                lambda run: rank_curves(
-                    ground_truth, run, group_indices, iou_thrs=iou_thrs, max_dets=max_dets
-                ),
-                runs,
-            )
-            for run_curves in curves_of:
-                curves.append(run_curves)
+            for found in pool.map(partial(rank_curves, ground_truth, **options), runs):
+                curves.append(found)
                 bar.update()
         largest = max((curve.size for run in curves for level in run for curve in level), default=0)
         width = max(1, min(MAX_WIDTH, MAX_CELLS // max(largest, num_images)))

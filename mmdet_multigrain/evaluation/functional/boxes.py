@@ -7,12 +7,14 @@ each.
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from mmdet_multigrain.utils.errors import EvaluationError
+
+from .common import Columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +75,11 @@ class GroundTruth:
             unannotated=_table(unannotated, image_ids, cat_ids if sets is None else sets[0, 1:]),
         )
 
+    def __getitem__(self, chosen: np.ndarray) -> GroundTruth:
+        """The boxes that a mask or index selects, on the same images."""
+        columns = ('images', 'labels', 'boxes', 'areas', 'crowd')
+        return replace(self, **{name: getattr(self, name)[chosen] for name in columns})
+
     def in_groups(self, index: Sequence[int]) -> GroundTruth:
         """The same labels in another vocabulary: the group `index[k]` replaces class k.
 
@@ -99,15 +106,8 @@ class GroundTruth:
         known = (groups.sum(axis=1) == 1)[self.labels]
         boxes, labels = np.nonzero(groups[self.labels[~known]])
         rows = np.concatenate([np.flatnonzero(known), np.flatnonzero(~known)[boxes]])
-        return replace(
-            truth,
-            images=self.images[rows],
-            labels=np.concatenate([groups.argmax(axis=1)[self.labels[known]], labels]),
-            boxes=self.boxes[rows],
-            areas=self.areas[rows],
-            crowd=(self.crowd | ~known)[rows],
-            sets=None,
-        )
+        labels = np.concatenate([groups.argmax(axis=1)[self.labels[known]], labels])
+        return replace(truth[rows], labels=labels, crowd=(self.crowd | ~known)[rows], sets=None)
 
     def leave_out(self, found: Detections) -> GroundTruth:
         """The boxes, and a crowd around all detections of each class unannotated in their image.
@@ -135,7 +135,7 @@ class GroundTruth:
 
 
 @dataclass(frozen=True, eq=False)
-class Detections:
+class Detections(Columns):
     """Detected boxes on the images of a `GroundTruth`.
 
     Raises:
@@ -196,11 +196,6 @@ class Detections:
             boxes=np.hstack([corners[:, :2], corners[:, 2:] - corners[:, :2]]),
             scores=np.concatenate([np.zeros(0), *(result[3] for result in results)]),
         )
-
-    def __getitem__(self, chosen: np.ndarray) -> Detections:
-        """The detections that a mask or index selects."""
-        columns = (getattr(self, column.name) for column in fields(self))
-        return Detections(*(None if column is None else column[chosen] for column in columns))
 
     def relabel(self, index: Sequence[int]) -> Detections:
         """The same boxes with label `index[label]`, without the lineages of the old labels."""

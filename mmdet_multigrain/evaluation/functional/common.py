@@ -1,8 +1,9 @@
-"""What all measures share: COCO's grids of IoU and recall, and a mean that leaves out NaN."""
+"""What all measures share: COCO's grids of IoU and recall, columns, and a mean that leaves out NaN."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import fields
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -11,6 +12,17 @@ RECALL_THRS = np.linspace(0, 1, 101)
 MAX_DETS = 100  # COCO's limit on detections per image and class
 IOU_THRS.setflags(write=False)
 RECALL_THRS.setflags(write=False)
+
+Rows = TypeVar('Rows', bound='Columns')
+
+
+class Columns:
+    """Data classes of arrays of one length: the columns of a table; None where one is not known."""
+
+    def __getitem__(self: Rows, chosen: np.ndarray | slice) -> Rows:
+        """The rows that a mask, index or slice selects."""
+        columns = (getattr(self, column.name) for column in fields(self))
+        return type(self)(*(None if column is None else column[chosen] for column in columns))
 
 
 def mean_of_known(values: np.ndarray, *, axis: int | None = None) -> Any:

@@ -16,7 +16,7 @@ from mmdet_multigrain.taxonomy import Taxonomy
 from .boxes import Detections, GroundTruth, check_labels
 from .engines import choose_engine, hotcoco_evaluator
 from .error_analysis import shared_levels
-from .matching import find_pairs, unjudged
+from .matching import find_pairs, runs, unjudged
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class Confusion:
     @property
     def shares(self) -> np.ndarray:
         """(K + 1, K + 1) each row divided by its sum; NaN in a row without boxes."""
-        sums = self.counts.sum(axis=1, keepdims=True)
-        return np.divide(self.counts, sums, out=np.full(self.counts.shape, np.nan), where=sums > 0)
+        with np.errstate(invalid='ignore'):
+            return self.counts / self.counts.sum(axis=1, keepdims=True)
 
     @property
     def mistaken(self) -> np.ndarray:
@@ -212,14 +212,8 @@ def order_by_superclass(taxonomy: Taxonomy) -> tuple[np.ndarray, tuple[tuple[Blo
     labels = np.lexsort(keys)
     blocks = []
     for level in levels:
-        groups = index[level][labels]
-        starts = np.flatnonzero(np.diff(groups, prepend=-1)).tolist()
-        stops = [*starts[1:], len(groups)]
-        names = taxonomy.group_names(level)
+        groups, names = index[level][labels], taxonomy.group_names(level)
         blocks.append(
-            tuple(
-                Block(names[groups[start]], start, stop)
-                for start, stop in zip(starts, stops, strict=True)
-            )
+            tuple(Block(names[groups[start]], start, stop) for start, stop in runs(groups))
         )
     return labels, tuple(blocks)

@@ -28,6 +28,8 @@ def hotcoco_evaluator(
     """Match with `hotcoco.COCOeval`, which also has its own diagnostics."""
     import hotcoco
 
+    columns = [detections.images + 1, detections.boxes, detections.scores, detections.labels + 1]
+    results = np.column_stack(columns).astype(np.float64, copy=False)
     gt = hotcoco.COCO.from_arrays(
         [{'id': position} for position in range(1, len(ground_truth.image_ids) + 1)],
         [{'id': number, 'name': str(number)} for number in range(1, num_classes + 1)],
@@ -37,7 +39,7 @@ def hotcoco_evaluator(
         area=ground_truth.areas,
         iscrowd=ground_truth.crowd,
     )
-    evaluator = hotcoco.COCOeval(gt, gt.load_res(_result_rows(detections)), 'bbox')
+    evaluator = hotcoco.COCOeval(gt, gt.load_res(results), 'bbox')
     evaluator.params.iou_thrs = [float(value) for value in iou_thrs]
     evaluator.params.max_dets = list(max_dets)
     evaluator.evaluate()
@@ -55,61 +57,45 @@ def pycocotools_evaluator(
     """Match with `pycocotools.cocoeval.COCOeval`, the reference."""
     from pycocotools.cocoeval import COCOeval
 
-    truths = [
-        {
-            'image_id': image + 1,
-            'category_id': label + 1,
-            'bbox': box,
-            'area': area,
-            'iscrowd': crowd,
-        }
-        for image, label, box, area, crowd in zip(
-            ground_truth.images.tolist(),
-            ground_truth.labels.tolist(),
-            ground_truth.boxes.tolist(),
-            ground_truth.areas.tolist(),
-            ground_truth.crowd.astype(int).tolist(),
-            strict=True,
-        )
-    ]
+    sizes = len(ground_truth.image_ids), num_classes
+    truths = _pycocotools_coco(
+        ground_truth, *sizes, area=ground_truth.areas, iscrowd=ground_truth.crowd.astype(int)
+    )
     # Not by loadRes, which fails on an empty list and copies everything twice.
-    results = [
-        {
-            'image_id': int(image),
-            'category_id': int(label),
-            'bbox': [x, y, width, height],
-            'area': width * height,
-            'iscrowd': 0,
-            'score': score,
-        }
-        for image, x, y, width, height, score, label in _result_rows(detections).tolist()
-    ]
-    num_images = len(ground_truth.image_ids)
-    gt, dt = (_pycocotools_coco(boxes, num_images, num_classes) for boxes in (truths, results))
-    evaluator = COCOeval(gt, dt, 'bbox')
+    results = _pycocotools_coco(
+        detections,
+        *sizes,
+        area=detections.boxes[:, 2:].prod(axis=1),
+        iscrowd=np.zeros_like(detections.labels),
+        score=detections.scores,
+    )
+    evaluator = COCOeval(truths, results, 'bbox')
     evaluator.params.iouThrs = np.asarray(iou_thrs, dtype=np.float64)
     evaluator.params.maxDets = list(max_dets)
     evaluator.evaluate()
     return evaluator
 
 
-def _pycocotools_coco(boxes: list[dict[str, Any]], num_images: int, num_classes: int) -> Any:
+def _pycocotools_coco(
+    boxes: GroundTruth | Detections, num_images: int, num_classes: int, **columns: np.ndarray
+) -> Any:
     from pycocotools.coco import COCO
 
+    columns = dict(
+        image_id=boxes.images + 1, category_id=boxes.labels + 1, bbox=boxes.boxes, **columns
+    )
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
     coco = COCO()
     coco.dataset = {
         'images': [{'id': position} for position in range(1, num_images + 1)],
         'categories': [{'id': number} for number in range(1, num_classes + 1)],
-        'annotations': [{'id': number, **box} for number, box in enumerate(boxes, start=1)],
+        'annotations': [
+            {'id': number, **dict(zip(columns, row, strict=True))}
+            for number, row in enumerate(rows, start=1)
+        ],
     }
     coco.createIndex()
     return coco
-
-
-def _result_rows(detections: Detections) -> np.ndarray:
-    """(N, 7) rows in COCO's results format: image, x, y, width, height, score, category."""
-    columns = [detections.images + 1, detections.boxes, detections.scores, detections.labels + 1]
-    return np.column_stack(columns).astype(np.float64, copy=False)
 
 
 ENGINES = {'hotcoco': hotcoco_evaluator, 'pycocotools': pycocotools_evaluator}

@@ -32,6 +32,8 @@ from scipy.special import stdtr, stdtrit
 
 from mmdet_multigrain.utils.errors import EvaluationError
 
+from .common import mean_of_known
+
 CONFIDENCE = 0.95
 POWER = 0.8
 MIN_RUNS = 3  # of each variant; with fewer, an interval is over photos only
@@ -86,7 +88,9 @@ class Difference:
     @property
     def df(self) -> Values:
         """Degrees of freedom of V (Welch and Satterthwaite); NaN where V is 0."""
-        return _degrees_of_freedom((*self.seeds, self.photos))
+        with np.errstate(invalid='ignore', divide='ignore'):
+            parts = sum(np.square(term.variance) / term.df for term in (*self.seeds, self.photos))
+            return np.square(self.variance) / parts
 
     @property
     def margin(self) -> Values:
@@ -126,7 +130,8 @@ class Difference:
     @property
     def detectable(self) -> Values:
         """The true difference that runs like these show as not 0 with 80% power."""
-        return _detectable((*self.seeds, self.photos))
+        quantiles = stdtrit(self.df, 0.5 + CONFIDENCE / 2) + stdtrit(self.df, POWER)
+        return np.where(self.variance == 0, 0.0, quantiles * np.sqrt(self.variance))[()]
 
     def on_these_photos(self) -> Difference:
         """The difference for other seeds on the same photos: V_b = 0."""
@@ -258,11 +263,9 @@ def _variance(draws: np.ndarray) -> Values:
     """Bootstrap variance of (..., 1 + B) draws; NaN with fewer than two values."""
     draws = draws[..., 1:]
     known = ~np.isnan(draws)
+    mean = mean_of_known(draws, axis=-1)
+    squares = np.where(known, draws - np.expand_dims(mean, -1), 0) ** 2
     with np.errstate(invalid='ignore', divide='ignore'):
-        mean = np.where(known, draws, 0).sum(axis=-1, keepdims=True) / known.sum(
-            axis=-1, keepdims=True
-        )
-        squares = np.where(known, draws - mean, 0) ** 2
         return squares.sum(axis=-1) / (known.sum(axis=-1) - 1)
 
 
@@ -274,15 +277,3 @@ def _mean_term(values: np.ndarray) -> Term:
 
 def _photo_df(num_images: int) -> int:
     return max(num_images - 1, 1)
-
-
-def _degrees_of_freedom(terms: Sequence[Term]) -> Values:
-    variance = sum(term.variance for term in terms)
-    with np.errstate(invalid='ignore', divide='ignore'):
-        return np.square(variance) / sum(np.square(term.variance) / term.df for term in terms)
-
-
-def _detectable(terms: Sequence[Term]) -> Values:
-    df, variance = _degrees_of_freedom(terms), sum(term.variance for term in terms)
-    quantiles = stdtrit(df, 0.5 + CONFIDENCE / 2) + stdtrit(df, POWER)
-    return np.where(variance == 0, 0.0, quantiles * np.sqrt(variance))[()]

@@ -5,18 +5,20 @@ The `engines` do not report which boxes they match. No Python loop runs over ima
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from .boxes import Detections, GroundTruth
+from .common import Columns
 
 CHUNK = 1_000_000  # pairs of boxes at a time; about 150 bytes each
 
 
 @dataclass(frozen=True, eq=False)
-class Pairs:
+class Pairs(Columns):
     """Pairs of a detection and a ground truth of one image.
 
     Sorted by detection, then by class of the ground truth, then in the order given.
@@ -25,10 +27,6 @@ class Pairs:
     detections: np.ndarray  # (P,) index into the detections, ascending
     truths: np.ndarray  # (P,) index into the ground truth
     ious: np.ndarray  # (P,) intersection over union; over the area of the detection for a crowd box
-
-    def __getitem__(self, chosen: np.ndarray) -> Pairs:
-        """The pairs that a mask or index selects."""
-        return Pairs(self.detections[chosen], self.truths[chosen], self.ious[chosen])
 
     def best(self) -> Pairs:
         """The pair with the highest IoU of each detection; the first of equal ones."""
@@ -57,7 +55,7 @@ def find_pairs(
     cuts = np.searchsorted(ends, np.arange(CHUNK, ends[-1] if len(ends) else 0, CHUNK))
     bounds = [0, *np.unique(cuts).tolist(), len(sizes)]
     parts = []
-    for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+    for start, stop in itertools.pairwise(bounds):
         size = sizes[start:stop]
         begins = first[detections.images[start:stop]] - (np.cumsum(size) - size)
         index = np.repeat(np.arange(start, stop), size)
@@ -137,11 +135,9 @@ def unsuppressed(found: Detections, *, iou_thr: float = 0.5) -> np.ndarray:
     better = ranks[pairs.truths] < ranks[pairs.detections]
     pairs = pairs[better & (pairs.ious > iou_thr)]
     pairs = pairs[np.argsort(ranks[pairs.detections], kind='stable')]
-    rounds = ranks[pairs.detections]
     # Detections of one rank have different images or labels: they are judged independently.
-    bounds = [*np.flatnonzero(np.diff(rounds, prepend=-1)).tolist(), len(rounds)]
-    for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
-        part = pairs[slice(start, stop)]
+    for start, stop in runs(ranks[pairs.detections]):
+        part = pairs[start:stop]
         kept[part.detections[kept[part.truths]]] = False
     return kept
 
@@ -162,8 +158,7 @@ def match_greedily(pairs: Pairs, detections: Detections, *, num_truths: int) -> 
     order = np.lexsort((pairs.ious, pairs.detections, rounds))
     pairs, rounds = pairs[order], rounds[order]
     # Detections of one rank have different images or classes: they match independently.
-    bounds = [*np.flatnonzero(np.diff(rounds, prepend=-1)).tolist(), len(rounds)]
-    for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+    for start, stop in runs(rounds):
         free = start + np.flatnonzero(~taken[pairs.truths[start:stop]])
         best = free[np.diff(pairs.detections[free], append=-1) != 0]
         matched[pairs.detections[best]] = pairs.truths[best]
@@ -185,6 +180,12 @@ def unjudged(ground_truth: GroundTruth, detections: Detections, *, iou_thr: floa
     own = truths == labels if sets is None else sets[truths, labels]
     left_out[pairs.detections[own]] = False
     return left_out
+
+
+def runs(values: np.ndarray) -> list[tuple[int, int]]:
+    """Start and end of each run of equal values, which are whole numbers from 0 on."""
+    bounds = [*np.flatnonzero(np.diff(values, prepend=-1)).tolist(), len(values)]
+    return [*itertools.pairwise(bounds)]
 
 
 def rank_by_class(detections: Detections, counted: np.ndarray) -> np.ndarray:

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .common import Columns
+
 ALWAYS_LEAF = -1.0  # a threshold below all probabilities
 _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class Lineages:
+class Lineages(Columns):
     """Detections that match an object, each with the nodes from its class up to the root."""
 
     # (M, L) of each node given foreground, the class first; they never fall on the way up

@@ -20,7 +20,7 @@ from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import EvaluationError
 from mmdet_multigrain.utils.table import Column, Table
 
-from .coco_eval import CocoResult
+from .coco_eval import AREAS, CocoResult
 from .common import mean_of_known
 from .imbalance import TAIL_SHARE, by_rarity, rarest_labels, tied_labels
 from .protocols import EXPANDED, LEAF, SUPERCLASS, meaning
@@ -187,20 +187,14 @@ def find_class_sets(
     return found
 
 
-def rarest(
-    classes: Sequence[ClassScore],
-    counts: Sequence[int],
-    *,
-    counted_on: str,
-    share: float = TAIL_SHARE,
-) -> Bucket:
-    """The rarest of the K classes with boxes: k = floor(share * K) of them, at least one.
+def rarest(classes: Sequence[ClassScore], counts: Sequence[int], *, counted_on: str) -> Bucket:
+    """The rarest of the K classes with boxes: k = floor(`TAIL_SHARE` * K) of them, at least one.
 
     Classes are in label order. `counts` are the boxes of each that decide, of the `training` or
     `validation` data (`counted_on`); of equal ones, the first counts as rarer.
     """
-    labels = rarest_labels(counts, share)
-    bucket = _bucket(f'rarest {share:.0%}', counted_on, [classes[label] for label in labels])
+    labels = rarest_labels(counts)
+    bucket = _bucket(f'rarest {TAIL_SHARE:.0%}', counted_on, [classes[label] for label in labels])
     tied = tuple(classes[label].name for label in tied_labels(counts, labels))
     return replace(bucket, tied=tied)
 
@@ -310,10 +304,7 @@ def _score_level(
     train = [None] * len(names)
     if train_counts is not None:
         train = np.bincount(index, weights=train_counts, minlength=len(names)).astype(int).tolist()
-    above = [
-        (taxonomy.group_names(coarser), taxonomy.group_index(coarser))
-        for coarser in taxonomy.levels_above(level)
-    ]
+    above = taxonomy.levels_above(level)
     aps = (result.class_ap(iou=iou).tolist() for iou in (None, 0.5, 0.75))
     rows = zip(names, member, train, result.num_gt.tolist(), *aps, strict=True)
     return LevelScore(
@@ -321,26 +312,25 @@ def _score_level(
         num_cut=result.num_cut,
         tree=taxonomy.tree_of(level),
         classes=tuple(
-            ClassScore(name, tuple(groups[group[label]] for groups, group in above), *numbers)
+            ClassScore(name, tuple(taxonomy.superclass_of(label, one) for one in above), *numbers)
             for name, label, *numbers in rows
         ),
     )
 
 
 def _coco_numbers(result: CocoResult, max_dets: int) -> dict[str, float]:
-    areas = {'s': 'small', 'm': 'medium', 'l': 'large'}
     return {
         'AP': result.mean_ap(),
         'AP50': result.mean_ap(iou=0.5),
         'AP75': result.mean_ap(iou=0.75),
-        **{f'AP{key}': result.mean_ap(area=area) for key, area in areas.items()},
+        **{f'AP{area[0]}': result.mean_ap(area=area) for area in AREAS[1:]},
         **{
             f'AR{limit}': result.mean_recall(max_dets=limit)
             for limit in result.max_dets[:-1]
             if limit < max_dets
         },
         f'AR{max_dets}': result.mean_recall(),
-        **{f'AR{key}': result.mean_recall(area=area) for key, area in areas.items()},
+        **{f'AR{area[0]}': result.mean_recall(area=area) for area in AREAS[1:]},
     }
 
 

@@ -8,7 +8,8 @@ Boxes of any area count (COCO's area range "all" ends at 1e10 px).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,31 +102,18 @@ def rank_curves(
             crowded[on_crowd.detections[on_crowd.ious >= least]] = True
             hits.append(np.flatnonzero(hit))
             ignored.append(np.flatnonzero(crowded & ~hit))
-        curves.append([*_curves_of_level(truth, found, hits, ignored, num_classes=max(index) + 1)])
-    return curves
-
-
-def _curves_of_level(
-    truth: GroundTruth,
-    found: Detections,
-    hits: Sequence[np.ndarray],
-    ignored: Sequence[np.ndarray],
-    *,
-    num_classes: int,
-) -> Iterator[RankCurve]:
-    """The curves of detections that are sorted by class, then by falling score."""
-    bounds = np.searchsorted(found.labels, np.arange(num_classes + 1))
-    for label, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
-        own = (truth.labels == label) & ~truth.crowd
-        yield _curve(
-            truth.images[own],
-            found.images[start:stop],
-            *(
+        curves.append([])
+        # Detections are sorted by class, then by falling score.
+        bounds = np.searchsorted(found.labels, np.arange(max(index) + 2))
+        for label, (start, stop) in enumerate(itertools.pairwise(bounds)):
+            of_class = (truth.labels == label) & ~truth.crowd
+            places = (
                 [part[slice(*np.searchsorted(part, (start, stop)))] - start for part in side]
                 for side in (hits, ignored)
-            ),
-            num_images=len(truth.image_ids),
-        )
+            )
+            images = truth.images[of_class], found.images[start:stop]
+            curves[-1].append(_curve(*images, *places, num_images=len(truth.image_ids)))
+    return curves
 
 
 def _curve(

@@ -12,7 +12,6 @@ from mmdet_multigrain.taxonomy import Taxonomy
 from mmdet_multigrain.utils.errors import EvaluationError
 
 from ..functional.answer_matching import match_objects, wrong_nodes
-from ..functional.boxes import Detections
 from ..functional.risk_control import Lineages
 from .multi_grained_coco_metric import MultiGrainedCocoMetric
 
@@ -49,20 +48,12 @@ class MatchMetric(MultiGrainedCocoMetric):
         taxonomy = self._taxonomy()
         self.taxonomy = taxonomy.hierarchy
         self._load_annotations(taxonomy)
-        truth = self._ground_truth([gt for gt, _ in first], taxonomy)
-        columns = ('img_id', 'labels', 'bboxes', 'scores')
-        detections = replace(
-            Detections.from_images(
-                truth.image_ids, [tuple(found[key] for key in columns) for _, found in first]
-            ),
-            lineages=np.concatenate([found['lineage'] for _, found in first]),
-        )
-        detections = detections[detections.scores >= self.score_thr]
+        truth, detections = self._columns(first, taxonomy)
+        lineages = np.concatenate([found['lineage'] for _, found in first])
+        detections = replace(detections, lineages=lineages)[detections.scores >= self.score_thr]
         matched, boxes = match_objects(truth, detections, self.taxonomy)
         found = detections[matched]
         wrong = wrong_nodes(found.labels, truth.labels[boxes], self.taxonomy)
-        self.matches, self.image_ids = (
-            Lineages(found.lineages, wrong, found.images),
-            truth.image_ids,
-        )
+        self.matches = Lineages(found.lineages, wrong, found.images)
+        self.image_ids = truth.image_ids
         return {}

@@ -7,6 +7,7 @@ of logged values, files that a run leaves. How boxes are matched and averaged do
 from __future__ import annotations
 
 import copy
+import logging
 import os
 import tempfile
 from collections.abc import Collection, Hashable, Mapping, Sequence
@@ -16,7 +17,7 @@ import numpy as np
 from mmdet.evaluation import CocoMetric
 from mmdet.registry import METRICS
 from mmengine.fileio import get_local_path
-from mmengine.logging import MMLogger
+from mmengine.logging import print_log
 
 from mmdet_multigrain.coco.unannotated import UNANNOTATED, unannotated_classes
 from mmdet_multigrain.datasets import TaxonomyCOCO
@@ -172,7 +173,7 @@ class MultiGrainedCocoMetric(CocoMetric):
                 'the same file (val_ann)'
             )
         if not self.format_only:
-            self._count_training_boxes(taxonomy, MMLogger.get_current_instance())
+            self._count_training_boxes(taxonomy)
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Keep the predictions of one batch; ground truth only where no file gives it."""
@@ -190,7 +191,6 @@ class MultiGrainedCocoMetric(CocoMetric):
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Evaluate all images, as `process` keeps them; runs on the main process."""
-        logger = MMLogger.get_current_instance()
         # Samplers pad to equal shares; an image that came twice counts once.
         first = {}
         for result in results:
@@ -201,11 +201,7 @@ class MultiGrainedCocoMetric(CocoMetric):
         taxonomy = self._taxonomy()
         self._load_annotations(taxonomy)
         if level := self._level(taxonomy):
-            ids = (
-                range(len(taxonomy.labels))
-                if self.ann_file is None
-                else self._coco_api.category_ids
-            )
+            ids = self._category_ids(taxonomy)
             self.cat_ids = [ids[label] for label in level.labels]
             if self.group_score is None:
                 results = [
@@ -223,11 +219,11 @@ class MultiGrainedCocoMetric(CocoMetric):
         elif self.outfile_prefix is not None:
             self.results2json([prediction for _, prediction in results], self.outfile_prefix)
         if 'bbox' in self.metrics:
-            summary = self._evaluate(results, taxonomy, level, logger)
-            logger.info('\n' + render_text(summary))
+            summary = self._evaluate(results, taxonomy, level)
+            print_log('\n' + render_text(summary), 'current')
             if self.result_file is not None:
                 write_result(self.result_file, self._result(summary, taxonomy, level))
-                logger.info(f'All numbers: {self.result_file}')
+                print_log(f'All numbers: {self.result_file}', 'current')
             values.update(self._values(summary))
         return values
 
@@ -279,16 +275,20 @@ class MultiGrainedCocoMetric(CocoMetric):
                 coarse=True,
             )
 
+    def _category_ids(self, taxonomy: Taxonomy) -> Sequence[int]:
+        """Of each label; the label itself for ground truth that comes with the samples."""
+        coco = self._coco_api
+        return range(len(taxonomy.labels)) if coco is None else coco.category_ids
+
     def _ground_truth(self, gts: Sequence[dict], taxonomy: Taxonomy) -> GroundTruth:
         unannotated = {gt['img_id']: gt.get(UNANNOTATED) or () for gt in gts}
-        coco, labels = self._coco_api, taxonomy.labels
+        coco = self._coco_api
         if coco is not None:
             for image_id, classes in unannotated_classes(coco.file).items():
                 unannotated[image_id] = (*unannotated.get(image_id, ()), *classes)
             image_ids, annotations = coco.imgs, coco.dataset['annotations']
-            ids = coco.category_ids
         else:
-            image_ids, ids, annotations = list(unannotated), range(len(labels)), []
+            image_ids, annotations = list(unannotated), []
             for gt in gts:
                 for instance in gt['anns']:
                     x1, y1, x2, y2 = map(float, instance['bbox'])
@@ -302,31 +302,32 @@ class MultiGrainedCocoMetric(CocoMetric):
                         }
                     )
         return GroundTruth.from_annotations(
-            image_ids, annotations, ids, sets=labels.sets, unannotated=unannotated
+            image_ids,
+            annotations,
+            self._category_ids(taxonomy),
+            sets=taxonomy.labels.sets,
+            unannotated=unannotated,
         )
 
-    def _evaluate(
-        self,
-        results: list[tuple[dict, dict]],
-        taxonomy: Taxonomy,
-        level: Level | None,
-        logger: MMLogger,
-    ) -> EvaluationSummary:
+    def _columns(
+        self, results: list[tuple[dict, dict]], taxonomy: Taxonomy
+    ) -> tuple[GroundTruth, Detections]:
         ground_truth = self._ground_truth([gt for gt, _ in results], taxonomy)
-        detections = Detections.from_images(
-            ground_truth.image_ids,
-            [
-                tuple(prediction[key] for key in ('img_id', 'labels', 'bboxes', 'scores'))
-                for _, prediction in results
-            ],
-        )
-        absent = len(ground_truth.image_ids) - len(results)
-        if absent:
-            logger.warning(
+        keys = ('img_id', 'labels', 'bboxes', 'scores')
+        found = [tuple(prediction[key] for key in keys) for _, prediction in results]
+        return ground_truth, Detections.from_images(ground_truth.image_ids, found)
+
+    def _evaluate(
+        self, results: list[tuple[dict, dict]], taxonomy: Taxonomy, level: Level | None
+    ) -> EvaluationSummary:
+        ground_truth, detections = self._columns(results, taxonomy)
+        if absent := len(ground_truth.image_ids) - len(results):
+            problem = (
                 f'{absent} of the {len(ground_truth.image_ids)} images of {self.ann_file} were '
                 'not run through the detector; their boxes count as missed'
             )
-        counts = self._count_training_boxes(taxonomy, logger)
+            print_log(problem, 'current', logging.WARNING)
+        counts = self._count_training_boxes(taxonomy)
         options = dict(engine=self.engine, iou_thrs=self.iou_thrs, max_dets=self.max_dets)
         if level is not None:
             if counts is not None:
@@ -340,14 +341,15 @@ class MultiGrainedCocoMetric(CocoMetric):
         levels = evaluate_levels(ground_truth, detections, indices, **options)
         return summarize(levels, taxonomy, counts, class_sets=self.class_sets)
 
-    def _count_training_boxes(self, taxonomy: Taxonomy, logger: MMLogger) -> list[int] | None:
+    def _count_training_boxes(self, taxonomy: Taxonomy) -> list[int] | None:
         """Boxes of each class in the training file; None where it is not given or not here."""
         if self._train_counts is None and self.train_ann_file is not None:
             if self.backend_args is None and not Path(self.train_ann_file).is_file():
-                logger.warning(
+                problem = (
                     f'{self.train_ann_file}: no such training annotation file; validation boxes '
                     'decide which classes are rare'
                 )
+                print_log(problem, 'current', logging.WARNING)
                 return None
             coco = self._read_annotations(self.train_ann_file, taxonomy)
             self._train_counts = coco.file.training_counts()
