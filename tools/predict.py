@@ -98,7 +98,7 @@ def tell_answers(rule: Any, images: list[dict[str, Any]], score_thr: float) -> N
     """Print how specific the answers are, and what is promised of them."""
     levels = Counter(found['answer_level'] for image in images for found in image['detections'])
     last = rule.taxonomy.num_levels
-    groups = ['group'] if last == 2 else [f'level {level}' for level in range(1, last)]
+    groups = ['group'] if last == 2 else [f'level {n}' for n in reversed(range(last - 1))]
     names = enumerate(['class', *groups, 'object'])
     counts = ', '.join(f'{levels[level]} {name}' for level, name in names)
     theta = 'always object' if rule.theta is None else f'theta {rule.theta:.4g}'

@@ -125,7 +125,7 @@ def test_how_specific_answers_are(three_levels, capsys):
     levels = [0, 1, 2, 2, 3, 2]
     images = [{'detections': [{'answer_level': level} for level in part]} for part in (levels, [0])]
     for taxonomy, counts in (
-        (three_levels, '2 class, 1 level 1, 3 level 2, 1 object'),
+        (three_levels, '2 class, 1 level 1, 3 level 0, 1 object'),
         (Taxonomy('flat', ['a', 'b']), '2 class, 1 object'),
     ):
         tell(AnswerRule(0.25, taxonomy, promise='A promise.', score_thr=0.3), images, 0.3)
