@@ -29,6 +29,7 @@ FAMILIES = (
 STOCK = 'faster-rcnn'
 ONE_STAGE = ('rtmdet-tiny', 'dino_r50')  # each stock, and with nodes
 COMPOSED = ('wgroup_seesaw_r101_fpn_df2', 'wgroup_rfs_r101_fpn_df2')
+LONG_TAIL = ('lite0_fpn_custom', 'r50_fpn_custom')
 
 
 @pytest.mark.filterwarnings('ignore::RuntimeWarning')  # it is imported already
@@ -86,7 +87,9 @@ def differing_keys(left: Config, right: Config) -> set[str]:
 def test_the_list_of_configs_is_complete():
     expected = {f'{variant}_{family}' for variant in (*VARIANTS, STOCK) for family in FAMILIES}
     one_stage = {f'{kind}{name}_custom' for name in ONE_STAGE for kind in ('', 'nodes_')}
-    assert {path.stem for path in CONFIGS.glob('*.py')} == {*expected, *COMPOSED, *one_stage}
+    recipes = {f'wgroup_longtail_{family}' for family in LONG_TAIL}
+    found = {path.stem for path in CONFIGS.glob('*.py')}
+    assert found == {*expected, *COMPOSED, *recipes, *one_stage}
 
 
 def three_level_data(custom_data):
@@ -204,6 +207,20 @@ def test_variants_differ_in_their_box_head_only(family, custom_data):
         assert all(key.startswith('model.roi_head.bbox_head.') for key in keys), keys
     keys = differing_keys(reference, load(f'wogroup_{family}'))
     assert keys == {'model.roi_head.bbox_head.grouped'}
+
+
+@pytest.mark.parametrize('family', LONG_TAIL)
+def test_the_recipe_is_wgroup_with_repeated_images_and_corrected_scores(family, custom_data):
+    cfg = load(f'wgroup_longtail_{family}')
+    keys = differing_keys(load(f'wgroup_{family}'), cfg)
+    parts = 'train_dataloader.dataset.', 'model.roi_head.bbox_head.fusion', 'model.test_cfg.rcnn.'
+    assert all(key.startswith(parts) for key in keys), keys
+    dataset = cfg.train_dataloader.dataset
+    assert dataset.type == 'ClassBalancedDataset' and dataset.oversample_thr == 0.1
+    assert dataset.dataset.ann_file == 'train.json'
+    fusion = MODELS.build(cfg.model).roi_head.bbox_head.loss_cls.fusion
+    assert fusion.within_groups and (fusion.gamma, fusion.fusion.gammas) == (0.4, [0.25])
+    assert (cfg.model.test_cfg.rcnn.score_thr, cfg.model.test_cfg.rcnn.max_per_img) == (0.001, 300)
 
 
 @pytest.mark.parametrize('variant', VARIANTS)

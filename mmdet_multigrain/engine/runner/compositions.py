@@ -16,7 +16,7 @@ from mmengine.config import Config
 from mmdet_multigrain.utils.errors import ConfigError
 
 #: The keys, in the order in which they are merged.
-COMPOSITIONS = ('mask', 'cascade', 'seesaw', 'repeat', 'class_aware')
+COMPOSITIONS = ('mask', 'cascade', 'seesaw', 'norcal', 'repeat', 'class_aware')
 _DELETE, _GET, _OF = '_delete_', '_get_', '_of_'
 
 

@@ -6,6 +6,7 @@ import json
 
 import pytest
 import yaml
+from mmengine.config import Config
 
 from benchmarks.experiments.plan import (
     RUNS,
@@ -17,6 +18,7 @@ from benchmarks.experiments.plan import (
     runs_before,
     stopped_by_gate,
 )
+from mmdet_multigrain.engine.runner.compositions import merge_compositions
 from mmdet_multigrain.utils.errors import ConfigError
 
 PAIR = ('wgroup', 'wogroup')
@@ -189,6 +191,20 @@ def test_every_experiment_can_be_read_and_its_configs_exist(name, repository):
         assert measure.split()[-1] in ('AP', 'AP50')
     missing = [v.config for v in experiment.variants if not (repository / v.config).is_file()]
     assert missing == []
+
+
+@pytest.mark.parametrize('name', ['rbc12_verdict', 'tin60lt_verdict'])
+def test_the_recipe_of_the_verdicts_is_the_preset(name, repository):
+    experiment = load_experiment(name)
+    recipe = experiment.recipe('recipe')
+    preset = repository / 'configs' / 'multigrain' / 'wgroup_longtail_lite0_fpn_custom.py'
+    cfg, tried = (Config.fromfile(path) for path in (preset, repository / recipe['config']))
+    for config in (cfg, tried):
+        merge_compositions(config)
+    parts = 'model.roi_head.bbox_head.fusion.', 'model.test_cfg.'
+    options = {key: value for key, value in recipe['options'].items() if key.startswith(parts)}
+    tried.merge_from_dict(options)
+    assert cfg.to_dict() == tried.to_dict()
 
 
 @pytest.mark.parametrize('name', ['rbc12_choice', 'rbc12_verdict', 'tin60lt_verdict'])
