@@ -55,6 +55,12 @@ class FullDisk:
     def __getattr__(self, name):
         return getattr(self._file, name)
 
+    def __enter__(self):  # looked up in the class
+        return self
+
+    def __exit__(self, *args):
+        self._file.close()
+
 
 @pytest.mark.parametrize('workers', [1, 2])
 def test_full_disk_is_one_line_and_keeps_the_old_file(tmp_path, monkeypatch, workers):
