@@ -13,6 +13,7 @@ _ON_LABEL = 60.0  # cost of lying wholly on another label, ...
 _ON_BOX = 8.0  # ... of hiding a whole box, ...
 _AWAY = 0.6  # ... of each label height between a label and its box, ...
 _UNUSUAL = 0.02  # ... of each place that is less usual than above the box's left end
+_AT_ONCE = 64  # places to compare
 
 
 def place_labels(
@@ -34,16 +35,25 @@ def place_labels(
     """
     corners = np.array(boxes, dtype=float).reshape(-1, 4)
     corners = np.clip(corners, 0, [*picture, *picture])
+    areas = np.maximum((corners[:, 2:] - corners[:, :2]).prod(axis=1), 1)
     placed = np.zeros((0, 4))
     for number, (width, height) in enumerate(sizes):
         places = _places(corners[number], width, height, picture)
         rects = np.hstack([places, places + (width, height)])
-        areas = np.maximum((corners[:, 2:] - corners[:, :2]).prod(axis=1), 1)
-        cost = _ON_LABEL * (_overlaps(rects, placed) / (width * height)).sum(axis=1)
-        cost += _ON_BOX * (_overlaps(rects, corners) / areas).sum(axis=1)
-        cost += _AWAY * _gaps(rects, corners[number]) / height
-        cost += _UNUSUAL * np.minimum(np.arange(len(places)), 20)
-        placed = np.vstack([placed, rects[cost.argmin()]])
+        away = _AWAY * _gaps(rects, corners[number]) / height
+        unusual = _UNUSUAL * np.minimum(np.arange(len(places)), 20)
+        least = away + unusual  # of the cost: what a place may hide is slow to know
+        best = np.inf, 0
+        by_least = least.argsort(kind='stable')
+        for some in np.split(by_least, range(_AT_ONCE, len(places), _AT_ONCE)):
+            if least[some[0]] > best[0]:
+                break
+            cost = _ON_LABEL * (_overlaps(rects[some], placed) / (width * height)).sum(axis=1)
+            cost += _ON_BOX * (_overlaps(rects[some], corners) / areas).sum(axis=1)
+            cost += away[some]
+            cost += unusual[some]
+            best = min(best, *zip(cost.tolist(), some.tolist(), strict=True))
+        placed = np.vstack([placed, rects[best[1]]])
     return [(int(x), int(y)) for x, y, *_ in placed]
 
 
