@@ -193,7 +193,7 @@ def test_every_experiment_can_be_read_and_its_configs_exist(name, repository):
     assert missing == []
 
 
-@pytest.mark.parametrize('name', ['rbc12_verdict', 'tin60lt_verdict'])
+@pytest.mark.parametrize('name', ['rbc12_verdict', 'tin60lt_verdict', 'tin60lt_again'])
 def test_the_recipe_of_the_verdicts_is_the_preset(name, repository):
     experiment = load_experiment(name)
     recipe = experiment.recipe('recipe')
