@@ -209,7 +209,7 @@ class Experiment:
             )
         if self.gate:
             self.variant(self.gate['variant'])
-        for measure in (self.primary['measure'], *self.measures):
+        for measure in self.all_measures:
             chosen = measure.rpartition(' ')[0]
             if chosen not in ('', SUPERCLASS, GROUP, *self.class_sets):
                 raise ConfigError(f'{self.name}: measure {measure!r}: no such set of classes')
@@ -228,6 +228,11 @@ class Experiment:
     def pair(self) -> Pair:
         """Variant and reference of the primary question."""
         return self.primary['variant'], self.primary['reference']
+
+    @property
+    def all_measures(self) -> list[str]:
+        """That of the primary question, and the others."""
+        return [self.primary['measure'], *self.measures]
 
     @property
     def folds(self) -> tuple[int, ...]:

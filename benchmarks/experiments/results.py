@@ -174,7 +174,7 @@ def make_result(
             taxonomy,
             experiment.class_sets,
             train_counts,
-            suppressed=any(measure.startswith(f'{GROUP} ') for measure in experiment.measures),
+            suppressed=any(measure.startswith(f'{GROUP} ') for measure in experiment.all_measures),
         ),
         detections=packed,
     )

@@ -24,7 +24,7 @@ def model_table(experiment: Experiment, results: Results, page: Path) -> str:
         results: Its results.
         page: The file with the table, for the links.
     """
-    own = [experiment.primary['measure'], *experiment.measures]
+    own = experiment.all_measures
     own += [f'{name} AP50' for name in experiment.class_sets]
     columns = list(dict.fromkeys([*own, 'AP50', 'AP', 'superclass AP50']))
     head = ['variant', 'with', 'replicates', *columns, 'minutes']

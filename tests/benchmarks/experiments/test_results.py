@@ -58,11 +58,18 @@ def test_the_half_of_the_photos_is_told(experiment_of, source, tmp_path):
     assert made['half'] == 2 and made['detections']['images'] == 2
 
 
+@pytest.mark.parametrize(
+    'keys',
+    [
+        dict(measures=['group AP']),
+        dict(primary=dict(variant='wgroup', reference='wogroup', measure='group AP')),
+    ],
+)
 def test_group_ap_counts_a_second_answer_inside_a_group_once(
-    experiment_of, source, tmp_path, result
+    experiment_of, source, tmp_path, result, keys
 ):
     assert 'group AP' not in result()['scores']
-    experiment, run = experiment_of(measures=['group AP']), Run('small', 'wgroup', 3)
+    experiment, run = experiment_of(**keys), Run('small', 'wgroup', 3)
     experiment.packing.update(per_box=2)
     folder = tmp_path / 'data'
     truth = json.loads((folder / 'val.json').read_text())['annotations']
