@@ -42,10 +42,11 @@ ALL_CLASSES_UP_TO = 20  # with more, the rarest ones have rows
 
 
 def classes_of(experiment: Experiment, taxonomy: Taxonomy) -> tuple[str, list[int]]:
-    """Name and labels of the set of classes that the primary measure is of; all without one."""
+    """Name and labels of the set of classes that the primary measure is of; without one, all."""
     name = experiment.primary['measure'].rpartition(' ')[0]
-    members = experiment.class_sets.get(name, taxonomy.classes)
-    return name, [taxonomy.classes.index(member) for member in members]
+    if name not in experiment.class_sets:  # of no set, or the protocol of superclasses
+        return 'all classes', list(range(taxonomy.num_classes))
+    return name, [taxonomy.classes.index(member) for member in experiment.class_sets[name]]
 
 
 def costs(
@@ -87,7 +88,7 @@ def error_table(
         pairs = zip(*(found[variant, one] - found[reference, one] for one in numbers), strict=True)
         cells = ' | '.join(map(_interval, pairs))
         rows.append(f'| {variant} - {reference} | {len(numbers)} | {cells} |')
-    title = f'lost in {name or "all classes"} by'
+    title = f'lost in {name} by'
     head = [
         f'| {title} | replicates | {" | ".join(kind.label for kind in KINDS)} |',
         f'|{"---|" * (len(KINDS) + 2)}',

@@ -89,6 +89,13 @@ def test_error_table(experiment, results, truth):
     assert lines[4].startswith('| wgroup - wogroup | 3 | -16.67 (-52.52 to +19.19) | +0.00 (')
 
 
+@pytest.mark.parametrize('measure', ['AP50', 'group AP'])
+def test_errors_of_all_classes(experiment_of, results, truth, measure):
+    primary = dict(variant='wgroup', reference='wogroup', measure=measure)
+    lines = error_table(experiment_of(primary=primary), results, *truth).splitlines()
+    assert lines[0].startswith('| lost in all classes by | replicates |')
+
+
 def test_two_replicates_have_no_interval(experiment, results, truth):
     few = {key: result for key, result in results.items() if key[1] < 3}
     assert '| wgroup - wogroup | 2 | -25.00 | +0.00 |' in error_table(experiment, few, *truth)
